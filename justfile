@@ -1,14 +1,14 @@
-# The one door to every task. `./run RECIPE` installs what a recipe needs first.
+# All development tasks. `./run RECIPE` first installs what the recipe needs.
 
-# What there is.
+# Lists the recipes.
 default:
     @just --list --unsorted
 
-# Programs and plugins, as the demo and the tests use them.
+# Builds the programs and plugins that the demo and the tests use.
 build: plugins
     cargo build --workspace --bins
 
-# The plugins that ship, into dist/plugins.
+# Builds the plugins that ship, into dist/plugins.
 plugins:
     cargo plugins
     mkdir -p dist/plugins
@@ -18,12 +18,13 @@ plugins:
     cp target/wasm32-wasip2/plugin/countersign_webhook.wasm dist/plugins/webhook.wasm
     cp target/wasm32-wasip2/plugin/countersign_jwt_events.wasm dist/plugins/jwt-events.wasm
 
-# Three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
+# Runs three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
 demo: build
     target/debug/countersign-demo
 
-# All tests, then the demo. Built at once: cargo would compile the dependencies a second time for other features. What runs
-# end to end waits more than it computes.
+# Everything is built at once, since cargo would otherwise compile the dependencies a second time with other features. End-to-end
+# tests run in three threads because they mostly wait.
+# Runs all tests, then the demo.
 test: plugins models outsiders
     cargo build --workspace --all-targets
     cargo test --workspace --lib --bins --test '[!e]*'
@@ -31,74 +32,74 @@ test: plugins models outsiders
     cargo test --workspace --doc
     target/debug/countersign-demo
 
-# Models by others of the documents that plugins send, into dist/models. The tests read our documents with them.
+# Installs third-party models of the documents that plugins send into dist/models. The tests parse our documents with them.
 models:
     test -x dist/models/bin/python || python3 -m venv dist/models
     dist/models/bin/python -c 'import cobo_waas2' 2>/dev/null || dist/models/bin/python -m pip install --quiet cobo-waas2==1.46.0
 
-# Programs by others that judge our signatures, into dist/outsiders: a chain of the EVM, Bitcoin Core's rules, Solana's runtime.
+# Installs third-party verifiers of our signatures into dist/outsiders: an EVM chain, Bitcoin Core's script rules, Solana's runtime.
 outsiders:
     test -x dist/outsiders/bin/python || python3 -m venv dist/outsiders
     dist/outsiders/bin/python -c 'import pbk, solders' 2>/dev/null || dist/outsiders/bin/python -m pip install --quiet --only-binary :all: py-bitcoinkernel==0.1.0a5 solders==0.29.0
     test -d dist/outsiders/node_modules/@foundry-rs || npm install --silent --no-audit --no-fund --ignore-scripts --prefix dist/outsiders @foundry-rs/anvil@1.7.1
 
-# Interruptions at length, of which the tests try some: each message kept back, a node killed at each step of its writing, and
-# 200 times at random.
+# Each message withheld, a node killed at each step of its writing, and 200 random kills.
+# Runs every interruption, of which the tests try a sample.
 interruptions: plugins
     cargo build --workspace --all-targets
     COUNTERSIGN_INTERRUPTIONS=all COUNTERSIGN_KILLS=200 cargo test --workspace --test e2e -- --nocapture interrupted
 
-# Every alteration of every field of every message, of which the tests try some. Takes an hour of processor time.
+# Runs every alteration of every field of every message, of which the tests try a sample. Takes an hour of processor time.
 alterations:
     COUNTERSIGN_ALTERATIONS=all cargo test -p countersign-engine --test alterations
 
-# Takes thirty defences out, one at a time, and checks that a test turns red each time. Takes an hour.
+# Removes the listed security checks one at a time, and verifies that a test fails each time. Takes an hour.
 sabotage *names:
     tests/sabotage/run.py {{names}}
 
-# Writes the tables of the documentation that come from the code.
+# Writes the documentation's generated tables.
 pages:
     COUNTERSIGN_WRITE_PAGES=1 cargo test --workspace --test pages -- the_tables_are_those_of_the_code
 
-# 1,000 flipped bits in each file of a node, and all those of the journal's header, of which the tests try some.
+# Flips 1,000 bits in each file of a node, and every bit of the journal's header, of which the tests try a sample.
 flips:
     COUNTERSIGN_FLIPS=1000 cargo test --workspace --test it --test damage -- --nocapture flipped
 
-# Every fuzz target for so many seconds, or those that are named: `just fuzz 600 payload_psbt tasks`. Says executions and coverage;
-# what was found lies in target/fuzz.
+# For example `just fuzz 600 payload_psbt tasks`. Prints executions and coverage; findings are written to target/fuzz.
+# Runs every fuzz target, or the named ones, for the given number of seconds each.
 fuzz seconds="60" *targets:
     fuzz/run.sh {{seconds}} {{targets}}
 
-# Everything but the tests that a change must pass.
+# All pre-merge checks except tests.
 check: fmt clippy deny docs purity
 
-# Formatting, and what rustfmt does not look at.
+# Checks formatting, and the style rules that rustfmt does not cover.
 fmt:
     cargo fmt --all --check
     python3 tests/style.py
 
-# Lints, with warnings as errors.
+# Runs the lints, with warnings as errors.
 clippy:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo clippy --target wasm32-wasip2 -p countersign-sdk -p countersign-rules -p countersign-jwt-callback -p countersign-fireblocks-callback -p countersign-webhook -p countersign-jwt-events -- -D warnings
 
-# Banned crates and licences. Advisories need the network of rustsec.org: `cargo deny check advisories`.
+# Checks for banned crates and licences. Advisories need access to rustsec.org: `cargo deny check advisories`.
 deny:
     cargo deny --all-features check bans licenses sources
 
-# The documentation of every public item.
+# Builds the documentation of every public item.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
-# The layers of ARCHITECTURE.md, checked against what cargo resolves.
+# Checks the layers of ARCHITECTURE.md against what cargo resolves.
 purity:
     ./tests/purity.sh
 
-# Ours against the bare call, as ratios in one run, in programs as they ship.
+# Compares our code with the bare library calls, as ratios in one run, with release builds.
 bench: plugins
-    cargo build --release --bins -p countersign-node -p countersign-coordinator -p countersign-client -p countersign-tests
+    cargo build --release --bins -p countersign-node-cli -p countersign-coordinator -p countersign-client -p countersign-tests
     cargo bench -p countersign-tests --bench ratios
 
-# The programs as they ship.
+# Builds the programs as they ship.
 release: plugins
     cargo build --release

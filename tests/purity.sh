@@ -35,21 +35,21 @@ done
 only() { # dependency, allowed packages...
     dependency=$1
     shift
-    users=$(grep -lE "^$dependency(\.workspace)? *=" */Cargo.toml node/*/Cargo.toml plugins/*/Cargo.toml | grep -vE '^(tests|fuzz)/' || true)
+    users=$(grep -lE "^$dependency(\.workspace)? *=" */Cargo.toml plugins/*/Cargo.toml | grep -vE '^(tests|fuzz)/' || true)
     for user in $users; do
         case " $* " in *" $user "*) ;; *) echo "purity: $user must not name $dependency; go through: $*" >&2; broken=1 ;; esac
     done
 }
 
-only wasmtime node/host/Cargo.toml
+only wasmtime host/Cargo.toml
 only quinn link/Cargo.toml
-only rustls link/Cargo.toml node/host/Cargo.toml client/Cargo.toml
-only age node/store/Cargo.toml
-only redb node/store/Cargo.toml coordinator/Cargo.toml
+only rustls link/Cargo.toml host/Cargo.toml client/Cargo.toml
+only age store/Cargo.toml
+only redb store/Cargo.toml coordinator/Cargo.toml
 only alloy-consensus payload/Cargo.toml
 only bitcoin payload/Cargo.toml
 only cggmp24 engine/Cargo.toml
-only countersign-recover node/Cargo.toml
+only countersign-recover node/Cargo.toml node-cli/Cargo.toml
 only frost-core engine/Cargo.toml
 
 # one list of schemes, one driver
@@ -60,10 +60,10 @@ one() { # pattern, place (several: a line each, sorted), folders...
     [ "$found" = "$place" ] || { echo "purity: '$pattern' belongs into $place alone, found in: $found" >&2; broken=1; }
 }
 
-one 'enum Scheme( |$)' protocol/src/scheme.rs protocol/src engine/src verify/src node/src coordinator/src client/src
+one 'enum Scheme( |$)' protocol/src/scheme.rs protocol/src engine/src verify/src node/src node-cli/src coordinator/src client/src
 one 'engine\.step\(\)' node/src/session/worker.rs node/src coordinator/src client/src
 one 'Section::Share' 'node/src/vault.rs
-node/src/vault/shares.rs' node/src
+node/src/vault/shares.rs' node/src node-cli/src
 one 'Approved::new\(' node/src/risk/mod.rs node/src
 one 'journal\.commit\(' node/src/task/commit.rs node/src
 

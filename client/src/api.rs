@@ -1,11 +1,11 @@
-//! The coordinator's HTTP API as the client sees it: requests out, bounded answers in. Nothing here
-//! is believed.
+//! The coordinator's HTTP API as the client sees it: requests out, bounded answers in.
+//! Nothing here is believed.
 
 use std::time::Duration;
 
 use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::{
-    Announcement, Intact, KeyId, NodeId, Outcome, PluginVerdict, Refusal, RequesterId, Signed,
+    Intact, KeyDescriptor, KeyId, NodeId, Outcome, PluginVerdict, Refusal, RequesterId, Signed,
     SignedTask, TaskId, UnixMillis,
 };
 use reqwest::{Method, RequestBuilder, redirect::Policy};
@@ -16,28 +16,28 @@ use zeroize::Zeroizing;
 use crate::belief::Order;
 use crate::error::ClientError;
 
-/// For one request; longer than any long poll.
+/// Limit for one request; longer than any long poll.
 const REQUEST: Duration = Duration::from_secs(50);
-/// No answer is longer: a list of wallets is the longest.
+/// Size limit of answers in bytes; the longest is a list of wallets.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Nodes that are needed are not on line.
+    /// Waiting for nodes that are not on line.
     Waiting,
-    /// The parties decide.
+    /// Waiting for the parties' decisions.
     Approving,
-    /// The protocol runs.
+    /// All approved; the protocol runs.
     Running,
-    /// There is a result.
+    /// Ended with a result.
     Completed,
-    /// A party refused.
+    /// Ended because a party refused.
     Rejected,
-    /// It came to nothing.
+    /// Ended without a result after it was offered.
     Failed,
-    /// The nodes did not come on line in time.
+    /// Ended because nodes did not come on line in time.
     Expired,
 }
 
@@ -76,19 +76,19 @@ pub struct TaskSummary {
 /// A task in full.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskView {
-    /// What lists show.
+    /// The entry shown in lists.
     #[serde(flatten)]
     pub summary: TaskSummary,
     /// The exact text that the requester signed.
     pub task: String,
-    /// Ed25519 of the requester.
+    /// Ed25519 signature of the requester.
     #[serde(with = "hex::serde")]
     pub signature: [u8; 64],
-    /// The parties.
+    /// The parties; empty until they are chosen.
     pub nodes: Vec<PartyView>,
-    /// What it made, as the coordinator says.
+    /// The result, as claimed by the coordinator.
     pub result: Option<ResultView>,
-    /// Its history.
+    /// The history, oldest first.
     pub events: Vec<EventView>,
 }
 
@@ -116,8 +116,8 @@ pub struct PartyView {
     pub progress: Option<ProgressView>,
     #[serde(default)]
     pub stored: bool,
-    #[serde(default)]
-    pub void: bool,
+    #[serde(rename = "void", default)]
+    pub abort_vote: bool,
     pub outcome: Option<OutcomeView>,
 }
 
@@ -133,7 +133,7 @@ pub struct DecisionView {
     pub verdicts: Vec<PluginVerdict>,
 }
 
-/// What a node is doing.
+/// The progress of a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(
     missing_docs,
@@ -147,7 +147,7 @@ pub struct ProgressView {
     pub pace: Option<Pace>,
 }
 
-/// How a task ended at a node.
+/// The outcome reported by a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(
     missing_docs,
@@ -172,21 +172,21 @@ pub struct Reason {
     pub plugin: Option<String>,
 }
 
-/// A result, as the coordinator says.
+/// A result, as claimed by the coordinator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResultView {
-    /// A new key.
-    Created(Box<Announcement>),
+    /// A new key (KeyGen).
+    Created(Box<KeyDescriptor>),
     /// Signatures, one for each input.
     Signed(Signed),
     /// The next generation of a key.
-    Reshared(Box<Announcement>),
+    Reshared(Box<KeyDescriptor>),
     /// A check-up: one proof of each node.
     Intact(Vec<Intact>),
 }
 
-/// One line of a task's history.
+/// An entry of a task's history.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(
     missing_docs,
@@ -200,9 +200,9 @@ pub struct EventView {
 /// A page of tasks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskPage {
-    /// Newest first.
+    /// One page, newest first.
     pub tasks: Vec<TaskSummary>,
-    /// `before` of the next page.
+    /// `before` of the next page; absent on the last one.
     pub next: Option<u64>,
 }
 
@@ -227,12 +227,13 @@ struct Nodes {
 
 #[derive(Deserialize)]
 struct WalletView {
-    announcement: Announcement,
+    #[serde(rename = "announcement")]
+    descriptor: KeyDescriptor,
 }
 
 #[derive(Deserialize)]
 struct History {
-    generations: Vec<Announcement>,
+    generations: Vec<KeyDescriptor>,
 }
 
 #[derive(Deserialize)]
@@ -259,12 +260,13 @@ pub struct Api {
 }
 
 impl Api {
-    /// Speaks to the coordinator at this URL with this API key. Follows no redirect and asks no
-    /// proxy.
+    /// Connects to the coordinator at this URL with this API key. Follows no redirect
+    /// and asks no proxy.
     pub fn new(base: &str, key: Zeroizing<String>) -> Result<Self, ClientError> {
         if !base.starts_with("http://") && !base.starts_with("https://") {
-            let message =
-                format!("`{base}` is no http or https URL; correct `coordinator` in the profile");
+            let message = format!(
+                "`{base}` is not an http or https URL; correct `coordinator` in the profile"
+            );
             return Err(ClientError::Usage(message));
         }
         let http = reqwest::Client::builder()
@@ -281,7 +283,7 @@ impl Api {
         })
     }
 
-    /// Hands a task in.
+    /// Submits a task. The same bytes may be submitted again.
     pub async fn submit(&self, task: &SignedTask) -> Result<TaskView, ClientError> {
         let text = String::from_utf8_lossy(&task.bytes);
         let body = serde_json::json!({"task": text, "signature": hex::encode(task.signature)});
@@ -292,7 +294,8 @@ impl Api {
             .await
     }
 
-    /// A task; with `wait`, once it is past `revision`, has ended, or so many seconds are over.
+    /// Fetches a task; with `wait`, once it is past `revision`, has ended, or so
+    /// many seconds are over.
     pub async fn task(
         &self,
         id: TaskId,
@@ -305,45 +308,44 @@ impl Api {
             .await
     }
 
-    /// Tasks, newest first.
+    /// Fetches a page of tasks, newest first.
     pub async fn tasks(&self, limit: usize, before: Option<u64>) -> Result<TaskPage, ClientError> {
         let before = before.map_or(String::new(), |before| format!("&before={before}"));
         self.answer(self.request(Method::GET, &format!("/v1/tasks?limit={limit}{before}")))
             .await
     }
 
-    /// All wallets, unverified.
-    pub async fn wallets(&self) -> Result<Vec<Announcement>, ClientError> {
+    /// Fetches all wallets, unverified.
+    pub async fn wallets(&self) -> Result<Vec<KeyDescriptor>, ClientError> {
         let listing: Wallets = self
             .answer(self.request(Method::GET, "/v1/wallets"))
             .await?;
         Ok(listing
             .wallets
             .into_iter()
-            .map(|wallet| wallet.announcement)
+            .map(|wallet| wallet.descriptor)
             .collect())
     }
 
-    /// One wallet, unverified.
-    pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
+    /// Fetches one wallet, unverified.
+    pub async fn wallet(&self, id: KeyId) -> Result<KeyDescriptor, ClientError> {
         let wallet: WalletView = self
             .answer(self.request(Method::GET, &format!("/v1/wallets/{id}")))
             .await?;
-        Ok(wallet.announcement)
+        Ok(wallet.descriptor)
     }
 
-    /// All generations of one wallet, oldest first, unverified.
-    pub async fn generations(&self, id: KeyId) -> Result<Vec<Announcement>, ClientError> {
+    /// Fetches all generations of one wallet, oldest first, unverified.
+    pub async fn generations(&self, id: KeyId) -> Result<Vec<KeyDescriptor>, ClientError> {
         let path = format!("/v1/wallets/{id}/generations");
         let history: History = self.answer(self.request(Method::GET, &path)).await?;
         Ok(history.generations)
     }
 
-    /// Hands in a wallet with all generations that are known, oldest first, and the order that made
-    /// it.
+    /// Submits a wallet with all known generations, oldest first, and the order that created it.
     pub async fn push_wallet(
         &self,
-        generations: &[Announcement],
+        generations: &[KeyDescriptor],
         order: Option<&Order>,
     ) -> Result<(), ClientError> {
         let order = order
@@ -352,14 +354,14 @@ impl Api {
         let request = self
             .request(Method::POST, "/v1/wallets")
             .body(body.to_string());
-        // What it answers is not believed, so it is not looked at.
+        // The answer would not be believed, so it is ignored.
         let _: serde_json::Value = self
             .answer(request.header("content-type", "application/json"))
             .await?;
         Ok(())
     }
 
-    /// All nodes.
+    /// Fetches the nodes and their connection state.
     pub async fn nodes(&self) -> Result<Vec<NodeView>, ClientError> {
         let listing: Nodes = self.answer(self.request(Method::GET, "/v1/nodes")).await?;
         Ok(listing.nodes)
@@ -404,7 +406,7 @@ impl Api {
     }
 }
 
-/// The innermost cause says what happened; the outer ones repeat the URL.
+/// Finds the innermost cause, which says what happened; the outer ones repeat the URL.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

@@ -1,14 +1,14 @@
-//! Why a wallet is believed: what is compared with whom before it enters the wallet book.
+//! Grounds for believing a wallet: the comparisons made before it enters the wallet book.
 //!
-//! An announcement, the order that made it, and the generations since then prove each other, and
-//! nothing more: whoever invents node and requester keys can sign all of it. So at first sight a
-//! wallet counts only if its members and its requester are in the profile, or if a person looked at
-//! both and said so. [`Believed`] is the evidence: made here alone, and the only thing that the
-//! book records.
+//! A key descriptor, the order behind it, and the generations since then prove each other, and
+//! nothing more: anybody who invents node and requester keys can sign all of it. So at first sight
+//! a wallet counts only if its members and its requester are in the profile, or if a person looked
+//! at both and said so. [`Believed`] is the evidence: created only here, and the only thing
+//! that the book records.
 
 use countersign_protocol::text::is_plain;
 use countersign_protocol::{
-    Announcement, Hash, Hasher, KeyId, NodeId, RequesterId, SignedTask, UnixMillis,
+    Hash, Hasher, KeyDescriptor, KeyId, NodeId, RequesterId, SignedTask, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::proof::{self, Disbelief};
 
-/// Bytes of a reason.
+/// Limit for the text of a reason, in bytes.
 const MAX_REASON: usize = 256;
 
 /// A wallet as a coordinator introduces it: its order, if there is one, and all its generations.
@@ -25,18 +25,18 @@ const MAX_REASON: usize = 256;
 pub struct Introduction {
     order: Option<Order>,
     /// Oldest first; never empty.
-    generations: Vec<Announcement>,
+    generations: Vec<KeyDescriptor>,
 }
 
-/// The KeyGen that made a wallet: the exact text and the requester's signature.
+/// The KeyGen behind a wallet: the exact text and the requester's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// Whose signature it is; verified.
+    /// The signer of the order; verified.
     pub requester: RequesterId,
-    /// The JSON text.
+    /// The exact JSON text.
     pub task: String,
-    /// Ed25519 of the requester.
+    /// Ed25519 signature of the requester.
     #[serde(with = "hex::serde")]
     pub signature: [u8; 64],
 }
@@ -48,56 +48,56 @@ pub enum Doubt {
     Member(NodeId),
     /// A requester that is neither the own one nor under `trusted_requesters`.
     Requester(RequesterId),
-    /// The coordinator does not hand out the order, so nobody knows who gave it.
+    /// The coordinator does not provide the order, so nobody knows who gave it.
     NoOrder,
-    /// The coordinator tells of no generation before this one, so nobody knows who held the wallet
-    /// first.
+    /// The coordinator has no generation before this one, so nobody knows the first
+    /// holders of the wallet.
     NoBeginning(u32),
 }
 
-/// Why a wallet is in the book.
+/// The reason why a wallet is in the book.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Belief {
-    /// On what ground.
+    /// The kind of evidence behind it.
     pub ground: Ground,
-    /// Since when.
+    /// Time at which it was recorded.
     pub since: UnixMillis,
-    /// The order that made the wallet. Absent if the wallet was trusted without one.
+    /// The KeyGen behind the wallet. Absent if the wallet was trusted without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// Every node that had been a member by then: who was trusted.
+    /// Every node that had been a member by then, and so was trusted.
     pub members: Vec<NodeId>,
-    /// What the person said who trusted it.
+    /// The words of the person who trusted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// On what ground a wallet is believed.
+/// Grounds for believing a wallet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ground {
     /// This client ordered it and chose its members.
     Ordered,
-    /// All its members are under `nodes`, and its requester is the own one or under
-    /// `trusted_requesters`.
+    /// All its members are under `nodes`, and its requester is the own
+    /// one or under `trusted_requesters`.
     Profile,
-    /// A person compared it by another way and said so: `countersign wallet trust`.
+    /// A person compared it through another channel and vouched for it: `countersign wallet trust`.
     Trusted,
 }
 
 /// A wallet that may enter the book.
 #[derive(Debug, Clone)]
 pub struct Believed {
-    wallet: Announcement,
-    earlier: Vec<Announcement>,
+    wallet: KeyDescriptor,
+    earlier: Vec<KeyDescriptor>,
     belief: Belief,
 }
 
 impl Believed {
-    /// The wallet that came of an own order, whose members the requester chose.
+    /// The result of an own order, whose members the requester chose.
     pub fn ordered(
-        wallet: &Announcement,
+        wallet: &KeyDescriptor,
         order: &SignedTask,
         now: UnixMillis,
     ) -> Result<Self, ClientError> {
@@ -107,30 +107,30 @@ impl Believed {
     }
 
     /// The wallet, in the newest generation that was introduced.
-    pub fn wallet(&self) -> &Announcement {
+    pub fn wallet(&self) -> &KeyDescriptor {
         &self.wallet
     }
 
     /// The generations before it, oldest first.
-    pub fn earlier(&self) -> &[Announcement] {
+    pub fn earlier(&self) -> &[KeyDescriptor] {
         &self.earlier
     }
 
-    /// Why.
+    /// The ground, with its evidence.
     pub fn belief(&self) -> &Belief {
         &self.belief
     }
 }
 
 impl Introduction {
-    /// Checks that the parts fit together: the order makes the first generation and has the id,
-    /// each generation succeeds the one before, the last is `told`, and all marks verify. What does
-    /// not fit is refused whoever vouches for it. What is not there, the order or the first
-    /// generations, is a [`Doubt`]: a coordinator that was made anew may not have it.
+    /// Checks that the parts fit together: the order creates the first generation and has the id,
+    /// each generation succeeds the one before, the last is `told`, and all acknowledgements
+    /// verify. Parts that do not fit are refused whoever vouches for them. Missing parts, the order
+    /// or the first generations, are a [`Doubt`]: a new coordinator may not have them.
     pub fn new(
         id: KeyId,
-        generations: Vec<Announcement>,
-        told: &Announcement,
+        generations: Vec<KeyDescriptor>,
+        told: &KeyDescriptor,
         order: Option<&SignedTask>,
     ) -> Result<Self, ClientError> {
         let bad = |reason: String| ClientError::Wallet { wallet: id, reason };
@@ -151,7 +151,7 @@ impl Introduction {
     }
 
     /// The generation that holds the key now.
-    pub fn newest(&self) -> &Announcement {
+    pub fn newest(&self) -> &KeyDescriptor {
         // `new` refuses an empty list.
         self.generations
             .last()
@@ -159,11 +159,11 @@ impl Introduction {
     }
 
     /// All generations, oldest first.
-    pub fn generations(&self) -> &[Announcement] {
+    pub fn generations(&self) -> &[KeyDescriptor] {
         &self.generations
     }
 
-    /// Who ordered it, if the order is there.
+    /// The requester of the wallet, if the order is there.
     pub fn requester(&self) -> Option<RequesterId> {
         self.order.as_ref().map(|order| order.requester)
     }
@@ -181,8 +181,8 @@ impl Introduction {
         all
     }
 
-    /// What stands against believing it without a person's word. Nothing: it is what the profile
-    /// describes.
+    /// The reasons against believing it without a person's word. Empty if it is
+    /// what the profile describes.
     pub fn doubts(&self, profile: &Profile, own: Option<RequesterId>) -> Vec<Doubt> {
         let strangers = self
             .members()
@@ -219,8 +219,8 @@ impl Introduction {
         })
     }
 
-    /// Believes it on a person's word. `fingerprint` is that of what the person was shown, so that
-    /// a coordinator cannot show one wallet and have another one trusted.
+    /// Believes it on a person's word. `fingerprint` is that of the wallet shown to the person, so
+    /// that a coordinator cannot show one wallet and have another one trusted.
     pub fn by_word(
         self,
         fingerprint: &str,
@@ -235,7 +235,7 @@ impl Introduction {
         let reason = reason.trim();
         if reason.is_empty() || reason.len() > MAX_REASON || !is_plain(reason) {
             let message = format!(
-                "give a reason of one line and at most {MAX_REASON} bytes, for whoever reads the book later"
+                "give a reason of one line and at most {MAX_REASON} bytes, for later readers of the book"
             );
             return Err(ClientError::Usage(message));
         }
@@ -260,7 +260,7 @@ impl Introduction {
         hex::encode(&hash.as_bytes()[..16])
     }
 
-    /// What there is to compare by another way, for people.
+    /// Facts for people to compare through another channel.
     pub fn lines(&self, profile: &Profile, own: Option<RequesterId>) -> Vec<String> {
         let newest = self.newest();
         let mut lines = vec![

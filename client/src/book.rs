@@ -1,8 +1,8 @@
 //! The wallet book: every wallet that this client believes, in its newest generation, with the
 //! reason, in one file.
 //!
-//! It is what makes a coordinator's second story noticed, and the only place where names of wallets
-//! are looked up. It holds nothing secret, but whoever can write it can make the client trust
+//! It exposes a coordinator that changes its story, and is the only place where names of wallets
+//! are looked up. It holds no secrets, but anybody who can write it can make the client trust
 //! another key. Version 1 had no reasons; its wallets are compared with the profile once more
 //! before they are used.
 
@@ -15,7 +15,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_protocol::{Announcement, KeyId};
+use countersign_protocol::{KeyDescriptor, KeyId};
 use serde::{Deserialize, Serialize};
 
 use crate::belief::{Belief, Believed};
@@ -28,18 +28,18 @@ use pages::Pages;
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its newest generation that this client has verified.
-    pub wallet: Announcement,
-    /// Why it is believed. Absent: an earlier version recorded it and compared it with nobody.
+    pub wallet: KeyDescriptor,
+    /// The reason to believe it. Absent: recorded by an earlier version, without any comparison.
     pub belief: Option<Belief>,
-    /// The generations before it, oldest first, as far as this client has seen them: with them and
-    /// the order in `belief` whoever meets the wallet later can check all of it.
+    /// The generations before it, oldest first, as far as this client has seen them: together with
+    /// the order in `belief` they let anybody who meets the wallet later check all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier: Vec<Announcement>,
+    pub earlier: Vec<KeyDescriptor>,
 }
 
 impl Entry {
-    /// All generations that are known here, oldest first.
-    pub fn generations(&self) -> Vec<Announcement> {
+    /// All known generations, oldest first.
+    pub fn generations(&self) -> Vec<KeyDescriptor> {
         self.earlier.iter().chain([&self.wallet]).cloned().collect()
     }
 }
@@ -51,8 +51,8 @@ pub struct Book {
     last: Arc<Mutex<Reading>>,
 }
 
-/// The file as it was last read. What was there then is not parsed a second time, nor are its
-/// wallets verified: that costs as much as the signature that is checked next.
+/// The file as it was last read. That part is not parsed a second time, nor are its wallets
+/// verified again: this costs as much as the signature that is checked next.
 #[derive(Debug, Default)]
 struct Reading {
     pages: Pages,
@@ -81,7 +81,7 @@ impl Book {
         }
     }
 
-    /// All wallets. Each is verified, whoever wrote the file.
+    /// All wallets, each verified whoever wrote the file.
     pub fn wallets(&self) -> Result<BTreeMap<KeyId, Entry>, ClientError> {
         let mut reading = self.read()?;
         let ids: Vec<KeyId> = reading.pages.wallets.keys().copied().collect();
@@ -90,7 +90,7 @@ impl Book {
         Ok(reading.pages.wallets.clone())
     }
 
-    /// The ids that stand beside this name. Their wallets are verified when they are used.
+    /// The ids recorded under this name. Their wallets are verified when they are used.
     pub fn named(&self, name: &str) -> Result<Vec<KeyId>, ClientError> {
         let reading = self.read()?;
         let named = reading
@@ -106,8 +106,8 @@ impl Book {
         Ok(self.read()?.verify(id)?.cloned())
     }
 
-    /// Adds a wallet that is believed, or the reason to one that had none. A wallet that is there
-    /// with a reason is compared and stays.
+    /// Adds a wallet that is believed, or the reason to one that had none. A wallet recorded with a
+    /// reason is compared and stays.
     pub fn record(&self, believed: &Believed) -> Result<(), ClientError> {
         let wallet = believed.wallet();
         let belief = believed.belief();
@@ -133,9 +133,9 @@ impl Book {
         )
     }
 
-    /// Puts a generation of a wallet in the place of the one that it succeeds. One that is as new
-    /// or newer stays, if it is of the same key: another program may have been faster.
-    pub fn replace(&self, wallet: &Announcement) -> Result<(), ClientError> {
+    /// Replaces a wallet by a generation that succeeds it. One that is as new or newer stays, if it
+    /// is of the same key: another program may have been faster.
+    pub fn replace(&self, wallet: &KeyDescriptor) -> Result<(), ClientError> {
         let _lock = self.lock()?;
         let reading = self.read()?;
         match reading.pages.wallets.get(&wallet.key) {
@@ -154,11 +154,13 @@ impl Book {
         }
     }
 
-    /// What the file says now.
+    /// Reads the current contents of the file.
     fn read(&self) -> Result<MutexGuard<'_, Reading>, ClientError> {
         let text = match self.path.try_exists() {
             Ok(false) => String::new(),
-            Ok(true) => profile::read_own(&self.path).map_err(|reason| self.unusable(reason))?,
+            Ok(true) => {
+                profile::read_own(&self.path).map_err(|error| self.unusable(error.to_string()))?
+            }
             Err(error) => return Err(self.unusable(error.to_string())),
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,8 +189,8 @@ impl Book {
         Ok(last)
     }
 
-    /// Held while the file is read and continued, so that two clients do not lose each other's
-    /// wallets.
+    /// Held while the file is read and appended to, so that two clients do not
+    /// lose each other's wallets.
     fn lock(&self) -> Result<File, ClientError> {
         let lock = File::create(self.path.with_extension("lock"))
             .and_then(|file| file.lock().map(|()| file));
@@ -237,16 +239,16 @@ impl Book {
     }
 }
 
-/// Accepts what is known, and what is older of the same key.
-fn check_same_or_newer(known: &Announcement, wallet: &Announcement) -> Result<(), ClientError> {
+/// Accepts the known generation, and older ones of the same key.
+fn check_same_or_newer(known: &KeyDescriptor, wallet: &KeyDescriptor) -> Result<(), ClientError> {
     if known.generation > wallet.generation && known.is_same_key(wallet) {
         return Ok(());
     }
     check_same(known, wallet)
 }
 
-/// Refuses another story about a wallet that is known.
-pub fn check_same(known: &Announcement, told: &Announcement) -> Result<(), ClientError> {
+/// Refuses a wallet that contradicts the known one.
+pub fn check_same(known: &KeyDescriptor, told: &KeyDescriptor) -> Result<(), ClientError> {
     if known.digest() == told.digest() {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use countersign_payload::{BitcoinForm, Decoded, Finished, Networks};
 use countersign_protocol::{
-    Announcement, Committee, DerivationPath, KeyGen, KeyId, KeySign, NodeId, Operation, Payload,
+    Committee, DerivationPath, KeyDescriptor, KeyGen, KeyId, KeySign, NodeId, Operation, Payload,
     RequesterId, Scheme, Signed, SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
 use countersign_verify::result;
@@ -25,18 +25,18 @@ use crate::requester_key::{self, RequesterKey};
 pub use reshare::{CheckUp, ReshareOrder};
 pub use wallets::{Listed, Pushed, Standing};
 
-/// How long a wallet may take: the first one of a committee may wait for prime numbers and for
-/// other wallets. The nodes have their own limits and say how far they have come.
+/// Default lifetime of an order for a wallet: the first one of a committee may wait for prime
+/// numbers and for other wallets. The nodes have their own limits and report their progress.
 const WALLET: Duration = Duration::from_secs(3600);
-/// How long a signature may take.
+/// Default lifetime of an order for a signature.
 const SIGNATURE: Duration = Duration::from_secs(120);
-/// How much longer each further signature of the same order may take.
+/// Additional time for each further signature of the same order.
 const FURTHER: Duration = Duration::from_secs(5);
-/// For the coordinator to say how an order ended whose time is over.
+/// Time for the coordinator to report the end of an expired order.
 const REPORT: Duration = Duration::from_secs(5);
-/// Seconds of one long poll.
+/// Limit of one long poll, in seconds.
 const LONG_POLL: u64 = 25;
-/// Between two attempts while the coordinator is away.
+/// Pause between two attempts while the coordinator is away.
 const AWAY: Duration = Duration::from_millis(500);
 
 /// A requester at one coordinator.
@@ -49,16 +49,16 @@ pub struct Client {
     timeout: Option<Duration>,
 }
 
-/// A wallet to be made.
+/// An order for a new wallet.
 #[derive(Debug, Clone)]
 pub struct NewWallet {
     /// A name for people, at most 64 bytes.
     pub name: String,
-    /// What it signs.
+    /// Curve and kind of its signatures.
     pub scheme: Scheme,
-    /// Who will hold it.
+    /// The nodes that will hold it.
     pub committee: Committee,
-    /// How many must sign.
+    /// Number of nodes that must sign.
     pub threshold: Threshold,
     /// A remark for nodes' plugins and people.
     pub note: Option<String>,
@@ -66,16 +66,16 @@ pub struct NewWallet {
     pub claims: BTreeMap<String, String>,
 }
 
-/// Signatures to be made: one, or as many as the payload has inputs.
+/// An order for signatures: one, or as many as the payload has inputs.
 #[derive(Debug, Clone)]
 pub struct SignOrder {
-    /// With which wallet.
+    /// Id of the wallet that signs.
     pub wallet: KeyId,
-    /// By which child; `m` for payloads that name their paths themselves (PSBT).
+    /// The child that signs; `m` for payloads that name their paths themselves (PSBT).
     pub path: DerivationPath,
-    /// Of what.
+    /// The transaction, message or digests to sign.
     pub payload: Payload,
-    /// By whom; absent: the coordinator chooses.
+    /// The nodes that sign; absent: the coordinator chooses.
     pub signers: Option<Vec<NodeId>>,
     /// A remark for nodes' plugins and people.
     pub note: Option<String>,
@@ -100,18 +100,18 @@ impl SignOrder {
 /// Verified signatures: all that were ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// The task that made them.
+    /// Id of the task behind them.
     pub task: TaskId,
-    /// The wallet.
+    /// Id of the wallet that signed.
     pub wallet: KeyId,
-    /// The scheme, which says how to read the bytes.
+    /// The scheme, which determines the encoding.
     pub scheme: Scheme,
     /// Each signature with the key under which it verifies.
     pub signed: Signed,
 }
 
 impl Client {
-    /// Reads the keys that the profile names. Without a requester key it can only look.
+    /// Reads the keys that the profile names. Without a requester key it can only read.
     pub fn new(profile: Profile) -> Result<Self, ClientError> {
         let advice = "write the key from `countersign-coordinator api-key new` there, mode 600";
         let key = requester_key::read_secret(&profile.api_key_file, advice)?;
@@ -139,15 +139,15 @@ impl Client {
         })
     }
 
-    /// Limits how long an order lives and is waited for. The default is 10 minutes for a wallet, 2
-    /// for a signature and 5 s for each further one.
+    /// Limits the lifetime of an order, and the wait for it. The default is an hour for a
+    /// wallet, 2 minutes for a signature and 5 s for each further one.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The profile.
+    /// The profile that it was created with.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
@@ -157,18 +157,18 @@ impl Client {
         &self.networks
     }
 
-    /// Who orders.
+    /// Id of the requester; absent without a requester key.
     pub fn requester(&self) -> Option<RequesterId> {
         self.requester.as_ref().map(RequesterKey::id)
     }
 
-    /// Makes a wallet, verifies it, and writes it into the wallet book. `progress` sees the task at
-    /// every change.
+    /// Creates a wallet, verifies it, and writes it into the wallet book. `progress` sees the
+    /// task at every change.
     pub async fn create_wallet(
         &self,
         new: &NewWallet,
         progress: impl FnMut(&TaskView),
-    ) -> Result<Announcement, ClientError> {
+    ) -> Result<KeyDescriptor, ClientError> {
         let operation = Operation::KeyGen(KeyGen {
             name: new.name.clone(),
             scheme: new.scheme,
@@ -190,15 +190,15 @@ impl Client {
         Ok(*wallet)
     }
 
-    /// What an order would sign, and what that does, as read from its payload here. An error says
+    /// Decodes the payload of an order: the signatures that it needs, and its effect. An error says
     /// why nobody signs it.
     pub async fn decode(&self, order: &SignOrder) -> Result<Decoded, ClientError> {
         let wallet = self.wallet(order.wallet).await?;
         self.decode_for(&wallet, order)
     }
 
-    /// Makes the signatures and verifies each under the child key derived here. `progress` sees the
-    /// task at every change.
+    /// Has the payload signed, and verifies each signature under the child key derived here.
+    /// `progress` sees the task at every change.
     pub async fn sign(
         &self,
         order: &SignOrder,
@@ -216,8 +216,8 @@ impl Client {
             note: order.note.clone(),
             claims: order.claims.clone(),
         };
-        let further = u32::try_from(inputs.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        let life = SIGNATURE + FURTHER.saturating_mul(further);
+        let further: Duration = inputs.iter().skip(1).map(|_| FURTHER).sum();
+        let life = SIGNATURE + further;
         let mut last = None;
         let progress = |view: &TaskView| {
             last = Some(view.nodes.clone());
@@ -240,7 +240,7 @@ impl Client {
         })
     }
 
-    /// What signatures make of their order's payload, to be handed to its chain. Everything is
+    /// Assembles the signed payload in the form that its chain takes. Everything is
     /// decoded and verified again.
     pub async fn finish(
         &self,
@@ -258,25 +258,25 @@ impl Client {
         )?)
     }
 
-    /// A task. Its order is verified and its summary is of that order; decisions, outcomes and
-    /// history are the coordinator's word.
+    /// Fetches a task. Its order is verified and its summary is of that order; decisions, outcomes
+    /// and history are the coordinator's word.
     pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
         let view = self.api.task(id, None).await?;
         check_told(id, &view)?;
         Ok(view)
     }
 
-    /// Tasks as the coordinator tells them, newest first.
+    /// Fetches a page of tasks as the coordinator tells them, newest first.
     pub async fn tasks(&self, limit: usize, before: Option<u64>) -> Result<TaskPage, ClientError> {
         self.api.tasks(limit, before).await
     }
 
-    /// Nodes as the coordinator sees them.
+    /// Fetches the nodes as the coordinator sees them.
     pub async fn nodes(&self) -> Result<Vec<NodeView>, ClientError> {
         self.api.nodes().await
     }
 
-    /// Waits until a task has ended, however it ends.
+    /// Waits until a task has ended in any way.
     pub async fn wait(
         &self,
         id: TaskId,
@@ -290,7 +290,11 @@ impl Client {
         Ok(last)
     }
 
-    fn decode_for(&self, wallet: &Announcement, order: &SignOrder) -> Result<Decoded, ClientError> {
+    fn decode_for(
+        &self,
+        wallet: &KeyDescriptor,
+        order: &SignOrder,
+    ) -> Result<Decoded, ClientError> {
         Ok(proof::decode(
             wallet,
             &order.path,
@@ -316,8 +320,8 @@ impl Client {
         Ok((order, view))
     }
 
-    /// Once the order may have arrived, it is handed in again, the same bytes, until it is known
-    /// whether it did: a second order in its place might be carried out twice.
+    /// Once the order may have arrived, submits the same bytes again until it is known whether it
+    /// did: a second order in its place might be carried out twice.
     async fn hand_in(&self, order: &SignedTask, until: Instant) -> Result<TaskView, ClientError> {
         let id = order
             .parse()
@@ -356,9 +360,7 @@ impl Client {
         let mut id = [0; 16];
         rand::rngs::OsRng.fill_bytes(&mut id);
         let now = now();
-        let life = u64::try_from(life.as_millis())
-            .unwrap_or(u64::MAX)
-            .clamp(1, Task::MAX_LIFE_MS);
+        let life = life.as_millis().clamp(1, Task::MAX_LIFE_MS.into()) as u64;
         let task = Task {
             version: 1,
             id: TaskId(id),
@@ -376,8 +378,8 @@ impl Client {
         Ok(order)
     }
 
-    /// A coordinator that is away for a moment, such as for a restart, is asked again until the
-    /// time is over.
+    /// Polls until the task ends. A coordinator that is away for a moment, such as for a restart,
+    /// is asked again until the time is over.
     async fn follow(
         &self,
         mut view: TaskView,
@@ -449,15 +451,15 @@ impl Client {
     }
 }
 
-/// What a requester says beside the order itself.
+/// The requester's remarks on an order.
 struct Remarks {
     note: Option<String>,
     claims: BTreeMap<String, String>,
 }
 
-/// A refusal with those who could sign instead: members that did not refuse, those first that had
-/// approved.
-fn with_others(error: ClientError, wallet: &Announcement, parties: &[PartyView]) -> ClientError {
+/// Adds to a refusal the nodes that could sign instead: members that did not refuse, starting
+/// with those that had approved.
+fn with_others(error: ClientError, wallet: &KeyDescriptor, parties: &[PartyView]) -> ClientError {
     let ClientError::Rejected {
         task,
         node,
@@ -507,7 +509,7 @@ fn check_told(task: TaskId, view: &TaskView) -> Result<(), ClientError> {
     })
 }
 
-/// True if the same request may be answered a moment later.
+/// True if the same request may succeed a moment later.
 fn is_passing(error: &ClientError) -> bool {
     matches!(
         error,
@@ -515,7 +517,7 @@ fn is_passing(error: &ClientError) -> bool {
     )
 }
 
-/// True if the coordinator may have taken the order although it did not say so.
+/// True if the coordinator may have accepted the order although it did not say so.
 fn may_have_arrived(error: &ClientError) -> bool {
     match error {
         ClientError::Unreachable { sent, .. } => *sent,
@@ -530,9 +532,11 @@ fn another_task() -> ClientError {
     ClientError::Answer("it is about another task".into())
 }
 
+/// Returns the time. A clock before 1970 reads as 0.
 fn now() -> UnixMillis {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
-    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    // 64 bits of milliseconds last for half a billion years.
+    UnixMillis(since.as_millis() as u64)
 }

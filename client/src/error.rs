@@ -1,4 +1,4 @@
-//! What can go wrong for a requester, and the exit code that it leads to.
+//! Errors of a requester, with their exit codes.
 
 use std::path::PathBuf;
 
@@ -10,22 +10,20 @@ use countersign_protocol::{KeyId, NodeId, TaskId};
 #[non_exhaustive]
 pub enum ClientError {
     /// A file that cannot be used.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("{path}: {reason}; {advice}")]
     File {
-        /// Which.
         path: PathBuf,
-        /// What is wrong.
         reason: String,
-        /// What to do.
         advice: &'static str,
     },
-    /// What was asked for makes no sense.
+    /// The order or argument makes no sense.
     #[error("{0}")]
     Usage(String),
     /// A payload that nobody signs.
     #[error(transparent)]
     Payload(#[from] DecodeError),
-    /// Signatures that make nothing of their payload.
+    /// The signatures do not complete their payload.
     #[error(transparent)]
     Finish(#[from] FinishError),
     /// The coordinator cannot be reached.
@@ -33,109 +31,99 @@ pub enum ClientError {
         "the coordinator at {url} does not answer ({reason}); see that it runs and that the URL in the profile is right"
     )]
     Unreachable {
-        /// Where it should be.
+        /// URL from the profile.
         url: String,
-        /// What the network said.
+        /// The innermost cause of the network error.
         reason: String,
         /// True if the request may have arrived.
         sent: bool,
     },
-    /// The coordinator said no.
+    /// The coordinator refused the request.
     #[error("the coordinator refused: {message} [{code}]")]
     Api {
-        /// HTTP status.
+        /// HTTP status of the answer.
         status: u16,
-        /// Stable code.
+        /// Stable code from `docs/codes.md`.
         code: String,
-        /// Its sentence.
+        /// One sentence, as sent by the coordinator.
         message: String,
     },
-    /// The answer is none of this protocol.
+    /// The answer does not follow the protocol.
     #[error(
         "the coordinator's answer cannot be read ({0}); check the URL, and update the older of the two programs"
     )]
     Answer(String),
-    /// A node refused.
+    /// A node refused the task.
     #[error(
         "refused by {node}{by}, as the coordinator tells it: {reason} [{code}]; ask that node's operator, then send a new task",
         by = by(.plugin)
     )]
     Rejected {
-        /// Which task.
+        /// Id of the refused task.
         task: TaskId,
-        /// Who refused.
+        /// The refusing node, by the profile's name or by its id.
         node: Box<str>,
-        /// Which plugin, if it was one.
+        /// The plugin that refused, if it was one.
         plugin: Option<String>,
-        /// Stable code.
+        /// Stable code from `docs/codes.md`.
         code: String,
-        /// One sentence.
+        /// One sentence, as sent by the node.
         reason: String,
         /// Other members that could sign without those who refused; as many as are needed, or none.
         others: Box<[NodeId]>,
     },
-    /// The task came to nothing.
+    /// The task ended without a result.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("task {task} {state}: {message} [{code}]")]
     Failed {
-        /// Which task.
         task: TaskId,
         /// `failed` or `expired`.
         state: &'static str,
-        /// Stable code.
         code: String,
         /// One sentence that ends with what to do.
         message: String,
-        /// The nodes it is about.
         nodes: Vec<NodeId>,
     },
-    /// No end in time.
+    /// The task did not end in time.
     #[error(
         "task {0} has not ended in time and may still end; look with `countersign task show {0}` before sending a new one"
     )]
     TimedOut(TaskId),
     /// A result that does not verify.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
         "the result of task {task} is not valid ({reason}); do not use it, and do not trust this coordinator"
     )]
-    Invalid {
-        /// Which task.
-        task: TaskId,
-        /// What is wrong.
-        reason: String,
-    },
+    Invalid { task: TaskId, reason: String },
     /// A wallet that does not verify, or is not the one seen before.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
         "wallet {wallet} is not trustworthy: {reason}; do not use it, and do not trust this coordinator"
     )]
-    Wallet {
-        /// Which wallet.
-        wallet: KeyId,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A wallet whose parts prove each other and nothing else: nobody whom this client knows stands
-    /// behind it.
+    Wallet { wallet: KeyId, reason: String },
+    /// A wallet whose parts prove each other and nothing else: nobody known to this
+    /// client stands behind it.
     #[error(
-        "wallet {wallet} is not believed: {reasons}; do not use it or its addresses. If you know by another way that it is right, add who is missing to the profile, or look at `countersign wallet trust {wallet}`"
+        "wallet {wallet} is not believed: {reasons}; do not use it or its addresses. If you know from another source that it is right, add the missing ids to the profile, or look at `countersign wallet trust {wallet}`"
     )]
     Distrusted {
-        /// Which wallet.
+        /// Id of the wallet.
         wallet: KeyId,
-        /// Who is not known.
+        /// The unknown nodes and requester.
         reasons: String,
         /// The wallet as the coordinator tells it, for people to compare.
         lines: Vec<String>,
     },
-    /// A coordinator that knows less than this client.
+    /// The coordinator knows less than this client.
     #[error(
         "the coordinator tells of generation {told} of wallet {wallet}, and this client has verified {known}; have its newest backup restored, and do not trust it before"
     )]
     Stale {
-        /// Which wallet.
+        /// Id of the wallet.
         wallet: KeyId,
-        /// What the coordinator tells.
+        /// The coordinator's generation.
         told: u32,
-        /// What the wallet book has.
+        /// The generation in the wallet book.
         known: u32,
     },
 }
@@ -162,7 +150,7 @@ impl ClientError {
         }
     }
 
-    /// Stable, for programs.
+    /// The stable code, for programs.
     pub fn code(&self) -> &str {
         match self {
             Self::File { .. } => "file",
@@ -182,7 +170,7 @@ impl ClientError {
         }
     }
 
-    /// What there is to see beside the sentence, line by line. Nothing of it is believed.
+    /// Further details for people, line by line. Nothing of it is believed.
     pub fn details(&self) -> &[String] {
         match self {
             Self::Distrusted { lines, .. } => lines,
@@ -190,7 +178,7 @@ impl ClientError {
         }
     }
 
-    /// Who could sign in the place of whoever refused.
+    /// Nodes that could sign in place of those that refused.
     pub fn others(&self) -> &[NodeId] {
         match self {
             Self::Rejected { others, .. } => others,
@@ -198,7 +186,7 @@ impl ClientError {
         }
     }
 
-    /// The task it is about, if there is one.
+    /// The task concerned, if there is one.
     pub fn task(&self) -> Option<TaskId> {
         match self {
             Self::Rejected { task, .. }
@@ -218,7 +206,7 @@ fn by(plugin: &Option<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    /// Between quotation marks after `=>`, in the arms of `fn code`.
+    /// Extracts the literals after `=>` in the arms of `fn code`.
     fn codes() -> Vec<String> {
         let source = include_str!("error.rs");
         let body = source

@@ -1,19 +1,20 @@
-//! What a requester needs: build and sign tasks, hand them to a coordinator, follow them, and
+//! The requester's library: build and sign tasks, submit them to a coordinator, follow them, and
 //! verify what comes back.
 //!
 //! The client trusts neither the coordinator nor the nodes. A new wallet counts only with the
-//! signed marks of all the nodes that were ordered. Payloads are decoded here as well: signatures
-//! count only if there is one for each input, and each verifies under the child key derived here.
+//! signed acknowledgements of all the nodes that were ordered. Payloads are decoded here as well:
+//! signatures count only if there is one for each input, and each verifies under the
+//! child key derived here.
 //!
 //! A wallet that others ordered is believed at first sight only if the [profile] names every node
 //! that ever held it and the requester who ordered it, or if a person compared both and said so
-//! ([belief]). What is believed lies in a local [wallet book](book), with the reason, and a
-//! coordinator that later tells another story is refused. A wallet that was handed to another
-//! committee is followed if each generation since the one in the book carries the marks of a quorum
-//! of the one before.
+//! ([belief]). Believed wallets are kept in a local [wallet book](book), with the reason, and a
+//! coordinator that later contradicts it is refused. A wallet that was reshared to another
+//! committee is followed if each generation since the one in the book carries the acknowledgements
+//! of a quorum of the one before.
 //!
-//! What it cannot know: that a node's operator is who the requester believes. Node ids and
-//! requester ids in the profile must come from their owners, never from a coordinator.
+//! It cannot know that a node's operator is who the requester believes. Node ids and requester ids
+//! in the profile must come from their owners, never from a coordinator.
 
 pub mod api;
 pub mod belief;

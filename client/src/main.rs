@@ -1,5 +1,5 @@
-//! `countersign`: the requester's command line. Parses, calls the library, prints, and sets the
-//! exit code.
+//! `countersign`: the requester's command line. Parses, calls the library, prints, and
+//! sets the exit code.
 
 #[macro_use(eprint, eprintln)]
 extern crate countersign_stdio;

@@ -1,8 +1,8 @@
-//! The profile: which coordinator, which keys, and who is who. One YAML file.
+//! The profile: the coordinator, the keys, and the names of nodes and requesters. One YAML file.
 //!
 //! `nodes` and `trusted_requesters` are what a wallet is compared with when it is seen for the
 //! first time, so they must not come from a coordinator: take each id from the operator or
-//! requester that it belongs to, by another way.
+//! requester that it belongs to, through another channel.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use countersign_files::Custody;
+use countersign_files::{Custody, CustodyError};
 use countersign_payload::{Networks, UnknownNetwork};
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{NodeId, RequesterId};
@@ -20,10 +20,10 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use crate::error::ClientError;
 
-/// More than the largest wallet book.
+/// Size limit in bytes; more than the largest wallet book.
 const LARGEST: u64 = 1 << 30;
 
-/// What a requester works with; relative paths start at the file's directory.
+/// A requester's settings; relative paths start at the file's directory.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
@@ -32,9 +32,9 @@ pub struct Profile {
     pub coordinator: String,
     /// File with the API key, mode 0600.
     pub api_key_file: PathBuf,
-    /// File with the requester's key, mode 0600. Reading needs none.
+    /// File with the requester's key, mode 0600. Reading works without it.
     pub requester_key_file: Option<PathBuf>,
-    /// The wallet book.
+    /// File of the wallet book; created when needed.
     #[serde(default = "default_book")]
     pub wallet_book: PathBuf,
     /// The requester's own names for nodes. A wallet is believed at first sight only if each of its
@@ -47,12 +47,12 @@ pub struct Profile {
     /// Networks of chains whose transactions do not name theirs.
     #[serde(default)]
     pub chains: Chains,
-    /// Where it was read from, for messages.
+    /// Path of the file, for messages.
     #[serde(skip)]
     path: PathBuf,
 }
 
-/// `chains`: where the wallets hold their coins. Absent: the main networks.
+/// The networks of the wallets' coins. Absent: the main networks.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Chains {
@@ -81,9 +81,9 @@ impl Profile {
             reason,
             advice,
         };
-        let text = read_own(path).map_err(|reason| {
+        let text = read_own(path).map_err(|error| {
             file(
-                reason,
+                error.to_string(),
                 "write a profile as `countersign --help` shows, for you alone",
             )
         })?;
@@ -111,19 +111,19 @@ impl Profile {
         Some(config?.join("countersign").join("config.yaml"))
     }
 
-    /// The file that it was read from.
+    /// Path of the file that it was read from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The node with this id, or of this name in the profile.
+    /// Finds the node with this id, or of this name in the profile.
     pub fn node(&self, text: &str) -> Result<NodeId, ClientError> {
         if let Some(node) = self.nodes.get(text) {
             return Ok(*node);
         }
         if !text.starts_with("csn1") {
             let message = format!(
-                "`{text}` is no node id and no name under `nodes` in {}; write the id (csn1…), or add the name there \
+                "`{text}` is neither a node id nor a name under `nodes` in {}; write the id (csn1…), or add the name there \
                  with the id that the node's operator gave you",
                 self.path.display()
             );
@@ -138,8 +138,8 @@ impl Profile {
         name_in(&self.nodes, node).map_or_else(|| node.to_string(), str::to_owned)
     }
 
-    /// The profile's name for a node, or the beginning and the end of its id. For lines that are
-    /// read along, never for comparing.
+    /// The profile's name for a node, or the beginning and the end of its id. For display
+    /// only, never for comparing.
     pub fn short_name(&self, node: &NodeId) -> String {
         match name_in(&self.nodes, node) {
             Some(name) => name.into(),
@@ -167,14 +167,14 @@ impl Profile {
         }
     }
 
-    /// A text from elsewhere with the profile's names in the place of ids.
+    /// Replaces ids in a text from elsewhere by the profile's names.
     pub fn with_names(&self, text: &str) -> String {
         self.nodes.iter().fold(text.to_owned(), |text, (name, id)| {
             text.replace(&id.to_string(), name)
         })
     }
 
-    /// True if what is sent to the coordinator can be read and changed on the way.
+    /// True if traffic to the coordinator can be read and changed on the way.
     pub fn is_open_to_others(&self) -> bool {
         let url = reqwest::Url::parse(&self.coordinator);
         url.is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_this_machine))
@@ -185,7 +185,7 @@ impl Profile {
         name_in(&self.nodes, node).is_some()
     }
 
-    /// The profile's name for a requester other than the own one, if it is trusted.
+    /// The profile's name for a trusted requester other than the own one.
     pub fn requester_name(&self, requester: &RequesterId) -> Option<&str> {
         name_in(&self.trusted_requesters, requester)
     }
@@ -206,25 +206,36 @@ fn name_in<'a, Id: PartialEq>(names: &'a BTreeMap<String, Id>, id: &Id) -> Optio
         .map(|(name, _)| name.as_str())
 }
 
+/// Why a file that decides whom to trust was not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    #[error("it is not UTF-8 text")]
+    NotText,
+}
+
 /// Reads a file that decides whom to trust: nobody but its owner may be able to write it.
-pub(crate) fn read_own(path: &Path) -> Result<String, String> {
-    let bytes = Custody::Operator
-        .read(path, LARGEST)
-        .map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".into())
+pub(crate) fn read_own(path: &Path) -> Result<String, ReadError> {
+    let bytes = Custody::Operator.read(path, LARGEST)?;
+    String::from_utf8(bytes).map_err(|_| ReadError::NotText)
 }
 
 fn default_book() -> PathBuf {
     "wallets.json".into()
 }
 
-/// An `http` or `https` URL.
+/// A coordinator that is not an `http` or `https` URL.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not an http or https URL")]
+struct UrlError(String);
+
 fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let is_url = |text: &str| {
         if text.starts_with("http://") || text.starts_with("https://") {
             Ok(text.to_owned())
         } else {
-            Err(format!("`{text}` is no http or https URL"))
+            Err(UrlError(text.to_owned()))
         }
     };
     Text::new(is_url).deserialize(deserializer)
@@ -238,18 +249,15 @@ fn solana_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
     network(|name| Networks::named(&Chains::default().bitcoin, name)).deserialize(deserializer)
 }
 
-/// The name of a network, as it was written.
+/// Reads the name of a network and keeps it as written.
 fn network(
     named: impl FnOnce(&str) -> Result<Networks, UnknownNetwork>,
-) -> Text<impl FnOnce(&str) -> Result<String, String>, String> {
-    Text::new(|name: &str| match named(name) {
-        Ok(_) => Ok(name.to_owned()),
-        Err(error) => Err(error.to_string()),
-    })
+) -> Text<impl FnOnce(&str) -> Result<String, UnknownNetwork>, String, UnknownNetwork> {
+    Text::new(|name: &str| named(name).map(|_| name.to_owned()))
 }
 
-/// Names with ids: each name once, each id once. The last of two equal names would win silently,
-/// and two names for one id are a slip of the clipboard that makes one node count as two.
+/// Reads names with ids: each name once, each id once. The last of two equal names would win
+/// silently, and two names for one id are a slip of the clipboard that makes one node count as two.
 fn names<'de, D, Id>(deserializer: D) -> Result<BTreeMap<String, Id>, D::Error>
 where
     D: Deserializer<'de>,
@@ -279,45 +287,77 @@ where
     deserializer.deserialize_map(Names(PhantomData))
 }
 
-/// A name that is not there yet and does not pass for an id.
-fn new_name<Id>(names: &BTreeMap<String, Id>, name: &str) -> Result<String, String> {
+/// Why a name cannot be given to another id.
+#[derive(Debug, thiserror::Error)]
+enum NameError {
+    #[error("`{0}` cannot be a name; use letters and digits, and nothing that begins like an id")]
+    Unsuitable(String),
+    #[error("the name `{0}` is there twice")]
+    Twice(String),
+}
+
+/// Accepts a name that is not there yet and does not pass for an id.
+fn new_name<Id>(names: &BTreeMap<String, Id>, name: &str) -> Result<String, NameError> {
     let like_an_id = ["csn1", "csr1", "csk1", "csc1"]
         .iter()
         .any(|prefix| name.starts_with(prefix));
     if name.is_empty() || like_an_id || name.chars().any(|c| is_hidden(c) || c == ',') {
-        return Err(format!(
-            "`{name}` cannot be a name; use letters and digits, and nothing that begins like an id"
-        ));
+        return Err(NameError::Unsuitable(name.into()));
     }
     if names.contains_key(name) {
-        Err(format!("the name `{name}` is there twice"))
+        Err(NameError::Twice(name.into()))
     } else {
         Ok(name.into())
     }
 }
 
-/// An id that has no name yet.
-fn new_id<Id>(names: &BTreeMap<String, Id>, name: &str, text: &str) -> Result<Id, String>
+/// Why an id cannot be given a name. `E` is the error of the id's parser.
+#[derive(Debug, thiserror::Error)]
+enum NewIdError<E> {
+    #[error("{0}")]
+    Unreadable(E),
+    #[error("`{other}` and `{name}` have the same id, {id}")]
+    Named {
+        other: String,
+        name: String,
+        id: String,
+    },
+}
+
+/// Accepts an id that has no name yet.
+fn new_id<Id>(
+    names: &BTreeMap<String, Id>,
+    name: &str,
+    text: &str,
+) -> Result<Id, NewIdError<Id::Err>>
 where
     Id: FromStr<Err: Display> + PartialEq + Display,
 {
-    let id: Id = text.parse().map_err(|error: Id::Err| error.to_string())?;
+    let id: Id = text.parse().map_err(NewIdError::Unreadable)?;
     match name_in(names, &id) {
-        Some(other) => Err(format!("`{other}` and `{name}` have the same id, {id}")),
+        Some(other) => Err(NewIdError::Named {
+            other: other.into(),
+            name: name.into(),
+            id: id.to_string(),
+        }),
         None => Ok(id),
     }
 }
 
-/// A text that a function reads. Its error is told with the line of the text.
-struct Text<F, T>(F, PhantomData<T>);
+/// A text that a function reads. serde adds the line of the text to its error.
+struct Text<F, T, E>(F, PhantomData<(T, E)>);
 
-impl<F: FnOnce(&str) -> Result<T, String>, T> Text<F, T> {
+impl<F: FnOnce(&str) -> Result<T, E>, T, E> Text<F, T, E> {
     fn new(read: F) -> Self {
         Self(read, PhantomData)
     }
 }
 
-impl<'de, F: FnOnce(&str) -> Result<T, String>, T> DeserializeSeed<'de> for Text<F, T> {
+impl<'de, F, T, E> DeserializeSeed<'de> for Text<F, T, E>
+where
+    F: FnOnce(&str) -> Result<T, E>,
+    E: Display,
+{
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
@@ -325,15 +365,15 @@ impl<'de, F: FnOnce(&str) -> Result<T, String>, T> DeserializeSeed<'de> for Text
     }
 }
 
-impl<F: FnOnce(&str) -> Result<T, String>, T> Visitor<'_> for Text<F, T> {
+impl<F: FnOnce(&str) -> Result<T, E>, T, E: Display> Visitor<'_> for Text<F, T, E> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text")
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-        (self.0)(text).map_err(E::custom)
+    fn visit_str<D: serde::de::Error>(self, text: &str) -> Result<T, D> {
+        (self.0)(text).map_err(D::custom)
     }
 }
 
@@ -437,7 +477,7 @@ mod tests {
             (
                 "wallet_book: x\nwallet_book: y\n".into(),
                 "line 4",
-                "`wallet_book` stands twice",
+                "`wallet_book` appears twice",
             ),
         ] {
             let error = load(&rest).unwrap_err().to_string();

@@ -1,12 +1,11 @@
-//! When a result is believed: what the coordinator and the nodes say is checked here from the
-//! ground up.
+//! Verification of results: everything from the coordinator and the nodes is checked here
+//! from the ground up.
 //!
-//! Children are derived and signatures checked by libraries that sign nothing. Nothing here talks
-//! to anybody.
+//! Children are derived and signatures checked by libraries that cannot sign. No I/O.
 
 use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Networks};
 use countersign_protocol::{
-    Announcement, DerivationPath, KeyId, Operation, Payload, Signed, SignedTask, Task, TaskError,
+    DerivationPath, KeyDescriptor, KeyId, Operation, Payload, Signed, SignedTask, Task, TaskError,
     TaskId,
 };
 use countersign_verify::{WrongResult, result};
@@ -15,39 +14,34 @@ use crate::api::TaskView;
 use crate::client::SignOrder;
 use crate::error::ClientError;
 
-/// Why something that the coordinator tells is not believed.
+/// Why a statement of the coordinator is not believed.
+#[allow(missing_docs, reason = "the messages describe the variants")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disbelief {
-    /// An order cannot be read.
     #[error(transparent)]
     Order(#[from] TaskError),
-    /// An order is not text.
     #[error("its order is not text")]
     NotText,
-    /// Nobody stands for an order.
     #[error("the order that made it is not signed by its requester")]
     Unsigned,
-    /// A wallet comes from a task that makes none.
     #[error("its task is not a KeyGen")]
     NotAKeyGen,
-    /// It is not what was ordered.
+    /// The result is not what was ordered.
     #[error(transparent)]
     Result(#[from] WrongResult),
-    /// What is told of a task is not of its order.
+    /// The summary does not match its order.
     #[error("its {0} is not the one that was ordered")]
     Fact(&'static str),
-    /// A generation does not follow from the one before.
     #[error("what is told to follow its generation {0} does not prove that it does")]
     Gap(u32),
-    /// Generations lead to another one.
     #[error("its generations do not lead to the one that is told of")]
     OtherEnd,
 }
 
-/// Checks a wallet by itself: it has the id that was asked for, a usable root key, and the marks of
-/// all its holders.
-pub fn check_wallet(id: KeyId, wallet: &Announcement) -> Result<(), ClientError> {
+/// Checks a wallet by itself: it has the requested id, a usable root key, and the acknowledgements
+/// of all its holders.
+pub fn check_wallet(id: KeyId, wallet: &KeyDescriptor) -> Result<(), ClientError> {
     let bad = |reason: &str| {
         Err(ClientError::Wallet {
             wallet: id,
@@ -58,16 +52,15 @@ pub fn check_wallet(id: KeyId, wallet: &Announcement) -> Result<(), ClientError>
         return bad("it has another id than the one that was asked for");
     }
     if result::root_key(wallet).is_err() {
-        return bad("its root key is no key of its scheme");
+        return bad("its root key is not a key of its scheme");
     }
-    if !wallet.is_complete() {
-        return bad("not every holder's mark is there and verifies");
+    if !wallet.has_all_acks() {
+        return bad("not every holder's acknowledgement is there and verifies");
     }
     Ok(())
 }
 
-/// Reads an order and checks that the requester whom it names signed it. Who that is, it does not
-/// judge.
+/// Reads an order and checks that the requester named in it signed it. Does not judge who that is.
 pub fn check_requester(order: &SignedTask) -> Result<Task, Disbelief> {
     let task = order.parse()?;
     if !task
@@ -80,7 +73,7 @@ pub fn check_requester(order: &SignedTask) -> Result<Task, Disbelief> {
 }
 
 /// Checks that the wallet is what this KeyGen ordered, and that its requester signed that order.
-pub fn check_origin(wallet: &Announcement, order: &SignedTask) -> Result<(), Disbelief> {
+pub fn check_origin(wallet: &KeyDescriptor, order: &SignedTask) -> Result<(), Disbelief> {
     let task = check_requester(order)?;
     let Operation::KeyGen(keygen) = &task.operation else {
         return Err(Disbelief::NotAKeyGen);
@@ -88,8 +81,8 @@ pub fn check_origin(wallet: &Announcement, order: &SignedTask) -> Result<(), Dis
     Ok(result::created(task.id, order.hash(), keygen, wallet)?)
 }
 
-/// Checks what a coordinator tells of a task against the order that it hands out with it: the order
-/// is signed, and the summary is of that order. What became of it is still the coordinator's word.
+/// Checks a coordinator's view of a task against the order that comes with it: the order is signed,
+/// and the summary is of that order. The outcome is still the coordinator's word.
 pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), Disbelief> {
     let order = view.order();
     let task = check_requester(&order)?;
@@ -110,9 +103,9 @@ pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), Disbelief> {
     ])
 }
 
-/// What a payload means to a wallet: which signatures it asks for, and what they do.
+/// Decodes a payload for a wallet: the signatures that it asks for, and their effect.
 pub fn decode(
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
     path: &DerivationPath,
     payload: &Payload,
     networks: &Networks,
@@ -120,9 +113,9 @@ pub fn decode(
     countersign_payload::decode(&wallet.into(), path, payload, networks)
 }
 
-/// What signatures make of the payload that they were ordered for.
+/// Completes a payload with its signatures.
 pub fn finish(
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
     order: &SignOrder,
     networks: &Networks,
     signed: &Signed,
@@ -143,12 +136,12 @@ pub fn finish(
     )
 }
 
-/// Checks that each generation succeeds the one before, from the first, which is believed, to
-/// `told`.
+/// Checks that each generation succeeds the one before, from the first, which
+/// is believed, to `told`.
 pub fn check_chain(
-    first: &Announcement,
-    rest: &[Announcement],
-    told: &Announcement,
+    first: &KeyDescriptor,
+    rest: &[KeyDescriptor],
+    told: &KeyDescriptor,
 ) -> Result<(), Disbelief> {
     let mut newest = first;
     for next in rest {

@@ -1,7 +1,7 @@
-//! The requester's key: whoever has it may order tasks. One file, readable by its owner alone.
+//! The requester's key: its holder may order tasks. One file, readable by its owner alone.
 //!
-//! The file holds one line, `csr-secret1…`: bech32m (BIP-350) of the 32-byte Ed25519 seed (RFC
-//! 8032).
+//! The file holds one line, `csr-secret1…`: bech32m (BIP-350) of the 32-byte
+//! Ed25519 seed (RFC 8032).
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -20,7 +20,7 @@ use crate::error::ClientError;
 
 /// Prefix of the key's text form.
 const PREFIX: &str = "csr-secret";
-/// No secret file is longer.
+/// Size limit of secret files in bytes.
 const MAX_SECRET: usize = 1024;
 
 /// Signs tasks. Not `Clone`, not printable; its memory is wiped on drop.
@@ -73,7 +73,7 @@ impl RequesterKey {
         self.id
     }
 
-    /// The task with this key's signature over its exact bytes.
+    /// Signs the task's exact bytes with this key.
     pub fn sign(&self, task: &Task) -> SignedTask {
         let bytes = task.to_bytes();
         let signature = self
@@ -96,7 +96,7 @@ impl fmt::Debug for RequesterKey {
     }
 }
 
-/// Reads a small file with a secret, if only its owner can.
+/// Reads a small secret file that only its owner can read.
 pub(crate) fn read_secret(
     path: &Path,
     advice: &'static str,
@@ -135,7 +135,7 @@ fn malformed(path: &Path) -> ClientError {
     let advice = "restore it from a backup, or make a new one with `countersign requester new`";
     ClientError::File {
         path: path.into(),
-        reason: "this is no requester key".into(),
+        reason: "this is not a requester key".into(),
         advice,
     }
 }

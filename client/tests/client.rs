@@ -1,5 +1,5 @@
-//! The client against a real coordinator: what it accepts, what it refuses, and what the command
-//! line says.
+//! The client against a real coordinator: what it accepts, what it refuses, and the output
+//! of the command line.
 
 mod cases;
 mod cluster;
@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use countersign_client::{Client, ClientError, Listed, NewWallet, SignOrder, Standing};
-use countersign_protocol::{Announcement, Committee, Payload, PayloadKind, Scheme, Threshold};
+use countersign_protocol::{Committee, KeyDescriptor, Payload, PayloadKind, Scheme, Threshold};
 use serde_json::Value;
 
 use cluster::{Cluster, Mood};
@@ -34,7 +34,7 @@ fn named(cluster: &Cluster, name: &str) -> NewWallet {
     }
 }
 
-fn pay(wallet: &Announcement) -> SignOrder {
+fn pay(wallet: &KeyDescriptor) -> SignOrder {
     let payload = Payload::new(PayloadKind::Message, b"pay".to_vec());
     SignOrder::new(wallet.key, "m".parse().unwrap(), payload)
 }
@@ -56,7 +56,7 @@ async fn all_on_line(client: &Client) {
     }
 }
 
-async fn ready(mood: Mood) -> (Cluster, Client, Announcement) {
+async fn ready(mood: Mood) -> (Cluster, Client, KeyDescriptor) {
     let cluster = Cluster::start(mood).await;
     let client = client(&cluster);
     all_on_line(&client).await;
@@ -122,7 +122,7 @@ async fn a_wallet_book_grows_by_one_line_for_each_wallet() {
     let added = after.strip_prefix(&before).unwrap();
     assert_eq!((before.lines().count(), added.lines().count()), (2, 1));
 
-    // A program that was stopped while it wrote: what it did not finish, it told nobody.
+    // A program that was stopped while it wrote: it reported nothing that it did not finish.
     let torn = format!("{before}{}", &added[..added.len() / 2]);
     std::fs::write(&book, &torn).unwrap();
     assert_eq!(client.find_id("hot").unwrap(), first.key);
@@ -358,7 +358,7 @@ async fn a_wallet_with_another_root_key_is_refused_known_or_not() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(fresh.contains("mark"), "{fresh}");
+    assert!(fresh.contains("acknowledgement"), "{fresh}");
     let made = liar
         .create_wallet(&new_wallet(&cluster), |_| ())
         .await
@@ -708,8 +708,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Whatever cannot be said is an exit code and never a panic, whether it is a result, an error or a
-/// word for people.
+/// Failing output leads to an exit code and never a panic, whether it is a result, an
+/// error or a remark.
 #[test]
 fn an_output_that_is_full_or_closed_is_no_panic() {
     let dir = tempfile::tempdir().unwrap();

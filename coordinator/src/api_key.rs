@@ -13,41 +13,42 @@ use zeroize::Zeroizing;
 
 use crate::share::has_room;
 
-/// Requests at once, long polls among them. Each key may have as many as there are places left.
+/// Bound on concurrent requests, long polls included. Each key may use as many as
+/// there are places left.
 pub const REQUESTS: usize = 512;
-/// So that a key that leaked into a file is found by a scanner.
+/// Lets secret scanners find a key that leaked into a file.
 const PREFIX: &str = "csapi_";
 
-/// What a key may do.
+/// Permissions of an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// Look at tasks, wallets and nodes.
+    /// Read access to tasks, wallets and nodes.
     Read,
-    /// Hand in tasks. Whether nodes obey depends on the requester's signature, not on this.
+    /// Submission of tasks. Nodes obey the requester's signature, not this scope.
     Create,
 }
 
-/// A key as the configuration holds it.
+/// An API key as stored in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
-    /// Whose it is, for logs.
+    /// The owner, as shown in logs.
     pub name: String,
-    /// SHA-256 of the key's text.
+    /// SHA-256 of the key's text form, in hexadecimal.
     pub sha256: Hash,
-    /// What it may do.
+    /// Everything else is answered with 403.
     pub scopes: Vec<Scope>,
 }
 
-/// The keys that are let in now, and how much each is asking for.
+/// The accepted keys, with the number of requests in progress for each.
 #[derive(Debug, Default)]
 pub struct ApiKeys {
     listed: ArcSwap<Vec<ApiKey>>,
     in_flight: Mutex<HashMap<Hash, usize>>,
 }
 
-/// A request under way. Dropping it gives its place back.
+/// A request in progress. Dropping it frees its place.
 #[derive(Debug)]
 pub struct Place<'a> {
     keys: &'a ApiKeys,
@@ -55,7 +56,7 @@ pub struct Place<'a> {
 }
 
 impl ApiKeys {
-    /// Lets these in.
+    /// Accepts the listed keys.
     pub fn new(listed: Vec<ApiKey>) -> Self {
         Self {
             listed: ArcSwap::from_pointee(listed),
@@ -63,12 +64,12 @@ impl ApiKeys {
         }
     }
 
-    /// From now on lets these in, and no others.
+    /// Replaces the accepted keys; requests in progress are not interrupted.
     pub fn set(&self, listed: Vec<ApiKey>) {
         self.listed.store(Arc::new(listed));
     }
 
-    /// The name of the presented key, and a place for its request.
+    /// Returns the name of the presented key, and a place for its request.
     pub fn admit(
         &self,
         presented: Option<&str>,
@@ -97,7 +98,7 @@ impl ApiKeys {
 }
 
 impl Place<'_> {
-    /// Which key it is: the SHA-256 of its text.
+    /// Identifies the key by the SHA-256 of its text.
     pub fn key(&self) -> Hash {
         self.key
     }
@@ -119,28 +120,26 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Why a request is not let in.
+/// Why a request is not admitted.
+#[allow(missing_docs, reason = "the messages describe the variants")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
-    /// No key, or one that is not listed.
     #[error(
         "no valid API key; send `Authorization: Bearer` with a key made by `countersign-coordinator api-key new`"
     )]
     Unauthorised,
-    /// A key for something else.
     #[error(
         "the API key lacks the scope for this; use one that has it, or add the scope in the configuration"
     )]
     Scope,
-    /// Too many requests of one key at once.
     #[error(
         "too many requests with this API key are under way; wait for their answers, then ask again"
     )]
     Crowded,
 }
 
-/// Makes a key. The text is shown once; the entry goes into the configuration.
+/// Generates a key. The text is shown once; the entry belongs in the configuration.
 pub fn generate(name: &str, scopes: Vec<Scope>) -> (Zeroizing<String>, ApiKey) {
     let mut secret = Zeroizing::new([0; 32]);
     rand::rngs::OsRng.fill_bytes(&mut secret[..]);
@@ -156,7 +155,8 @@ pub fn generate(name: &str, scopes: Vec<Scope>) -> (Zeroizing<String>, ApiKey) {
     (text, entry)
 }
 
-/// The entry of the presented key, if it has the scope. Every entry is compared, in constant time.
+/// Finds the entry of the presented key, if it has the scope. Compares every
+/// entry, in constant time.
 pub fn check<'a>(
     keys: &'a [ApiKey],
     presented: Option<&str>,

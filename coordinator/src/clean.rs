@@ -1,4 +1,4 @@
-//! What nodes say, made harmless: bounded lengths, no control characters. Nothing is judged here.
+//! Sanitizes frames from nodes: bounded lengths, no control characters. Makes no decisions.
 
 use countersign_protocol::control::{FromNode, Pace};
 use countersign_protocol::text::printable;
@@ -9,7 +9,7 @@ const VERDICTS: usize = 32;
 const NODES: usize = 9;
 const PENDING: usize = 1024;
 
-/// A frame with all its texts and lists within bounds.
+/// Bounds all texts and lists of a frame.
 pub fn frame(frame: FromNode) -> FromNode {
     match frame {
         FromNode::Hello {
@@ -71,13 +71,14 @@ pub fn frame(frame: FromNode) -> FromNode {
             task,
             outcome: self::outcome(outcome),
         },
-        // Kept only where every field is the task's own or has a fixed size, and the mark verifies.
-        FromNode::Stored { .. } | FromNode::Void { .. } => frame,
-        // Of a fixed size, and kept only where it verifies.
+        // Kept only if every field is the task's own or has a fixed size,
+        // and the acknowledgement verifies.
+        FromNode::Stored { .. } | FromNode::AbortVote { .. } => frame,
+        // Fixed size, and kept only if it verifies.
         FromNode::Evidence { .. } => frame,
-        // Nothing of it is kept or shown; the desk counts the entries.
+        // Neither kept nor shown; the registry counts the entries.
         FromNode::Holds { .. } => frame,
-        // Kept only where every mark verifies; the desk counts the entries.
+        // Kept only if every acknowledgement verifies; the registry counts the entries.
         FromNode::Generations { .. } => frame,
         FromNode::Capacity { .. } => frame,
         FromNode::HelloAs {
@@ -94,12 +95,12 @@ pub fn frame(frame: FromNode) -> FromNode {
                 instance,
             }
         }
-        // Of fixed size, and verified.
+        // Fixed size, and verified.
         FromNode::Alive { .. } => frame,
     }
 }
 
-/// A text for people, on one line of about 512 bytes.
+/// Reduces a text to one printable line of about 512 bytes.
 pub fn text(text: &str) -> String {
     printable(text, TEXT)
 }
@@ -113,7 +114,7 @@ fn outcome(outcome: Outcome) -> Outcome {
             failure.culprits.truncate(NODES);
             Outcome::Failed(failure)
         }
-        // Verified to the last byte before anything is done with them.
+        // Verified to the last byte before use.
         Outcome::Created(_) | Outcome::Signed(_) | Outcome::Reshared(_) | Outcome::Intact(_) => {
             outcome
         }

@@ -1,4 +1,5 @@
-//! The configuration: what the operator writes (`RawConfig`) and what is meant by it ([`Config`]).
+//! The configuration: `RawConfig` is the file as the operator writes it, [`Config`]
+//! is the validated form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -10,36 +11,32 @@ use countersign_strict::DocumentError;
 use serde::Deserialize;
 
 use crate::api_key::ApiKey;
-use crate::desk::Rules;
+use crate::registry::RegistryConfig;
 use crate::task::flow::Timings;
 
-/// Bytes of the largest configuration.
+/// Size limit in bytes.
 const LARGEST: u64 = 4 << 20;
-/// The identity's file name in the data directory.
+/// Name of the identity file in the data directory.
 pub const IDENTITY_FILE: &str = "identity.key";
 
-/// The file as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
     /// UDP address where nodes connect.
     #[serde(default = "default_quic")]
     listen_quic: SocketAddr,
-    /// TCP address of the HTTP API; loopback by default, since it has no TLS of its own.
+    /// TCP address of the HTTP API; loopback by default, because it does not speak TLS.
     #[serde(default = "default_http")]
     listen_http: SocketAddr,
-    /// Directory of the identity and the database; relative to the file.
+    /// Directory of the identity and the database, relative to the configuration file.
     data: PathBuf,
-    /// Who may connect.
     #[serde(default)]
     nodes: Vec<RawNode>,
-    /// Who may use the API.
     #[serde(default)]
     api_keys: Vec<ApiKey>,
-    /// Whose tasks are taken; absent: everybody's whose signature fits. Nodes have their own list
-    /// in any case.
+    /// Requesters whose tasks are accepted; absent: any with a valid signature. Nodes have their
+    /// own list in any case.
     requesters: Option<Vec<RequesterId>>,
-    /// Bounds.
     #[serde(default)]
     limits: RawLimits,
 }
@@ -51,15 +48,14 @@ struct RawNode {
     id: NodeId,
 }
 
-/// Bounds, all optional.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
     open_tasks: usize,
     decision_seconds: u64,
-    /// How long a node may be silent that makes a key or its next generation.
+    /// Longest silence of a node during a KeyGen or KeyReshare.
     keygen_seconds: u64,
-    /// For each signature of a task.
+    /// Time for each signature of a task.
     keysign_seconds: u64,
 }
 
@@ -74,7 +70,7 @@ impl Default for RawLimits {
     }
 }
 
-/// The configuration as meant: paths resolved, ranges checked.
+/// The validated configuration: paths resolved, ranges checked.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// UDP address where nodes connect.
@@ -83,59 +79,48 @@ pub struct Config {
     pub listen_http: SocketAddr,
     /// Directory of the identity and the database.
     pub data: PathBuf,
-    /// Who may use the API.
+    /// Keys accepted by the API.
     pub api_keys: Vec<ApiKey>,
-    /// Nodes, requesters and limits.
-    pub rules: Rules,
+    /// Nodes, requesters and limits; replaced at a reload.
+    pub rules: RegistryConfig,
 }
 
-/// Why a configuration is not accepted.
+/// Why a configuration is rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// No file.
+    /// The file is missing or unreadable.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
         "the configuration {path} cannot be read ({reason}); run `countersign-coordinator init`, or correct --config"
     )]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-    /// Somebody else could have written it.
+    Unreadable { path: PathBuf, reason: String },
+    /// The file could have been written by somebody else.
     #[error(transparent)]
     Custody(CustodyError),
-    /// Not YAML, a wrong type, a key that stands twice or that there is not.
+    /// The file is not YAML, has a wrong type, or has a duplicate or unknown key.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// Anything else, with the file that it is in.
+    /// Any other error, with the file in which it occurred.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("{}: {error}", path.display())]
-    InFile {
-        /// Which file.
-        path: PathBuf,
-        /// What.
-        error: Box<Self>,
-    },
-    /// Two entries that exclude each other.
+    InFile { path: PathBuf, error: Box<Self> },
+    /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
-    /// A number out of range.
+    /// A number is out of range.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("`limits.{key}` is {value}, allowed are {min} to {max}; choose a number in that range")]
     Range {
-        /// Which.
         key: &'static str,
-        /// What was written.
         value: u64,
-        /// Least.
         min: u64,
-        /// Most.
         max: u64,
     },
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |reason| ConfigError::Unreadable {
             path: path.into(),
@@ -156,7 +141,7 @@ impl Config {
         })
     }
 
-    /// Reads a text; relative paths start at `base`.
+    /// Parses a text; relative paths start at `base`.
     pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
         let raw: RawConfig = countersign_strict::yaml(text)?;
         let nodes = named_nodes(raw.nodes)?;
@@ -176,7 +161,7 @@ impl Config {
                 .flatten()
                 .map(|requester| format!("requester {requester}")),
         )?;
-        let rules = Rules {
+        let rules = RegistryConfig {
             nodes,
             requesters: raw.requesters,
             timings: timings(&raw.limits)?,
@@ -191,18 +176,18 @@ impl Config {
         })
     }
 
-    /// The identity's file.
+    /// Path of the identity file.
     pub fn identity_file(&self) -> PathBuf {
         self.data.join(IDENTITY_FILE)
     }
 
-    /// The database's file.
+    /// Path of the database file.
     pub fn database_file(&self) -> PathBuf {
         self.data.join("coordinator.redb")
     }
 }
 
-/// A configuration for a new data directory.
+/// Returns a configuration for a new data directory.
 pub fn example() -> String {
     format!(
         "# Where nodes connect (UDP).\nlisten_quic: {quic}\n\
@@ -362,7 +347,7 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(
-                error.starts_with("line 3, ") && error.contains("stands twice"),
+                error.starts_with("line 3, ") && error.contains("appears twice"),
                 "{error}"
             );
         }

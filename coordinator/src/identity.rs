@@ -22,29 +22,25 @@ const PREFIX: &str = "csc-secret";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityFileError {
-    /// The file system refused.
+    /// The file cannot be read or written.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
         "the identity file {path} cannot be used ({reason}); run `countersign-coordinator init`, or check its owner"
     )]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-    /// Others can read it.
+    Io { path: PathBuf, reason: String },
+    /// The file can be read by others.
     #[error(
         "the identity file {0} can be read by others; run `chmod 600` on it, and make a new one if it may have leaked"
     )]
     Mode(PathBuf),
-    /// Not a key.
+    /// The file does not contain a coordinator key.
     #[error(
         "the identity file {0} holds no coordinator key; restore it from a backup, or run `init` in a new directory"
     )]
     Malformed(PathBuf),
 }
 
-/// Makes a new key in a new file. An existing file is left alone.
+/// Creates a new key in a new file. An existing file is left alone.
 pub fn create(path: &Path) -> Result<CoordinatorId, IdentityFileError> {
     let mut seed = Zeroizing::new([0; 32]);
     rand::rngs::OsRng.fill_bytes(&mut seed[..]);
@@ -66,7 +62,7 @@ pub fn create(path: &Path) -> Result<CoordinatorId, IdentityFileError> {
     id(&identity).ok_or_else(malformed)
 }
 
-/// Reads the key.
+/// Reads a key that only its owner can read.
 pub fn load(path: &Path) -> Result<(Arc<Identity>, CoordinatorId), IdentityFileError> {
     let file = countersign_files::open(path).map_err(|error| io(path, &error))?;
     let mode = file.metadata().map_err(|error| io(path, &error))?.mode();

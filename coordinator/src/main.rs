@@ -1,5 +1,5 @@
-//! `countersign-coordinator`: parses the command line, calls the library, and turns errors into
-//! exit codes.
+//! `countersign-coordinator`: parses the command line, calls the library, and turns
+//! errors into exit codes.
 
 #[macro_use(println, eprintln)]
 extern crate countersign_stdio;
@@ -27,8 +27,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a data directory: an identity key, an example configuration; prints the coordinator's
-    /// id.
+    /// Make a data directory: an identity key, an example configuration;
+    /// prints the coordinator's id.
     Init {
         /// The directory; made if it is not there. An existing identity is never overwritten.
         #[arg(long, value_name = "DIR")]
@@ -59,8 +59,8 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ApiKeyCommand {
-    /// Make an API key. The key is printed on stdout, once; the entry for the configuration on
-    /// stderr.
+    /// Make an API key. The key is printed on stdout, once; the entry for
+    /// the configuration on stderr.
     New {
         /// Whose key it is, for logs.
         name: String,
@@ -147,7 +147,7 @@ fn new_api_key(name: &str, scopes: Vec<Scope>, json: bool) -> anyhow::Result<()>
 fn serve(path: &Path, json: bool) -> anyhow::Result<()> {
     countersign_door::take_all_descriptors();
     let config = Config::load(path)?;
-    // Until the end: it writes what still waits to be written.
+    // Kept until the end: it still writes what is queued.
     let _log = log_to_stderr(json);
     let runtime = tokio::runtime::Runtime::new().context("no threads; raise the process limit")?;
     runtime.block_on(async {
@@ -171,8 +171,7 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// The configuration, read again at each SIGHUP. What is wrong in it is logged, and nothing
-/// changes.
+/// Reads the configuration again at each SIGHUP. Errors are logged and change nothing.
 fn reload(path: PathBuf) -> anyhow::Result<mpsc::Receiver<Config>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (sender, configs) = mpsc::channel(1);

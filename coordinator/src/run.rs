@@ -1,4 +1,4 @@
-//! Puts the parts together, runs them, and stops them in order.
+//! Assembles the parts, runs them, and stops them in order.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -16,67 +16,62 @@ use tracing::{error, info, warn};
 
 use crate::api_key::ApiKeys;
 use crate::config::Config;
-use crate::desk::Desk;
 use crate::http::{App, LIMITS, Patience, router};
 use crate::identity::{self, IdentityFileError};
+use crate::registry::TaskRegistry;
 use crate::store::{Store, StoreError};
 use crate::{clock, relay};
 
-/// How exactly deadlines are kept.
+/// Resolution of deadlines.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Why the coordinator does not start.
+/// Why the coordinator did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// No identity.
+    /// The identity file cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityFileError),
-    /// No store.
+    /// The database cannot be opened.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("{path}: {source}")]
-    Store {
-        /// The database.
-        path: PathBuf,
-        /// What is wrong.
-        source: StoreError,
-    },
-    /// The nodes' port.
+    Store { path: PathBuf, source: StoreError },
+    /// The QUIC port for nodes is not available.
     #[error(transparent)]
     Quic(#[from] countersign_link::hub::BindError),
-    /// The API's port.
+    /// The TCP port of the API is not available.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("cannot listen on TCP {address} ({reason}); free the port or change `listen_http`")]
     Http {
-        /// Which address.
         address: SocketAddr,
-        /// What the system said.
         reason: std::io::Error,
     },
-    /// A part that should have run until the stop.
+    /// A part ended that should have run until the stop.
     #[error(
         "a part of the coordinator died ({0}); start it again, and report it if it does not stay up"
     )]
     Died(String),
 }
 
-/// What a coordinator is told from outside.
+/// Signals from outside.
 #[derive(Debug)]
 pub struct Signals<F> {
-    /// Resolves when it is to stop.
+    /// Resolves when the coordinator is to stop.
     pub shutdown: F,
-    /// Changed configurations, as they are found to be good.
+    /// New configurations, already validated.
     pub reload: mpsc::Receiver<Config>,
 }
 
 /// A running coordinator. Dropping it stops it without waiting; [`stop`](Self::stop) waits.
 pub struct Coordinator {
-    /// Its identity, which nodes pin.
+    /// The identity, which nodes pin.
     pub id: CoordinatorId,
-    /// Where the API listens.
+    /// Address of the API.
     pub http: SocketAddr,
-    /// Where nodes connect.
+    /// Address for nodes.
     pub quic: SocketAddr,
     config: Config,
-    desk: Arc<Desk>,
+    registry: Arc<TaskRegistry>,
     hub: Arc<Hub>,
     keys: Arc<ApiKeys>,
     stop: watch::Sender<bool>,
@@ -95,8 +90,8 @@ impl std::fmt::Debug for Coordinator {
 }
 
 /// Runs until it is told to stop, then stops in order. If a part of it dies it stops as well, with
-/// an error: a supervisor starts it again, where a coordinator that limps on would take tasks and
-/// never move them.
+/// an error: a supervisor then restarts it, where a crippled coordinator would take tasks
+/// and never advance them.
 pub async fn run(
     config: Config,
     signals: Signals<impl Future<Output = ()>>,
@@ -110,18 +105,18 @@ impl Coordinator {
         Self::start_recorded(config, None).await
     }
 
-    /// Starts, and shows a recorder every byte that is relayed between nodes: how tests prove that
-    /// the coordinator can read none of it.
+    /// Starts with a recorder that sees every byte relayed between nodes: tests prove with it that
+    /// the coordinator can read none of them.
     pub async fn start_recorded(
         config: Config,
         recorder: Option<Recorder>,
     ) -> Result<Self, RunError> {
         let (identity, id) = identity::load(&config.identity_file())?;
-        let desk = Arc::new(open_desk(&config)?);
+        let registry = Arc::new(open_desk(&config)?);
         let hub = Arc::new(Hub::bind(
             config.listen_quic,
             &identity,
-            relay::admits(&desk),
+            relay::admits(&registry),
             recorder,
         )?);
         let quic = hub.address();
@@ -132,10 +127,14 @@ impl Coordinator {
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
         let mut parts = JoinSet::new();
-        parts.spawn(relay::serve(hub.clone(), desk.clone(), stop.subscribe()));
-        parts.spawn(tell_time(desk.clone(), stop.subscribe()));
+        parts.spawn(relay::serve(
+            hub.clone(),
+            registry.clone(),
+            stop.subscribe(),
+        ));
+        parts.spawn(tell_time(registry.clone(), stop.subscribe()));
         let app = App {
-            desk: desk.clone(),
+            registry: registry.clone(),
             keys: keys.clone(),
             stop: stop.subscribe(),
             patience: Patience::default(),
@@ -154,7 +153,7 @@ impl Coordinator {
             http,
             quic,
             config,
-            desk,
+            registry,
             hub,
             keys,
             stop,
@@ -162,7 +161,7 @@ impl Coordinator {
         })
     }
 
-    /// Until it is told to stop, or a part of it dies.
+    /// Runs until told to stop, or until a part dies.
     async fn attend(mut self, signals: Signals<impl Future<Output = ()>>) -> Result<(), RunError> {
         let Signals {
             shutdown,
@@ -180,8 +179,8 @@ impl Coordinator {
         ended
     }
 
-    /// Takes up what may change while it runs: nodes, requesters, API keys and limits. Says what
-    /// does not.
+    /// Applies the settings that may change at run time: nodes, requesters, API keys and limits.
+    /// Logs those that need a restart.
     pub fn reload(&mut self, config: Config) {
         for (key, changed) in [
             ("listen_http", config.listen_http != self.config.listen_http),
@@ -194,9 +193,9 @@ impl Coordinator {
         }
         let rules = self.config.rules != config.rules;
         let keys = self.config.api_keys != config.api_keys;
-        self.desk.set_rules(config.rules.clone());
+        self.registry.set_rules(config.rules.clone());
         self.keys.set(config.api_keys.clone());
-        relay::dismiss(&self.hub, &self.desk);
+        relay::dismiss(&self.hub, &self.registry);
         info!(
             rules,
             keys,
@@ -218,7 +217,7 @@ impl Coordinator {
     async fn part_died(&mut self) -> RunError {
         match self.parts.join_next().await {
             Some(Err(error)) => RunError::Died(error.to_string()),
-            Some(Ok(())) => match self.desk.store().check() {
+            Some(Ok(())) => match self.registry.store().check() {
                 Err(error) => RunError::Died(error.to_string()),
                 Ok(()) => RunError::Died("it ended by itself".into()),
             },
@@ -226,8 +225,8 @@ impl Coordinator {
         }
     }
 
-    /// Stops taking requests, lets those under way finish, tells the nodes, and commits what is
-    /// pending.
+    /// Stops taking requests, lets those under way finish, tells the nodes, and
+    /// commits what is pending.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while let Some(ended) = self.parts.join_next().await {
@@ -235,7 +234,7 @@ impl Coordinator {
                 error!(%error, "a part of the coordinator panicked");
             }
         }
-        let store = self.desk.store();
+        let store = self.registry.store();
         if let Err(error) = store.durable(store.now()).await {
             error!(%error, "the last changes are not stored");
         }
@@ -243,17 +242,18 @@ impl Coordinator {
     }
 }
 
-/// Resolves when the coordinator is to stop. That the sender is gone is a stop as well.
+/// Resolves when the coordinator is to stop. A dropped sender counts as a stop.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         tracing::debug!("the coordinator was dropped");
     }
 }
 
-fn open_desk(config: &Config) -> Result<Desk, RunError> {
+fn open_desk(config: &Config) -> Result<TaskRegistry, RunError> {
     let path = config.database_file();
-    let desk = Store::open(&path).and_then(|store| Desk::open(config.rules.clone(), store));
-    desk.map_err(|source| RunError::Store { path, source })
+    let registry =
+        Store::open(&path).and_then(|store| TaskRegistry::open(config.rules.clone(), store));
+    registry.map_err(|source| RunError::Store { path, source })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError> {
@@ -263,16 +263,16 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunErr
     Ok((listener, bound))
 }
 
-/// Keeps deadlines, until the stop or until nothing can be stored any more.
-async fn tell_time(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+/// Enforces deadlines, until the stop or until nothing can be stored any more.
+async fn tell_time(registry: Arc<TaskRegistry>, mut stop: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => desk.tick(clock::now()),
+            _ = ticks.tick() => registry.tick(clock::now()),
             () = stopped(&mut stop) => return,
         }
-        if let Err(error) = desk.store().check() {
+        if let Err(error) = registry.store().check() {
             return error!(%error, "nothing can be stored any more: the coordinator stops");
         }
     }
@@ -282,7 +282,7 @@ async fn tell_time(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
 mod tests {
     use super::*;
 
-    /// On ports of its own, and told nothing.
+    /// A coordinator on ports of its own, without signals.
     async fn started(
         dir: &std::path::Path,
     ) -> (Coordinator, mpsc::Sender<Config>, mpsc::Receiver<Config>) {

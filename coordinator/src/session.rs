@@ -1,8 +1,9 @@
 //! One connection of one node: hello, welcome, then frames both ways until one side ends it.
 //!
-//! Knows frames, not sockets: [`Source`] and [`Sink`] are the joint to QUIC, and to the in-memory
-//! nodes of tests.
+//! Knows frames, not sockets: [`Source`] and [`Sink`] are implemented by QUIC, and by the
+//! in-memory nodes of tests.
 
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
@@ -14,36 +15,63 @@ use tokio::time::timeout;
 use tracing::info;
 
 use crate::clock;
-use crate::desk::{Connection, Desk};
+use crate::registry::{Connection, TaskRegistry};
 
-/// From the connection to the hello.
+/// Time from the connection to the hello.
 const HELLO: Duration = Duration::from_secs(10);
-/// For one frame to be taken by the node.
+/// Time for the node to take one frame.
 const WRITE: Duration = Duration::from_secs(20);
 
-/// Frames from a node.
+/// The receiving half of a connection to a node.
 pub trait Source: Send {
-    /// The next frame, `None` when the node closed; an error says why the connection broke.
-    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, String>> + Send;
+    /// The transport's reason for breaking.
+    type Error: Error + Send + Sync + 'static;
+
+    /// Receives the next frame, or `None` when the node has closed the connection.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, Self::Error>> + Send;
 }
 
-/// Frames to a node.
+/// The sending half of a connection to a node.
 pub trait Sink: Send {
-    /// Sends one frame. Waits when the node is slow.
-    fn send(&mut self, frame: &[u8]) -> impl Future<Output = Result<(), String>> + Send;
+    /// The transport's reason for breaking.
+    type Error: Error + Send + Sync + 'static;
+
+    /// Sends one frame. Waits while the node is slow.
+    fn send(&mut self, frame: &[u8]) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// Why no more frames pass, although neither side misbehaved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Broken {
+    /// The node closed the connection in an orderly way.
+    #[error("closed by the node")]
+    Closed,
+    /// The registry dropped the queue: it overflowed, or a newer connection took over.
+    #[error("given up by the coordinator")]
+    GivenUp,
+    /// The transport under the frames failed.
+    #[error(transparent)]
+    Transport(Box<dyn Error + Send + Sync>),
+}
+
+impl Broken {
+    fn transport(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Transport(Box::new(error))
+    }
 }
 
 /// Why a connection ended, for the log and for the node.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum End {
     /// The node left or the network broke.
     #[error("the connection ended: {0}")]
-    Broken(String),
-    /// The node sent something that no node of this protocol sends.
+    Broken(#[from] Broken),
+    /// The node sent a frame that no conforming node sends.
     #[error("the node misbehaved ({0}); update it, and examine it if it is up to date")]
     Misbehaved(String),
-    /// The node speaks another version.
+    /// The node speaks another protocol version.
     #[error(
         "the node speaks protocol version {0}, this coordinator {PROTOCOL_VERSION}; update the older one"
     )]
@@ -53,7 +81,7 @@ pub enum End {
         "another process with the identity of this node is on line and lives; end the one that is not the original"
     )]
     Twin,
-    /// The node does not read, or said no hello.
+    /// The node does not read, or did not say hello.
     #[error("the node did not {0} in time; see its log")]
     Silent(&'static str),
 }
@@ -61,7 +89,7 @@ pub enum End {
 /// Serves a node until its connection ends. `admitted` is called once it is clear that the
 /// connection is the node's.
 pub async fn serve(
-    desk: &Desk,
+    registry: &TaskRegistry,
     node: NodeId,
     mut source: impl Source,
     mut sink: impl Sink,
@@ -73,9 +101,9 @@ pub async fn serve(
         Err(_) => return End::Silent("say hello"),
     };
     if let Some(instance) = hello.instance
-        && let Some(first) = desk.first(node, instance).await
+        && let Some(first) = registry.first(node, instance).await
     {
-        return refuse_second(desk, node, first, &mut source, &mut sink).await;
+        return refuse_second(registry, node, first, &mut source, &mut sink).await;
     }
     admitted();
     match timeout(WRITE, welcome(&mut sink)).await {
@@ -88,13 +116,13 @@ pub async fn serve(
         pending,
         instance,
     } = hello;
-    let (connection, queue) = desk.join(node, instance, &software, &pending, clock::now());
+    let (connection, queue) = registry.join(node, instance, &software, &pending, clock::now());
     info!(%node, "node on line");
     let end = tokio::select! {
-        end = read(desk, connection, &mut source) => end,
+        end = read(registry, connection, &mut source) => end,
         end = write(queue, &mut sink) => end,
     };
-    desk.leave(connection, clock::now());
+    registry.leave(connection, clock::now());
     end
 }
 
@@ -131,7 +159,7 @@ async fn hear_hello(source: &mut impl Source) -> Result<Hello, End> {
                 instance: Some(instance),
             },
         ),
-        _ => return Err(End::Misbehaved("the first frame is no hello".into())),
+        _ => return Err(End::Misbehaved("the first frame is not a hello".into())),
     };
     match protocol {
         PROTOCOL_VERSION => Ok(hello),
@@ -145,46 +173,48 @@ async fn welcome(sink: &mut impl Sink) -> Result<(), End> {
         protocol: PROTOCOL_VERSION,
         software,
     };
-    sink.send(&encode(&welcome)).await.map_err(End::Broken)
+    let sent = sink.send(&encode(&welcome)).await;
+    Ok(sent.map_err(Broken::transport)?)
 }
 
-/// Tells the second who lives, and hears its own word, for the first.
+/// Tells the second process of the first, and hears the second's statement for the first.
 async fn refuse_second(
-    desk: &Desk,
+    registry: &TaskRegistry,
     node: NodeId,
     first: TwinMark,
     source: &mut impl Source,
     sink: &mut impl Sink,
 ) -> End {
-    desk.second_refused(node);
+    registry.second_refused(node);
     let exchange = async {
         let told = ToNode::Twin {
             mark: Box::new(first.clone()),
         };
-        sink.send(&encode(&told)).await.map_err(End::Broken)?;
+        let sent = sink.send(&encode(&told)).await;
+        sent.map_err(Broken::transport)?;
         next(source).await
     };
     if let Ok(Ok(FromNode::Alive { mark })) = timeout(HELLO, exchange).await {
-        desk.tell_of_twins(node, first, mark);
+        registry.tell_of_twins(node, first, mark);
     }
     End::Twin
 }
 
-async fn read(desk: &Desk, connection: Connection, source: &mut impl Source) -> End {
+async fn read(registry: &TaskRegistry, connection: Connection, source: &mut impl Source) -> End {
     loop {
         let frame = match next(source).await {
             Ok(frame) => frame,
             Err(end) => return end,
         };
-        if let Err(misbehaviour) = desk.receive(connection, frame, clock::now()) {
+        if let Err(misbehaviour) = registry.receive(connection, frame, clock::now()) {
             return End::Misbehaved(misbehaviour.to_string());
         }
     }
 }
 
 async fn next(source: &mut impl Source) -> Result<FromNode, End> {
-    let bytes = source.next().await.map_err(End::Broken)?;
-    let bytes = bytes.ok_or_else(|| End::Broken("closed by the node".into()))?;
+    let bytes = source.next().await.map_err(Broken::transport)?;
+    let bytes = bytes.ok_or(Broken::Closed)?;
     decode(&bytes).map_err(|error| End::Misbehaved(error.to_string()))
 }
 
@@ -192,10 +222,9 @@ async fn write(mut queue: mpsc::Receiver<ToNode>, sink: &mut impl Sink) -> End {
     while let Some(frame) = queue.recv().await {
         match timeout(WRITE, sink.send(&encode(&frame))).await {
             Ok(Ok(())) => {}
-            Ok(Err(reason)) => return End::Broken(reason),
+            Ok(Err(error)) => return Broken::transport(error).into(),
             Err(_) => return End::Silent("read its frames"),
         }
     }
-    // The desk dropped the queue: it overflowed, or a newer connection took over.
-    End::Broken("given up by the coordinator".into())
+    Broken::GivenUp.into()
 }

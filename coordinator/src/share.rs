@@ -1,11 +1,10 @@
-//! How much one of many may have of what there is room for, such as open tasks or requests under
-//! way: a pure function.
+//! Fair shares of a limited resource, such as open tasks or concurrent requests: a pure function.
 
-/// True if there is room for one more among `limit`, of which `open` are taken, for somebody who
+/// True if there is room for one more among `limit`, of which `open` are taken, for a user who
 /// has `own` of them.
 ///
-/// Each may have as many as there are places left. So whoever is alone gets half of all, two get a
-/// third each, and there is always a place for somebody new, however long those of the others stay
+/// Each may have as many as there are places left. So a single user gets half of all, two get a
+/// third each, and there is always a place for a newcomer, however long those of the others stay
 /// (Choudhury and Hahne's dynamic thresholds for shared buffers, 1998, with a factor of 1).
 pub(crate) fn has_room(limit: usize, open: usize, own: usize) -> bool {
     own < limit.saturating_sub(open)
@@ -15,7 +14,7 @@ pub(crate) fn has_room(limit: usize, open: usize, own: usize) -> bool {
 mod tests {
     use super::*;
 
-    /// Each in turn takes whatever it is given.
+    /// The greedy users take whatever they are given, in turn.
     fn taken(limit: usize, greedy: usize) -> Vec<usize> {
         let mut own = vec![0; greedy];
         for at in 0..greedy {

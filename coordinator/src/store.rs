@@ -1,18 +1,19 @@
-//! The coordinator's memory: tasks and wallets, with all their generations, in one redb file. The
+//! The coordinator's database: tasks and wallets, with all their generations, in one redb file. The
 //! only module that sees redb.
 //!
-//! Rows are a version byte and JSON. Writing is behind: [`Store::put_task`] makes a row visible at
-//! once, a writer thread commits many rows together, and [`Store::durable`] waits for it. Nothing
-//! here is secret, and nothing here decides.
+//! Rows are a version byte and JSON. Writes are deferred: [`Store::put_task`] makes a row visible
+//! at once, a writer thread commits many rows together, and [`Store::durable`] waits for it.
+//! Nothing here is secret, and nothing here makes decisions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use countersign_files::Holder;
-use countersign_protocol::{Announcement, IdError, KeyId, TaskId};
+use countersign_protocol::{IdError, KeyDescriptor, KeyId, TaskId};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -20,46 +21,40 @@ use tokio::sync::watch;
 use crate::task::record::TaskRecord;
 
 const ROW_VERSION: u8 = 1;
-/// Bytes of pages kept in memory.
+/// Page cache in bytes.
 const CACHE: usize = 32 * 1024 * 1024;
-/// How long a row waits for others to share a commit with, if nobody waits for it.
+/// Time for which a row waits to share a commit with others, unless somebody waits for it.
 const LINGER: Duration = Duration::from_millis(100);
-/// Task id to row.
 const TASKS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("tasks");
-/// Sequence number to task id.
 const ORDER: TableDefinition<u64, [u8; 16]> = TableDefinition::new("order");
-/// Ids of tasks of which more is expected.
+/// Ids of open tasks.
 const OPEN: TableDefinition<[u8; 16], ()> = TableDefinition::new("open");
 /// Key id to row of the newest generation.
 const WALLETS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("wallets");
-/// Key id and number of the generation to row; every generation but those that no reshare has
-/// replaced since before this table.
+/// Key id and generation number to row; includes every generation, except those stored before this
+/// table existed and not reshared since.
 const GENERATIONS: TableDefinition<[u8; 20], &[u8]> = TableDefinition::new("generations");
 
-/// Why the store does not do what it should.
+/// Why the store does not work.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another process has it.
+    /// Another process has the file open.
     #[error(
         "another coordinator runs on this data directory{0}; stop it first, or give this one a directory of its own"
     )]
     InUse(Holder),
-    /// The database refused.
+    /// The database returned an error.
     #[error(
         "the database does not answer ({0}); check the disk under the data directory, then restart"
     )]
     Database(String),
-    /// A row of a later version, or damage.
+    /// A row is of a later version, or damaged.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
         "a row of `{table}` cannot be read ({reason}); restore a backup, or run the version that wrote it"
     )]
-    Row {
-        /// Where.
-        table: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
+    Row { table: &'static str, reason: String },
 }
 
 /// Tasks and wallets. Dropping it commits what is pending.
@@ -95,7 +90,7 @@ struct Pending {
 struct Batch {
     tasks: BTreeMap<[u8; 16], TaskRow>,
     wallets: BTreeMap<[u8; 16], Vec<u8>>,
-    /// None: there is no such generation any more.
+    /// `None` if there is no such generation any more.
     generations: BTreeMap<[u8; 20], Option<Vec<u8>>>,
 }
 
@@ -132,8 +127,8 @@ impl Store {
     }
 
     /// Makes a task visible, and durable soon; at once if somebody waits for its ticket. What a
-    /// crash takes in between, the nodes tell again: they answer a repeated offer with what they
-    /// decided and how it ended.
+    /// crash loses in between, the nodes tell again: they answer a repeated offer with
+    /// their decision and outcome.
     pub fn put_task(&self, id: TaskId, record: &TaskRecord) -> Result<Ticket, StoreError> {
         let open = record.is_open();
         let row = TaskRow {
@@ -147,9 +142,9 @@ impl Store {
         Ok(self.shared.written(pending))
     }
 
-    /// Makes a generation of a wallet visible, and durable soon. True if it is the newest: an older
-    /// one never takes the place of a newer one. For one caller at a time.
-    pub fn put_wallet(&self, wallet: &Announcement) -> Result<bool, StoreError> {
+    /// Makes a generation of a wallet visible, and durable soon. Returns true if it is the newest:
+    /// an older one never replaces a newer one. For one caller at a time.
+    pub fn put_wallet(&self, wallet: &KeyDescriptor) -> Result<bool, StoreError> {
         let known = self.wallet(wallet.key)?;
         if self
             .generation(wallet.key, wallet.generation)?
@@ -164,7 +159,7 @@ impl Store {
             .is_none_or(|known| known.generation < wallet.generation);
         let mut pending = self.shared.lock();
         pending.check()?;
-        // Wallets of earlier versions have their row in the one table only.
+        // Wallets of earlier versions have their row only in the first table.
         for generation in known.iter().chain([wallet]) {
             pending.batch.generations.insert(
                 generation_key(generation.key, generation.generation),
@@ -181,11 +176,11 @@ impl Store {
         Ok(newest)
     }
 
-    /// Puts these generations of a wallet in the place of what is known of it from the first of
-    /// them on, up to number `known`. For one caller at a time.
+    /// Replaces the known generations of a wallet from the first of these on, up to number `known`.
+    /// For one caller at a time.
     pub fn replace_generations(
         &self,
-        chain: &[Announcement],
+        chain: &[KeyDescriptor],
         known: u32,
     ) -> Result<(), StoreError> {
         let Some(newest) = chain.last() else {
@@ -227,7 +222,7 @@ impl Store {
         self.check()
     }
 
-    /// Waits until what is shown of this task is on disk. Returns at once if it is.
+    /// Waits until the shown state of this task is on disk. Returns at once if it is.
     pub async fn task_durable(&self, id: TaskId) -> Result<(), StoreError> {
         let pending = self
             .shared
@@ -241,12 +236,12 @@ impl Store {
         }
     }
 
-    /// An error if the store no longer writes.
+    /// Returns an error if the store no longer writes.
     pub fn check(&self) -> Result<(), StoreError> {
         self.shared.lock().check()
     }
 
-    /// One task.
+    /// Returns a task, durable or not.
     pub fn task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
         let found = self
             .shared
@@ -258,8 +253,8 @@ impl Store {
         }
     }
 
-    /// One wallet.
-    pub fn wallet(&self, id: KeyId) -> Result<Option<Announcement>, StoreError> {
+    /// Returns the newest generation of a wallet.
+    pub fn wallet(&self, id: KeyId) -> Result<Option<KeyDescriptor>, StoreError> {
         let found = self
             .shared
             .lock()
@@ -270,8 +265,8 @@ impl Store {
         }
     }
 
-    /// One generation of a wallet.
-    pub fn generation(&self, id: KeyId, number: u32) -> Result<Option<Announcement>, StoreError> {
+    /// Returns one generation of a wallet.
+    pub fn generation(&self, id: KeyId, number: u32) -> Result<Option<KeyDescriptor>, StoreError> {
         let key = generation_key(id, number);
         let found = self
             .shared
@@ -289,13 +284,13 @@ impl Store {
         }
     }
 
-    /// At most `limit` generations of a wallet, from this number on, in order.
+    /// Returns at most `limit` generations of a wallet, from this number on, in order.
     pub fn generations(
         &self,
         id: KeyId,
         from: u32,
         limit: usize,
-    ) -> Result<Vec<Announcement>, StoreError> {
+    ) -> Result<Vec<KeyDescriptor>, StoreError> {
         let Some(newest) = self.wallet(id)? else {
             return Ok(Vec::new());
         };
@@ -305,7 +300,7 @@ impl Store {
             .collect()
     }
 
-    /// The durable wallets that have moved, each with its newest generation.
+    /// Returns the durable wallets that were reshared, each with its newest generation.
     pub fn moved(&self) -> Result<HashMap<KeyId, u32>, StoreError> {
         let generations = self.shared.db.begin_read()?.open_table(GENERATIONS)?;
         let mut moved = HashMap::new();
@@ -318,7 +313,7 @@ impl Store {
         Ok(moved)
     }
 
-    /// The ids of all durable wallets.
+    /// Returns the ids of all durable wallets.
     pub fn wallet_ids(&self) -> Result<HashSet<KeyId>, StoreError> {
         let wallets = self.shared.db.begin_read()?.open_table(WALLETS)?;
         let unreadable = |error: IdError| StoreError::Row {
@@ -331,13 +326,19 @@ impl Store {
             .collect()
     }
 
-    /// At most `limit` durable tasks with a sequence number below `before`, newest first.
-    pub fn tasks(&self, before: u64, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
+    /// Returns at most `limit` durable tasks, newest first; with `before` only those with a
+    /// sequence number below it.
+    pub fn tasks(&self, before: Option<u64>, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
         let read = self.shared.db.begin_read()?;
         let order = read.open_table(ORDER)?;
         let tasks = read.open_table(TASKS)?;
+        let end = before.map_or(Bound::Unbounded, Bound::Excluded);
         let mut found = Vec::new();
-        for entry in order.range(..before)?.rev().take(limit) {
+        for entry in order
+            .range::<u64>((Bound::Unbounded, end))?
+            .rev()
+            .take(limit)
+        {
             let id = entry?.1.value();
             if let Some(row) = tasks.get(id)? {
                 found.push(from_row("tasks", row.value())?);
@@ -346,8 +347,8 @@ impl Store {
         Ok(found)
     }
 
-    /// All durable wallets, by id.
-    pub fn wallets(&self) -> Result<Vec<Announcement>, StoreError> {
+    /// Returns all durable wallets, by id.
+    pub fn wallets(&self) -> Result<Vec<KeyDescriptor>, StoreError> {
         let read = self.shared.db.begin_read()?;
         let wallets = read.open_table(WALLETS)?;
         wallets
@@ -356,7 +357,7 @@ impl Store {
             .collect()
     }
 
-    /// The durable tasks of which more is expected.
+    /// Returns the durable tasks that are still open.
     pub fn unfinished(&self) -> Result<Vec<TaskRecord>, StoreError> {
         let read = self.shared.db.begin_read()?;
         let open = read.open_table(OPEN)?;
@@ -370,13 +371,13 @@ impl Store {
         Ok(found)
     }
 
-    /// The sequence number of the newest durable task, 0 if there is none.
+    /// Returns the sequence number of the newest durable task, or 0.
     pub fn last_sequence(&self) -> Result<u64, StoreError> {
         let order = self.shared.db.begin_read()?.open_table(ORDER)?;
         Ok(order.last()?.map_or(0, |(sequence, _)| sequence.value()))
     }
 
-    /// A ticket for everything written so far.
+    /// Returns a ticket for everything written so far.
     pub fn now(&self) -> Ticket {
         Ticket(self.shared.lock().writes)
     }
@@ -435,8 +436,8 @@ impl Shared {
         }
     }
 
-    /// Waits for something urgent, or a while for company; `None` after the last batch before a
-    /// stop.
+    /// Waits for an urgent row, or for a while to batch rows; `None` after the last
+    /// batch before a stop.
     fn next_batch(&self) -> Option<(Arc<Batch>, u64)> {
         let mut pending = self.lock();
         while pending.batch.is_empty() && !pending.urgent && !pending.stop {
@@ -495,7 +496,7 @@ impl Pending {
         self.broken.clone().map_or(Ok(()), Err)
     }
 
-    /// The newest version that is not yet, or just being, committed.
+    /// Finds the newest version that is not yet committed, or just being committed.
     fn find<T>(&self, get: impl Fn(&Batch) -> Option<T>) -> Option<T> {
         get(&self.batch).or_else(|| get(&self.committing))
     }
@@ -507,7 +508,7 @@ impl Batch {
     }
 }
 
-/// A new file gets its name only when it is whole: redb's own creation is not atomic.
+/// A new file gets its name only when complete: redb's own creation is not atomic.
 fn open_database(path: &Path) -> Result<Database, StoreError> {
     if !path.exists() {
         let fresh = path.with_extension("redb.new");
@@ -522,22 +523,21 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
     sound(Database::builder().set_cache_size(CACHE), path)
 }
 
-/// Compares every page with its checksum before anything is believed. redb does so when it repairs
-/// a file, not when it reads one, and what it makes of a damaged page can be a panic in the middle
-/// of a task.
+/// Verifies the checksum of every page before anything is believed. redb verifies when it repairs a
+/// file, not when it reads one, and may panic in the middle of a task on a damaged page.
 fn sound(builder: &Builder, path: &Path) -> Result<Database, StoreError> {
     let damaged = |what| Err(StoreError::Database(format!("{}: {what}", path.display())));
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let mut database = builder.open(path)?;
-        // After a crash the opening has repaired the file; what has to be repaired now was altered
-        // by somebody else.
+        // Opening has repaired the file after a crash; anything left to repair
+        // was altered from outside.
         if database.check_integrity()? {
             Ok(database)
         } else {
             damaged("its last commit is altered")
         }
     }));
-    // redb asserts what a file that it wrote has; the file alone can break that.
+    // redb asserts invariants of files that it wrote; only an altered file breaks them.
     opened.unwrap_or_else(|_| damaged("its pages contradict each other"))
 }
 
@@ -551,7 +551,7 @@ fn create_tables(db: &Database) -> Result<(), StoreError> {
     Ok(write.commit()?)
 }
 
-/// Ordered by wallet, then by number.
+/// Orders by wallet, then by number.
 fn generation_key(id: KeyId, number: u32) -> [u8; 20] {
     let mut key = [0; 20];
     key[..16].copy_from_slice(id.as_bytes());
@@ -597,7 +597,7 @@ fn from_row<T: serde::de::DeserializeOwned>(
     }
 }
 
-/// redb has an error type for each step; to us all mean that the disk or the file is bad.
+/// redb has an error type for each step; all of them mean that the disk or the file is bad.
 macro_rules! database_errors {
     ($($error:ident),*) => {$(
         impl From<redb::$error> for StoreError {

@@ -1,11 +1,10 @@
-//! A small world for tests: nodes, a requester and a wallet with fixed keys, and what they would
-//! say.
+//! A small world for tests: nodes, a requester and a wallet with fixed keys, and their messages.
 
-use countersign_protocol::outcome::{public_shares_hash, void_digest};
+use countersign_protocol::outcome::{abort_vote_digest, public_shares_hash};
 use countersign_protocol::{
-    Announcement, Committee, Failure, Hash, Hasher, InputSignature, Intact, KeyGen, KeyId,
+    Committee, Failure, Hash, Hasher, InputSignature, Intact, KeyDescriptor, KeyGen, KeyId,
     KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Outcome, Payload, PayloadKind, Point,
-    Refusal, RequesterId, Scheme, SessionId, Signed, SignedTask, StoredMark, Task, TaskId,
+    Refusal, RequesterId, Scheme, SessionId, Signed, SignedAck, SignedTask, Task, TaskId,
     Threshold, UnixMillis,
 };
 use curve25519_dalek::{EdwardsPoint, Scalar};
@@ -95,9 +94,9 @@ pub fn root() -> SigningKey {
     key(77)
 }
 
-/// What the members announce after the KeyGen of these bytes.
-pub fn announcement(task: TaskId, hash: Hash) -> Announcement {
-    let mut made = Announcement {
+/// The descriptor that the members make after the KeyGen of these bytes.
+pub fn descriptor(task: TaskId, hash: Hash) -> KeyDescriptor {
+    let mut made = KeyDescriptor {
         key: KeyId::of_task(&hash),
         task,
         session: SessionId([5; 32]),
@@ -117,13 +116,13 @@ pub fn announcement(task: TaskId, hash: Hash) -> Announcement {
     made
 }
 
-/// Signs the marks anew, after a change.
-pub fn mark(made: &mut Announcement) {
+/// Renews all acknowledgements after a change.
+pub fn mark(made: &mut KeyDescriptor) {
     mark_by(made, &[0, 1, 2]);
 }
 
-/// Signs anew by these of the crowd.
-pub fn mark_by(made: &mut Announcement, who: &[usize]) {
+/// Signs the acknowledgements of these nodes of the crowd.
+pub fn mark_by(made: &mut KeyDescriptor, who: &[usize]) {
     let digest = made.digest();
     made.stored = who
         .iter()
@@ -132,21 +131,21 @@ pub fn mark_by(made: &mut Announcement, who: &[usize]) {
     made.stored.sort_by_key(|mark| mark.node);
 }
 
-fn stored_mark(who: usize, digest: &Hash) -> StoredMark {
+fn stored_mark(who: usize, digest: &Hash) -> SignedAck {
     let key = &crowd_keys()[who];
-    StoredMark {
+    SignedAck {
         node: node_id(key),
         signature: key.sign(digest.as_bytes()).to_bytes().to_vec(),
     }
 }
 
-/// That one of the crowd never stored for the task with this hash.
-pub fn void_mark(who: usize, task: Hash) -> StoredMark {
-    stored_mark(who, &void_digest(task))
+/// The abort vote of a node of the crowd for the task with this hash.
+pub fn abort_vote_of(who: usize, task: Hash) -> SignedAck {
+    stored_mark(who, &abort_vote_digest(task))
 }
 
-/// Hands a wallet to these of the crowd, two of whom must sign then.
-pub fn reshare(from: &Announcement, members: &[usize], dealers: Option<&[usize]>) -> KeyReshare {
+/// Reshares a wallet to these nodes of the crowd, with a threshold of two.
+pub fn reshare(from: &KeyDescriptor, members: &[usize], dealers: Option<&[usize]>) -> KeyReshare {
     KeyReshare {
         from: from.clone(),
         committee: Committee::new(some(members)).unwrap(),
@@ -155,10 +154,10 @@ pub fn reshare(from: &Announcement, members: &[usize], dealers: Option<&[usize]>
     }
 }
 
-/// What comes of a reshare among these parties, without a mark.
-pub fn next(reshare: &KeyReshare, task: TaskId, parties: Vec<NodeId>) -> Announcement {
+/// The new generation of a reshare among these parties, without acknowledgements.
+pub fn next(reshare: &KeyReshare, task: TaskId, parties: Vec<NodeId>) -> KeyDescriptor {
     let shares = public_shares(reshare.committee.members().len());
-    Announcement {
+    KeyDescriptor {
         task,
         session: SessionId([6; 32]),
         committee: reshare.committee.clone(),
@@ -179,7 +178,7 @@ pub fn check_up(key: KeyId, who: &[usize]) -> Operation {
     })
 }
 
-/// The secret share at an index of a committee. Nothing here makes a key of them.
+/// The secret share at an index of a committee. No code here combines them.
 fn secret_share(index: usize) -> Scalar {
     Scalar::from(1000 + index as u64)
 }
@@ -196,7 +195,7 @@ fn public_shares(members: usize) -> Vec<Point> {
 }
 
 /// A node's proof that it holds its share, as the engine makes it.
-pub fn intact(wallet: &Announcement, task: Hash, node: NodeId) -> Intact {
+pub fn intact(wallet: &KeyDescriptor, task: Hash, node: NodeId) -> Intact {
     let index = wallet.committee.index_of(&node).unwrap().0;
     let public_shares = public_shares(wallet.committee.members().len());
     let bound = Hasher::new("countersign engine check-up v1")

@@ -1,5 +1,5 @@
-//! The API and the nodes' sessions in one process: real router, real store, nodes played over
-//! in-memory channels.
+//! The API and the nodes' sessions in one process: real router, real store, simulated
+//! nodes over in-memory channels.
 
 mod claims;
 mod crowd;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::desk::Rules;
+use crate::registry::RegistryConfig;
 use crate::session::{self, End};
 use crate::store::Store;
 use crate::testkit::*;
@@ -256,7 +256,7 @@ async fn one_requester_or_one_api_key_leaves_room_for_others() {
         (StatusCode::SERVICE_UNAVAILABLE, "too-many-tasks"),
         "{body}"
     );
-    // Another requester finds a place, but not by the API key that has brought enough.
+    // Another requester finds a place, but not with the API key that has used up its share.
     let key = crate::testkit::key(77);
     let mut order = task(4, clock::now(), keygen());
     order.requester =
@@ -268,7 +268,7 @@ async fn one_requester_or_one_api_key_leaves_room_for_others() {
     assert_eq!(code(&world.post(&theirs).await.1), "too-many-tasks");
     world
         .app
-        .desk
+        .registry
         .submit(
             theirs,
             Some(countersign_protocol::Hash([5; 32])),
@@ -457,7 +457,7 @@ async fn the_newer_connection_of_a_node_is_the_node() {
         "approving"
     );
     assert_eq!(
-        world.app.desk.online().len(),
+        world.app.registry.online().len(),
         3,
         "the end of the older one takes nobody off line"
     );
@@ -476,13 +476,13 @@ async fn a_member_that_missed_the_end_is_settled_when_it_asks() {
     }
     assert_eq!(nodes[0].hear().await, ToNode::Start { task: id });
     nodes.remove(0).disconnect().await;
-    let made = announcement(id, order.hash());
+    let made = descriptor(id, order.hash());
     nodes[0].report(id, Outcome::Created(made.clone())).await;
     world.ended(id).await;
     assert_eq!(nodes[1].hear().await, ToNode::Start { task: id });
     let settle = ToNode::Settle {
         task: id,
-        announcement: Box::new(made),
+        descriptor: Box::new(made),
     };
     assert_eq!(nodes[1].hear().await, settle);
     let mut back = FakeNode::connect(&world, 0, vec![TaskId([9; 16]), id]).await;
@@ -507,7 +507,7 @@ async fn a_node_that_speaks_nonsense_is_disconnected_and_nobody_else() {
         let node = nodes.next().unwrap();
         assert!(matches!(node.end.await.unwrap(), End::Misbehaved(_)));
     }
-    let online: Vec<NodeId> = world.app.desk.online().into_keys().collect();
+    let online: Vec<NodeId> = world.app.registry.online().into_keys().collect();
     assert_eq!(online, vec![crate::testkit::nodes()[2]]);
     let shown = world.get("/v1/nodes").await;
     assert_eq!(
@@ -534,7 +534,7 @@ async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
         let (say, from_node) = mpsc::channel(1);
         say.send(encode(&first)).await.unwrap();
         let end = session::serve(
-            &world.app.desk,
+            &world.app.registry,
             nodes()[0],
             from_node,
             mpsc::channel(1).0,
@@ -546,28 +546,30 @@ async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
     }
 }
 
-/// A node refuses for good what it is offered beyond its places.
+/// A node refuses for good any offer beyond its places.
 #[tokio::test]
 async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
-    let desk = &world.app.desk;
+    let registry = &world.app.registry;
     let joined: Vec<_> = nodes()
         .into_iter()
-        .map(|node| desk.join(node, None, "", &[], clock::now()))
+        .map(|node| registry.join(node, None, "", &[], clock::now()))
         .collect();
     for (connection, _) in &joined {
-        desk.receive(*connection, FromNode::Capacity { tasks: 4 }, clock::now())
+        registry
+            .receive(*connection, FromNode::Capacity { tasks: 4 }, clock::now())
             .unwrap();
     }
     let ids: Vec<_> = (1..=9)
         .map(|id| {
-            desk.submit(new_task(id, keygen()), None, clock::now())
+            registry
+                .submit(new_task(id, keygen()), None, clock::now())
                 .unwrap()
         })
         .collect();
     let offered = || {
-        let state = |id| desk.record(TaskId([id; 16])).unwrap().unwrap().state;
+        let state = |id| registry.record(TaskId([id; 16])).unwrap().unwrap().state;
         (1..=9)
             .filter(|id| state(*id) == crate::task::record::State::Approving)
             .collect::<Vec<u8>>()
@@ -578,8 +580,8 @@ async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
         refusal: Some(refusal()),
         verdicts: vec![],
     };
-    desk.receive(joined[0].0, no, clock::now()).unwrap();
-    desk.tick(clock::now());
+    registry.receive(joined[0].0, no, clock::now()).unwrap();
+    registry.tick(clock::now());
     assert_eq!(offered(), [1, 3, 4, 5]);
 }
 
@@ -587,24 +589,27 @@ async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
 async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |rules| rules.open_tasks = 10_000);
-    let desk = &world.app.desk;
+    let registry = &world.app.registry;
     let join = |node| {
-        let (connection, queue) = desk.join(node, None, "", &[], clock::now());
-        desk.receive(
-            connection,
-            FromNode::Capacity { tasks: 10_000 },
-            clock::now(),
-        )
-        .unwrap();
+        let (connection, queue) = registry.join(node, None, "", &[], clock::now());
+        registry
+            .receive(
+                connection,
+                FromNode::Capacity { tasks: 10_000 },
+                clock::now(),
+            )
+            .unwrap();
         queue
     };
     let mut queues: Vec<_> = nodes().into_iter().map(join).collect();
     for sent in 1u128.. {
         let mut order = task(1, clock::now(), keygen());
         order.id = TaskId(sent.to_be_bytes());
-        desk.submit(sign_task(&order), None, clock::now()).unwrap();
+        registry
+            .submit(sign_task(&order), None, clock::now())
+            .unwrap();
         assert!(queues[1].try_recv().is_ok() && queues[2].try_recv().is_ok());
-        if !desk.online().contains_key(&nodes()[0]) {
+        if !registry.online().contains_key(&nodes()[0]) {
             break;
         }
         assert!(
@@ -612,7 +617,7 @@ async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
             "the queue of a node that does not read has no bound"
         );
     }
-    assert_eq!(desk.online().len(), 2);
+    assert_eq!(registry.online().len(), 2);
     while queues[0].try_recv().is_ok() {}
     assert!(queues[0].is_closed());
 }
@@ -669,7 +674,7 @@ async fn an_end_that_was_shown_is_on_disk() {
         })
         .await;
     let shown = world.ended(id).await;
-    let on_disk = &world.app.desk.store().tasks(u64::MAX, 1).unwrap()[0];
+    let on_disk = &world.app.registry.store().tasks(None, 1).unwrap()[0];
     assert_eq!(Some(on_disk.revision), shown["revision"].as_u64());
 }
 
@@ -689,7 +694,7 @@ async fn an_outcome_that_comes_after_a_restart_and_the_end_still_counts() {
             assert_eq!(node.hear().await, ToNode::Start { task: id });
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
-        world.app.desk.tick(clock::now());
+        world.app.registry.tick(clock::now());
         assert_eq!(world.ended(id).await["state"], "failed");
         for node in nodes {
             node.disconnect().await;
@@ -697,7 +702,7 @@ async fn an_outcome_that_comes_after_a_restart_and_the_end_still_counts() {
     }
     let world = World::open(dir.path(), |_| ());
     let node = FakeNode::connect(&world, 0, vec![]).await;
-    let outcome = Outcome::Created(announcement(id, order.hash()));
+    let outcome = Outcome::Created(descriptor(id, order.hash()));
     node.say(FromNode::Outcome { task: id, outcome }).await;
     let wallet = format!("/v1/wallets/{}", KeyId::of_task(&order.hash()));
     for _ in 0..100 {
@@ -766,7 +771,7 @@ async fn a_row_of_a_later_version_is_refused_and_this_version_is_read_for_ever()
     assert_eq!(
         (
             record.stored.iter().len(),
-            record.void.len(),
+            record.abort_vote.len(),
             record.asked.is_some()
         ),
         (1, 1, true)

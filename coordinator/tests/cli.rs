@@ -1,4 +1,4 @@
-//! The binary as an operator meets it: what it prints, what it leaves behind, how it stops.
+//! The binary from an operator's view: its output, its files, its stop.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! The coordinator over real QUIC: who gets in, and what nodes hear of its stop.
+//! The coordinator over real QUIC: admission, and notice of its stop.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -95,8 +95,8 @@ async fn the_log_names_key_and_address_of_whoever_is_not_let_in() {
         .with_writer(move || writer.clone())
         .with_ansi(false)
         .finish();
-    // For all threads: where another one first comes by a line that nobody hears there, it is heard
-    // nowhere.
+    // For all threads: a line first reached on a thread without a subscriber
+    // would be disabled everywhere.
     tracing::subscriber::set_global_default(log).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let coordinator = start(dir.path()).await;
@@ -279,7 +279,7 @@ async fn a_second_process_with_one_identity_is_refused_and_everybody_has_it_prov
         matches!(&closed, Closed::ByPeer { reason } if reason.contains("another process")),
         "{closed}"
     );
-    // The first is still the node: the next one is measured against it.
+    // The first is still the node: the next one is compared with it.
     let (third, ()) = tokio::join!(connect_as(&coordinator, 1, [3; 16]), async {
         assert_eq!(hear(&mut first).await, ToNode::Probe { other: [3; 16] });
         let mark = alive(FIRST, [3; 16]);
@@ -293,14 +293,14 @@ async fn a_second_process_with_one_identity_is_refused_and_everybody_has_it_prov
     assert!(!is_welcome(&third));
 }
 
-/// The older connection is up and nobody answers on it, as after a `kill -9`; and after a broken
-/// network the same process comes.
+/// The older connection is up but dead, as after a `kill -9`; and the same process returns
+/// after a broken network.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_started_again_takes_the_place_of_what_is_silent() {
     let dir = tempfile::tempdir().unwrap();
     let coordinator = start_two(dir.path()).await;
     let mut silent = connect_as(&coordinator, 1, FIRST).await;
-    // Words that are not the node's, and of another process than was asked, are no answer.
+    // Signatures of another key, or about a process that was not asked, are not an answer.
     let (again, ()) = tokio::join!(connect_as(&coordinator, 1, SECOND), async {
         hear(&mut silent).await;
         let stranger = TwinMark::sign(&id(1), FIRST, SECOND, &Key(node(2)));
@@ -319,7 +319,7 @@ async fn a_node_that_was_started_again_takes_the_place_of_what_is_silent() {
     let same = connect_as(&coordinator, 1, SECOND).await;
     assert!(is_welcome(&same));
     again.handle.closed().await;
-    // Programs of before have no number, and take over as ever.
+    // Earlier programs have no number, and take over as ever.
     let old = connect(&coordinator, 1).await.unwrap();
     assert!(is_welcome(&old));
     same.handle.closed().await;

@@ -1,5 +1,5 @@
-//! The program, from outside: it takes tasks and keeps their deadlines whatever becomes of its log,
-//! and reads its configuration again when it is told to.
+//! The program from outside: it takes tasks and keeps their deadlines whatever becomes of its log,
+//! and reloads its configuration on request.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,9 +16,9 @@ use ed25519_dalek::{Signer, SigningKey};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
-/// As many as the log has to say something about.
+/// Enough for the log to have something to say.
 const TASKS: u8 = 200;
-/// How long each may wait for its nodes, which never come.
+/// Time that each may wait for its nodes, which never come.
 const LIFE_MS: u64 = 3_000;
 
 #[test]
@@ -69,8 +69,8 @@ fn keeps_deadlines(with: impl Fn(&mut Command) -> &mut Command) {
     assert_eq!(coordinator.ask("GET", "/ready", "").0, 200);
 }
 
-/// Its clock stops when nothing can be stored any more. A supervisor sees it end, whether or not
-/// somebody reads why.
+/// Its clock stops when nothing can be stored any more. A supervisor sees it end, whether or
+/// not somebody reads why.
 #[test]
 fn a_coordinator_whose_clock_has_stopped_ends() {
     let dir = tempfile::tempdir().unwrap();
@@ -115,7 +115,7 @@ fn a_hangup_reads_the_configuration_again_and_ends_nothing() {
     let written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let mut without = written.clone();
     without["api_keys"] = json!([]);
-    // With a mistake nothing changes; a key that is gone is refused; one that is back is let in.
+    // A mistake changes nothing; a removed key is refused; one that is back is accepted.
     for (content, status) in [
         ("api_keys: 5".into(), 200),
         (without.to_string(), 401),

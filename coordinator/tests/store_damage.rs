@@ -1,5 +1,4 @@
-//! A store whose bytes were altered: it is refused, or what it says is what was written; nothing
-//! panics.
+//! A store whose bytes were altered: it is refused, or it returns what was written; nothing panics.
 
 use countersign_coordinator::store::Store;
 use countersign_protocol::TaskId;

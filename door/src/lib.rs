@@ -1,8 +1,8 @@
-//! HTTP listeners that nobody can fill: a bounded number of connections, each with a limit on how
-//! slowly it may speak, and none that asks for nothing keeps out one that asks.
+//! HTTP listeners that cannot be exhausted: a bounded number of connections, each with a limit on
+//! its slowness, and no idle connection keeps an active caller out.
 //!
 //! A connection costs a descriptor, and descriptors that callers hold are missing where the program
-//! stores its work. So a listener never takes more than half of what the process may have.
+//! stores its work. So a listener never takes more than half of the process's limit.
 
 mod places;
 
@@ -25,29 +25,29 @@ use tracing::{debug, warn};
 
 use places::{Activity, Places};
 
-/// The largest head, in bytes.
+/// The maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
-/// After a failed accept, such as for lack of descriptors.
+/// Pause after a failed accept, such as for lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many may come, and how long they may take.
+/// Limits on the number and duration of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; fewer if the process may have few descriptors.
+    /// Maximum number of connections; fewer if the process may have few descriptors.
     pub connections: usize,
-    /// Connections at once of one address elsewhere. A proxy on this machine speaks for many.
+    /// Maximum number of connections of one remote address. A proxy on this
+    /// machine speaks for many.
     pub of_one_address: usize,
-    /// For a request's head to arrive, and from one request of a connection to the next.
+    /// Time limit for a request's head, and between two requests of a connection.
     pub head: Duration,
-    /// How long a connection may last. A request under way may finish. `None`: as long as it asks
-    /// for something.
+    /// The lifetime of a connection. A request under way may finish. `None`: as long
+    /// as requests come in.
     pub life: Option<Duration>,
-    /// How long requests under way may take to finish, at the stop and at the end of a connection's
-    /// life.
+    /// Time for requests under way to finish, at the stop and at the end of a connection's life.
     pub grace: Duration,
 }
 
-/// Serves until `stop`, then lets requests under way finish for a while.
+/// Serves until `stop`, then gives requests under way some time to finish.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -102,8 +102,8 @@ pub async fn serve(
     }
 }
 
-/// Lets the process have as many descriptors as it may. If that cannot be, it goes on with what it
-/// has.
+/// Raises the process's limit of descriptors to its maximum. On failure the process continues
+/// with its present limit.
 pub fn take_all_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -112,14 +112,15 @@ pub fn take_all_descriptors() {
     }
 }
 
-/// Half of the descriptors of the process: the other half is for what it keeps, and for those that
-/// it speaks with otherwise.
+/// Half of the process's descriptors: the other half is for its files and its other connections.
 fn affordable() -> usize {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(descriptors / 2).unwrap_or(usize::MAX)
+    match getrlimit(Resource::Nofile).current {
+        Some(descriptors) => usize::try_from(descriptors / 2).unwrap_or(usize::MAX),
+        None => usize::MAX,
+    }
 }
 
-/// One connection, until it ends, is too slow, or has lasted too long.
+/// Serves a connection until it ends, is too slow, or has lasted too long.
 async fn visit(
     (stream, peer): (TcpStream, IpAddr),
     service: Watched,
@@ -156,7 +157,7 @@ async fn visit(
     }
 }
 
-/// Gives a connection's place back however its task ends.
+/// Frees the connection's place, no matter how its task ends.
 struct Leaving {
     places: Arc<Places>,
     number: u64,
@@ -171,7 +172,7 @@ impl Drop for Leaving {
 type Inner = TowerToHyperService<Router>;
 type Incoming = hyper::Request<hyper::body::Incoming>;
 
-/// The router, which tells whether its connection is asking for something.
+/// The router, which reports whether its connection is asking for something.
 struct Watched {
     inner: Inner,
     activity: Arc<Activity>,

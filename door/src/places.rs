@@ -1,8 +1,9 @@
-//! Who holds a connection, and who gives his up when there are no more: pure bookkeeping.
+//! Allocation of connections, and the choice of one to close when there are
+//! no more: pure bookkeeping.
 //!
-//! A connection on which nothing is asked is worth less than a caller who waits at the door. So a
-//! full house turns out the one that has been idle longest, first of the same address if that has
-//! more than its share. Only when everybody is being served is the newcomer sent away.
+//! An idle connection is worth less than a caller who waits at the door. So a full house closes the
+//! connection that has been idle longest, first of the same address if that has more than its
+//! share. Only if all are busy is the newcomer refused.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,11 +15,11 @@ use tokio::task::AbortHandle;
 
 const BUSY: u64 = u64::MAX;
 
-/// Connections, up to a number.
+/// A bounded set of connections.
 #[derive(Debug)]
 pub struct Places {
     limit: usize,
-    /// For one address that is not this machine's own. A proxy in front is.
+    /// Maximum for one address other than this machine's own, on which a proxy may run.
     each: usize,
     start: Instant,
     held: Mutex<Held>,
@@ -37,7 +38,7 @@ struct Connection {
     task: Option<AbortHandle>,
 }
 
-/// Whether a connection is asking for something, and since when it is not.
+/// The activity of a connection: busy, or idle since some time.
 #[derive(Debug)]
 pub struct Activity {
     start: Instant,
@@ -46,7 +47,7 @@ pub struct Activity {
 }
 
 impl Places {
-    /// At most `limit` at once, and `each` of them for one address.
+    /// Allows at most `limit` connections at once, and `each` of them for one address.
     pub fn new(limit: usize, each: usize, now: Instant) -> Self {
         Self {
             limit,
@@ -56,8 +57,8 @@ impl Places {
         }
     }
 
-    /// A place for a connection from `peer`, perhaps one that an idle connection had to give up.
-    /// `None`: all are busy.
+    /// Takes a place for a connection from `peer`, possibly from an idle connection. `None`
+    /// if all are busy.
     pub fn take(&self, peer: IpAddr, now: Instant) -> Option<(u64, Arc<Activity>)> {
         let mut held = self.held();
         let of_peer = held
@@ -88,7 +89,7 @@ impl Places {
         Some((number, activity))
     }
 
-    /// Says which task serves a connection, so that it can be ended.
+    /// Registers the task that serves a connection, so that it can be aborted.
     pub fn served_by(&self, number: u64, task: AbortHandle) {
         match self.held().connections.get_mut(&number) {
             Some(connection) => connection.task = Some(task),
@@ -97,7 +98,7 @@ impl Places {
         }
     }
 
-    /// Gives a place back.
+    /// Frees the connection's place.
     pub fn leave(&self, number: u64) {
         self.held().connections.remove(&number);
     }
@@ -130,12 +131,12 @@ impl Held {
 }
 
 impl Activity {
-    /// A request is served from now on.
+    /// Marks the connection as busy with a request.
     pub fn began(&self) {
         self.idle_since.store(BUSY, Ordering::Relaxed);
     }
 
-    /// It is answered.
+    /// Marks the request as answered.
     pub fn ended(&self, now: Instant) {
         let millis = now.saturating_duration_since(self.start).as_millis();
         self.idle_since

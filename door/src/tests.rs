@@ -1,4 +1,4 @@
-//! Over real sockets: who is let in, who has to leave, and when.
+//! Over real sockets: admission, eviction and their times.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// More than two sockets hold.
+/// More than two sockets' buffers hold.
 static LARGE: [u8; 1 << 25] = [0; 1 << 25];
-/// As short as a machine that is busy lets a limit be.
+/// The shortest limit that is reliable on a busy machine.
 const SHORT: Duration = Duration::from_millis(200);
 
 fn limits() -> Limits {
@@ -23,7 +23,7 @@ fn limits() -> Limits {
     }
 }
 
-/// Answers `/` at once and `/never` never.
+/// Serves a router that answers `/` at once and `/never` never.
 async fn open(limits: Limits) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -58,12 +58,12 @@ async fn answer(stream: &mut TcpStream) -> String {
     String::from_utf8(heard).unwrap()
 }
 
-/// Waits until the other end has closed it.
+/// Waits until the other end has closed the stream.
 async fn closed(mut stream: TcpStream) {
     while !matches!(stream.read(&mut [0; 1024]).await, Ok(0) | Err(_)) {}
 }
 
-/// How many of them are open. Whoever must leave has been told when the last one was let in.
+/// Counts the open streams. Those evicted were told when the last one was admitted.
 fn still_open(streams: &[TcpStream]) -> usize {
     let pending = |stream: &&TcpStream| matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
     streams.iter().filter(pending).count()
@@ -100,7 +100,7 @@ async fn nobody_who_waits_for_an_answer_is_turned_out() {
         say(address, &question("/never")).await,
         say(address, &question("/never")).await,
     ];
-    // The first ones have been heard when one more is sent away.
+    // The first ones are registered once a further one is refused.
     loop {
         let mut late = say(address, &question("/")).await;
         if matches!(late.read(&mut [0]).await, Ok(0) | Err(_)) {
@@ -134,7 +134,7 @@ async fn no_connection_lasts_for_ever() {
     })
     .await;
     closed(say(address, "").await).await;
-    // One that takes no answer, and one that gets none.
+    // One that does not read its answer, and one that gets none.
     closed(say(address, &question("/large")).await).await;
     closed(say(address, &question("/never")).await).await;
     let mut asks = say(address, &question("/")).await;
@@ -178,6 +178,6 @@ async fn a_stop_lets_answers_finish_and_waits_for_nobody_else() {
 
 #[test]
 fn half_of_the_descriptors_stay_with_the_program() {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    assert!((affordable() as u64) <= descriptors / 2);
+    let descriptors = getrlimit(Resource::Nofile).current;
+    assert!(descriptors.is_none_or(|descriptors| affordable() as u64 <= descriptors / 2));
 }

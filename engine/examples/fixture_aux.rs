@@ -1,8 +1,8 @@
 //! Writes auxiliary information for tests:
 //! `cargo run -p countersign-engine --example fixture_aux -- PRIMES DIRECTORY`.
 //!
-//! One committee of three and one of five; minutes of CPU. Use it for tests only, as its primes are
-//! public.
+//! One committee of three and one of five; takes minutes of CPU. Only for tests, as
+//! its primes are public.
 #![expect(clippy::disallowed_methods, reason = "a program, not the engine")]
 
 use std::path::Path;
@@ -47,7 +47,7 @@ fn engines(parties: u16, primes: &[String]) -> Vec<Box<dyn Engine<Output = Aux>>
     (0..parties).zip(sets).map(engine).collect()
 }
 
-/// Lets each party go as far as it can, in turn, and delivers at once.
+/// Steps each party as far as it can go, in turn, and delivers at once.
 fn run(mut engines: Vec<Box<dyn Engine<Output = Aux>>>) -> Vec<Aux> {
     let parties = engines.len();
     let mut done: Vec<_> = engines.iter().map(|_| None).collect();

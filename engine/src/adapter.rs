@@ -1,9 +1,9 @@
 //! Turns any round-based protocol into an [`Engine`]: key generation, auxiliary information and
 //! signing alike.
 //!
-//! It bounds and decodes messages, checks who may say what in which round, and keeps early
-//! messages. A protocol may have a [`Gate`], which sees every message before the protocol does. It
-//! knows no scheme.
+//! It bounds and decodes messages, checks each sender's right to speak in a round, and keeps early
+//! messages. A protocol may have a [`Gate`], which sees every message before the protocol does. The
+//! adapter knows no scheme.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
@@ -17,37 +17,37 @@ use crate::engine::{Engine, MessageKind, Outgoing, PartyIndex, Recipient, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};
 use crate::sealed::{decode_only_form, encode};
 
-/// Longest message that carries a secret; its buffer is reserved at once, so that growing leaves no
-/// copy behind.
+/// Maximum size of a message that carries a secret; its buffer is reserved at once, so that growing
+/// does not leave copies behind.
 const SECRET_BODY: usize = 1024;
 
-/// A message of a protocol, with what its round demands.
+/// A protocol message, with the limits of its round.
 pub(crate) trait RoundMessage:
     ProtocolMessage + Serialize + DeserializeOwned + 'static
 {
-    /// The variants by name, and the most bytes that an honest message of each has in the largest
-    /// committee.
+    /// The variants by name, each with the maximum size of an honest message in the
+    /// largest committee, in bytes.
     const LIMITS: &'static [(&'static str, usize)];
 
     fn kind(&self) -> MessageKind;
 
-    /// Whether the integers in an encoded message are as long as honest ones. Curve points and
+    /// True if the integers in an encoded message are as long as honest ones. Curve points and
     /// scalars have one length, so protocols without longer integers have nothing to check.
     fn integers_fit(_body: &[u8]) -> bool {
         true
     }
 }
 
-/// Checks of our own in front of a protocol. It sees each message once, after its form, kind and
+/// Our own checks in front of a protocol. A gate sees each message once, after its form, kind and
 /// sender were checked, and on the thread that steps the engine: it may compute.
 pub(crate) trait Gate<M> {
-    /// Takes a message in and returns those that may go on to the protocol now, in order: this one,
-    /// or none as long as it must wait for another, or those that waited for it. An error names who
-    /// sent what must not pass.
+    /// Takes a message and returns those that may proceed to the protocol now, in order: this one,
+    /// or none while it must wait for another, or those that waited for it. An error names the
+    /// sender of a message that must not pass.
     fn pass(&mut self, message: Incoming<M>) -> Result<Vec<Incoming<M>>, EngineError>;
 }
 
-/// For protocols whose own checks suffice.
+/// The gate of protocols whose own checks suffice.
 struct Open;
 
 impl<M> Gate<M> for Open {
@@ -56,14 +56,14 @@ impl<M> Gate<M> for Open {
     }
 }
 
-/// One party's run of a round-based protocol.
+/// A party's run of a round-based protocol.
 pub(crate) struct Adapter<M, O> {
     me: PartyIndex,
     parties: u16,
     state: State<M, O>,
 }
 
-/// Starts `protocol` as party `me` of `parties`, in which everybody has a say in every round. The
+/// Starts `protocol` as party `me` of `parties`, where everybody may speak in every round. The
 /// future owns all that it needs, secrets included.
 pub(crate) fn start<M, O, F>(
     me: PartyIndex,
@@ -78,7 +78,7 @@ where
     start_run(me, parties, Box::new(|_, _| true), Box::new(Open), protocol)
 }
 
-/// As [`start`], but each message must pass `gate` before the protocol sees it.
+/// Like [`start`], but each message must pass `gate` before the protocol sees it.
 pub(crate) fn start_behind<M, O, F>(
     me: PartyIndex,
     parties: u16,
@@ -93,7 +93,7 @@ where
     start_run(me, parties, Box::new(|_, _| true), Box::new(gate), protocol)
 }
 
-/// As [`start`], but a message is refused where its sender has no say.
+/// Like [`start`], but a message is refused if its sender may not speak in its round.
 pub(crate) fn start_where<M, O, F>(
     me: PartyIndex,
     parties: u16,
@@ -177,7 +177,7 @@ impl<M: RoundMessage, O> Engine for Adapter<M, O> {
 }
 
 impl<M, O> Adapter<M, O> {
-    /// An error ends the run: the machine and its secrets are dropped.
+    /// Records an error, which ends the run: the machine and its secrets are dropped.
     fn keep_failure<T>(&mut self, result: Result<T, EngineError>) -> Result<T, EngineError> {
         let result = result.map_err(|error| error.between(self.me, self.parties));
         if let Err(error) = &result {
@@ -193,7 +193,7 @@ enum State<M, O> {
     Failed(EngineError),
 }
 
-/// Whether a party may send this message to this party.
+/// Predicate that decides whether a party may send this message to this one.
 type HasSay<M> = Box<dyn Fn(PartyIndex, &M) -> bool>;
 
 type Machine<M, O> = Box<dyn StateMachine<Output = Result<O, EngineError>, Msg = M>>;
@@ -203,11 +203,11 @@ struct Run<M, O> {
     has_say: HasSay<M>,
     gate: Box<dyn Gate<M>>,
     waiting: bool,
-    /// What the gate has not seen.
+    /// Messages that the gate has not seen.
     inbox: VecDeque<Incoming<M>>,
-    /// What the gate let through.
+    /// Messages that the gate let through.
     passed: VecDeque<Incoming<M>>,
-    /// Who was heard in which round. Rounds are few, so this bounds the inbox too.
+    /// The senders heard in each round. Rounds are few, so this bounds the inbox too.
     heard: BTreeSet<(PartyIndex, u16)>,
 }
 
@@ -227,7 +227,7 @@ impl<M: RoundMessage, O> Run<M, O> {
         }
     }
 
-    /// Hands over one message, if there is one that may pass.
+    /// Delivers one message, if there is one that may pass.
     fn deliver(&mut self) -> Result<bool, EngineError> {
         while self.passed.is_empty() {
             let Some(message) = self.inbox.pop_front() else {
@@ -245,14 +245,13 @@ impl<M: RoundMessage, O> Run<M, O> {
         Ok(true)
     }
 
-    /// Gates compute on numbers that peers chose, as the libraries do.
+    /// Gates compute on numbers that peers chose, just as the libraries do.
     fn admit(&mut self, message: Incoming<M>) -> Result<Vec<Incoming<M>>, EngineError> {
         catch_unwind(AssertUnwindSafe(|| self.gate.pass(message)))
             .unwrap_or_else(|_| Err(EngineError::bug("a gate panicked")))
     }
 
-    /// The libraries compute on numbers that peers chose; a panic in them must end this run and
-    /// nothing else.
+    /// The libraries compute on numbers that peers chose; a panic in them must end only this run.
     fn proceed(&mut self) -> Result<ProceedResult<Result<O, EngineError>, M>, EngineError> {
         catch_unwind(AssertUnwindSafe(|| self.machine.proceed()))
             .map_err(|_| EngineError::bug("a protocol panicked"))
@@ -293,8 +292,8 @@ fn outgoing<M: Serialize>(message: round_based::Outgoing<M>) -> Result<Outgoing,
     })
 }
 
-/// Nothing is decoded that is longer than its round allows, and nothing is taken that has a second
-/// encoding: what was hashed and what was understood are the same.
+/// Refuses messages over their round's limit before decoding them, and any encoding but the
+/// canonical one, so that the bytes that were hashed and the value that was decoded are the same.
 fn decode<M: RoundMessage>(body: &[u8]) -> Result<M, PeerFault> {
     let variant = variant(body).ok_or(PeerFault::Malformed)?;
     let (_, limit) = M::LIMITS
@@ -310,8 +309,8 @@ fn decode<M: RoundMessage>(body: &[u8]) -> Result<M, PeerFault> {
     decode_only_form(body).ok_or(PeerFault::Malformed)
 }
 
-/// The name of an encoded variant: CBOR has a map of one entry (0xA1) and a short text for it (0x60
-/// and its length).
+/// The name of an encoded variant: CBOR has a map of one entry (0xA1) and a short text for it
+/// (0x60 plus its length).
 pub(crate) fn variant(body: &[u8]) -> Option<&str> {
     let [0xA1, length @ 0x60..=0x77, rest @ ..] = body else {
         return None;

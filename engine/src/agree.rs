@@ -1,8 +1,9 @@
-//! Agreement on public bytes: some parties say them, all parties check that they said the same.
+//! Agreement on public bytes: some parties state them, and all parties check
+//! that the statements match.
 //!
-//! This is how a party that held no share learns the public shares of the generation before, and
-//! how one that leaves learns what the new committee made after it. Nothing here is secret, and
-//! nothing is believed for its own sake: callers compare the bytes with a hash that was signed.
+//! A party that held no share learns the public shares of the previous generation this way, and one
+//! that leaves learns the new committee's. Nothing here is secret, and nothing is trusted on its
+//! own: callers compare the bytes with a hash that was signed.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +14,24 @@ use crate::error::{CallerFault, EngineError, PeerFault};
 use crate::sealed::{decode_only_form, encode};
 use crate::session::{Task, execution_id};
 
-/// Bytes of a message at most. The public shares of the largest committee have a tenth of that.
+/// Maximum message size in bytes. The public shares of the largest committee need a tenth of that.
 pub(crate) const MAX_WORD: usize = 4 << 10;
 
-/// What an agreement is about. All parties must use the same values, but for `me`.
+/// Parameters of an agreement. All parties must use the same values, except for `me`.
 #[derive(Debug, Clone)]
 pub struct AgreeParams<'a> {
-    /// Bytes that name this run and no other.
+    /// A unique name of this run.
     pub session: &'a [u8],
-    /// Position of this party.
+    /// Position of this party among the parties.
     pub me: PartyIndex,
-    /// How many parties there are.
+    /// The number of parties.
     pub parties: u16,
-    /// Who says the bytes: distinct, at least one.
+    /// The parties that state the bytes: distinct, at least one.
     pub speakers: &'a [PartyIndex],
 }
 
-/// Ends with the bytes that every speaker said. A speaker brings its own as `mine`; nobody else
-/// brings any.
+/// Yields the bytes that every speaker stated. A speaker passes its own as `mine`;
+/// nobody else passes any.
 pub fn agree(
     params: AgreeParams<'_>,
     mine: Option<Vec<u8>>,
@@ -73,7 +74,7 @@ pub fn agree(
 struct Agreement {
     id: [u8; 32],
     me: PartyIndex,
-    /// What each speaker said.
+    /// The statement of each speaker.
     said: BTreeMap<PartyIndex, Option<Vec<u8>>>,
     unsent: bool,
     failed: Option<EngineError>,
@@ -138,7 +139,8 @@ impl Engine for Agreement {
 }
 
 impl Agreement {
-    /// Whoever alone spoke with this party. Which of several is wrong is not known here.
+    /// The only other speaker that this party heard. With several it is unknown here
+    /// which one is wrong.
     fn other_speaker(&self) -> Option<PartyIndex> {
         let mut others = self.said.keys().filter(|speaker| **speaker != self.me);
         let other = others.next()?;
@@ -157,7 +159,7 @@ impl Agreement {
         let body = encode(&Word { id: self.id, bytes }, capacity).map_err(EngineError::bug)?;
         if body.len() > MAX_WORD {
             return Err(EngineError::bug(
-                "what is to be agreed on is too long for one message",
+                "the bytes to agree on are too long for one message",
             ));
         }
         Ok(Outgoing {

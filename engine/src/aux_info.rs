@@ -1,8 +1,8 @@
-//! Auxiliary information of a committee: the Paillier and ring-Pedersen parameters that ECDSA
-//! signers need.
+//! A committee's auxiliary information: the Paillier and ring-Pedersen parameters
+//! that ECDSA signers need.
 //!
-//! Generated once per committee, in the order of its parties, and used by all its ECDSA keys. Costs
-//! seconds of CPU.
+//! Generated once per committee, in the order of its parties, and used by all its ECDSA keys.
+//! Takes seconds of CPU.
 
 mod moduli;
 mod parameters;
@@ -38,13 +38,14 @@ const KIND: Kind = Kind {
     version: 1,
 };
 
-/// More than the longest record needs: 13 kB for three parties, 3.3 kB for each further one.
+/// Upper bound of the record: 13 kB for three parties, 3.3 kB for each further one.
 const CAPACITY: usize = 64 << 10;
 
-/// What an auxiliary-information run is about. All parties must use the same values, but for `me`.
+/// Parameters of an auxiliary-information run. All parties must use the same
+/// values, except for `me`.
 #[derive(Debug, Clone)]
 pub struct AuxParams<'a> {
-    /// Bytes that name this run and no other.
+    /// A unique name of this run.
     pub session: &'a [u8],
     /// Position of this party in the committee.
     pub me: PartyIndex,
@@ -52,8 +53,8 @@ pub struct AuxParams<'a> {
     pub parties: u16,
 }
 
-/// Generates auxiliary information and consumes a set of primes. Three rounds, the first of them
-/// echoed.
+/// Generates auxiliary information and consumes a set of primes. Three rounds, of which
+/// the first is echoed.
 pub fn aux_info(
     params: AuxParams<'_>,
     primes: Primes,
@@ -96,7 +97,7 @@ pub fn aux_info(
     }))
 }
 
-/// The most bytes of each message, as it travels.
+/// The maximum size of each message, as it travels.
 pub(crate) fn limits() -> impl Iterator<Item = usize> {
     let limits = <Msg<Sha256, SecurityLevel128> as RoundMessage>::LIMITS.iter();
     limits.map(|(name, limit)| {
@@ -108,20 +109,20 @@ pub(crate) fn limits() -> impl Iterator<Item = usize> {
     })
 }
 
-/// One party's auxiliary information. Secret: it holds the party's Paillier primes.
+/// A party's auxiliary information. Secret: it holds the party's Paillier primes.
 pub struct Aux {
     index: CommitteeIndex,
     info: AuxInfo,
 }
 
 impl Aux {
-    /// Size of the committee.
+    /// The size of the committee.
     pub fn parties(&self) -> u16 {
         // Bounded when it was made or decoded.
         self.info.N.len() as u16
     }
 
-    /// Whose it is: position in the committee.
+    /// The owner's position in the committee.
     pub fn index(&self) -> CommitteeIndex {
         self.index
     }
@@ -138,8 +139,8 @@ impl Aux {
         labelled_hash(b"countersign engine aux public v1", &fields)
     }
 
-    /// A copy that signs a quarter faster and takes 0.3 MB more per party. Takes seconds of CPU, so
-    /// build it once, in the background. [`to_bytes`](Self::to_bytes) leaves the tables out.
+    /// Returns a copy that signs a quarter faster and takes 0.3 MB more per party. Takes seconds of
+    /// CPU, so build it once, in the background. [`to_bytes`](Self::to_bytes) omits the tables.
     pub fn with_multiexp_tables(&self) -> Result<Self, EngineError> {
         let mut info = self.info.clone().into_inner();
         info.precompute_multiexp_tables()
@@ -153,7 +154,7 @@ impl Aux {
         })
     }
 
-    /// Secret bytes for an encrypted store: version, CBOR, checksum.
+    /// Encodes it as secret bytes for an encrypted store: version, CBOR, checksum.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut info = self.info.clone().into_inner();
         info.pedersen_params
@@ -169,8 +170,8 @@ impl Aux {
         )
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the primes are those of the
-    /// party's public key.
+    /// Reads the output of [`to_bytes`](Self::to_bytes), and proves that the primes are those of
+    /// the party's public key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         crate::wipe_gmp_memory();
         let record: Record<AuxInfo> = open(KIND, bytes)?;
@@ -200,8 +201,8 @@ struct Record<T> {
     info: T,
 }
 
-/// `AuxInfo` has proven sizes when it is decoded; tables are refused because nothing proves that
-/// they are right.
+/// `AuxInfo` has proven sizes when it is decoded; tables are refused because
+/// nothing proves them right.
 fn consistent(record: &Record<AuxInfo>) -> bool {
     let Record { index, info } = record;
     let Ok(parties) = u16::try_from(info.N.len()) else {
@@ -243,7 +244,8 @@ mod tests {
 
     use super::*;
 
-    /// Decodes the test record of party 0 of 3, alters it, and seals it with a good checksum again.
+    /// Decodes the test record of party 0 of 3, alters it, and seals it with
+    /// a valid checksum again.
     fn altered(alter: impl FnOnce(&mut Record<DirtyAuxInfo>)) -> Result<Aux, DecodeError> {
         let bytes = include_bytes!("../tests/fixtures/aux/3-0.cbor");
         let mut record: Record<DirtyAuxInfo> = open(KIND, bytes).unwrap();

@@ -1,9 +1,8 @@
-//! Many runs of one protocol as one: each message carries the messages of all of them.
+//! Runs many instances of one protocol as one: each message carries the messages of all of them.
 //!
-//! A task with many signatures costs the rounds of one. The runs stay apart: each has a name,
-//! nonces and an end of its own, and the batch is finished when all are. It relies on nothing but
-//! this: runs of one protocol with the same parties send the same kinds of messages in the same
-//! order.
+//! A task with many signatures costs the rounds of one. The runs stay separate: each has a name,
+//! nonces and an end of its own, and the batch is finished when all are. It relies on one property:
+//! runs of one protocol with the same parties send the same kinds of messages in the same order.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -13,11 +12,11 @@ use crate::engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipie
 use crate::error::{EngineError, PeerFault};
 use crate::sealed::{decode_only_form, encode};
 
-/// More bytes than CBOR puts before an item.
+/// Upper bound of the bytes that CBOR puts before an item.
 const ITEM: usize = 9;
 
-/// Runs these together; all parties must give as many, in the same order. Ends with the results, in
-/// that order.
+/// Combines these runs; all parties must pass as many, in the same order. Yields the
+/// results in that order.
 pub fn batch<T: 'static>(
     runs: Vec<Box<dyn Engine<Output = T>>>,
 ) -> Box<dyn Engine<Output = Vec<T>>> {
@@ -27,7 +26,7 @@ pub fn batch<T: 'static>(
     })
 }
 
-/// The most bytes of one message of a batch, whose runs' messages have at most so many.
+/// The maximum size of a batch message, given the maxima of its runs.
 pub(crate) fn longest(runs: impl Iterator<Item = usize>) -> usize {
     MAX_BODY.min(runs.map(|limit| limit + ITEM).sum::<usize>() + ITEM)
 }
@@ -174,7 +173,7 @@ impl<T> Run<T> {
         }
     }
 
-    /// Up to the next message, the end, or where it waits.
+    /// Advances to the next message, the end, or a wait.
     fn advance(&mut self) -> Result<(), EngineError> {
         if self.unsent.is_some() || self.result.is_some() {
             return Ok(());
@@ -194,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends its script, then ends when it has heard `wanted` messages.
+    /// Sends its script, then ends once it has received `wanted` messages.
     struct Scripted {
         script: VecDeque<(Recipient, u8)>,
         wanted: usize,

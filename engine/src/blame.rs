@@ -1,21 +1,21 @@
 //! Finds the culprits in the errors of the cggmp24 crates, which print them but keep them private.
 //!
-//! The crates are pinned to one version, so the printed form is stable; where it says nothing,
-//! nobody is accused.
+//! The crates are pinned to one version, so the printed form is stable; where it names
+//! nobody, nobody is accused.
 
 use std::collections::BTreeSet;
 use std::error::Error;
 
 use crate::{EngineError, PartyIndex, PeerFault};
 
-/// Sorts an error of a protocol run into its cause and names the culprits that it lists.
+/// Classifies a protocol run's error by cause and names the culprits that it lists.
 pub(crate) fn judge(error: impl Error) -> EngineError {
     let printed = format!("{error:?}");
     if !printed.contains("(Aborted(") {
         return EngineError::Bug(chain(&error));
     }
-    // A differing echo accuses whoever sent it, although another party may have told two stories in
-    // the first round. The signed echo of the session layer knows better.
+    // A differing echo accuses its sender, although another party may have sent two versions in the
+    // first round. The session layer's signed echo settles that.
     if printed.contains("NotReliable") {
         return EngineError::Peer {
             fault: PeerFault::UnreliableBroadcast,
@@ -28,7 +28,7 @@ pub(crate) fn judge(error: impl Error) -> EngineError {
     }
 }
 
-/// The messages of the error and of everything beneath it.
+/// The messages of the error and of all its sources.
 fn chain(error: &dyn Error) -> String {
     let mut messages = error.to_string();
     let mut source = error.source();
@@ -39,7 +39,7 @@ fn chain(error: &dyn Error) -> String {
     messages
 }
 
-/// Indices printed as `faulty_party: 1`, or as `parties: [1, 2]`.
+/// Parses indices printed as `faulty_party: 1`, or as `parties: [1, 2]`.
 fn named(printed: &str) -> Vec<PartyIndex> {
     let faulty = printed
         .split("faulty_party: ")

@@ -1,14 +1,14 @@
-//! How long the integers of threshold ECDSA may be.
+//! Length bounds for the integers of threshold ECDSA.
 //!
 //! The libraries check lower bounds of moduli and some ranges of responses, and compute with
-//! whatever else they are sent: the cost of an exponentiation grows with the cube of the length, so
-//! one long number would keep a processor busy for days. Here every integer of every message has
-//! the bounds that an honest sender keeps, derived from the security level. A message is decoded
-//! into the types below for their checks alone, before anything computes with it. Field names are
-//! those of the library's messages; a field that is not named here is refused.
+//! anything else they are sent: the cost of an exponentiation grows with the cube of the length, so
+//! one long number would keep a processor busy for days. Here every integer of every message is
+//! held to the bounds of an honest sender, derived from the security level. Messages are decoded
+//! into the types below only for these checks, before anything computes with them. Field names are
+//! those of the library's messages; an unknown field is refused.
 //!
-//! Integers travel as hexadecimal text with a sign. A negative modulus or residue is refused too:
-//! the library's hashes leave signs out.
+//! Integers travel as signed hexadecimal text. A negative modulus or residue is refused too: the
+//! library's hashes omit signs.
 
 use cggmp24::security_level::{SecurityLevel, SecurityLevel128 as Level};
 use serde::de::{DeserializeOwned, Error, IgnoredAny};
@@ -23,22 +23,21 @@ const SCALAR: u32 = (Level::ELL + Level::EPSILON) as u32;
 /// Bits of ±2^(ℓ′+ε), the range in which a proof hides a mask.
 const MASK: u32 = (Level::ELL_PRIME + Level::EPSILON) as u32;
 
-/// Whether all integers of a message of signing have lengths that honest ones have.
+/// True if all integers of a signing message have honest lengths.
 pub(crate) fn signing(body: &[u8]) -> bool {
     fits::<Signing>(body)
 }
 
-/// The same, of a message of auxiliary information.
+/// True if all integers of an auxiliary-information message have honest lengths.
 pub(crate) fn aux_info(body: &[u8]) -> bool {
     fits::<AuxInfo>(body)
 }
 
-/// What stands behind the message is for its own decoding to refuse.
+/// Ignores trailing bytes, which the message's own decoding refuses.
 fn fits<T: DeserializeOwned>(body: &[u8]) -> bool {
     ciborium::from_reader::<T, _>(body).is_ok()
 }
 
-/// N or N^.
 type Modulus = Natural<{ Level::RSA_PUBKEY_BITLEN }, MODULUS>;
 /// A random element modulo N or N^.
 type Residue = Natural<{ Level::RSA_PUBKEY_BITLEN - SLACK }, MODULUS>;
@@ -109,7 +108,7 @@ struct Proven<C, R> {
     proof: R,
 }
 
-/// Πenc-elg.
+/// Πenc-elg of round 1.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "decoded for its checks alone")]
@@ -131,7 +130,7 @@ struct RangeResponse {
     w: IgnoredAny,
 }
 
-/// Πaff-g.
+/// Πaff-g of round 2.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "decoded for its checks alone")]
@@ -183,7 +182,7 @@ struct Parameters {
     decommit: IgnoredAny,
 }
 
-/// Πprm.
+/// Πprm of round 2.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "decoded for its checks alone")]
@@ -200,7 +199,7 @@ struct Proofs {
     fac_proof: Proven<FactorCommitment, FactorResponse>,
 }
 
-/// Πmod.
+/// Πmod of round 3.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "decoded for its checks alone")]
@@ -225,7 +224,7 @@ struct BlumPoint {
     z: Residue,
 }
 
-/// Πfac.
+/// Πfac of round 3.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "decoded for its checks alone")]
@@ -250,7 +249,7 @@ struct FactorResponse {
     v: Whole<{ SCALAR + 2 * MODULUS }>,
 }
 
-/// An integer from 0 whose length is from `MIN` to `MAX` bits.
+/// A non-negative integer of `MIN` to `MAX` bits.
 struct Natural<const MIN: u32, const MAX: u32>;
 
 /// An integer of either sign of at most `MAX` bits.
@@ -274,7 +273,7 @@ impl<'de, const MAX: u32> Deserialize<'de> for Whole<MAX> {
     }
 }
 
-/// What is looked at of an integer.
+/// The checked parts of an integer.
 struct Digits {
     negative: bool,
     bits: u32,

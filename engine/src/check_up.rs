@@ -1,19 +1,19 @@
-//! The check-up: a holder shows that its share is intact, alone, and without signing anything.
+//! The check-up: a holder shows that its share is intact, on its own, and without signing anything.
 //!
-//! What it makes is a proof that it knows the scalar behind its public share, bound to the key and
-//! to a context that the asker chooses, such as a date or a nonce. The proof is zero-knowledge, so
-//! it can be asked for at any time and shown to anybody.
+//! The result is a proof of knowledge of the scalar behind the holder's public share, bound to the
+//! key and to a context that the asker chooses, such as a date or a nonce. The proof is
+//! zero-knowledge, so it can be requested at any time and shown to anybody.
 //!
-//! It is deliberately no signature of the scheme by the share's scalar. ECDSA does not hash its
+//! It is deliberately not a signature of the scheme by the share's scalar. ECDSA does not hash its
 //! key: a signature (r, s) on a hash h under X is also (r, u·s) on u·h − r·d under u·X + d·G, for
-//! any u and d. With X a public share, whoever holds the other t − 1 shares knows the u and d that
+//! any u and d. With X a public share, the holder of the other t − 1 shares knows the u and d that
 //! lead to the root key, so every check-up of that kind would be a root signature on a hash that
-//! nobody approved. Nobody can choose that hash, but nothing here shall rest on it.
+//! nobody approved. Nobody can choose that hash, but nothing here shall depend on it.
 //!
 //! A proof covers label, scheme, root key, index, public share and context, so nothing of it
-//! carries over to another key, and it is no signature of any scheme:
+//! carries over to another key, and it is not a signature of any scheme:
 //!
-//! - ECDSA has no equation of this shape.
+//! - ECDSA does not have an equation of this shape.
 //! - Schnorr and Taproot signatures answer to SHA-256; a proof answers to SHA-512.
 //! - An Ed25519 signature (R, z) answers to SHA-512 over R, key and message. A proof answers to
 //!   SHA-512 over the length of a label, the label, and then the rest, with its commitment at the
@@ -33,24 +33,24 @@ use crate::session::labelled_hash;
 use crate::sign::Suite;
 use crate::{CommitteeIndex, EngineError, PublicShare, Share};
 
-/// That a share is intact: commitment, compressed, and response, 32 bytes, big-endian. Together 65
-/// bytes on secp256k1 and 64 on Ed25519.
+/// Proof that a share is intact: compressed commitment, then the response as 32 big-endian bytes.
+/// Together 65 bytes on secp256k1 and 64 on Ed25519.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
-    /// The encoded proof.
+    /// Commitment and response, as above.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
 }
 
-/// A proof that does not show what it should.
+/// The proof does not hold for the key, index and context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the proof is not one of this party's share in this context: if both are right, restore the share from a backup"
 )]
 pub struct CheckUpError;
 
-/// Proves that this party holds its share. `context` may be any bytes; a proof is good for one
-/// alone.
+/// Proves that this party holds its share. `context` may be any bytes; the proof holds
+/// only for that one.
 pub fn prove(
     share: &Share,
     context: &[u8],
@@ -60,8 +60,7 @@ pub fn prove(
     with_suite!(share.scheme(), S => prove_on::<<S as Suite>::Curve>(share, context, rng))
 }
 
-/// Checks a proof of the party at `index` in the committee of `key`, whose own index is not looked
-/// at.
+/// Verifies a proof of the party at `index` in the committee of `key`, whose own index is ignored.
 pub fn verify(
     key: &PublicShare,
     index: CommitteeIndex,
@@ -96,7 +95,7 @@ fn prove_on<E: KeyCurve>(
     })
 }
 
-/// `None` for a proof or a public share that cannot be decoded.
+/// Returns `None` for a proof or a public share that cannot be decoded.
 fn holds_on<E: KeyCurve>(
     key: &PublicShare,
     index: CommitteeIndex,
@@ -116,7 +115,7 @@ fn holds_on<E: KeyCurve>(
     Some(proof.holds(&[public_share.into()], &bound(key, index, context)))
 }
 
-/// Everything that a proof is bound to, but for the public share, which every proof covers.
+/// Hash of everything that a proof is bound to except the public share, which every proof covers.
 fn bound(key: &PublicShare, index: CommitteeIndex, context: &[u8]) -> [u8; 32] {
     let fields: [&[u8]; 4] = [
         key.scheme.name().as_bytes(),

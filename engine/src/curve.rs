@@ -1,5 +1,5 @@
-//! What this crate needs to know of a curve. Key generation, derivation and shares are written once
-//! over it.
+//! The properties of a curve that this crate needs. Key generation, derivation and shares are
+//! written once over them.
 
 use cggmp24::key_share::IncompleteKeyShare;
 use generic_ec::curves::{Ed25519, Secp256k1};
@@ -8,15 +8,15 @@ use zeroize::Zeroizing;
 
 use crate::derive::PublicEdwards;
 
-/// A curve that keys live on.
+/// A curve for keys.
 pub(crate) trait KeyCurve: Curve {
-    /// How child keys are derived.
+    /// The derivation of child keys.
     type Hd: hd_wallet::DeriveShift<Self>;
 
     fn wrap(core: IncompleteKeyShare<Self>) -> Core;
     fn unwrap(core: &Core) -> Option<&IncompleteKeyShare<Self>>;
 
-    /// A scalar in the byte order of the curve's own standard.
+    /// Encodes a scalar in the byte order of the curve's own standard.
     fn scalar_bytes(scalar: &Scalar<Self>) -> Zeroizing<Vec<u8>>;
 }
 

@@ -1,8 +1,8 @@
 //! Child keys by public derivation: BIP-32 on secp256k1, and its non-hardened analogue on Ed25519.
 //!
 //! A child differs from its root by a sum of shifts that anybody with the chain code can compute,
-//! so signers derive without talking. Hardened children do not exist here: they need the private
-//! key in one place.
+//! so signers derive without communicating. Hardened children do not exist here: they need the
+//! private key in one place.
 
 use generic_ec::curves::Ed25519;
 use generic_ec::{NonZero, Point, Scalar};
@@ -17,7 +17,7 @@ use crate::scheme::with_suite;
 use crate::sign::Suite;
 use crate::{CallerFault, Scheme};
 
-/// Longest path: the depth of an extended key is one byte (BIP-32).
+/// The longest path: the depth of an extended key is one byte (BIP-32).
 const MAX_DEPTH: usize = 255;
 
 /// A public key with its chain code.
@@ -25,11 +25,11 @@ const MAX_DEPTH: usize = 255;
 pub struct ChildKey {
     /// 33 bytes, compressed, on secp256k1; 32 bytes on Ed25519.
     pub public_key: Vec<u8>,
-    /// For the next step of derivation.
+    /// The chain code for the next step of derivation.
     pub chain_code: [u8; 32],
 }
 
-/// Why a child key cannot be derived.
+/// The reason a child key cannot be derived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeriveError {
@@ -42,13 +42,12 @@ pub enum DeriveError {
     /// Not the encoding of a point, or the point at infinity.
     #[error("the public key is not a point of the scheme's curve")]
     PublicKey,
-    /// A script root for a key that has no scripts.
+    /// A script root for a key that does not have scripts.
     #[error("only a taproot key is tweaked with the root of a script tree: leave the root out")]
     ScriptRoot,
 }
 
 /// Derives the child at `path` from a root public key.
-///
 /// Source: BIP-32 (by SLIP-10, which is the same for secp256k1); for Ed25519 I = HMAC-SHA512(chain
 /// code, 0x00 ‖ A ‖ index), child = A + (I_L mod L)·B with I_L read big-endian, chain code = I_R.
 pub fn derive_public(
@@ -117,10 +116,9 @@ pub(crate) fn root<E: KeyCurve>(
     core.extended_public_key().ok_or(CallerFault::UnusableShare)
 }
 
-/// Non-hardened derivation on Ed25519 scalars, as wallets with `cpub` extended keys do it.
-///
-/// `hd_wallet::Edwards` is the same but for the place of the zero byte, and leads to other
-/// addresses.
+/// Non-hardened derivation on Ed25519 scalars, as wallets with `cpub` extended keys
+/// do it. `hd_wallet::Edwards` differs only in the position of the zero byte, and
+/// leads to other addresses.
 pub(crate) struct PublicEdwards;
 
 impl DeriveShift<Ed25519> for PublicEdwards {
@@ -134,7 +132,7 @@ impl DeriveShift<Ed25519> for PublicEdwards {
         shifted(parent, hmac, &index.to_be_bytes())
     }
 
-    /// Required by the trait and reached by nothing: paths are `NonHardenedIndex` throughout. As on
+    /// Required by the trait and never called: paths are `NonHardenedIndex` throughout. As on
     /// secp256k1, the private key takes the place of the public key.
     fn derive_hardened_shift(
         parent: &ExtendedKeyPair<Ed25519>,

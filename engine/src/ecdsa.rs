@@ -86,7 +86,7 @@ impl Suite for Ecdsa {
     }
 }
 
-/// Joins the share of the key with the auxiliary information of its committee.
+/// Combines the key share with its committee's auxiliary information.
 fn join(job: &Job<Secp256k1>, aux: &Aux) -> Result<KeyShare<Secp256k1>, CallerFault> {
     if aux.index() != CommitteeIndex(job.core.i) || aux.parties() != job.core.n() {
         return Err(CallerFault::AuxMismatch);
@@ -94,8 +94,8 @@ fn join(job: &Job<Secp256k1>, aux: &Aux) -> Result<KeyShare<Secp256k1>, CallerFa
     Valid::from_parts((job.core.clone(), aux.info().clone())).map_err(|_| CallerFault::AuxMismatch)
 }
 
-/// A bare digest is safe here because the message is fixed before the nonce exists; see
-/// `PrehashedDataToSign`.
+/// Signing a bare digest is safe here because the message is fixed before the
+/// nonce exists; see `PrehashedDataToSign`.
 fn data_to_sign(message: &Message) -> Box<dyn AnyDataToSign<Secp256k1>> {
     match message {
         Message::Raw(bytes) => Box::new(DataToSign::digest::<Sha256>(bytes)),
@@ -105,7 +105,7 @@ fn data_to_sign(message: &Message) -> Box<dyn AnyDataToSign<Secp256k1>> {
     }
 }
 
-/// The protocol yields no recovery id, so the two or four candidates are tried.
+/// The protocol does not yield a recovery id, so the two or four candidates are tried.
 fn finish(
     signature: &cggmp24::Signature<Secp256k1>,
     job: &Job<Secp256k1>,

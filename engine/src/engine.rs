@@ -1,4 +1,4 @@
-//! The joint between protocols and the driver: every task of every scheme is an [`Engine`].
+//! The interface between protocols and the driver: every task of every scheme is an [`Engine`].
 //!
 //! The driver owns transport, time and authentication. It promises that `from` and `kind` come from
 //! the authenticated envelope, that broadcasts are reliable, and that exact repetitions are
@@ -11,17 +11,13 @@ use zeroize::Zeroizing;
 
 use crate::EngineError;
 
-/// Most bytes that any message body may have. Each message of each protocol has a limit of its own
+/// Maximum size of any message body in bytes. Each message of each protocol has a limit of its own
 /// below it, see [`Engine::body_limit`]; longer ones are refused as the sender's fault, before they
-/// are decoded.
-///
-/// The longest honest message is a proof of the auxiliary information: 212 kB.
+/// are decoded. The longest honest message is a proof of the auxiliary information: 212 kB.
 pub const MAX_BODY: usize = 1 << 20;
 
-/// Position of a party in the ordered party list of one session, from 0.
-///
-/// In key and auxiliary-information generation the list is the committee, in signing it is the
-/// chosen signers.
+/// Position of a party in the ordered party list of one session, from 0. In key and
+/// auxiliary-information generation the list is the committee; in signing it is the chosen signers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartyIndex(pub u16);
@@ -32,18 +28,18 @@ impl fmt::Display for PartyIndex {
     }
 }
 
-/// Whom a message is for.
+/// The receivers of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recipient {
     /// Every other party of the session, over a reliable broadcast.
     All,
-    /// One party, and nobody else may read it.
+    /// Only this party; nobody else may read it.
     One(PartyIndex),
 }
 
-/// A message to be sent.
+/// A message that the driver must send.
 pub struct Outgoing {
-    /// Whom it is for.
+    /// The receivers of the message.
     pub to: Recipient,
     /// CBOR, at most [`MAX_BODY`] bytes. Wiped when dropped, because a direct message can carry a
     /// share of a secret.
@@ -56,16 +52,16 @@ impl fmt::Debug for Outgoing {
     }
 }
 
-/// How a message travelled, as the signed envelope says; never a field of the body.
+/// The way a message travelled, as stated by the signed envelope; never a field of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MessageKind {
-    /// To all parties alike.
+    /// Sent to all parties alike.
     Broadcast,
-    /// To this party alone.
+    /// Sent to this party alone.
     Direct,
 }
 
-/// What an engine wants next.
+/// The next request of an engine.
 #[derive(Debug)]
 pub enum Step<O> {
     /// Send this, then step again.
@@ -76,18 +72,18 @@ pub enum Step<O> {
     Done(O),
 }
 
-/// One party's run of one protocol. Not `Send`: build it on the thread that steps it.
+/// A party's run of one protocol. Not `Send`: build it on the thread that steps it.
 pub trait Engine {
-    /// What the run ends with.
+    /// The result of the run.
     type Output;
 
     /// Computes until there is something to send or to wait for. One call can take seconds of CPU
-    /// when the scheme is ECDSA. After an error every further call returns that error.
+    /// for ECDSA. After an error every further call returns the same error.
     fn step(&mut self) -> Result<Step<Self::Output>, EngineError>;
 
-    /// Takes a message in, at any time: messages of later rounds are kept until the engine gets
-    /// there. Each party has one message per round, which bounds what is kept. Messages after the
-    /// end are dropped.
+    /// Takes a message, at any time: messages of later rounds are kept until the engine gets
+    /// there. Each party has one message per round, which bounds the messages kept. Messages after
+    /// the end are dropped.
     fn receive(
         &mut self,
         from: PartyIndex,
@@ -95,9 +91,9 @@ pub trait Engine {
         body: &[u8],
     ) -> Result<(), EngineError>;
 
-    /// Bytes of the longest message that this engine takes in any of its rounds. What keeps
-    /// messages for an engine need keep no longer ones; [`sign_room`](crate::sign_room) and its
-    /// like say it before there is an engine.
+    /// Maximum size in bytes of a message that this engine takes in any of its rounds. Queues in
+    /// front of an engine need not keep longer ones; [`sign_room`](crate::sign_room) and the like
+    /// give the limit before there is an engine.
     fn body_limit(&self) -> usize {
         MAX_BODY
     }

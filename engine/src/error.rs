@@ -1,24 +1,28 @@
-//! Why a run failed, in the four causes that call for four actions: fix the call, exclude the peer,
+//! Errors of a run, in four causes that call for four actions: fix the call, exclude the peer,
 //! retry, file an issue.
 
 use crate::{CommitteeIndex, PartyIndex};
 
-/// Who has to act.
+/// The party that has to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// The code or the operator that called.
+    /// The calling code or its operator.
     Caller,
     /// Another party of the session.
     Peer,
-    /// The machine.
+    /// The machine that the run is on.
     Environment,
-    /// The authors.
+    /// The authors of this program.
     Bug,
 }
 
 /// A failed run. Cloneable, because an engine repeats its error when it is stepped again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(
+    missing_docs,
+    reason = "fields without a comment are named for what they hold"
+)]
 pub enum EngineError {
     /// The call was wrong; the same call will fail again.
     #[error(transparent)]
@@ -26,12 +30,12 @@ pub enum EngineError {
     /// Another party did not follow the protocol.
     #[error("{fault}, by {}", names(culprits))]
     Peer {
-        /// What was wrong.
         fault: PeerFault,
-        /// Who did it, where the protocol can tell; positions in the session's party list.
+        /// The proven culprits, where the protocol can tell, by position in
+        /// the session's party list.
         culprits: Vec<PartyIndex>,
     },
-    /// The machine failed.
+    /// The machine failed, such as its generator.
     #[error(transparent)]
     Environment(#[from] EnvironmentFault),
     /// A state that should not exist.
@@ -40,7 +44,7 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Who has to act.
+    /// The party that has to act.
     pub fn cause(&self) -> Cause {
         match self {
             Self::Caller(_) => Cause::Caller,
@@ -51,9 +55,9 @@ impl EngineError {
     }
 
     /// Parties that are proven to have broken the protocol, as positions in the session's party
-    /// list. Empty when nobody did, or when the protocol cannot tell: then somebody among the
-    /// others did, and the key is not to be used until an operator has looked. With two parties a
-    /// peer's fault is always named: it is the other one.
+    /// list. Empty if nobody did, or if the protocol cannot tell: then one of the others did, and
+    /// the key must not be used until an operator has looked. With two parties a peer's fault is
+    /// always named: it is the other one.
     pub fn culprits(&self) -> &[PartyIndex] {
         match self {
             Self::Peer { culprits, .. } => culprits,
@@ -61,7 +65,7 @@ impl EngineError {
         }
     }
 
-    /// With two parties there is nobody else: a peer's fault that has no name is the other one's.
+    /// With two parties an unattributed fault of a peer is the other party's.
     pub(crate) fn between(self, me: PartyIndex, parties: u16) -> Self {
         match self {
             Self::Peer { fault, culprits } if culprits.is_empty() && parties == 2 && me.0 < 2 => {
@@ -83,7 +87,7 @@ impl EngineError {
     }
 }
 
-/// What the caller did wrong.
+/// A mistake of the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallerFault {
@@ -92,33 +96,25 @@ pub enum CallerFault {
     Parties(u16),
     /// A threshold below 2 or above the number of parties.
     #[error("threshold {threshold} for {parties} parties: choose between {min} and {parties}", min = crate::MIN_PARTIES)]
-    Threshold {
-        /// What was asked for.
-        threshold: u16,
-        /// Size of the committee.
-        parties: u16,
-    },
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    Threshold { threshold: u16, parties: u16 },
     /// An index that is not in the session's party list.
     #[error("party {0} is not in this session")]
     NotInSession(PartyIndex),
-    /// The session id has no bytes.
+    /// An empty session id.
     #[error("the session id is empty: every run needs an id of its own")]
     EmptySession,
     /// A number of signers other than the threshold.
     #[error("{given} signers for a key that needs {needed}: choose exactly {needed}")]
-    SignerCount {
-        /// How many were chosen.
-        given: usize,
-        /// The threshold of the key.
-        needed: u16,
-    },
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    SignerCount { given: usize, needed: u16 },
     /// The signers are not distinct, ascending members of the committee.
     #[error("the signers must be distinct members of the committee in ascending order")]
     Signers,
-    /// The share is not that of the signer at the given position.
+    /// A share that is not that of the signer at the given position.
     #[error("the key share is that of party {share}, but signer {signer} is to sign with it")]
     WrongShare {
-        /// Index of the share.
+        /// Index of the given share.
         share: CommitteeIndex,
         /// The signer at the caller's position.
         signer: CommitteeIndex,
@@ -142,12 +138,8 @@ pub enum CallerFault {
     NoRole,
     /// A number of dealers other than the old threshold.
     #[error("{given} dealers for a key that needs {needed}: choose exactly {needed}")]
-    DealerCount {
-        /// How many were chosen.
-        given: usize,
-        /// The threshold of the old committee.
-        needed: u16,
-    },
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    DealerCount { given: usize, needed: u16 },
     /// The dealers are not distinct members of the old committee.
     #[error("the dealers must be distinct members of the old committee")]
     Dealers,
@@ -155,14 +147,14 @@ pub enum CallerFault {
     /// that does not deal.
     #[error("a dealer, and nobody else, must bring its own share of the key that is reshared")]
     DealerShare,
-    /// Public data of the old committee that contradict each other.
+    /// Contradictory public data of the old committee.
     #[error(
-        "the old committee's public shares do not lead to its root key: take them from the key's announcement"
+        "the old committee's public shares do not lead to its root key: take them from the key descriptor"
     )]
     OldKey,
 }
 
-/// What another party did wrong.
+/// A mistake or attack by another party.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerFault {
@@ -175,16 +167,16 @@ pub enum PeerFault {
     /// An integer of another length than the security level has, or of the wrong sign.
     #[error("a message has an integer of another length than the security level")]
     Integers,
-    /// A second message for a round.
+    /// A second message for the same round.
     #[error("two messages for one round")]
     Repeated,
     /// A broadcast where a direct message belongs, or the reverse.
     #[error("a message of the wrong kind")]
     WrongKind,
-    /// A message of a round in which its sender has no say.
-    #[error("a message where its sender has no say")]
+    /// A message of a round in which its sender may not speak.
+    #[error("a message of a round in which its sender may not speak")]
     NoSay,
-    /// The parties were not asked to do the same: session, signers, key, path or message differ.
+    /// The parties were asked for different things: session, signers, key, path or message differ.
     #[error("the parties do not agree on what is to be done")]
     Disagreement,
     /// The parties saw different broadcasts of the first round.
@@ -196,16 +188,16 @@ pub enum PeerFault {
     /// A proof, commitment or share that does not hold.
     #[error("the protocol was broken: {0}")]
     Protocol(String),
-    /// The same, in a resharing.
+    /// A fault in a resharing.
     #[error("the protocol was broken: {0}")]
     Reshare(#[from] crate::ReshareFault),
 }
 
-/// What the machine did wrong.
+/// A failure of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvironmentFault {
-    /// No randomness.
+    /// The generator of randomness failed.
     #[error("the random generator failed: check the operating system's entropy source")]
     Randomness,
 }

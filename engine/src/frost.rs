@@ -32,12 +32,12 @@ use crate::{
     Aux, DeriveError, Engine, EngineError, Message, PartyIndex, PeerFault, Scheme, Signature,
 };
 
-/// A FROST ciphersuite and what sets it apart.
+/// A FROST ciphersuite with its peculiarities.
 pub(crate) trait FrostSuite: Ciphersuite {
     const SCHEME: Scheme;
     type Curve: KeyCurve;
 
-    /// Changes the key that is signed with, once the child is derived.
+    /// Adjusts the signing key once the child is derived.
     fn tweak(keys: Keys<Self>, _script_root: Option<&[u8; 32]>) -> Keys<Self> {
         keys
     }
@@ -49,7 +49,7 @@ pub(crate) trait FrostSuite: Ciphersuite {
         Ok(public_key.to_bytes(true).to_vec())
     }
 
-    /// A verification key as the FROST crate encodes it.
+    /// Encodes a verification key for the FROST crate.
     fn encoded_key(verification_key: &[u8]) -> Vec<u8> {
         verification_key.to_vec()
     }
@@ -98,14 +98,15 @@ impl<C: FrostSuite> Suite for Frost<C> {
     }
 }
 
-/// A key share and the signers' public shares, as the FROST crates want them.
+/// A key share and the signers' public shares, in the FROST crates' types.
 pub(crate) struct Keys<C: Ciphersuite> {
     secret: KeyPackage<C>,
     public: PublicKeyPackage<C>,
 }
 
-/// Moves a share over by bytes and adds the shift of the child. With f the sharing polynomial, f +
-/// shift shares the child key: every secret share grows by the shift, every public one by shift·G.
+/// Converts a share through its bytes and adds the shift of the child. With f the sharing
+/// polynomial, f + shift shares the child key: every secret share grows by the shift, every
+/// public one by shift·G.
 fn keys<C: FrostSuite>(
     core: &IncompleteKeyShare<C::Curve>,
     signers: &[u16],
@@ -173,7 +174,7 @@ impl<C: FrostSuite> Signers<C> {
         self.0.iter().copied().zip(messages).collect()
     }
 
-    /// A failed aggregation is the fault of those whose shares do not verify.
+    /// Blames a failed aggregation on the signers whose shares do not verify.
     fn judge(&self, error: frost_core::Error<C>) -> EngineError {
         let accused = error.culprits();
         if accused.is_empty() {
@@ -199,7 +200,7 @@ pub(crate) enum Msg<C: Ciphersuite> {
     Round2(SignatureShare<C>),
 }
 
-/// Commitments to the nonces, and what they are for.
+/// Commitments to the nonces, with the job that they are for.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(crate) struct Commitment<C: Ciphersuite> {
@@ -216,7 +217,8 @@ impl<C: Ciphersuite> RoundMessage for Msg<C> {
     }
 }
 
-/// RFC 9591 section 5, without a coordinator: what signers would send to it, they broadcast.
+/// RFC 9591 section 5, without a coordinator: signers broadcast everything that they
+/// would send to it.
 async fn run<C: FrostSuite>(
     party: MpcParty<Msg<C>>,
     id: [u8; 32],
@@ -279,7 +281,7 @@ fn aggregate<C: FrostSuite>(
     })
 }
 
-/// All signers must be about the same job: otherwise honest shares would look like forged ones.
+/// Checks that all signers have the same job: otherwise honest shares would look like forged ones.
 fn check_agreement<C: Ciphersuite>(
     theirs: &RoundMsgs<Commitment<C>>,
     id: &[u8; 32],

@@ -1,5 +1,5 @@
-//! Distributed key generation: the threshold protocol of CGGMP24, the same for every scheme and
-//! curve.
+//! Distributed key generation: the threshold protocol of CGGMP24, the same for
+//! every scheme and curve.
 
 use cggmp24::ExecutionId;
 use cggmp24::keygen::{KeygenBuilder, ThresholdMsg};
@@ -17,25 +17,25 @@ use crate::session::{Task, execution_id};
 use crate::sign::Suite;
 use crate::{CallerFault, Engine, EngineError, PartyIndex, Scheme, Share};
 
-/// Smallest committee and smallest threshold.
+/// The smallest committee and the smallest threshold.
 pub const MIN_PARTIES: u16 = 2;
-/// Largest committee.
+/// The largest committee, as in the protocol crate.
 pub const MAX_PARTIES: u16 = 9;
 
-/// What a key generation is about. All parties must use the same values, but for `me`.
+/// Parameters of a key generation. All parties must use the same values, except for `me`.
 #[derive(Debug, Clone)]
 pub struct KeygenParams<'a> {
-    /// Bytes that name this run and no other.
+    /// A unique name of this run.
     pub session: &'a [u8],
     /// Position of this party in the committee.
     pub me: PartyIndex,
     /// Size of the committee, 2 to 9.
     pub parties: u16,
-    /// How many parties sign, 2 to `parties`.
+    /// The number of signers, 2 to `parties`.
     pub threshold: u16,
 }
 
-/// Generates a key with a joint chain code. Four rounds, the first of them echoed.
+/// Generates a key with a joint chain code. Four rounds, of which the first is echoed.
 pub fn keygen(
     scheme: Scheme,
     params: KeygenParams<'_>,
@@ -78,7 +78,7 @@ fn start<E: KeyCurve>(
     }))
 }
 
-/// A committee of a supported size, with `me` in it.
+/// Checks that the committee has a supported size and includes `me`.
 pub(crate) fn check_committee(me: PartyIndex, parties: u16) -> Result<(), CallerFault> {
     if !(MIN_PARTIES..=MAX_PARTIES).contains(&parties) {
         return Err(CallerFault::Parties(parties));

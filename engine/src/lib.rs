@@ -5,9 +5,9 @@
 //! [`Share`], an [`Aux`], a [`Signature`] or [`Reshared`]. One driver therefore runs every task of
 //! every [`Scheme`].
 //!
-//! What this crate never does: it opens no socket and no file, reads no clock, starts no thread,
-//! and logs nothing. Secrets leave it only through `to_bytes`, and a signature only after it was
-//! checked under the key that it is for.
+//! This crate opens no socket and no file, reads no clock, starts no thread, and logs
+//! nothing. Secrets leave it only through `to_bytes`, and a signature only after it was
+//! verified under its key.
 
 #[cfg(all(feature = "gmp", feature = "pure-rust"))]
 compile_error!(

@@ -1,10 +1,10 @@
-//! Wipes the memory of big integers: GMP frees limbs of Paillier primes as they are.
+//! Wipes the memory of big integers: GMP frees the limbs of Paillier primes without clearing them.
 //!
 //! Not covered: temporaries below 64 KiB, which GMP keeps on the stack, and registers.
 
 /// Makes GMP wipe every block that it frees or moves. Every entry point of this crate that touches
 /// big integers calls it first; call it at start-up too if anything else in the process uses GMP.
-/// Without the `gmp` feature it does nothing.
+/// It does nothing without the `gmp` feature.
 pub fn wipe_gmp_memory() {
     #[cfg(feature = "gmp")]
     gmp::install();
@@ -21,8 +21,7 @@ mod gmp {
     type Allocate = extern "C" fn(usize) -> *mut c_void;
     type Free = unsafe extern "C" fn(*mut c_void, usize);
 
-    /// GMP's own functions, on which the wiping ones rest: blocks from before the switch stay
-    /// valid.
+    /// GMP's own functions, which the wiping ones call: blocks from before the switch stay valid.
     static ORIGINAL: OnceLock<(Allocate, Free)> = OnceLock::new();
 
     pub(super) fn install() {
@@ -38,7 +37,7 @@ mod gmp {
         });
     }
 
-    /// `realloc` may move a block and leave the old one as it was, so this moves it always.
+    /// `realloc` may move a block and leave the old one uncleared, so this always moves it.
     unsafe extern "C" fn wiping_reallocate(
         block: *mut c_void,
         old: usize,
@@ -65,7 +64,7 @@ mod gmp {
         unsafe { free(block, size) }
     }
 
-    /// Read once, before the switch: `install` is the first to ask.
+    /// Read once, before the switch: `install` is the first caller.
     fn original() -> (Allocate, Free) {
         *ORIGINAL.get_or_init(|| {
             let mut allocate = None;

@@ -1,7 +1,7 @@
 //! Safe primes for auxiliary information: four per run, a second of CPU each.
 //!
-//! With the `gmp` feature the generator is the double sieve below; with `pure-rust` it is that of
-//! the scheme library, which takes some fifteen times longer. Neither runs in constant time.
+//! With the `gmp` feature the generator is the double sieve below; with `pure-rust` it is the
+//! scheme library's, which takes some fifteen times longer. Neither runs in constant time.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ const SET: Kind = Kind {
     version: 1,
 };
 
-/// More than a record of four primes of 192 bytes needs.
+/// Upper bound of a record of four primes of 192 bytes, in bytes.
 const CAPACITY: usize = 1024;
 
 /// A secret prime p of 1536 bits for which (p − 1) / 2 is prime too.
@@ -40,20 +40,20 @@ pub struct SafePrime(Integer);
 /// ring-Pedersen parameters. Never used twice.
 pub struct Primes([SafePrime; 4]);
 
-/// Why there is no prime.
+/// The reason a search or a set of primes failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrimeError {
-    /// `go_on` said no.
+    /// The callback `go_on` returned false.
     #[error("the search for a prime was cancelled")]
     Cancelled,
-    /// No randomness.
+    /// The generator of randomness failed.
     #[error(transparent)]
     Environment(#[from] EnvironmentFault),
 }
 
-/// Searches one safe prime. `go_on` is asked every few milliseconds (with `pure-rust`: before the
-/// search only), and ends it by returning false.
+/// Searches for a safe prime. `go_on` is called every few milliseconds (with `pure-rust`: only
+/// before the search), and ends the search by returning false.
 pub fn generate_safe_prime(
     rng: &mut impl CryptoRngCore,
     go_on: &mut dyn FnMut() -> bool,
@@ -70,13 +70,13 @@ pub fn generate_safe_prime(
 }
 
 impl SafePrime {
-    /// Secret bytes for an encrypted store: version, CBOR, checksum.
+    /// Encodes it as secret bytes for an encrypted store: version, CBOR, checksum.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let digits = self.digits();
         seal(PRIME, &Bytes::new(&digits), CAPACITY)
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and tests the prime once more.
+    /// Reads the output of [`to_bytes`](Self::to_bytes), and tests the prime once more.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let digits = Zeroizing::new(open::<ByteBuf>(PRIME, bytes)?.into_vec());
         Self::from_digits(&digits)
@@ -100,7 +100,7 @@ impl SafePrime {
 }
 
 impl Primes {
-    /// A set of four. Refused when two are equal: the modulus would be a square.
+    /// Creates a set of four. Refused if two are equal: the modulus would be a square.
     pub fn new(primes: [SafePrime; 4]) -> Result<Self, DecodeError> {
         let distinct = (1..4).all(|i| primes[..i].iter().all(|earlier| earlier.0 != primes[i].0));
         distinct
@@ -108,7 +108,7 @@ impl Primes {
             .ok_or(DecodeError::Inconsistent)
     }
 
-    /// Secret bytes for an encrypted store: version, CBOR, checksum.
+    /// Encodes it as secret bytes for an encrypted store: version, CBOR, checksum.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let digits = self.0.each_ref().map(SafePrime::digits);
         seal(
@@ -118,7 +118,7 @@ impl Primes {
         )
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and tests the primes once more.
+    /// Reads the output of [`to_bytes`](Self::to_bytes), and tests the primes once more.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let [a, b, c, d] =
             open::<[ByteBuf; 4]>(SET, bytes)?.map(|digits| Zeroizing::new(digits.into_vec()));
@@ -145,7 +145,7 @@ impl fmt::Debug for Primes {
     }
 }
 
-/// Whether 2^(n − 1) = 1 mod n, for odd n.
+/// True if 2^(n − 1) = 1 mod n, for odd n.
 fn fermat(n: &Integer) -> bool {
     let exponent = n - 1;
     Integer::from(2)
@@ -157,7 +157,7 @@ fn fermat(n: &Integer) -> bool {
 mod tests {
     use super::*;
 
-    /// The first of the repository's test primes, plus `difference`, with a good checksum.
+    /// The first of the repository's test primes, plus `difference`, with a valid checksum.
     fn near_prime(difference: u32) -> Result<SafePrime, DecodeError> {
         let list = include_str!("../../tests/fixtures/primes/safe-primes.json");
         let list: Vec<String> = serde_json::from_str(list).unwrap();

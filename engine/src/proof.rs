@@ -1,11 +1,11 @@
-//! Proofs that somebody knows the secrets behind points: Schnorr's, made non-interactive, for any
+//! Proofs of knowledge of the secrets behind points: Schnorr's, made non-interactive, for any
 //! number of secrets at once.
 //!
 //! The protocol: with secrets c₀, c₁, … behind points C₀, C₁, … the prover sends A = a·G for a
-//! fresh a, hears a challenge e, and answers z = a + e·c₀ + e²·c₁ + …; the verifier checks
+//! fresh a, receives a challenge e, and answers z = a + e·c₀ + e²·c₁ + …; the verifier checks
 //! z·G = A + e·C₀ + e²·C₁ + … (Gennaro, Leigh, Sundaram, Yerazunis: "Batching Schnorr
-//! identification scheme", ASIACRYPT 2004). Here e is a hash over everything, so a proof holds for
-//! one context and no other.
+//! identification scheme", ASIACRYPT 2004). Here e is a hash over everything, so a proof holds
+//! for one context only.
 
 use generic_ec::{Point, Scalar, SecretScalar};
 use rand_core::{CryptoRng, RngCore};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::curve::KeyCurve;
 use crate::session::labelled_scalar;
 
-/// A proof, of the same size however many secrets it is about.
+/// A proof, of the same size for any number of secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(crate) struct Proof<E: KeyCurve> {
@@ -23,8 +23,8 @@ pub(crate) struct Proof<E: KeyCurve> {
 }
 
 impl<E: KeyCurve> Proof<E> {
-    /// `points` are those of `secrets`, in order; `context` is a labelled hash over all else that
-    /// the proof is bound to.
+    /// Proves knowledge of `secrets`, whose `points` are in the same order; `context` is a labelled
+    /// hash over all else that the proof is bound to.
     pub fn new(
         secrets: &[SecretScalar<E>],
         points: &[Point<E>],
@@ -45,7 +45,7 @@ impl<E: KeyCurve> Proof<E> {
         }
     }
 
-    /// Whether the prover knew the secrets behind `points`, in this context.
+    /// True if the prover knew the secrets behind `points`, in this context.
     pub fn holds(&self, points: &[Point<E>], context: &[u8; 32]) -> bool {
         let powers: Vec<_> = powers(challenge(points, context, &self.commitment))
             .take(points.len())
@@ -70,7 +70,7 @@ fn challenge<E: KeyCurve>(
     labelled_scalar(b"countersign engine proof of knowledge v1", &fields)
 }
 
-/// e, e², e³, …
+/// The powers e, e², e³, …
 fn powers<E: KeyCurve>(e: Scalar<E>) -> impl Iterator<Item = Scalar<E>> {
     std::iter::successors(Some(e), move |power| Some(power * e))
 }

@@ -1,4 +1,4 @@
-//! The one form in which randomness is passed around inside; it always comes from the caller.
+//! The internal form of randomness; it always comes from the caller.
 
 use rand_core::{CryptoRngCore, RngCore};
 
@@ -6,8 +6,8 @@ use crate::{EngineError, EnvironmentFault};
 
 pub(crate) type Rng = Box<dyn CryptoRngCore>;
 
-/// Boxes the caller's generator after one trial: protocols have no way to report a generator that
-/// fails later.
+/// Boxes the caller's generator after one trial: protocols cannot report a
+/// generator that fails later.
 pub(crate) fn tried(rng: impl CryptoRngCore + 'static) -> Result<Rng, EngineError> {
     let mut rng: Rng = Box::new(rng);
     let mut trial = [0; 16];

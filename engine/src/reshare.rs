@@ -1,10 +1,9 @@
-//! Resharing: the holders of a key hand it to a new committee, with new shares and perhaps another
-//! threshold. The same protocol for every scheme and curve; `docs/reshare.md` has its argument.
+//! Resharing: the holders of a key hand it over to a new committee, with new shares and possibly
+//! another threshold. One protocol for every scheme and curve; `docs/reshare.md` has its argument.
 //!
-//! Root key, chain code and so every address stay. The old shares go on being valid: that all
-//! honest holders erase them, and only once every new member has stored its own, is for the caller
-//! to see to. What never happens here: the key is in no place at any time, and no complaint makes
-//! anybody publish a share.
+//! Root key, chain code and therefore every address stay. The old shares remain valid: the caller
+//! must see to it that all honest holders erase them, and only once every new member has stored its
+//! own. The key never exists in one place, and no complaint makes anybody publish a share.
 
 mod deal;
 mod fault;
@@ -25,60 +24,59 @@ use crate::{CallerFault, CommitteeIndex, Engine, EngineError, PartyIndex, Public
 pub use fault::ReshareFault;
 use plan::Plan;
 
-/// What a resharing is about. All parties must use the same values, but for `me` and the index in
-/// `old`.
+/// Parameters of a resharing. All parties must use the same values, except for `me` and
+/// the index in `old`.
 #[derive(Debug, Clone)]
 pub struct ReshareParams<'a> {
-    /// Bytes that name this run and no other.
+    /// A unique name of this run.
     pub session: &'a [u8],
     /// Position of this party in `parties`.
     pub me: PartyIndex,
-    /// Everybody who takes part and in what role: as many dealers as the old threshold, and the 2
-    /// to 9 members of the new committee. Their order here is their order there, so that nobody
-    /// chooses an index.
+    /// All participants with their roles: as many dealers as the old threshold, and the 2
+    /// to 9 members of the new committee. Their order here is their order there, so that
+    /// nobody chooses an index.
     pub parties: &'a [Role],
-    /// How many members of the new committee sign, 2 to its size.
+    /// The number of signers of the new committee, 2 to its size.
     pub threshold: u16,
-    /// What the old committee holds. A party without an old share must have it from a source that
-    /// it trusts, such as a plan that all dealers signed. `index` is not looked at.
+    /// The public shares of the old committee. A party without an old share must have them from a
+    /// trusted source, such as a plan that all dealers signed. `index` is ignored.
     pub old: &'a PublicShare,
-    /// Number of the generation that is made.
+    /// The number of the new generation.
     pub generation: u64,
 }
 
-/// What one party of a resharing does: it deals, or joins, or both.
+/// The role of a party in a resharing: it deals, or joins, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Role {
     /// Its position in the old committee, if it deals.
     pub deals: Option<CommitteeIndex>,
-    /// Whether it becomes a member of the new committee.
+    /// True if it becomes a member of the new committee.
     pub joins: bool,
 }
 
-/// What a resharing ends with. All but the share is the same at all parties.
+/// The result of a resharing. Everything except the share is the same at all parties.
 #[derive(Debug)]
 pub struct Reshared {
-    /// The new share of a member of the new committee; a dealer that leaves has none.
+    /// The new share of a member of the new committee; `None` at a dealer that leaves.
     pub share: Option<Share>,
-    /// How many members of the new committee sign.
+    /// The number of signers of the new committee.
     pub threshold: u16,
     /// The public share of every new member, encoded as in [`PublicShare`].
     pub public_shares: Vec<Vec<u8>>,
-    /// SHA-256 over the plan and all that was dealt in public.
+    /// SHA-256 over the plan and everything that was dealt in public.
     pub transcript: [u8; 32],
 }
 
-/// The most bytes of each message, on any curve.
+/// The maximum size of each message, on any curve.
 pub(crate) fn limits() -> impl Iterator<Item = usize> {
     <rounds::Msg<Secp256k1> as RoundMessage>::LIMITS
         .iter()
         .map(|(_, limit)| *limit)
 }
 
-/// Shares the key of `params.old` anew. Four messages in three rounds, for parties that all send in
+/// Reshares the key of `params.old`. Four messages in three rounds, for parties that all send in
 /// each but the second; takes milliseconds for every scheme.
-///
-/// A dealer brings its old share, which is only read; a party that does not deal brings none.
+/// A dealer passes its old share, which is only read; a party that does not deal passes none.
 /// Indices in messages and errors are positions in `params.parties`.
 pub fn reshare(
     params: ReshareParams<'_>,

@@ -1,5 +1,5 @@
-//! How much one party sends another in a run, known before there is an engine: what comes early
-//! waits for it, and is bounded.
+//! The amount one party sends another in a run, known before there is an engine: early messages
+//! wait for it, and are bounded.
 
 use cggmp24::keygen::ThresholdMsg;
 use cggmp24::security_level::SecurityLevel128;
@@ -14,28 +14,28 @@ use crate::scheme::with_suite;
 use crate::sign::Suite;
 use crate::{Scheme, aux_info, reshare};
 
-/// Of [`keygen`](crate::keygen()), on any curve.
+/// The room of [`keygen`](crate::keygen()), on any curve.
 pub fn keygen_room() -> Room {
-    // The points of no curve here are longer.
+    // No curve here has longer points.
     once::<ThresholdMsg<Secp256k1, SecurityLevel128, Sha256>>()
 }
 
-/// Of [`aux_info`](crate::aux_info()).
+/// The room of [`aux_info`](crate::aux_info()).
 pub fn aux_info_room() -> Room {
     Room::of(aux_info::limits())
 }
 
-/// Of [`reshare`](crate::reshare()).
+/// The room of [`reshare`](crate::reshare()).
 pub fn reshare_room() -> Room {
     Room::of(reshare::limits())
 }
 
-/// Of [`agree`](crate::agree()).
+/// The room of [`agree`](crate::agree()).
 pub fn agree_room() -> Room {
     Room::of([MAX_WORD])
 }
 
-/// Of a [`batch`](crate::batch()) of so many runs of [`sign`](crate::sign()).
+/// The room of a [`batch`](crate::batch()) of so many runs of [`sign`](crate::sign()).
 pub fn sign_room(scheme: Scheme, runs: usize) -> Room {
     let limits = with_suite!(scheme, S => <<S as Suite>::Msg as RoundMessage>::LIMITS);
     Room::of(

@@ -1,4 +1,4 @@
-//! From a scheme to its suite. The list of schemes is [`countersign_protocol::Scheme`]; to add one:
+//! Maps a scheme to its suite. The list of schemes is [`countersign_protocol::Scheme`]; to add one:
 //! a variant there, a line in `with_suite!`, and a [`Suite`](crate::sign::Suite) for it.
 
 /// Evaluates `$body` with `$suite` as the suite of a scheme.

@@ -1,8 +1,7 @@
-//! How secrets become bytes and return: a version byte, CBOR, and a checksum, decoded with
-//! suspicion.
+//! Encoding of secrets: a version byte, CBOR, and a checksum; decoding is strict.
 //!
-//! The checksum finds damage, for instance in a chain code, which has no structure of its own. It
-//! is no protection against an attacker: the store encrypts and authenticates these bytes.
+//! The checksum finds damage, for instance in a chain code, whose bytes have no structure. It does
+//! not protect against an attacker: the store encrypts and authenticates these bytes.
 
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -11,16 +10,16 @@ use crate::session::labelled_hash;
 
 const CHECKSUM: usize = 32;
 
-/// Why bytes are not the secret that they should be.
+/// The reason bytes do not decode to the expected secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Written by another version.
+    /// Written by another version of the program.
     #[error(
         "version {0} of this record is not known: use the release that wrote it, or a newer one"
     )]
     Version(u8),
-    /// Truncated or altered.
+    /// Truncated, or altered after it was sealed.
     #[error("the record is damaged: restore it from a backup")]
     Damaged,
     /// Well-formed, but its content does not hold together.
@@ -28,9 +27,8 @@ pub enum DecodeError {
     Inconsistent,
 }
 
-/// Encodes without leaving copies behind as long as `value` fits `capacity` bytes.
-///
-/// `kind` separates the records: bytes of one kind never open as another.
+/// Encodes without leaving copies behind as long as `value` fits `capacity` bytes. `kind` separates
+/// the records: bytes of one kind never open as another.
 pub(crate) fn seal(kind: Kind, value: &impl Serialize, capacity: usize) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
     bytes.push(kind.version);
@@ -41,7 +39,7 @@ pub(crate) fn seal(kind: Kind, value: &impl Serialize, capacity: usize) -> Zeroi
     bytes
 }
 
-/// Checks version, checksum and form; what the value means is for the caller to prove.
+/// Checks version, checksum and form; the caller must validate the value.
 pub(crate) fn open<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, DecodeError> {
     let version = *bytes.first().ok_or(DecodeError::Damaged)?;
     if version != kind.version {
@@ -66,8 +64,8 @@ pub(crate) fn decode_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     rest.is_empty().then_some(value)
 }
 
-/// The same for what peers send: nothing is taken that has a second encoding, so what was hashed
-/// and what was understood are the same.
+/// The same for messages of peers: only the canonical encoding is accepted, so the bytes that were
+/// hashed and the value that was decoded are the same.
 pub(crate) fn decode_only_form<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let value: T = decode_exactly(bytes)?;
     encode(&value, bytes.len())
@@ -75,7 +73,7 @@ pub(crate) fn decode_only_form<T: Serialize + DeserializeOwned>(bytes: &[u8]) ->
         .then_some(value)
 }
 
-/// Encodes into a buffer that is wiped, and does not grow up to this capacity.
+/// Encodes into a buffer that is wiped, and that does not grow up to this capacity.
 pub(crate) fn encode<T: Serialize>(
     value: &T,
     capacity: usize,

@@ -1,9 +1,9 @@
-//! Execution ids: what binds every proof to one task of one session.
+//! Execution ids, which bind every proof to one task of one session.
 //!
-//! The caller's session bytes never reach a protocol. A hash over a label, the task and its
-//! parameters does, so that key generation, auxiliary information and signing with the same session
-//! bytes still run under unrelated ids, and parties that disagree on a parameter cannot finish
-//! together.
+//! The caller's session bytes never reach a protocol. They are hashed with a label, the task
+//! and its parameters, so that key generation, auxiliary information and signing with the
+//! same session bytes still run under unrelated ids, and parties that disagree on a
+//! parameter cannot finish together.
 
 use generic_ec::Scalar;
 use sha2::digest::Output;
@@ -56,8 +56,8 @@ pub(crate) fn labelled_hash(label: &[u8], fields: &[&[u8]]) -> [u8; 32] {
     labelled::<Sha256>(label, fields).into()
 }
 
-/// As [`labelled_hash`], to a scalar: twice as many bytes are reduced as the scalar has, so that
-/// none is likelier than another.
+/// Like [`labelled_hash`], to a scalar: twice as many bytes are reduced as the scalar has, so that
+/// the result is uniform.
 pub(crate) fn labelled_scalar<E: KeyCurve>(label: &[u8], fields: &[&[u8]]) -> Scalar<E> {
     Scalar::from_be_bytes_mod_order(labelled::<Sha512>(label, fields))
 }

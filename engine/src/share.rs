@@ -18,26 +18,26 @@ const KIND: Kind = Kind {
     version: 1,
 };
 
-/// More than the longest share needs: nine public shares of 33 bytes, nine indices, the key, and
-/// their names.
+/// Upper bound of a share's record: nine public shares of 33 bytes, nine indices, the
+/// key, and their names.
 const CAPACITY: usize = 4096;
 
-/// One party's secret share of a key. Wiped when dropped.
+/// A party's secret share of a key. Wiped when dropped.
 pub struct Share {
     scheme: Scheme,
     core: Core,
 }
 
-/// What anybody may know of a share.
+/// The public part of a share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicShare {
-    /// The scheme.
+    /// The scheme that the key signs with.
     pub scheme: Scheme,
-    /// Size of the committee.
+    /// The size of the committee.
     pub parties: u16,
-    /// How many of them sign.
+    /// The number of members that must sign.
     pub threshold: u16,
-    /// Whose share it is: position in the committee.
+    /// The holder's position in the committee.
     pub index: CommitteeIndex,
     /// 33 bytes, compressed, on secp256k1; 32 bytes on Ed25519. For `taproot` the plain key,
     /// without the output tweak.
@@ -61,7 +61,7 @@ impl Share {
         self.scheme
     }
 
-    /// Everything but the secret.
+    /// Returns everything except the secret.
     pub fn public(&self) -> PublicShare {
         match &self.core {
             Core::Secp256k1(core) => public(self.scheme, core),
@@ -69,7 +69,7 @@ impl Share {
         }
     }
 
-    /// Secret bytes for an encrypted store: version, CBOR, checksum.
+    /// Encodes it as secret bytes for an encrypted store: version, CBOR, checksum.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         match &self.core {
             Core::Secp256k1(core) => encode(self.scheme, core),
@@ -77,8 +77,8 @@ impl Share {
         }
     }
 
-    /// The share itself, 32 bytes, big-endian: for recovery files and for nothing else. Points of
-    /// the shares are 1, 2, 3 and so on, in the order of the committee.
+    /// The share itself as 32 big-endian bytes, only for recovery files. The points of the shares
+    /// are 1, 2, 3 and so on, in the order of the committee.
     pub fn secret_scalar(&self) -> Zeroizing<[u8; 32]> {
         match &self.core {
             Core::Secp256k1(core) => scalar(core),
@@ -86,8 +86,8 @@ impl Share {
         }
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the share fits its public
-    /// key.
+    /// Reads the output of [`to_bytes`](Self::to_bytes), and proves that the share
+    /// matches its public key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let head: Record<IgnoredAny> = open(KIND, bytes)?;
         with_suite!(head.scheme, S => decode::<<S as Suite>::Curve>(bytes))
@@ -115,7 +115,7 @@ fn encode<E: KeyCurve>(scheme: Scheme, core: &IncompleteKeyShare<E>) -> Zeroizin
 }
 
 /// `IncompleteKeyShare` validates itself when it is decoded: public shares interpolate to the key,
-/// the secret fits its own.
+/// the secret matches its own.
 fn decode<E: KeyCurve>(bytes: &[u8]) -> Result<Share, DecodeError> {
     let record: Record<IncompleteKeyShare<E>> = open(KIND, bytes)?;
     let core = record.core;

@@ -1,5 +1,5 @@
-//! Signing: what is common to all schemes. Checks the call, derives the child key, starts the
-//! suite's protocol, and lets no signature out that does not verify under the derived key.
+//! The part of signing common to all schemes. Checks the call, derives the child key, starts the
+//! suite's protocol, and releases a signature only if it verifies under the derived key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::{
     Scheme, Share,
 };
 
-/// What is to be signed.
+/// The content to be signed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
     /// A message. ECDSA signs its SHA-256; the other schemes sign the bytes as they are.
     Raw(Vec<u8>),
-    /// A digest. ECDSA signs it as the finished hash; the other schemes sign these 32 bytes as a
-    /// message.
+    /// A digest. ECDSA signs it as the finished hash; the other schemes sign these 32
+    /// bytes as a message.
     Digest([u8; 32]),
 }
 
@@ -66,21 +66,21 @@ impl fmt::Debug for Message {
     }
 }
 
-/// A finished signature.
+/// A finished signature, in its scheme's usual encoding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// ECDSA: r ‖ s, 64 bytes, low s. Ed25519 and Taproot: 64 bytes of RFC 8032 and BIP-340.
     /// Schnorr: R ‖ z, 65 bytes.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
-    /// ECDSA only: 0 to 3.
+    /// ECDSA only, from 0 to 3.
     pub recovery_id: Option<u8>,
 }
 
-/// What a signing run is about. All signers must use the same values, but for `me`.
+/// Parameters of a signing run. All signers must use the same values, except for `me`.
 #[derive(Debug, Clone)]
 pub struct SignParams<'a> {
-    /// Bytes that name this run and no other.
+    /// A unique name of this run.
     pub session: &'a [u8],
     /// Position of this party in `signers`.
     pub me: PartyIndex,
@@ -88,17 +88,16 @@ pub struct SignParams<'a> {
     pub signers: &'a [CommitteeIndex],
     /// Child indices below 2³¹ from the root; empty signs with the root key.
     pub path: &'a [u32],
-    /// `taproot` only: root of the output's script tree (BIP-341), `None` for an output without
-    /// scripts.
+    /// `taproot` only: root of the output's script tree (BIP-341), `None` for
+    /// an output without scripts.
     pub script_root: Option<[u8; 32]>,
-    /// What to sign.
+    /// The content to be signed.
     pub message: Message,
 }
 
 /// Signs under the child key at `path`; for `taproot`, under its BIP-341 output key.
-///
-/// ECDSA takes five rounds, the first of them echoed, and needs `aux`; the other schemes take two
-/// and ignore it. Indices in messages and errors are positions in `signers`.
+/// ECDSA takes five rounds, of which the first is echoed, and needs `aux`; the other schemes take
+/// two and ignore it. Indices in messages and errors are positions in `signers`.
 pub fn sign(
     params: SignParams<'_>,
     share: &Share,
@@ -110,7 +109,7 @@ pub fn sign(
     with_suite!(share.scheme(), S => start::<S>(params, share, aux, rng))
 }
 
-/// The key that signatures under `public_key` verify with: for `taproot` the 32-byte x-only BIP-341
+/// The key that verifies signatures under `public_key`: for `taproot` the 32-byte x-only BIP-341
 /// output key, with the scripts of `script_root` or without any; otherwise `public_key` itself.
 pub fn verification_key(
     scheme: Scheme,
@@ -120,7 +119,7 @@ pub fn verification_key(
     with_suite!(scheme, S => suite_key::<S>(&*point(public_key)?, script_root))
 }
 
-/// The one way to a suite's verification key: whatever has no scripts refuses them here.
+/// The only access to a suite's verification key: schemes without scripts refuse them here.
 fn suite_key<S: Suite>(
     public_key: &Point<S::Curve>,
     script_root: Option<&[u8; 32]>,
@@ -131,8 +130,8 @@ fn suite_key<S: Suite>(
     S::verification_key(public_key, script_root)
 }
 
-/// Checks a signature under a [`verification_key`]; ECDSA also for low s and the right recovery id,
-/// if there is one.
+/// Verifies a signature under a [`verification_key`]; ECDSA also for low s and the right recovery
+/// id, if there is one.
 pub fn check_signature(
     scheme: Scheme,
     verification_key: &[u8],
@@ -148,11 +147,11 @@ pub fn check_signature(
 #[error("the signature is not valid for this key and message")]
 pub struct CheckError;
 
-/// A scheme's own part: how it signs, and what a valid signature is.
+/// A scheme's own part: its signing protocol, and its rule for a valid signature.
 pub(crate) trait Suite: 'static {
     const SCHEME: Scheme;
     type Curve: KeyCurve;
-    /// What signers say to each other.
+    /// The message type between signers.
     type Msg: RoundMessage;
 
     /// Starts the protocol; its output need not be checked.
@@ -162,7 +161,7 @@ pub(crate) trait Suite: 'static {
         rng: Rng,
     ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError>;
 
-    /// `script_root` is there for Taproot at most.
+    /// Only Taproot gets a `script_root`.
     fn verification_key(
         public_key: &Point<Self::Curve>,
         script_root: Option<&[u8; 32]>,
@@ -173,7 +172,7 @@ pub(crate) trait Suite: 'static {
 
 /// A signing run whose parameters were checked.
 pub(crate) struct Job<E: KeyCurve> {
-    /// Execution id, over all that the signers must agree on.
+    /// Execution id, over everything that the signers must agree on.
     pub id: [u8; 32],
     pub me: PartyIndex,
     /// Positions in the committee, of which there are as many as the threshold.
@@ -186,7 +185,7 @@ pub(crate) struct Job<E: KeyCurve> {
 }
 
 impl<E: KeyCurve> Job<E> {
-    /// How many sign.
+    /// The number of signers.
     pub fn parties(&self) -> u16 {
         self.core.min_signers()
     }
@@ -283,8 +282,8 @@ fn job_id<E: KeyCurve>(
     execution_id(Task::Sign, params.session, &parameters)
 }
 
-/// Passes a signature on only if it verifies. Whose fault it is otherwise the protocol does not
-/// say.
+/// Passes a signature on only if it verifies. Otherwise the protocol does not tell
+/// whose fault it is.
 struct Verified<V> {
     inner: Box<dyn Engine<Output = Signature>>,
     me: PartyIndex,

@@ -1,5 +1,5 @@
-//! GMP's memory, seen from beneath: every block comes back wiped. In a process of its own, as the
-//! hooks are global.
+//! GMP's memory, seen from below: every block is returned wiped. Runs in a process of its own, as
+//! the hooks are global.
 #![cfg(feature = "gmp")]
 
 use std::ffi::c_void;
@@ -16,7 +16,7 @@ static UNWIPED: AtomicUsize = AtomicUsize::new(0);
 
 type Free = unsafe extern "C" fn(*mut c_void, usize);
 
-/// Stands where the system's allocator stands.
+/// Takes the place of the system's allocator.
 unsafe extern "C" fn inspect(block: *mut c_void, size: usize) {
     // SAFETY: GMP hands back a block of `size` bytes that it wrote or that its allocator's user
     // wiped.
@@ -30,7 +30,8 @@ unsafe extern "C" fn inspect(block: *mut c_void, size: usize) {
     unsafe { FREE.get().expect("set before use")(block, size) }
 }
 
-/// Frees and moves numbers; returns how many blocks came back, and how many of them with content.
+/// Frees and moves numbers; returns the number of blocks returned, and how many
+/// of them had content.
 fn churn() -> (usize, usize) {
     let before = (
         FREED.load(Ordering::Relaxed),

@@ -1,12 +1,12 @@
-//! Files that decide are read only if nobody but their operator could have written them: each file,
+//! Critical files are read only if nobody but their operator could have written them: each file,
 //! each folder on the way to it and each link belongs to root or to the user that runs this
 //! program, and is writable by nobody else.
 //!
-//! A folder that everybody may write to is passed if it has the sticky bit, as `/tmp` has: there
-//! others can neither remove nor rename what belongs to root or to us, and what belongs to somebody
-//! else is refused. The way is walked by descriptors from `/`, links included, and what is checked
-//! is what was opened: nothing can be exchanged between the look and the reading. Access control
-//! lists count, since their mask shows in the mode as the rights of the group.
+//! A world-writable folder is accepted if it has the sticky bit, as `/tmp` has: there others can
+//! neither remove nor rename files of root or of this user, and files of anybody else are refused.
+//! The path is walked by descriptors from `/`, links included, and the checked object is the opened
+//! one: nothing can be exchanged between check and use. Access control lists count, since their
+//! mask shows in the mode as the rights of the group.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -19,58 +19,58 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 
 use crate::{read, read_opened};
 
-/// Links that are followed on the way to one file, as Linux has it.
+/// Maximum number of links followed on the way to one file, as in Linux.
 const LINKS: usize = 40;
-/// Rights to write for the group and for others.
+/// Write permission for the group and for others.
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// How much is demanded of a file.
+/// The requirement on a file's custody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Custody {
-    /// It decides, so it must be the operator's alone.
+    /// The file is critical, so it must be the operator's alone.
     Operator,
-    /// Nothing depends on it: an author tries something out.
+    /// Nothing depends on the file: an author tries something out.
     #[default]
     Anyone,
 }
 
-/// Why a file was not read.
+/// The reason a file was not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CustodyError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// Somebody else could have written it.
     #[error(
-        "{path} may be written by more than its owner (mode {mode:o}), so somebody else could change what decides; look \
+        "{path} may be written by more than its owner (mode {mode:o}), so somebody else could change it; look \
          at its contents, then run `chmod go-w {path}`", path = path.display()
     )]
     Writable {
         /// The file, or the folder or link on the way to it.
         path: PathBuf,
-        /// Its permissions.
+        /// Its permission bits.
         mode: u32,
     },
-    /// Somebody else owns it.
+    /// It belongs to another user.
     #[error(
-        "{path} belongs to user {owner}, and what decides must belong to root or to the user that runs this program \
+        "{path} belongs to user {owner}, but must belong to root or to the user that runs this program \
          ({me} here); look at its contents, then change its owner with `chown`, or run this as user {owner}", path = path.display()
     )]
     Foreign {
         /// The file, or the folder or link on the way to it.
         path: PathBuf,
-        /// Who owns it.
+        /// The user id of its owner.
         owner: u32,
-        /// Who runs this program.
+        /// The user id of this process.
         me: u32,
     },
 }
 
 impl Custody {
-    /// The whole file at `path` or behind the links there, which must be a regular one. One of more
-    /// than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+    /// Reads the whole file at `path`, following links, which must be a regular one. More than
+    /// `limit` bytes are [`io::ErrorKind::FileTooLarge`].
     pub fn read(self, path: &Path, limit: u64) -> Result<Vec<u8>, CustodyError> {
         match self {
             Self::Anyone => Ok(read(path, limit)?),
@@ -79,7 +79,7 @@ impl Custody {
     }
 }
 
-/// Opens the folder at `path` or behind the links there, if it is its operator's alone.
+/// Opens the folder at `path`, following links, if it is its operator's alone.
 pub fn open_folder(path: &Path) -> Result<File, CustodyError> {
     let folder = Walk::as_this_user().to(path)?;
     match FileType::from_raw_mode(fstat(&folder).map_err(io::Error::from)?.st_mode) {
@@ -88,8 +88,8 @@ pub fn open_folder(path: &Path) -> Result<File, CustodyError> {
     }
 }
 
-/// Whether `file`, which was opened at `place`, is its operator's alone. Says nothing of the way to
-/// it.
+/// Checks that `file`, which was opened at `place`, is its operator's alone. The path to
+/// it is not checked.
 pub fn check_opened(file: &File, place: &Path) -> Result<(), CustodyError> {
     Walk {
         at: place.into(),
@@ -98,13 +98,13 @@ pub fn check_opened(file: &File, place: &Path) -> Result<(), CustodyError> {
     .check(file)
 }
 
-/// The way from `/` to a file.
+/// The walk from `/` to a file.
 struct Walk {
-    /// Whom files may belong to, besides root.
+    /// The user besides root that files may belong to.
     me: u32,
-    /// Names that are still to be gone.
+    /// The names that remain to be walked.
     ahead: VecDeque<OsString>,
-    /// Where we are: for messages.
+    /// The current place, for messages.
     at: PathBuf,
     links: usize,
 }
@@ -123,7 +123,7 @@ impl Walk {
         }
     }
 
-    /// What is at `path`, opened for reading.
+    /// Opens the object at `path` for reading.
     fn to(mut self, path: &Path) -> Result<File, CustodyError> {
         let mut here = self.start_from_root(&std::path::absolute(path)?)?;
         while let Some(name) = self.ahead.pop_front() {
@@ -132,7 +132,7 @@ impl Walk {
         Ok(here)
     }
 
-    /// One name further: into a folder, to the start of what a link means, or to the end.
+    /// Walks one name further: into a folder, to the start of a link's target, or to the end.
     fn step(&mut self, here: File, name: &OsStr) -> Result<File, CustodyError> {
         let place = self.at.join(name);
         let found =
@@ -143,7 +143,7 @@ impl Walk {
             let target = readlinkat(&found, "", Vec::new()).map_err(io::Error::from)?;
             return self.follow(here, Path::new(&OsString::from_vec(target.into_bytes())));
         }
-        // What is checked is the descriptor that is used from here on.
+        // The checked descriptor is the one used from here on.
         let opened = if self.ahead.is_empty() {
             File::from(openat(&here, name, to_read(), Mode::empty()).map_err(io::Error::from)?)
         } else {
@@ -197,7 +197,7 @@ impl Walk {
             .for_each(|name| self.ahead.push_front(name));
     }
 
-    /// Whether what is open here is its operator's alone.
+    /// Checks that the object opened here is its operator's alone.
     fn check(&self, opened: &File) -> Result<(), CustodyError> {
         let stat = fstat(opened).map_err(io::Error::from)?;
         self.check_owner(&self.at, stat.st_uid)?;
@@ -227,12 +227,12 @@ impl Walk {
     }
 }
 
-/// To look at a name without opening what it names: a folder need not be readable to be passed.
+/// Flags to inspect a name without opening its object: a folder need not be readable to be passed.
 fn look() -> OFlags {
     OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-/// To read it: a pipe is not waited for, and a link that took the file's place is not followed.
+/// Flags to read it: a pipe does not block, and a link that took the file's place is not followed.
 fn to_read() -> OFlags {
     OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder of ours with a file of ours, and a mode for each.
+    /// A folder of ours with a file of ours, each with the given mode.
     fn world() -> (tempfile::TempDir, PathBuf) {
         let private = PermissionsExt::from_mode(0o755);
         let dir = tempfile::Builder::new()
@@ -335,7 +335,7 @@ mod tests {
         assert!(open_folder(&file).is_err());
     }
 
-    /// Only root can give files away; elsewhere there is nothing to be seen.
+    /// Only root can give files away; for others there is nothing to test.
     #[test]
     fn what_belongs_to_somebody_else_is_refused() {
         if !rustix::process::geteuid().is_root() {
@@ -358,7 +358,7 @@ mod tests {
                 ),
                 "{error}"
             );
-            // To that user it is its own, as long as everything on the way is root's.
+            // For that user it is its own, as long as everything on the way is root's.
             assert!(Walk::of(65_534).to(&link).is_ok());
         };
         foreign(&|dir| dir.to_path_buf());

@@ -1,8 +1,8 @@
-//! Which process holds a file that is locked: for messages, so that whoever is to end it need not
-//! search.
+//! The process that holds a lock on a file, for messages, so that its operator need
+//! not search for it.
 //!
-//! The kernel says so in `/proc/locks`. A number that a holder had written down could be that of a
-//! process long gone.
+//! Taken from the kernel's `/proc/locks`. A process id recorded by the holder itself could be that
+//! of a process long gone.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -10,14 +10,14 @@ use std::path::Path;
 
 use rustix::fs::{major, minor};
 
-/// The process that holds a lock, as far as it can be seen. Shown as ` (pid 4711)` behind the words
-/// that name it, or not at all.
+/// The process that holds a lock, as far as it is visible. Displayed as ` (pid 4711)` after the
+/// words that name it, or not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder(Option<u32>);
 
 impl Holder {
-    /// Who has a lock (`flock`) on this file now. Nobody, if that cannot be seen, such as from
-    /// another container.
+    /// Finds the holder of a lock (`flock`) on this file. Unknown if it is not visible, such
+    /// as from another container.
     pub fn of(file: &Path) -> Self {
         let seen = std::fs::metadata(file).and_then(|file| {
             let locks = std::fs::read_to_string("/proc/locks")?;
@@ -26,7 +26,7 @@ impl Holder {
         Self(seen.unwrap_or(None))
     }
 
-    /// Nobody is named.
+    /// A holder that is not known.
     pub const UNKNOWN: Self = Self(None);
 }
 
@@ -39,8 +39,8 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A line is `1: FLOCK  ADVISORY  WRITE 4711 fd:01:123456 0 EOF`, device and inode of the file in
-/// the sixth place; `proc_locks(5)`. One that waits has an arrow in the second place.
+/// A line is `1: FLOCK  ADVISORY  WRITE 4711 fd:01:123456 0 EOF`, with device and inode of the file
+/// in the sixth field; `proc_locks(5)`. A waiting process has an arrow in the second field.
 fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let place = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
     locks.lines().find_map(|line| {
@@ -48,7 +48,7 @@ fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
         let kind = words.next()?;
         let pid = words.nth(2)?;
         let file = words.next()?;
-        // Of a process that cannot be seen from here the number is 0 or less.
+        // For a process that is not visible from here the number is 0 or less.
         let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
         (kind == "FLOCK" && file == place).then_some(pid)
     })

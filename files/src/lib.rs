@@ -1,10 +1,10 @@
-//! Regular files, and nothing that only looks like one.
+//! Opens regular files, and refuses everything that only looks like one.
 //!
-//! A pipe in the place of a file makes whoever opens it wait for a writer that may never come, and
-//! a device can be read without end. Every file that people give to our programs, and every file
-//! that our programs left behind, is opened here: nothing waits, and what is no regular file is
-//! refused. Links are followed. Files that decide are read by [`custody`], which also judges who
-//! may write them.
+//! Opening a pipe in the place of a file blocks until a writer comes, possibly for ever, and a
+//! device can be read without end. Every file that people give to our programs, and every file
+//! that our programs left behind, is opened here: nothing blocks, and anything but a regular file
+//! is refused. Links are followed. Critical files are read by [`custody`], which also checks
+//! their owners and permissions.
 
 pub mod custody;
 mod holder;
@@ -27,26 +27,26 @@ pub fn open_writable(path: impl AsRef<Path>) -> io::Result<File> {
     open_with(OpenOptions::new().read(true).write(true), path.as_ref())
 }
 
-/// The whole of a regular file. One of more than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+/// Reads a whole regular file. More than `limit` bytes are [`io::ErrorKind::FileTooLarge`].
 pub fn read(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
     read_opened(open(path)?, limit)
 }
 
-/// The whole of a regular file of UTF-8 text. One of more than `limit` bytes is
+/// Reads a whole regular file of UTF-8 text. More than `limit` bytes are
 /// [`io::ErrorKind::FileTooLarge`].
 pub fn read_to_string(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
     String::from_utf8(read(path, limit)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
-/// The rest of a file that was opened elsewhere, if it is a regular one.
+/// Reads the rest of a file that was opened elsewhere, if it is a regular one.
 pub fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let file = regular(file)?;
     let length = file.metadata()?.len();
     if length > limit {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    // Whoever reads a secret wipes these bytes: they must not have moved, and left a copy behind.
+    // Readers of secrets wipe these bytes: they must not have been moved, leaving a copy behind.
     let mut bytes = Vec::with_capacity(
         usize::try_from(length)
             .unwrap_or_default()
@@ -61,11 +61,11 @@ pub fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // Of no meaning for a regular file; a pipe opens at once, with or without a writer.
+    // Meaningless for a regular file; a pipe opens at once, with or without a writer.
     regular(options.custom_flags(libc::O_NONBLOCK).open(path)?)
 }
 
-/// The file, if it is a regular one. It was opened without waiting, or by who knows what it is.
+/// Returns the file if it is a regular one, however it was opened.
 pub fn regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// Nobody writes into the pipe, and the devices never end.
+    /// Nobody writes to the pipe, and the devices never end.
     #[test]
     fn what_is_no_regular_file_is_refused_without_waiting() {
         let dir = tempfile::tempdir().unwrap();
@@ -136,7 +136,7 @@ mod tests {
             read_to_string(&file, 4).unwrap_err().kind(),
             io::ErrorKind::InvalidData
         );
-        // What the system makes up as it is read has no length, and is a regular file to it.
+        // Files that the system generates on reading have no length, but count as regular files.
         assert!(
             read_to_string("/proc/self/status", 1 << 20)
                 .unwrap()

@@ -1,9 +1,9 @@
 //! The program that libFuzzer is linked into. `COUNTERSIGN_FUZZ` names the target; arguments are
 //! libFuzzer's own. Seeds and kept inputs are first written into the folder
-//! `COUNTERSIGN_FUZZ_CORPUS`, if it is named.
+//! `COUNTERSIGN_FUZZ_CORPUS`, if it is set.
 //!
-//! `fuzz/run.sh` builds it with coverage (`fuzz/instrument.sh`) and runs it. Without the feature
-//! `libfuzzer` it is not built.
+//! `fuzz/run.sh` builds it with coverage (`fuzz/instrument.sh`) and runs it. It is not built
+//! without the feature `libfuzzer`.
 #![no_main]
 
 use std::path::Path;
@@ -32,8 +32,8 @@ libfuzzer_sys::fuzz_target!(init: unpack(), |input: &[u8]| {
 });
 
 fn unpack() {
-    // libfuzzer-sys ends the process at every panic. One that the code under test catches and makes
-    // an error of is none.
+    // libfuzzer-sys ends the process at every panic, but one that the code under test catches and
+    // turns into an error is not a finding.
     let _ = std::panic::take_hook();
     let Some(folder) = std::env::var_os("COUNTERSIGN_FUZZ_CORPUS") else {
         return;

@@ -1,4 +1,4 @@
-//! Promises that several formats make.
+//! Properties that several formats share.
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 use countersign_protocol::{decode, encode};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What is read can be written, and what was written is read as the same value, in one form.
-/// Returns the value.
+/// Every value that is read can be written, and reads back as the same value, in one
+/// form. Returns the value.
 pub(crate) fn postcard<T: Serialize + DeserializeOwned + Debug + PartialEq>(
     bytes: &[u8],
 ) -> Option<T> {
@@ -28,7 +28,7 @@ pub(crate) fn json<T: Serialize + DeserializeOwned + Debug + PartialEq>(bytes: &
     Some(value)
 }
 
-/// The same for texts, whose one form is what is displayed.
+/// The same for texts, whose one form is the displayed one.
 pub(crate) fn text<T: FromStr + ToString + PartialEq + Debug>(text: &str) -> Option<T> {
     let value: T = text.parse().ok()?;
     let shown = value.to_string();

@@ -1,8 +1,8 @@
-//! The inputs that are kept for a target: `corpus/<name>.txt`, one a line in hexadecimal. What
-//! follows `#` is for people.
+//! The kept inputs of a target: `corpus/<name>.txt`, one a line in hexadecimal. Text after
+//! `#` is for people.
 //!
-//! One text for each target rather than a file for each input, so that a change of a corpus can be
-//! read in a review.
+//! One text for each target rather than a file for each input, so that a change of a
+//! corpus can be reviewed.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,11 +15,11 @@ use crate::Target;
 pub struct Corpus(BTreeSet<Vec<u8>>);
 
 /// Why a corpus was not read or written.
+#[allow(missing_docs, reason = "the variants are named for what they say")]
 #[derive(Debug)]
 pub enum CorpusError {
-    /// The disk.
     Io(PathBuf, io::Error),
-    /// A line that is no hexadecimal; counted from 1.
+    /// A line that is not hexadecimal; counted from 1.
     Line(PathBuf, usize),
 }
 
@@ -41,7 +41,7 @@ impl std::fmt::Display for CorpusError {
 impl std::error::Error for CorpusError {}
 
 impl Corpus {
-    /// What is kept for `target`; none if there is no file.
+    /// Reads the corpus of `target`; empty if there is no file.
     pub fn kept(target: &Target) -> Result<Self, CorpusError> {
         let path = path(target);
         let text = match std::fs::read_to_string(&path) {
@@ -61,13 +61,13 @@ impl Corpus {
         Ok(Self(inputs.collect::<Result<_, _>>()?))
     }
 
-    /// With the seeds of `target`.
+    /// Adds the seeds of `target`.
     pub fn with_seeds(mut self, target: &Target) -> Self {
         self.0.extend((target.seeds)());
         self
     }
 
-    /// Every input, the shortest first.
+    /// All inputs, the shortest first.
     pub fn inputs(&self) -> Vec<&[u8]> {
         let mut inputs: Vec<&[u8]> = self.0.iter().map(Vec::as_slice).collect();
         inputs.sort_by_key(|input| input.len());
@@ -86,7 +86,7 @@ impl Corpus {
     }
 }
 
-/// Where the inputs of `target` are kept.
+/// The corpus file of `target`.
 fn path(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")

@@ -1,6 +1,6 @@
-//! Takes an input apart: choices at its beginning, the rest as it is.
+//! Takes an input apart: choices at its beginning, the rest verbatim.
 
-/// What is left of an input. Whoever takes more than there is gets zeros.
+/// The rest of an input. Reading beyond its end yields zeros.
 pub(crate) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -17,7 +17,7 @@ impl<'a> Input<'a> {
         first
     }
 
-    /// One of `choices`, which are some.
+    /// One of `choices`, which must not be empty.
     pub(crate) fn choose<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::from(self.byte()) % choices.len()]
     }
@@ -30,7 +30,7 @@ impl<'a> Input<'a> {
         u32::from_be_bytes(self.array())
     }
 
-    /// As many bytes as two bytes say, or what there is.
+    /// As many bytes as two bytes say, or as there are.
     pub(crate) fn piece(&mut self) -> &'a [u8] {
         let length = usize::from(u16::from_be_bytes(self.array())).min(self.0.len());
         let (piece, rest) = self.0.split_at(length);
@@ -47,7 +47,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Writes the length of a piece in front of it, as [`Input::piece`] reads it.
+/// Prefixes a piece with its length, as [`Input::piece`] reads it.
 pub(crate) fn piece(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).expect("a short piece");
     [&length.to_be_bytes(), bytes].concat()

@@ -1,4 +1,4 @@
-//! How much memory a thread has allocated, and the most it had since somebody asked.
+//! The memory that a thread has allocated, and its peak.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -12,7 +12,7 @@ thread_local! {
 /// The system's allocator, counting the bytes of each thread.
 pub struct Counting;
 
-/// The most bytes that `work` held at a time beyond what this thread held before.
+/// The most bytes that `work` held at a time beyond the thread's previous use.
 pub(crate) fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
     PEAK.set(before);
@@ -30,8 +30,8 @@ fn gave(bytes: usize) {
     HELD.set(HELD.get() - bytes as isize);
 }
 
-// SAFETY: every call goes to the system's allocator as it came; counting touches thread-local
-// numbers alone.
+// SAFETY: every call is passed unchanged to the system's allocator; counting
+// touches only thread-local numbers.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         took(layout.size());

@@ -1,28 +1,27 @@
-//! What a target is, and how it is run on one input.
+//! A fuzz target, and its execution on one input.
 
 use crate::memory;
 
 const MIB: usize = 1 << 20;
 
-/// One thing that is fuzzed.
+/// A function to be fuzzed, with its bounds.
 pub struct Target {
     /// Names the target on the command line and its corpus, `corpus/<name>.txt`.
     pub name: &'static str,
-    /// Panics if a promise is broken. True if the input was what the target reads, rather than
-    /// refused.
+    /// Panics if a promise is broken. Returns true if the input was read rather than refused.
     pub run: fn(&[u8]) -> bool,
     /// Inputs to begin with: fixtures, and values of every variant.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Longer inputs are not tried.
     pub max_bytes: usize,
-    /// Most bytes of memory at a time for any input.
+    /// Limit on the memory in use for any input, in bytes.
     pub max_memory: usize,
-    /// How many alterations of each seed a test run tries.
+    /// Number of alterations of each seed in a test run.
     pub alterations: usize,
 }
 
 impl Target {
-    /// A target with the bounds of most: 64 KiB of input, 16 MiB of memory.
+    /// A target with the usual bounds: 64 KiB of input, 16 MiB of memory.
     pub(crate) const fn new(
         name: &'static str,
         run: fn(&[u8]) -> bool,
@@ -56,8 +55,8 @@ impl Target {
         }
     }
 
-    /// Runs on one input. Panics as the target does, and if it took more memory than it may. True
-    /// if the input was read.
+    /// Runs on one input. Panics as the target does, and if it exceeds its memory limit. Returns
+    /// true if the input was read.
     pub fn try_input(&self, input: &[u8]) -> bool {
         let (was_read, most) = memory::peak(|| (self.run)(input));
         assert!(

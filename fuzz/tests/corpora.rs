@@ -1,5 +1,4 @@
-//! Every target on its seeds, on the inputs that are kept for it, and on alterations of both that
-//! are always the same.
+//! Runs every target on its seeds, on its kept inputs, and on deterministic alterations of both.
 
 use countersign_fuzz::{Corpus, TARGETS, Target};
 use rand::rngs::StdRng;
@@ -26,7 +25,7 @@ tests! {
     frames
     control_from_nodes
     control_to_nodes
-    announcements
+    descriptors
     tasks
     payload_message
     payload_digests
@@ -58,8 +57,7 @@ tests! {
 }
 
 fn replay(target: &Target) {
-    // A panic that the code under test makes an error of takes memory if it looks for the names of
-    // its callers.
+    // Capturing a backtrace for a panic that the code under test turns into an error takes memory.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let corpus = Corpus::kept(target)
         .unwrap_or_else(|error| panic!("{error}"))
@@ -83,7 +81,7 @@ fn replay(target: &Target) {
     }
 }
 
-/// The input is said in a form that can be added to the corpus.
+/// Reports a failing input in a form that can be added to the corpus.
 fn on_input(target: &Target, input: &[u8]) -> bool {
     let run = std::panic::AssertUnwindSafe(|| target.try_input(input));
     std::panic::catch_unwind(run).unwrap_or_else(|_| {

@@ -1,30 +1,31 @@
-//! When to try again: exponential back-off with full jitter. Reads no clock and no random source of
-//! its own.
+//! Retry times: exponential back-off with full jitter. Reads no clock and no random
+//! source of its own.
 
 use std::time::{Duration, Instant};
 
-/// Ceiling of the first delay.
+/// Upper bound of the first delay.
 const FIRST: Duration = Duration::from_millis(100);
-/// Ceiling of every delay before a link is dialled again.
+/// Upper bound of every delay before a link is dialled again.
 const LINK: Duration = Duration::from_secs(30);
-/// The same of a tunnel. It costs one stream in a link that is there, and while a peer's process is
-/// restarted again and again every second counts in which nobody signs with it.
+/// The same for a tunnel. It costs one stream in an existing link, and while a peer's process
+/// restarts repeatedly, every second counts in which nobody can sign with it.
 const TUNNEL: Duration = Duration::from_secs(3);
-/// A connection that held so long was healthy: the next loss starts from the first delay.
+/// A connection that lasted this long was healthy: the next loss starts from the first delay.
 const HEALTHY: Duration = Duration::from_secs(60);
 
 /// Delay before retry number `attempt` (0 is the first): uniform between zero and
 /// `min(last, 0.1 s * 2^attempt)`, with `random` uniform over all of `u64`. Full jitter keeps a
 /// thousand nodes from returning in one instant.
 fn full_jitter(attempt: u32, last: Duration, random: u64) -> Duration {
-    let ceiling = FIRST
-        .saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX))
-        .min(last);
+    let ceiling = match 1u32.checked_shl(attempt) {
+        Some(factor) => FIRST.saturating_mul(factor).min(last),
+        None => last,
+    };
     let share = (ceiling.as_nanos() * u128::from(random)) >> 64;
     Duration::from_nanos(share as u64)
 }
 
-/// Counts attempts for one peer. The caller tells it what happened and when.
+/// Counts attempts for one peer. The caller reports events with their times.
 #[derive(Debug)]
 pub struct Reconnect {
     attempt: u32,
@@ -33,7 +34,7 @@ pub struct Reconnect {
 }
 
 impl Reconnect {
-    /// Of a link: delays of up to 30 s.
+    /// Creates the back-off of a link: delays of up to 30 s.
     pub fn link() -> Self {
         Self {
             attempt: 0,
@@ -42,7 +43,7 @@ impl Reconnect {
         }
     }
 
-    /// Of a tunnel: delays of up to 3 s.
+    /// Creates the back-off of a tunnel: delays of up to 3 s.
     pub(crate) fn tunnel() -> Self {
         Self {
             last: TUNNEL,
@@ -50,13 +51,12 @@ impl Reconnect {
         }
     }
 
-    /// A connection is up and confirmed by an application message.
+    /// Records that a connection is up and confirmed by an application message.
     pub fn connected(&mut self, now: Instant) {
         self.connected_at = Some(now);
     }
 
-    /// An attempt failed or a connection was lost. Returns how long to wait before the next
-    /// attempt.
+    /// Records a failed attempt or a lost connection. Returns the delay before the next attempt.
     pub fn lost(&mut self, now: Instant, random: u64) -> Duration {
         let held = self
             .connected_at
@@ -71,7 +71,7 @@ impl Reconnect {
     }
 }
 
-/// A uniform `u64`. Should the system's source ever fail, the answer is the longest delay.
+/// Returns a uniform `u64`. Should the system's source ever fail, it yields the longest delay.
 pub(crate) fn random() -> u64 {
     let mut bytes = [0; 8];
     match aws_lc_rs::rand::fill(&mut bytes) {

@@ -1,4 +1,5 @@
-//! Why a connection ended, in words an operator can act on, and the handle that waits for it.
+//! The causes of a connection's end, in words an operator can act on, and the handle
+//! that waits for it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,12 +8,12 @@ use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
 use crate::tls::REFUSED_ALERT;
 
-/// Application error code: closed on purpose, the reason says why.
+/// Application error code: closed on purpose, with the reason in text.
 pub(crate) const DONE: VarInt = VarInt::from_u32(0);
 /// Application error code: a newer connection of the same identity took over.
 pub(crate) const REPLACED: VarInt = VarInt::from_u32(1);
 
-/// Why a connection ended.
+/// The cause of a connection's end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Closed {
@@ -26,8 +27,8 @@ pub enum Closed {
         "the coordinator does not admit this node's key: ask its operator to register this node id"
     )]
     NotAdmitted,
-    /// No common TLS parameters; with this product that means a key exchange other than
-    /// X25519MLKEM768.
+    /// No common TLS parameters; with this product that means a key
+    /// exchange other than X25519MLKEM768.
     #[error(
         "the two sides share no TLS parameters: update the older side, it must offer X25519MLKEM768"
     )]
@@ -35,10 +36,10 @@ pub enum Closed {
     /// A newer connection with the same identity took the place of this one.
     #[error("another process connected with the same identity: stop one of them")]
     Replaced,
-    /// The other side ended the connection on purpose.
+    /// The other side ended the connection deliberately.
     #[error("the other side closed the connection ({reason}): act on the reason, then reconnect")]
     ByPeer {
-        /// Text given by the other side; at most a few words.
+        /// The other side's text; at most a few words.
         reason: String,
     },
     /// The other side restarted and no longer knows this connection.
@@ -52,7 +53,7 @@ pub enum Closed {
         "nothing heard from the other side: check the network and that UDP is open, then reconnect"
     )]
     TimedOut,
-    /// We ended the connection.
+    /// Ended by this side.
     #[error("closed by this side: reconnect if that was not intended")]
     ByUs,
     /// Any other break of the QUIC connection.
@@ -104,7 +105,7 @@ impl LinkHandle {
         self.0.close(DONE, reason.as_bytes());
     }
 
-    /// Current estimate of the round trip time.
+    /// The current estimate of the round trip time.
     pub fn round_trip(&self) -> Duration {
         self.0.rtt()
     }

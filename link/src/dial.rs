@@ -1,7 +1,7 @@
 //! Node side of the link: one connection to the coordinator, its control stream, and pair streams
 //! through it.
 //!
-//! Retrying is the caller's, with [`crate::Reconnect`]; nothing here runs in the background.
+//! The caller retries, with [`crate::Reconnect`]; nothing here runs in the background.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,22 +20,22 @@ use crate::splice::JOINED;
 use crate::tls::{self, LINK_ALPN};
 use crate::transport;
 
-/// TLS wants a name; ours is never sent nor checked, the key is.
+/// TLS requires a name; ours is neither sent nor checked, the key is.
 const UNUSED_NAME: &str = "coordinator";
-/// From the first packet to the welcome.
+/// Time limit from the first packet to the welcome.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// A confirmed connection to the coordinator.
 #[derive(Debug)]
 pub struct Link {
-    /// The coordinator's first control frame. That it is here is what makes the link real: in TLS
-    /// 1.3 a client ends its handshake before the server has looked at the client's key.
+    /// The coordinator's first control frame. Its arrival makes the link real: in TLS 1.3 a client
+    /// ends its handshake before the server has looked at the client's key.
     pub welcome: Vec<u8>,
     /// The control stream, after hello and welcome.
     pub control: Control,
-    /// Waits for, or makes, the end of the connection.
+    /// Waits for, or causes, the end of the connection.
     pub handle: LinkHandle,
-    /// Opens pair streams; what [`crate::Mesh`] needs.
+    /// Opens pair streams, as needed by [`crate::Mesh`].
     pub pairs: PairOpener,
 }
 
@@ -43,11 +43,11 @@ pub struct Link {
 #[derive(Debug, Clone)]
 pub struct PairOpener(Connection);
 
-/// A relayed byte stream to a peer; the coordinator sees all of it. Only good to run a
-/// [`crate::Tunnel`] in.
+/// A relayed byte stream to a peer; the coordinator sees all of it. Only to be
+/// used under a [`crate::Tunnel`].
 pub type PairStream = Join<RecvStream, SendStream>;
 
-/// Why there is no link.
+/// The reason there is no link.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
@@ -56,12 +56,12 @@ pub enum DialError {
         "cannot open a UDP socket towards {address} ({reason}): check the address and the host's network"
     )]
     Socket {
-        /// The coordinator's address.
+        /// The address of the coordinator.
         address: SocketAddr,
-        /// What the operating system or QUIC said.
+        /// The error of the operating system or of QUIC.
         reason: String,
     },
-    /// Nobody answered in time.
+    /// No answer within 10 s.
     #[error("no answer from the coordinator within {} s: check its address and that UDP is open", CONNECT.as_secs())]
     TimedOut,
     /// The connection ended before the coordinator's welcome.
@@ -110,8 +110,8 @@ async fn connect_within(
 }
 
 impl PairOpener {
-    /// Opens our end of the pair with `peer` and waits until the peer's end is there too, which may
-    /// take for ever: the peer may be off line. Dropping the future gives the stream back.
+    /// Opens our end of the pair with `peer` and waits until the peer's end is there too, possibly
+    /// for ever, as the peer may be off line. Dropping the future returns the stream.
     pub async fn open(&self, peer: PeerKey) -> Result<PairStream, io::Error> {
         let (mut send, mut recv) = self.0.open_bi().await?;
         send.write_all(&[&32u32.to_be_bytes()[..], &peer.0].concat())
@@ -128,7 +128,7 @@ impl PairOpener {
         }
     }
 
-    /// False once the link's connection ended.
+    /// False once the link's connection has ended.
     pub(crate) fn is_alive(&self) -> bool {
         self.0.close_reason().is_none()
     }

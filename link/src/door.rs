@@ -1,6 +1,6 @@
-//! The hub's door: one handshake with whoever knocks, and who it was that was not let in.
+//! The hub's door: one handshake with each caller, and a record of those that were refused.
 //!
-//! Admission itself is the caller's ([`Admit`]); nothing is relayed here.
+//! The caller decides on admission ([`Admit`]); nothing is relayed here.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -14,31 +14,31 @@ use tokio::time::timeout;
 use crate::identity::{Identity, PeerKey};
 use crate::tls::{self, Admit, LINK_ALPN};
 
-/// Shakes hands with those who are admitted.
+/// Performs handshakes, and admits or refuses.
 pub(crate) struct Door {
     identity: Arc<Identity>,
     admit: Admit,
     settings: ServerConfig,
 }
 
-/// A handshake that came to nothing, for the log.
+/// A failed handshake, for the log.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// Where it came from, as far as the packets say.
+    /// The sender's address, as far as the packets say.
     pub(crate) address: SocketAddr,
     /// The key that was shown, if the handshake came so far. A key that is not admitted was never
     /// proven: anybody can show it.
     pub(crate) shown: Option<PeerKey>,
-    /// Why it ended.
+    /// The reason of the refusal.
     pub(crate) reason: Reason,
 }
 
-/// Why a handshake ended.
+/// The reason a handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Reason {
     #[error("this key is not admitted; if a node of yours has it, add its id under `nodes`")]
     NotAdmitted,
-    #[error("no key was shown; update whoever connects")]
+    #[error("no key was shown; update the connecting node")]
     NoKey,
     #[error("the handshake was not finished in time; check that UDP passes both ways")]
     TimedOut,
@@ -50,7 +50,7 @@ pub(crate) enum Reason {
     Broken(#[from] ConnectionError),
 }
 
-/// What the verifier sees of one handshake.
+/// The verifier's observations of one handshake.
 #[derive(Default)]
 struct Seen {
     key: OnceLock<PeerKey>,
@@ -58,7 +58,7 @@ struct Seen {
 }
 
 impl Door {
-    /// A door whose connections have the given settings; their TLS is made here.
+    /// Creates a door whose connections have the given settings; it makes their TLS.
     pub(crate) fn new(identity: Arc<Identity>, admit: Admit, settings: ServerConfig) -> Self {
         Self {
             identity,
@@ -67,7 +67,7 @@ impl Door {
         }
     }
 
-    /// One handshake, within `patience`.
+    /// Performs one handshake, within `patience`.
     pub(crate) async fn open(
         &self,
         incoming: Incoming,
@@ -98,12 +98,12 @@ impl Door {
             .peer_identity()
             .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
         let peer = identity.and_then(|keys| tls::peer_key(&keys));
-        // Client authentication is mandatory in our profile, so a key is always there.
+        // Client authentication is mandatory in our profile, so there is always a key.
         Ok((peer.ok_or(Reason::NoKey)?, connection))
     }
 
-    /// The settings for one connection, whose verifier notes what it is shown: the library's error
-    /// names no key.
+    /// The settings for one connection, whose verifier records the key it is shown: the library's
+    /// error does not name one.
     fn watched(&self, seen: &Arc<Seen>) -> Result<ServerConfig, Reason> {
         let seen = seen.clone();
         let admit = self.admit.clone();

@@ -1,7 +1,7 @@
 //! Length-delimited frames (4-byte big-endian length, then the bytes) over any byte stream. Control
-//! streams and tunnels have a bound each.
+//! streams and tunnels each have their own bound.
 //!
-//! The content is never read here. Each frame is flushed on its own: latency first.
+//! The content is never parsed here. Each frame is flushed separately: latency first.
 
 use std::io;
 
@@ -10,44 +10,43 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec, LengthDelimitedCodecError};
 
-/// Largest frame in the tunnel, in bytes.
+/// The maximum frame in the tunnel, in bytes.
 pub const MAX_FRAME: usize = 1024 * 1024;
 
-/// Largest frame on the control stream, in bytes: tasks come this way.
+/// The maximum frame on the control stream, in bytes, which must hold a task.
 pub const MAX_CONTROL_FRAME: usize = 3 * 1024 * 1024;
 
-/// Why a frame was not carried.
+/// The reason a frame was not carried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// Our own frame is over the bound. Nothing was sent and the stream stays good.
+    /// Our own frame is over the bound. Nothing was sent and the stream stays usable.
     #[error("frame of {len} bytes is over the bound of {bound}: send less at a time")]
     TooLarge {
-        /// Bytes in the refused frame.
+        /// Size of the refused frame in bytes.
         len: usize,
-        /// Bytes that it may have here.
+        /// The maximum size here, in bytes.
         bound: usize,
     },
     /// The other side announced a frame over the bound. The stream is lost.
     #[error("the other side announced a frame over the bound: drop it and check its version")]
     PeerTooLarge,
-    /// The stream under the frames broke, was cut, or carried altered bytes.
+    /// The stream under the frames broke, was truncated, or carried altered bytes.
     #[error("the stream broke ({0}): reconnect")]
     Broken(#[source] io::Error),
 }
 
-/// The control stream of a link, framed, both directions.
+/// The control stream of a link, framed, in both directions.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub struct Control {
-    /// Towards the other side.
     pub sender: ControlSender,
-    /// From the other side.
     pub receiver: ControlReceiver,
 }
 
-/// Sends control frames.
+/// Sends frames on the control stream.
 pub type ControlSender = FrameSender<quinn::SendStream>;
-/// Receives control frames.
+/// Receives frames from the control stream.
 pub type ControlReceiver = FrameReceiver<quinn::RecvStream>;
 
 impl Control {
@@ -68,7 +67,7 @@ impl<W: AsyncWrite + Unpin> FrameSender<W> {
         Self(FramedWrite::new(stream, codec(bound)))
     }
 
-    /// Sends one frame within the bound and flushes it. Waits when the other side is slow.
+    /// Sends one frame within the bound and flushes it. Waits while the other side is slow.
     pub async fn send(&mut self, frame: &[u8]) -> Result<(), FrameError> {
         let len = frame.len();
         let bound = self.0.encoder().max_frame_length();
@@ -81,7 +80,7 @@ impl<W: AsyncWrite + Unpin> FrameSender<W> {
             .map_err(FrameError::Broken)
     }
 
-    /// Says that no more frames follow.
+    /// Tells the other side that no more frames follow.
     pub async fn close(&mut self) -> Result<(), FrameError> {
         SinkExt::<Bytes>::close(&mut self.0)
             .await
@@ -98,7 +97,8 @@ impl<R: AsyncRead + Unpin> FrameReceiver<R> {
         Self(FramedRead::new(stream, codec(bound)))
     }
 
-    /// Next frame, or `None` when the other side closed cleanly between two frames. Safe to cancel.
+    /// The next frame, or `None` once the other side closed cleanly
+    /// between two frames. Cancel-safe.
     pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
         match self.0.next().await {
             None => Ok(None),

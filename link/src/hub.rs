@@ -1,8 +1,8 @@
 //! Coordinator side of the link: admits nodes, yields their control streams, and splices their pair
 //! streams.
 //!
-//! The hub reads no frame of a pair stream beyond the 32 bytes that name the peer, and holds no key
-//! of a tunnel: it can deny service and nothing else.
+//! The hub reads nothing of a pair stream beyond the 32 bytes that name the peer, and holds no key
+//! of a tunnel: it can deny service, but nothing else.
 
 use std::collections::HashMap;
 use std::io;
@@ -31,12 +31,11 @@ const LIMITS: Limits = Limits {
     retry_from: 64,
     patience: Duration::from_secs(10),
 };
-/// Connected nodes that wait for `accept`.
+/// Maximum number of connected nodes that wait for `accept`.
 const LINK_QUEUE: usize = 64;
 
-/// Sees every spliced chunk as (from, to, bytes). For tests, which prove with it that nothing
-/// passes in clear, and what happens when something does not pass: a chunk to which the answer is
-/// `false` waits, and is asked about again.
+/// Sees every spliced chunk as (from, to, bytes). Tests use it to prove that nothing passes in
+/// clear, and to withhold chunks: a chunk answered with `false` waits, and is asked about again.
 pub type Recorder = Arc<dyn Fn(PeerKey, PeerKey, &[u8]) -> bool + Send + Sync>;
 
 /// Accepts nodes and relays between them until dropped.
@@ -47,31 +46,31 @@ pub struct Hub {
     address: SocketAddr,
 }
 
-/// One connected, authenticated node. Dropping it ends the control stream but not the connection:
+/// A connected, authenticated node. Dropping it ends the control stream but not the connection:
 /// close that by `handle`.
 #[derive(Debug)]
 pub struct NodeLink {
     /// The node's key, proven in the handshake.
     pub peer: PeerKey,
-    /// The control stream. Its first frame is the node's hello; the node counts as connected once
-    /// that is answered.
+    /// The control stream. Its first frame is the node's hello; the node counts as connected
+    /// once that is answered.
     pub control: Control,
-    /// Waits for, or makes, the end of the connection.
+    /// Waits for, or causes, the end of the connection.
     pub handle: LinkHandle,
-    /// The place of the node, which this connection has or may take.
+    /// The node's place, which this connection has or may take.
     pub place: Place,
 }
 
-/// Why a hub could not start.
+/// The reason a hub could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
     /// The UDP socket could not be opened.
     #[error("cannot listen on UDP {address} ({source}): free the port or choose another address")]
     Socket {
-        /// Address asked for.
+        /// The requested address, with port.
         address: SocketAddr,
-        /// Answer of the operating system.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The identity cannot be used.
@@ -88,7 +87,7 @@ pub enum BindError {
 }
 
 impl Hub {
-    /// Listens on `address` (UDP). `admit` is asked at every handshake; a key it refuses gets no
+    /// Listens on `address` (UDP). `admit` is called at every handshake; a key it refuses gets no
     /// stream. Must be called inside a tokio runtime.
     pub fn bind(
         address: SocketAddr,
@@ -124,39 +123,39 @@ impl Hub {
         })
     }
 
-    /// Next node that connected, or `None` after [`Hub::close`]. A node that connects again is
-    /// yielded again, and its older connection ends.
+    /// The next node that connected, or `None` after [`Hub::close`]. A node that connects again is
+    /// returned again, and its older connection ends.
     pub async fn accept(&self) -> Option<NodeLink> {
         let link = self.accept_aside().await?;
         link.place.take();
         Some(link)
     }
 
-    /// The same, but for whoever looks first: nothing is relayed for the new connection and its
-    /// older one stays, until it [takes the place](Place::take).
+    /// Like [`accept`](Self::accept), but for inspection first: nothing is relayed for the new
+    /// connection and the older one stays, until it [takes the place](Place::take).
     pub async fn accept_aside(&self) -> Option<NodeLink> {
         self.links.lock().await.recv().await
     }
 
-    /// Address the hub listens on, with the port that port 0 became.
+    /// The listening address, with the real port if port 0 was requested.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends the connection of `peer`, if any. Call it when a key is taken off the admission list,
-    /// since `admit` is asked only at handshakes.
+    /// Ends the connection of `peer`, if any. Call it when a key is removed from the admission
+    /// list, since `admit` is called only at handshakes.
     pub fn disconnect(&self, peer: &PeerKey, reason: &str) {
         if let Some(connection) = self.shared.state().nodes.get(peer) {
             connection.close(DONE, reason.as_bytes());
         }
     }
 
-    /// Keys of the nodes connected now.
+    /// The keys of the nodes connected now.
     pub fn connected(&self) -> Vec<PeerKey> {
         self.shared.state().nodes.keys().copied().collect()
     }
 
-    /// Tells every node that the hub stops, and waits until they heard it.
+    /// Tells every node that the hub stops, and waits until they have received it.
     pub async fn close(&self, reason: &str) {
         self.endpoint.close(DONE, reason.as_bytes());
         self.endpoint.wait_idle().await;
@@ -169,7 +168,7 @@ impl Drop for Hub {
     }
 }
 
-/// The place of a node, which one connection has at a time.
+/// A node's place, which one connection has at a time.
 pub struct Place {
     shared: Arc<Shared>,
     peer: PeerKey,
@@ -177,9 +176,9 @@ pub struct Place {
 }
 
 impl Place {
-    /// From now on this connection is the node; an older one ends.
+    /// Makes this connection the node's; an older one ends.
     pub fn take(&self) {
-        // One that has ended meanwhile would never leave.
+        // A connection that has ended meanwhile would never leave.
         if self.connection.close_reason().is_none() {
             self.shared.register(self.peer, &self.connection);
         }
@@ -211,7 +210,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest connection of a key is the node; an older one ends.
+    /// The newest connection of a key becomes the node's; an older one ends.
     fn register(&self, peer: PeerKey, connection: &Connection) {
         if let Some(older) = self.state().nodes.insert(peer, connection.clone()) {
             older.close(REPLACED, b"replaced by a newer connection");
@@ -280,7 +279,7 @@ async fn accept_all(
     }
 }
 
-/// Whose key and which address, or an operator cannot tell a new node of its own from a stranger.
+/// Logs key and address, or an operator could not tell a new node from a stranger.
 fn tell(refusal: &Refusal) {
     let Refusal {
         address,
@@ -347,7 +346,7 @@ async fn relay_pairs(
         // Bounded by the connection's stream limit.
         tokio::spawn(async move {
             let Ok(Ok((peer, stream))) = timeout(patience, read_peer(send, recv)).await else {
-                return debug!(node = %owner.node_id(), "a pair stream that names no peer is dropped");
+                return debug!(node = %owner.node_id(), "a pair stream that does not name a peer is dropped");
             };
             if let Some(found) = shared.offer(
                 End {
@@ -372,7 +371,7 @@ async fn relay(mut found: Match<Halves>, shared: &Shared) {
 }
 
 /// Reads the one frame of a pair stream that is meant for the hub: 4 bytes of length (32), then the
-/// peer's key. Exactly so many bytes are taken; the next one belongs to the peer.
+/// peer's key. Reads exactly these bytes; the next one belongs to the peer.
 async fn read_peer(send: SendStream, mut recv: RecvStream) -> io::Result<(PeerKey, Halves)> {
     let length = {
         let mut length = [0; 4];
@@ -400,14 +399,14 @@ fn server_config(identity: &Arc<Identity>, admit: Admit) -> Result<ServerConfig,
     Ok(config)
 }
 
-/// What strangers may cost us.
+/// Limits on the cost of unauthenticated callers.
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Handshakes under way at most; more are refused.
+    /// Maximum number of handshakes under way; more are refused.
     handshakes: usize,
-    /// With so many under way, senders must prove their address first.
+    /// From this number on, senders must prove their address first.
     retry_from: usize,
-    /// Handshake, control stream and the first frame of a pair stream each have so long.
+    /// Time limit for each of handshake, control stream and the first frame of a pair stream.
     patience: Duration,
 }
 
@@ -455,7 +454,7 @@ mod tests {
         start_linked(limits, mpsc::channel(1).0)
     }
 
-    /// The same for a hub that does.
+    /// The same for a hub that serves links.
     fn start_linked(limits: Limits, links: mpsc::Sender<NodeLink>) -> Endpoint {
         let identity = identity(200);
         let all: Admit = Arc::new(|_| true);
@@ -470,21 +469,21 @@ mod tests {
         endpoint
     }
 
-    /// A hub that soon has enough of whoever says nothing.
+    /// A hub with little patience for silent callers.
     const HASTY: Limits = Limits {
         patience: Duration::from_millis(300),
         ..LIMITS
     };
 
-    /// Fails a test instead of letting it hang. Less than the idle timeout, which would end all of
-    /// this, too.
+    /// Fails a test instead of letting it hang. Shorter than the idle timeout, which would end
+    /// all of this, too.
     async fn soon<T>(future: impl Future<Output = T>) -> T {
         timeout(Duration::from_secs(8), future)
             .await
             .expect("timed out")
     }
 
-    /// A client that need not keep to our protocol, with the given key exchange groups.
+    /// A client that does not have to keep to our protocol, with the given key exchange groups.
     async fn dial(hub: &Hub, number: u8, groups: &[NamedGroup]) -> Result<Connection, Closed> {
         dial_with(hub.address(), client(number, groups)).await
     }
@@ -579,7 +578,7 @@ mod tests {
         assert_eq!(refused.unwrap_err(), Closed::Busy);
     }
 
-    /// The first packet of a client comes, and nothing after it.
+    /// Only a client's first packet arrives, and nothing after it.
     #[tokio::test]
     async fn whoever_does_not_finish_its_handshake_keeps_nobody_out() {
         let hub = start_limited(Limits {
@@ -649,7 +648,7 @@ mod tests {
         }
     }
 
-    /// A stream that a replaced connection opened before it heard of its end.
+    /// A stream that a replaced connection opened before it learnt of its end.
     #[tokio::test]
     async fn a_stream_of_a_connection_that_was_replaced_takes_no_part() {
         let hub = start();

@@ -1,7 +1,8 @@
-//! Who we are and who a peer is: one Ed25519 key, used raw (RFC 7250) in TLS and to sign frames.
+//! Identities of this node and its peers: one Ed25519 key, used raw (RFC 7250) in TLS
+//! and to sign frames.
 //!
-//! There is no certificate, no name and no directory here: the key is the identity. The seed never
-//! leaves [`Identity`].
+//! There are no certificates, names or directories here: the key is the identity. The
+//! seed never leaves [`Identity`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,14 +15,14 @@ use rustls::sign::{Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
 use zeroize::Zeroizing;
 
-/// SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING } up to the key itself (RFC 8410, section
-/// 4).
+/// SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING } up to the key itself
+/// (RFC 8410, section 4).
 const ED25519_SPKI_PREFIX: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
-/// A peer's raw Ed25519 public key (RFC 8032, 32 bytes). Ordered bytewise: the lower key of a pair
-/// dials.
+/// A peer's raw Ed25519 public key (RFC 8032, 32 bytes). Ordered bytewise: the lower key
+/// of a pair dials.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey(pub [u8; 32]);
 
@@ -34,8 +35,8 @@ impl PeerKey {
             .map(Self)
     }
 
-    /// The text by which operators know a node with this key, for log lines; hexadecimal digits if
-    /// no node can have it.
+    /// The id by which operators know a node with this key, for log lines; hexadecimal digits if no
+    /// node can have it.
     pub(crate) fn node_id(self) -> String {
         NodeId::from_bytes(self.0).map_or_else(|_| self.to_string(), |node| node.to_string())
     }
@@ -51,7 +52,7 @@ impl fmt::Debug for PeerKey {
     }
 }
 
-/// Lower-case hex. Log lines name a node by its id.
+/// Lower-case hexadecimal. Log lines name a node by its id.
 impl fmt::Display for PeerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -66,7 +67,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The key pair of a 32-byte seed (RFC 8032 private key).
+    /// Derives the key pair of a 32-byte seed (RFC 8032 private key).
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, IdentityError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| IdentityError)?;
         let public = pair
@@ -81,21 +82,21 @@ impl Identity {
         })
     }
 
-    /// Our own public key.
+    /// This side's public key.
     pub fn public(&self) -> PeerKey {
         self.public
     }
 
-    /// Ed25519 signature (RFC 8032) over `message`. The caller separates domains with a label in
-    /// the message.
+    /// Signs `message` with Ed25519 (RFC 8032). The caller separates domains with a
+    /// label in the message.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         let mut signature = [0; 64];
         signature.copy_from_slice(self.pair.sign(message).as_ref());
         signature
     }
 
-    /// 32 bytes that only this identity can compute: HKDF-SHA256 (RFC 5869) of the seed under
-    /// `label`.
+    /// Derives 32 bytes that only this identity can compute: HKDF-SHA256 (RFC 5869) of
+    /// the seed under `label`.
     pub(crate) fn derive(&self, label: &[u8]) -> Result<Zeroizing<[u8; 32]>, IdentityError> {
         let mut out = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"countersign/1 identity")
@@ -125,7 +126,7 @@ pub struct IdentityError;
 pub(crate) struct TlsKey(pub(crate) Arc<Identity>);
 
 impl TlsKey {
-    /// What TLS sends in place of a certificate.
+    /// The SubjectPublicKeyInfo that TLS sends in place of a certificate.
     pub(crate) fn spki(&self) -> Vec<u8> {
         self.0.public.to_spki()
     }

@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! This crate carries opaque frames. It never reads them, never decides who is on a roster, and
+//! This crate carries opaque frames. It never parses them, never decides on the roster, and
 //! writes nothing to disk.
 
 mod backoff;

@@ -1,8 +1,8 @@
-//! Keeps one live tunnel per roster peer over whatever link there is.
+//! Keeps one live tunnel per roster peer over the current link.
 //!
-//! The roster is the node's own; the coordinator cannot add to it. A frame given to a tunnel is
-//! never sent in its successor: what was lost with a tunnel is the session's to notice
-//! ([`MeshEvent::Down`]).
+//! The roster is the node's own; the coordinator cannot add to it. A frame given
+//! to a tunnel is never sent in its successor: sessions must handle frames lost
+//! with a tunnel ([`MeshEvent::Down`]).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,12 +27,12 @@ pub struct Mesh {
     roster: Mutex<HashMap<PeerKey, DropGuard>>,
 }
 
-/// What happens on the tunnels, in order per peer: `Up`, frames, `Down`, `Up`, ...
+/// Tunnel events, in order per peer: `Up`, frames, `Down`, `Up`, ...
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MeshEvent {
     /// A tunnel is live; both keys are proven.
     Up(PeerKey),
-    /// The tunnel is gone. Frames on their way, in either direction, are lost.
+    /// The tunnel is gone. Frames in transit, in either direction, are lost.
     Down(PeerKey),
     /// A frame from the peer that the tunnel's key proves.
     Frame(PeerKey, Vec<u8>),
@@ -41,14 +41,16 @@ pub enum MeshEvent {
 /// Limits and ages of a mesh.
 #[derive(Debug, Clone)]
 pub struct MeshConfig {
-    /// Events that wait for the consumer. When full, peers are slowed down, so drain it without
-    /// waiting on a session.
+    /// Maximum number of events that wait for the consumer. When full, peers are slowed down, so
+    /// drain it without waiting on a session.
     pub events: usize,
-    /// Frames that wait for one peer's tunnel; a full queue makes [`Mesh::send`] wait.
+    /// Maximum number of frames that wait for one peer's tunnel; a full
+    /// queue makes [`Mesh::send`] wait.
     pub outgoing: usize,
     /// Age at which a tunnel is renewed, with fresh keys, once it is idle.
     pub renew_after: Duration,
-    /// A tunnel without a frame for so long is idle. Longer than the silence of any protocol step.
+    /// A tunnel without a frame for this long is idle. Longer than the silence
+    /// of any protocol step.
     pub idle: Duration,
 }
 
@@ -63,26 +65,26 @@ impl Default for MeshConfig {
     }
 }
 
-/// Why a frame was not taken.
+/// The reason a frame was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// No live tunnel to the peer, or it went while the frame waited.
+    /// No live tunnel to the peer, or it went down while the frame waited.
     #[error(
         "no live tunnel to the peer: wait until it is up, and check that it is on line and has us on its roster"
     )]
     NotConnected,
-    /// The frame is over the bound.
+    /// The frame is over [`crate::MAX_FRAME`].
     #[error("frame of {len} bytes is over the bound of {MAX_FRAME}: send less at a time")]
     TooLarge {
-        /// Bytes in the refused frame.
+        /// Size of the refused frame in bytes.
         len: usize,
     },
 }
 
 impl Mesh {
-    /// A mesh without roster and link. Events come out of the receiver; tunnels stall when nobody
-    /// drains it.
+    /// Creates a mesh without roster and link. Events come out of the receiver; tunnels stall
+    /// when nobody drains it.
     pub fn new(identity: Arc<Identity>, config: MeshConfig) -> (Self, mpsc::Receiver<MeshEvent>) {
         let (events, receiver) = mpsc::channel(config.events);
         let shared = Arc::new(Shared {
@@ -99,13 +101,13 @@ impl Mesh {
         (mesh, receiver)
     }
 
-    /// Uses a new link; all tunnels are made afresh in it. Call after each
-    /// [`crate::dial::connect`].
+    /// Switches to a new link, in which all tunnels are made anew.
+    /// Call after each [`crate::dial::connect`].
     pub fn attach(&self, pairs: PairOpener) {
         self.openers.send_replace(Some(pairs));
     }
 
-    /// Ends all tunnels and lets the link go.
+    /// Ends all tunnels and releases the link.
     pub fn detach(&self) {
         self.openers.send_replace(None);
     }
@@ -122,7 +124,7 @@ impl Mesh {
         }
     }
 
-    /// Queues a frame for `peer`; waits while its queue is full. `Ok` means taken, not delivered.
+    /// Queues a frame for `peer`; waits while its queue is full. `Ok` means queued, not delivered.
     /// Do not await it in the task that drains the events: two nodes that both wait to send would
     /// then wait for ever.
     pub async fn send(&self, peer: &PeerKey, frame: Vec<u8>) -> Result<(), SendError> {
@@ -163,13 +165,13 @@ struct Shared {
 }
 
 impl Shared {
-    /// False when nobody listens any more.
+    /// Returns false when nobody listens any more.
     async fn report(&self, event: MeshEvent) -> bool {
         self.events.send(event).await.is_ok()
     }
 }
 
-/// Keeps the tunnel to one peer.
+/// Maintains the tunnel to one peer.
 struct Keeper {
     shared: Arc<Shared>,
     openers: watch::Receiver<Option<PairOpener>>,
@@ -178,7 +180,7 @@ struct Keeper {
     reconnect: Reconnect,
 }
 
-/// What the keeper does after a tunnel, or an attempt at one.
+/// The keeper's next action after a tunnel, or an attempt at one.
 enum Next {
     /// Take the new link at once.
     NewLink,
@@ -200,13 +202,13 @@ impl Keeper {
         }
     }
 
-    /// The current link, once there is a living one; `None` when the mesh is gone.
+    /// The current link, once there is a live one; `None` when the mesh is gone.
     async fn opener(&mut self) -> Option<PairOpener> {
         let alive = |opener: &Option<PairOpener>| opener.as_ref().is_some_and(PairOpener::is_alive);
         self.openers.wait_for(alive).await.ok()?.clone()
     }
 
-    /// One tunnel from opening to end.
+    /// Runs one tunnel from opening to end.
     async fn once(&mut self, opener: PairOpener) -> Next {
         let tunnel = tokio::select! {
             () = self.removed.cancelled() => return Next::Stop,
@@ -222,7 +224,7 @@ impl Keeper {
         }
     }
 
-    /// From `Up` to `Down`.
+    /// Serves a tunnel from `Up` to `Down`.
     async fn live(&mut self, tunnel: Tunnel) -> Next {
         let (queue, outgoing) = mpsc::channel(self.shared.config.outgoing);
         lock(&self.shared.live).insert(self.peer, queue);
@@ -259,7 +261,7 @@ impl Keeper {
         Next::Retry
     }
 
-    /// Back-off, cut short by a new link or the end.
+    /// Waits for the back-off, cut short by a new link or the end.
     async fn pause(&mut self) {
         let delay = self.reconnect.lost(Instant::now(), random());
         let mut openers = self.openers.clone();
@@ -307,7 +309,7 @@ async fn receive_all(
     Ok(())
 }
 
-/// Resolves when the tunnel is old and idle, on the side that dials: one side is enough.
+/// Resolves when the tunnel is old and idle, on the dialling side: one side is enough.
 async fn due(shared: &Shared, peer: PeerKey, frames: &AtomicU64) {
     if !dials(&shared.identity, peer) {
         return std::future::pending().await;

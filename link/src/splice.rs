@@ -1,7 +1,7 @@
-//! Carries opaque bytes between the two ends of a pair until either goes.
+//! Carries opaque bytes between the two ends of a pair until either end leaves.
 //!
-//! Nothing is parsed, kept or altered. Memory is bounded by flow control: a side that does not read
-//! stops the other.
+//! Nothing is parsed, stored or altered. Memory is bounded by flow control: a side that does not
+//! read stops the other.
 
 use std::io;
 use std::time::Duration;
@@ -12,16 +12,17 @@ use crate::hub::Recorder;
 use crate::identity::PeerKey;
 use crate::switchboard::{End, Match};
 
-/// The hub's one byte on a pair stream: the other end is here, everything after this is the peer's.
+/// The hub's one byte on a pair stream: the other end is here, and everything after
+/// this is the peer's.
 pub(crate) const JOINED: u8 = 1;
-/// Most bytes moved at once.
+/// Maximum number of bytes moved at once.
 const CHUNK: usize = 64 * 1024;
-/// How often a recorder is asked about a chunk that it withholds.
+/// The interval at which a recorder is asked again about a chunk that it withholds.
 const WITHHELD: Duration = Duration::from_millis(20);
 /// Stream error code: the other end went away.
 pub(crate) const GONE: VarInt = VarInt::from_u32(2);
 
-/// Both halves of a pair stream as the hub holds it.
+/// Both halves of a pair stream at the hub.
 #[derive(Debug)]
 pub(crate) struct Halves {
     pub(crate) send: SendStream,
@@ -46,7 +47,8 @@ pub(crate) async fn splice(found: &mut Match<Halves>, recorder: Option<&Recorder
         &mut one.stream.send,
         tap(recorder, b, a),
     );
-    // Which side went, and how, is the nodes' business: both learn it from the end of their stream.
+    // Which side left, and how, matters only to the nodes: both learn it from the
+    // end of their stream.
     tokio::select! {
         _ = forward => {}
         _ = backward => {}
@@ -73,7 +75,7 @@ async fn carry(
         }
         to.write_chunk(chunk.bytes).await?;
     }
-    // Already closed means the other side went first, which ends the splice as well.
+    // Already closed means the other side left first, which ends the splice as well.
     to.finish().map_err(io::Error::from)
 }
 
@@ -85,8 +87,8 @@ fn tap<'a>(
     move |bytes| recorder.is_none_or(|record| record(from, to, bytes))
 }
 
-/// Ends all four halves. Errors say that a half is over already, which is the aim. A finished half
-/// still delivers.
+/// Ends all four halves. Errors only say that a half is over already. A
+/// finished half still delivers.
 fn hang_up(one: &mut End<Halves>, two: &mut End<Halves>) {
     for end in [one, two] {
         let _ = end.stream.recv.stop(GONE);

@@ -1,5 +1,5 @@
-//! Matches the two ends of a pair: `a` asks for `b`, `b` asks for `a`. The newest stream of each
-//! side wins.
+//! Matches the two ends of a pair: `a` asks for `b`, `b` asks for `a`. The newest stream
+//! of each side wins.
 //!
 //! Pure bookkeeping: no stream is read or written here, and no node is admitted here. Holds at most
 //! one waiting end per ordered pair, and hubs bound the streams of a connection, so one node cannot
@@ -14,12 +14,11 @@ use crate::identity::PeerKey;
 /// One side's stream of a pair.
 #[derive(Debug)]
 pub(crate) struct End<S> {
-    /// Whose stream it is.
+    /// The node that opened the stream.
     pub(crate) owner: PeerKey,
-    /// Connection it came on, so that the end of an old connection cannot sweep a newer one's
-    /// streams.
+    /// The connection it came on, so that the end of an old connection cannot remove the streams
+    /// of a newer one.
     pub(crate) connection: usize,
-    /// The stream.
     pub(crate) stream: S,
 }
 
@@ -30,8 +29,7 @@ pub(crate) struct Switchboard<S> {
     live: HashMap<(PeerKey, PeerKey), CancellationToken>,
 }
 
-/// Two ends that belong together, and the token that ends them when either side opens a newer
-/// stream.
+/// Two matching ends, and the token that ends them when either side opens a newer stream.
 #[derive(Debug)]
 pub(crate) struct Match<S> {
     pub(crate) ends: [End<S>; 2],
@@ -48,8 +46,8 @@ impl<S> Default for Switchboard<S> {
 }
 
 impl<S> Switchboard<S> {
-    /// Offers `end`'s stream for a pair with `peer`. Ends an older splice or waiting stream of the
-    /// same side.
+    /// Offers `end`'s stream for a pair with `peer`. Ends an older splice or waiting stream
+    /// of the same side.
     pub(crate) fn offer(&mut self, end: End<S>, peer: PeerKey) -> Option<Match<S>> {
         let pair = ordered(end.owner, peer);
         if let Some(older) = self.live.remove(&pair) {
@@ -67,7 +65,7 @@ impl<S> Switchboard<S> {
         })
     }
 
-    /// A splice is over. Does nothing when a newer one already took its place.
+    /// Removes a finished splice. Does nothing if a newer one already took its place.
     pub(crate) fn finished(&mut self, a: PeerKey, b: PeerKey, replaced: &CancellationToken) {
         if !replaced.is_cancelled() {
             self.live.remove(&ordered(a, b));

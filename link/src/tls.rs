@@ -1,8 +1,8 @@
-//! The one TLS profile of this product, for the link and for the tunnel.
+//! The single TLS profile of this product, for the link and for the tunnel.
 //!
-//! TLS 1.3, X25519MLKEM768 and nothing else, Ed25519 raw public keys on both sides, no tickets and
-//! no early data. There is no certificate parser, no name check and no fallback: a preference is
-//! not a guarantee, so the other groups are gone.
+//! Only TLS 1.3 with X25519MLKEM768, Ed25519 raw public keys on both sides, no tickets and no early
+//! data. There is no certificate parser, no name check and no fallback: a preference is not a
+//! guarantee, so the other groups are removed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::identity::{Identity, PeerKey, TlsKey};
 
 /// ALPN of the link between node and coordinator.
 pub(crate) const LINK_ALPN: &[u8] = b"countersign/1";
-/// ALPN of the tunnel between two nodes. Different, so that no handshake of one layer is good in
-/// the other.
+/// ALPN of the tunnel between two nodes. It differs, so that no handshake of one layer is
+/// valid in the other.
 pub(crate) const TUNNEL_ALPN: &[u8] = b"countersign-p2p/1";
-/// The TLS alert our verifier's refusal turns into (`access_denied`, RFC 8446, section 6).
+/// The TLS alert sent when our verifier refuses (`access_denied`, RFC 8446, section 6).
 pub(crate) const REFUSED_ALERT: u8 = 49;
 
 /// Decides at each handshake whether a key may connect. Called on the network task: keep it short.
@@ -54,8 +54,8 @@ pub(crate) fn server_config(
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(
             certified_key(identity),
         )));
-    // A resumed session would skip the verifier: a node taken off the list could come back with an
-    // old ticket.
+    // A resumed session would skip the verifier: a node removed from the list could come back
+    // with an old ticket.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.alpn_protocols = vec![alpn.to_vec()];
@@ -264,7 +264,7 @@ mod tests {
         ))
     }
 
-    /// Shakes hands and passes a byte from server to client. Returns the client's end.
+    /// Performs a handshake and passes a byte from server to client. Returns the client's end.
     async fn shake(
         client: ClientConfig,
         server: ServerConfig,

@@ -1,7 +1,7 @@
-//! QUIC settings of both ends: limits, timers, and the keys that let a restarted hub be noticed at
-//! once.
+//! QUIC settings of both ends: limits, timers, and the keys that let nodes notice a
+//! restarted hub at once.
 //!
-//! No policy about peers lives here.
+//! No policy on peers is defined here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use quinn_proto::HashedConnectionIdGenerator;
 
 use crate::identity::{Identity, IdentityError};
 
-/// Streams a node may have open: control plus one per peer. Memory per connection grows with it,
-/// used or not.
+/// Maximum number of open streams of a node: control plus one per peer. Memory per connection grows
+/// with it, whether they are used or not.
 pub(crate) const MAX_STREAMS: u32 = 256;
-/// A connection without a sign of life for so long is dead.
+/// A connection without a sign of life for this long is dead.
 const IDLE: Duration = Duration::from_secs(20);
-/// Keep-alive of the hub, for NAT bindings.
+/// Keep-alive interval of the hub, for NAT bindings.
 const HUB_KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// Keep-alive of a node. Shorter, because its next packet is what draws the stateless reset out of
+/// Keep-alive interval of a node. Shorter, because its next packet provokes the stateless reset of
 /// a restarted hub: this is the time in which a node notices the restart.
 const NODE_KEEP_ALIVE: Duration = Duration::from_secs(2);
-/// Flow control per stream: what one stalled pair may hold in memory.
+/// Flow control per stream: the memory that one stalled pair may hold.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// Settings of a hub's connections: nodes open streams, the hub opens none.

@@ -1,9 +1,9 @@
-//! The end-to-end channel between two nodes: mutually authenticated TLS 1.3 inside a stream that a
-//! stranger carries.
+//! The end-to-end channel between two nodes: mutually authenticated TLS 1.3 inside a stream that
+//! an untrusted party carries.
 //!
-//! Whoever carries the stream can end it, and nothing else: altered, missing, repeated or reordered
-//! bytes break the tunnel before a wrong frame is delivered. The tunnel never falls back, resumes
-//! or accepts another key than the expected one.
+//! The carrier can end the stream, and nothing else: altered, missing, repeated or reordered bytes
+//! break the tunnel before a wrong frame is delivered. The tunnel never falls back, resumes or
+//! accepts another key than the expected one.
 
 use std::fmt;
 use std::io;
@@ -21,7 +21,7 @@ use crate::frame::{FrameError, FrameReceiver, FrameSender};
 use crate::identity::{Identity, PeerKey};
 use crate::tls::{self, Admit, TUNNEL_ALPN};
 
-/// From the first byte to the last of the handshake.
+/// Time limit from the first byte to the last of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A live tunnel to exactly one peer.
@@ -41,7 +41,7 @@ pub type Carrier = Box<dyn ByteStream>;
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// Why no tunnel came about.
+/// The reason a tunnel was not established.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TunnelError {
@@ -70,7 +70,7 @@ pub enum TunnelError {
 }
 
 impl Tunnel {
-    /// Runs the handshake over `stream`. The lower key acts as TLS client. Succeeds only with a
+    /// Performs the handshake over `stream`. The lower key acts as TLS client. Succeeds only with a
     /// peer that proves `peer` and accepts `identity`; gives up after 10 s.
     pub async fn establish<S>(
         stream: S,
@@ -93,17 +93,17 @@ impl Tunnel {
         shaken.map_err(|_| TunnelError::TimedOut)?
     }
 
-    /// Sends one frame. See [`TunnelSender`].
+    /// Sends one frame, like [`TunnelSender`].
     pub async fn send(&mut self, frame: &[u8]) -> Result<(), FrameError> {
         self.sender.send(frame).await
     }
 
-    /// Next frame from the peer. See [`TunnelReceiver`].
+    /// Receives the next frame, like [`TunnelReceiver`].
     pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
         self.receiver.recv().await
     }
 
-    /// Both directions apart, for two tasks.
+    /// Splits both directions, for two tasks.
     pub fn split(self) -> (TunnelSender, TunnelReceiver) {
         (self.sender, self.receiver)
     }
@@ -120,9 +120,9 @@ pub(crate) fn dials(identity: &Identity, peer: PeerKey) -> bool {
     identity.public() < peer
 }
 
-/// In TLS 1.3 the client is done before the server has looked at the client's key. So the server
-/// says when it is done, by an empty frame, and both sides hold a tunnel only when both keys are
-/// proven.
+/// In TLS 1.3 the client is done before the server has looked at the client's key. So the
+/// server says when it is done, by an empty frame, and both sides hold a tunnel only once
+/// both keys are proven.
 async fn establish(
     carrier: Carrier,
     identity: &Arc<Identity>,
@@ -171,7 +171,7 @@ async fn dial(
     expected: Admit,
 ) -> Result<TlsStream<Carrier>, TunnelError> {
     let config = tls::client_config(identity, expected, TUNNEL_ALPN)?;
-    // TLS wants a name; ours is never sent nor checked, the key is.
+    // TLS requires a name; ours is neither sent nor checked, the key is.
     let name = ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED));
     let stream = TlsConnector::from(Arc::new(config))
         .connect(name, carrier)
@@ -228,7 +228,7 @@ mod tests {
         Arc::new(|_| true)
     }
 
-    /// A TLS client or server that need not keep to our protocol.
+    /// A TLS client or server that does not have to keep to our protocol.
     async fn raw(
         stream: DuplexStream,
         identity: &Arc<Identity>,
@@ -253,7 +253,7 @@ mod tests {
             .into())
     }
 
-    /// What our side makes of a raw one. `lower`: ours has the lower key.
+    /// The result of our side against a raw one. `lower`: ours has the lower key.
     async fn against(lower: bool, client: bool, alpn: &[&[u8]]) -> Result<Tunnel, TunnelError> {
         let [low, high] = ordered();
         let (mine, theirs) = if lower { (low, high) } else { (high, low) };
@@ -261,7 +261,7 @@ mod tests {
         let other = async {
             let mut stream = raw(y, &theirs, client, alpn).await;
             if let Ok(stream) = &mut stream {
-                // The confirmation of the one that answers, or the end.
+                // The answering side's confirmation, or the end.
                 if client {
                     drop(stream.read_u32().await);
                 } else {

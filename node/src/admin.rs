@@ -1,186 +1,192 @@
-//! `admin.sock`: what the node's own command line asks while the node runs and holds the journal.
-//! It lies in the node's folder, which nobody else can enter. Whoever can reach it can replace
-//! every file of the node; what it can change is no more than that: it lifts a quarantine, and has
-//! the sealed files copied for a backup.
+//! `admin.sock`: serves the node's own command line while the node runs and holds the journal. The
+//! socket lies in the node's folder, which only the node's user can enter. Anyone who can reach it
+//! can replace every file of the node anyway; it grants no more than that: lifting a quarantine,
+//! and copying the sealed files for a backup.
 //!
-//! One connection is one question: a line of JSON, answered by JSON until the end of the stream.
+//! Each connection carries one question, a line of JSON, answered by JSON until the
+//! end of the stream.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream as Client;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_protocol::{GenerationProof, Hash, KeyId, NodeId, TaskId};
 use countersign_store::{
-    AuditEntry, AuditError, AuditHead, Difference, Generation, Handover, Journal, JournalOpenError,
-    KeyRecord, Proof, Quarantine, ReadJournalError, Stop, WriteJournalError, Written,
+    AuditEntry, AuditError, AuditHead, Difference, Generation, Journal, JournalOpenError,
+    KeyRecord, PreparedReshare, Proof, Quarantine, ReadJournalError, Stop, WriteJournalError,
+    Written,
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::backup::Staged;
-use crate::core::Core;
-use crate::events::LiveReceiver;
-use crate::public::{self, LivePlugin};
-use crate::task::handover::{self, Learned};
+use crate::events::{LiveReceiver, Receivers};
+use crate::off_thread::{off_thread, with_journal};
+use crate::public::{self, LivePlugin, PublicFile};
+use crate::task::Participant;
+use crate::task::participant::{self, Learned};
+use crate::twins::Twins;
+use crate::vault::Vault;
+use crate::world::now;
 
-/// The socket's name in the node's folder.
 const SOCKET: &str = "admin.sock";
-/// Bytes of a question.
+/// Maximum size of a question in bytes.
 const QUESTION: u64 = 64 * 1024;
-/// Records of keys in one answer: some hundred kilobytes.
+/// Maximum key records per answer: a few hundred kilobytes.
 const KEYS: usize = 256;
-/// How long a node may take from its start until it listens.
+/// Maximum time between a node's start and its listening on the socket.
 const STARTING: Duration = Duration::from_secs(5);
-/// How long a question and its answer may take.
+/// Time limit for a question together with its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What can be asked.
+/// A question of the command line to the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
-    /// The recording of a task's decision.
+    /// The recording of the decision on a task.
     Recording(TaskId),
-    /// What shadows would have decided otherwise: the newest, so many.
+    /// The newest decisions with which a shadow plugin disagreed, at most this many.
     Differences(usize),
-    /// How plugins and receivers fare. Only a node that runs knows.
+    /// The state of plugins and receivers. Only a running node can tell.
     Plugins,
-    /// The reshares for which this node has stored.
-    Handovers,
-    /// Records of keys by id, after this one, at most so many.
+    /// The prepared reshares: those for which this node has stored a next share.
+    PreparedReshares,
+    /// Key records in the order of their ids.
     Keys {
-        /// Absent: from the first on.
+        /// Start after this key; from the first one if absent.
         after: Option<KeyId>,
-        /// Never more than 256.
+        /// Maximum number of records, capped at 256.
         most: usize,
     },
-    /// The record of one key.
+    /// The record of this key; the answer is empty if it is unknown.
     Key(KeyId),
-    /// The keys that others hold now, or that the node holds in a later generation.
+    /// The keys that other nodes hold now, or that this node holds in a later generation.
     Moved,
-    /// What proves the generations of a key.
+    /// The proofs of a key's generations.
     Proof(KeyId),
-    /// Take a generation in that somebody proves.
+    /// Adopt a generation that comes with its proof.
     Learn(Box<GenerationProof>),
-    /// Check the whole audit log.
+    /// Verify the hash chain of the whole audit log.
     VerifyAudit,
-    /// Lines of the audit log.
+    /// Entries of the audit log.
     Audit {
-        /// From this one on; absent: the last ones.
+        /// Number of the first entry; the last `limit` entries if absent.
         from: Option<u64>,
-        /// At most so many.
+        /// Maximum number of entries.
         limit: u64,
     },
-    /// Which peers are kept away from which keys, and which keys are stopped.
+    /// The peers quarantined for certain keys, and the keys that are stopped.
     Quarantines,
-    /// End this quarantine.
+    /// End the quarantine of a peer, or the stop of a key.
     Lift {
-        /// Which key.
+        /// The quarantined or stopped key.
         key: KeyId,
-        /// Which peer; absent: whatever stops the key without naming anybody.
+        /// The quarantined peer; if absent, lifts the stop that names no peer.
         peer: Option<NodeId>,
     },
-    /// The operator has ended the other process with this node's identity.
+    /// The operator has ended the other process that used this node's identity.
     LiftTwin,
-    /// Copy the files for a backup. Only a node that runs does.
+    /// Copy the files for a backup. Only a running node does.
     StageBackup,
 }
 
-/// What is answered.
+/// An answer of the node; the variants correspond to those of [`Question`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// To [`Question::Recording`]; `None` if there is none.
+    /// Answers [`Question::Recording`]; `None` if there is none.
     Recording(Option<TaskRecording>),
-    /// To [`Question::Differences`].
+    /// Answers [`Question::Differences`], the newest first.
     Differences(Vec<Difference>),
-    /// To [`Question::Plugins`].
+    /// Answers [`Question::Plugins`] of a running node.
     Plugins {
-        /// In the order in which they are asked.
+        /// In the order in which the plugins are asked.
         plugins: Vec<LivePlugin>,
         /// In the order of the configuration.
         receivers: Vec<LiveReceiver>,
     },
-    /// To [`Question::Handovers`].
-    Handovers(Vec<Handover>),
-    /// To [`Question::Keys`] and [`Question::Key`].
+    /// Answers [`Question::PreparedReshares`] from the journal.
+    PreparedReshares(Vec<PreparedReshare>),
+    /// Answers [`Question::Keys`] and [`Question::Key`].
     Keys(Vec<KeyRecord>),
-    /// To [`Question::Moved`].
+    /// Answers [`Question::Moved`] from the journal.
     Moved(Vec<MovedKey>),
-    /// To [`Question::Proof`], oldest first; empty if the key is not known.
+    /// Answers [`Question::Proof`], oldest first; empty if the key is unknown.
     Proof(Vec<GenerationProof>),
-    /// To [`Question::Learn`]: whether it was news.
+    /// Answers [`Question::Learn`]; true if the generation was new.
     Learnt(bool),
-    /// To [`Question::VerifyAudit`].
+    /// Answers [`Question::VerifyAudit`] if the log is intact.
     AuditHead(AuditHead),
-    /// To [`Question::Audit`].
+    /// Answers [`Question::Audit`], oldest entry first.
     Audit(Vec<AuditEntry>),
-    /// To [`Question::Quarantines`].
+    /// Answers [`Question::Quarantines`] from the journal.
     Quarantines {
-        /// Peers that are kept away from a key.
+        /// Quarantined peers, one entry per key and peer.
         peers: Vec<Quarantine>,
-        /// Keys that sign no more, with certain signers or at all.
+        /// Keys that no longer sign, with certain signers or at all.
         keys: Vec<Stop>,
     },
-    /// To [`Question::Lift`]: whether there was one.
+    /// Answers [`Question::Lift`]; true if there was one.
     Lifted(bool),
-    /// To [`Question::StageBackup`].
+    /// Answers [`Question::StageBackup`]: the location of the copies.
     Staged(Staged),
-    /// Why there is no answer.
+    /// The question could not be answered, for this reason.
     Failed(String),
 }
 
-/// A key that has come further than it was made.
+/// A key that is in a later generation than the one it was created in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MovedKey {
-    /// What this node knows of it.
+    /// The latest generation known to this node.
     pub record: KeyRecord,
-    /// Which members have said that they have this generation in force.
+    /// Members that have confirmed that this generation is in force with them.
     pub in_force: Vec<NodeId>,
-    /// Who has not said yet that it knows all that it needs.
+    /// Members that have not yet confirmed that they know everything they need.
     pub unheard: Vec<NodeId>,
 }
 
-/// A decision on record, as the journal keeps it and can prove it.
+/// A recorded decision, as the journal keeps it and can prove it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecording {
-    /// Number of the audit entry that vouches for all of this.
+    /// Number of the audit entry that vouches for the rest.
     pub entry: u64,
-    /// False if the recording is of a program that did not vouch for it: the entry speaks for the
-    /// verdicts alone.
+    /// False if an older program wrote the recording without vouching for it: the entry then
+    /// covers the verdicts only.
     pub vouched: bool,
-    /// The configuration documents that are kept, by SHA-256.
+    /// Configuration documents that were kept, by their SHA-256 digest.
     pub configurations: BTreeMap<Hash, String>,
-    /// For `countersign_host::Recording::decode`.
+    /// The recording; pass it to `countersign_host::Recording::decode`.
     #[serde(with = "hex")]
     pub recording: Vec<u8>,
-    /// The bytes that the requester signed.
+    /// The exact bytes that the requester signed.
     #[serde(with = "hex")]
     pub task: Vec<u8>,
 }
 
-/// Why nothing could be asked.
+/// Reasons why a question could not be put.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {
-    /// The node runs and does not answer.
-    #[error("the node that runs does not answer: {0}; try again, and look at its log")]
+    /// A node is running but does not answer.
+    #[error("the running node does not answer: {0}; try again, and check its log")]
     Node(String),
-    /// The node that runs cannot answer, and says why.
+    /// The running node cannot answer, and gives this reason.
     #[error("{0}")]
     Told(String),
-    /// No node runs, and its journal cannot be opened.
+    /// No node is running, and its journal cannot be opened.
     #[error(transparent)]
     Open(#[from] JournalOpenError),
-    /// The journal cannot be read, or is not what the node wrote.
+    /// The journal cannot be read, or has been tampered with.
     #[error(transparent)]
     Read(#[from] AuditError),
 }
 
-/// Puts a question to the node that runs in `dir`, or to its journal if none does.
+/// Asks the node running in `dir`, or reads its journal if none is running.
 pub fn ask(dir: &Path, question: &Question) -> Result<Answer, AskError> {
     let deadline = Instant::now() + STARTING;
     loop {
@@ -197,7 +203,7 @@ pub fn ask(dir: &Path, question: &Question) -> Result<Answer, AskError> {
     }
 }
 
-/// Puts a question to the node that runs in `dir`; `None` if none does.
+/// Asks the node running in `dir`; returns `None` if none is running.
 pub fn ask_running(dir: &Path, question: &Question) -> Result<Option<Answer>, AskError> {
     let Ok(node) = Client::connect(dir.join(SOCKET)) else {
         return Ok(None);
@@ -238,34 +244,34 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
             Ok(written) => Answer::Lifted(written == Written::Now),
             Err(error) => Answer::Failed(error.to_string()),
         },
-        Question::LiftTwin => match journal.lift_twin(crate::core::now()) {
+        Question::LiftTwin => match journal.lift_twin(now()) {
             Ok(written) => Answer::Lifted(written == Written::Now),
             Err(error) => Answer::Failed(error.to_string()),
         },
-        Question::StageBackup => Answer::Failed("no node runs here".into()),
+        Question::StageBackup => Answer::Failed("no node is running here".into()),
         Question::Recording(task) => {
             Answer::Recording(journal.proof(task)?.map(TaskRecording::from))
         }
         Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
-        Question::Handovers => Answer::Handovers(journal.handovers()?),
+        Question::PreparedReshares => Answer::PreparedReshares(journal.prepared_reshares()?),
         Question::Keys { after, most } => {
             Answer::Keys(journal.keys_after(*after, (*most).min(KEYS))?)
         }
         Question::Key(key) => Answer::Keys(journal.key(key)?.into_iter().collect()),
         Question::Moved => Answer::Moved(moved(journal)?),
-        Question::Proof(key) => Answer::Proof(handover::proofs(journal, *key)?),
-        Question::Learn(_) => Answer::Failed("no node runs here".into()),
-        Question::Plugins => Answer::Failed("no node runs here; start it".into()),
+        Question::Proof(key) => Answer::Proof(participant::proofs(journal, *key)?),
+        Question::Learn(_) => Answer::Failed("no node is running here".into()),
+        Question::Plugins => Answer::Failed("no node is running here; start it".into()),
     })
 }
 
-/// All records of keys, asked for a few at a time.
+/// Returns all key records, fetched in batches.
 pub fn keys(dir: &Path) -> Result<Vec<KeyRecord>, AskError> {
     let mut keys: Vec<KeyRecord> = Vec::new();
     loop {
         let after = keys.last().map(KeyRecord::key);
         let Answer::Keys(more) = ask(dir, &Question::Keys { after, most: KEYS })? else {
-            return Err(AskError::Told("the node answered something else".into()));
+            return Err(AskError::Told("unexpected answer from the node".into()));
         };
         if more.is_empty() {
             return Ok(keys);
@@ -284,8 +290,8 @@ fn moved(journal: &Journal) -> Result<Vec<MovedKey>, ReadJournalError> {
         let Some(record) = journal.key(&key)? else {
             continue;
         };
-        let kept = journal.generation(&record.key(), record.announcement.generation)?;
-        let kept = kept.filter(|kept| kept.is(&record.announcement));
+        let kept = journal.generation(&record.key(), record.descriptor.generation)?;
+        let kept = kept.filter(|kept| kept.is(&record.descriptor));
         let unheard = kept.iter().flat_map(Generation::unheard).copied().collect();
         let in_force = kept
             .iter()
@@ -303,8 +309,8 @@ fn moved(journal: &Journal) -> Result<Vec<MovedKey>, ReadJournalError> {
 
 fn lift(journal: &Journal, key: KeyId, peer: Option<NodeId>) -> Result<Written, WriteJournalError> {
     match peer {
-        Some(peer) => journal.lift(crate::core::now(), key, peer),
-        None => journal.start_again(crate::core::now(), key),
+        Some(peer) => journal.lift(now(), key, peer),
+        None => journal.start_again(now(), key),
     }
 }
 
@@ -331,33 +337,44 @@ impl From<Proof> for TaskRecording {
     }
 }
 
-/// Answers until the node stops. A node that cannot listen works all the same.
-pub async fn serve(core: Arc<Core>) {
-    let path = core.config.dir.join(SOCKET);
-    // What a node that was killed left behind. The journal's lock keeps two nodes out of one
-    // folder.
+/// The parts of the node that the admin socket serves.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub struct Administered {
+    pub dir: PathBuf,
+    pub vault: Arc<Vault>,
+    pub public: Arc<PublicFile>,
+    pub receivers: Arc<Receivers>,
+    pub twins: Arc<Twins>,
+    pub participant: Arc<Participant>,
+}
+
+/// Answers questions until the node stops. A node that cannot listen here works without the socket.
+pub async fn serve(node: Administered, stopping: CancellationToken) {
+    let path = node.dir.join(SOCKET);
+    // A killed node may have left its socket behind. The journal's lock keeps two nodes
+    // out of one folder.
     drop(std::fs::remove_file(&path));
     let listener = match UnixListener::bind(&path) {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::warn!(%error, socket = %path.display(), "`plugin list`, `plugin replay` and `plugin shadow` cannot ask this node");
-            return core.stopping.cancelled().await;
+            tracing::warn!(%error, socket = %path.display(), "`plugin list`, `plugin replay` and `plugin shadow` cannot reach this node");
+            return stopping.cancelled().await;
         }
     };
-    // One at a time: nobody but the operator is there.
-    while let Some(accepted) = core.stopping.run_until_cancelled(listener.accept()).await {
+    // One connection at a time: only the operator can connect.
+    while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
         let Ok((stream, _)) = accepted else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, reply(&core, stream)).await {
+        if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, reply(&node, stream)).await {
             tracing::debug!(%error, "a question on the admin socket was not answered");
         }
     }
     drop(std::fs::remove_file(&path));
 }
 
-async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
+async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
     BufReader::new(from.take(QUESTION))
@@ -365,23 +382,24 @@ async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
         .await?;
     let answer = match serde_json::from_str::<Question>(&line) {
         Err(error) => Answer::Failed(error.to_string()),
-        Ok(Question::Plugins) => plugins(core.clone()).await,
-        Ok(Question::StageBackup) => stage(core.clone()).await,
-        Ok(Question::Learn(proof)) => match handover::heed(core, *proof).await {
+        Ok(Question::Plugins) => plugins(node).await,
+        Ok(Question::StageBackup) => stage(node).await,
+        Ok(Question::Learn(proof)) => match node.participant.heed(*proof).await {
             Ok(learned) => {
-                core.gossip.notify_one();
+                node.participant.changed.notify_one();
                 Answer::Learnt(learned != Learned::Nothing)
             }
             Err(error) => Answer::Failed(error.to_string()),
         },
         Ok(question) => {
             let lifts = question == Question::LiftTwin;
-            let answered = core
-                .journal(move |journal| answer(journal, &question))
-                .await;
+            let answered = with_journal(&node.participant.register.journal, move |journal| {
+                answer(journal, &question)
+            })
+            .await;
             let answer = answered.unwrap_or_else(|error| Answer::Failed(error.to_string()));
             if lifts && matches!(answer, Answer::Lifted(_)) {
-                core.twins.lift();
+                node.twins.lift();
             }
             answer
         }
@@ -390,11 +408,15 @@ async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
     to.shutdown().await
 }
 
-async fn stage(core: Arc<Core>) -> Answer {
-    let staged = tokio::task::spawn_blocking(move || {
-        crate::backup::stage(&core.vault, &core.journal, core.me, &core.config.dir)
+async fn stage(node: &Administered) -> Answer {
+    let participant = node.participant.clone();
+    let vault = node.vault.clone();
+    let dir = node.dir.clone();
+    let staged = off_thread(move || {
+        let journal = &participant.register.journal;
+        crate::backup::stage(&vault, journal, participant.own.id(), &dir)
     });
-    match staged.await.map_err(io::Error::other).flatten() {
+    match staged.await {
         Ok(staged) => Answer::Staged(staged),
         Err(error) => Answer::Failed(format!(
             "the files cannot be copied: {error}; check space and owner"
@@ -402,10 +424,10 @@ async fn stage(core: Arc<Core>) -> Answer {
     }
 }
 
-async fn plugins(core: Arc<Core>) -> Answer {
-    let receivers = core.receivers.live();
-    let plugins = tokio::task::spawn_blocking(move || public::live(&core)).await;
-    match plugins.map_err(io::Error::other).flatten() {
+async fn plugins(node: &Administered) -> Answer {
+    let receivers = node.receivers.live();
+    let public = node.public.clone();
+    match off_thread(move || public.live()).await {
         Ok(plugins) => Answer::Plugins { plugins, receivers },
         Err(error) => Answer::Failed(format!("{} cannot be read: {error}", public::FILE)),
     }

@@ -1,6 +1,6 @@
-//! Auxiliary information in memory: with the tables that make ECDSA a quarter faster once they are
-//! built, and what runs that came to nothing have left for the next try of their committee. Nothing
-//! of the latter is on disk.
+//! Auxiliary information in memory: with the tables that make ECDSA a quarter faster once they
+//! are built, and the leftovers of failed runs for their committee's next attempt. The leftovers
+//! never reach the disk.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +11,13 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use crate::harden::lower_priority;
-use crate::session::worker::Lane;
+use crate::session::worker::CpuPool;
 use crate::vault::{Vault, VaultError};
 
-/// Committees for which something is kept. The oldest makes room: it costs time, and nothing else.
+/// Committees with leftovers. Evicting the oldest only costs time.
 const MAX_KEPT: usize = 16;
 
-/// By public digest.
+/// Auxiliary information by public digest.
 #[derive(Clone, Default)]
 pub struct AuxCache(Arc<Mutex<Cached>>);
 
@@ -25,27 +25,26 @@ pub struct AuxCache(Arc<Mutex<Cached>>);
 struct Cached {
     auxes: HashMap<Hash, Arc<Aux>>,
     building: HashSet<Hash>,
-    /// By committee, the oldest first.
+    /// Leftovers of committees, oldest first.
     kept: VecDeque<(Committee, Kept)>,
 }
 
-/// What is left of a committee's last run.
+/// The leftovers of a committee's last run.
 #[derive(Default)]
 struct Kept {
-    /// A set of primes, as the engine writes it, that was in a run which broke off. It serves the
-    /// same committee alone: what left this node were proofs that show nothing of it.
+    /// A set of primes, as the engine writes it, from a run that broke off. It serves the same
+    /// committee only: the proofs that left this node reveal nothing about it.
     primes: Option<Zeroizing<Vec<u8>>>,
-    /// What a run made for a key that did not come to be, or is not confirmed yet.
+    /// Made by a run for a key that was not created, or is not confirmed yet.
     aux: Option<(Hash, Arc<Aux>)>,
 }
 
 impl AuxCache {
-    /// Remembers fresh auxiliary information.
     pub fn put(&self, digest: Hash, aux: Arc<Aux>) {
         self.with(|cached| cached.auxes.insert(digest, aux));
     }
 
-    /// From memory, or from the store.
+    /// Returns the entry from memory, or loads it from the store.
     pub fn get(&self, digest: Hash, vault: &Vault) -> Result<Arc<Aux>, VaultError> {
         if let Some(aux) = self.with(|cached| cached.auxes.get(&digest).cloned()) {
             return Ok(aux);
@@ -55,23 +54,21 @@ impl AuxCache {
         Ok(aux)
     }
 
-    /// Keeps a set of primes for the next try, from before the first one on.
+    /// Keeps a set of primes for the next attempt; called before the first attempt already.
     pub fn keep_primes(&self, committee: &Committee, primes: Zeroizing<Vec<u8>>) {
         self.with(|cached| cached.kept(committee).primes = Some(primes));
     }
 
-    /// The primes of a run that broke off.
     pub fn kept_primes(&self, committee: &Committee) -> Option<Zeroizing<Vec<u8>>> {
         self.with(|cached| cached.find(committee)?.primes.clone())
     }
 
-    /// They do not serve again.
     pub fn forget_primes(&self, committee: &Committee) {
         self.with(|cached| cached.kept(committee).primes = None);
     }
 
-    /// Keeps what a run has made until a key is confirmed with it. The primes are in it, and serve
-    /// nothing else.
+    /// Keeps the result of a run until a key is confirmed with it. It contains the primes,
+    /// which serve nothing else.
     pub fn keep_aux(&self, committee: &Committee, digest: Hash, aux: Arc<Aux>) {
         self.with(|cached| {
             *cached.kept(committee) = Kept {
@@ -81,12 +78,12 @@ impl AuxCache {
         });
     }
 
-    /// What the committee's last run has made, if no key is confirmed with it yet.
+    /// Returns the result of the committee's last run unless a key is confirmed with it.
     pub fn kept_aux(&self, committee: &Committee) -> Option<(Hash, Arc<Aux>)> {
         self.with(|cached| cached.find(committee)?.aux.clone())
     }
 
-    /// A key is confirmed with it, whose record leads to it from now on.
+    /// Drops the leftover `digest`: a confirmed key's record refers to it from now on.
     pub fn confirmed(&self, digest: Hash) {
         self.with(|cached| {
             cached
@@ -95,11 +92,11 @@ impl AuxCache {
         });
     }
 
-    /// Builds the tables in the background, once. Signing goes on without them meanwhile.
+    /// Builds the tables in the background, once. Signing continues without them meanwhile.
     ///
-    /// They are built in a thread of this process: every number in them was of the right length and
-    /// proven when it was made, so that no peer can make them cost more.
-    pub fn build_tables(&self, digest: Hash, vault: Arc<Vault>, lane: Lane) {
+    /// They are built in a thread of this process: every number in them had the right length and
+    /// was proven when it was made, so no peer can increase their cost.
+    pub fn build_tables(&self, digest: Hash, vault: Arc<Vault>, pool: CpuPool) {
         if !self.with(|cached| cached.building.insert(digest)) {
             return;
         }
@@ -107,21 +104,21 @@ impl AuxCache {
         let runtime = Handle::current();
         let build = move || {
             lower_priority();
-            let _turn = runtime.block_on(lane.enter());
+            let _turn = runtime.block_on(pool.enter());
             let built = cache.get(digest, &vault).map_err(|error| error.to_string());
             match built.and_then(|aux| {
                 aux.with_multiexp_tables()
                     .map_err(|error| error.to_string())
             }) {
                 Ok(aux) => cache.put(digest, Arc::new(aux)),
-                Err(error) => tracing::warn!(%error, "ECDSA signs without tables"),
+                Err(error) => tracing::warn!(%error, "ECDSA signs without its tables"),
             }
         };
         if let Err(error) = std::thread::Builder::new()
             .name("tables".into())
             .spawn(build)
         {
-            tracing::warn!(%error, "ECDSA signs without tables");
+            tracing::warn!(%error, "ECDSA signs without its tables");
         }
     }
 
@@ -138,7 +135,7 @@ impl Cached {
             .map(|(_, kept)| kept)
     }
 
-    /// The committee's entry, which becomes the newest.
+    /// Returns the committee's entry and moves it to the newest place.
     fn kept(&mut self, committee: &Committee) -> &mut Kept {
         let known = self.kept.iter().position(|(known, _)| known == committee);
         let entry = known.and_then(|index| self.kept.remove(index));

@@ -1,8 +1,8 @@
-//! A consistent copy of the node's files, at any moment.
+//! A consistent copy of a running node's files.
 //!
-//! The secrets file is made the whole store and the journal is copied in one read transaction. If
-//! the secrets did not change from before the first copy until after the last, both show the node
-//! as it was when the journal was read.
+//! The secrets are compacted into one file, and the journal is copied in a single read transaction.
+//! If the secrets did not change between the first copy and the last, both show the node as it was
+//! when the journal was read.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -15,33 +15,33 @@ use countersign_store::journal::JOURNAL_FILE;
 use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE};
 use serde::{Deserialize, Serialize};
 
-use crate::core::now;
 use crate::vault::Vault;
+use crate::world::now;
 
-/// The copies' folder within the node's.
+/// The folder for the copies, within the node's folder.
 const FOLDER: &str = ".backup";
-/// How often a copy is begun again because a secret changed meanwhile.
+/// Attempts to copy before giving up because the secrets keep changing.
 const TRIES: usize = 20;
 
-/// Copies that are to be sealed.
+/// Copies of a node's files, ready to be sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staged {
-    /// Whose they are.
+    /// The node that the files belong to.
     pub node: NodeId,
-    /// Generation of the secrets file.
+    /// Generation of the secrets file at the time of the copy.
     pub generation: u64,
-    /// Where they are.
+    /// The folder that holds the copies.
     pub dir: PathBuf,
 }
 
 impl Staged {
-    /// The copy of the journal.
+    /// The path of the journal's copy.
     pub fn journal(&self) -> PathBuf {
         self.dir.join(JOURNAL_FILE)
     }
 }
 
-/// Copies the files of `dir`. Whatever an earlier backup left behind is removed.
+/// Copies the files of `dir`, after removing the remains of an earlier backup.
 pub fn stage(vault: &Vault, journal: &Journal, node: NodeId, dir: &Path) -> io::Result<Staged> {
     let staging = dir.join(FOLDER);
     for _ in 0..TRIES {
@@ -63,11 +63,11 @@ pub fn stage(vault: &Vault, journal: &Journal, node: NodeId, dir: &Path) -> io::
     }
     unstage(&staging)?;
     Err(io::Error::other(
-        "the secrets change all the time; try again later",
+        "the secrets keep changing; try again later",
     ))
 }
 
-/// Seals the copies into a new file, and removes them whether that succeeds or not.
+/// Seals the copies into a new file, and removes them on success and on failure.
 pub fn seal(staged: &Staged, to: &SealTo<'_>, out: &Path) -> anyhow::Result<Contents> {
     let contents = Contents {
         format: 0,
@@ -83,7 +83,7 @@ pub fn seal(staged: &Staged, to: &SealTo<'_>, out: &Path) -> anyhow::Result<Cont
     Ok(written?)
 }
 
-/// Removes the copies.
+/// Removes the copies. Succeeds if there are none.
 pub fn unstage(staging: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(staging) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

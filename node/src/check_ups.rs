@@ -1,40 +1,39 @@
-//! Check-ups by the calendar: the node proves to itself, now and then, that every share it holds is
-//! intact. A share that was damaged on the disk is found while the other members can still help,
-//! not when it is needed.
+//! Check-ups: the node proves to itself that the shares it holds are intact.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
-use countersign_protocol::{Announcement, Hash, Intact, KeyId, NodeId, UnixMillis};
+use countersign_engine::check_up;
+use countersign_protocol::{Hash, Intact, KeyDescriptor, KeyId, NodeId, Point, UnixMillis};
 use countersign_store::{Journal, KeyStatus};
+use countersign_verify::IntactError;
 use serde::{Deserialize, Serialize};
 
-use crate::core::Core;
-use crate::task::check_up;
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
-/// After a start, so that it does not get in the way of what waits for the node.
-const FIRST: Duration = Duration::from_secs(60);
-
-/// What the last round found.
+/// The result of a round of check-ups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
-    /// When it ended.
+    /// The start of the round.
     pub at: UnixMillis,
-    /// How many shares proved themselves.
+    /// The number of shares that were proven intact.
     pub intact: usize,
-    /// The keys whose shares did not, and why.
+    /// The keys of the damaged shares, each with the reason.
     pub damaged: Vec<(KeyId, String)>,
 }
 
-/// The last round.
+/// Holder of the latest round's result.
 #[derive(Debug, Default)]
 pub struct CheckUps(Mutex<Option<Round>>);
 
 impl CheckUps {
-    /// What the last round found; `None` before the first.
+    /// Returns the latest result; `None` before the first round.
     pub fn last(&self) -> Option<Round> {
         self.lock().clone()
+    }
+
+    /// Replaces the latest result.
+    pub fn put(&self, round: Round) {
+        *self.lock() = Some(round);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Round>> {
@@ -42,64 +41,8 @@ impl CheckUps {
     }
 }
 
-/// Checks every share, again and again, until the node stops. Does nothing if the operator turned
-/// it off.
-pub async fn follow(core: Arc<Core>) {
-    let Some(every) = core.config.check_up else {
-        return;
-    };
-    let mut pause = FIRST.min(every);
-    while core
-        .stopping
-        .run_until_cancelled(tokio::time::sleep(pause))
-        .await
-        .is_some()
-    {
-        round(&core).await;
-        pause = every;
-    }
-}
-
-/// One round.
-pub async fn round(core: &Arc<Core>) {
-    let checking = core.clone();
-    let checked = tokio::task::spawn_blocking(move || {
-        check_all(
-            &checking.vault,
-            &checking.journal,
-            checking.me,
-            checking.now(),
-        )
-    });
-    let round = match checked.await {
-        Ok(Ok(round)) => round,
-        Ok(Err(error)) => return tracing::error!(%error, "the shares could not be checked"),
-        Err(error) => {
-            return tracing::error!(%error, "the thread that checks shares died; report this");
-        }
-    };
-    for (key, why) in &round.damaged {
-        tracing::error!(%key, why, "a share is not intact; restore it from a backup, or have the key reshared");
-        let now = core.now();
-        let text = format!("the share of {key} is not intact: {why}");
-        if let Err(error) = core
-            .journal(move |journal| journal.alarm(now, None, &text))
-            .await
-        {
-            tracing::error!(%error, "the alarm was not recorded");
-        }
-    }
-    tracing::info!(
-        intact = round.intact,
-        damaged = round.damaged.len(),
-        "shares checked"
-    );
-    *core.check_ups.lock() = Some(round);
-    // Shows it; nothing else changed.
-    core.key_active(None).await;
-}
-
-fn check_all(
+/// Checks this node's share of every active key.
+pub fn check_all(
     vault: &Vault,
     journal: &Journal,
     me: NodeId,
@@ -114,7 +57,7 @@ fn check_all(
         intact: 0,
         damaged: Vec::new(),
     };
-    for key in active.map(|record| record.announcement) {
+    for key in active.map(|record| record.descriptor) {
         match check(
             vault,
             me,
@@ -122,24 +65,48 @@ fn check_all(
             Hash::of("countersign/1 scheduled check-up", &now.0.to_be_bytes()),
         ) {
             Ok(_) => round.intact += 1,
-            Err(why) => round.damaged.push((key.key, why)),
+            Err(error) => round.damaged.push((key.key, error.to_string())),
         }
     }
     Ok(round)
 }
 
-/// A proof that this node's share is intact, verified by another library than the one that made it.
+/// Reasons why a share could not be proven intact.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The share cannot be opened, or yields no proof.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The proof was made but does not verify.
+    #[error(transparent)]
+    Proof(#[from] IntactError),
+}
+
+/// Proves that this node's share is intact, and verifies the proof with an independent library.
 pub fn check(
     vault: &Vault,
     me: NodeId,
-    key: &Announcement,
+    key: &KeyDescriptor,
     message: Hash,
-) -> Result<Intact, String> {
+) -> Result<Intact, CheckError> {
     let context = Intact::context(message, key.key, key.generation, &me);
-    let (public, proof) = vault
-        .check_up(key, context)
-        .map_err(|error| error.to_string())?;
-    let intact = check_up::intact(me, key, (public.public_shares, proof));
-    countersign_verify::verify_intact(key, message, &intact).map_err(|error| error.to_string())?;
+    let (public, proof) = vault.check_up(key, context)?;
+    let intact = intact(me, key, (public.public_shares, proof));
+    countersign_verify::verify_intact(key, message, &intact)?;
     Ok(intact)
+}
+
+/// The public shares of all members, and a proof of the node's own share.
+pub type Proven = (Vec<Vec<u8>>, check_up::Proof);
+
+/// Assembles everything that is needed to verify the proof.
+pub fn intact(node: NodeId, key: &KeyDescriptor, (public_shares, proof): Proven) -> Intact {
+    Intact {
+        node,
+        key: key.key,
+        generation: key.generation,
+        public_shares: public_shares.into_iter().map(Point).collect(),
+        proof: Point(proof.bytes),
+    }
 }

@@ -1,53 +1,67 @@
-//! The link to the coordinator: dials, says hello, brings offers to the desk and reports back.
-//! Never believes a word that is not signed by somebody else.
+//! The link to the coordinator: dials, says hello, passes offers to the task service and sends
+//! reports back. It trusts only messages that somebody else has signed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use countersign_link::{Identity, Link, PeerKey, Reconnect};
+use countersign_link::{Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, Held, ToNode};
 use countersign_protocol::text::escaped;
 use countersign_protocol::{PROTOCOL_VERSION, TaskId, decode, encode};
+use countersign_store::Journal;
 use rand::RngCore;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::Core;
-use crate::task::{Desk, Offered, handover, settle};
-use crate::twins;
+use crate::config::Coordinator;
+use crate::metrics::Counters;
+use crate::node_key::NodeKey;
+use crate::off_thread::with_journal;
+use crate::report::Reporter;
+use crate::session::Router;
+use crate::task::{Offered, Participant, TaskService, participant, settle};
+use crate::twins::Twins;
+use crate::world::World;
 
-/// How a link ended.
+/// The reason why a link ended.
 type Ended = String;
 
-/// The link of one node.
 pub struct Dispatch {
-    /// What tasks share.
-    pub core: Arc<Core>,
-    /// Where offers go.
-    pub desk: Arc<Desk>,
-    /// This node's key.
-    pub identity: Arc<Identity>,
-    /// What tasks report.
+    pub own: NodeKey,
+    /// Provides the randomness of the pauses between attempts.
+    pub world: World,
+    pub coordinator: Coordinator,
+    /// Reported to the coordinator as this node's capacity.
+    pub tasks: usize,
+    pub participant: Arc<Participant>,
+    pub service: Arc<TaskService>,
+    /// Runs the tunnels to other nodes through the link.
+    pub router: Arc<Router>,
+    pub twins: Arc<Twins>,
+    /// Shows if the node is online.
+    pub counters: Arc<Counters>,
+    pub reporter: Reporter,
+    /// Reports of tasks, sent while there is a link.
     pub reports: mpsc::Receiver<FromNode>,
 }
 
 impl Dispatch {
-    /// Keeps the link up until `stop`.
+    /// Keeps the link up until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut reconnect = Reconnect::link();
         while !stop.is_cancelled() {
             let ended = stop.run_until_cancelled(self.once(&mut reconnect)).await;
-            self.core.tally.set_online(false);
-            self.core.router.mesh().detach();
+            self.counters.set_online(false);
+            self.router.mesh().detach();
             let Some(reason) = ended else { break };
-            let delay = reconnect.lost(Instant::now(), rand::rngs::OsRng.next_u64());
+            let delay = reconnect.lost(Instant::now(), self.world.rng().next_u64());
             tracing::warn!(%reason, retry_ms = delay.as_millis() as u64, "no link to the coordinator");
             self.idle(delay, &stop).await;
         }
     }
 
-    /// One link from dialling to its end.
+    /// Runs one link, from dialling until it ends.
     async fn once(&mut self, reconnect: &mut Reconnect) -> Ended {
         let link = match self.dial().await {
             Ok(link) => link,
@@ -57,16 +71,12 @@ impl Dispatch {
         let mut receiver = link.control.receiver;
         match decode::<ToNode>(&link.welcome) {
             Ok(ToNode::Twin { mark }) => {
-                if twins::learn(&self.core, &mark).await {
-                    self.desk
+                if self.twins.learn(&mark).await {
+                    self.service
                         .cancel_all("another process has the identity of this node");
                 }
-                // For the other one, which learns by it that this one is no invention of the
-                // coordinator.
-                if let Err(error) = sender
-                    .send(&encode(&twins::alive(&self.core, mark.instance)))
-                    .await
-                {
+                // For the other process: it proves that the coordinator did not invent this one.
+                if let Err(error) = sender.send(&encode(&self.twins.alive(mark.instance))).await {
                     return error.to_string();
                 }
                 return link.handle.closed().await.to_string();
@@ -76,25 +86,25 @@ impl Dispatch {
                 software,
             }) => {
                 let software = escaped(&software);
-                tracing::info!(coordinator = %self.core.coordinator.id, %software, "linked");
+                tracing::info!(coordinator = %self.coordinator.id, %software, "linked");
             }
             Ok(_) | Err(_) => {
                 return "the coordinator speaks another version; update the older program".into();
             }
         }
         reconnect.connected(Instant::now());
-        self.core.router.mesh().attach(link.pairs);
-        self.core.tally.set_online(true);
-        let core = self.core.clone();
-        let news = self
-            .core
-            .journal(move |journal| handover::news(core.me, &*core.signer, journal))
-            .await;
+        self.router.mesh().attach(link.pairs);
+        self.counters.set_online(true);
+        let own = self.own.clone();
+        let news = with_journal(self.journal(), move |journal| {
+            participant::news(&own, journal)
+        })
+        .await;
         let news = news.unwrap_or_else(|error| {
-            tracing::error!(%error, "the coordinator is not told which keys this node holds");
+            tracing::error!(%error, "the keys of this node were not reported to the coordinator");
             Vec::new()
         });
-        let tasks = u32::try_from(self.core.config.tasks).unwrap_or(u32::MAX);
+        let tasks = self.tasks as u32;
         for news in [FromNode::Capacity { tasks }].into_iter().chain(news) {
             if let Err(error) = sender.send(&encode(&news)).await {
                 return error.to_string();
@@ -117,72 +127,77 @@ impl Dispatch {
     }
 
     async fn dial(&self) -> Result<Link, Ended> {
-        let coordinator = &self.core.coordinator;
+        let coordinator = &self.coordinator;
         let address = resolve(&coordinator.address).await?;
         let hello = FromNode::HelloAs {
-            instance: self.core.twins.instance(),
+            instance: self.twins.instance(),
             protocol: PROTOCOL_VERSION,
             software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
             pending: self.pending().await,
         };
         let coordinator = PeerKey(*coordinator.id.as_bytes());
-        let link =
-            countersign_link::dial::connect(address, &self.identity, coordinator, &encode(&hello))
-                .await;
+        let link = countersign_link::dial::connect(
+            address,
+            self.own.identity(),
+            coordinator,
+            &encode(&hello),
+        )
+        .await;
         link.map_err(|error| error.to_string())
     }
 
+    fn journal(&self) -> &Journal {
+        &self.participant.register.journal
+    }
+
     async fn pending(&self) -> Vec<TaskId> {
-        self.core.journal(settle::waiting).await.unwrap_or_default()
+        with_journal(self.journal(), settle::waiting)
+            .await
+            .unwrap_or_default()
     }
 
     async fn dispatch(&self, frame: &[u8]) {
         match decode::<ToNode>(frame) {
-            Ok(ToNode::Offer { task, parties }) => self.desk.offer(Offered {
+            Ok(ToNode::Offer { task, parties }) => self.service.offer(Offered {
                 signed: task,
                 parties,
             }),
-            Ok(ToNode::Start { task }) => self.desk.start(task),
-            Ok(ToNode::Cancel { task, reason }) => self.desk.cancel(task, &reason),
-            Ok(ToNode::Settle { task, announcement }) => {
-                handover::settle(&self.core, task, *announcement).await;
+            Ok(ToNode::Start { task }) => self.service.start(task),
+            Ok(ToNode::Cancel { task, reason }) => self.service.cancel(task, &reason),
+            Ok(ToNode::Settle { task, descriptor }) => {
+                self.participant.settle(task, *descriptor).await;
             }
-            Ok(ToNode::Void { task, mark }) => handover::void(&self.core, task, mark).await,
-            Ok(ToNode::Replaced { generations }) => {
-                handover::replaced(&self.core, generations).await
-            }
+            Ok(ToNode::AbortVote { task, mark }) => self.participant.abort_vote(task, mark).await,
+            Ok(ToNode::Replaced { generations }) => self.participant.replaced(generations).await,
             Ok(ToNode::Show { keys }) => self.show(keys).await,
-            Ok(ToNode::Probe { other }) => self.core.reporter.send(twins::alive(&self.core, other)),
+            Ok(ToNode::Probe { other }) => self.reporter.send(self.twins.alive(other)),
             Ok(ToNode::Twin { mark }) => {
-                if twins::learn(&self.core, &mark).await {
-                    self.desk
+                if self.twins.learn(&mark).await {
+                    self.service
                         .cancel_all("another process has the identity of this node");
                 }
             }
-            Ok(ToNode::Twins { node, marks }) => twins::hear_of(&self.core, node, &marks).await,
+            Ok(ToNode::Twins { node, marks }) => self.twins.hear_of(node, &marks).await,
             Ok(ToNode::Welcome { .. }) => tracing::warn!("a second welcome was ignored"),
-            Err(error) => tracing::warn!(%error, "a frame of the coordinator was ignored"),
+            Err(error) => tracing::warn!(%error, "a frame from the coordinator was ignored"),
         }
     }
 
-    /// Shows what this node has of keys that the coordinator does not know.
+    /// Sends the proofs of generations that the coordinator does not know.
     async fn show(&self, keys: Vec<Held>) {
-        match self
-            .core
-            .journal(move |journal| handover::shown(journal, &keys))
-            .await
+        match with_journal(self.journal(), move |journal| {
+            participant::shown(journal, &keys)
+        })
+        .await
         {
-            Ok(generations) => self
-                .core
-                .reporter
-                .send(FromNode::Generations { generations }),
+            Ok(generations) => self.reporter.send(FromNode::Generations { generations }),
             Err(error) => {
-                tracing::error!(%error, "the coordinator is not shown the keys of this node")
+                tracing::error!(%error, "the generations of this node's keys were not sent to the coordinator")
             }
         }
     }
 
-    /// Waits; what tasks report meanwhile is dropped, because the coordinator asks again.
+    /// Waits, and drops the reports of tasks meanwhile: the coordinator asks again.
     async fn idle(&mut self, delay: std::time::Duration, stop: &CancellationToken) {
         let until = tokio::time::Instant::now() + delay;
         loop {

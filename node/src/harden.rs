@@ -1,14 +1,13 @@
-//! What the process does first: no core files, no foreign eyes on its memory, no wide file modes.
+//! Process hardening: no core dumps, no access to memory by others, private file modes.
 
-/// Turns off core dumps and `ptrace` by others, and makes new files private. Call before anything
-/// else in `main`.
+/// Disables core dumps and `ptrace` by others, and makes new files private. Call this before
+/// anything else in `main`.
 pub fn harden_process() -> std::io::Result<()> {
     let none = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: plain system calls without pointers into our memory, except `none`, which outlives
-    // its call.
+    // SAFETY: plain system calls. The only pointer passed is to `none`, which outlives its call.
     let results = unsafe {
         libc::umask(0o077);
         [
@@ -23,20 +22,20 @@ pub fn harden_process() -> std::io::Result<()> {
     }
 }
 
-/// Lowers the priority of this thread, for work that nobody waits for.
+/// Lowers this thread's priority, for work that nobody waits for.
 pub fn lower_priority() {
     set_priority(15);
 }
 
-/// Lowers the priority of this thread, and of those that it starts, for work that somebody waits
-/// for and that must not delay a signature.
+/// Lowers the priority of this thread and of the threads it starts, for work that somebody waits
+/// for but that must not delay a signature.
 pub fn lower_priority_of_engine() {
     set_priority(5);
 }
 
 fn set_priority(nice: libc::c_int) {
-    // SAFETY: plain system calls. On Linux a thread id names one thread, and `nice` applies to
-    // threads.
+    // SAFETY: plain system calls. On Linux a thread id names one thread, and
+    // `nice` applies to threads.
     let result = unsafe {
         let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
         libc::setpriority(libc::PRIO_PROCESS, thread, nice)
@@ -46,41 +45,40 @@ fn set_priority(nice: libc::c_int) {
     }
 }
 
-/// Ends the process in silence when its output is closed, as `head` does to what it reads from. For
-/// commands that only print; a daemon must not die of it.
+/// Lets the process end silently when its output is closed, as by `head`. For commands that only
+/// print; a daemon must not die of it.
 pub fn end_on_closed_output() {
     // SAFETY: sets a signal's action to the default, before any thread is started.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Makes a write beyond a limit on the size of files an error, where it would end the process
-/// without a word.
+/// Turns a write beyond the file size limit into an error instead of a silent end of the process.
 pub fn outlive_file_limits() {
     // SAFETY: sets a signal's action to "ignore".
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Keeps a hang-up from ending the process before it is listened for: somebody may ask a node that
-/// is starting to read its files again, or close its terminal.
+/// Ignores hang-ups until they are listened for: while a node starts, somebody may ask it to reload
+/// its files, or close its terminal.
 pub fn outlive_hangups() {
     // SAFETY: sets a signal's action to "ignore".
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
 }
 
-/// What a child process may take, for good: hard limits cannot be raised again.
+/// Limits of a child process. They are permanent: hard limits cannot be raised again.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of addresses.
+    /// Virtual address space in bytes.
     pub address_space: u64,
-    /// Bytes of writable private memory.
+    /// Writable private memory in bytes.
     pub data: u64,
-    /// Open files.
+    /// Number of open file descriptors.
     pub files: u64,
 }
 
-/// Sets the limits of a child process that a node has started, takes away every right to write a
-/// file, and has the process killed when the thread that started it ends. Call before any thread is
-/// started.
+/// Sets the limits of a child process that a node has started, takes away every right to write
+/// a file, and has the process killed when the thread that started it ends. Call this before
+/// any thread is started.
 pub fn limit_process(limits: &Limits) -> std::io::Result<()> {
     limit(libc::RLIMIT_AS, limits.address_space)?;
     limit(libc::RLIMIT_DATA, limits.data)?;

@@ -1,11 +1,11 @@
-//! How far nodes have come: peers remember it of each other, so that an older copy of a node's
-//! files is noticed.
+//! High-water marks: peers remember each other's progress, so that they notice when a node runs on
+//! an older copy of its files.
 //!
 //! A thief or an unlucky administrator who puts back an old disk image brings back old shares and
-//! an old task register. The node itself cannot know; its peers can. Each says how far it has come,
-//! under its signature, with every new tunnel and whenever it meets others for a task. Nothing is
-//! decided by it: it makes alarms, for both operators. What a peer says of this node counts only
-//! with this node's own signature, and each peer can raise few alarms.
+//! an old task register. The node itself cannot notice; its peers can. Each node states its
+//! progress, under its signature, with every new tunnel and whenever it meets others for a task.
+//! Nothing is decided by these marks: they only raise alarms, for both operators. A peer's claim
+//! about this node counts only with this node's own signature, and each peer can raise few alarms.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,93 +17,103 @@ use countersign_protocol::control::{Held, MAX_HELD};
 use countersign_protocol::frame::{Body, Frame, HighWater, Mark, NO_TASK, SignedMark};
 use countersign_protocol::{NodeId, encode};
 use countersign_store::{Journal, PeerMark, ReadJournalError};
+use tokio_util::sync::CancellationToken;
 
-use crate::core::{Core, now};
-use crate::session::PeerNews;
-use crate::task::gossip;
+use crate::node_key::NodeKey;
+use crate::off_thread::{off_thread, record_alarm, with_journal};
+use crate::session::{PeerNews, Router};
+use crate::task::gossip::Exchange;
 use crate::task::throttle::Throttle;
 use crate::vault::Vault;
+use crate::world::World;
 
-/// The least time between two alarms of one kind about one peer; those in between are counted.
+/// Minimum time between two alarms of one kind about one peer; those in between are counted.
 const PAUSE: Duration = Duration::from_secs(3600);
-/// How long a peer may keep what concerns it waiting; the others' turn comes after it.
+/// Maximum time that one peer may hold up the others.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
-/// How often what peers said in tasks is written down.
+/// Interval at which marks received in tasks are persisted.
 const WRITE: Duration = Duration::from_secs(1);
 
-/// Why nobody can be told how far this node has come.
+/// Reasons why this node's mark cannot be determined.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MarkError {
-    /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] ReadJournalError),
-    /// The secrets file.
     #[error("the secrets file is closed ({0}); restart the node")]
     Secrets(String),
 }
 
-/// Tells peers how far this node has come, and compares what they say, until the node stops.
-pub async fn follow(core: Arc<Core>) {
+/// The exchange of high-water marks with peers.
+pub struct Watermarks {
+    pub own: NodeKey,
+    pub world: World,
+    /// Holds the marks that peers sent before.
+    pub journal: Journal,
+    pub own_mark: Arc<OwnMark>,
+    pub router: Arc<Router>,
+    /// Reminds peers of generations that they have missed.
+    pub exchange: Exchange,
+}
+
+/// Sends this node's mark to peers and compares the marks they send, until the node stops.
+pub async fn follow(node: Watermarks, stopping: CancellationToken) {
     let mut peers = Peers::default();
     let mut write = tokio::time::interval(WRITE);
     write.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let (peer, news) = tokio::select! {
-            () = core.stopping.cancelled() => break,
-            news = core.router.news().next() => news,
+            () = stopping.cancelled() => break,
+            news = node.router.news().next() => news,
             _ = write.tick() => {
-                peers.write(&core).await;
+                peers.write(&node).await;
                 continue;
             }
         };
         match news {
-            PeerNews::Up => tell(&core, peer).await,
+            PeerNews::Up => tell(&node, peer).await,
             PeerNews::Said(said) => {
-                hear(&core, &mut peers, peer, said.signed).await;
-                gossip::remind(
-                    &core,
-                    peer,
-                    said.keys.iter().copied().take(MAX_HELD).collect(),
-                )
-                .await;
-                compare_keys(&core, &mut peers, peer, said.keys).await;
-                peers.write(&core).await;
+                hear(&node, &mut peers, peer, said.signed).await;
+                let keys = said.keys.iter().copied().take(MAX_HELD).collect();
+                node.exchange.remind(peer, keys).await;
+                compare_keys(&node, &mut peers, peer, said.keys).await;
+                peers.write(&node).await;
             }
-            PeerNews::Marked(signed) => hear(&core, &mut peers, peer, signed).await,
-            PeerNews::Behind(then) => told_behind(&core, &mut peers, peer, then).await,
+            PeerNews::Marked(signed) => hear(&node, &mut peers, peer, signed).await,
+            PeerNews::Behind(then) => told_behind(&node, &mut peers, peer, then).await,
         }
     }
-    peers.write(&core).await;
+    peers.write(&node).await;
 }
 
-/// What tells how far this node has come. To be asked off the network's threads.
+/// Source of this node's own mark. Call it off the network's threads.
 pub struct OwnMark {
+    world: World,
     journal: Journal,
     vault: Arc<Vault>,
-    /// Of two looks the later says no less.
+    /// Serializes readings: a later one never shows less progress.
     looking: Mutex<()>,
 }
 
 impl OwnMark {
-    /// Of the node with this journal and this vault.
-    pub fn new(journal: Journal, vault: Arc<Vault>) -> Self {
+    pub fn new(world: World, journal: Journal, vault: Arc<Vault>) -> Self {
         Self {
+            world,
             journal,
             vault,
             looking: Mutex::default(),
         }
     }
 
-    /// How far the node has come now.
+    /// Returns the node's current progress.
     pub fn look(&self) -> Result<Mark, MarkError> {
         let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = self
             .vault
             .generation()
             .map_err(|error| MarkError::Secrets(error.to_string()))?;
-        // The clock first: what is said of a moment was so then at the latest.
-        let at = now();
+        // The clock is read first: the progress at that moment is at most what is read after it.
+        let at = self.world.now();
         Ok(Mark {
             at,
             secrets,
@@ -112,35 +122,36 @@ impl OwnMark {
     }
 }
 
-async fn tell(core: &Arc<Core>, peer: NodeId) {
-    let asked = core.clone();
-    let mine = core.journal(move |journal| {
-        let signed = SignedMark::alone(asked.own_mark.look()?, &asked.me, &*asked.signer);
+async fn tell(node: &Watermarks, peer: NodeId) {
+    let own = node.own.clone();
+    let own_mark = node.own_mark.clone();
+    let mine = with_journal(&node.journal, move |journal| {
+        let signed = SignedMark::alone(own_mark.look()?, &own.id(), &own);
         Ok::<_, MarkError>(HighWater {
             signed,
-            keys: shared(journal, &asked.me, &peer)?,
+            keys: shared(journal, &own.id(), &peer)?,
         })
     });
     match mine.await {
-        Ok(mine) => send(core, peer, Body::HighWater(mine)).await,
-        Err(error) => tracing::warn!(%error, "how far this node has come is not known"),
+        Ok(mine) => send(node, peer, Body::HighWater(mine)).await,
+        Err(error) => tracing::warn!(%error, "this node's high-water mark cannot be read"),
     }
 }
 
-async fn send(core: &Core, peer: NodeId, body: Body) {
+async fn send(node: &Watermarks, peer: NodeId, body: Body) {
     let key = PeerKey(*peer.as_bytes());
     let frame = encode(&Frame {
         task: NO_TASK,
         seq: 0,
         body,
     });
-    let sent = tokio::time::timeout(SEND_LIMIT, core.router.mesh().send(&key, frame)).await;
+    let sent = tokio::time::timeout(SEND_LIMIT, node.router.mesh().send(&key, frame)).await;
     if !matches!(sent, Ok(Ok(()))) {
-        tracing::debug!(%peer, "how far a node has come was not sent");
+        tracing::debug!(%peer, "a high-water mark was not sent");
     }
 }
 
-/// The keys that both hold.
+/// Returns the keys that both nodes hold.
 fn shared(journal: &Journal, me: &NodeId, peer: &NodeId) -> Result<Vec<Held>, ReadJournalError> {
     let held = journal
         .shared_keys(&[*me, *peer])?
@@ -151,17 +162,16 @@ fn shared(journal: &Journal, me: &NodeId, peer: &NodeId) -> Result<Vec<Held>, Re
         .collect())
 }
 
-/// What is known of every peer that was heard. Only those on the roster have a tunnel.
+/// State of every peer that was heard. Only those on the roster have a tunnel.
 #[derive(Default)]
 struct Peers(HashMap<NodeId, Peer>);
 
-/// What is known of one peer.
 struct Peer {
     mark: Option<PeerMark>,
-    /// It is not on disk yet.
+    /// The mark is not on disk yet.
     news: bool,
-    /// Alarms that it was rolled back, that it proves this node was, that its keys differ, and that
-    /// it claims what it cannot prove.
+    /// Alarms: the peer was rolled back; it proves that this node was; its keys differ; it claims
+    /// something that it cannot prove.
     rolled_back: Throttle,
     behind: Throttle,
     keys: Throttle,
@@ -181,8 +191,8 @@ impl Peer {
         }
     }
 
-    /// Takes in what the peer says of itself, under its signature. What it had said before, if that
-    /// contradicts it.
+    /// Takes in a peer's signed statement about itself. Returns its earlier mark if that
+    /// contradicts the new one.
     fn hear(
         &mut self,
         signed: SignedMark,
@@ -203,23 +213,22 @@ impl Peer {
 }
 
 impl Peers {
-    async fn of(&mut self, core: &Core, peer: NodeId) -> &mut Peer {
+    async fn of(&mut self, node: &Watermarks, peer: NodeId) -> &mut Peer {
         let unknown = match self.0.entry(peer) {
             Entry::Occupied(known) => return known.into_mut(),
             Entry::Vacant(unknown) => unknown,
         };
-        let written = core
-            .journal(move |journal| journal.peer(&peer))
+        let written = with_journal(&node.journal, move |journal| journal.peer(&peer))
             .await
             .unwrap_or_else(|error| {
-                tracing::error!(%error, "how far a peer had come cannot be read");
+                tracing::error!(%error, "a peer's high-water mark cannot be read");
                 None
             });
         unknown.insert(Peer::new(written))
     }
 
-    /// Writes down what is new.
-    async fn write(&mut self, core: &Core) {
+    /// Persists the marks that are not on disk yet.
+    async fn write(&mut self, node: &Watermarks) {
         let fresh = |known: &mut Peer| std::mem::take(&mut known.news).then_some(known.mark?);
         let news = self
             .0
@@ -229,31 +238,31 @@ impl Peers {
         if news.is_empty() {
             return;
         }
-        let written = core.journal(move |journal| {
+        let written = with_journal(&node.journal, move |journal| {
             news.into_iter()
                 .try_for_each(|(peer, mark)| journal.raise_peer(peer, mark))
         });
         if let Err(error) = written.await {
-            tracing::warn!(%error, "how far peers have come was not written down");
+            tracing::warn!(%error, "the peers' high-water marks were not persisted");
         }
     }
 }
 
-/// A peer says of itself how far it has come.
-async fn hear(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, signed: SignedMark) {
+/// Handles a peer's statement of its own progress.
+async fn hear(node: &Watermarks, peers: &mut Peers, peer: NodeId, signed: SignedMark) {
     if !signed.verifies(&peer) {
-        return tracing::warn!(%peer, "a peer says how far it has come, and did not sign it");
+        return tracing::warn!(%peer, "a peer sent a high-water mark without its valid signature");
     }
-    let known = peers.of(core, peer).await;
-    let Some(then) = known.hear(signed, core.now()) else {
+    let known = peers.of(node, peer).await;
+    let Some(then) = known.hear(signed, node.world.now()) else {
         return;
     };
     if let Some(before) = known.rolled_back.pass(Instant::now()) {
         let said = signed.mark;
         alarm(
-            core,
+            node,
             format!(
-                "{peer} had come to generation {} of its secrets and {} audit entries, and now says {} and {}: its store is an older copy; ask its operator",
+                "{peer} had reached generation {} of its secrets and {} audit entries, and now reports {} and {}: its store is an older copy; ask its operator",
                 then.secrets, then.audit, said.secrets, said.audit
             ),
             before,
@@ -261,29 +270,30 @@ async fn hear(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, signed: SignedM
         .await;
     }
     if let Some(then) = then.signed {
-        send(core, peer, Body::Behind(then)).await;
+        send(node, peer, Body::Behind(then)).await;
     }
 }
 
-/// A peer says that this node had come further: true if this node signed that, and less is so now.
-async fn told_behind(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, then: SignedMark) {
-    let asked = core.clone();
-    let now = match core.journal(move |_| asked.own_mark.look()).await {
+/// Handles a peer's claim that this node had progressed further: an alarm if this node signed that
+/// mark and is behind it now.
+async fn told_behind(node: &Watermarks, peers: &mut Peers, peer: NodeId, then: SignedMark) {
+    let own_mark = node.own_mark.clone();
+    let now = match off_thread(move || own_mark.look()).await {
         Ok(now) => now,
-        Err(error) => return tracing::warn!(%error, "how far this node has come is not known"),
+        Err(error) => return tracing::warn!(%error, "this node's high-water mark cannot be read"),
     };
-    let known = peers.of(core, peer).await;
-    if !is_behind(&core.me, &now, &then) {
+    let known = peers.of(node, peer).await;
+    if !is_behind(&node.own.id(), &now, &then) {
         if let Some(before) = known.claims.pass(Instant::now()) {
-            tracing::warn!(%peer, before, "a peer says that this node had come further, which is not so; ask its operator");
+            tracing::warn!(%peer, before, "a peer wrongly claims that this node had progressed further; ask its operator");
         }
         return;
     }
     if let Some(before) = known.behind.pass(Instant::now()) {
         alarm(
-            core,
+            node,
             format!(
-                "{peer} has this node's signature that it had come to generation {} of its secrets and {} audit entries, and it is at {} and {} now: this store is an older copy, or another process uses its identity; stop the node, find the newest files, or restore the newest backup",
+                "{peer} has this node's signature that it had reached generation {} of its secrets and {} audit entries, and it is at {} and {} now: this store is an older copy, or another process uses its identity; stop the node, find the newest files, or restore the newest backup",
                 then.mark.secrets, then.mark.audit, now.secrets, now.audit
             ),
             before,
@@ -292,14 +302,14 @@ async fn told_behind(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, then: Si
     }
 }
 
-/// Own numbers against what this node signed. Nobody's word counts for it.
+/// Compares this node's own numbers with a mark it has signed. Nobody else's word counts.
 fn is_behind(me: &NodeId, now: &Mark, then: &SignedMark) -> bool {
     then.verifies(me) && (now.secrets < then.mark.secrets || now.audit < then.mark.audit)
 }
 
-async fn compare_keys(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, theirs: Vec<Held>) {
-    let me = core.me;
-    let differing = core.journal(move |journal| {
+async fn compare_keys(node: &Watermarks, peers: &mut Peers, peer: NodeId, theirs: Vec<Held>) {
+    let me = node.own.id();
+    let differing = with_journal(&node.journal, move |journal| {
         Ok::<_, ReadJournalError>(differing(&shared(journal, &me, &peer)?, &theirs))
     });
     let differing = match differing.await {
@@ -309,7 +319,7 @@ async fn compare_keys(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, theirs:
     let Some((mine, theirs)) = differing.first() else {
         return;
     };
-    if let Some(before) = peers.of(core, peer).await.keys.pass(Instant::now()) {
+    if let Some(before) = peers.of(node, peer).await.keys.pass(Instant::now()) {
         let text = format!(
             "{peer} holds generation {} of {}, and this node generation {} (and {} more such keys): a reshare is not settled, or one of the two stores is an older copy",
             theirs.generation,
@@ -317,11 +327,11 @@ async fn compare_keys(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, theirs:
             mine.generation,
             differing.len() - 1
         );
-        alarm(core, text, before).await;
+        alarm(node, text, before).await;
     }
 }
 
-/// Keys of which both hold another generation.
+/// Returns the keys that both hold in different generations.
 fn differing(mine: &[Held], theirs: &[Held]) -> Vec<(Held, Held)> {
     let theirs: HashMap<_, _> = theirs.iter().map(|held| (held.key, *held)).collect();
     let pairs = mine
@@ -332,20 +342,14 @@ fn differing(mine: &[Held], theirs: &[Held]) -> Vec<(Held, Held)> {
         .collect()
 }
 
-async fn alarm(core: &Arc<Core>, text: String, before: u64) {
+async fn alarm(node: &Watermarks, text: String, before: u64) {
     let text = if before == 0 {
         text
     } else {
         format!("{text} (after {before} more of this kind)")
     };
     tracing::error!("{text}");
-    let now = core.now();
-    if let Err(error) = core
-        .journal(move |journal| journal.alarm(now, None, &text))
-        .await
-    {
-        tracing::error!(%error, "the alarm was not recorded");
-    }
+    record_alarm(&node.journal, node.world.now(), text).await;
 }
 
 #[cfg(test)]
@@ -354,7 +358,7 @@ mod tests {
     use countersign_protocol::{KeyId, UnixMillis};
 
     use super::*;
-    use crate::core::Signer;
+    use crate::node_key::NodeKey;
 
     fn signed(seed: u8, at: u64, secrets: u64, audit: u64) -> (NodeId, SignedMark) {
         let identity = Arc::new(Identity::from_seed(&[seed; 32]).unwrap());
@@ -364,7 +368,10 @@ mod tests {
             secrets,
             audit,
         };
-        (node, SignedMark::alone(mark, &node, &Signer(identity)))
+        (
+            node,
+            SignedMark::alone(mark, &node, &NodeKey::new(identity).unwrap()),
+        )
     }
 
     #[test]
@@ -391,7 +398,7 @@ mod tests {
         );
     }
 
-    /// What every task says within one link is as good as what a new link says.
+    /// A mark sent in a task within one link counts as much as the mark of a new link.
     #[test]
     fn a_mark_of_a_task_is_remembered_and_written_down() {
         let mut peer = Peer::new(Some(PeerMark::new(signed(1, 100, 3, 50).1, UnixMillis(1))));

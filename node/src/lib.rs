@@ -3,33 +3,39 @@
 //! [`daemon::run`] wires a node; `cli` is what an operator types. The way of a task is told in
 //! [`task`].
 
-#[macro_use(print, println, eprint, eprintln)]
+#[macro_use(eprintln)]
 extern crate countersign_stdio;
 
+mod activation;
 pub mod admin;
-pub mod aux_cache;
+mod aux_cache;
 pub mod backup;
+mod calendar;
 pub mod check_ups;
-pub mod cli;
 pub mod config;
-pub mod core;
 pub mod daemon;
-pub mod dispatch;
+mod dispatch;
 pub mod events;
 pub mod harden;
 pub mod heavy;
-pub mod high_water;
+mod high_water;
 pub mod key_switch;
 pub mod metrics;
 pub mod names;
+mod node_key;
+mod off_thread;
+mod own_keys;
 mod parts;
-mod patience;
+pub mod patience;
 pub mod primes;
 pub mod public;
-pub mod report;
+mod report;
 pub mod risk;
 pub mod session;
+mod start_error;
 mod store_watch;
 pub mod task;
-pub mod twins;
+mod twins;
 pub mod vault;
+mod wiring;
+pub mod world;

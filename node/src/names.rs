@@ -1,5 +1,5 @@
-//! In log lines, nodes go by their names in the roster: an id has 62 characters, and nobody knows a
-//! node by them. The audit log and what is printed for programs have the ids.
+//! Node names in log lines. A node's id has 62 characters, and nobody knows a node by it, so the
+//! log shows its name in the roster. The audit log and machine-readable output keep the ids.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use countersign_protocol::NodeId;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Characters of a node's id.
+/// Length of a node's id in characters.
 const ID: usize = 62;
 
-/// A writer of log lines that puts names in the place of the ids that it knows.
+/// A writer of log lines that replaces the ids of known nodes by their names.
 #[derive(Clone)]
 pub struct Named<W> {
     names: Arc<HashMap<String, String>>,
@@ -20,7 +20,7 @@ pub struct Named<W> {
 }
 
 impl<W> Named<W> {
-    /// Names of nodes, and where the lines go.
+    /// Replaces the ids of the nodes in `roster` and passes the text on to `lines`.
     pub fn new(roster: &BTreeMap<NodeId, String>, lines: W) -> Self {
         let names = roster
             .iter()
@@ -52,7 +52,7 @@ impl<W> Named<W> {
     }
 }
 
-/// A line is written whole, by one call.
+/// Every line is written in a single call.
 impl<W: Write> Write for Named<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match std::str::from_utf8(bytes) {

@@ -1,42 +1,40 @@
-//! What lives as long as the node. A node of which a part has ended would look alive and not do its
-//! work: it ends as a whole, with an error, and a supervisor starts it again.
+//! Tasks that live as long as the node. A node that lost one would look alive without doing its
+//! work: it ends as a whole instead, with an error, and a supervisor restarts it.
 
 use std::collections::HashMap;
 use std::future::Future;
 
 use tokio::task::{Id, JoinError, JoinSet};
 
-/// The parts of a node that runs. Dropping them ends them.
+/// The parts of a running node. Dropping them ends them.
 #[derive(Default)]
 pub struct Parts {
     running: JoinSet<()>,
     kinds: HashMap<Id, Kind>,
 }
 
-/// A part that is no more.
+/// A part that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Died {
-    /// Which.
     pub part: &'static str,
-    /// How it ended.
+    /// The panic message, or `without error`.
     pub how: String,
 }
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Ends when the node is told to stop, and not before.
+    /// Ends only when the node is told to stop.
     Part(&'static str),
-    /// May be done at any time, and must not die.
+    /// May finish at any time, but must not panic.
     Errand(&'static str),
 }
 
 impl Parts {
-    /// Starts a part.
     pub fn run(&mut self, part: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.start(Kind::Part(part), work);
     }
 
-    /// Starts what has an end of its own.
+    /// Starts a task that finishes on its own.
     pub fn send(&mut self, errand: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.start(Kind::Errand(errand), work);
     }
@@ -46,7 +44,7 @@ impl Parts {
         self.kinds.insert(id, kind);
     }
 
-    /// Resolves when a part has ended that nobody told to.
+    /// Resolves when a part has ended without being told to.
     pub async fn died(&mut self) -> Died {
         while let Some(ended) = self.running.join_next_with_id().await {
             let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
@@ -62,7 +60,7 @@ impl Parts {
         std::future::pending().await
     }
 
-    /// Waits until all have ended, once they were told to.
+    /// Waits until all parts have ended; call it once they were told to stop.
     pub async fn ended(&mut self) {
         while let Some(ended) = self.running.join_next().await {
             if let Err(error) = ended {

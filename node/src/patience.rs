@@ -1,6 +1,6 @@
-//! Waiting for a store that another process has open for a moment: a command that reads it, or this
-//! node's predecessor on its way out. A daemon that gave up at once would stay down because
-//! somebody looked.
+//! Waiting for a store that another process holds briefly: a command that reads it, or this node's
+//! predecessor on its way out. A daemon that gave up at once would stay down just because somebody
+//! had run a command.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use countersign_store::{Journal, JournalOpenError, OpenError, Passphrase};
 use crate::config::Config;
 use crate::vault::Vault;
 
-/// How long a daemon that starts waits. What holds a store for longer is another daemon.
+/// Maximum wait at startup. A process that holds a store for longer is another daemon.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it looks.
+/// Interval between two attempts.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// The node's journal.
+/// Opens the node's journal, retrying for a while if it is locked.
 pub fn open_journal(dir: &Path) -> Result<Journal, JournalOpenError> {
     patiently(
         PATIENCE,
@@ -24,7 +24,7 @@ pub fn open_journal(dir: &Path) -> Result<Journal, JournalOpenError> {
     )
 }
 
-/// The node's secrets.
+/// Opens the node's secrets, retrying for a while if they are locked.
 pub fn open_vault(config: &Config, passphrase: &Passphrase) -> Result<Vault, OpenError> {
     let open = || Vault::open(&config.dir, passphrase, &config.recipients);
     patiently(
@@ -34,8 +34,7 @@ pub fn open_vault(config: &Config, passphrase: &Passphrase) -> Result<Vault, Ope
     )
 }
 
-/// Opens something, again and again while it is `held` and `patience` lasts. Any other error is
-/// returned at once.
+/// Retries `open` while it is `held` and `patience` lasts. Any other error is returned at once.
 fn patiently<T, E>(
     patience: Duration,
     held: impl Fn(&E) -> bool,

@@ -1,6 +1,6 @@
-//! The pool of Paillier primes: filled by `init`, refilled at low priority while the node runs.
+//! The pool of Paillier primes: filled by `init`, and refilled at low priority while the node runs.
 //!
-//! Four safe primes make a set; a set serves one committee, once.
+//! Four safe primes make a set; each set serves one committee, once.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,29 +12,29 @@ use zeroize::Zeroizing;
 use crate::harden::lower_priority;
 use crate::vault::{Vault, VaultError};
 
-/// Safe primes in a set.
+/// Number of safe primes in a set.
 pub const SET: usize = 4;
 
-/// Why there are no primes.
+/// Reasons why the pool could not be filled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// The store failed.
+    /// The store could not be read or written.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// The search failed or was stopped.
+    /// The search for a prime failed or was stopped.
     #[error(transparent)]
     Prime(#[from] PrimeError),
 }
 
-/// Hands out sets and asks for more.
+/// Hands out sets of primes and requests refills.
 pub struct PrimePool {
     wanted: SyncSender<()>,
     wishes: Mutex<Option<Receiver<()>>>,
 }
 
 impl PrimePool {
-    /// A pool without its refilling thread.
+    /// Creates a pool whose refilling thread is not running yet; see [`Self::keep_full`].
     pub fn new() -> Self {
         let (wanted, wishes) = sync_channel(1);
         Self {
@@ -43,22 +43,22 @@ impl PrimePool {
         }
     }
 
-    /// A set from the store, as the engine writes it; `None` if the pool is empty.
+    /// Takes a set from the store, as the engine writes it; `None` if the pool is empty.
     pub fn take(&self, vault: &Vault) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
         let taken = vault.take_primes()?;
         self.wish();
         Ok(taken.map(|primes| primes.to_bytes()))
     }
 
-    /// Asks for a refill. A full channel already holds the same wish.
+    /// Requests a refill. A full channel already holds the same request.
     fn wish(&self) {
         if self.wanted.try_send(()).is_err() {
-            tracing::debug!("a refill of the pool of primes is under way already");
+            tracing::debug!("a refill of the prime pool is already under way");
         }
     }
 
-    /// Starts the thread that keeps `sets` sets in the store. The future resolves when the thread
-    /// has ended.
+    /// Starts the thread that keeps `sets` sets in the store. The future resolves when
+    /// the thread has ended.
     pub fn keep_full(
         &self,
         vault: Arc<Vault>,
@@ -70,8 +70,8 @@ impl PrimePool {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let wishes =
-            wishes.ok_or_else(|| std::io::Error::other("the pool is kept full already"))?;
+        let wishes = wishes
+            .ok_or_else(|| std::io::Error::other("the refilling thread was started already"))?;
         let (alive, gone) = tokio::sync::oneshot::channel::<()>();
         let refill = move || {
             // Dropped with the thread, however it ends.
@@ -79,7 +79,7 @@ impl PrimePool {
             lower_priority();
             while !stopping.is_cancelled() {
                 if let Err(error) = fill(&vault, sets, &mut |_, _| !stopping.is_cancelled()) {
-                    tracing::warn!(%error, "the pool of primes was not refilled");
+                    tracing::warn!(%error, "the prime pool was not refilled");
                 }
                 if wishes.recv().is_err() {
                     break;
@@ -89,7 +89,7 @@ impl PrimePool {
         std::thread::Builder::new()
             .name("primes".into())
             .spawn(refill)?;
-        // While the node stops, the thread waits for wishes until the pool is dropped.
+        // While the node stops, the thread waits for requests until the pool is dropped.
         Ok(async move { drop(gone.await) })
     }
 }
@@ -100,8 +100,8 @@ impl Default for PrimePool {
     }
 }
 
-/// Fills the store up to `sets` sets. `progress` hears of each prime (how many there are, how many
-/// there will be) and says whether to go on.
+/// Fills the store up to `sets` sets. `progress` receives the current and the final number of
+/// primes after each one, and returns false to stop.
 pub fn fill(
     vault: &Vault,
     sets: usize,

@@ -1,92 +1,92 @@
-//! `public.json`: what anybody may know of a node, readable without the passphrase and while the
-//! node runs. It is written anew at every change of a key, so nothing is in it that grows with
-//! them: the keys themselves are rows of the journal, which `info` reads ([`describe`]).
+//! `public.json`: a node's public record, readable without the passphrase and while the node runs.
+//! It is rewritten at every change of a key, so it holds nothing that grows with the keys: these
+//! are rows of the journal, which `info` reads ([`describe`]).
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use countersign_host::{Anchor, Condition, EntryStatus, Health, rs256};
-use countersign_protocol::{Announcement, NodeId, UnixMillis};
+use countersign_protocol::{KeyDescriptor, NodeId, UnixMillis};
 use countersign_verify::DeriveError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::check_ups::Round;
-use crate::core::Core;
+use crate::check_ups::{CheckUps, Round};
+use crate::risk::Guard;
 use crate::vault::{Vault, VaultError};
+use crate::world::World;
 
-/// The file's name in the node's folder.
+/// Name of the record's file in the node's folder.
 pub const FILE: &str = "public.json";
-/// What is written. Records of version 1 listed the keys.
+/// Version of the records written now. Those of version 1 listed the keys.
 pub const VERSION: u16 = 2;
 
-/// The largest record, in bytes. Those of version 1 listed all keys.
+/// Maximum size in bytes. Records of version 1 listed all keys.
 const MAX_RECORD: u64 = 256 << 20;
-/// The member of the file that is the SHA-256 of the others, hex. Records of earlier programs have
-/// none.
+/// Member of the file with the SHA-256 of the others in hex. Records of earlier programs lack it.
 const DIGEST: &str = "sha256";
 
-/// The record.
+/// The public record of a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublicRecord {
-    /// Version of this format: [`VERSION`].
+    /// Format version: [`VERSION`] when written.
     pub version: u16,
-    /// The node.
+    /// Id of the node.
     pub node: NodeId,
-    /// RSA key that verifies callback requests, PEM (SubjectPublicKeyInfo).
+    /// RSA public key that verifies callback requests (PEM, SubjectPublicKeyInfo).
     pub callback_public_key: String,
-    /// Generation of the secrets file when this was written. 0 in records of the first programs.
+    /// Generation of the secrets file at the time of writing. 0 in records of the first programs.
     #[serde(default)]
     pub generation: u64,
-    /// Confirmed keys, oldest first, in records of version 1. Never written: `restore` still
-    /// compares an old folder's.
+    /// Confirmed keys, oldest first, in records of version 1. Never written, but `restore` still
+    /// compares those of an old folder.
     #[serde(default, skip_serializing)]
     pub keys: Vec<PublicKeyRecord>,
-    /// What the last check-up of all shares found. Absent before the first.
+    /// Result of the last check-up of all shares. Absent before the first.
     #[serde(default)]
     pub check_up: Option<Round>,
-    /// How the configured plugins fare, in the order in which they are asked. Absent in records of
-    /// the first programs.
+    /// State of the configured plugins, in the order in which they are asked. Absent in records
+    /// of the first programs.
     #[serde(default)]
     pub plugins: Vec<PublicPluginRecord>,
 }
 
-/// A plugin in the record.
+/// A plugin in the public record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicPluginRecord {
-    /// Its entry.
+    /// Name of the plugin's configuration entry.
     pub name: String,
-    /// `in-force`, `shadow` or `broken`.
+    /// One of `in-force`, `shadow` and `broken`.
     pub state: String,
-    /// By its own description; absent if it is broken, as is the digest.
+    /// Version by its own description; absent if it is broken, like the digest.
     pub version: Option<String>,
-    /// SHA-256 of the component, hex.
+    /// SHA-256 of the component in hex.
     pub digest: Option<String>,
-    /// SHA-256 of its configuration, hex.
+    /// SHA-256 of its configuration in hex.
     pub config: Option<String>,
-    /// Keys and authorities that it was granted. Absent in records of earlier programs.
+    /// Keys and authorities granted to it. Absent in records of earlier programs.
     #[serde(default)]
     pub anchors: Vec<Anchor>,
-    /// Why it is broken: code and text.
+    /// Code and text of the reason why it is broken.
     pub broken: Option<(String, String)>,
-    /// What it misses of what it depends on: code and text.
+    /// Code and text of the dependency that it cannot reach.
     pub ill: Option<(String, String)>,
-    /// Since when all of this is so.
+    /// Time since when the plugin has been in this state.
     pub since: UnixMillis,
 }
 
-/// A key as `info` shows it, and as it was in records of version 1.
+/// A key as `info` shows it, and as records of version 1 listed it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublicKeyRecord {
-    /// Everything announced of it.
+    /// The descriptor of the key, flattened into this object.
     #[serde(flatten)]
-    pub announcement: Announcement,
-    /// `xpub…` or `cpub…`.
+    pub descriptor: KeyDescriptor,
+    /// Serialized as `xpub…` or `cpub…`.
     pub extended_public_key: String,
 }
 
-/// Reads a node's record, as the node wrote it.
+/// Reads a node's record. Fails if it was changed since the node wrote it.
 pub fn read(dir: &Path) -> std::io::Result<PublicRecord> {
     let text = countersign_files::read(dir.join(FILE), MAX_RECORD)?;
     let mut record: serde_json::Map<_, _> = serde_json::from_slice(&text)?;
@@ -94,7 +94,7 @@ pub fn read(dir: &Path) -> std::io::Result<PublicRecord> {
         && written != digest(&record)?
     {
         return Err(std::io::Error::other(
-            "it was changed since the node wrote it; start the node, which writes it anew",
+            "it was changed since the node wrote it; start the node, which rewrites it",
         ));
     }
     Ok(serde_json::from_value(record.into())?)
@@ -113,12 +113,12 @@ pub fn write(dir: &Path, record: &PublicRecord) -> std::io::Result<()> {
     std::fs::File::open(dir)?.sync_all()
 }
 
-/// Over the members in the order of their names.
+/// Covers the members in the order of their names.
 fn digest(record: &serde_json::Map<String, serde_json::Value>) -> std::io::Result<String> {
     Ok(hex::encode(Sha256::digest(serde_json::to_vec(record)?)))
 }
 
-/// The public half of the node's callback key.
+/// Returns the public half of the node's callback key as PEM.
 pub fn callback_pem(vault: &Vault) -> Result<String, VaultError> {
     let unusable = |error: rs256::KeyFormatError| VaultError::Unusable {
         what: "callback key",
@@ -128,7 +128,7 @@ pub fn callback_pem(vault: &Vault) -> Result<String, VaultError> {
     Ok(key.verifying_key().to_pem())
 }
 
-/// The record of a node that has just been made, or whose record was lost.
+/// Creates the record of a new node, or of one whose record was lost.
 pub fn new(node: NodeId, callback_public_key: String) -> PublicRecord {
     PublicRecord {
         version: VERSION,
@@ -141,93 +141,107 @@ pub fn new(node: NodeId, callback_public_key: String) -> PublicRecord {
     }
 }
 
-/// The record of a node that runs.
+/// The record of a running node.
 pub struct PublicFile {
     dir: PathBuf,
+    vault: Arc<Vault>,
+    guard: Arc<Guard>,
+    check_ups: Arc<CheckUps>,
+    world: World,
     writing: Mutex<()>,
 }
 
 impl PublicFile {
-    /// In the folder of the node's secrets.
-    pub fn new(dir: PathBuf) -> Self {
+    /// Manages the record in `dir`, the folder of the node's secrets.
+    pub fn new(
+        dir: PathBuf,
+        vault: Arc<Vault>,
+        guard: Arc<Guard>,
+        check_ups: Arc<CheckUps>,
+        world: World,
+    ) -> Self {
         Self {
             dir,
+            vault,
+            guard,
+            check_ups,
+            world,
             writing: Mutex::default(),
         }
     }
+
+    /// Updates the record: the generation of the secrets, the state of the plugins, and the result
+    /// of the last check-up.
+    pub fn update(&self) -> std::io::Result<()> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = read(&self.dir)?;
+        let record = PublicRecord {
+            version: VERSION,
+            plugins: since(self.plugins(), &record.plugins),
+            check_up: self.check_ups.last().or(record.check_up),
+            generation: self.vault.generation().map_err(std::io::Error::other)?,
+            ..record
+        };
+        write(&self.dir, &record)
+    }
+
+    /// Returns the state of the plugins. `since` is set to the current time; use [`Self::live`]
+    /// for the actual value.
+    pub fn plugins(&self) -> Vec<PublicPluginRecord> {
+        self.described()
+            .into_iter()
+            .map(|plugin| plugin.shown)
+            .collect()
+    }
+
+    /// Returns the state of the plugins with the actual `since`. Reads the record, so it may block.
+    pub fn live(&self) -> std::io::Result<Vec<LivePlugin>> {
+        let record = read(&self.dir)?;
+        let mut plugins = self.described();
+        let shown = plugins.iter().map(|plugin| plugin.shown.clone()).collect();
+        for (plugin, shown) in plugins.iter_mut().zip(since(shown, &record.plugins)) {
+            plugin.shown = shown;
+        }
+        Ok(plugins)
+    }
+
+    fn described(&self) -> Vec<LivePlugin> {
+        let now = self.world.now();
+        self.guard
+            .status()
+            .into_iter()
+            .map(|entry| describe_plugin(entry, now))
+            .collect()
+    }
 }
 
-/// Writes into the record how far the secrets have come, how the plugins fare, and what the last
-/// check-up found.
-pub fn update(core: &Core) -> std::io::Result<()> {
-    let PublicFile { dir, writing } = &core.public;
-    let _alone = writing.lock().unwrap_or_else(PoisonError::into_inner);
-    let record = read(dir)?;
-    let record = PublicRecord {
-        version: VERSION,
-        plugins: since(plugins(core), &record.plugins),
-        check_up: core.check_ups.last().or(record.check_up),
-        generation: core.vault.generation().map_err(std::io::Error::other)?,
-        ..record
-    };
-    write(dir, &record)
-}
-
-/// A plugin as the node that runs knows it: what the record shows, and what was counted since the
-/// node started.
+/// A plugin as the running node knows it: its entry in the record, and counters
+/// since the node's start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LivePlugin {
-    /// What the record shows.
+    /// The plugin's entry in the record.
     #[serde(flatten)]
     pub shown: PublicPluginRecord,
-    /// How often it was asked.
+    /// Number of evaluations since the start.
     pub asked: u64,
-    /// How often it approved.
+    /// Number of evaluations that approved.
     pub approved: u64,
-    /// How often it rejected.
+    /// Number of evaluations that rejected.
     pub rejected: u64,
-    /// How often it gave no usable answer.
+    /// Number of evaluations without a usable answer.
     pub failed: u64,
-    /// As a shadow: how often it would have decided otherwise.
+    /// As a shadow: number of decisions with which it disagreed.
     pub differed: u64,
-    /// As a shadow: how often it was left out.
+    /// As a shadow: number of decisions for which it was skipped.
     pub skipped: u64,
-    /// Code of its last refusal.
+    /// Code of its last refusal, if any.
     pub last_code: Option<String>,
-    /// Mean duration of an evaluation in microseconds; absent if there was none, as is the slowest.
+    /// Mean duration of an evaluation in microseconds; absent if there was none.
     pub mean_micros: Option<u64>,
-    /// Duration of the slowest.
+    /// Duration of the slowest evaluation in microseconds; absent if there was none.
     pub slowest_micros: Option<u64>,
-    /// When it was last asked whether what it depends on is in reach; absent: never.
+    /// Time of the last probe of its dependencies; absent if there was none.
     pub probed: Option<UnixMillis>,
-}
-
-/// How the plugins fare now. All of it is so since now; [`live`] knows better.
-pub fn plugins(core: &Core) -> Vec<PublicPluginRecord> {
-    described(core)
-        .into_iter()
-        .map(|plugin| plugin.shown)
-        .collect()
-}
-
-/// How the plugins fare now, and since when. Reads the record: call it where that may block.
-pub fn live(core: &Core) -> std::io::Result<Vec<LivePlugin>> {
-    let record = read(&core.config.dir)?;
-    let mut plugins = described(core);
-    let shown = plugins.iter().map(|plugin| plugin.shown.clone()).collect();
-    for (plugin, shown) in plugins.iter_mut().zip(since(shown, &record.plugins)) {
-        plugin.shown = shown;
-    }
-    Ok(plugins)
-}
-
-fn described(core: &Core) -> Vec<LivePlugin> {
-    let now = core.now();
-    core.guard
-        .status()
-        .into_iter()
-        .map(|entry| describe_plugin(entry, now))
-        .collect()
 }
 
 fn describe_plugin(entry: EntryStatus, now: UnixMillis) -> LivePlugin {
@@ -273,7 +287,7 @@ fn probed_at(health: &Health) -> UnixMillis {
     UnixMillis(since.as_millis() as u64)
 }
 
-/// What was so before has been so since then.
+/// Keeps the `since` of every plugin whose state has not changed.
 fn since(now: Vec<PublicPluginRecord>, before: &[PublicPluginRecord]) -> Vec<PublicPluginRecord> {
     let known = |plugin: &PublicPluginRecord| {
         let same = |old: &&PublicPluginRecord| {
@@ -292,15 +306,15 @@ fn since(now: Vec<PublicPluginRecord>, before: &[PublicPluginRecord]) -> Vec<Pub
         .collect()
 }
 
-/// A key as `info` shows it.
-pub fn describe(announcement: Announcement) -> Result<PublicKeyRecord, DeriveError> {
+/// Adds the extended public key to a key descriptor.
+pub fn describe(descriptor: KeyDescriptor) -> Result<PublicKeyRecord, DeriveError> {
     let extended_public_key = countersign_verify::extended_public_key(
-        announcement.scheme,
-        &announcement.root_public_key,
-        announcement.chain_code.as_bytes(),
+        descriptor.scheme,
+        &descriptor.root_public_key,
+        descriptor.chain_code.as_bytes(),
     )?;
     Ok(PublicKeyRecord {
-        announcement,
+        descriptor,
         extended_public_key,
     })
 }
@@ -309,7 +323,7 @@ pub fn describe(announcement: Announcement) -> Result<PublicKeyRecord, DeriveErr
 mod tests {
     use super::*;
 
-    /// As a program of version 1 left it.
+    /// Written by a program of version 1.
     const OLD: &str = include_str!("fixtures/public-1.json");
 
     #[test]
@@ -319,7 +333,7 @@ mod tests {
         let old = read(dir.path()).unwrap();
         assert_eq!((old.version, old.keys.len(), old.generation), (1, 2, 21));
         let key = &old.keys[0];
-        let described = describe(key.announcement.clone()).unwrap();
+        let described = describe(key.descriptor.clone()).unwrap();
         assert_eq!(described.extended_public_key, key.extended_public_key);
         write(
             dir.path(),

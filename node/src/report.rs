@@ -1,5 +1,5 @@
-//! The way from tasks to the coordinator. What cannot be sent now is asked for again when the link
-//! is back.
+//! The way from tasks to the coordinator. Reports that cannot be sent now are requested again when
+//! the link is back.
 
 use countersign_protocol::TaskId;
 use countersign_protocol::control::FromNode;
@@ -7,21 +7,20 @@ use tokio::sync::mpsc;
 
 use crate::session::driver::Progress;
 
-/// Reports that may wait for the link.
+/// Maximum number of reports that wait for the link.
 const QUEUE: usize = 1024;
 
-/// Sends reports.
 #[derive(Clone)]
 pub struct Reporter(mpsc::Sender<FromNode>);
 
 impl Reporter {
-    /// A reporter, and the end where reports come out.
+    /// Returns a reporter and the receiver of its reports.
     pub fn new() -> (Self, mpsc::Receiver<FromNode>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         (Self(sender), receiver)
     }
 
-    /// Reports, or drops the report when the link is down for long: the coordinator offers
+    /// Sends a report, or drops it when the link has been down for long: the coordinator offers
     /// unfinished tasks again and gets the recorded answer.
     pub fn send(&self, report: FromNode) {
         if self.0.try_send(report).is_err() {
@@ -29,7 +28,7 @@ impl Reporter {
         }
     }
 
-    /// Reports the progress of one task.
+    /// Returns a callback that reports the progress of one task.
     pub fn progress(&self, task: TaskId) -> Progress {
         let reporter = self.clone();
         Box::new(move |stage, waiting_for, pace| {

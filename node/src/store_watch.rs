@@ -1,31 +1,28 @@
-//! Looks after the files under the node's feet while nothing is written: a journal or a secret that
-//! was unlinked or replaced takes writes as ever, and all of them are gone at the next start. What
-//! is found is the store's trouble, which ends the node.
+//! Watches the node's files while nothing is written: a journal or a secret that was unlinked or
+//! replaced still accepts writes, but all of them are lost at the next start. Findings are reported
+//! as trouble of the store, which ends the node.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::Core;
+use countersign_store::Journal;
+use tokio_util::sync::CancellationToken;
 
-/// How often it looks. Every commit looks too.
+use crate::off_thread::off_thread;
+use crate::vault::Vault;
+
+/// Interval between checks. Every commit checks too.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Looks until the node stops.
-pub async fn follow(core: Arc<Core>) {
-    while core
-        .stopping
+pub async fn follow(journal: Journal, vault: Arc<Vault>, stopping: CancellationToken) {
+    while stopping
         .run_until_cancelled(tokio::time::sleep(EVERY))
         .await
         .is_some()
     {
-        let looked = core.clone();
-        // The daemon hears of it by itself; here it is looked for, and no more.
-        let look =
-            tokio::task::spawn_blocking(move || looked.journal.check().and(looked.vault.check()));
-        if look.await.is_err() {
-            return tracing::error!(
-                "the thread that looks after the node's files died; report this"
-            );
-        }
+        let journal = journal.clone();
+        let vault = vault.clone();
+        // The daemon is notified of trouble separately, so the result is not needed here.
+        drop(off_thread(move || journal.check().and(vault.check())).await);
     }
 }

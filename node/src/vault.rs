@@ -1,13 +1,15 @@
-//! The secrets of a node, by meaning. The only module that reads or writes the secrets file.
+//! The secrets of a node. The only module that reads or writes the secrets file.
 //!
 //! A share is opened only against an [`Approved`] task that uses it, and only inside a worker's
-//! thread; it is written only against an [`Approved`] task that makes it. The exceptions are the
-//! operator's, who holds the passphrase: [`Vault::check_up`] gives out a proof and nothing else,
+//! thread; it is written only against an [`Approved`] task that creates it. The exceptions serve
+//! the operator, who holds the passphrase: [`Vault::check_up`] yields nothing but a proof, and
 //! [`Vault::export_share`] a share under a password of its own. Nothing here is ever logged.
 //!
-//! Of a key there is at most one share in force, and while it is handed over one of the next
-//! generation beside it.
+//! There is at most one share in force per key, and during a reshare one of the
+//! next generation beside it.
 
+mod error;
+mod record;
 mod shares;
 
 use std::path::Path;
@@ -18,95 +20,63 @@ use countersign_engine::primes::SafePrime;
 use countersign_engine::{Aux, Primes, PublicShare, Share};
 use countersign_link::Identity;
 use countersign_protocol::outcome::public_shares_hash;
-use countersign_protocol::{Announcement, Hash, KeyId, NodeId};
+use countersign_protocol::{Hash, KeyDescriptor, KeyId, NodeId};
 use countersign_recover::{
     Curve, ExportedShare, Group, GroupInfo, Participant, Password, Secret, ShareId,
 };
 use countersign_store::{
-    Change, CommitError, CreateError, OpenError, Passphrase, ReadError, RenewError, Secrets,
-    Section, Trouble,
+    Change, CommitError, OpenError, Passphrase, ReadError, RenewError, Secrets, Section,
+    StoreEnded, Trouble,
 };
 use rand::RngCore;
 use zeroize::Zeroizing;
 
 use crate::risk::Approved;
+pub use error::VaultError;
+use record::{descriptor_in, join_share, split_share};
 pub use shares::HeldShare;
 use shares::Shares;
 
-/// The only entry of sections that have one.
+/// Name of the entry in sections with a single entry.
 const SELF: &str = "self";
 
-/// An open store.
+/// The opened secrets file of a node.
 pub struct Vault {
     secrets: Secrets,
-    /// Held while a set of primes is taken, so that no two takers see the same.
+    /// Held while a set of primes is taken, so that no two callers get the same.
     primes: Mutex<()>,
-    /// The public side of all shares, once somebody has asked for it. Held while a share is
-    /// written.
+    /// The public side of all shares, loaded on first use. Locked while a share is written.
     shares: Mutex<Option<Shares>>,
 }
 
-/// Why a secret could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VaultError {
-    /// The store cannot be made.
-    #[error(transparent)]
-    Create(#[from] CreateError),
-    /// The store gave an error.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The store could not be written.
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    /// The store has no such thing.
-    #[error(
-        "the store has no {0}; restore it from a backup, or run `countersign-node init` for a new node"
-    )]
-    Missing(&'static str),
-    /// It is there and cannot be used.
-    #[error("the store's {what} cannot be used ({why}); restore it from a backup")]
-    Unusable {
-        /// What.
-        what: &'static str,
-        /// Why.
-        why: String,
-    },
-    /// A share of a key that nobody approved.
-    #[error(
-        "a share of another key than the approved one was to be stored, and was not; report this with the log"
-    )]
-    NotApproved,
-}
-
-/// A task that uses a share.
+/// A task that needs a share.
 pub trait UsesShare {
-    /// The key whose share it uses, as this node has it on record.
-    fn uses(&self) -> &Announcement;
+    /// The descriptor of the key in use, from this node's own records.
+    fn uses(&self) -> &KeyDescriptor;
 }
 
-/// A task that makes a key.
+/// A task that creates a key.
 pub trait MakesKey {
-    /// The new key.
+    /// The id of the new key.
     fn makes(&self) -> KeyId;
 }
 
-/// A task that makes the next generation of a key.
+/// A task that creates the next generation of a key.
 pub trait MovesKey {
-    /// The generation that is handed over.
-    fn moves(&self) -> &Announcement;
+    /// The descriptor of the generation that is replaced.
+    fn moves(&self) -> &KeyDescriptor;
 }
 
-/// Auxiliary information that is to be stored along with a new share.
+/// Auxiliary information to be stored along with a new share.
 pub struct NewAux {
-    /// Its public digest: the name it is stored under.
+    /// Public digest, which is also the name it is stored under.
     pub digest: Hash,
-    /// Its secret bytes.
+    /// Secret bytes as the engine writes them.
     pub bytes: Zeroizing<Vec<u8>>,
 }
 
 impl Vault {
-    /// Makes the store of a new node: identity and callback key.
+    /// Creates the store of a new node, with a fresh identity and the given callback key.
     pub fn create(
         dir: &Path,
         passphrase: &Passphrase,
@@ -128,7 +98,7 @@ impl Vault {
         Ok(Self::over(secrets))
     }
 
-    /// Opens the store of this node.
+    /// Opens the store of an existing node.
     pub fn open(
         dir: &Path,
         passphrase: &Passphrase,
@@ -137,18 +107,18 @@ impl Vault {
         Ok(Self::over(Secrets::open(dir, passphrase, recipients)?))
     }
 
-    /// What ended the store, if anything did: nothing secret is written any more.
+    /// Returns the failure that closed the store, if any: after it, no secret is written.
     pub fn trouble(&self) -> &Trouble {
         self.secrets.trouble()
     }
 
-    /// Whether the files are still those that were opened; an error is the store's trouble from
-    /// here on.
-    pub fn check(&self) -> Result<(), String> {
+    /// Checks that the files are still the ones that were opened. An error closes the
+    /// store from then on.
+    pub fn check(&self) -> Result<(), StoreEnded> {
         self.secrets.check()
     }
 
-    /// Seals the store to a new storage key: copies of the old one open only files of before.
+    /// Reseals the store to a new storage key: copies of the old key only open older files.
     pub fn renew_key(self, passphrase: &Passphrase) -> Result<Self, RenewError> {
         let secrets = self
             .secrets
@@ -168,14 +138,14 @@ impl Vault {
         }
     }
 
-    /// Puts the store under another passphrase.
+    /// Reseals the storage key under another passphrase.
     pub fn change_passphrase(&self, new: &Passphrase) -> Result<(), VaultError> {
         Ok(self
             .secrets
             .change_passphrase(new, countersign_store::DEFAULT_WORK_FACTOR)?)
     }
 
-    /// The node's identity key.
+    /// Returns the node's identity key.
     pub fn identity(&self) -> Result<Identity, VaultError> {
         let seed = self
             .get(Section::Identity, SELF)?
@@ -189,34 +159,34 @@ impl Vault {
         Identity::from_seed(seed).map_err(|error| unusable(error.to_string()))
     }
 
-    /// The RSA key that signs callback requests, as PKCS#8.
+    /// Returns the RSA key that signs callback requests, as PKCS#8.
     pub fn callback_key(&self) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         self.get(Section::CallbackKey, SELF)?
             .ok_or(VaultError::Missing("callback key"))
     }
 
-    /// The RSA key that signs what event receivers are told, as PKCS#8, if there is one.
+    /// Returns the RSA key that signs events for receivers, as PKCS#8, if there is one.
     pub fn event_key(&self) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
         self.get(Section::EventKey, SELF)
     }
 
-    /// Keeps the key that signs events.
+    /// Stores the RSA key that signs events, given as PKCS#8.
     pub fn put_event_key(&self, pkcs8: Zeroizing<Vec<u8>>) -> Result<(), VaultError> {
         self.secrets
             .commit(vec![put(Section::EventKey, SELF, pkcs8)])?;
         Ok(())
     }
 
-    /// Opens the share of the generation that the task uses. Call it in the thread that uses it.
+    /// Opens the share that the task uses. Call it in the thread that uses the share.
     pub fn open_share<J: UsesShare>(&self, approved: &Approved<J>) -> Result<Share, VaultError> {
         self.share_of(approved.plan().uses())
     }
 
-    /// Proves that the share of this generation is intact, for an operator who holds the
-    /// passphrase.
+    /// Proves that the share of this generation is intact, for an operator
+    /// who holds the passphrase.
     pub fn check_up(
         &self,
-        key: &Announcement,
+        key: &KeyDescriptor,
         context: Hash,
     ) -> Result<(PublicShare, Proof), VaultError> {
         let unusable = |why: String| VaultError::Unusable {
@@ -232,12 +202,12 @@ impl Vault {
     }
 
     /// Seals the share of this generation into a recovery file, for an operator who holds the
-    /// passphrase. `created`: when the generation was ordered, as text that is the same at all its
-    /// members.
+    /// passphrase. `created` is the time at which the generation was ordered, as text that is
+    /// identical at all members.
     pub fn export_share(
         &self,
         me: NodeId,
-        key: &Announcement,
+        key: &KeyDescriptor,
         created: &str,
         password: &Password,
     ) -> Result<ExportedShare, VaultError> {
@@ -280,7 +250,7 @@ impl Vault {
         .map_err(|error| unusable(&error))
     }
 
-    fn share_of(&self, key: &Announcement) -> Result<Share, VaultError> {
+    fn share_of(&self, key: &KeyDescriptor) -> Result<Share, VaultError> {
         let name = key.key.to_string();
         let bytes = self
             .get(Section::Share, &name)?
@@ -302,12 +272,12 @@ impl Vault {
         Ok(share)
     }
 
-    /// Makes a new share durable, and new auxiliary information with it.
+    /// Persists a new share together with new auxiliary information.
     pub fn put_share<J: MakesKey>(
         &self,
         approved: &Approved<J>,
         share: &Share,
-        key: &Announcement,
+        key: &KeyDescriptor,
         aux: Option<NewAux>,
     ) -> Result<(), VaultError> {
         if approved.plan().makes() != key.key {
@@ -319,13 +289,13 @@ impl Vault {
         self.commit_shares(changes)
     }
 
-    /// Makes the share of the next generation durable beside the one in force, and new auxiliary
-    /// information with it.
+    /// Persists the share of the next generation beside the one in force, together
+    /// with new auxiliary information.
     pub fn put_next_share<J: MovesKey>(
         &self,
         approved: &Approved<J>,
         share: &Share,
-        next: &Announcement,
+        next: &KeyDescriptor,
         aux: Option<NewAux>,
     ) -> Result<(), VaultError> {
         let from = approved.plan().moves();
@@ -341,19 +311,19 @@ impl Vault {
         self.commit_shares(changes)
     }
 
-    /// Puts the share of this next generation in the place of the one in force, which is destroyed,
-    /// and so are the other next ones in `doomed`.
+    /// Replaces the share in force by this next one. The old share is destroyed, and so are the
+    /// other next ones in `to_delete`.
     pub fn promote_share(
         &self,
-        next: &Announcement,
-        doomed: &[Announcement],
+        next: &KeyDescriptor,
+        to_delete: &[KeyDescriptor],
     ) -> Result<(), VaultError> {
         let share = self.get(Section::PendingShare, &next_name(next))?;
         let share = share.ok_or(VaultError::Missing("share of the next generation"))?;
         let mut changes = vec![put(Section::Share, &next.key.to_string(), share)];
         changes.push(delete(Section::PendingShare, &next_name(next)));
         changes.extend(
-            doomed
+            to_delete
                 .iter()
                 .map(|share| delete(Section::PendingShare, &next_name(share))),
         );
@@ -361,11 +331,11 @@ impl Vault {
         self.commit_shares(changes)
     }
 
-    /// Destroys the share of a key that others hold now, and the next ones in `doomed`.
-    pub fn release_share(&self, key: KeyId, doomed: &[Announcement]) -> Result<(), VaultError> {
+    /// Destroys the share of a key that others hold now, and the next ones in `to_delete`.
+    pub fn release_share(&self, key: KeyId, to_delete: &[KeyDescriptor]) -> Result<(), VaultError> {
         let mut changes = vec![delete(Section::Share, &key.to_string())];
         changes.extend(
-            doomed
+            to_delete
                 .iter()
                 .map(|share| delete(Section::PendingShare, &next_name(share))),
         );
@@ -373,20 +343,20 @@ impl Vault {
         self.commit_shares(changes)
     }
 
-    /// Destroys the share of a next generation for which no mark was signed.
-    pub fn drop_next_share(&self, next: &Announcement) -> Result<(), VaultError> {
+    /// Destroys an orphaned share: one of a next generation that was never acknowledged.
+    pub fn drop_next_share(&self, next: &KeyDescriptor) -> Result<(), VaultError> {
         self.commit_shares(vec![delete(Section::PendingShare, &next_name(next))])
     }
 
-    /// The auxiliary information of this key's share that neither another key, nor its share from
-    /// now on (`kept`), nor a next one uses.
+    /// Returns a deletion of the auxiliary information of this key's share, unless another key, the
+    /// key's share from now on (`kept`) or a next share uses it.
     fn unused_aux(&self, key: KeyId, kept: Option<Hash>) -> Result<Option<Change>, VaultError> {
         let unused = self.shares(|shares| shares.unused_aux(&key, kept))?;
         Ok(unused.map(|aux| delete(Section::Aux, &aux.to_string())))
     }
 
-    /// Commits, and keeps what is known of all shares true. A commit that fails leaves it to be
-    /// read again.
+    /// Commits, and updates the cached view of all shares. A commit that fails discards the
+    /// cache, to be reloaded.
     fn commit_shares(&self, changes: Vec<Change>) -> Result<(), VaultError> {
         let mut known = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(mut shares) = known.take() else {
@@ -401,7 +371,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Asks what is known of all shares. The first question reads the record of each once.
+    /// Queries the cached view of all shares. The first query reads every record once.
     fn shares<T>(&self, question: impl FnOnce(&Shares) -> T) -> Result<T, VaultError> {
         let mut known = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shares) = &*known {
@@ -417,46 +387,46 @@ impl Vault {
         Ok(question(known.insert(shares)))
     }
 
-    /// What is known of this key's share in force, or of the new key's.
+    /// Returns the public side of this key's share: the one in force, or a new key's.
     pub fn held(&self, key: KeyId) -> Result<Option<HeldShare>, VaultError> {
         self.shares(|shares| shares.held(&key))
     }
 
-    /// The keys of which there is a share in force or of a new key, by id.
+    /// Returns the keys with a share in force or of a new key, in the order of their ids.
     pub fn held_keys(&self) -> Result<Vec<KeyId>, VaultError> {
         self.shares(Shares::keys)
     }
 
-    /// The announcements of this key's next shares, without marks.
-    pub fn next_of(&self, key: KeyId) -> Result<Vec<Announcement>, VaultError> {
+    /// Returns the descriptors of this key's next shares, without acknowledgements.
+    pub fn next_of(&self, key: KeyId) -> Result<Vec<KeyDescriptor>, VaultError> {
         self.shares(|shares| shares.next_of(&key))
     }
 
-    /// The announcement of this key's share in force, or of the new key, without marks. Reads its
-    /// record.
-    pub fn announced(&self, key: KeyId) -> Result<Option<Announcement>, VaultError> {
+    /// Returns the descriptor of this key's share in force, or of the new key, without
+    /// acknowledgements. Reads its record.
+    pub fn announced(&self, key: KeyId) -> Result<Option<KeyDescriptor>, VaultError> {
         let name = key.to_string();
         let Some(bytes) = self.get(Section::Share, &name)? else {
             return Ok(None);
         };
-        announcement_in(&name, &bytes).map(Some)
+        descriptor_in(&name, &bytes).map(Some)
     }
 
-    /// The announcement of every share in force or of a new key, without marks. Reads all of their
-    /// records.
-    pub fn stored_keys(&self) -> Result<Vec<Announcement>, VaultError> {
+    /// Returns the descriptors of all shares in force or of new keys, without acknowledgements.
+    /// Reads all of their records.
+    pub fn stored_keys(&self) -> Result<Vec<KeyDescriptor>, VaultError> {
         self.all_announced(Section::Share)
     }
 
-    /// The announcement of every share of a next generation, without marks. Reads all of their
-    /// records.
-    pub fn next_keys(&self) -> Result<Vec<Announcement>, VaultError> {
+    /// Returns the descriptors of all shares of next generations, without acknowledgements. Reads
+    /// all of their records.
+    pub fn next_keys(&self) -> Result<Vec<KeyDescriptor>, VaultError> {
         self.all_announced(Section::PendingShare)
     }
 
-    /// For tests of what becomes of shares: a record without one.
+    /// Stores a record without a share, for tests of the bookkeeping.
     #[cfg(test)]
-    pub(crate) fn keep_record(&self, next: bool, key: &Announcement) {
+    pub(crate) fn keep_record(&self, next: bool, key: &KeyDescriptor) {
         let public = serde_json::to_vec(key).unwrap();
         let record = Zeroizing::new([&(public.len() as u32).to_be_bytes()[..], &public].concat());
         let (section, name) = if next {
@@ -468,19 +438,19 @@ impl Vault {
             .unwrap();
     }
 
-    fn all_announced(&self, section: Section) -> Result<Vec<Announcement>, VaultError> {
+    fn all_announced(&self, section: Section) -> Result<Vec<KeyDescriptor>, VaultError> {
         let secrets = &self.secrets;
         let mut keys = Vec::new();
         for name in secrets.keys(section)? {
             let bytes = secrets
                 .get(section, &name)?
                 .ok_or(VaultError::Missing("share"))?;
-            keys.push(announcement_in(&name, &bytes)?);
+            keys.push(descriptor_in(&name, &bytes)?);
         }
         Ok(keys)
     }
 
-    /// Auxiliary information by its public digest.
+    /// Returns auxiliary information by its public digest.
     pub fn aux(&self, digest: Hash) -> Result<Aux, VaultError> {
         let missing = VaultError::Missing("auxiliary information of this committee");
         let bytes = self
@@ -493,12 +463,12 @@ impl Vault {
         Aux::from_bytes(&bytes).map_err(|error| unusable(error.to_string()))
     }
 
-    /// How many primes are ready; a set takes four.
+    /// Returns the number of primes in the pool; a set takes four.
     pub fn prime_count(&self) -> Result<usize, VaultError> {
         Ok(self.secrets.keys(Section::Prime)?.len())
     }
 
-    /// Adds a prime to the pool.
+    /// Adds a safe prime to the pool under a random name.
     pub fn put_prime(&self, prime: &SafePrime) -> Result<(), VaultError> {
         let mut name = [0; 16];
         rand::rngs::OsRng.fill_bytes(&mut name);
@@ -510,8 +480,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Takes a set of primes out of the pool for good; `None` if there are too few. They are gone
-    /// from the store before they are used, so that no set ever serves twice.
+    /// Takes a set of primes out of the pool for good; `None` if there are too few. They are
+    /// deleted from the store before they are used, so that no set ever serves twice.
     pub fn take_primes(&self) -> Result<Option<Primes>, VaultError> {
         let _alone = self.primes.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = &self.secrets;
@@ -536,12 +506,12 @@ impl Vault {
         Primes::new(set).map(Some).map_err(unusable_primes)
     }
 
-    /// The generation of the secrets file: one more at each change.
+    /// Returns the generation of the secrets file, which increases by one with each change.
     pub fn generation(&self) -> Result<u64, ReadError> {
         self.secrets.generation()
     }
 
-    /// Makes the secrets file alone the whole store, to be copied. Tells its generation.
+    /// Compacts the store into the secrets file alone, to be copied. Returns its generation.
     pub fn make_whole(&self) -> Result<u64, CommitError> {
         self.secrets.make_whole()
     }
@@ -566,9 +536,9 @@ fn put(section: Section, key: &str, value: Zeroizing<Vec<u8>>) -> Change {
     }
 }
 
-/// Several may be stored for one key: those of reshares that came to nothing sleep until the next
-/// switch.
-fn next_name(next: &Announcement) -> String {
+/// The name includes the task because several next shares of a key may be stored: those of failed
+/// reshares remain until the next switch.
+fn next_name(next: &KeyDescriptor) -> String {
     format!("{}/{}", next.key, next.task)
 }
 
@@ -579,40 +549,12 @@ fn delete(section: Section, key: &str) -> Change {
     }
 }
 
-/// Length of the public part (4 bytes, big-endian), the public part as JSON, the share.
-fn join_share(key: &Announcement, share: &Share) -> Zeroizing<Vec<u8>> {
-    let public = serde_json::to_vec(key)
-        .unwrap_or_else(|error| unreachable!("a key record is plain data: {error}"));
-    let secret = share.to_bytes();
-    let mut record = Zeroizing::new(Vec::with_capacity(4 + public.len() + secret.len()));
-    record.extend_from_slice(&(public.len() as u32).to_be_bytes());
-    record.extend_from_slice(&public);
-    record.extend_from_slice(&secret);
-    record
-}
-
-fn announcement_in(name: &str, record: &[u8]) -> Result<Announcement, VaultError> {
-    let damaged = || VaultError::Unusable {
-        what: "share",
-        why: format!("the record of {name} is damaged"),
-    };
-    split_share(record)
-        .map(|(announcement, _)| announcement)
-        .ok_or_else(damaged)
-}
-
-fn split_share(record: &[u8]) -> Option<(Announcement, &[u8])> {
-    #[cfg(test)]
-    tests::RECORDS.set(tests::RECORDS.get() + 1);
-    let (length, rest) = record.split_first_chunk::<4>()?;
-    let (public, secret) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-    Some((serde_json::from_slice(public).ok()?, secret))
-}
-
+/// A record is the length of its public part (4 bytes, big-endian), the public part as
+/// JSON, then the share.
 #[cfg(test)]
 pub(crate) mod tests {
     thread_local! {
-        /// Records of shares that this thread has read.
+        /// Number of share records that this thread has read.
         pub(crate) static RECORDS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
     }
 }

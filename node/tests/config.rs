@@ -10,7 +10,7 @@ use countersign_protocol::{CoordinatorId, OperationKind};
 
 const COORDINATOR: &str = "coordinator: {address: 'localhost:7443', id: CSC}\n";
 
-/// The whole tree that the incumbent documents, as its operators fill it in.
+/// The whole tree that the incumbent documents, filled in as by its operators.
 const BROUGHT_ALONG: &str = "
 env: production
 db: {key_file: secret/key}
@@ -56,7 +56,7 @@ fn parse(rest: &str) -> Result<Config, ConfigError> {
     complete(&format!("{}{rest}", COORDINATOR.replace("CSC", &id)))
 }
 
-/// As `start` demands it.
+/// Parses a configuration and checks that `start` would accept it.
 fn complete(text: &str) -> Result<Config, ConfigError> {
     let config = Config::parse(text, Path::new("/base"))?;
     config.check_complete()?;
@@ -348,12 +348,12 @@ fn callbacks_have_the_documented_defaults_and_time_for_all_tries() {
         .find(|note| note.contains("deadline_seconds"))
         .expect("it does not fit");
     assert!(
-        note.contains("take 85 s") && note.contains("after 3 whole tries"),
+        note.contains("take 85 s") && note.contains("after 3 whole attempts"),
         "{note}"
     );
 }
 
-/// Servers in the field refuse a check-up, never answer, or answer for another request.
+/// Some servers in the field refuse a check-up, never answer, or answer a different request.
 #[test]
 fn callbacks_that_are_brought_along_are_not_asked_about_check_ups() {
     let guards = |text: &str| {
@@ -518,10 +518,10 @@ fn a_shadow_decides_nothing_and_is_compared_with_what_does() {
 fn a_key_that_stands_twice_is_refused_wherever_it_stands() {
     let refused = |text: &str, line: usize, key: &str| {
         let error = parse(text).unwrap_err().to_string();
-        // The section of the coordinator is the first line.
+        // The first line is the section of the coordinator.
         let place = format!("line {}, ", line + 1);
         assert!(
-            error.starts_with(&place) && error.contains(&format!("`{key}` stands twice")),
+            error.starts_with(&place) && error.contains(&format!("`{key}` appears twice")),
             "{error}"
         );
     };
@@ -579,8 +579,8 @@ fn whoever_is_listed_twice_is_refused() {
     ));
 }
 
-/// Whoever looks at a new node has neither a coordinator nor a plugin yet; whoever starts it needs
-/// both.
+/// A new node that is merely inspected may lack a coordinator and a plugin; one that
+/// is started needs both.
 #[test]
 fn only_start_minds_what_is_not_there_yet() {
     let config = Config::parse(

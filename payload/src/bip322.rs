@@ -1,15 +1,15 @@
-//! Messages signed as BIP-322 says: by a transaction that no network takes, because its first input
+//! BIP-322 messages, signed by a transaction that no network accepts, because its first input
 //! spends an output that does not exist.
 //!
-//! `to_spend` is made of the message and of the script that is to sign it, and has one output with
-//! nothing in it. `to_sign` spends that output and has one output, an empty OP_RETURN, with nothing
-//! in it either. Further inputs are coins that somebody shows to have ("proof of funds"). So a PSBT
-//! of `to_sign` would look like a payment of nothing.
+//! `to_spend` is made of the message and of the script that is to sign it, and has one output of
+//! value zero. `to_sign` spends that output and has one output, an empty OP_RETURN, also of value
+//! zero. Further inputs are coins whose possession is to be shown ("proof of funds"). So a PSBT of
+//! `to_sign` would look like a payment of nothing.
 //!
-//! Two payloads lead here. `bitcoin-message` names the message, and an address or a PSBT. A `psbt`
-//! that is a `to_sign` and carries its message (field 0x09, BIP-322) is the same. Both give the
-//! intent of a message. A `psbt` that looks like a `to_sign`, or spends a `to_spend`, and is not
-//! one with its message, is refused.
+//! Two payload kinds lead here. `bitcoin-message` names the message, and an address or a PSBT. A
+//! `psbt` that is a `to_sign` and carries its message (field 0x09, BIP-322) is equivalent. Both
+//! give the intent of a message. A `psbt` that looks like a `to_sign`, or spends a `to_spend`, but
+//! is not one with its message, is refused.
 
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::{Hash as _, HashEngine as _, sha256};
@@ -23,10 +23,10 @@ use crate::malformed::Malformed;
 const TAG: &[u8] = b"BIP0322-signed-message";
 /// Type of the global field in which a PSBT carries the message.
 const SIGNED_MESSAGE: u8 = 0x09;
-/// OP_RETURN and nothing behind it.
+/// A bare OP_RETURN without data.
 const OP_RETURN: [u8; 1] = [0x6a];
 
-/// The message as `to_spend` has it: SHA-256 under a tag (BIP-340).
+/// The message hash as in `to_spend`: SHA-256 under a tag (BIP-340).
 fn message_hash(message: &[u8]) -> [u8; 32] {
     let tag = sha256::Hash::hash(TAG).to_byte_array();
     let mut engine = sha256::Hash::engine();
@@ -36,7 +36,7 @@ fn message_hash(message: &[u8]) -> [u8; 32] {
     sha256::Hash::from_engine(engine).to_byte_array()
 }
 
-/// The transaction whose only output the signatures of `script` over `message` spend.
+/// The transaction whose only output is spent by the signatures of `script` over `message`.
 pub(crate) fn to_spend(message: &[u8], script: &Script) -> Transaction {
     let script_sig = Builder::new()
         .push_int(0)
@@ -45,7 +45,7 @@ pub(crate) fn to_spend(message: &[u8], script: &Script) -> Transaction {
     transaction(OutPoint::null(), script_sig, script.to_owned())
 }
 
-/// The transaction that is signed, without further inputs.
+/// The transaction to be signed, without further inputs.
 pub(crate) fn to_sign(to_spend: &Transaction) -> Transaction {
     let spends = OutPoint {
         txid: to_spend.compute_txid(),
@@ -81,7 +81,7 @@ fn transaction(
     }
 }
 
-/// Whether the PSBT must be a message, since a payment does not look like it.
+/// True if the PSBT must be a message, since a payment does not look like it.
 pub(crate) fn resembles(psbt: &Psbt) -> bool {
     let transaction = &psbt.unsigned_tx;
     let empty = transaction
@@ -104,8 +104,8 @@ pub(crate) fn carried(psbt: &Psbt) -> Option<&[u8]> {
     psbt.unknown.get(&key).map(Vec::as_slice)
 }
 
-/// Checks that the PSBT is a `to_sign` of this message. `spent` are the outputs that its inputs
-/// spend.
+/// Checks that the PSBT is a `to_sign` of this message. `spent` are the outputs
+/// that its inputs spend.
 pub(crate) fn check(psbt: &Psbt, spent: &[TxOut], message: &[u8]) -> Result<(), Malformed> {
     let transaction = &psbt.unsigned_tx;
     let (Some(input), Some(first), [output]) = (

@@ -80,8 +80,8 @@ fn hashes_are_those_of_the_bip() {
     }
 }
 
-/// Each published signature verifies over what is signed here, and comes out of `finish` to the
-/// letter.
+/// Each published signature verifies over the bytes signed here, and is
+/// reproduced exactly by `finish`.
 #[test]
 fn signatures_of_the_bip_are_over_what_is_signed() {
     let root = public_key();
@@ -126,7 +126,7 @@ fn a_taproot_address_signs_with_sighash_all() {
     assert_eq!(String::from_utf8(made.unwrap().bytes).unwrap(), published);
 }
 
-/// Every form of address that one key has; P2PKH gives the transaction, as the BIP demands.
+/// Every form of address of one key; P2PKH gives the transaction, as the BIP demands.
 #[test]
 fn every_address_of_a_child_signs() {
     let root = public_key();
@@ -198,8 +198,8 @@ fn the_document_says_one_thing() {
     }
 }
 
-/// A `to_sign` of the first input of a payment, whose second input is that payment's: a proof of
-/// funds.
+/// A `to_sign` of the first input of a payment, whose second input is that payment's:
+/// a proof of funds.
 fn proof(message: &[u8], of: Psbt) -> Psbt {
     let script = of.inputs[0]
         .witness_utxo
@@ -253,7 +253,7 @@ fn a_transaction_of_a_message_is_a_message_and_no_payment() {
             decode_as(&key, PayloadKind::Psbt, &carried).unwrap(),
             by_document
         );
-        // What is signed is what anybody signs who reads the PSBT.
+        // The same is signed by anybody who reads the PSBT.
         let all = bitcoin::sighash::EcdsaSighashType::All;
         if key.scheme == Scheme::EcdsaSecp256k1 {
             let mut cache = bitcoin::sighash::SighashCache::new(&psbt.unsigned_tx);
@@ -265,7 +265,7 @@ fn a_transaction_of_a_message_is_a_message_and_no_payment() {
                 assert_eq!(input.signed_bytes, hash.to_byte_array());
             }
         }
-        // Without its words nobody knows what it says.
+        // Without the carried message its content is unknown.
         let error = decode_as(&key, PayloadKind::Psbt, &psbt.serialize()).unwrap_err();
         assert!(error.to_string().contains("bitcoin-message"), "{error}");
         // The transaction that is spent follows from the message.
@@ -336,7 +336,7 @@ fn what_only_looks_like_a_message_is_refused() {
         }),
     );
     refused(
-        "value in what is spent",
+        "value in the spent output",
         with(&|psbt| {
             psbt.inputs[0].non_witness_utxo = None;
             psbt.inputs[0].witness_utxo.as_mut().unwrap().value = Amount::from_sat(1);
@@ -353,7 +353,7 @@ fn what_only_looks_like_a_message_is_refused() {
             psbt.inputs.remove(0);
         }),
     );
-    // A payment that says it is a message.
+    // A payment that claims to be a message.
     let payment = Payload::new(PayloadKind::Psbt, carrying(payment(), b"yes").serialize());
     assert_eq!(
         decoded(&key, &payment).unwrap_err().code(),

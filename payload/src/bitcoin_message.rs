@@ -1,6 +1,6 @@
 //! Messages signed for a Bitcoin address (BIP-322): the payload is a JSON document with the message
-//! and either the address that signs it, a child of the key, or a PSBT of the transaction that is
-//! signed (`full`, and proofs of funds).
+//! and either the signing address, a child of the key, or a PSBT of the transaction to be signed
+//! (`full`, and proofs of funds).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,21 +16,20 @@ use crate::{DecodeError, Decoded, Key, Networks, bip322, psbt};
 
 pub(crate) const KIND: &str = "bitcoin-message";
 
-/// The document.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     message: String,
     address: Option<String>,
-    /// Base64.
+    /// The PSBT in Base64.
     psbt: Option<String>,
 }
 
-/// What is signed, as a PSBT.
+/// The transaction to be signed, as a PSBT.
 pub(crate) struct ToSign {
     pub(crate) psbt: Vec<u8>,
     message: Vec<u8>,
-    /// Everything but the signature follows from message and address.
+    /// True if everything but the signature follows from message and address.
     pub(crate) by_address: bool,
 }
 
@@ -84,7 +83,7 @@ fn by_address(
 ) -> Result<ToSign, Malformed> {
     let address: Address<NetworkUnchecked> = address
         .parse()
-        .map_err(|_| "its address is none of Bitcoin")?;
+        .map_err(|_| "its address is not a Bitcoin address")?;
     let address = address
         .require_network(network)
         .map_err(|_| "its address is of another network")?;
@@ -113,14 +112,14 @@ fn by_address(
     })
 }
 
-/// The transaction that is spent follows from message and script, so the PSBT need not have it.
+/// The transaction that is spent follows from message and script, so the PSBT need not include it.
 fn by_psbt(path: &DerivationPath, message: String, text: &str) -> Result<ToSign, Malformed> {
     if !path.steps().is_empty() {
         return Err("the inputs of its PSBT name their own paths; order it with path m".into());
     }
     let bytes = BASE64
         .decode(text)
-        .map_err(|_| "its PSBT is no base64 text")?;
+        .map_err(|_| "its PSBT is not base64 text")?;
     let mut psbt = psbt::parse(&bytes)?;
     let message = message.into_bytes();
     if bip322::carried(&psbt).is_some_and(|carried| carried != message) {

@@ -1,5 +1,5 @@
-//! Many digests for many children of one key, signed in one session. Nobody knows what they are of:
-//! they are blind.
+//! Many digests for many children of one key, signed in one session. Their preimages are
+//! unknown: they are blind.
 
 use countersign_protocol::{DerivationPath, Scheme};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ struct Entry {
     path: DerivationPath,
     #[serde(with = "hex::serde")]
     digest: [u8; 32],
-    /// Only for keys of `taproot`.
+    /// Only for `taproot` keys.
     script_root: Option<ScriptRoot>,
 }
 

@@ -1,6 +1,6 @@
 //! Personal messages of EIP-191: `0x19 "Ethereum Signed Message:\n" <length in decimal> <message>`,
-//! hashed by Keccak-256. The payload is the message alone. The prefix begins no transaction, so
-//! none can be passed off as a message.
+//! hashed by Keccak-256. The payload is the message alone. No transaction begins with the prefix,
+//! so none can be passed off as a message.
 
 use alloy_primitives::eip191_hash_message;
 use countersign_protocol::DerivationPath;

@@ -1,10 +1,10 @@
-//! Typed data of EIP-712: the document of `eth_signTypedData_v4`, its digest, and the rights that
-//! well-known messages hand out.
+//! Typed data of EIP-712: the document of `eth_signTypedData_v4`, its digest, and the rights
+//! that well-known messages grant.
 //!
 //! Stricter than wallets, so that a reader of the document and the digest cannot disagree: no
-//! member twice, none that a type declares missing, no value that has to be converted. What the
-//! digest does not cover (members that no type declares) is left out of the document that plugins
-//! see, and said to be.
+//! duplicate members, no missing declared members, no values that need conversion. Members that no
+//! type declares are not covered by the digest; they are omitted from the document that plugins
+//! see, with a note.
 
 use alloy_primitives::keccak256;
 use countersign_protocol::DerivationPath;
@@ -69,7 +69,7 @@ fn read(json: &Json, bytes: &[u8]) -> Result<([u8; 32], TypedData), Malformed> {
     Ok((digest.0, typed_data))
 }
 
-/// What the domain says.
+/// Extracts the domain's chain and contract.
 fn domain<'a>(document: &Document<'a>) -> Result<Domain<'a>, Malformed> {
     let chain = document.domain.get("chainId");
     let contract = document.domain.get("verifyingContract");

@@ -1,11 +1,10 @@
-//! What typed data hands out: a vocabulary of types, kept as data with its sources in
-//! `typed_data_rights.json`.
+//! The rights that typed data grants: a vocabulary of types, kept as data with
+//! its sources in `typed_data_rights.json`.
 //!
-//! A type that is not in it can mean anything to the contract that knows it, so nothing is said of
-//! its rights but that they are unknown. A type in it is believed to hand out nothing, or no more
-//! than its grants, only if the whole type is the one in the vocabulary, member for member: the
-//! hash of the type is part of what is signed. By its name alone a type is only ever believed to
-//! hand out more.
+//! A type outside the vocabulary can mean anything to the contract that knows it, so its rights are
+//! reported as unknown. A type in it is trusted to grant nothing, or no more than its grants, only
+//! if the whole type is the one in the vocabulary, member for member: the hash of the type is part
+//! of the signed data. By its name alone a type is only ever assumed to grant more.
 
 use std::sync::LazyLock;
 
@@ -19,14 +18,14 @@ use crate::malformed::Malformed;
 use crate::{Grant, Rights};
 
 static VOCABULARY: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    // A file that cannot be read would leave every type unknown; a test reads it.
+    // An unreadable file would leave every type unknown; a test reads it.
     serde_json::from_str::<Vocabulary>(FILE)
         .map(|file| file.types)
         .unwrap_or_default()
 });
 const FILE: &str = include_str!("typed_data_rights.json");
 
-/// What is known of a message.
+/// The vocabulary's knowledge of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) rights: Rights,
@@ -34,18 +33,18 @@ pub(crate) struct Known {
     pub(crate) grants: Vec<Grant>,
 }
 
-/// What the domain says.
+/// The parts of the domain that matter here.
 pub(crate) struct Domain<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) chain: Option<String>,
-    /// Absent as well where the domain names it as something else than an address.
+    /// Also absent if the domain declares it as something other than an address.
     pub(crate) contract: Option<Address>,
-    /// Whether the domain has a `verifyingContract` of whatever type.
+    /// True if the domain has a `verifyingContract` of any type.
     pub(crate) names_contract: bool,
 }
 
-/// Looks the message's type up. An error: it is of a known type and does not say what such messages
-/// say.
+/// Looks up the message's type. Fails if the type is known and the message does not have the
+/// content that such messages have.
 pub(crate) fn look_up(document: &Document, domain: &Domain) -> Result<Known, Malformed> {
     let entry = VOCABULARY.iter().find(|entry| entry.fits(document));
     let Some(entry) = entry else {
@@ -80,13 +79,13 @@ pub(crate) fn look_up(document: &Document, domain: &Domain) -> Result<Known, Mal
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vocabulary {
-    /// For whoever reads the file.
+    /// For human readers of the file.
     #[serde(rename = "about")]
     _about: Vec<String>,
     types: Vec<Entry>,
 }
 
-/// One type; the file's head says what its members mean.
+/// A type; the file's head explains its members.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -101,14 +100,14 @@ struct Entry {
     prefixes: Vec<String>,
     #[serde(default)]
     domains: Vec<String>,
-    /// In the case of EIP-55.
+    /// Checksummed as in EIP-55.
     #[serde(default)]
     contracts: Vec<String>,
     #[serde(default)]
     no_contract: bool,
     #[serde(default)]
     grants: Vec<Rule>,
-    /// For whoever reads the file, and its test.
+    /// For human readers of the file, and its test.
     #[allow(dead_code)]
     hash: Option<String>,
     #[allow(dead_code)]
@@ -123,23 +122,23 @@ enum Said {
     Hidden,
 }
 
-/// How grants are read from a message.
+/// A rule for reading grants from a message.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
     spender: String,
-    /// A member that is one object or a list of them, in which the members below are.
+    /// A member that is one object or a list of them, which contain the members below.
     each: Option<String>,
     standard: Option<String>,
     token: Option<String>,
     id: Option<String>,
-    /// Members whose sum it is.
+    /// Members whose sum is the amount.
     amount: Option<Vec<String>>,
-    /// Members of which it is the greatest.
+    /// Members whose maximum is the amount.
     greatest: Option<Vec<String>>,
-    /// How many bits the amount has; all of them set are "without limit".
+    /// The bit width of the amount; all bits set means "without limit".
     bits: Option<usize>,
-    /// False: the right is taken away.
+    /// If it is false, the right is taken away.
     #[serde(rename = "if")]
     condition: Option<String>,
 }
@@ -150,7 +149,7 @@ impl Entry {
         self.primary == document.primary_type && self.needs.iter().all(has)
     }
 
-    /// Whether the entry says all there is to say of the document.
+    /// True if the entry covers everything in the document.
     fn is_exact(&self, document: &Document, domain: &Domain) -> Result<bool, Malformed> {
         let whole = document.encode_type(document.primary_type)?;
         let typed = self.types.contains(&whole)
@@ -228,7 +227,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The asset, and whether it is one single token of ERC-721.
+    /// The asset, and a flag for a single ERC-721 token.
     fn asset(&self, rule: &Rule, part: &Json) -> Result<(String, bool), Malformed> {
         let (Some(standard), Some(token)) = (&rule.standard, &rule.token) else {
             return Ok((String::new(), false));
@@ -261,8 +260,8 @@ impl Reader<'_> {
     }
 }
 
-/// Seaport's `ItemType`: of 4 and 5 the buyer chooses the token. Native value (0) cannot be taken
-/// from an account.
+/// Seaport's `ItemType`: of 4 and 5 the buyer chooses the token. Native value (0) cannot be
+/// taken from an account.
 fn seaport_item(kind: U256, id: Option<U256>) -> Result<(&'static str, Option<U256>), Malformed> {
     match kind.try_into() {
         Ok(1u8) => Ok(("erc20", None)),
@@ -270,7 +269,7 @@ fn seaport_item(kind: U256, id: Option<U256>) -> Result<(&'static str, Option<U2
         Ok(3) => Ok(("erc1155", id)),
         Ok(4) => Ok(("erc721", None)),
         Ok(5) => Ok(("erc1155", None)),
-        Ok(_) | Err(_) => Err("it offers what is no token".into()),
+        Ok(_) | Err(_) => Err("it offers something that is not a token".into()),
     }
 }
 

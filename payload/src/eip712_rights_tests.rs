@@ -16,7 +16,7 @@ fn typed_data(json: &str) -> TypedData {
     }
 }
 
-/// A document whose types are those of `whole`, a type as EIP-712 hashes it.
+/// Builds a document with the types of `whole`, a type as EIP-712 hashes it.
 fn document(whole: &str, domain: &str, message: &str) -> String {
     let mut types = Vec::new();
     for one in whole.split_terminator(')') {
@@ -54,7 +54,7 @@ fn every_entry_has_a_source_and_the_published_hash() {
                 entry.types[0]
             );
         }
-        // Nothing is believed by its name alone.
+        // The name alone never suffices.
         let by_name = entry.types.is_empty() && entry.prefixes.is_empty();
         assert!(
             entry.rights == Said::Hidden || !by_name,

@@ -5,7 +5,7 @@ use super::*;
 use crate::testkit::{decode_as, digest_of, ecdsa, key_of};
 use crate::{Grant, PayloadKind, Rights};
 
-/// The example of EIP-712.
+/// The example in EIP-712.
 const MAIL: &str = r#"{"types":{
     "EIP712Domain":[{"name":"name","type":"string"},{"name":"version","type":"string"},
         {"name":"chainId","type":"uint256"},{"name":"verifyingContract","type":"address"}],
@@ -175,7 +175,7 @@ fn a_document_that_two_readers_could_read_differently_is_refused() {
     }
 }
 
-/// `encode` of one value, as the struct `T(kind x)`.
+/// The `encode` of one value, as the struct `T(kind x)`.
 fn hash_of(kind: &str, value: &str) -> Result<String, DecodeError> {
     let json = format!(
         r#"{{"types":{{"EIP712Domain":[],"T":[{{"name":"x","type":"{kind}"}}]}},
@@ -253,7 +253,7 @@ fn permit(primary: &str, types: &str, message: &str) -> Vec<Grant> {
     typed_data(&json).grants
 }
 
-/// A type with these members.
+/// Builds a type with these members.
 fn members(name: &str, list: &[(&str, &str)]) -> String {
     let list: Vec<_> = list
         .iter()
@@ -369,7 +369,8 @@ fn permits_are_grants() {
     }
 }
 
-/// Digests by eth-account 0.14, ethers 6.17 and viem 2.57, which agree on all that they accept.
+/// Digests by eth-account 0.14, ethers 6.17 and viem 2.57, which agree on
+/// everything that they accept.
 #[test]
 fn documents_that_wallets_and_libraries_hand_out_have_the_digest_that_those_compute() {
     for (name, json, digest) in CASES {
@@ -473,7 +474,7 @@ fn a_domain_may_name_what_is_no_address() {
 }
 
 /// ethers 6.17 and eth-account 0.14 hash an address as one, viem 2.57 and MetaMask as the text that
-/// it is declared to be. eth-account takes a salt of any type for 32 bytes.
+/// it is declared to be. eth-account treats a salt of any type as 32 bytes.
 #[test]
 fn a_text_that_could_be_the_standards_member_is_refused_in_a_domain() {
     let address = "ab".repeat(20);
@@ -522,8 +523,8 @@ fn a_text_that_could_be_the_standards_member_is_refused_in_a_domain() {
     );
 }
 
-/// eth-account 0.14 takes a struct `uint` for a number; viem 2.57 and ethers 6.17 refuse most of
-/// them.
+/// eth-account 0.14 treats a struct `uint` as a number; viem 2.57 and ethers 6.17
+/// refuse most of them.
 #[test]
 fn a_struct_is_not_called_as_what_is_built_in() {
     let read = |name: &str| {
@@ -548,7 +549,7 @@ fn a_struct_is_not_called_as_what_is_built_in() {
             read(name)
                 .unwrap_err()
                 .to_string()
-                .contains("no name for a type"),
+                .contains("not a name for a type"),
             "{name}"
         );
     }
@@ -587,8 +588,8 @@ fn a_mark_before_the_document_changes_nothing() {
     assert_eq!(decode(&marked).unwrap(), decode(MAIL).unwrap());
 }
 
-/// Documents of random types and values. eth-account 0.14, ethers 6.17 and viem 2.57 agree on each
-/// digest.
+/// Documents of random types and values. eth-account 0.14, ethers 6.17 and viem 2.57
+/// agree on each digest.
 #[test]
 fn generated_documents_have_the_digest_that_three_libraries_compute() {
     let vectors: Vec<serde_json::Value> =

@@ -1,9 +1,9 @@
 //! Types and hashes of EIP-712: `hashStruct(s) = keccak256(typeHash ‖ encodeData(s))`.
 //!
-//! Documents are read as the libraries in use read them (eth-account, ethers, viem) where they
+//! Documents are read like the libraries in use read them (eth-account, ethers, viem) where these
 //! agree on the digest, and refused where they do not. So names may have a colon (Hyperliquid); a
 //! missing type of the domain is derived from the domain's members; and members that no type
-//! declares are not signed, and not shown to anybody either.
+//! declares are neither signed nor shown to anybody.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,15 +21,15 @@ const DOMAIN: [(&str, &str); 5] = [
     ("verifyingContract", "address"),
     ("salt", "bytes32"),
 ];
-/// Types besides, as chains sign that are no EVM chains and name no contract (Injective and others
-/// of Cosmos).
+/// Further domain types, as signed by chains that are not EVM chains and name no contract
+/// (Injective and other Cosmos chains).
 const DOMAIN_OF_OTHERS: [(&str, &str); 2] = [("verifyingContract", "string"), ("salt", "string")];
 const DOMAIN_TYPE: &str = "EIP712Domain";
 const MEMBERS: [&str; 4] = ["types", "primaryType", "domain", "message"];
-/// Most members that are named where members are left out.
+/// Maximum number of omitted members that are named.
 const TOLD: usize = 16;
 
-/// A document whose parts are in place. That its values fit their types shows when it is hashed.
+/// A structurally valid document. Hashing it shows whether its values match their types.
 pub(crate) struct Document<'a> {
     types: BTreeMap<&'a str, Vec<Field<'a>>>,
     /// typeHash by name, so that a long list costs no more than its length.
@@ -37,9 +37,9 @@ pub(crate) struct Document<'a> {
     pub(crate) primary_type: &'a str,
     pub(crate) domain: &'a Json,
     pub(crate) message: &'a Json,
-    /// Whether the document has no type of the domain of its own.
+    /// True if the document does not declare a type for its domain.
     derived: bool,
-    /// Members of the document that mean nothing.
+    /// Members of the document without meaning.
     strangers: Vec<&'a str>,
 }
 
@@ -50,7 +50,7 @@ struct Field<'a> {
 
 impl<'a> Document<'a> {
     pub(crate) fn read(json: &'a Json) -> Result<Self, Malformed> {
-        let members = json.object().ok_or("it is no JSON object")?;
+        let members = json.object().ok_or("it is not a JSON object")?;
         let [types, primary_type, domain, message] = MEMBERS.map(|name| {
             members
                 .get(name)
@@ -65,7 +65,7 @@ impl<'a> Document<'a> {
         let document = Document {
             types,
             type_hashes: RefCell::default(),
-            primary_type: primary_type?.text().ok_or("primaryType is no text")?,
+            primary_type: primary_type?.text().ok_or("primaryType is not a text")?,
             domain,
             message: message?,
             derived,
@@ -81,7 +81,7 @@ impl<'a> Document<'a> {
         Ok(document)
     }
 
-    /// The domain separator.
+    /// Computes the domain separator.
     pub(crate) fn domain(&self) -> Result<B256, Malformed> {
         let fields = self
             .types
@@ -105,7 +105,7 @@ impl<'a> Document<'a> {
                     .into(),
             );
         }
-        let members = self.domain.object().ok_or("the domain is no object")?;
+        let members = self.domain.object().ok_or("the domain is not an object")?;
         check_texts(fields, members)?;
         match members
             .keys()
@@ -118,7 +118,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Whether the domain declares this member with the type that the standard gives it.
+    /// True if the domain declares this member with the type that the standard gives it.
     pub(crate) fn domain_has_standard(&self, name: &str) -> bool {
         let fields = self.types.get(DOMAIN_TYPE).into_iter().flatten();
         fields
@@ -126,8 +126,8 @@ impl<'a> Document<'a> {
             .any(|field| field.name == name && DOMAIN.contains(&(field.name, field.kind)))
     }
 
-    /// What the digest covers: the document without what no type declares, and with the type of its
-    /// domain. What was left out or derived is told in words.
+    /// The document as covered by the digest: without undeclared members, and with the type of its
+    /// domain. Omissions and derivations are noted in words.
     pub(crate) fn signed(&self, json: &Json) -> (Json, Vec<String>) {
         let mut left_out: Vec<String> = self
             .strangers
@@ -243,7 +243,7 @@ impl<'a> Document<'a> {
         Ok(hash)
     }
 
-    /// `Name(type1 name1,...)`, followed by the types it refers to, by name.
+    /// Encodes `Name(type1 name1,...)`, followed by the types it refers to, by name.
     pub(crate) fn encode_type(&self, name: &str) -> Result<String, Malformed> {
         let mut others = BTreeSet::new();
         self.collect(name, &mut others)?;
@@ -260,7 +260,7 @@ impl<'a> Document<'a> {
         format!("{name}({})", members.join(","))
     }
 
-    /// Into `found`: `name`, and every type that its members are of, and theirs.
+    /// Collects into `found`: `name`, and every type that its members are of, and theirs.
     fn collect<'b>(
         &'b self,
         name: &'b str,
@@ -281,7 +281,7 @@ impl<'a> Document<'a> {
         Ok(())
     }
 
-    /// The 32 bytes that stand for a value.
+    /// Encodes a value as 32 bytes.
     fn encode(&self, kind: &str, value: &Json) -> Result<B256, Malformed> {
         if let Some((element, length)) = split_array(kind)? {
             let values = value.list().ok_or("not a list")?;
@@ -301,16 +301,16 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Libraries that know the standard's members alone (ethers, eth-account, alloy) refuse a contract
-/// that is no address. What they could take for the standard's member under another type has two
-/// digests.
+/// Libraries that only know the standard's members (ethers, eth-account, alloy) refuse a
+/// contract that is not an address. A text that they could mistake for the standard's
+/// member has two digests.
 fn check_texts(fields: &[Field], members: &BTreeMap<String, Json>) -> Result<(), Malformed> {
     let is_text = |name: &str| {
         fields
             .iter()
             .any(|field| (field.name, field.kind) == (name, "string"))
     };
-    // A member that is missing or no text does not have the declared type, which refuses it.
+    // A member that is missing or not a text does not have the declared type, which refuses it.
     let contract = members.get("verifyingContract").and_then(Json::text);
     if is_text("verifyingContract") && contract.is_some_and(looks_like_address) {
         return Err(
@@ -329,8 +329,8 @@ fn check_texts(fields: &[Field], members: &BTreeMap<String, Json>) -> Result<(),
     Ok(())
 }
 
-/// 20 bytes in hexadecimal, or the form that banks' numbers have (ICAP: `XE`, two digits, 30 or 31
-/// letters and digits).
+/// True for 20 bytes in hexadecimal, or the form of bank account numbers (ICAP: `XE`, two digits,
+/// 30 or 31 letters and digits).
 fn looks_like_address(text: &str) -> bool {
     let digits = text
         .strip_prefix("0x")
@@ -341,16 +341,16 @@ fn looks_like_address(text: &str) -> bool {
     is_hexadecimal || (is_bank_number && (34..=35).contains(&text.len()))
 }
 
-/// The type of a domain that a document does not give: the members that are there, in the
-/// standard's order.
+/// Derives the domain's type if the document has none: the members that are there,
+/// in the standard's order.
 fn derive_domain(domain: &Json) -> Result<Vec<Field<'static>>, Malformed> {
-    let members = domain.object().ok_or("the domain is no object")?;
+    let members = domain.object().ok_or("the domain is not an object")?;
     if let Some(other) = members
         .keys()
         .find(|key| DOMAIN.iter().all(|(name, _)| name != key))
     {
         return Err(format!(
-            "types has no EIP712Domain, and `{other}` is no member that the standard gives a domain"
+            "types has no EIP712Domain, and `{other}` is not a member that the standard gives a domain"
         )
         .into());
     }
@@ -361,7 +361,7 @@ fn derive_domain(domain: &Json) -> Result<Vec<Field<'static>>, Malformed> {
 }
 
 fn read_types(json: &Json) -> Result<BTreeMap<&str, Vec<Field<'_>>>, Malformed> {
-    let types = json.object().ok_or("types is no object")?;
+    let types = json.object().ok_or("types is not an object")?;
     types
         .iter()
         .map(|(name, fields)| Ok((checked_name(name)?, read_fields(name, fields)?)))
@@ -372,7 +372,7 @@ fn read_fields<'a>(of: &str, json: &'a Json) -> Result<Vec<Field<'a>>, Malformed
     let mut names = BTreeSet::new();
     let fields = json
         .list()
-        .ok_or_else(|| format!("type `{of}` is no list"))?;
+        .ok_or_else(|| format!("type `{of}` is not a list"))?;
     let read = |field: &'a Json| {
         let text = |name| {
             field
@@ -384,32 +384,32 @@ fn read_fields<'a>(of: &str, json: &'a Json) -> Result<Vec<Field<'a>>, Malformed
         let kind = text("type")?;
         if !identifier(name) || !names.insert(name) {
             return Err(Malformed::by(format_args!(
-                "`{of}` declares `{name}` twice, or it is no name"
+                "`{of}` declares `{name}` twice, or it is not a name"
             )));
         }
         if is_kind(kind) {
             Ok(Field { name, kind })
         } else {
             Err(Malformed::by(format_args!(
-                "`{of}` gives `{name}` the type `{kind}`, which is none"
+                "`{of}` gives `{name}` the type `{kind}`, which does not exist"
             )))
         }
     };
     fields.iter().map(read).collect()
 }
 
-/// A type of this name must not be taken for one that is built in.
+/// Refuses a type name that could be mistaken for a built-in type.
 fn checked_name(name: &str) -> Result<&str, Malformed> {
     if identifier(name) && !looks_built_in(name) {
         Ok(name)
     } else {
-        Err(format!("`{name}` is no name for a type").into())
+        Err(format!("`{name}` is not a name for a type").into())
     }
 }
 
-/// Whether a reader may take the name for a type of Solidity's, such as `uint`, `bytes33` and
-/// `fixed128x18`: the standard knows neither aliases nor fixed point, and what libraries make of
-/// them differs.
+/// True if a reader may mistake the name for a Solidity type such as `uint`,
+/// `bytes33` or `fixed128x18`: the standard knows neither aliases nor fixed point,
+/// and libraries treat them differently.
 fn looks_built_in(name: &str) -> bool {
     let is_size = |rest: &str| {
         rest.bytes()
@@ -422,15 +422,16 @@ fn looks_built_in(name: &str) -> bool {
             .any(|kind| name.strip_prefix(kind).is_some_and(is_size))
 }
 
-/// Letters, digits, `_`, `$` and `:`, none of which can end a name within the text that is hashed.
+/// True for letters, digits, `_`, `$` and `:`, none of which can end a name within the
+/// text that is hashed.
 fn identifier(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$';
     let further = |byte: u8| letter(byte) || byte.is_ascii_digit() || byte == b':';
     text.bytes().next().is_some_and(letter) && text.bytes().all(further)
 }
 
-/// A name with any number of `[]` and `[n]` behind it, so that nothing else gets into the text that
-/// is hashed.
+/// True for a name followed by any number of `[]` and `[n]`, so that nothing else gets into the
+/// text that is hashed.
 fn is_kind(kind: &str) -> bool {
     let (name, mut rest) = kind.split_at(innermost(kind).len());
     while let Some((length, further)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'))
@@ -443,7 +444,7 @@ fn is_kind(kind: &str) -> bool {
     identifier(name) && rest.is_empty()
 }
 
-/// `T[]` and `T[n]` into `T` and `n`.
+/// Splits `T[]` and `T[n]` into `T` and `n`.
 fn split_array(kind: &str) -> Result<Option<(&str, Option<usize>)>, Malformed> {
     let Some((element, length)) = kind
         .strip_suffix(']')
@@ -454,7 +455,7 @@ fn split_array(kind: &str) -> Result<Option<(&str, Option<usize>)>, Malformed> {
     match (length, plain_number(length)) {
         ("", _) => Ok(Some((element, None))),
         (_, Some(length)) => Ok(Some((element, Some(length)))),
-        _ => Err(format!("`{kind}` is no type").into()),
+        _ => Err(format!("`{kind}` is not a type").into()),
     }
 }
 
@@ -462,7 +463,7 @@ fn innermost(kind: &str) -> &str {
     kind.split_once('[').map_or(kind, |(element, _)| element)
 }
 
-/// Decimal digits without leading zeros.
+/// Parses decimal digits without leading zeros.
 fn plain_number(text: &str) -> Option<usize> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| plain)
@@ -526,7 +527,7 @@ impl Atomic {
     }
 }
 
-/// A number that is not negative: JSON number, or text in decimal or after `0x` in hexadecimal.
+/// A non-negative number: a JSON number, or text in decimal or after `0x` in hexadecimal.
 pub(crate) fn number(value: &Json) -> Result<U256, Malformed> {
     let (Json::Number(text) | Json::Text(text)) = value else {
         return Err("not a number".into());
@@ -536,7 +537,7 @@ pub(crate) fn number(value: &Json) -> Result<U256, Malformed> {
         .map_or((text.as_str(), 10), |hex| (hex, 16));
     if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
         return Err(format!(
-            "`{}` is no whole number",
+            "`{}` is not a whole number",
             text.chars().take(80).collect::<String>()
         )
         .into());
@@ -544,7 +545,7 @@ pub(crate) fn number(value: &Json) -> Result<U256, Malformed> {
     U256::from_str_radix(digits, u64::from(radix)).map_err(|_| "it has more than 256 bits".into())
 }
 
-/// Two's complement.
+/// Two's complement of `bits` bits.
 fn signed(value: &Json, bits: usize) -> Result<U256, Malformed> {
     let (Json::Number(text) | Json::Text(text)) = value else {
         return Err("not a number".into());
@@ -559,7 +560,7 @@ fn signed(value: &Json, bits: usize) -> Result<U256, Malformed> {
     }
 }
 
-/// In mixed case it must fit its checksum (EIP-55).
+/// Mixed case must match its checksum (EIP-55).
 pub(crate) fn address(value: &Json) -> Result<Address, Malformed> {
     let bytes: [u8; 20] = bytes(value)?
         .try_into()
@@ -575,7 +576,7 @@ pub(crate) fn address(value: &Json) -> Result<Address, Malformed> {
     }
 }
 
-/// Hexadecimal after `0x`.
+/// Parses hexadecimal after `0x`.
 fn bytes(value: &Json) -> Result<Vec<u8>, Malformed> {
     let digits = value
         .text()

@@ -1,10 +1,10 @@
 //! Authorisations of EIP-7702: `0x05 ‖ rlp([chain_id, address, nonce])`, hashed by Keccak-256.
-//! Whoever has the signature puts it into a transaction, and the account runs the code of the
-//! contract from then on: the contract can do with the account what its key can. Shown as a
-//! transaction that hands the whole account over and pays nothing.
+//! Anybody with the signature can put it into a transaction, and the account runs the contract's
+//! code from then on: the contract has all the power of the account's key. Shown as a transaction
+//! that hands the whole account over and pays nothing.
 //!
-//! With chain id 0 it counts on every chain that has the account at this nonce; its chain is shown
-//! as `eip155:0`.
+//! With chain id 0 it is valid on every chain that has the account at this nonce; its chain
+//! is shown as `eip155:0`.
 
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::keccak256;
@@ -16,7 +16,7 @@ use crate::malformed::Malformed;
 use crate::{DecodeError, Decoded, Input, Intent, Key, Transaction, must_be_ecdsa};
 
 const KIND: &str = "eip7702";
-/// `MAGIC` of the standard.
+/// The standard's `MAGIC` byte.
 const MAGIC: u8 = 5;
 
 pub(crate) fn decode(
@@ -33,7 +33,7 @@ pub(crate) fn decode(
         destinations: vec![],
         calls: vec![],
         grants: vec![delegation(&authorization.address)],
-        // Whoever sends the transaction pays.
+        // Paid by the sender of the transaction.
         fee: Some("0".into()),
         unsigned: bytes.to_vec(),
         owners: Default::default(),
@@ -44,7 +44,7 @@ pub(crate) fn decode(
     })
 }
 
-/// The one encoding of an authorisation without signature.
+/// Parses an authorisation without signature; only the canonical encoding is accepted.
 pub(crate) fn read(bytes: &[u8]) -> Result<Authorization, Malformed> {
     let Some((&MAGIC, mut rest)) = bytes.split_first() else {
         return Err("it does not begin with 05".into());
@@ -63,14 +63,14 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Authorization, Malformed> {
     }
 }
 
-/// As it is hashed.
+/// Encodes it for hashing.
 pub(crate) fn encoded(authorization: &Authorization) -> Vec<u8> {
     let mut bytes = vec![MAGIC];
     alloy_rlp::Encodable::encode(authorization, &mut bytes);
     bytes
 }
 
-/// Whether it carries a signature: chain id, address, nonce, parity, r and s.
+/// True if it carries a signature: chain id, address, nonce, parity, r and s.
 fn signed(bytes: &[u8]) -> bool {
     alloy_eips::eip7702::SignedAuthorization::decode(&mut &bytes[1..]).is_ok()
 }

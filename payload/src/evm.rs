@@ -1,11 +1,11 @@
 //! Unsigned Ethereum transactions: legacy with a chain id (EIP-155), EIP-2930, EIP-1559, EIP-4844
 //! and EIP-7702.
 //!
-//! The payload is what is hashed: `rlp(nonce, price, gas, to, value, data, chain id, 0, 0)`, or the
-//! type byte and the RLP of the fields without signature. It is read, written again and compared,
-//! so that only one encoding of a transaction is accepted. A legacy transaction without a chain id
-//! would count on every chain and is refused; a blob transaction comes without its blobs, as the
-//! signature does not cover them.
+//! The payload is the hashed encoding: `rlp(nonce, price, gas, to, value, data, chain id, 0, 0)`,
+//! or the type byte and the RLP of the fields without signature. It is parsed, re-encoded and
+//! compared, so that only one encoding of a transaction is accepted. A legacy transaction without a
+//! chain id would be valid on every chain and is refused; a blob transaction comes without its
+//! blobs, as the signature does not cover them.
 
 use alloy_consensus::transaction::RlpEcdsaDecodableTx;
 use alloy_consensus::{
@@ -52,7 +52,7 @@ pub(crate) fn sender(key: &Key, path: &DerivationPath) -> Result<Address, Decode
     ))
 }
 
-/// The fields that matter, of whatever type the transaction is.
+/// The relevant fields of a transaction of any type.
 struct Fields {
     chain: u64,
     nonce: u64,
@@ -73,7 +73,7 @@ fn read(bytes: &[u8]) -> Result<Fields, Malformed> {
     }
 }
 
-/// Whether the network would take it for a transaction, whoever signed it.
+/// True if the network would accept it as a transaction, signed by anybody.
 fn is_signed(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     TxEnvelope::decode_2718(&mut rest).is_ok() && rest.is_empty()
@@ -106,13 +106,13 @@ pub(crate) fn legacy(mut rest: &[u8]) -> Result<TxLegacy, Malformed> {
     let mut items = Header::decode_bytes(&mut rest, true).map_err(Malformed::by)?;
     let mut transaction = TxLegacy::rlp_decode_fields(&mut items).map_err(Malformed::by)?;
     if items.is_empty() {
-        return Err("it names no chain and would count on every chain (EIP-155)".into());
+        return Err("it names no chain and would be valid on every chain (EIP-155)".into());
     }
     transaction.chain_id = Some(u64::decode(&mut items).map_err(Malformed::by)?);
     Ok(transaction)
 }
 
-/// Refuses every encoding but the one that the transaction has when it is written.
+/// Refuses every encoding except the one that the transaction serialises to.
 fn canonical<T: SignableTransaction<Signature>>(
     transaction: T,
     bytes: &[u8],
@@ -148,7 +148,7 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Malf
     let mut grants: Vec<Grant> = fields.delegates.iter().map(delegation).collect();
     let mut method = None;
     let called = fields.to.is_create() || !fields.data.is_empty();
-    // Who is sent nothing, and called with nothing, still runs code: it is shown.
+    // A recipient of no value and no data still runs code: it is shown.
     if !fields.value.is_zero() || !called {
         let recipient = fields
             .to
@@ -194,8 +194,8 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Malf
     }))
 }
 
-/// An account that hands its code over to a contract can lose all it has; to the zero address, it
-/// takes itself back.
+/// An account that delegates its code to a contract can lose everything; delegating to the
+/// zero address revokes that.
 pub(crate) fn delegation(to: &Address) -> Grant {
     let amount = to.is_zero().then(|| "0".to_string());
     Grant {

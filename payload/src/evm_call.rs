@@ -1,15 +1,15 @@
-//! What calls of well-known token standards do, read from their call data.
+//! The effects of calls to well-known token standards, read from their call data.
 //!
-//! `approve` and `transferFrom` are methods of ERC-20 and of ERC-721 with one encoding: their last
-//! argument is an amount in the one and the number of a token in the other, so 0 is nothing in the
-//! one and a token in the other. Which a contract is, its bytes do not say. Such a call names the
-//! asset `<chain>/token:<contract>`, with the number as it stands: whoever judges it must know the
-//! contract, or take the worse of both meanings.
+//! `approve` and `transferFrom` are methods of both ERC-20 and ERC-721 with one encoding: their
+//! last argument is an amount in the one and a token's number in the other, so 0 is nothing in the
+//! one and a token in the other. The bytes do not tell which standard a contract follows. Such a
+//! call names the asset `<chain>/token:<contract>`, with the number as it is: a policy must know
+//! the contract, or assume the worse of both meanings.
 //!
-//! A contract takes the arguments at the front and ignores what follows them, so data behind the
-//! arguments hides nothing here either. Arguments that are too short, or whose unused bits are set,
-//! are read differently by different contracts: such a call of a well-known method is refused as a
-//! whole, rather than shown as if nothing were transferred.
+//! A contract takes the arguments at the front and ignores the rest, so data behind the arguments
+//! hides nothing here either. Arguments that are too short, or with unused bits set, are read
+//! differently by different contracts: such a call of a well-known method is refused as a whole,
+//! rather than shown as if nothing were transferred.
 
 use alloy_primitives::{Address, U256, address};
 
@@ -18,17 +18,17 @@ use crate::{Destination, Grant};
 
 /// The same address on every chain.
 const PERMIT2: Address = address!("000000000022D473030F116dDEE9F6B43aC78BA3");
-/// In the place of a token standard: ERC-20 or ERC-721.
+/// Stands for a token standard: ERC-20 or ERC-721.
 pub(crate) const EITHER: &str = "token";
 
-/// What a call does.
+/// The effects of a call.
 pub(crate) struct Known {
     pub(crate) method: &'static str,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) grants: Vec<Grant>,
 }
 
-/// `None`: the method is not known here.
+/// Returns `None` for an unknown method.
 pub(crate) fn understand(
     chain: &str,
     contract: &Address,
@@ -121,12 +121,12 @@ pub(crate) fn asset(chain: &str, standard: &str, contract: &Address, id: Option<
     format!("{chain}/{standard}:{contract}{id}")
 }
 
-/// How much may be taken; the largest number that the method can say stands for "without limit".
+/// An allowance; the largest number that the method can express means "without limit".
 pub(crate) fn limit(amount: U256, largest: U256) -> Option<String> {
     (amount != largest).then(|| amount.to_string())
 }
 
-/// The largest number of 160 bits, as Permit2 counts.
+/// The maximum of 160 bits, Permit2's number type.
 pub(crate) fn max160() -> U256 {
     U256::MAX >> 96
 }
@@ -203,7 +203,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Everything of a contract, or, taken back, nothing.
+    /// Everything of a contract, or nothing if revoked.
     fn allow_all(
         &self,
         method: &'static str,
@@ -295,7 +295,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A list of numbers, which lies where the argument points to.
+    /// A list of numbers at the place that the argument points to.
     fn list(&self, at: usize) -> Result<Vec<U256>, Malformed> {
         let outside = || "a list in its call data lies outside of it".to_string();
         let offset = usize::try_from(self.amount(at)?).map_err(|_| outside())?;

@@ -18,9 +18,9 @@ fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text).unwrap()
 }
 
-/// Takes the signature off a published transaction, puts it back, and returns what was signed and
-/// who recovers from the digest that is computed here, through a key whose root is the recovered
-/// point.
+/// Strips the signature from a published transaction, puts it back, and returns the signed
+/// content with the account recovered from the digest computed here, through a key whose root
+/// is the recovered point.
 fn recovered(signed: &str) -> (Decoded, Vec<u8>) {
     let envelope = TxEnvelope::decode_2718(&mut unhex(signed).as_slice()).unwrap();
     let unsigned = match &envelope {
@@ -275,7 +275,7 @@ fn who_is_sent_nothing_is_shown_all_the_same() {
         (&*to.address, &*to.asset, &*to.amount),
         (&*TOKEN.to_string(), "", "0")
     );
-    // A call says whom it calls.
+    // A call names its contract.
     let decoded = decode(&call(TxKind::Call(TOKEN), 0, vec![1])).unwrap();
     assert!(
         transaction(&decoded).destinations.is_empty() && transaction(&decoded).calls.len() == 1
@@ -299,8 +299,8 @@ fn transfers_of_tokens_name_the_final_recipient() {
             asset("token"),
             "7",
         ),
-        // A token of ERC-721 may have the number 0; as an amount it is nothing. It is shown all the
-        // same.
+        // A token of ERC-721 may have the number 0, which as an amount is nothing.
+        // It is shown nevertheless.
         (
             0x23b872dd,
             vec![account(0xcc), account(0xbb), word(0)],
@@ -336,7 +336,7 @@ fn transfers_of_tokens_name_the_final_recipient() {
             (&b, &expected, amount)
         );
         assert!(transaction.calls[0].method.is_some() && transaction.grants.is_empty());
-        // What follows the arguments is ignored by the contract and here.
+        // Data after the arguments is ignored by the contract and here.
         let longer = token(selector, &[&words[..], &[word(9)]].concat()).unwrap();
         assert_eq!(longer.destinations, transaction.destinations);
     }

@@ -1,11 +1,11 @@
-//! What a plain message must not be: a transaction, of a chain that is read here under another kind
-//! or of one that is not read here at all. Whoever accepts a signature does not know what the
-//! requester called the bytes.
+//! The forms that a plain message must not have: a transaction, of a chain that is supported
+//! under another kind or of an unsupported one. The verifier of a signature does not know which
+//! kind the requester declared.
 //!
-//! The forms are those that chains sign or hash for signing. Each is recognised by its structure as
-//! a whole, or by the bytes that its chain puts before it so that it cannot be anything else. That
-//! a message is none of these does not make it harmless: what is no text is blind as well (see
-//! `countersign_protocol::Payload::is_blind`).
+//! The forms are those that chains sign or hash for signing. Each is recognised by its
+//! structure as a whole, or by a chain's prefix that makes it unambiguous. A message
+//! that matches none of them can still be harmful: bytes that are not text are blind
+//! as well (see `countersign_protocol::Payload::is_blind`).
 
 mod bitcoin;
 mod bytes;
@@ -18,21 +18,21 @@ use crate::solana_message::Message;
 use bytes::Rest;
 
 const OTHER_CHAIN: &str =
-    "its chain is not read here, so nobody could judge what it does; do not sign it";
+    "its chain is not supported here, so its effects cannot be judged; do not sign it";
 const AS_EVM: &str =
     "send the unsigned transaction as evm-transaction, an authorisation as eip7702";
 const AS_PSBT: &str = "send the transaction as psbt";
 const AS_SOLANA: &str = "send it as solana-message";
-/// In the order of how certain the form is.
+/// Ordered by how certain the form is.
 const KNOWN: [Form; 21] = [
     (
         is_eip712,
-        "what is hashed for typed data of EIP-712",
+        "the data hashed for EIP-712 typed data",
         "send the document as eip712",
     ),
     (
         is_eip191,
-        "what is hashed for a message of EIP-191",
+        "the data hashed for an EIP-191 message",
         "send the message without prefix as eip191",
     ),
     (is_solana, "the message of a Solana transaction", AS_SOLANA),
@@ -50,13 +50,13 @@ const KNOWN: [Form; 21] = [
     (bitcoin::is_transaction, "a Bitcoin transaction", AS_PSBT),
     (
         bitcoin::is_preimage,
-        "what is hashed for a Bitcoin signature",
+        "the data hashed for a Bitcoin signature",
         AS_PSBT,
     ),
     (protobuf::is_tron, "a Tron transaction", OTHER_CHAIN),
     (
         protobuf::is_cosmos,
-        "what is signed for a Cosmos transaction (SignDoc)",
+        "the data signed for a Cosmos transaction (SignDoc)",
         OTHER_CHAIN,
     ),
     (
@@ -66,12 +66,12 @@ const KNOWN: [Form; 21] = [
     ),
     (
         is_cosmos_amino,
-        "what is signed for a Cosmos transaction (amino JSON)",
+        "the data signed for a Cosmos transaction (amino JSON)",
         OTHER_CHAIN,
     ),
     (
         is_cosmos_textual,
-        "what is signed for a Cosmos transaction (textual)",
+        "the data signed for a Cosmos transaction (textual)",
         OTHER_CHAIN,
     ),
     (is_aptos, "an Aptos transaction", OTHER_CHAIN),
@@ -96,8 +96,7 @@ const KNOWN: [Form; 21] = [
     ),
 ];
 
-/// What `message` is, in words, if it is a transaction or what is signed for one; and what to do
-/// instead.
+/// Names the transaction form that `message` has, if any, together with a remedy.
 pub(crate) fn transaction(message: &[u8]) -> Option<(&'static str, &'static str)> {
     KNOWN
         .iter()
@@ -119,13 +118,13 @@ fn is_solana(bytes: &[u8]) -> bool {
     Message::read(bytes).is_some()
 }
 
-/// A version that is not read here, of the least length that a message can have.
+/// A version that is not supported here, of at least a message's minimum length.
 fn is_later_solana(bytes: &[u8]) -> bool {
     bytes.first() == Some(&0x81) && bytes.len() >= 69
 }
 
-/// EIP-2718 types with a list behind them, an authorisation of EIP-7702, or the list of a legacy
-/// transaction.
+/// EIP-2718 types followed by a list, an authorisation of EIP-7702, or the list
+/// of a legacy transaction.
 fn is_evm(bytes: &[u8]) -> bool {
     match bytes {
         [0x01..=0x05 | 0x7f, list @ ..] => list_length(list).is_some_and(|items| items >= 3),
@@ -136,7 +135,7 @@ fn is_evm(bytes: &[u8]) -> bool {
     }
 }
 
-/// Number of items of an RLP list that is all of `bytes`.
+/// Number of items of an RLP list that spans all of `bytes`.
 fn list_length(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     let mut items = Header::decode_bytes(&mut rest, true)
@@ -151,7 +150,7 @@ fn list_length(bytes: &[u8]) -> Option<usize> {
     Some(count)
 }
 
-/// The document of `SIGN_MODE_LEGACY_AMINO_JSON`, and of Beacon Chain, which is like it.
+/// The document of `SIGN_MODE_LEGACY_AMINO_JSON`, and Beacon Chain's similar one.
 fn is_cosmos_amino(bytes: &[u8]) -> bool {
     let Ok(json) = Json::parse(bytes) else {
         return false;
@@ -187,8 +186,8 @@ fn is_sui(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0, 0, 0, 0, 0]) && bytes.len() >= 100
 }
 
-/// Borsh: signer, public key, nonce, receiver, block hash, number of actions. Or the tag of a
-/// delegated action (NEP-461).
+/// Borsh: signer, public key, nonce, receiver, block hash, number of actions. Or the tag of
+/// a delegated action (NEP-461).
 fn is_near(bytes: &[u8]) -> bool {
     let mut rest = Rest(bytes);
     let mut read = || {
@@ -223,8 +222,8 @@ fn is_xrp(bytes: &[u8]) -> bool {
         .any(|prefix| bytes.starts_with(*prefix))
 }
 
-/// The hash of the network's name begins what is hashed for a transaction: the public one's, and
-/// the test network's.
+/// The preimage of a transaction hash begins with the hash of the network's name: that of the
+/// public one or the test network.
 fn is_stellar(bytes: &[u8]) -> bool {
     const PUBLIC: [u8; 32] = [
         0x7a, 0xc3, 0x39, 0x97, 0x54, 0x4e, 0x31, 0x75, 0xd2, 0x66, 0xbd, 0x02, 0x24, 0x39, 0xb2,
@@ -243,8 +242,7 @@ fn is_internet_computer(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x0aic-request")
 }
 
-/// The chain's id, the transaction, and 32 zeros in the place of the hash of what it carries
-/// outside of itself.
+/// The chain's id, the transaction, and 32 zeros in the place of the hash of context-free data.
 fn is_antelope(bytes: &[u8]) -> bool {
     bytes.len() > 80 && bytes.ends_with(&[0; 32]) && !bytes.starts_with(&[0; 32])
 }

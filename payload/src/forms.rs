@@ -1,6 +1,6 @@
-//! Forms in which people have payloads in hand, read as the bytes that tasks carry: text of several
-//! encodings, in lines or in one, and transactions around the part that is signed. Nothing is
-//! judged here: what comes out is decoded like any payload.
+//! The forms in which people have payloads at hand, converted to the bytes that tasks carry: text
+//! in several encodings, in one or more lines, and transactions around the part that is signed.
+//! Nothing is judged here: the result is decoded like any payload.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -8,44 +8,44 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::solana_message::Message;
 
-/// Why nothing was read.
+/// The reason an input could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormError {
-    /// Neither the bytes nor a text of them.
+    /// Neither PSBT bytes nor a text of them.
     #[error(
-        "this is no PSBT; give its bytes in a file, or as text in Base64 or hexadecimal (`psbt` at the front)"
+        "this is not a PSBT; give its bytes in a file, or as text in Base64 or hexadecimal (`psbt` at the front)"
     )]
     Psbt,
-    /// A transaction without what a PSBT says beside it.
+    /// A bare transaction without the PSBT's additional data.
     #[error(
-        "this is a Bitcoin transaction and no PSBT; give the PSBT, which names the keys and the amounts"
+        "this is a Bitcoin transaction, not a PSBT; give the PSBT, which names the keys and the amounts"
     )]
     BareTransaction,
-    /// Neither the bytes nor a text of them.
+    /// Neither message bytes nor a text of them.
     #[error(
-        "this is no Solana message; give a message (legacy or version 0), or a transaction without signatures, \
+        "this is not a Solana message; give a message (legacy or version 0), or a transaction without signatures, \
          in hexadecimal, Base58 or Base64, or its bytes in a file"
     )]
     Solana,
-    /// Others would lose what they signed.
+    /// A signed transaction: the other signers would lose their signatures.
     #[error(
         "this Solana transaction is signed already ({signed} of {signers} signatures); \
          give its message, or the transaction with zeros in the place of signatures"
     )]
     SolanaSigned {
-        /// Signatures that are not zero.
+        /// Number of non-zero signatures.
         signed: usize,
-        /// Signatures that it has place for.
+        /// Number of signature slots.
         signers: usize,
     },
-    /// Not two digits for each byte.
-    #[error("this is no hexadecimal text; give two digits for each byte")]
+    /// Not two hexadecimal digits for each byte.
+    #[error("this is not hexadecimal text; give two digits for each byte")]
     Hex,
 }
 
-/// A PSBT, of any version: its bytes, or Base64 (also the variant for URLs, with or without `=`) or
-/// hexadecimal digits, in as many lines as they come.
+/// Reads a PSBT of any version: its bytes, or Base64 (also the variant for URLs, with or without
+/// `=`) or hexadecimal digits, in any number of lines.
 pub fn read_psbt(given: &[u8]) -> Result<Vec<u8>, FormError> {
     const MAGIC: &[u8] = b"psbt\xff";
     if given.starts_with(MAGIC) {
@@ -66,8 +66,8 @@ pub fn read_psbt(given: &[u8]) -> Result<Vec<u8>, FormError> {
     }
 }
 
-/// A message of a Solana transaction, or the message in a transaction that nobody has signed:
-/// bytes, or hexadecimal digits, Base58 or Base64.
+/// Reads a message of a Solana transaction, or the message in an unsigned transaction: bytes, or
+/// hexadecimal digits, Base58 or Base64.
 pub fn read_solana(given: &[u8]) -> Result<Vec<u8>, FormError> {
     let text = text_of(given);
     let text = text.as_deref();
@@ -92,15 +92,15 @@ pub fn read_solana(given: &[u8]) -> Result<Vec<u8>, FormError> {
     Err(refused)
 }
 
-/// Two digits for each byte, with or without `0x`, in as many lines as they come.
+/// Reads two digits for each byte, with or without `0x`, in any number of lines.
 pub fn read_hex(given: &[u8]) -> Result<Vec<u8>, FormError> {
     text_of(given)
         .and_then(|text| digits(&text))
         .ok_or(FormError::Hex)
 }
 
-/// The text of a file or an argument, without the mark that some programs begin files with, and
-/// without white space and quotation marks, which belong to none of the encodings.
+/// The text of a file or an argument, without a byte order mark, white space and quotation marks,
+/// which belong to none of the encodings.
 fn text_of(given: &[u8]) -> Option<String> {
     let wide = |rest: &[u8], read: fn([u8; 2]) -> u16| {
         let (units, odd) = rest.as_chunks::<2>();
@@ -165,8 +165,8 @@ fn is_message(bytes: &[u8]) -> bool {
     Message::read(bytes).is_some_and(|message| message.check().is_ok())
 }
 
-/// How many signatures a transaction begins with (`shortvec`; there are at most 255), and what
-/// follows.
+/// Splits a transaction into its number of signatures (`shortvec`; there are at most
+/// 255) and the rest.
 pub(crate) fn signature_count(transaction: &[u8]) -> Option<(usize, &[u8])> {
     match transaction {
         [count @ 1..=0x7f, rest @ ..] => Some((usize::from(*count), rest)),

@@ -1,23 +1,23 @@
-//! What signatures are for: the vocabulary of `wit/policy.wit`, for programs that have no plugins
-//! as well. The fields are documented there; those that the contract's records have not are
-//! [`facts`] beside them.
+//! The meaning of signatures: the vocabulary of `wit/policy.wit`, also for programs
+//! without plugins. The fields are documented there; those missing from the contract's
+//! records are [`facts`] beside them.
 
 use std::collections::BTreeMap;
 
-/// What signatures are for.
+/// The effect that signatures authorise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
     /// A transfer or contract call on a chain.
     Transaction(Transaction),
-    /// A message, verbatim.
+    /// A message, verbatim in bytes.
     Message(Vec<u8>),
     /// Structured data of EIP-712.
     TypedData(TypedData),
-    /// Nothing is known.
+    /// Unknown, as for a digest.
     Opaque,
 }
 
-/// What a transaction does.
+/// The effects of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Transaction {
@@ -28,12 +28,12 @@ pub struct Transaction {
     pub grants: Vec<Grant>,
     pub fee: Option<String>,
     pub unsigned: Vec<u8>,
-    /// Who owns accounts that receive tokens, by the account's address, where the bytes show it
-    /// (Solana).
+    /// The owners of accounts that receive tokens, by the account's address, if the
+    /// bytes show them (Solana).
     pub owners: BTreeMap<String, String>,
 }
 
-/// One recipient.
+/// A recipient of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Destination {
@@ -44,14 +44,14 @@ pub struct Destination {
     pub change: bool,
 }
 
-/// One call of a contract or program.
+/// A call of a contract or program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Call {
     pub contract: String,
     pub selector: Vec<u8>,
     pub method: Option<String>,
-    /// What the data says, by name, where the method is understood. Plugins read it from `data`.
+    /// The data's content by name, if the method is understood. Plugins read it from `data`.
     pub fields: Vec<(&'static str, String)>,
     pub amount: String,
     pub data: Vec<u8>,
@@ -76,30 +76,30 @@ pub struct TypedData {
     pub primary_type: String,
     pub json: String,
     pub grants: Vec<Grant>,
-    /// How far the grants are the whole.
+    /// The completeness of the grants.
     pub rights: Rights,
-    /// What messages of the type are, in a few words, if the type is known.
+    /// A short description of the type's messages, if the type is known.
     pub meaning: Option<String>,
-    /// What `json` leaves out because no signature covers it, and what was derived because the
-    /// document does not say it.
+    /// Notes on parts that `json` omits because no signature covers them, and on values derived
+    /// because the document does not state them.
     pub notes: Vec<String>,
 }
 
-/// How far the grants of typed data are all the rights that it hands out.
+/// The completeness of the grants: do they show all rights that typed data gives away?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
-    /// The type is known and hands out none.
+    /// The type is known and grants none.
     None,
     /// The type is known and `grants` has them all.
     Shown,
-    /// The type is known, and hands out rights that `grants` cannot show.
+    /// The type is known, and grants rights that `grants` cannot show.
     Hidden,
-    /// The type is not known.
+    /// The type is unknown, and so are its rights.
     Unknown,
 }
 
 impl Rights {
-    /// As plugins are told.
+    /// The name that plugins are told.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -110,14 +110,14 @@ impl Rights {
     }
 }
 
-/// What is known of an intent and has no field in the records of `wit/policy.wit`, as `(name,
-/// value)`. Plugins find it under `extra`, as facts. A name is never given another meaning.
+/// Facts of an intent without a field in the records of `wit/policy.wit`, as `(name, value)`.
+/// Plugins find them under `extra`. A name is never given another meaning.
 ///
 /// | name | value |
 /// |---|---|
 /// | `typed-data-rights` | `none`, `shown`, `hidden` or `unknown`: see [`Rights`] |
-/// | `typed-data-meaning` | what messages of the type are, in a few words; absent if the type is not known |
-/// | `typed-data-notes` | what was left out of `json` because no signature covers it, and what was derived |
+/// | `typed-data-meaning` | a short description of the type's messages; absent if the type is unknown |
+/// | `typed-data-notes` | parts omitted from `json` because no signature covers them, and derived values |
 /// | `token-owners` | owners of accounts that receive tokens, as far as they are known: a JSON object from account to owner |
 pub fn facts(intent: &Intent) -> Vec<(&'static str, String)> {
     match intent {

@@ -1,10 +1,9 @@
-//! JSON in which every member of an object has a name of its own, and numbers are whole and as long
-//! as they are.
+//! JSON with unique member names in every object, and with whole numbers of any length.
 //!
-//! Readers differ in which of two members of one name they take. What plugins judge and what is
-//! hashed must be the same, so such a document is refused. They differ in numbers above 2^53 or
-//! 2^64 as well: here every digit counts. The JSON library does the reading; as it makes floating
-//! point of a long number, the digits are taken from the text itself.
+//! Readers differ in which of two members of one name they use. Plugins must judge exactly what is
+//! hashed, so such a document is refused. Readers also differ in numbers above 2^53 or 2^64: here
+//! every digit counts. The JSON library does the parsing; as it converts long numbers to floating
+//! point, the digits are taken from the text itself.
 
 use std::collections::BTreeMap;
 use std::slice::Iter;
@@ -13,7 +12,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use crate::malformed::Malformed;
 
-/// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Json {
     Null,
@@ -28,7 +26,7 @@ pub(crate) enum Json {
 impl Json {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let bytes = without_mark(bytes)?;
-        // The text is JSON before numbers are looked for in it.
+        // The text is known to be JSON before it is scanned for numbers.
         serde_json::from_slice::<IgnoredAny>(bytes).map_err(Malformed::by)?;
         let numbers = numbers(bytes);
         let mut rest = numbers.iter();
@@ -69,7 +67,7 @@ impl Json {
     }
 }
 
-/// As JSON, members in the order of their names.
+/// As JSON, with members in the order of their names.
 impl std::fmt::Display for Json {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -104,7 +102,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// `bytes` without the mark that some editors put before UTF-8 text.
+/// `bytes` without a UTF-8 byte order mark.
 pub(crate) fn without_mark(bytes: &[u8]) -> Result<&[u8], Malformed> {
     match bytes {
         [0xef, 0xbb, 0xbf, text @ ..] => Ok(text),
@@ -113,7 +111,7 @@ pub(crate) fn without_mark(bytes: &[u8]) -> Result<&[u8], Malformed> {
     }
 }
 
-/// The numbers of a JSON text, in its order. Outside of strings only numbers have digits.
+/// The numbers of a JSON text, in its order. Outside strings only numbers have digits.
 fn numbers(json: &[u8]) -> Vec<String> {
     let mut numbers = Vec::new();
     let mut at = 0;
@@ -151,7 +149,8 @@ fn string_length(json: &[u8]) -> usize {
     inner.count() + 2
 }
 
-/// Reads one value. Numbers come in the order of the text, so each has its digits from the list.
+/// Deserialises one value. Numbers come in the order of the text, so each takes its
+/// digits from the list.
 struct Value<'a, 'n>(&'a mut Iter<'n, String>);
 
 impl Value<'_, '_> {
@@ -165,7 +164,7 @@ impl Value<'_, '_> {
             Ok(Json::Number(text.clone()))
         } else {
             Err(E::custom(format_args!(
-                "`{}` is no whole number; write all digits, without point and exponent",
+                "`{}` is not a whole number; write all digits, without point and exponent",
                 text.chars().take(80).collect::<String>()
             )))
         }

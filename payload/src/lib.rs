@@ -1,10 +1,10 @@
-//! What a payload means: from the bytes that a requester shows to the bytes that are signed, and to
-//! what they do.
+//! The meaning of payloads: from the bytes that a requester submits to the bytes that are signed,
+//! and to their effects.
 //!
-//! [`decode`] computes both from the same bytes, so that whoever judges the meaning judges what is
-//! signed. Nodes decode before they ask their plugins; coordinator and client decode again before
-//! they believe a signature. [`finish`] puts signatures where a chain wants them. Nothing here
-//! signs, reads a clock or performs I/O.
+//! [`decode`] computes both from the same bytes, so that a judgement of the meaning is one of the
+//! signed bytes. Nodes decode before they ask their plugins; coordinator and client decode again
+//! before they trust a signature. [`finish`] inserts signatures into the form that a chain expects.
+//! Nothing here signs, reads a clock or performs I/O.
 
 mod bip322;
 mod bitcoin_message;
@@ -44,10 +44,10 @@ pub use forms::{FormError, read_hex, read_psbt, read_solana};
 pub use intent::{Call, Destination, Grant, Intent, Rights, Transaction, TypedData, facts};
 pub use network::UnknownNetwork;
 
-/// Most signatures of one task.
+/// The maximum number of signatures of one task.
 pub const MAX_INPUTS: usize = 64;
 
-/// Kinds of payload of Ethereum need an ECDSA key.
+/// Payload kinds of Ethereum need an ECDSA key.
 fn must_be_ecdsa(key: &Key<'_>, kind: &'static str) -> Result<(), DecodeError> {
     match key.scheme {
         Scheme::EcdsaSecp256k1 => Ok(()),
@@ -60,14 +60,14 @@ fn must_be_ecdsa(key: &Key<'_>, kind: &'static str) -> Result<(), DecodeError> {
 /// The networks of chains whose transactions do not name theirs, as CAIP-2 ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Networks {
-    /// Bitcoin's: `bip122:` and 32 hex digits of the genesis block.
+    /// Bitcoin's: `bip122:` and 32 hex digits of the genesis block's hash.
     pub bitcoin: String,
     /// Solana's: `solana:` and 32 characters of the genesis hash.
     pub solana: String,
 }
 
 impl Default for Networks {
-    /// The main networks.
+    /// The main networks of both.
     fn default() -> Self {
         Self {
             bitcoin: "bip122:000000000019d6689c085ae165831e93".into(),
@@ -76,54 +76,53 @@ impl Default for Networks {
     }
 }
 
-/// What is signed, and what that does.
+/// The bytes to be signed, and their effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// One entry for each signature, in the order of the results. At least one, at most
-    /// [`MAX_INPUTS`].
+    /// One entry for each signature, in the order of the results. At least
+    /// one, at most [`MAX_INPUTS`].
     pub inputs: Vec<Input>,
-    /// What the signatures are for.
+    /// The effect that the signatures authorise.
     pub intent: Intent,
 }
 
-/// Why a payload is not what it is said to be.
+/// The reason a payload is not of its declared kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The bytes are not of the kind.
+    /// The bytes are not of the declared kind.
     #[error(
-        "the payload is no {kind}: {reason}; expected {} (docs/payloads.md)",
+        "the payload is not a valid {kind}: {reason}; expected {} (docs/payloads.md)",
         expected(kind)
     )]
     Malformed {
         /// The kind, as tasks name it.
         kind: &'static str,
-        /// What is wrong.
+        /// The error in a clause, for the requester.
         reason: String,
     },
-    /// Bytes that are called a message, and are a transaction of some chain or what is signed for
-    /// one.
-    #[error("the message is {what}, and its signature would count there; {instead}")]
+    /// A declared message that is a transaction of some chain or the signed form of one.
+    #[error("the message is {what}, and its signature would be valid there; {instead}")]
     Disguised {
-        /// What it is.
+        /// The form that was recognised.
         what: &'static str,
-        /// What to do.
+        /// The remedy, as a clause.
         instead: &'static str,
     },
-    /// The scheme makes no signatures of this kind.
+    /// The scheme does not sign payloads of this kind.
     #[error(
         "a payload of the kind {kind} is not signed by a wallet of the scheme {scheme}; choose a wallet of the right scheme"
     )]
     Scheme {
-        /// The kind.
+        /// The kind, as tasks name it.
         kind: &'static str,
-        /// The key's scheme.
+        /// The scheme of the key.
         scheme: Scheme,
     },
-    /// The path leads to no key.
+    /// No key can be derived on the path.
     #[error(transparent)]
     Derive(#[from] DeriveError),
-    /// A CAIP-2 id that is configured and not known.
+    /// A configured CAIP-2 id that is not known.
     #[error(
         "the network {0} is not known; configure one of the `bip122:` ids that the manual lists"
     )]
@@ -133,17 +132,17 @@ pub enum DecodeError {
         "the task says that {claimed} is signed, the payload gives {computed}; find out which of the two is meant"
     )]
     DigestMismatch {
-        /// What the task says, hex.
+        /// The task's digests in hexadecimal.
         claimed: String,
-        /// What the payload gives, hex.
+        /// The payload's digests in hexadecimal.
         computed: String,
     },
 }
 
-/// The form that a kind has, by the names that this crate gives kinds in errors.
+/// The form of a kind, by the kind's name in this crate's errors.
 fn expected(kind: &str) -> &'static str {
     match kind {
-        "message" => "the bytes of a message that is no transaction",
+        "message" => "the bytes of a message that is not a transaction",
         "digests" => r#"a JSON list [{"path": "m/0/7", "digest": "64 hexadecimal digits"}]"#,
         "evm-transaction" => {
             "an unsigned transaction as it is hashed: RLP with the chain id, or type byte and RLP"
@@ -172,7 +171,7 @@ impl DecodeError {
         }
     }
 
-    /// The stable code in refusals.
+    /// The stable code for a refusal.
     pub fn code(&self) -> &'static RefusalCode {
         match self {
             Self::Malformed { .. } => &RefusalCode::PayloadMalformed,
@@ -185,8 +184,8 @@ impl DecodeError {
     }
 }
 
-/// Reads `payload` for `key`. `path` is the child that signs; kinds that name their paths
-/// themselves (PSBT, digests) want `m`.
+/// Decodes `payload` for `key`. `path` is the child that signs; kinds that name their paths
+/// themselves (PSBT, digests) require `m`.
 pub fn decode(
     key: &Key,
     path: &DerivationPath,
@@ -209,7 +208,7 @@ pub fn decode(
     Ok(decoded)
 }
 
-/// What the requester expects to be signed must be what is signed, if it says so at all.
+/// Compares the requester's expected digests, if any, with the computed ones.
 fn compare(claimed: &[Vec<u8>], inputs: &[Input]) -> Result<(), DecodeError> {
     let equal = claimed
         .iter()

@@ -1,9 +1,9 @@
-//! What is wrong with a payload.
+//! The internal error of a malformed payload.
 
 use std::borrow::Cow;
 
-/// Why bytes are not what their kind says: a clause for whoever wrote them, to follow "it is not a
-/// …:".
+/// The reason bytes are not of their declared kind: a clause for the requester, to follow "it
+/// is not a …:".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Malformed(Cow<'static, str>);
@@ -21,7 +21,7 @@ impl From<String> for Malformed {
 }
 
 impl Malformed {
-    /// For an error that says by itself what is wrong.
+    /// From an error that is self-explanatory.
     pub(crate) fn by(error: impl std::fmt::Display) -> Self {
         Self(error.to_string().into())
     }

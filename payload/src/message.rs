@@ -1,20 +1,20 @@
-//! Plain messages and bare digests, and what must not pass as either.
+//! Plain messages and bare digests, and the forms that must not pass as either.
 //!
-//! What a signature means is decided by whoever accepts it, not by the name that the requester gave
-//! the bytes. So:
+//! The verifier of a signature decides on its meaning, not the kind that
+//! the requester declared. So:
 //!
-//! - Bytes that read as a transaction of a chain, or as what is hashed for one, are refused as a
-//!   message by every key: see `foreign`. Those of chains that are read here go under their own
-//!   kind, where a plugin sees what they do.
-//! - 32 bytes are blind whatever they are called: `ed25519`, `taproot` and `schnorr-secp256k1` sign
-//!   bytes as they are, and chains have them sign hashes of 32 bytes.
-//! - Bytes that are no text are blind: nobody can judge them, and the forms that are recognised are
-//!   not all there are. An operator who knows what binary messages a key signs says so in the
-//!   node's configuration.
+//! - Bytes that read as a transaction of a chain, or as the preimage of one's hash, are refused as
+//!   a message by every key: see `foreign`. Those of supported chains must use their own kind,
+//!   where a plugin sees their effects.
+//! - 32 bytes are blind under any kind: `ed25519`, `taproot` and `schnorr-secp256k1` sign bytes as
+//!   they are, and chains have them sign hashes of 32 bytes.
+//! - Bytes that are not text are blind: nobody can judge them, and the recognised forms are
+//!   not all there are. An operator who knows which binary messages a key signs can allow them
+//!   in the node's configuration.
 //! - `ecdsa-secp256k1` signs the SHA-256 of a message. Ethereum hashes with Keccak-256, so no
 //!   message has the digest of an Ethereum transaction or of EIP-191 or EIP-712 data. Bitcoin
-//!   hashes with SHA-256 twice: the message that would be a Bitcoin signature is itself a hash of
-//!   32 bytes.
+//!   hashes with SHA-256 twice: the message that would be a Bitcoin signature is itself a
+//!   hash of 32 bytes.
 //! - EVM transactions begin with 0x01 to 0x04 or with 0xc0 and above, authorisations of EIP-7702
 //!   with 0x05, EIP-191 and EIP-712 preimages with 0x19: under one hash, no bytes are two of them.
 

@@ -1,4 +1,4 @@
-//! Networks by name, as people write them into configurations.
+//! Networks by name, as people write them in configurations.
 
 use countersign_verify::address::Network as AddressNetwork;
 
@@ -44,8 +44,9 @@ const SOLANA: [(&str, &str); 3] = [
 ];
 
 impl Networks {
-    /// The networks with these names, or with these CAIP-2 ids. Bitcoin: `mainnet`, `testnet`
-    /// (version 3), `testnet4`, `signet`, `regtest`. Solana: `mainnet`, `devnet`, `testnet`.
+    /// Returns the networks with these names, or with these CAIP-2 ids. Bitcoin:
+    /// `mainnet`, `testnet` (version 3), `testnet4`, `signet`, `regtest`.
+    /// Solana: `mainnet`, `devnet`, `testnet`.
     pub fn named(bitcoin: &str, solana: &str) -> Result<Self, UnknownNetwork> {
         Ok(Self {
             bitcoin: find(
@@ -57,7 +58,7 @@ impl Networks {
         })
     }
 
-    /// How addresses of the Bitcoin network begin. `None`: it is not known.
+    /// The address format of the Bitcoin network. `None` if the network is unknown.
     pub fn bitcoin_addresses(&self) -> Option<AddressNetwork> {
         BITCOIN
             .into_iter()
@@ -66,9 +67,9 @@ impl Networks {
     }
 }
 
-/// The text names no network.
+/// A text that does not name a known network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is no network of {chain}; use one of {known}")]
+#[error("`{name}` is not a network of {chain}; use one of {known}")]
 pub struct UnknownNetwork {
     chain: &'static str,
     name: String,
@@ -91,7 +92,7 @@ fn find(
     })
 }
 
-/// The network that the addresses of a PSBT are of, by its CAIP-2 id.
+/// The network for a PSBT's addresses, by its CAIP-2 id.
 pub(crate) fn bitcoin(id: &str) -> Option<bitcoin::Network> {
     BITCOIN
         .into_iter()
@@ -99,7 +100,7 @@ pub(crate) fn bitcoin(id: &str) -> Option<bitcoin::Network> {
         .map(|known| known.network)
 }
 
-/// A network of Bitcoin, in every way in which programs here call it.
+/// A Bitcoin network, under every name that programs here use for it.
 struct Known {
     name: &'static str,
     /// CAIP-2, namespace `bip122`: the first 32 digits of the hash of the first block.

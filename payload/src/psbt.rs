@@ -1,21 +1,21 @@
 //! Partially signed Bitcoin transactions, version 0 (BIP-174, BIP-371) and version 2 (BIP-370).
 //!
-//! Signed are the inputs whose origin carries the fingerprint of the root key, in the order of the
-//! transaction; the origin must lead to the key it names. Keys of `ecdsa-secp256k1` sign P2PKH,
-//! P2WPKH and P2SH-P2WPKH, and as one of several keys `multisig m of n` in P2SH, P2WSH and
+//! The signed inputs are those whose origin carries the fingerprint of the root key, in the order
+//! of the transaction; the origin must lead to the key it names. Keys of `ecdsa-secp256k1` sign
+//! P2PKH, P2WPKH and P2SH-P2WPKH, and as one of several keys `multisig m of n` in P2SH, P2WSH and
 //! P2SH-P2WSH, all with SIGHASH_ALL; keys of `taproot` sign the key path with SIGHASH_DEFAULT or
-//! SIGHASH_ALL: of outputs without scripts (BIP-86), and of outputs with scripts where the PSBT has
-//! the root of their tree. Other scripts, and script paths, are refused. Only outputs of one key
-//! without scripts count as change, and those that have the very script of a multisig input: who
-//! else can spend by a script is not known here.
+//! SIGHASH_ALL: of outputs without scripts (BIP-86), and of outputs with scripts if the PSBT has
+//! the root of their tree. Other scripts, and script paths, are refused. Change is only an output
+//! of one key without scripts, or one with exactly the script of a multisig input: other parties
+//! that can spend by a script are unknown here.
 //!
 //! Amounts. The fee is a fact only if no amount can be a lie. A taproot signature covers the
 //! amounts of all inputs. A segwit v0 signature covers that of its own input, a legacy signature
 //! none: with two sessions a requester could have a fee paid that nobody saw (CVE-2020-14199).
-//! ECDSA keys therefore want the whole previous transaction of every input; its witnesses may be
-//! left out, since its id does not cover them.
+//! ECDSA keys therefore require the whole previous transaction of every input; its witnesses may be
+//! omitted, since its id does not cover them.
 //!
-//! A PSBT that is a message (BIP-322) is one here too: see [`bip322`].
+//! A PSBT that is a message (BIP-322) is treated as one here too: see [`bip322`].
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::psbt::Psbt;
@@ -33,11 +33,11 @@ use crate::{bip322, psbt_v2};
 
 pub(crate) const KIND: &str = "psbt";
 
-/// Most inputs, those of others included.
+/// Maximum number of inputs, including those of others.
 const MOST_SPENT: usize = 256;
-/// Most outputs: as many as fit what the network passes on.
+/// Maximum number of outputs: as many as fit into a transaction that the network relays.
 const MOST_OUTPUTS: usize = 3_000;
-/// Most outputs that are said to be of this key. Each costs a derivation.
+/// Maximum number of outputs claimed to be of this key. Each costs a derivation.
 const MOST_OWN_OUTPUTS: usize = 256;
 
 pub(crate) fn decode(
@@ -52,7 +52,7 @@ pub(crate) fn decode(
         .map_err(|reason| DecodeError::malformed(KIND, reason))
 }
 
-/// The network, for a key that signs Bitcoin's transactions.
+/// The network, for a key that signs Bitcoin transactions.
 pub(crate) fn network_for(
     kind: &'static str,
     key: &Key,
@@ -84,7 +84,7 @@ fn read(
     let psbt = parse(bytes)?;
     if bip322::resembles(&psbt) {
         let message = bip322::carried(&psbt).map(<[u8]>::to_vec).ok_or(
-            "it looks like a message (BIP-322), whose words it does not have; send it as bitcoin-message with the message",
+            "it looks like a message (BIP-322) but does not carry its text; send it as bitcoin-message with the message",
         )?;
         return read_message(owner, &psbt, message);
     }
@@ -114,7 +114,7 @@ fn read(
     })
 }
 
-/// All of `bytes`, of either version.
+/// Parses all of `bytes`, of either version.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, Malformed> {
     if bytes.starts_with(b"cHNidP") || bytes.starts_with(b"70736274") {
         return Err(
@@ -124,7 +124,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, Malformed> {
     let converted = psbt_v2::to_version_0(bytes)?;
     let bytes = converted.as_deref().unwrap_or(bytes);
     let psbt = Psbt::deserialize(bytes).map_err(Malformed::by)?;
-    // The reader stops where the last map ends.
+    // The parser stops at the end of the last map.
     if psbt.serialize().len() != bytes.len() {
         return Err("it has bytes behind its end, or is not in its shortest form".into());
     }
@@ -141,7 +141,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, Malformed> {
     Ok(psbt)
 }
 
-/// A message instead of a payment. Its transaction moves nothing and has no fee.
+/// Reads a message instead of a payment. Its transaction moves nothing and has no fee.
 pub(crate) fn read_message(
     owner: &Owner,
     psbt: &Psbt,
@@ -160,7 +160,7 @@ pub(crate) fn read_message(
     })
 }
 
-/// The inputs of this key: their places, how they are unlocked, and what is signed.
+/// The inputs of this key: their indices, their forms, and the bytes to be signed.
 fn sign(
     owner: &Owner,
     psbt: &Psbt,
@@ -196,8 +196,8 @@ fn shared_scripts<'a>(signed: &[(usize, Form, Input)], spent: &'a [TxOut]) -> Ve
         .collect()
 }
 
-/// Scripts by which several keys unlock inputs, each once, as calls of the addresses that they
-/// lock.
+/// The multisig scripts of signed inputs, each once, shown as calls of the
+/// addresses that they lock.
 fn scripts_shown(signed: &[(usize, Form, Input)], spent: &[TxOut], network: Network) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     for (index, form, _) in signed {
@@ -224,7 +224,7 @@ fn scripts_shown(signed: &[(usize, Form, Input)], spent: &[TxOut], network: Netw
     calls
 }
 
-/// The output that each input spends, as far as its amount cannot be a lie.
+/// The output that each input spends, with an amount that cannot be a lie.
 pub(crate) fn spent_outputs(owner: &Owner, psbt: &Psbt) -> Result<Vec<TxOut>, Malformed> {
     let mut seen = std::collections::BTreeSet::new();
     let spent = psbt
@@ -279,7 +279,7 @@ fn fee(psbt: &Psbt, spent: &[TxOut]) -> Result<u64, Malformed> {
     fee.ok_or_else(|| "it pays out more than it takes in".into())
 }
 
-/// What the signatures of one transaction are made of.
+/// The context for the signatures of one transaction.
 struct Signing<'a> {
     psbt: &'a Psbt,
     spent: &'a [TxOut],
@@ -287,7 +287,7 @@ struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    /// `None`: the input is not ours.
+    /// Returns `None` if the input is not ours.
     fn input(&mut self, owner: &Owner, index: usize) -> Result<Option<(Form, Input)>, Malformed> {
         let input = &self.psbt.inputs[index];
         let Some(origin) = owner.origin(&input.bip32_derivation, &input.tap_key_origins)? else {
@@ -295,7 +295,7 @@ impl Signing<'_> {
         };
         let form = origin.unlocks(&self.spent[index].script_pubkey, input).ok_or_else(|| {
             format!(
-                "input {index} is no P2PKH, P2WPKH, P2SH-P2WPKH or taproot output of the key and the script root it names, \
+                "input {index} is not a P2PKH, P2WPKH, P2SH-P2WPKH or taproot output of the key and the script root it names, \
                  and no multisig in which the key is one of several"
             )
         })?;
@@ -317,8 +317,8 @@ impl Signing<'_> {
         )))
     }
 
-    /// What a PSBT says about scripts must be what the output is. The scripts below a root that was
-    /// proven do not matter to the key path.
+    /// Checks that the PSBT's claims about scripts match the output. The scripts below a proven
+    /// root do not matter to the key path.
     fn fitting_scripts(&self, form: &Form, index: usize) -> Result<(), Malformed> {
         let input = &self.psbt.inputs[index];
         let redeem = input.redeem_script.as_ref();
@@ -340,7 +340,7 @@ impl Signing<'_> {
             Ok(())
         } else {
             Err(format!(
-                "input {index} has scripts that its output has not, or that are not supported"
+                "input {index} has scripts that its output does not have, or that are not supported"
             )
             .into())
         }
@@ -367,7 +367,7 @@ impl Signing<'_> {
         }
     }
 
-    /// What was signed before BIP-143.
+    /// The legacy sighash, as before BIP-143.
     fn legacy(&self, index: usize, script: &Script) -> Result<Vec<u8>, Malformed> {
         let hash = self
             .cache
@@ -376,7 +376,7 @@ impl Signing<'_> {
             .map_err(Malformed::by)
     }
 
-    /// BIP-143, with a witness script.
+    /// The sighash of BIP-143, with a witness script.
     fn segwit_script(&mut self, index: usize, script: &Script) -> Result<Vec<u8>, Malformed> {
         let value = self.spent[index].value;
         let hash = self
@@ -386,7 +386,7 @@ impl Signing<'_> {
             .map_err(Malformed::by)
     }
 
-    /// BIP-143.
+    /// The sighash of BIP-143.
     fn segwit(&mut self, index: usize, script: &Script) -> Result<Vec<u8>, Malformed> {
         let value = self.spent[index].value;
         let hash = self
@@ -396,7 +396,7 @@ impl Signing<'_> {
             .map_err(Malformed::by)
     }
 
-    /// BIP-341.
+    /// The sighash of BIP-341.
     fn taproot(&mut self, index: usize) -> Result<Vec<u8>, Malformed> {
         let stated = self.psbt.inputs[index]
             .sighash_type
@@ -420,8 +420,8 @@ fn sighash_type(index: usize) -> String {
     )
 }
 
-/// `shared`: scripts of inputs of which this key is one of several. What goes back to one of them
-/// is change.
+/// `shared`: scripts of inputs of which this key is one of several. Outputs that pay back to one
+/// of them are change.
 fn destinations(
     owner: &Owner,
     psbt: &Psbt,
@@ -457,7 +457,7 @@ fn destinations(
     outputs.map(destination).collect()
 }
 
-/// The address, or `script:` and the script in hexadecimal if there is none.
+/// The address, or `script:` followed by the script in hexadecimal if it has no address.
 fn address_of(script: &Script, network: Network) -> String {
     match bitcoin::Address::from_script(script, network) {
         Ok(address) => address.to_string(),

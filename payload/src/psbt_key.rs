@@ -1,5 +1,5 @@
-//! Which inputs and outputs of a PSBT belong to a key: by origins that are derived again, never by
-//! what the PSBT says.
+//! Ownership of a PSBT's inputs and outputs: decided by origins that are derived again, never
+//! by the PSBT's claims.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct Origin {
     child: [u8; 33],
 }
 
-/// How an output is locked to a key.
+/// The form of an output that is locked to a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     P2pkh,
@@ -36,7 +36,7 @@ pub(crate) enum Form {
     /// P2SH of this P2WPKH script.
     NestedP2wpkh(ScriptBuf),
     Taproot,
-    /// By several keys, of which this is one.
+    /// Locked to several keys, of which this is one.
     Multisig(Multisig),
 }
 
@@ -68,7 +68,7 @@ impl<'a> Owner<'a> {
         })
     }
 
-    /// Writes down that an input is the child's, as [`Owner::origin`] reads it.
+    /// Records in the input that it is the child's, in the form that [`Owner::origin`] reads.
     pub(crate) fn mark(&self, input: &mut psbt::Input, origin: &Origin) -> Result<(), Malformed> {
         let steps = origin
             .path
@@ -92,8 +92,8 @@ impl<'a> Owner<'a> {
         Ok(())
     }
 
-    /// The origin in this key, if there is one. What carries the fingerprint and leads elsewhere is
-    /// an error.
+    /// The origin in this key, if there is one. An origin with the fingerprint that leads
+    /// elsewhere is an error.
     pub(crate) fn origin(
         &self,
         ecdsa: &BTreeMap<secp256k1::PublicKey, KeySource>,
@@ -147,7 +147,7 @@ impl<'a> Owner<'a> {
 }
 
 impl Origin {
-    /// How an input is unlocked by this child, beside others if need be.
+    /// The way this child unlocks the input, together with others if need be.
     pub(crate) fn unlocks(&self, output: &Script, input: &psbt::Input) -> Option<Form> {
         let alone = self.form_beside(output, script_root(input).as_ref());
         alone.or_else(|| self.multisig(output, input).map(Form::Multisig))
@@ -164,12 +164,12 @@ impl Origin {
             .then_some(multisig)
     }
 
-    /// How `script` is locked to this child alone, if it is.
+    /// The form in which `script` is locked to this child alone, if it is.
     pub(crate) fn form_of(&self, script: &Script) -> Option<Form> {
         self.form_beside(script, None)
     }
 
-    /// How `script` is unlocked by this child, beside the scripts of `script_root`.
+    /// The form in which this child unlocks `script`, beside the scripts of `script_root`.
     pub(crate) fn form_beside(
         &self,
         script: &Script,
@@ -197,7 +197,7 @@ impl Origin {
     }
 }
 
-/// The root of the script tree that an input is said to have. The output that it spends proves it.
+/// The root of the script tree that an input claims. The output that it spends proves it.
 pub(crate) fn script_root(input: &psbt::Input) -> Option<[u8; 32]> {
     input.tap_merkle_root.map(|root| root.to_byte_array())
 }
@@ -215,7 +215,7 @@ fn path_of((_, path): &KeySource) -> Result<DerivationPath, Malformed> {
         .map_err(Malformed::by)
 }
 
-/// What an OP_RETURN output carries: its one push, otherwise everything behind the opcode.
+/// The data of an OP_RETURN output: its single push, otherwise everything after the opcode.
 pub(crate) fn op_return_data(script: &Script) -> Vec<u8> {
     let mut instructions = script.instructions().skip(1);
     match (instructions.next(), instructions.next()) {

@@ -1,11 +1,11 @@
 //! Outputs that several keys unlock, of which one is ours: `m <keys> n OP_CHECKMULTISIG` in P2SH,
-//! P2WSH or P2SH-P2WSH. Other scripts are not read here.
+//! P2WSH or P2SH-P2WSH. Other scripts are not supported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{EcdsaSighashType, Script, ScriptBuf, ecdsa, secp256k1};
 
-/// Most keys. P2SH has no room for more (BIP-16: 520 bytes).
+/// Maximum number of keys. P2SH has no room for more (BIP-16: 520 bytes).
 const MOST_KEYS: usize = 15;
 
 const OP_1: u8 = 0x51;
@@ -13,7 +13,7 @@ const OP_CHECKMULTISIG: u8 = 0xae;
 /// A push of a compressed key.
 const PUSH_KEY: u8 = 33;
 
-/// A script that wants `required` signatures by `keys`.
+/// A script that requires `required` signatures by `keys`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Multisig {
     pub(crate) script: ScriptBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Multisig {
     pub(crate) wrapping: Wrapping,
 }
 
-/// Where the hash of the script is.
+/// The place of the script's hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrapping {
     P2sh,
@@ -32,8 +32,8 @@ pub(crate) enum Wrapping {
 }
 
 impl Multisig {
-    /// What unlocks `output`, by the scripts that a PSBT gives beside it. Both scripts must be what
-    /// the output says, and nothing else.
+    /// Finds the script that unlocks `output` among those that a PSBT gives beside it. Both scripts
+    /// must match the output exactly.
     pub(crate) fn of(
         output: &Script,
         redeem: Option<&Script>,
@@ -58,13 +58,13 @@ impl Multisig {
         })
     }
 
-    /// As people say it.
+    /// The usual name, for display.
     pub(crate) fn name(&self) -> String {
         format!("multisig {} of {}", self.required, self.keys.len())
     }
 
-    /// The first `required` of the signatures that verify, in the order of the script, if they are
-    /// that many.
+    /// The first `required` of the signatures that verify, in the order of the script, if
+    /// there are that many.
     pub(crate) fn enough(
         &self,
         signatures: &BTreeMap<bitcoin::PublicKey, ecdsa::Signature>,
@@ -83,7 +83,7 @@ impl Multisig {
         (found.len() == self.required).then_some(found)
     }
 
-    /// Whether these are as many signatures as it takes, in the order of the keys that made them.
+    /// True if these are exactly the required number of signatures, in the order of their keys.
     pub(crate) fn verifies(&self, signatures: &[Vec<u8>], digest: &[u8]) -> bool {
         let mut keys = self.keys.iter();
         let in_order = signatures.iter().all(|bytes| {

@@ -46,7 +46,7 @@ fn taproot_script(key: &Key, steps: &[u32]) -> ScriptBuf {
     taproot_script_with(key, steps, None)
 }
 
-/// By the library of the chain, which the code under test does not ask.
+/// Made by the chain's own library, which the code under test does not use.
 fn taproot_script_with(key: &Key, steps: &[u32], root: Option<TapNodeHash>) -> ScriptBuf {
     let internal = XOnlyPublicKey::from_slice(&child(key, steps)[1..]).unwrap();
     ScriptBuf::new_p2tr(&secp256k1::Secp256k1::verification_only(), internal, root)
@@ -63,7 +63,7 @@ fn output(script: ScriptBuf, sats: u64) -> TxOut {
     }
 }
 
-/// A transaction that pays `outputs` out of nothing that matters.
+/// An arbitrary funding transaction with these outputs.
 fn previous(outputs: Vec<TxOut>) -> bitcoin::Transaction {
     let input = TxIn {
         previous_output: OutPoint {
@@ -113,7 +113,7 @@ pub(crate) fn foreign() -> ScriptBuf {
     ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([7; 20]))
 }
 
-/// One P2WPKH input at m/0/1, one output to somebody and one of change at m/1/0.
+/// One P2WPKH input at m/0/1, one output to another party and one of change at m/1/0.
 pub(crate) fn payment() -> Psbt {
     let key = ecdsa();
     let outputs = vec![output(foreign(), 300), output(p2wpkh(&key, &[1, 0]), 600)];
@@ -127,12 +127,12 @@ pub(crate) fn payment() -> Psbt {
     psbt
 }
 
-/// The same with a taproot key.
+/// The same payment with a taproot key.
 pub(crate) fn taproot_payment() -> (Key<'static>, Psbt) {
     taproot_payment_from(None)
 }
 
-/// The same, of an output with scripts.
+/// The same payment from an output with scripts.
 pub(crate) fn taproot_payment_with_scripts() -> (Key<'static>, Psbt) {
     taproot_payment_from(Some(root(7)))
 }
@@ -182,7 +182,7 @@ fn a_payment_shows_recipient_change_and_fee() {
     }
 }
 
-/// An input of each form that one ECDSA key unlocks, at m/0/1 to m/0/3, then `others`.
+/// An input of each form that a single ECDSA key unlocks, at m/0/1 to m/0/3, then `others`.
 pub(crate) fn every_form(others: &[ScriptBuf]) -> Psbt {
     let key = ecdsa();
     let nested = p2wpkh(&key, &[0, 2]);
@@ -218,7 +218,7 @@ fn digests_are_those_of_a_signer_that_reads_the_psbt_itself() {
     assert_eq!(transaction(&decoded).sources.len(), 3);
 }
 
-/// The native P2WPKH example of BIP-143, its input of a foreign P2PK beside.
+/// The native P2WPKH example of BIP-143, beside its foreign P2PK input.
 #[test]
 fn the_example_of_bip_143_has_its_published_sighash() {
     let unsigned = "0100000002fff7f7881a8099afa6940d42d1e7f6362bec38171ea3edf433541db4e4ad969f0000000000eeffffffef51e1b804cc89d182d279655c3aa89e815b1b309fe287d9b2b55d57b90ec68a0100000000ffffffff02202cb206000000001976a9148280b37df378db99f66f85c95a783a76ac7a6d5988ac9093510d000000001976a9143bde42dbee7e4dbe6a21b2d50ce2f0167faa815988ac11000000";
@@ -238,7 +238,7 @@ fn the_example_of_bip_143_has_its_published_sighash() {
         hex::encode(spent.script_pubkey.as_bytes()),
         "00141d0f172a0ecb48aee1be1f2687d2963ae33f71a1"
     );
-    // The previous transactions are not published, so the amounts are taken on trust here, below
+    // The previous transactions are not published, so the amounts are trusted here, bypassing
     // the check of `decode`.
     let mut psbt = Psbt::from_unsigned_tx(unsigned).unwrap();
     psbt.inputs[1]
@@ -258,8 +258,8 @@ fn the_example_of_bip_143_has_its_published_sighash() {
 }
 
 /// Input 4 of the key path example of BIP-341, with SIGHASH_DEFAULT. Its output has scripts, so
-/// this calls what hashes, below the check that refuses it; and input 0, whose output has none, is
-/// refused for its open sighash type.
+/// this calls the hash function directly, bypassing the check that refuses it; and input 0, whose
+/// output has none, is refused for its open sighash type.
 #[test]
 fn the_example_of_bip_341_has_its_published_sighash() {
     let unsigned = "02000000097de20cbff686da83a54981d2b9bab3586f4ca7e48f57f5b55963115f3b334e9c010000000000000000d7b7cab57b1393ace2d064f4d4a2cb8af6def61273e127517d44759b6dafdd990000000000fffffffff8e1f583384333689228c5d28eac13366be082dc57441760d957275419a418420000000000fffffffff0689180aa63b30cb162a73c6d2a38b7eeda2a83ece74310fda0843ad604853b0100000000feffffffaa5202bdf6d8ccd2ee0f0202afbbb7461d9264a25e5bfd3c5a52ee1239e0ba6c0000000000feffffff956149bdc66faa968eb2be2d2faa29718acbfe3941215893a2a3446d32acd050000000000000000000e664b9773b88c09c32cb70a2a3e4da0ced63b7ba3b22f848531bbb1d5d5f4c94010000000000000000e9aa6b8e6c9de67619e6a3924ae25696bb7b694bb677a632a74ef7eadfd4eabf0000000000ffffffffa778eb6a263dc090464cd125c466b5a99667720b1c110468831d058aa1b82af10100000000ffffffff0200ca9a3b000000001976a91406afd46bcdfd22ef94ac122aa11f241244a37ecc88ac807840cb0000000020ac9a87f5594be208f8532db38cff670c450ed2fea8fcdefcc9a663f78bab962b0065cd1d";
@@ -393,7 +393,7 @@ fn an_origin_that_does_not_lead_to_its_key_is_refused() {
     refused(&key, |psbt| {
         psbt.outputs[1].bip32_derivation = [(wrong, source(&key, &[1, 0]))].into();
     });
-    // A second key of ours, as in a multisig with ourselves, wherever it stands in the list.
+    // A second key of ours, as in a multisig with ourselves, at any place in the list.
     for step in 5..15 {
         refused(&key, |psbt| {
             let second = point(&child(&key, &[step]));
@@ -433,7 +433,7 @@ fn an_origin_that_does_not_lead_to_its_key_is_refused() {
             bitcoin::taproot::LeafVersion::TapScript,
         )
     };
-    // The least control block: leaf version and internal key.
+    // The minimal control block: leaf version and internal key.
     let block =
         || bitcoin::taproot::ControlBlock::decode(&[&[0xc0], &[2; 32][..]].concat()).unwrap();
     refused(&taproot, |psbt| {
@@ -464,7 +464,7 @@ fn an_output_with_scripts_is_spent_by_its_key_if_its_root_is_there() {
         psbt.inputs[0].tap_merkle_root = wrong;
         assert_eq!(decode(&key, &psbt).unwrap_err().code(), "payload-malformed");
     }
-    // Whoever knows a script could take it: no change.
+    // A holder of a script's keys could take it, so it is not change.
     let (_, mut psbt) = taproot_payment();
     psbt.unsigned_tx.output[1].script_pubkey = taproot_script_with(&key, &[1, 0], Some(root(7)));
     let decoded = decode(&key, &psbt).unwrap();
@@ -562,7 +562,7 @@ fn network_path_scheme_and_bytes_are_checked() {
     assert!(decode_as(&ecdsa(), PayloadKind::Psbt, &bytes[..bytes.len() - 1]).is_err());
 }
 
-/// Two inputs that spend one output: whoever adds the amounts up counts it twice.
+/// Two inputs that spend one output: adding the amounts up would count it twice.
 #[test]
 fn an_output_is_spent_once() {
     let (taproot, taproot_psbt) = taproot_payment();
@@ -579,7 +579,7 @@ fn an_output_is_spent_once() {
     }
 }
 
-/// The id of a transaction does not cover its witnesses, so they may be left out.
+/// The id of a transaction does not cover its witnesses, so they may be omitted.
 #[test]
 fn previous_transactions_need_no_witnesses() {
     let with = payment();
@@ -601,7 +601,8 @@ fn version_2_is_read_as_version_0_is() {
     let version_0 =
         base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap();
     let version_2 = hex::decode(include_str!("../fixtures/psbt-v2.hex").trim()).unwrap();
-    // The files are of a key that signed nothing here; its input and its change are made ours.
+    // The files belong to a key that signed nothing here; its input and its change
+    // are reassigned to ours.
     let ours = |bytes: &[u8]| {
         let mut psbt = parse(bytes).unwrap();
         let root = psbt.inputs[0]
@@ -645,7 +646,7 @@ fn text_in_the_place_of_bytes_is_said_to_be_text() {
     }
 }
 
-/// A real file: P2WSH, 2 of 3, of which one key is made ours.
+/// A real file: P2WSH, 2 of 3, with one key replaced by ours.
 fn shared_payment() -> (Vec<u8>, Psbt) {
     let mut psbt = parse(include_bytes!("../fixtures/psbt-p2wsh-2of3.psbt")).unwrap();
     let root = psbt.inputs[0]
@@ -675,7 +676,7 @@ fn one_of_several_keys_signs_and_the_script_is_shown() {
     };
     let decoded = decode(&key, &psbt).unwrap();
     let seen = transaction(&decoded);
-    // By the library of the chain, which reads the script from the PSBT itself.
+    // The chain's own library reads the script from the PSBT itself.
     let expected = psbt
         .sighash_ecdsa(0, &mut SighashCache::new(&psbt.unsigned_tx))
         .unwrap()
@@ -773,13 +774,13 @@ fn shared_scripts_that_are_not_those_of_the_output_are_refused() {
         refused(&|input| input.tap_merkle_root = Some(root(1)));
         refused(&|input| input.sighash_type = Some(PsbtSighashType::from_u32(0x81)));
         refused(&|input| input.non_witness_utxo = None);
-        // A key of ours that is none of the script's.
+        // A key of ours that is not among the script's.
         refused(&|input| {
             input.bip32_derivation =
                 [(point(&child(&ecdsa(), &[5])), source(&ecdsa(), &[5]))].into();
         });
     }
-    // A script that is no multisig, though the key is in it.
+    // A script that is not a multisig, though the key is in it.
     let key = ecdsa();
     let script = bitcoin::script::Builder::new()
         .push_slice(point(&child(&key, &[0, 1])).serialize())
@@ -803,7 +804,7 @@ fn inputs_and_outputs_are_bounded() {
             .collect();
         let mut psbt = spend(&scripts, vec![output(foreign(), 1); outputs]);
         for input in &mut psbt.inputs {
-            // Else each has all of them again.
+            // Otherwise each has all of them again.
             input.non_witness_utxo.as_mut().unwrap().input[0].witness = bitcoin::Witness::new();
         }
         for input in &mut psbt.inputs[..own] {
@@ -873,8 +874,7 @@ fn versions_that_are_not_known_are_refused() {
     }
 }
 
-/// A key signs by the algorithm of its wallet, also where an output of the other one is locked to
-/// it.
+/// A key signs only by its wallet's algorithm, even if an output of the other one is locked to it.
 #[test]
 fn outputs_of_another_scheme_are_refused() {
     let ecdsa = ecdsa();

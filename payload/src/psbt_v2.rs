@@ -1,9 +1,9 @@
-//! PSBT version 2 (BIP-370), read as version 0 (BIP-174) and written back.
+//! PSBT version 2 (BIP-370), converted to version 0 (BIP-174) and back.
 //!
-//! Version 2 has no unsigned transaction: its parts are fields of the maps. They are put together
-//! as the BIP says, taken out of the maps, and what is left is a PSBT of version 0, of the same
-//! transaction and with the same fields besides. So there is one reader, and what is judged and
-//! signed does not depend on the version.
+//! Version 2 has no unsigned transaction: its parts are fields of the maps. They are assembled as
+//! the BIP says and removed from the maps, and the rest is a PSBT of version 0, of the same
+//! transaction and with the same other fields. So there is one parser, and neither judgement nor
+//! signature depends on the version.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,6 @@ use crate::malformed::Malformed;
 
 const MAGIC: &[u8] = b"psbt\xff";
 
-/// Types of global fields.
 const UNSIGNED_TX: u8 = 0x00;
 const TX_VERSION: u8 = 0x02;
 const FALLBACK_LOCKTIME: u8 = 0x03;
@@ -28,25 +27,22 @@ const OUTPUT_COUNT: u8 = 0x05;
 const TX_MODIFIABLE: u8 = 0x06;
 const VERSION: u8 = 0xfb;
 
-/// Types of fields of an input.
 const PREVIOUS_TXID: u8 = 0x0e;
 const OUTPUT_INDEX: u8 = 0x0f;
 const SEQUENCE: u8 = 0x10;
 const TIME_LOCKTIME: u8 = 0x11;
 const HEIGHT_LOCKTIME: u8 = 0x12;
 
-/// Types of fields of an output.
 const AMOUNT: u8 = 0x03;
 const SCRIPT: u8 = 0x04;
 
-/// Lock times below are heights of blocks (BIP-65).
+/// Lock times below this are block heights (BIP-65).
 const FIRST_TIME: u32 = 500_000_000;
 
-/// Fields by their keys, whose first byte is the type.
+/// Fields by key; a key's first byte is the type.
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// The PSBT as version 0, if it is of version 2. What is of no version that is known here is left
-/// to the reader.
+/// Converts a PSBT of version 2 to version 0. Unknown versions are left to the parser.
 pub(crate) fn to_version_0(bytes: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
     if version(bytes) != Some(2) {
         return Ok(None);
@@ -78,8 +74,8 @@ pub(crate) fn to_version_0(bytes: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
     Ok(Some(write(&maps)))
 }
 
-/// `signed`, of version 0, in the version of `original`, of which it was made. What was signed must
-/// not be changed, so nothing may be added to it any more.
+/// Converts `signed`, of version 0, to the version of `original`, of which it was made. Signed
+/// content must not change, so nothing may be added to it any more.
 pub(crate) fn like(original: &[u8], signed: Vec<u8>) -> Option<Vec<u8>> {
     if version(original) != Some(2) {
         return Some(signed);
@@ -184,7 +180,7 @@ fn lock_time(inputs: &mut [Map], fallback: u32) -> Result<LockTime, Malformed> {
     }
 }
 
-/// Takes a number of 32 bits, little-endian, out of the map.
+/// Removes a 32-bit little-endian number from the map.
 fn number(map: &mut Map, field: u8) -> Result<Option<u32>, Malformed> {
     let Some(value) = map.remove(&[field][..]) else {
         return Ok(None);
@@ -204,7 +200,7 @@ fn count(map: &mut Map, field: u8) -> Result<usize, Malformed> {
     count.ok_or_else(|| "it does not say how many inputs and outputs it has".into())
 }
 
-/// All maps, to the last byte. `None`: they are cut, or a key is there twice.
+/// All maps, to the last byte. `None` if they are truncated or contain a key twice.
 fn read(bytes: &[u8]) -> Option<Vec<Map>> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
     let mut maps = Vec::new();
@@ -234,7 +230,7 @@ fn sized(rest: &mut &[u8]) -> Option<Vec<u8>> {
     Some(bytes.to_vec())
 }
 
-/// A number in its shortest form, as Bitcoin writes lengths.
+/// Reads a number in its shortest form, as Bitcoin encodes lengths.
 fn compact(rest: &mut &[u8]) -> Option<usize> {
     let (number, length) = deserialize_partial::<VarInt>(rest).ok()?;
     *rest = rest.get(length..)?;

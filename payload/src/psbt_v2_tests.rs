@@ -13,7 +13,7 @@ fn version_0() -> Vec<u8> {
         .unwrap()
 }
 
-/// The same, written by embit 0.8.0 as version 2.
+/// The same PSBT, written by embit 0.8.0 as version 2.
 fn version_2() -> Vec<u8> {
     hex::decode(include_str!("../fixtures/psbt-v2.hex").trim()).unwrap()
 }
@@ -62,7 +62,7 @@ fn what_was_signed_comes_back_in_version_2() {
     );
 }
 
-/// A change of one map, by its place.
+/// Changes one map, by its place.
 fn changed(at: usize, change: impl FnOnce(&mut Map)) -> Result<Option<Vec<u8>>, Malformed> {
     let mut maps = read(&version_2()).unwrap();
     change(&mut maps[at]);
@@ -114,8 +114,7 @@ fn fields_that_lack_or_lie_are_refused() {
     let bytes = version_2();
     assert!(to_version_0(&bytes[..bytes.len() - 1]).is_err());
     assert!(to_version_0(&[&bytes[..], &[0]].concat()).is_err());
-    // A field twice: whoever reads the first and whoever reads the last would sign different
-    // things.
+    // A duplicate field: readers of the first and of the last one would sign different things.
     let again = [
         MAGIC,
         &[1, TX_VERSION, 4, 1, 0, 0, 0][..],
@@ -125,8 +124,8 @@ fn fields_that_lack_or_lie_are_refused() {
     assert!(crate::psbt::parse(&again).is_err());
 }
 
-/// The table of BIP-370's test vectors for lock times: what each input demands (time, height), and
-/// the result.
+/// The table of BIP-370's test vectors for lock times: the demands of each input (time,
+/// height), and the result.
 #[test]
 fn lock_times_are_determined_as_the_bip_says() {
     let time = |seconds: u32| (Some(FIRST_TIME + seconds), None);
@@ -161,7 +160,7 @@ fn lock_times_are_determined_as_the_bip_says() {
     }
 }
 
-/// A PSBT of version 0 in version 2, with the fields that its transaction gives and no others.
+/// Converts a PSBT of version 0 to version 2, with only the fields that its transaction gives.
 pub(crate) fn as_version_2(original: &[u8], psbt: &Psbt) -> Vec<u8> {
     let mut maps = read(&psbt.serialize()).unwrap();
     let global = &read(original).unwrap()[0];

@@ -1,16 +1,16 @@
-//! Messages of Solana transactions: every instruction as a call, and what the programs of everyday
-//! payments do: the system program, the token programs, associated token accounts, the compute
-//! budget, memos.
+//! Messages of Solana transactions: every instruction as a call, and the effects of the
+//! programs of everyday payments: the system program, the token programs, associated token
+//! accounts, the compute budget, memos.
 //!
-//! Fees. What a transaction costs at most is in the message: see [`budget`]. Tokens. An instruction
-//! that names its mint (`TransferChecked`) gives the asset `<chain>/token:<mint>`. One that does
-//! not (`Transfer`) gives it only where the message makes one of the two accounts, else
-//! `<chain>/token:unknown`, which no list of assets contains. Recipients are token accounts. Who
-//! owns them is told beside, where the message shows it: see [`owners`]. What empties an account or
-//! hands it over, without saying how much is in it, is a grant of everything. Tables. Accounts that
-//! a lookup table names are not in the message; they appear as `unknown:<table>/<index>`. An
-//! instruction of a known program whose data or accounts are incomplete fails on the chain; here it
-//! refuses the message.
+//! Fees. The message determines a transaction's maximum cost: see [`budget`]. Tokens. An
+//! instruction that names its mint (`TransferChecked`) gives the asset `<chain>/token:<mint>`. One
+//! that does not (`Transfer`) gives it only if the message creates one of the two accounts,
+//! otherwise `<chain>/token:unknown`, which no list of assets contains. Recipients are token
+//! accounts. Their owners are reported beside them if the message shows them: see [`owners`]. An
+//! instruction that empties an account or hands it over, without an amount, is a grant of
+//! everything. Tables. Accounts that a lookup table names are not in the message; they appear as
+//! `unknown:<table>/<index>`. An instruction of a known program with incomplete data or accounts
+//! fails on the chain; here it refuses the message.
 
 mod budget;
 mod owners;
@@ -38,10 +38,10 @@ const COMPUTE_BUDGET: &str = "ComputeBudget111111111111111111111111111111";
 const MEMO: &str = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr";
 const MEMO_1: &str = "Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo";
 
-/// What begins the name of a recipient that nobody can tell from the message.
+/// Prefix of a recipient that the message does not identify.
 const UNKNOWN: &str = "unknown:";
 
-/// Bytes of a transaction that the network takes, signatures included.
+/// Maximum size of a transaction on the network, signatures included.
 const LARGEST: usize = 1232;
 
 pub(crate) fn decode(
@@ -69,7 +69,7 @@ pub(crate) fn decode(
     let signers = &message.keys[..usize::from(message.required_signatures)];
     if !signers.iter().any(|key| key.as_slice() == signer) {
         return Err(malformed(&format!(
-            "{} is none of its signers",
+            "{} is not among its signers",
             bs58::encode(&signer).into_string()
         )));
     }
@@ -89,7 +89,7 @@ pub(crate) fn decode(
     })
 }
 
-/// What one instruction does.
+/// The effects of one instruction.
 #[derive(Default)]
 struct Known {
     method: Option<&'static str>,
@@ -100,7 +100,7 @@ struct Known {
 }
 
 impl Known {
-    /// An instruction that moves nothing and hands out nothing.
+    /// An instruction that moves nothing and grants nothing.
     fn harmless(method: &'static str, fields: Vec<(&'static str, String)>) -> Self {
         Self {
             method: Some(method),
@@ -112,7 +112,7 @@ impl Known {
 
 struct Reader<'a> {
     message: &'a Message<'a>,
-    /// The account that signs, in text.
+    /// The signing account, in text.
     signer: String,
     chain: &'a str,
 }
@@ -150,7 +150,7 @@ impl Reader<'_> {
         Ok(transaction)
     }
 
-    /// The accounts of wrapped SOL that a `SyncNative` shows.
+    /// The accounts of wrapped SOL, as shown by a `SyncNative`.
     fn wrapped(&self) -> Result<BTreeSet<String>, Malformed> {
         let mut wrapped = BTreeSet::new();
         for instruction in &self.message.instructions {
@@ -180,7 +180,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The account that an instruction names in its list at `at`.
+    /// The account at index `at` of an instruction's list.
     fn named(&self, instruction: &Instruction, at: usize) -> Result<String, Malformed> {
         let place = instruction
             .accounts
@@ -201,7 +201,7 @@ impl Reader<'_> {
     }
 }
 
-/// Text beside a transaction, which moves nothing.
+/// A text beside a transaction, which moves nothing.
 fn memo(data: &[u8]) -> Known {
     let text = std::str::from_utf8(data)
         .map_or_else(|_| format!("0x{}", hex::encode(data)), str::to_string);
@@ -217,7 +217,7 @@ fn key_at(data: &[u8], at: usize) -> Result<String, Malformed> {
     Ok(bs58::encode(key).into_string())
 }
 
-/// Eight bytes at `at`, little-endian.
+/// Reads eight little-endian bytes at `at`.
 fn number(data: &[u8], at: usize) -> Result<u64, Malformed> {
     let bytes = data
         .get(at..)
@@ -230,8 +230,8 @@ fn cut() -> String {
     "the data of an instruction is too short".into()
 }
 
-/// Four bytes for the system program, one for the programs that are known besides, none for a memo,
-/// eight (Anchor's discriminator) for others.
+/// Four bytes for the system program, one for the other known programs, none for a memo, eight
+/// (Anchor's discriminator) for others.
 fn selector(program: &str, data: &[u8]) -> Vec<u8> {
     let length = match program {
         SYSTEM => 4,

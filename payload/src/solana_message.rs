@@ -1,9 +1,8 @@
-//! The form of a Solana message, legacy and version 0, read here: the official crate reads it
-//! through `bincode`, which is banned, or brings a decoder of its own, and the form is small and
-//! public (<https://solana.com/docs/core/transactions>).
+//! The layout of a Solana message, legacy and version 0, parsed here: the official crate parses
+//! it through `bincode`, which is banned, or brings a decoder of its own, and the layout is
+//! small and public (<https://solana.com/docs/core/transactions>).
 
-/// A message whose parts are in place. Whether its indices point anywhere is for
-/// [`Message::check`].
+/// A structurally valid message. [`Message::check`] validates its indices.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Message<'a> {
     pub(crate) required_signatures: u8,
@@ -14,7 +13,7 @@ pub(crate) struct Message<'a> {
     pub(crate) lookups: Vec<Lookup<'a>>,
 }
 
-/// One instruction; `program` and `accounts` are places in the list of accounts.
+/// An instruction; `program` and `accounts` are indices into the list of accounts.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Instruction<'a> {
     pub(crate) program: u8,
@@ -34,7 +33,7 @@ pub(crate) struct Lookup<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Account<'a> {
     Known(&'a [u8; 32]),
-    /// Place `index` of a table, which only the chain knows.
+    /// Entry `index` of a table, whose content only the chain knows.
     Looked {
         table: &'a [u8; 32],
         index: u8,
@@ -42,7 +41,7 @@ pub(crate) enum Account<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads all of `bytes`. `None`: they are no message of these versions.
+    /// Parses all of `bytes`. `None` if they are not a message of these versions.
     pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = Rest(bytes);
         let first = rest.byte()?;
@@ -105,7 +104,7 @@ impl<'a> Message<'a> {
             return Err("it names an account twice");
         }
         for instruction in &self.instructions {
-            // Programs are never looked up, and the payer is none.
+            // Programs are never looked up, and the payer is not a program.
             if instruction.program == 0 || usize::from(instruction.program) >= keys {
                 return Err("an instruction names no program");
             }
@@ -128,7 +127,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The account at a place: named here, then looked up writable, then looked up read-only.
+    /// The account at an index: static ones, then writable look-ups, then read-only look-ups.
     pub(crate) fn account(&self, place: usize) -> Option<Account<'a>> {
         if let Some(key) = self.keys.get(place) {
             return Some(Account::Known(key));
@@ -157,7 +156,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What is still to be read.
+/// The bytes still to be read.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -171,7 +170,7 @@ impl<'a> Rest<'a> {
         Some(array)
     }
 
-    /// Bytes after their number.
+    /// Reads bytes preceded by their number.
     fn sized(&mut self) -> Option<&'a [u8]> {
         let length = self.length()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
@@ -187,7 +186,7 @@ impl<'a> Rest<'a> {
         (0..count).map(|_| read(self)).collect()
     }
 
-    /// A number of 16 bits in groups of seven, low ones first, in its shortest form.
+    /// Reads a 16-bit number in groups of seven bits, low ones first, in its shortest form.
     fn length(&mut self) -> Option<usize> {
         let mut number = 0;
         for shift in [0, 7, 14] {

@@ -8,7 +8,7 @@ fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     decode_as(&ed25519(), PayloadKind::SolanaMessage, bytes)
 }
 
-/// A message of the key that signs and account 0xbb, writable, then `more`, read-only; each
+/// Builds a message of the signing key and account 0xbb, writable, then `more`, read-only; each
 /// instruction is program, accounts and data.
 fn message(more: &[[u8; 32]], instructions: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
     let mut bytes = vec![1, 0, more.len() as u8, 2 + more.len() as u8];
@@ -42,7 +42,7 @@ fn tagged(tag: &[u8], number: u64, rest: &[u8]) -> Vec<u8> {
     [tag, &number.to_le_bytes(), rest].concat()
 }
 
-/// A published transaction, of the tests of web3.js: signature and all.
+/// A published transaction from the tests of web3.js, with its signature.
 #[test]
 fn a_published_transaction_is_read_and_its_signature_fits_the_signed_bytes() {
     let wire = "AVuErQHaXv0SG0/PchunfxHKt8wMRfMZzqV0tkC5qO6owYxWU2v871AoWywGoFQr4z+q/7mE8lIufNl/kxj+nQ0BAAEDE5j2LG0aRXxRumpLXz29L2n8qTIWIY3ImX5Ba9F9k8r9Q5/Mtmcn8onFxt47xKj+XdXXd3C8j/FcPu7csUrz/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAxJrndgN4IFTxep3s6kO0ROug7bEsbx0xxuDkqEvwUusBAgIAAQwCAAAAMQAAAAAAAAA=";
@@ -212,7 +212,7 @@ fn decode_file(hex: &str) -> Decoded {
     .unwrap()
 }
 
-/// Each message was carried out by LiteSVM 0.0.1, which took this fee.
+/// Each message was executed by LiteSVM 0.0.1, which charged this fee.
 #[test]
 fn the_highest_fee_is_the_one_that_the_network_takes() {
     for line in include_str!("../fixtures/solana-fees.txt").lines() {
@@ -324,7 +324,7 @@ fn the_owner_of_an_account_that_the_message_makes_is_shown() {
     assert!(seen.grants.is_empty());
 }
 
-/// By solders 0.29: the accounts of two wallets for USDC, of either token program.
+/// By solders 0.29: the accounts of two wallets for USDC, under each token program.
 #[test]
 fn associated_accounts_are_derived_as_everybody_derives_them() {
     let usdc = program("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
@@ -346,7 +346,7 @@ fn associated_accounts_are_derived_as_everybody_derives_them() {
             "GmaNsvShWGrfrf9v6UEMH17JqKeTQR9riKfZiTKa4iQT",
         ),
     ] {
-        // The owner stands among the accounts, and nothing else tells of the account that receives.
+        // The owner is among the accounts, and nothing else shows it.
         let keys = [program(token), usdc, program(account), program(other)];
         let paid = message(&keys, &[(2, &[1, 3, 4, 0], &tagged(&[12], 7, &[6]))]);
         let decoded = decode(&paid).unwrap();
@@ -355,7 +355,7 @@ fn associated_accounts_are_derived_as_everybody_derives_them() {
             [(account.into(), owner.into())].into()
         );
         assert_eq!(transaction(&decoded).destinations[0].change, owner == ours);
-        // Of another mint, or without one, it is nobody's.
+        // With another mint, or without one, the owner is unknown.
         for (accounts, data) in [
             (&[1, 5, 4, 0][..], tagged(&[12], 7, &[6])),
             (&[1, 4, 0], tagged(&[3], 7, &[])),
@@ -383,7 +383,7 @@ fn native_value_for_a_token_account_names_the_owner() {
     );
 }
 
-/// What makes an account counts from there on, until the account is handed over or closed.
+/// A created account counts from there on, until the account is handed over or closed.
 #[test]
 fn an_owner_is_only_shown_while_it_cannot_have_changed() {
     let account = 1;
@@ -550,7 +550,7 @@ fn calls_of_other_programs_stay_visible() {
 
 #[test]
 fn accounts_of_lookup_tables_are_unknown() {
-    // Place 3 is the first writable, place 5 the first read-only account that the table gives.
+    // Index 3 is the first writable, index 5 the first read-only account that the table gives.
     let pay = |place| {
         let data = tagged(&[2, 0, 0, 0], 7, &[]);
         let table = [&[1][..], &[0xee; 32], &[2, 10, 11, 1, 12]].concat();
@@ -600,7 +600,7 @@ fn what_validators_refuse_is_refused() {
     assert_eq!(other.unwrap_err().code(), "payload-scheme");
 }
 
-/// Owners and mints that a table names are nobody's and nothing's.
+/// Owners and mints that a table names stay unknown.
 #[test]
 fn what_a_table_names_is_neither_owner_nor_mint() {
     let keys = [
@@ -636,8 +636,8 @@ fn what_a_table_names_is_neither_owner_nor_mint() {
     );
 }
 
-/// What is paid into an account that the message makes for somebody in a table is not the account's
-/// own.
+/// Value paid into an account that the message creates for an owner in a table is not reported
+/// as the account's own.
 #[test]
 fn native_value_for_an_account_of_somebody_in_a_table_says_so() {
     let keys = [
@@ -666,8 +666,8 @@ fn native_value_for_an_account_of_somebody_in_a_table_says_so() {
     );
 }
 
-/// An account that is there already may be a denied owner's. `SyncNative` shows that it is not its
-/// own, whatever comes first.
+/// An existing account may be a denied owner's. `SyncNative` shows that the value is not the
+/// account's own, regardless of the order.
 #[test]
 fn native_value_for_an_account_of_wrapped_sol_says_that_its_owner_is_not_shown() {
     let lamports = tagged(&[2, 0, 0, 0], 7, &[]);

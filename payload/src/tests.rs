@@ -1,5 +1,4 @@
-//! What holds for every kind: decoding random bytes ends in a value, and no digest has two
-//! meanings.
+//! Properties of every kind: decoding random bytes ends in a value, and no digest has two meanings.
 
 use countersign_protocol::{Payload, Scheme};
 use proptest::prelude::*;
@@ -60,9 +59,9 @@ fn samples() -> Vec<(Key<'static>, PayloadKind, Vec<u8>)> {
     ]
 }
 
-/// The intent without what wallets may write differently, or leave out, and mean the same: which
-/// output of a PSBT is change (a claim that is checked, and not covered by a signature), and how
-/// typed data spells a value or leaves its domain's type out.
+/// The intent without the details that wallets may write differently or omit with the same meaning:
+/// the claim which output of a PSBT is change (checked, but not covered by a signature), and the
+/// way typed data spells a value or omits its domain's type.
 fn meaning(decoded: &Decoded) -> Intent {
     let mut intent = decoded.intent.clone();
     match &mut intent {
@@ -94,7 +93,7 @@ fn every_sample_is_decoded() {
     }
 }
 
-/// Every byte, in eight ways.
+/// Changes every byte in eight ways.
 #[test]
 fn a_changed_byte_never_gives_the_same_digest_another_meaning() {
     for (key, kind, bytes) in samples() {
@@ -150,7 +149,7 @@ fn digests_of_the_requester_must_be_those_that_are_computed() {
     }
 }
 
-/// Whoever sends something wrong is told what is right, and never to sign what nobody can read.
+/// Errors state the correct form, and never advise signing something unreadable.
 #[test]
 fn what_is_malformed_is_told_the_form_that_is_expected() {
     for kind in PayloadKind::ALL {

@@ -1,34 +1,34 @@
-//! Bytes on the wire: postcard with a bound, and nothing left over.
+//! Wire encoding: postcard with a size bound, and no trailing bytes.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The largest frame on any link or tunnel: an offer of the largest task.
 pub const MAX_FRAME: usize = 3 * 1024 * 1024;
 
-/// Why bytes are no frame. Always the sender's fault.
+/// The reason bytes are not a frame. Always the sender's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Larger than [`MAX_FRAME`].
+    /// Larger than [`MAX_FRAME`], in bytes.
     #[error(
         "the frame has {0} bytes, at most {MAX_FRAME} are allowed; check that both sides run the same version"
     )]
     TooLarge(usize),
-    /// Not what was expected at this place.
+    /// Not valid postcard for the expected type.
     #[error("the frame cannot be read; check that both sides run the same version")]
     Malformed,
-    /// Well-formed, and something behind it.
+    /// A well-formed frame followed by so many more bytes.
     #[error("the frame has {0} bytes too many; check that both sides run the same version")]
     Trailing(usize),
 }
 
-/// Encodes a frame.
+/// Encodes a frame as postcard.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value)
         .unwrap_or_else(|error| unreachable!("frames hold only plain data: {error}"))
 }
 
-/// Decodes exactly one frame within the bound.
+/// Decodes exactly one frame of at most [`MAX_FRAME`] bytes.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     if bytes.len() > MAX_FRAME {
         return Err(DecodeError::TooLarge(bytes.len()));

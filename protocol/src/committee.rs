@@ -1,12 +1,13 @@
-//! Who holds a key together, and how many of them are needed.
+//! Committees and thresholds: the nodes that hold a key together, and the number of
+//! them that must act.
 
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{Hash, Hasher};
 use crate::id::NodeId;
 
-/// Position of a node in its committee, counted from 0 in the order of node ids. Fixed for the life
-/// of a generation.
+/// Position of a node in its committee, counted from 0 in the order of node ids. Fixed for the
+/// life of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CommitteeIndex(pub u16);
 
@@ -16,7 +17,7 @@ impl std::fmt::Display for CommitteeIndex {
     }
 }
 
-/// How many of a committee must act: 2 ..= 9, never more than there are members.
+/// The number of members that must act: 2 ..= 9, and never more than there are members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct Threshold(u16);
@@ -26,7 +27,7 @@ pub struct Threshold(u16);
 #[serde(try_from = "Vec<NodeId>", into = "Vec<NodeId>")]
 pub struct Committee(Vec<NodeId>);
 
-/// Why nodes do not form a committee.
+/// The reason a list of nodes does not form a committee.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitteeError {
@@ -36,21 +37,17 @@ pub enum CommitteeError {
     /// A node is listed twice.
     #[error("node {0} is listed twice; list each node once")]
     Duplicate(NodeId),
-    /// Threshold out of range.
+    /// A threshold outside 2 ..= 9, or above the number of members.
     #[error("a threshold of {threshold} does not fit {nodes} nodes; choose 2 to {nodes}")]
-    Threshold {
-        /// What was asked for.
-        threshold: u16,
-        /// How many members there are.
-        nodes: usize,
-    },
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    Threshold { threshold: u16, nodes: usize },
 }
 
 impl Committee {
     /// The smallest and the largest committee.
     pub const SIZES: std::ops::RangeInclusive<usize> = 2..=9;
 
-    /// Sorts the nodes and checks them.
+    /// Sorts the nodes, then checks their number and that no node is listed twice.
     pub fn new(mut nodes: Vec<NodeId>) -> Result<Self, CommitteeError> {
         if !Self::SIZES.contains(&nodes.len()) {
             return Err(CommitteeError::Size(nodes.len()));
@@ -67,7 +64,7 @@ impl Committee {
         &self.0
     }
 
-    /// Where a node stands, if it is a member.
+    /// The position of a node, or `None` if it is not a member.
     pub fn index_of(&self, node: &NodeId) -> Option<CommitteeIndex> {
         self.0
             .binary_search(node)
@@ -75,7 +72,7 @@ impl Committee {
             .map(|index| CommitteeIndex(index as u16))
     }
 
-    /// What all members must agree on.
+    /// Hash of the member list, on which all members must agree.
     pub fn hash(&self) -> Hash {
         self.0
             .iter()
@@ -98,7 +95,7 @@ impl Committee {
 }
 
 impl Threshold {
-    /// The number.
+    /// The threshold as a plain number, 2 ..= 9.
     pub fn get(self) -> u16 {
         self.0
     }

@@ -1,228 +1,207 @@
-//! What a node and its coordinator say to each other on the control stream. Variants are appended,
-//! never changed.
+//! Messages between a node and its coordinator on the control stream. Variants
+//! are appended, never changed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
 use crate::id::{KeyId, NodeId, TaskId};
-use crate::outcome::{Announcement, Outcome, PluginVerdict, Refusal, StoredMark};
+use crate::outcome::{KeyDescriptor, Outcome, PluginVerdict, Refusal, SignedAck};
 use crate::task::SignedTask;
 use crate::twin::{Instance, TwinMark};
 
-/// Entries in one `Holds`.
+/// The maximum number of entries in `Holds`.
 pub const MAX_HELD: usize = 10_000;
-/// Generations in one `Replaced`.
+/// The maximum number of generations in `Replaced`.
 pub const MAX_GENERATIONS: usize = 64;
-/// Keys in one `Show`.
+/// The maximum number of keys in one `Show`.
 pub const MAX_SHOWN: usize = 64;
 
-/// From a node.
+/// A message from a node to its coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "fields without a comment are named for what they hold"
+)]
 pub enum FromNode {
-    /// First frame of every connection.
+    /// The first frame of every connection.
     Hello {
-        /// [`crate::PROTOCOL_VERSION`].
+        /// [`crate::PROTOCOL_VERSION`] of the sender.
         protocol: u16,
-        /// Program and version, for people.
+        /// Program and version, for display only.
         software: String,
-        /// KeyGens and KeyReshares that this node has stored for and not yet seen confirmed by all.
+        /// KeyGens and KeyReshares that this node has stored but not yet seen acknowledged by all.
         pending: Vec<TaskId>,
     },
-    /// What the node decided. After an approval it waits for `Start`.
+    /// The node's decision on an offer. After an approval it waits for `Start`.
     Decision {
-        /// Which task.
         task: TaskId,
-        /// Absent: approved.
+        /// Absent if the node approved.
         refusal: Option<Refusal>,
-        /// What each plugin that was asked said.
+        /// The verdict of each plugin that was asked.
         verdicts: Vec<PluginVerdict>,
     },
-    /// Where a task stands.
+    /// A task's present stage.
     Progress {
-        /// Which task.
         task: TaskId,
-        /// What is being done.
         stage: Stage,
-        /// Whom the node waits for.
         waiting_for: Vec<NodeId>,
     },
-    /// How the task ended here. Sent again whenever the task is offered again.
-    Outcome {
-        /// Which task.
-        task: TaskId,
-        /// How it ended.
-        outcome: Outcome,
-    },
-    /// What this node will hold after a reshare is durable here, and it waits for the others. Said
-    /// again until it is settled.
+    /// The task's outcome at this node. Sent again whenever the task is offered again.
+    Outcome { task: TaskId, outcome: Outcome },
+    /// The node's part of a reshare is durable, and it waits for the others. Repeated until
+    /// the reshare is settled.
     Stored {
-        /// Which task.
         task: TaskId,
-        /// The next generation, with this node's mark alone.
-        announcement: Box<Announcement>,
+        /// The next generation, with this node's acknowledgement alone.
+        descriptor: Box<KeyDescriptor>,
     },
     /// This node never stored anything for the reshare, and never will.
-    Void {
-        /// Which task.
+    AbortVote {
         task: TaskId,
-        /// Over [`crate::outcome::void_digest`].
-        mark: StoredMark,
+        /// Signed over [`crate::outcome::abort_vote_digest`].
+        mark: SignedAck,
     },
-    /// Which keys this node holds, once after every `Welcome`; long lists in several frames.
+    /// The keys that this node holds, once after every `Welcome`; long lists take several frames.
     Holds {
-        /// At most [`MAX_HELD`].
+        /// At most [`MAX_HELD`] of them.
         keys: Vec<Held>,
     },
-    /// Answer to `Show`: generations with all their marks, those of one key in order. They prove
-    /// themselves.
+    /// The answer to `Show`: generations with all their acknowledgements, those of each key in
+    /// order. They prove themselves.
     Generations {
-        /// At most [`MAX_GENERATIONS`].
-        generations: Vec<Announcement>,
+        /// At most [`MAX_GENERATIONS`] of them.
+        generations: Vec<KeyDescriptor>,
     },
-    /// How many tasks this node works on at a time, once after every `Welcome`. It refuses further
-    /// ones.
+    /// The number of tasks that this node works on at a time, once after every `Welcome`.
+    /// It refuses further ones.
     Capacity {
-        /// At least 1.
+        /// Never less than 1.
         tasks: u32,
     },
-    /// Where a task stands in a stage that takes long; said every few seconds, so that silence
-    /// means something.
+    /// A task's progress in a slow stage; sent every few seconds, so that silence is significant.
     Working {
-        /// Which task.
         task: TaskId,
-        /// What is being done.
         stage: Stage,
-        /// Whom the node waits for; nobody while it computes.
+        /// Empty while the node computes.
         waiting_for: Vec<NodeId>,
-        /// How far it has come.
         pace: Pace,
     },
-    /// Proof that a party cheated in a task; whoever reports it. Comes before the outcome that it
-    /// explains.
+    /// Proof that a party cheated in a task, reported by any party. Precedes the
+    /// outcome that it explains.
     Evidence {
-        /// Which task.
         task: TaskId,
-        /// The proof, to be verified.
+        /// Unverified until the receiver verifies it.
         evidence: Box<Evidence>,
     },
-    /// First frame of every connection, of nodes that tell their processes apart: in the place of
-    /// `Hello`.
+    /// Replaces `Hello` at nodes that tell their processes apart.
     HelloAs {
-        /// [`crate::PROTOCOL_VERSION`].
+        /// [`crate::PROTOCOL_VERSION`] of the sender.
         protocol: u16,
-        /// Program and version, for people.
+        /// Program and version, for display only.
         software: String,
-        /// KeyGens and KeyReshares that this node has stored for and not yet seen confirmed by all.
+        /// KeyGens and KeyReshares that this node has stored but not yet seen acknowledged by all.
         pending: Vec<TaskId>,
-        /// Number of the process.
+        /// The random number of the sending process.
         instance: Instance,
     },
-    /// Answer to `Probe` and to `Twin`: this process lives.
+    /// The answer to `Probe` and to `Twin`: this process is alive.
     Alive {
-        /// With the number that it was put.
+        /// Contains the number that it was asked about.
         mark: TwinMark,
     },
 }
 
-/// How far a node has come in a stage that takes long.
+/// A node's progress in a slow stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
-    /// Since the stage began, in ms.
+    /// Milliseconds since the stage began.
     pub elapsed_ms: u64,
-    /// How long the stage may take at this node, in ms.
+    /// The stage's time limit at this node, in ms.
     pub limit_ms: u64,
-    /// Share of the protocol's steps that are done, 0 to 100; absent where the node only waits.
+    /// Percentage of the protocol's steps completed, 0 to 100; absent while the node only waits.
     pub percent: Option<u8>,
 }
 
 /// A key and the generation of it that a node holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub struct Held {
-    /// Which key.
     pub key: KeyId,
-    /// Which generation.
     pub generation: u32,
 }
 
-/// To a node.
+/// A message from a coordinator to a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "fields without a comment are named for what they hold"
+)]
 pub enum ToNode {
-    /// Answer to `Hello`: the link is up.
+    /// The answer to `Hello`: the link is up.
     Welcome {
-        /// [`crate::PROTOCOL_VERSION`].
+        /// [`crate::PROTOCOL_VERSION`] of the sender.
         protocol: u16,
-        /// Program and version, for people.
+        /// Program and version, for display only.
         software: String,
     },
-    /// May this be done? Also sent again after a reconnect, for tasks without outcome.
+    /// Asks for approval of a task. Also sent again after a reconnect, for tasks without outcome.
     Offer {
         /// The task, exactly as the requester signed it.
         task: SignedTask,
-        /// Who is to take part, in the order of their ids.
+        /// The proposed participants, in the order of their ids.
         parties: Vec<NodeId>,
     },
     /// All parties approved: begin.
-    Start {
-        /// Which task.
-        task: TaskId,
-    },
-    /// It will not be done: drop it.
-    Cancel {
-        /// Which task.
-        task: TaskId,
-        /// Why, for people.
-        reason: String,
-    },
-    /// A key whose marks are complete; settles a KeyGen or KeyReshare whose last marks did not
-    /// arrive.
+    Start { task: TaskId },
+    /// The task is cancelled: drop it.
+    Cancel { task: TaskId, reason: String },
+    /// A key whose acknowledgements are complete; settles a KeyGen or KeyReshare whose last
+    /// acknowledgements did not arrive.
     Settle {
-        /// Which task.
         task: TaskId,
-        /// The key with all marks.
-        announcement: Box<Announcement>,
+        /// Carries all acknowledgements of its generation.
+        descriptor: Box<KeyDescriptor>,
     },
-    /// A party of a reshare never stored anything: drop what was stored for it.
-    Void {
-        /// Which task.
+    /// A party of a reshare never stored anything: drop anything stored for it.
+    AbortVote {
         task: TaskId,
-        /// That party's word.
-        mark: StoredMark,
+        /// Signed by that party.
+        mark: SignedAck,
     },
-    /// A key has moved on without this node: its generations after the one that the node holds, in
-    /// order. A later part follows when the node says that it holds the last of these.
+    /// The generations of a key that moved on without this node, from the one after its own, in
+    /// order. More follow when the node reports that it holds the last of these.
     Replaced {
-        /// At most [`MAX_GENERATIONS`].
-        generations: Vec<Announcement>,
+        /// At most [`MAX_GENERATIONS`] of them.
+        generations: Vec<KeyDescriptor>,
     },
-    /// The node said that it holds these keys, and they are not known here: let it show what it has
-    /// of them, from the given generations on. It answers with as many as fit into one
-    /// `Generations`, and is asked again for the rest.
+    /// The node said that it holds these keys, and they are unknown here: asks for their
+    /// generations from the given ones on. It answers with as many as fit into one `Generations`,
+    /// and is asked again for the rest.
     Show {
-        /// At most [`MAX_SHOWN`].
+        /// At most [`MAX_SHOWN`] of them.
         keys: Vec<Held>,
     },
-    /// Somebody else has connected under this node's identity, as this process: answer at once if
-    /// you live.
+    /// Another process has connected under this node's identity: answer at once if
+    /// this process is alive.
     Probe {
-        /// The other's number.
+        /// The number of the other process.
         other: Instance,
     },
-    /// Another process lives under this node's identity. In the place of `Welcome` it means that
+    /// Another process is alive under this node's identity. Instead of `Welcome` it means that
     /// the connection is refused.
     Twin {
-        /// The other's word.
+        /// Signed by the other process.
         mark: Box<TwinMark>,
     },
-    /// Two processes live under the identity of another node.
+    /// Two processes are alive under another node's identity.
     Twins {
-        /// Which node.
         node: NodeId,
-        /// The word of each.
+        /// One signed by each process.
         marks: Box<[TwinMark; 2]>,
     },
 }
 
-/// What a node is doing for a task.
+/// A stage of a node's work on a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -230,11 +209,11 @@ pub enum Stage {
     Ready,
     /// Making auxiliary information for a new committee.
     AuxInfo,
-    /// Running the protocol.
+    /// Running the threshold protocol of the operation.
     Running,
     /// Waiting until every party has stored.
     Storing,
-    /// Waiting until every member's turn has come to make auxiliary information.
+    /// Waiting until it is every member's turn to make auxiliary information.
     Queued,
 }
 

@@ -1,8 +1,8 @@
-//! What proves to anybody that a node cheated: words under its own signature that no honest node
-//! signs.
+//! Transferable proof that a node cheated: statements under its own signature that an
+//! honest node never signs.
 //!
-//! Evidence is worth what [`Evidence::verify`] says of it, whoever brings it: a messenger is no
-//! witness and no culprit. All signatures cover the hash of the task, so what was done in one task
+//! Evidence stands or falls with [`Evidence::verify`], no matter how it arrives: a messenger is
+//! neither witness nor culprit. All signatures cover the hash of the task, so an act in one task
 //! convicts nobody in another.
 
 use serde::{Deserialize, Serialize};
@@ -21,50 +21,45 @@ pub struct Signature(#[serde(with = "hex::serde")] pub [u8; 64]);
 /// Proof that a node cheated in a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Hash of the exact bytes of the task.
+    /// Hash of the task's exact bytes.
     pub task: Hash,
-    /// Who cheated.
+    /// The node that cheated.
     pub node: NodeId,
-    /// What it signed.
+    /// The contradictory or false statement that it signed.
     pub misconduct: Misconduct,
 }
 
-/// What no honest node signs. Variants are appended, never changed.
+/// A statement that an honest node never signs. Variants are appended, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "fields without a comment are named for what they hold"
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Misconduct {
-    /// It said in two ways that it is ready. A task runs once, so an honest node says it in one.
+    /// Two different ready messages. A task runs once, so an honest node signs only one.
     Readies(Box<[Ready; 2]>),
-    /// It broadcast two bodies under one number.
+    /// Two broadcast bodies under one number.
     Broadcasts {
-        /// In which run.
         session: SessionId,
-        /// Which engine of the run.
         phase: u8,
-        /// Which broadcast.
         number: u16,
         /// The hashes of both bodies.
         signed: [SignedHash; 2],
     },
-    /// It confirmed two results of one run.
+    /// Two confirmed results of one run.
     Results {
-        /// Which run.
         session: SessionId,
-        /// Both confirmations.
         claims: Box<[Claim; 2]>,
     },
-    /// It confirmed a result with a mark that is not its signature over that result.
+    /// A result confirmed with an acknowledgement that is not its signature over that result.
     FalseMark {
-        /// In which run.
         session: SessionId,
-        /// The confirmation.
         claim: Box<Claim>,
     },
-    /// It passed on a broadcast that the named node never signed.
+    /// An echo of a broadcast that the named node never signed.
     FalseEcho {
-        /// In which run.
         session: SessionId,
-        /// What it passed on.
         echo: Box<Echoed>,
     },
 }
@@ -74,40 +69,41 @@ pub enum Misconduct {
 pub struct SignedHash {
     /// Hash of a broadcast's body.
     pub hash: Hash,
-    /// Over [`broadcast_digest`].
+    /// Signed over [`broadcast_digest`].
     pub signature: Signature,
 }
 
-/// A party's word that its result is durable, as it travels in a session.
+/// A party's confirmation that its result is durable, as it travels in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// What the result is.
+    /// Digest of the result.
     pub digest: Hash,
-    /// The mark: over `digest` alone, so that it is part of the announcement.
+    /// The acknowledgement: over `digest` alone, so that it can become part of the key descriptor.
     pub mark: Signature,
-    /// Over [`result_digest`], which binds digest and mark to the run.
+    /// Signed over [`result_digest`], which binds digest and acknowledgement to the run.
     pub signature: Signature,
 }
 
 /// An echo as it travels in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "fields without a comment are named for what they hold"
+)]
 pub struct Echoed {
-    /// Whose broadcast it is said to be.
+    /// The alleged sender of the broadcast.
     pub of: NodeId,
-    /// Which engine of the run.
     pub phase: u8,
-    /// Which broadcast.
     pub number: u16,
-    /// Hash of the body.
     pub body: Hash,
-    /// What is said to be the signature of `of`.
+    /// The alleged signature of `of`.
     pub claimed: Signature,
-    /// Of the node that passed it on, over [`echo_digest`].
+    /// By the node that passed it on, over [`echo_digest`].
     pub signature: Signature,
 }
 
 impl Claim {
-    /// True if `node` said so in this run.
+    /// Returns true if `node` signed it in this run.
     pub fn is_of(&self, task: Hash, session: SessionId, node: &NodeId) -> bool {
         node.verify(
             result_digest(task, session, node, self).as_bytes(),
@@ -115,15 +111,15 @@ impl Claim {
         )
     }
 
-    /// True if the mark is `node`'s signature over the result.
+    /// Returns true if the acknowledgement is `node`'s signature over the result.
     pub fn is_marked(&self, node: &NodeId) -> bool {
         node.verify(self.digest.as_bytes(), &self.mark.0)
     }
 }
 
 impl Evidence {
-    /// True if it convicts [`node`](Self::node) of cheating in the task with this hash, one of
-    /// whose `parties` it is.
+    /// Returns true if it convicts [`node`](Self::node), which must be one of `parties`, of
+    /// cheating in the task with this hash.
     pub fn verify(&self, task: Hash, parties: &[NodeId]) -> bool {
         let node = &self.node;
         self.task == task
@@ -177,7 +173,7 @@ impl Evidence {
             }
     }
 
-    /// The code of the failure that it leads to.
+    /// The code of the resulting failure.
     pub fn code(&self) -> FailureCode {
         match self.misconduct {
             Misconduct::Readies(_) | Misconduct::Broadcasts { .. } | Misconduct::Results { .. } => {
@@ -189,7 +185,7 @@ impl Evidence {
         }
     }
 
-    /// The failure of a session that it ended.
+    /// The failure of a session that this evidence ended.
     pub fn failure(&self) -> Failure {
         let text = format!(
             "{} {}: its own signatures prove it; do not use it again before its operator has explained",
@@ -223,7 +219,7 @@ impl Evidence {
                 format!("confirmed two results of session {session} ({one} and {two})")
             }
             Misconduct::FalseMark { session, claim } => format!(
-                "confirmed the result {} of session {session} with a mark that is not its signature",
+                "confirmed the result {} of session {session} with an acknowledgement that is not its signature",
                 claim.digest
             ),
             Misconduct::FalseEcho { session, echo } => format!(

@@ -1,4 +1,4 @@
-//! Each kind of proof, whole and with one thing in it that is not so: only the whole one convicts.
+//! Each kind of proof, intact and with one part falsified: only the intact one convicts.
 
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -9,7 +9,6 @@ use crate::frame::Mark;
 const TASK: Hash = Hash([1; 32]);
 const RUN: SessionId = SessionId([2; 32]);
 const OTHER: Hash = Hash([0xee; 32]);
-/// Seeds of parties.
 const CHEAT: u8 = 1;
 const INNOCENT: u8 = 2;
 
@@ -73,7 +72,7 @@ fn claim(seed: u8, digest: u8, mark: Option<Signature>) -> Claim {
     }
 }
 
-/// What the cheat says that `of` broadcast.
+/// Signs the cheat's claim about a broadcast of `of`.
 fn echo(of: NodeId, claimed: Signature) -> Echoed {
     let phase = 4;
     let number = 5;
@@ -141,7 +140,7 @@ fn false_echo(session: SessionId, echo: Echoed) -> Misconduct {
     }
 }
 
-/// One of each kind that holds.
+/// One valid proof of each kind.
 fn whole() -> [Misconduct; 5] {
     [
         readies(ready(CHEAT, TASK, 1), ready(CHEAT, TASK, 2)),
@@ -162,7 +161,10 @@ fn a_proof_convicts_its_author_in_its_task_and_nobody_anywhere_else() {
             misconduct,
         };
         assert!(!evidence.verify(OTHER, &parties()), "in another task");
-        assert!(!evidence.verify(TASK, &parties()[1..]), "who is no party");
+        assert!(
+            !evidence.verify(TASK, &parties()[1..]),
+            "the node is not a party"
+        );
         let elsewhere = Evidence {
             task: OTHER,
             ..evidence.clone()
@@ -261,7 +263,7 @@ fn confirmations_convict_only_if_the_party_signed_them() {
         results(SessionId([7; 32]), [one, two]),
         false_mark(RUN, one),
         false_mark(RUN, bad(wrong_mark)),
-        // A mark that was altered on its way is not the author's doing.
+        // An acknowledgement altered in transit is not its author's doing.
         false_mark(RUN, another_mark(one)),
         false_mark(
             RUN,

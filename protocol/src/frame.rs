@@ -1,12 +1,12 @@
-//! What two nodes say to each other inside their tunnel. The sender is the tunnel's key, never a
-//! field.
+//! Messages between two nodes inside their tunnel. The tunnel's key identifies the
+//! sender; no field does.
 
 use serde::{Deserialize, Serialize};
 
 use crate::IdentitySigner;
-use crate::announcement::GenerationProof;
 use crate::code::FailureCode;
 use crate::control::Held;
+use crate::descriptor::GenerationProof;
 use crate::encode;
 use crate::evidence::{Claim, Echoed, Evidence};
 use crate::hash::{Hash, Hasher};
@@ -14,77 +14,84 @@ use crate::id::{NodeId, SessionId, TaskId};
 use crate::outcome::Cause;
 use crate::task::{SignedTask, UnixMillis};
 
-/// The most bytes of a part.
+/// The maximum size of a [`UsePart`], in bytes.
 pub const MAX_USE_PART: usize = 1000 * 1024;
-/// The most parts.
+/// The maximum number of parts of a [`Use`].
 pub const MAX_USE_PARTS: u8 = 3;
 // The largest task fits, with its signature and all signers.
 const _: () =
     assert!(SignedTask::MAX_PSBT_BYTES + 16 * 1024 < MAX_USE_PART * MAX_USE_PARTS as usize);
-/// Entries in one `Generations` or `Heard`.
+/// The maximum number of entries in `Generations` or `Heard`.
 pub const MAX_PROOFS: usize = 32;
 /// [`SignedMark::about`] of a mark that stands alone.
 pub const NOTHING: Hash = Hash([0; 32]);
-/// The task id of frames that belong to no session. Requesters' ids are random.
+/// The task id of frames that belong to no session. Requesters choose random ids, so none collides.
 pub const NO_TASK: TaskId = TaskId([0; 16]);
 
-/// One frame of one session.
+/// One frame between two nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "fields without a comment are named for what they hold"
+)]
 pub struct Frame {
-    /// Which task: where the frame is delivered.
+    /// The task, by which the frame is routed.
     pub task: TaskId,
-    /// Counts the sender's frames to this receiver in this session from 0; a number seen before is
-    /// dropped.
+    /// Counts the sender's frames to this receiver in this session from 0; a number
+    /// seen before is dropped.
     pub seq: u32,
-    /// The rest.
     pub body: Body,
 }
 
-/// What a frame is about. Variants are appended, never changed.
+/// The content of a frame. Variants are appended, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "fields without a comment are named for what they hold"
+)]
 pub enum Body {
-    /// I am about to begin; this is what I think we do.
+    /// The sender is about to begin, with this view of the task.
     Ready(Ready),
-    /// Belongs to the run with this id.
+    /// A message of the run with this id.
     Run {
         /// The session id as the sender computed it.
         session: SessionId,
-        /// The message.
         message: Message,
     },
-    /// I have given up; do not wait for me.
+    /// The sender has given up; do not wait for it.
     Abort(Abort),
-    /// How far the sender has come, once after a tunnel came up. Belongs to no session.
+    /// The sender's high-water mark, once after a tunnel came up. Belongs to no session.
     HighWater(HighWater),
-    /// The receiver had come further than it says now: its store was rolled back. What it signed
-    /// then.
+    /// The receiver had come further than it says now: its store was rolled back. Carries
+    /// its own earlier mark.
     Behind(SignedMark),
-    /// Generations of keys with all their marks, in order, each with who has it in force; at most
-    /// [`MAX_PROOFS`]. What is known of a reshare is told by everybody to everybody whom it
-    /// concerns. Belongs to no session.
+    /// Generations of keys with all their acknowledgements, in order, each with the members that
+    /// have it in force; at most [`MAX_PROOFS`]. Everybody passes its knowledge of a reshare on to
+    /// all nodes concerned. Belongs to no session.
     Generations(Vec<GenerationProof>),
-    /// Of these generations the sender knows all that concerns it; at most [`MAX_PROOFS`]. Belongs
-    /// to no session.
+    /// The sender knows everything that concerns it of these generations; at most [`MAX_PROOFS`].
+    /// Belongs to no session.
     Heard(Vec<Held>),
-    /// The sender has stored for these generations and waits for the marks of others; at most
-    /// [`MAX_PROOFS`]. Whoever has them all answers with `Generations`. Belongs to no session.
+    /// The sender has stored for these generations and waits for acknowledgements of
+    /// others; at most [`MAX_PROOFS`]. A node that has them all answers with `Generations`.
+    /// Belongs to no session.
     Lacks(Vec<Held>),
-    /// What every party told me when we met, in the order of the parties: nobody can tell two
-    /// parties two things. Sent before the first [`Run`](Self::Run) where there are more than two
-    /// parties.
+    /// The ready messages of all parties as the sender received them, in the order of the parties:
+    /// nobody can tell two parties two things. Sent before the first [`Run`](Self::Run) if there
+    /// are more than two parties.
     Met(Vec<Ready>),
     /// The sender approved a KeySign: count it. Sent to the holders of the key that are not among
     /// its signers. Belongs to no session.
     Used(UsePart),
-    /// The task of this hash ended at the sender, which had approved it, without its share in use:
-    /// nothing came of it there. Belongs to no session.
+    /// The task of this hash, which the sender had approved, ended there without its share in use,
+    /// so without result. Belongs to no session.
     Released(Hash),
-    /// The answer to `Used` (`released` is false) and to `Released`: it is noted. Belongs to no
-    /// session.
+    /// The answer to `Used` (`released` is false) and to `Released`: it is recorded.
+    /// Belongs to no session.
     Counted {
-        /// Hash of the task.
+        /// Hash of the task's exact bytes.
         task: Hash,
-        /// To which of the two.
+        /// True in the answer to `Released`.
         released: bool,
     },
 }
@@ -92,27 +99,27 @@ pub enum Body {
 /// A use of a key that the sender approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
-    /// What the requester signed: it proves itself.
+    /// As signed by the requester: it proves itself.
     pub task: SignedTask,
-    /// Who signs, in the order of their ids. If the task names them, the same.
+    /// The signers, in the order of their ids. If the task names them, the same.
     pub signers: Vec<NodeId>,
 }
 
-/// A part of an encoded [`Use`], which may be larger than a frame. Parts are sent in their order.
+/// A part of an encoded [`Use`], which may be larger than a frame. Parts are sent in order.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsePart {
-    /// Hash of the task.
+    /// Hash of the task's exact bytes.
     pub task: Hash,
-    /// Counts from 0.
+    /// The part's number, counted from 0.
     pub number: u8,
-    /// How many there are, at most [`MAX_USE_PARTS`].
+    /// The number of parts, at most [`MAX_USE_PARTS`].
     pub of: u8,
     /// At most [`MAX_USE_PART`] bytes.
     pub bytes: Vec<u8>,
 }
 
 impl Use {
-    /// Its parts, at least one.
+    /// Splits the encoded use into at least one part.
     pub fn parts(&self) -> Vec<UsePart> {
         let task = self.task.hash();
         let encoded = encode(self);
@@ -145,50 +152,49 @@ impl std::fmt::Debug for UsePart {
     }
 }
 
-/// Why a party gave up.
+/// A party's reason for giving up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abort {
-    /// Whose doing it is, as the sender sees it.
+    /// The party at fault, in the sender's view.
     pub cause: Cause,
-    /// Stable code.
+    /// A stable code, for programs.
     pub code: FailureCode,
-    /// One sentence.
+    /// One sentence for people, not trusted for anything else.
     pub text: String,
-    /// Whom the sender itself saw cheating. Believed of nobody.
+    /// The nodes that the sender itself saw cheating. Not believed without proof.
     pub accused: Vec<NodeId>,
     /// Proof, for the receiver to verify.
     pub evidence: Option<Box<Evidence>>,
-    /// A confirmation of another result than the sender's, and whose it is: the receiver can
-    /// compare it with its own.
+    /// A confirmation of a result other than the sender's, and its author: the receiver can compare
+    /// it with its own.
     pub result: Option<(NodeId, Claim)>,
 }
 
-/// How far a node has come. None of these numbers ever falls, unless an older copy of the node's
+/// A node's progress, as numbers that never fall unless an older copy of the node's
 /// files took their place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// When the node says so, by its own clock: two marks of one node may arrive in the other
-    /// order.
+    /// Time of the mark by the node's own clock: two marks of one node may arrive out of order.
     pub at: UnixMillis,
-    /// Generation of its secrets file.
+    /// Generation of the node's secrets file.
     pub secrets: u64,
-    /// Entries of its audit log.
+    /// Number of entries in the node's audit log.
     pub audit: u64,
 }
 
 impl Mark {
-    /// True if a node that has said `earlier` cannot honestly say this: it is later, and less.
+    /// Returns true if a node that said `earlier` cannot honestly say this: it is later, and less.
     pub fn contradicts(&self, earlier: &Self) -> bool {
         self.at > earlier.at && (self.secrets < earlier.secrets || self.audit < earlier.audit)
     }
 }
 
-/// A mark under the node's signature: nobody else can say for a node how far it had come.
+/// A mark under the node's signature: nobody else can state a node's progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedMark {
-    /// How far.
+    /// The numbers that are signed.
     pub mark: Mark,
-    /// What else the signature covers: [`Ready::hash`], or [`NOTHING`].
+    /// The context that the signature covers too: [`Ready::hash`], or [`NOTHING`].
     pub about: Hash,
     /// Ed25519 of the node over [`mark_digest`].
     #[serde(with = "serde_bytes")]
@@ -196,7 +202,7 @@ pub struct SignedMark {
 }
 
 impl SignedMark {
-    /// A mark that stands alone.
+    /// Signs a mark that stands alone.
     pub fn alone(mark: Mark, me: &NodeId, signer: &dyn IdentitySigner) -> Self {
         Self {
             mark,
@@ -205,7 +211,7 @@ impl SignedMark {
         }
     }
 
-    /// True if `node` signed it.
+    /// Returns true if `node` signed it.
     pub fn verifies(&self, node: &NodeId) -> bool {
         node.verify(
             mark_digest(node, &self.mark, self.about).as_bytes(),
@@ -214,7 +220,7 @@ impl SignedMark {
     }
 }
 
-/// What a node signs of how far it has come, together with what the mark is part of.
+/// The digest that a node signs for a mark, together with the context that the mark is part of.
 pub fn mark_digest(node: &NodeId, mark: &Mark, about: Hash) -> Hash {
     Hasher::new("countersign/1 high water")
         .field(node.as_bytes())
@@ -225,29 +231,29 @@ pub fn mark_digest(node: &NodeId, mark: &Mark, about: Hash) -> Hash {
         .finish()
 }
 
-/// How far a node has come, and with which keys.
+/// A node's signed progress, and the keys that it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HighWater {
-    /// How far.
+    /// A mark that stands alone.
     pub signed: SignedMark,
-    /// The keys that it holds together with the receiver, with their generations; at most
-    /// [`MAX_HELD`](crate::control::MAX_HELD).
+    /// The keys that it holds together with the receiver, with their
+    /// generations; at most [`MAX_HELD`](crate::control::MAX_HELD).
     pub keys: Vec<Held>,
 }
 
-/// The view of a party before the first secret-dependent message. Differences end the session.
+/// A party's view before the first secret-dependent message. Differences end the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
-    /// The exact bytes of the task.
+    /// Hash of the task's exact bytes.
     pub task: Hash,
-    /// The parties, in order.
+    /// Hash of the parties, in order.
     pub parties: Hash,
     /// Fresh randomness of the sender: no run is ever repeated.
     pub fresh: [u8; 32],
-    /// What the sender holds that the others may have to know about: a key generation, or auxiliary
-    /// information.
+    /// A holding of the sender that the others may have to know about: a key
+    /// generation, or auxiliary information.
     pub holds: Option<Hash>,
-    /// How far the sender has come.
+    /// The sender's progress at this time.
     pub mark: Mark,
     /// Ed25519 of the sender over [`mark_digest`] of `mark` and [`hash`](Self::hash).
     #[serde(with = "serde_bytes")]
@@ -255,18 +261,18 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Signs what `me` says.
+    /// Signs the message as `me`.
     pub fn sign(self, me: &NodeId, signer: &dyn IdentitySigner) -> Self {
         let signature = signer.sign(mark_digest(me, &self.mark, self.hash()).as_bytes());
         Self { signature, ..self }
     }
 
-    /// True if `node` said so.
+    /// Returns true if `node` signed it.
     pub fn verifies(&self, node: &NodeId) -> bool {
         self.signed_mark().verifies(node)
     }
 
-    /// The mark in it, which can be shown without the rest.
+    /// The mark it contains, which can be shown without the rest.
     pub fn signed_mark(&self) -> SignedMark {
         SignedMark {
             mark: self.mark,
@@ -275,7 +281,7 @@ impl Ready {
         }
     }
 
-    /// Hash of all but the mark and the signature.
+    /// Hash of everything except the mark and the signature.
     pub fn hash(&self) -> Hash {
         Hasher::new("countersign/1 ready")
             .field(self.task.as_bytes())
@@ -286,48 +292,46 @@ impl Ready {
     }
 }
 
-/// A message of a running session. Its `Debug` shows no bytes of engines: they can carry a share.
+/// A message of a running session. Its `Debug` omits the bytes of engines, which can carry a share.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "fields without a comment are named for what they hold"
+)]
 pub enum Message {
-    /// For one party.
+    /// Sent to one party only.
     Direct {
-        /// Which engine of the session.
         phase: u8,
-        /// The engine's bytes.
         #[serde(with = "serde_bytes")]
         body: Vec<u8>,
     },
-    /// For all parties, signed.
+    /// Sent to all parties, and signed.
     Broadcast {
-        /// Which engine of the session.
         phase: u8,
         /// Counts the sender's broadcasts of the phase from 0.
         number: u16,
-        /// The engine's bytes.
         #[serde(with = "serde_bytes")]
         body: Vec<u8>,
         /// Ed25519 of the sender over [`broadcast_digest`].
         #[serde(with = "serde_bytes")]
         signature: [u8; 64],
     },
-    /// What I received as somebody's broadcast.
+    /// A broadcast as the sender of this message received it.
     Echo {
-        /// Which engine of the session.
         phase: u8,
-        /// Whose broadcast: position among the parties.
+        /// The broadcast's author, by position among the parties.
         sender: u16,
-        /// Which broadcast.
         number: u16,
-        /// Hash of the body.
+        /// Hash of the broadcast's body.
         body: Hash,
         /// The original sender's signature: two of them for one number prove equivocation.
         #[serde(with = "serde_bytes")]
         signature: [u8; 64],
-        /// Ed25519 of the one that passes it on, over [`echo_digest`]: a false echo proves itself.
+        /// Ed25519 of the node that passes it on, over [`echo_digest`]: a false echo proves itself.
         #[serde(with = "serde_bytes")]
         by: [u8; 64],
     },
-    /// My result is durable. The digest is equal at all parties.
+    /// The sender's result is durable. The digest is equal at all parties.
     Stored(Claim),
 }
 
@@ -367,7 +371,7 @@ pub fn body_hash(body: &[u8]) -> Hash {
     Hash::of("countersign/1 body", body)
 }
 
-/// What the sender of a broadcast signs.
+/// The digest that the sender of a broadcast signs.
 pub fn broadcast_digest(
     task: Hash,
     session: SessionId,
@@ -386,7 +390,7 @@ pub fn broadcast_digest(
         .finish()
 }
 
-/// What a party signs that passes a broadcast on.
+/// The digest that a party signs to pass a broadcast on.
 pub fn echo_digest(task: Hash, session: SessionId, sender: &NodeId, echo: &Echoed) -> Hash {
     Hasher::new("countersign/1 echo")
         .field(task.as_bytes())
@@ -400,7 +404,7 @@ pub fn echo_digest(task: Hash, session: SessionId, sender: &NodeId, echo: &Echoe
         .finish()
 }
 
-/// What a party signs beside its mark: which run the mark belongs to.
+/// The digest that a party signs beside its acknowledgement, to bind that to the run.
 pub fn result_digest(task: Hash, session: SessionId, sender: &NodeId, claim: &Claim) -> Hash {
     Hasher::new("countersign/1 result")
         .field(task.as_bytes())
@@ -446,7 +450,7 @@ mod tests {
         }
     }
 
-    /// Between nodes of different versions.
+    /// Nodes of different versions exchange them.
     #[test]
     fn the_bytes_of_what_members_tell_of_uses_are_frozen() {
         let part = UsePart {

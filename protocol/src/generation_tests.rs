@@ -1,8 +1,8 @@
-//! From one generation of a key to the next: who must have signed it, and who deals.
+//! Successive generations of a key: required acknowledgements, and valid sets of dealers.
 
 use ed25519_dalek::{Signer, SigningKey};
 
-use crate::outcome::{Announcement, GenerationProof, StoredMark};
+use crate::outcome::{GenerationProof, KeyDescriptor, SignedAck};
 use crate::reshare::KeyReshare;
 use crate::{Committee, Hash, KeyId, NodeId, Scheme, SessionId, TaskId, Threshold};
 
@@ -14,8 +14,8 @@ fn node(seed: u8) -> NodeId {
     NodeId::from_bytes(secret(seed).verifying_key().to_bytes()).unwrap()
 }
 
-fn mark(seed: u8, digest: Hash) -> StoredMark {
-    StoredMark {
+fn mark(seed: u8, digest: Hash) -> SignedAck {
+    SignedAck {
         node: node(seed),
         signature: secret(seed).sign(digest.as_bytes()).to_bytes().to_vec(),
     }
@@ -25,16 +25,16 @@ fn threshold(value: u16) -> Threshold {
     Threshold::try_from(value).unwrap()
 }
 
-/// The generation with these members, by all of whose parties it is marked.
-fn generation(number: u32, members: &[u8], parties: &[u8]) -> Announcement {
+/// Builds the generation with these members, acknowledged by all its parties.
+fn generation(number: u32, members: &[u8], parties: &[u8]) -> KeyDescriptor {
     marked(number, members, parties, parties)
 }
 
-/// The same with the marks of these nodes alone.
-fn marked(number: u32, members: &[u8], parties: &[u8], marked_by: &[u8]) -> Announcement {
+/// Builds the same with the acknowledgements of these nodes alone.
+fn marked(number: u32, members: &[u8], parties: &[u8], marked_by: &[u8]) -> KeyDescriptor {
     let mut listed: Vec<NodeId> = parties.iter().map(|seed| node(*seed)).collect();
     listed.sort_unstable();
-    let mut announcement = Announcement {
+    let mut descriptor = KeyDescriptor {
         key: KeyId::from_bytes([2; 16]).unwrap(),
         task: TaskId([number as u8; 16]),
         session: SessionId([3; 32]),
@@ -50,34 +50,34 @@ fn marked(number: u32, members: &[u8], parties: &[u8], marked_by: &[u8]) -> Anno
         parties: if number == 0 { Vec::new() } else { listed },
         stored: Vec::new(),
     };
-    sign(&mut announcement, marked_by);
-    announcement
+    sign(&mut descriptor, marked_by);
+    descriptor
 }
 
-/// As a program wrote it that listed no parties.
-fn unlisted(number: u32, members: &[u8], marked_by: &[u8]) -> Announcement {
-    let mut announcement = Announcement {
+/// Builds it as written by a program that did not list parties.
+fn unlisted(number: u32, members: &[u8], marked_by: &[u8]) -> KeyDescriptor {
+    let mut descriptor = KeyDescriptor {
         parties: Vec::new(),
         ..generation(number, members, marked_by)
     };
-    sign(&mut announcement, marked_by);
-    announcement
+    sign(&mut descriptor, marked_by);
+    descriptor
 }
 
-fn sign(announcement: &mut Announcement, marked_by: &[u8]) {
-    let digest = announcement.digest();
-    announcement.stored = marked_by.iter().map(|seed| mark(*seed, digest)).collect();
-    announcement.stored.sort_by_key(|mark| mark.node);
+fn sign(descriptor: &mut KeyDescriptor, marked_by: &[u8]) {
+    let digest = descriptor.digest();
+    descriptor.stored = marked_by.iter().map(|seed| mark(*seed, digest)).collect();
+    descriptor.stored.sort_by_key(|mark| mark.node);
 }
 
 #[test]
 fn a_generation_needs_the_marks_of_all_its_parties_and_a_quorum_of_the_one_before_among_them() {
     let old = generation(0, &[1, 2, 3], &[1, 2, 3]);
-    assert!(old.is_complete());
+    assert!(old.has_all_acks());
     assert!(generation(1, &[4, 5], &[1, 2, 4, 5]).succeeds(&old));
     assert!(
         generation(1, &[1, 2], &[1, 2]).succeeds(&old),
-        "who stays has consented by its mark"
+        "a member that stays has consented by its acknowledgement"
     );
     assert!(
         generation(1, &[1, 2, 3], &[1, 2, 3]).succeeds(&old),
@@ -85,7 +85,7 @@ fn a_generation_needs_the_marks_of_all_its_parties_and_a_quorum_of_the_one_befor
     );
     assert!(
         !generation(1, &[4, 5], &[1, 4, 5]).succeeds(&old),
-        "one old member is no quorum"
+        "one old member is not a quorum"
     );
     assert!(
         !generation(1, &[4, 5], &[1, 2, 3, 4, 5]).succeeds(&old),
@@ -104,12 +104,12 @@ fn a_generation_needs_the_marks_of_all_its_parties_and_a_quorum_of_the_one_befor
         "the same generation"
     );
     assert!(
-        !generation(0, &[1, 2], &[1, 2, 3]).is_complete(),
-        "a stranger's mark on a new key"
+        !generation(0, &[1, 2], &[1, 2, 3]).has_all_acks(),
+        "a stranger's acknowledgement of a new key"
     );
     let mut twice = generation(1, &[4, 5], &[1, 4, 5]);
     twice.stored.insert(1, twice.stored[0].clone());
-    assert!(!twice.succeeds(&old), "one member twice is no quorum");
+    assert!(!twice.succeeds(&old), "one member twice is not a quorum");
     let mut forged = generation(1, &[4, 5], &[1, 2, 4, 5]);
     forged.stored[0].signature[0] ^= 1;
     assert!(!forged.succeeds(&old));
@@ -118,8 +118,9 @@ fn a_generation_needs_the_marks_of_all_its_parties_and_a_quorum_of_the_one_befor
     assert!(!other.succeeds(&old));
 }
 
-/// Members and a quorum of old are not all: whoever cannot see that a mark is missing could be told
-/// that a reshare is done which its own parties would never take for done.
+/// Members and a quorum of the old committee are not all: a reader that cannot see a
+/// missing acknowledgement could be told that a reshare is done which its own parties
+/// would never consider done.
 #[test]
 fn anybody_sees_that_a_party_s_mark_is_missing() {
     let old = generation(0, &[1, 2, 3], &[1, 2, 3]);
@@ -137,30 +138,36 @@ fn anybody_sees_that_a_party_s_mark_is_missing() {
                 .collect();
             let without = marked(1, members, parties, &rest);
             assert!(
-                !without.is_complete() && !without.succeeds(&old),
+                !without.has_all_acks() && !without.succeeds(&old),
                 "{missing} of {parties:?}"
             );
         }
     }
     let mut shorter = marked(1, &[4, 5], &[1, 2, 3, 4, 5], &[1, 2, 4, 5]);
     shorter.parties.retain(|party| *party != node(3));
-    assert!(!shorter.is_complete(), "the list is under the marks");
+    assert!(
+        !shorter.has_all_acks(),
+        "the acknowledgements cover the list"
+    );
     let members_missing = generation(1, &[4, 5], &[1, 2, 4]);
-    assert!(!members_missing.is_complete(), "members are parties");
+    assert!(!members_missing.has_all_acks(), "members are parties");
     let mut unsorted = generation(1, &[4, 5], &[1, 2, 4, 5]);
     unsorted.parties.reverse();
     sign(&mut unsorted, &[1, 2, 4, 5]);
-    assert!(!unsorted.is_complete());
-    let mut listed = Announcement {
+    assert!(!unsorted.has_all_acks());
+    let mut listed = KeyDescriptor {
         parties: vec![node(1)],
         ..old
     };
     sign(&mut listed, &[1, 2, 3]);
-    assert!(!listed.is_complete(), "a new key's parties are its members");
+    assert!(
+        !listed.has_all_acks(),
+        "a new key's parties are its members"
+    );
 }
 
-/// What programs without lists announced stays believed, by what they demanded; nothing can be
-/// turned into such.
+/// Descriptors from programs without lists stay valid by the rules of their time, and nothing can
+/// be converted into one.
 #[test]
 fn what_was_announced_without_a_list_is_read_as_it_was() {
     let old = generation(0, &[1, 2, 3], &[1, 2, 3]);
@@ -169,38 +176,41 @@ fn what_was_announced_without_a_list_is_read_as_it_was() {
     assert_eq!(unlisted_one.parties(), None);
     assert!(unlisted_one.succeeds(&old));
     assert!(
-        !unlisted(1, &[4, 5], &[1, 2, 4]).is_complete()
+        !unlisted(1, &[4, 5], &[1, 2, 4]).has_all_acks()
             && !unlisted(1, &[4, 5], &[1, 4, 5]).succeeds(&old)
     );
-    let stripped = Announcement {
+    let stripped = KeyDescriptor {
         parties: Vec::new(),
         ..generation(1, &[4, 5], &[1, 2, 4, 5])
     };
-    assert!(!stripped.is_complete(), "the marks are over the list");
+    assert!(
+        !stripped.has_all_acks(),
+        "the acknowledgements cover the list"
+    );
 }
 
-/// Bytes of a row of the program before lists, and of this one.
+/// Rows written before lists existed, and by this version.
 #[test]
-fn both_forms_of_an_announcement_are_read() {
+fn both_forms_of_a_descriptor_are_read() {
     let listed = generation(1, &[4, 5], &[1, 2, 4, 5]);
-    for announcement in [
+    for descriptor in [
         generation(0, &[1, 2], &[1, 2]),
         unlisted(1, &[4, 5], &[1, 2, 4, 5]),
         listed.clone(),
     ] {
-        let frame = crate::encode(&(announcement.clone(), 7u32));
+        let frame = crate::encode(&(descriptor.clone(), 7u32));
         assert_eq!(
-            crate::decode::<(Announcement, u32)>(&frame).unwrap(),
-            (announcement.clone(), 7)
+            crate::decode::<(KeyDescriptor, u32)>(&frame).unwrap(),
+            (descriptor.clone(), 7)
         );
-        let text = serde_json::to_string(&announcement).unwrap();
+        let text = serde_json::to_string(&descriptor).unwrap();
         assert_eq!(
-            serde_json::from_str::<Announcement>(&text).unwrap(),
-            announcement
+            serde_json::from_str::<KeyDescriptor>(&text).unwrap(),
+            descriptor
         );
-        assert_eq!(text.contains("parties"), !announcement.parties.is_empty());
+        assert_eq!(text.contains("parties"), !descriptor.parties.is_empty());
     }
-    let before = Announcement {
+    let before = KeyDescriptor {
         parties: Vec::new(),
         stored: Vec::new(),
         ..listed
@@ -209,33 +219,33 @@ fn both_forms_of_an_announcement_are_read() {
         hex::encode(crate::encode(&before)),
         include_str!("fixtures/announcement-unlisted.hex").trim()
     );
-    assert!(crate::decode::<Announcement>(&crate::encode(&before)[..40]).is_err());
-    let beyond = Announcement {
+    assert!(crate::decode::<KeyDescriptor>(&crate::encode(&before)[..40]).is_err());
+    let beyond = KeyDescriptor {
         generation: u32::MAX,
         ..before
     };
     assert!(
-        crate::decode::<Announcement>(&crate::encode(&beyond))
+        crate::decode::<KeyDescriptor>(&crate::encode(&beyond))
             .is_ok_and(|read| read.parties.is_empty())
     );
-    assert!(!beyond.is_complete());
+    assert!(!beyond.has_all_acks());
 }
 
 #[test]
 fn in_force_is_said_by_members_under_a_label_of_its_own() {
-    let announcement = generation(1, &[4, 5], &[1, 2, 4, 5]);
+    let descriptor = generation(1, &[4, 5], &[1, 2, 4, 5]);
     let said = |seeds: &[u8], digest: Hash| {
-        let mut in_force: Vec<StoredMark> = seeds.iter().map(|seed| mark(*seed, digest)).collect();
+        let mut in_force: Vec<SignedAck> = seeds.iter().map(|seed| mark(*seed, digest)).collect();
         in_force.sort_by_key(|mark| mark.node);
         GenerationProof {
-            announcement: announcement.clone(),
+            descriptor: descriptor.clone(),
             in_force,
         }
     };
-    let digest = announcement.in_force_digest();
+    let digest = descriptor.in_force_digest();
     assert!(said(&[], digest).marks_verify() && said(&[4, 5], digest).marks_verify());
     assert!(
-        !said(&[4], announcement.digest()).marks_verify(),
+        !said(&[4], descriptor.digest()).marks_verify(),
         "what it stored is another word"
     );
     assert!(

@@ -1,8 +1,8 @@
-//! Typed, labelled, length-prefixed hashing: the only way anything in Countersign is hashed for
-//! agreement or signature.
+//! Typed, labelled, length-prefixed hashing: the only hashing that Countersign uses
+//! for agreement or signature.
 //!
-//! Two different sequences of fields never give the same input, and two purposes never share a
-//! label.
+//! Two different sequences of fields never give the same input, and two purposes
+//! never share a label.
 
 use sha2::{Digest, Sha256};
 
@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {
-    /// The labelled hash of one byte string.
+    /// Hashes one byte string under a label.
     pub fn of(label: &'static str, bytes: &[u8]) -> Self {
         Hasher::new(label).field(bytes).finish()
     }
 
-    /// The 32 bytes.
+    /// The 32 bytes, in the order of SHA-256.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -33,7 +33,7 @@ impl Hasher {
         Self(Sha256::new()).field(label.as_bytes())
     }
 
-    /// Adds one field.
+    /// Adds a field behind its length.
     #[must_use]
     pub fn field(mut self, bytes: &[u8]) -> Self {
         self.0.update((bytes.len() as u64).to_be_bytes());
@@ -41,13 +41,13 @@ impl Hasher {
         self
     }
 
-    /// Adds a number as eight big-endian bytes.
+    /// Adds a number as a field of eight big-endian bytes.
     #[must_use]
     pub fn number(self, value: u64) -> Self {
         self.field(&value.to_be_bytes())
     }
 
-    /// The hash.
+    /// Returns the hash of all fields so far.
     pub fn finish(self) -> Hash {
         Hash(self.0.finalize().into())
     }

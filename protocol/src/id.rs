@@ -1,4 +1,4 @@
-//! Names of things. Every id is parsed once at the edge; what carries the type is well-formed.
+//! Identifiers. Every id is parsed once at the edge, so a value of an id type is well-formed.
 //!
 //! Public keys and key ids are bech32m text (BIP-350) with a prefix for each role, so that a typing
 //! error or a mix-up of roles is noticed before anything else happens. Ids serialise as text for
@@ -6,38 +6,30 @@
 
 use crate::hash::Hasher;
 
-/// Why a text is not the id it should be.
+/// A text or byte string that failed to parse as an id. `what` is the kind of id
+/// expected, `text` the input.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[non_exhaustive]
 pub enum IdError {
     /// The checksum or alphabet is wrong.
     #[error(
         "`{text}` is not {what}, or not a valid one: a character is missing or mistyped; copy the id again"
     )]
-    Malformed {
-        /// What was expected.
-        what: &'static str,
-        /// What was found.
-        text: String,
-    },
-    /// A valid id, of another role.
+    Malformed { what: &'static str, text: String },
+    /// A valid id with the prefix of another role.
     #[error(
         "`{text}` is the id of something else: {what} begins with `{prefix}1`; use the right id"
     )]
     WrongRole {
-        /// What was expected.
         what: &'static str,
-        /// The prefix that was expected.
+        /// The human-readable prefix of the expected role.
         prefix: &'static str,
-        /// What was found.
         text: String,
     },
-    /// The bytes are no valid Ed25519 public key.
-    #[error("`{text}` names no valid public key; ask its owner for the id again")]
-    NotAKey {
-        /// What was found.
-        text: String,
-    },
+    /// The bytes are not a valid Ed25519 public key.
+    #[error("`{text}` is not a valid public key; ask its owner for the id again")]
+    NotAKey { text: String },
 }
 
 /// Text and serde for a fixed array shown as lower-case hexadecimal.
@@ -136,7 +128,7 @@ macro_rules! bech32_id {
             /// The human-readable prefix of the text form.
             pub const PREFIX: &'static str = $prefix;
 
-            /// Checks bytes that came from elsewhere.
+            /// Validates raw bytes; a public key must be canonical and outside the small subgroup.
             pub fn from_bytes(bytes: [u8; $len]) -> Result<Self, IdError> {
                 let check: fn(&[u8; $len]) -> bool = $check;
                 if !check(&bytes) {
@@ -145,7 +137,7 @@ macro_rules! bech32_id {
                 Ok($name(bytes))
             }
 
-            /// The bytes.
+            /// The raw bytes, without prefix or checksum.
             pub fn as_bytes(&self) -> &[u8; $len] {
                 &self.0
             }
@@ -168,9 +160,9 @@ macro_rules! bech32_id {
 
 /// True if the bytes are a canonical Ed25519 public key outside the small subgroup.
 ///
-/// To decompress a point takes longer than to read the whole record around it, and the same few
-/// nodes stand in every record and frame. So each thread remembers keys that it found good. Bad
-/// ones are never remembered.
+/// Decompressing a point takes longer than reading the whole record around it, and the same few
+/// nodes appear in every record and frame. So each thread caches keys that it found valid; invalid
+/// ones are never cached.
 fn is_public_key(bytes: &[u8; 32]) -> bool {
     FOUND_GOOD.with_borrow_mut(|found| {
         let place = &mut found[usize::from(bytes[0])];
@@ -192,8 +184,8 @@ fn decompresses(bytes: &[u8; 32]) -> bool {
 }
 
 thread_local! {
-    /// One place for each first byte. Whoever sends many keys with one first byte takes the gain
-    /// away, and nothing else.
+    /// One slot per first byte. Sending many keys with the same first byte costs the
+    /// speed-up and nothing else.
     static FOUND_GOOD: std::cell::RefCell<[Option<[u8; 32]>; 256]> = const { std::cell::RefCell::new([None; 256]) };
     #[cfg(test)]
     static DECOMPRESSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
@@ -208,7 +200,7 @@ bech32_id!(
     CoordinatorId, 32, "csc", "a coordinator id", is_public_key
 );
 bech32_id!(
-    /// Whoever may order tasks: an Ed25519 key. Text `csr1…`.
+    /// A requester, who may order tasks: its Ed25519 key. Text `csr1…`.
     RequesterId, 32, "csr", "a requester id", is_public_key
 );
 bech32_id!(
@@ -231,7 +223,7 @@ macro_rules! verifying_id {
 verifying_id!(NodeId, CoordinatorId, RequesterId);
 
 impl KeyId {
-    /// The id of the key that the KeyGen task with this hash makes.
+    /// Returns the id of the key that the KeyGen task with this hash makes.
     pub fn of_task(task: &crate::hash::Hash) -> Self {
         let hash = Hasher::new("countersign/1 key id")
             .field(task.as_bytes())
@@ -259,7 +251,7 @@ byte_text!(
 macro_rules! plain_bytes {
     ($($name:ident: $len:literal),*) => {$(
         impl $name {
-            /// Any bytes will do.
+            /// Wraps the bytes; every value is valid.
             pub fn from_bytes(bytes: [u8; $len]) -> Result<Self, IdError> {
                 Ok($name(bytes))
             }

@@ -1,14 +1,14 @@
-//! What the parts of Countersign say to each other: ids, tasks, frames, their codec, and the state
-//! machine of a session.
+//! The vocabulary shared by all parts of Countersign: ids, tasks, frames, their codec, and the
+//! state machine of a session.
 //!
 //! Nothing here performs I/O, reads a clock or does threshold mathematics. Time, randomness and the
 //! node's signature function are arguments; bytes go in, bytes come out.
 
-pub mod announcement;
 pub mod code;
 pub mod codec;
 pub mod committee;
 pub mod control;
+pub mod descriptor;
 pub mod evidence;
 pub mod frame;
 #[cfg(test)]
@@ -35,8 +35,8 @@ pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
 pub use operation_kind::{OperationKind, UnknownOperation};
 pub use outcome::{
-    Announcement, Cause, Failure, GenerationProof, InputSignature, Intact, Outcome, PluginVerdict,
-    Point, Refusal, Signed, StoredMark,
+    Cause, Failure, GenerationProof, InputSignature, Intact, KeyDescriptor, Outcome, PluginVerdict,
+    Point, Refusal, Signed, SignedAck,
 };
 pub use path::DerivationPath;
 pub use payload::{Payload, PayloadKind, UnknownPayloadKind};
@@ -51,9 +51,8 @@ pub use task::{
 /// The version of everything in this crate that travels: control frames, tunnel frames and tasks.
 pub const PROTOCOL_VERSION: u16 = 1;
 
-/// Signs bytes with the identity key of this node: the one thing a session needs and cannot be
-/// given by value.
+/// Signs bytes with the node's identity key, the one input that a session cannot be given by value.
 pub trait IdentitySigner: Send + Sync {
-    /// An Ed25519 signature (RFC 8032) over `message`.
+    /// Returns an Ed25519 signature (RFC 8032) over `message`.
     fn sign(&self, message: &[u8]) -> [u8; 64];
 }

@@ -1,11 +1,11 @@
 //! Enums whose variants have one name each, listed once.
 
-/// Gives an enum its list `ALL`, its names and their reading:
+/// Generates an enum's `ALL` list, its names and their parser:
 /// `named! { Kind { A = "a", B = "b" } or Unknown("kind") }`.
 macro_rules! named {
     ($enum:ident { $($variant:ident = $name:literal),* $(,)? } or $unknown:ident($what:literal)) => {
         impl $enum {
-            /// All of them.
+            /// All variants, in the order of their declaration.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
 
             /// The name in tasks, configurations and texts.

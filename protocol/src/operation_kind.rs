@@ -1,21 +1,21 @@
-//! The one list of what a task can order. Journals, configurations, events and plugins name
-//! operations as it does.
+//! The list of operations that a task can order. Journals, configurations, events and
+//! plugins use these names.
 
 use serde::{Deserialize, Serialize};
 
 use crate::named::named;
 use crate::task::Operation;
 
-/// What a task orders.
+/// The kind of operation that a task orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum OperationKind {
-    /// Make a new key.
+    /// Makes a new key.
     KeyGen,
-    /// Use a key.
+    /// Signs with a key.
     KeySign,
-    /// Hand a key over.
+    /// Hands a key over to another committee.
     KeyReshare,
-    /// Prove that shares are intact.
+    /// Proves that shares are intact.
     KeyShareSign,
 }
 
@@ -29,7 +29,7 @@ named! {
 }
 
 impl OperationKind {
-    /// The name in logs and in texts for people.
+    /// The title in logs and in texts for people.
     pub fn title(self) -> &'static str {
         match self {
             Self::KeyGen => "KeyGen",
@@ -58,7 +58,7 @@ pub mod names {
 
     use super::OperationKind;
 
-    /// Writes the names.
+    /// Serialises the list by name.
     pub fn serialize<S: Serializer>(
         kinds: &[OperationKind],
         serializer: S,
@@ -67,7 +67,7 @@ pub mod names {
         names.serialize(serializer)
     }
 
-    /// Reads the names.
+    /// Deserialises the list; an unknown name is an error.
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<OperationKind>, D::Error> {

@@ -1,52 +1,53 @@
-//! How a task ends at a node, and what a node tells of its decision.
+//! The outcome of a task at a node, and the node's decision on it.
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::announcement::{
-    Announcement, GenerationProof, StoredMark, public_shares_hash, void_digest,
-};
 use crate::code::{FailureCode, RefusalCode};
+pub use crate::descriptor::{
+    GenerationProof, KeyDescriptor, SignedAck, abort_vote_digest, public_shares_hash,
+};
 use crate::hash::{Hash, Hasher};
 use crate::id::{KeyId, NodeId, SessionId};
 use crate::path::DerivationPath;
 
-/// The one outcome of a task at a node.
+/// The single outcome of a task at a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// KeyGen: every member has stored its share and said so.
-    Created(Announcement),
-    /// KeySign: signatures that the node itself verified, all that were ordered.
+    /// KeyGen: every member has stored and acknowledged its share.
+    Created(KeyDescriptor),
+    /// KeySign: all ordered signatures, verified by the node itself.
     Signed(Signed),
     /// The node did not take part.
     Refused(Refusal),
-    /// The node took part, and it came to nothing.
+    /// The node took part, but the task failed.
     Failed(Failure),
-    /// KeyReshare: every party has stored what it will hold and said so.
-    Reshared(Announcement),
+    /// KeyReshare: every party has stored and acknowledged its part.
+    Reshared(KeyDescriptor),
     /// KeyShareSign: this node's share is intact.
     Intact(Intact),
 }
 
 /// A proof that one node's share is intact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "fields without a comment are named for what they hold"
+)]
 pub struct Intact {
-    /// Whose share.
     pub node: NodeId,
-    /// Of which key.
     pub key: KeyId,
-    /// Of which generation.
     pub generation: u32,
-    /// All public shares of the generation, in the order of the committee: what
-    /// [`Announcement::public_shares`] is the hash of.
+    /// All public shares of the generation, in the order of the committee:
+    /// the preimage of [`KeyDescriptor::public_shares`].
     pub public_shares: Vec<Point>,
-    /// That the node knows the secret of its public share: commitment, compressed, and response, 32
-    /// bytes, big-endian.
+    /// Proof of knowledge of the node's secret share: compressed commitment, then the response
+    /// as 32 big-endian bytes.
     pub proof: Point,
 }
 
 impl Intact {
-    /// What the proof is made for: this task and no other.
+    /// The context that binds the proof to this task.
     pub fn context(task: Hash, key: KeyId, generation: u32, node: &NodeId) -> Hash {
         Hasher::new("countersign/1 check-up")
             .field(task.as_bytes())
@@ -57,27 +58,27 @@ impl Intact {
     }
 }
 
-/// Bytes that texts show in hex.
+/// An encoded curve point or proof; hexadecimal in texts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Point(#[serde(with = "hex::serde")] pub Vec<u8>);
 
-/// The finished signatures of one task, one for each input of its payload and in that order.
+/// The finished signatures of a task, one for each input of its payload and in that order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signed {
-    /// The run that made them.
+    /// The run that made the signatures.
     pub session: SessionId,
-    /// At least one. Never a part of what was ordered.
+    /// Never empty, and never a part of the order.
     pub signatures: Vec<InputSignature>,
 }
 
-/// One finished signature.
+/// The finished signature of one input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputSignature {
-    /// The child that signed.
+    /// The path of the child key that signed.
     pub path: DerivationPath,
-    /// The key under which it verifies: the derived child (for `taproot` the x-only BIP-341 output
-    /// key).
+    /// The public key under which it verifies: the derived child (for `taproot` the
+    /// x-only BIP-341 output key).
     #[serde(with = "hex::serde")]
     pub public_key: Vec<u8>,
     /// The bytes that were handed to the signature algorithm.
@@ -90,10 +91,10 @@ pub struct InputSignature {
     pub recovery_id: Option<u8>,
 }
 
-/// Why a node did not take part. Never retried by itself.
+/// A node's refusal to take part. Never retried automatically.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// Stable, for programs.
+    /// A stable code, for programs.
     pub code: RefusalCode,
     /// One sentence for people, free of control characters.
     pub reason: String,
@@ -101,35 +102,35 @@ pub struct Refusal {
     pub plugin: Option<String>,
 }
 
-/// Who is at fault. Each cause calls for a different action.
+/// The party at fault. Each cause calls for a different action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// The request: correct it.
+    /// The request, which needs correcting.
     Caller,
-    /// A peer: see who, and why.
+    /// A peer, named with the reason.
     Peer,
-    /// Network, disk, time: try again with a new task.
+    /// Network, disk or time; try again with a new task.
     Environment,
-    /// This program: report it.
+    /// This program, which needs a bug report.
     Bug,
 }
 
-/// Why a session came to nothing.
+/// The failure of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Whose doing.
+    /// The kind of party at fault.
     pub cause: Cause,
-    /// Stable, for programs.
+    /// A stable code, for programs.
     pub code: FailureCode,
     /// One sentence for people that ends with what to do.
     pub text: String,
-    /// Who is to blame or who was waited for.
+    /// The nodes to blame, or the nodes that were waited for.
     pub culprits: Vec<NodeId>,
 }
 
 impl Failure {
-    /// A failure with the cause of its code, and nobody to blame.
+    /// Creates a failure with the code's cause and no culprits.
     pub fn new(code: FailureCode, text: impl Into<String>) -> Self {
         Self {
             cause: code.cause(),
@@ -139,34 +140,34 @@ impl Failure {
         }
     }
 
-    /// The same, with those who are to blame or were waited for.
+    /// Returns the failure with these nodes to blame or waited for.
     pub fn naming(self, culprits: Vec<NodeId>) -> Self {
         Self { culprits, ..self }
     }
 
-    /// True if a peer, honest or not, cannot have caused it by anything but cheating.
+    /// True if a peer, honest or not, can only have caused it by cheating.
     pub fn is_proof_of_cheating(&self) -> bool {
         self.cause == Cause::Peer && self.code.is_proof_of_cheating()
     }
 }
 
-/// What one plugin said of a task.
+/// The verdict of one plugin on a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginVerdict {
-    /// Its name in the configuration.
+    /// The plugin's name in the configuration.
     pub plugin: String,
-    /// Its own version.
+    /// The version that the plugin reports.
     pub version: String,
     /// SHA-256 of the component that ran.
     pub digest: Hash,
     /// SHA-256 of the configuration that it ran with.
     pub config: Hash,
-    /// True if it approved.
+    /// False if the plugin refused.
     pub approved: bool,
     /// Stable code of a refusal; empty for an approval.
     pub code: String,
     /// One sentence; empty for an approval.
     pub reason: String,
-    /// How long it took, in microseconds.
+    /// The plugin's run time in microseconds.
     pub micros: u64,
 }

@@ -4,25 +4,25 @@
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct DerivationPath(Vec<u32>);
 
-/// Why a text is no path.
+/// The reason a text is not a derivation path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// Hardened steps need the private key, which exists nowhere.
+    /// Hardened steps need the private key, which does not exist anywhere.
     #[error("`{0}` has a hardened step, which no threshold key can derive; leave out ' and H")]
     Hardened(String),
-    /// Anything else.
+    /// Any other syntax error, a step out of range, or too many steps.
     #[error(
-        "`{0}` is no derivation path; write it like m/44/60/0/0/7, at most 10 steps, each below 2147483648"
+        "`{0}` is not a derivation path; write it like m/44/60/0/0/7, at most 10 steps, each below 2147483648"
     )]
     Malformed(String),
 }
 
 impl DerivationPath {
-    /// The deepest path that is accepted.
+    /// The maximum number of steps.
     pub const MAX_DEPTH: usize = 10;
 
-    /// The child numbers.
+    /// The child numbers, from the root downwards.
     pub fn steps(&self) -> &[u32] {
         &self.0
     }
@@ -64,7 +64,7 @@ impl std::str::FromStr for DerivationPath {
     }
 }
 
-/// One child number: decimal digits without sign or leading zeros.
+/// Parses a child number: decimal digits without sign or leading zeros.
 fn step(text: &str) -> Option<u32> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse::<u32>()

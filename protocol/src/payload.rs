@@ -1,5 +1,4 @@
-//! What a signature is for: the bytes that a requester shows, and how they become the bytes that
-//! are signed.
+//! Payloads: the bytes that a requester submits, and the bytes that are signed for them.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -7,38 +6,38 @@ use sha2::{Digest, Sha256};
 use crate::named::named;
 use crate::scheme::Scheme;
 
-/// The kind of a payload. Kinds are appended, never changed. What the bytes of each are, what is
-/// signed and which schemes sign it is decided by `countersign_payload::decode`.
+/// The kind of a payload. Kinds are appended, never changed. `countersign_payload::decode` decides
+/// how the bytes of each are read, what is signed and which schemes sign it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PayloadKind {
-    /// A message, signed as the scheme signs messages (ECDSA: over its SHA-256).
+    /// A message, signed the way the scheme signs messages (ECDSA: over its SHA-256).
     Message,
-    /// 32 bytes that hash something nobody showed. Blind: a node refuses it unless its operator
-    /// allowed it for the key.
+    /// A bare 32-byte digest of unseen content. Blind: a node refuses it unless its operator
+    /// allowed blind signing for the key.
     Digest,
     /// An unsigned Ethereum transaction in the serialisation that is hashed: RLP (EIP-155), or type
     /// byte and RLP (EIP-2718).
     EvmTransaction,
-    /// A personal message of EIP-191 (version `E`), without prefix and length.
+    /// An EIP-191 personal message (version `E`), without prefix and length.
     #[serde(rename = "eip191")]
     Eip191,
-    /// Typed data of EIP-712: the JSON document that `eth_signTypedData_v4` takes.
+    /// EIP-712 typed data: the JSON document that `eth_signTypedData_v4` takes.
     #[serde(rename = "eip712")]
     Eip712,
     /// A partially signed Bitcoin transaction, version 0 (BIP-174, BIP-371) or 2 (BIP-370).
     Psbt,
-    /// A message of a Solana transaction, legacy or version 0.
+    /// The message of a Solana transaction, legacy or version 0.
     SolanaMessage,
-    /// Many digests, each with the path of the child that signs it: `[{"path": "m/0/7", "digest":
-    /// "…64 hex digits…"}]`, JSON. Blind, as a digest is. For a `taproot` output with scripts an
-    /// entry has the root of their tree: `"script_root": "…64 hex digits…"`.
+    /// Several digests, each with the path of the child that signs it: `[{"path": "m/0/7",
+    /// "digest": "…64 hex digits…"}]`, JSON. Blind, as a digest is. For a `taproot` output with
+    /// scripts an entry has the root of their tree: `"script_root": "…64 hex digits…"`.
     Digests,
-    /// A message signed for a Bitcoin address (BIP-322): a JSON document, `{"message": "…",
+    /// A message signed for a Bitcoin address (BIP-322) as a JSON document, `{"message": "…",
     /// "address": "…"}` or `{"message": "…", "psbt": "…base64…"}`.
     BitcoinMessage,
-    /// An authorisation of EIP-7702 without signature: `0x05` and the RLP of chain id, address and
-    /// nonce.
+    /// An EIP-7702 authorisation without signature: `0x05` and the RLP of chain
+    /// id, address and nonce.
     #[serde(rename = "eip7702")]
     Eip7702,
 }
@@ -58,48 +57,48 @@ named! {
     } or UnknownPayloadKind("kind of payload")
 }
 
-/// What is to be signed, as the requester shows it.
+/// The content to be signed, as submitted by the requester.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Payload {
-    /// How to read `bytes`.
+    /// The kind, which decides how `bytes` are read.
     pub kind: PayloadKind,
-    /// The bytes, at most [`Payload::max_bytes`]. JSON: lower-case hexadecimal.
+    /// At most [`Payload::max_bytes`] bytes. JSON: lower-case hexadecimal.
     #[serde(with = "hex::serde")]
     pub bytes: Vec<u8>,
-    /// What the requester expects to be handed to the signature algorithm, one entry for each
-    /// signature, in order. Empty: no expectation. Otherwise whoever decodes the payload compares.
-    /// JSON: a list of hexadecimal texts.
+    /// The input that the requester expects the signature algorithm to get, one entry for each
+    /// signature, in order. Empty: no expectation. Otherwise the decoder of the payload compares
+    /// them. JSON: a list of hexadecimal texts.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "hex_list")]
     pub digests: Vec<Vec<u8>>,
 }
 
-/// Why a payload cannot be signed.
+/// The reason a payload cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PayloadError {
-    /// Too large or empty.
+    /// Empty, or larger than [`Payload::max_bytes`] allows for the kind.
     #[error("a payload of kind {kind} has 1 to {max} bytes, this one has {length}; {advice}", max = Payload::max_bytes(*kind), advice = shorter(*kind))]
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     Length {
-        /// Kinds have different bounds.
         kind: PayloadKind,
-        /// Bytes.
+        /// The payload's length in bytes.
         length: usize,
     },
-    /// A digest has one length.
+    /// A bare digest that is not 32 bytes long.
     #[error("a digest has 32 bytes, this one has {0}; send the 32-byte hash")]
     DigestLength(usize),
-    /// More expected digests than a task may have signatures.
+    /// More expected digests than [`Payload::MAX_DIGESTS`].
     #[error("a task expects at most {max} digests, this one has {0}; leave `digests` out", max = Payload::MAX_DIGESTS)]
     Digests(usize),
-    /// An expected digest that nobody computes.
+    /// An expected digest of 0 or more than 64 bytes.
     #[error(
         "an entry of `digests` has 1 to 64 bytes, this one has {0}; send the hash that is signed, or leave it out"
     )]
     ExpectedLength(usize),
 }
 
-/// What to do about a payload that is too large.
+/// The remedy for a payload that is too large.
 fn shorter(kind: PayloadKind) -> &'static str {
     match kind {
         PayloadKind::Psbt => {
@@ -118,14 +117,14 @@ fn shorter(kind: PayloadKind) -> &'static str {
 }
 
 impl Payload {
-    /// The largest payload of most kinds.
+    /// The maximum size of most kinds, in bytes.
     pub const MAX_BYTES: usize = 64 * 1024;
-    /// The largest PSBT: it has whole previous transactions in it.
+    /// The maximum size of a PSBT, which carries whole previous transactions, in bytes.
     pub const MAX_PSBT_BYTES: usize = 1024 * 1024;
-    /// Most expected digests.
+    /// The maximum number of expected digests.
     pub const MAX_DIGESTS: usize = 64;
 
-    /// A payload whose requester states no digests.
+    /// Creates a payload without expected digests.
     pub fn new(kind: PayloadKind, bytes: Vec<u8>) -> Self {
         Self {
             kind,
@@ -134,7 +133,7 @@ impl Payload {
         }
     }
 
-    /// The largest payload of a kind.
+    /// The maximum size of a payload of this kind, in bytes.
     pub fn max_bytes(kind: PayloadKind) -> usize {
         match kind {
             PayloadKind::Psbt => Self::MAX_PSBT_BYTES,
@@ -150,7 +149,7 @@ impl Payload {
         }
     }
 
-    /// Checks lengths. Everything else about a payload is decided by its kind.
+    /// Checks the lengths. All other rules depend on the kind and are checked by its decoder.
     pub fn check(&self) -> Result<(), PayloadError> {
         match (self.kind, self.bytes.len()) {
             (PayloadKind::Digest, 32) => {}
@@ -172,9 +171,9 @@ impl Payload {
     }
 
     /// True if the node cannot know what it signs: a digest, 32 bytes that are called a message, or
-    /// a message that is no text. Schemes that sign messages as they are make the same signature of
-    /// a digest and of 32 bytes, so what a requester calls them changes nothing; and bytes that
-    /// nobody can read may be a transaction of a chain that nobody here knows.
+    /// a message that is not text. Schemes that sign messages as they are produce the same
+    /// signature for a digest and for 32 bytes, so the requester's label changes nothing.
+    /// Unreadable bytes may be a transaction of a chain unknown here.
     pub fn is_blind(&self) -> bool {
         match self.kind {
             PayloadKind::Digest | PayloadKind::Digests => true,
@@ -189,9 +188,9 @@ impl Payload {
         }
     }
 
-    /// The bytes handed to the signature algorithm for a message or a digest. For ECDSA always the
-    /// 32-byte digest. Other kinds are decoded: for them this is empty, which no accepted signature
-    /// fits.
+    /// The bytes handed to the signature algorithm for a message or a digest. For ECDSA this
+    /// is always the 32-byte digest. Other kinds are decoded: for them this is empty, which
+    /// no accepted signature matches.
     pub fn signed_bytes(&self, scheme: Scheme) -> Vec<u8> {
         match self.kind {
             PayloadKind::Message => match scheme {
@@ -211,13 +210,13 @@ impl Payload {
     }
 }
 
-/// UTF-8 without control characters but tabs and line ends.
+/// True for UTF-8 without control characters except tabs and line ends.
 fn is_text(bytes: &[u8]) -> bool {
     let steers = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
     str::from_utf8(bytes).is_ok_and(|text| !text.contains(steers))
 }
 
-/// Lists of bytes as lists of hexadecimal texts.
+/// Serde for lists of byte strings as lists of hexadecimal texts.
 mod hex_list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -285,7 +284,7 @@ mod tests {
         ] {
             assert!(is_blind(bytes), "{bytes:?}");
         }
-        // Where a prefix keeps a message apart from transactions, bytes are shown as they are.
+        // Where a prefix separates a message from transactions, raw bytes may be displayed.
         assert!(!Payload::new(PayloadKind::Eip191, vec![0xff]).is_blind());
     }
 

@@ -1,4 +1,4 @@
-//! KeyReshare: who hands what to whom.
+//! KeyReshare: moves a key from its present committee to a new one.
 
 use std::collections::BTreeSet;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::committee::{Committee, Threshold};
 use crate::id::NodeId;
-use crate::outcome::Announcement;
+use crate::outcome::KeyDescriptor;
 use crate::task::TaskError;
 
-/// Hand a key to another committee. Key, chain code and so every address stay; the shares are new.
-/// As many of the present members as the key needs deal, and all future members take part.
+/// Hands a key over to another committee. Key, chain code and therefore every address stay; the
+/// shares are new. Exactly a quorum of the present members deals, and all future members take part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyReshare {
-    /// The key as it is now, with all marks: what a new member knows of it, and what every dealer
-    /// compares with its own record.
-    pub from: Announcement,
-    /// Who will hold it.
+    /// The current key descriptor with all acknowledgements. A new member learns the key from it,
+    /// and every dealer compares it with its own record.
+    pub from: KeyDescriptor,
+    /// The future holders of the key.
     pub committee: Committee,
-    /// How many of them must sign then.
+    /// The future number of signers.
     pub threshold: Threshold,
-    /// Which present members deal. Absent: the coordinator chooses among those on line.
+    /// The present members that deal. Absent: the coordinator chooses among those on line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dealers: Option<Vec<NodeId>>,
 }
 
 impl KeyReshare {
-    /// The number of the generation that it makes.
+    /// The number of the generation that the reshare makes.
     pub fn generation(&self) -> u32 {
         self.from.generation + 1
     }
 
-    /// Who takes part if these deal: dealers and future members, in the order of their ids.
+    /// The parties if these nodes deal: dealers and future members, in the order of their ids.
     pub fn parties(&self, dealers: &[NodeId]) -> Vec<NodeId> {
         let all: BTreeSet<NodeId> = self
             .committee
@@ -44,9 +44,9 @@ impl KeyReshare {
         all.into_iter().collect()
     }
 
-    /// Who deals if these take part: the dealers that the task names, or every party that does not
-    /// join and as many of the joining members as are missing, in the order of their ids. `None` if
-    /// nobody could mean that.
+    /// The dealers if these nodes take part: those that the task names, or every party that does
+    /// not join plus as many joining members as are missing, in the order of their ids. `None` if
+    /// there is no sensible choice.
     pub fn dealers_among(&self, parties: &[NodeId]) -> Option<Vec<NodeId>> {
         let needed = usize::from(self.from.threshold.get());
         let dealers = match &self.dealers {
@@ -75,16 +75,16 @@ impl KeyReshare {
 
     pub(crate) fn check(&self) -> Result<(), TaskError> {
         crate::task::check_text("name", &self.from.name, 64)?;
-        if self.from.generation >= Announcement::MAX_GENERATION
+        if self.from.generation >= KeyDescriptor::MAX_GENERATION
             || self.from.committee.threshold(self.from.threshold).is_err()
         {
             return Err(TaskError::From(
                 "its generation or threshold is out of range",
             ));
         }
-        if !self.from.is_complete() {
+        if !self.from.has_all_acks() {
             return Err(TaskError::From(
-                "not every holder's mark is there and verifies",
+                "not every holder's acknowledgement is there and verifies",
             ));
         }
         self.committee.threshold(self.threshold)?;

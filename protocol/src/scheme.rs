@@ -1,10 +1,10 @@
-//! The one list of signature schemes. Everything that depends on the scheme is looked up from here.
+//! The list of signature schemes. Everything that depends on the scheme is looked up from here.
 
 use serde::{Deserialize, Serialize};
 
 use crate::named::named;
 
-/// A threshold signature scheme.
+/// A threshold signature scheme, named in tasks by its kebab-case form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
@@ -38,8 +38,8 @@ impl Scheme {
         }
     }
 
-    /// True if a committee needs auxiliary information (Paillier moduli) before it can use the
-    /// scheme.
+    /// True if a committee needs auxiliary information (Paillier moduli) before it
+    /// can use the scheme.
     pub fn needs_aux(self) -> bool {
         match self {
             Self::EcdsaSecp256k1 => true,

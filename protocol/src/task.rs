@@ -1,5 +1,5 @@
-//! Tasks: what a requester orders, as JSON text. The requester signs a labelled hash of its exact
-//! bytes ([`SignedTask::signed_message`], `docs/task-api.md`).
+//! Tasks, the orders of requesters, as JSON text. The requester signs a labelled hash of the
+//! exact bytes ([`SignedTask::signed_message`], `docs/task-api.md`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,58 +17,58 @@ use crate::reshare::KeyReshare;
 use crate::scheme::Scheme;
 use crate::text::{is_hidden, is_plain};
 
-/// Milliseconds since 1970, UTC.
+/// Milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixMillis(pub u64);
 
-/// One request with one outcome per node.
+/// A request with one outcome per node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
-    /// Version of this format: 1.
+    /// The version of the task format, 1.
     pub version: u16,
     /// Chosen at random by the requester; the same id never means anything else.
     pub id: TaskId,
-    /// When the requester made it.
+    /// The time at which the requester made it.
     pub created: UnixMillis,
-    /// Nothing is approved or started after this.
+    /// Nothing is approved or started after this time.
     pub not_after: UnixMillis,
-    /// Whose key signs the task.
+    /// The requester, whose key signs the task.
     pub requester: RequesterId,
     /// A remark of the requester for people and plugins; nobody verifies it. At most 256 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What the requester states about the business behind the task, by name, for plugins; nobody
-    /// verifies it. At most [`Task::MAX_CLAIMS`]. Names: lower-case letters, digits and `-`, at
+    /// The requester's statements about the business behind the task, by name, for plugins; nobody
+    /// verifies them. At most [`Task::MAX_CLAIMS`]. Names: lower-case letters, digits and `-`, at
     /// most 64 bytes. Values: at most [`Task::MAX_CLAIM_BYTES`] each and [`Task::MAX_CLAIMS_BYTES`]
-    /// together, without control characters but line feed and tab.
+    /// together, without control characters except line feed and tab.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
         deserialize_with = "distinct_claims"
     )]
     pub claims: BTreeMap<String, String>,
-    /// What to do.
+    /// The operation that is ordered.
     pub operation: Operation,
 }
 
-/// What a task orders. Operations are appended, never changed.
+/// An operation that a task orders. Operations are appended, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
-    /// Make a new key.
+    /// Makes a new key.
     KeyGen(KeyGen),
-    /// Use a key.
+    /// Signs with a key.
     KeySign(KeySign),
-    /// Hand a key to another committee, or deal new shares of it to the same.
+    /// Hands a key over to another committee, or deals new shares of it to the same.
     KeyReshare(Box<KeyReshare>),
-    /// Let holders prove that their shares are intact.
+    /// Lets holders prove that their shares are intact.
     KeyShareSign(KeyShareSign),
 }
 
 impl Operation {
-    /// Whether the task may be as large as one with a PSBT.
+    /// True if the task may be as large as one with a PSBT.
     fn signs_psbt(&self) -> bool {
         match self {
             Self::KeySign(sign) => sign.payload.kind == crate::PayloadKind::Psbt,
@@ -77,7 +77,7 @@ impl Operation {
     }
 }
 
-/// Make a new key. All members take part.
+/// Makes a new key. All members take part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyGen {
@@ -85,46 +85,46 @@ pub struct KeyGen {
     pub name: String,
     /// The scheme that the key is for. One key serves one scheme.
     pub scheme: Scheme,
-    /// Who will hold it.
+    /// The future holders of the key.
     pub committee: Committee,
-    /// How many of them must sign.
+    /// The number of members that must sign.
     pub threshold: Threshold,
 }
 
-/// Use a key.
+/// Signs with a key, or with a child of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySign {
-    /// Which key.
+    /// The key, by the id of its KeyGen.
     pub key: KeyId,
     /// The child that signs; `m` is the root key itself.
     pub path: DerivationPath,
-    /// What is signed.
+    /// The content to be signed.
     pub payload: Payload,
-    /// Who is to sign. Absent: the coordinator chooses among those on line.
+    /// The signers. Absent: the coordinator chooses among the members on line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signers: Option<Vec<NodeId>>,
 }
 
-/// Let holders prove that their shares are intact, each alone. Nothing is signed, and nothing can
-/// be spent with it.
+/// Lets holders prove that their shares are intact, each independently. Nothing is signed, and
+/// nothing can be spent with the proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyShareSign {
-    /// Which key.
+    /// The key, by the id of its KeyGen.
     pub key: KeyId,
-    /// Whose shares.
+    /// The nodes that are to prove their shares.
     pub nodes: Vec<NodeId>,
 }
 
 impl Operation {
-    /// The name in texts and logs.
+    /// The operation's name in texts and logs.
     pub fn name(&self) -> &'static str {
         OperationKind::from(self).title()
     }
 }
 
-/// Why a task is not accepted. Each has a stable [code](TaskError::code).
+/// The reason a task is not accepted. Each has a stable [code](TaskError::code).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
@@ -135,67 +135,67 @@ pub enum TaskError {
         psbt = SignedTask::MAX_PSBT_BYTES
     )]
     TooLarge(usize),
-    /// Not the JSON of a task.
+    /// Not the JSON of a task, with the parser's message.
     #[error("the task cannot be read ({0}); correct the named field")]
     Malformed(String),
-    /// Another version of the format.
+    /// An unknown version of the task format.
     #[error(
         "the task has format version {0}, this program knows 1; update the older of the two programs"
     )]
     Version(u16),
-    /// A requester that is not listed.
+    /// The requester is not listed in the configuration.
     #[error(
         "requester {0} is not listed here; add it under `requesters` in the configuration if it may order tasks"
     )]
     UnknownRequester(RequesterId),
-    /// The signature does not fit bytes and requester.
+    /// The signature does not match bytes and requester.
     #[error(
-        "the signature does not fit the task; sign exactly the bytes that are sent, with the key of `requester`"
+        "the signature does not match the task; sign exactly the bytes that are sent, with the key of `requester`"
     )]
     BadSignature,
-    /// Made in the future.
+    /// Made in the future, by so many seconds.
     #[error("the task was made {0} s in the future; set the clocks right")]
     FromTheFuture(u64),
-    /// Too old.
+    /// Past its `not_after`, by so many seconds.
     #[error("the task expired {0} s ago; make a new one")]
     Expired(u64),
-    /// A life that is too long or not positive.
+    /// A lifetime that is too long or not positive.
     #[error("the task may live at most {max} s and must end after it begins; choose an earlier not_after", max = Task::MAX_LIFE_MS / 1000)]
     Lifetime,
-    /// A text that is too long, or has characters that show something else than they are.
+    /// A text that is too long, or has characters that display as something else.
     #[error("`{0}` is too long, or has control, directional or invisible characters; correct it")]
     Text(&'static str),
-    /// Claims that are too many, too long, or not well named.
+    /// Claims that are too many, too long, or badly named.
     #[error(
-        "the claims are not as they must be ({0}); give at most {max} claims, named by lower-case letters, digits and `-`, with texts of at most {bytes} bytes each and {total} together",
+        "the claims are not valid ({0}); give at most {max} claims, named by lower-case letters, digits and `-`, with texts of at most {bytes} bytes each and {total} together",
         max = Task::MAX_CLAIMS,
         bytes = Task::MAX_CLAIM_BYTES,
         total = Task::MAX_CLAIMS_BYTES
     )]
     Claims(&'static str),
-    /// Threshold and committee do not fit.
+    /// Threshold and committee do not match.
     #[error(transparent)]
     Committee(#[from] CommitteeError),
-    /// A payload that nobody can sign.
+    /// A payload that cannot be signed.
     #[error(transparent)]
     Payload(#[from] PayloadError),
     /// Signers listed twice, or too many.
     #[error(
-        "the list of signers names a node twice or has not 2 to 9 entries; list each signer once"
+        "the list of signers names a node twice or does not have 2 to 9 entries; list each signer once"
     )]
     Signers,
-    /// A reshare of a key that its members have not announced.
-    #[error(
-        "the present state of the key does not stand ({0}); take it from the wallet as its members announced it"
-    )]
+    /// A reshare of a key whose descriptor its members have not acknowledged.
+    #[error("the key descriptor in the task is not valid ({0}); take it from the wallet")]
     From(&'static str),
-    /// Dealers that are not exactly as many members as the key needs.
+    /// Not exactly as many dealers, all of them members, as the key needs.
     #[error(
         "the dealers must be exactly {0} different members of the present committee; correct the list"
     )]
     Dealers(u16),
-    /// Nodes of a check-up listed twice, or none, or too many.
-    #[error("the list of nodes names one twice or has not 1 to 9 entries; list each node once")]
+    /// Nodes of a check-up that are listed twice, too many or none.
+    #[error(
+        "the list of nodes names one twice or does not have 1 to 9 entries; list each node once"
+    )]
     Nodes,
 }
 
@@ -224,24 +224,24 @@ impl TaskError {
 }
 
 impl Task {
-    /// How far ahead of the reader's clock a task may have been made.
+    /// The tolerated lead of the requester's clock over the reader's.
     pub const MAX_SKEW_MS: u64 = 30_000;
     /// The longest time between `created` and `not_after`.
     pub const MAX_LIFE_MS: u64 = 24 * 3600 * 1000;
-    /// Most claims.
+    /// The maximum number of claims.
     pub const MAX_CLAIMS: usize = 16;
-    /// The longest claim.
+    /// The maximum size of one claim, in bytes.
     pub const MAX_CLAIM_BYTES: usize = 16 * 1024;
-    /// The longest claims together, without their names.
+    /// The maximum size of all claims together, without their names, in bytes.
     pub const MAX_CLAIMS_BYTES: usize = 32 * 1024;
 
-    /// The JSON text. These bytes are what the requester signs.
+    /// Serialises the task as JSON. The requester signs exactly these bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self)
             .unwrap_or_else(|error| unreachable!("a task is plain data: {error}"))
     }
 
-    /// Everything that can be said of a task without knowing the time or the requesters.
+    /// Performs all checks that need neither the time nor the list of requesters.
     fn check(&self) -> Result<(), TaskError> {
         if self.version != 1 {
             return Err(TaskError::Version(self.version));
@@ -264,8 +264,8 @@ impl Task {
         }
     }
 
-    /// What is not accepted of new orders, and stays readable in old ones: words that show
-    /// something else than they are.
+    /// Checks that apply to new orders only, so that old ones stay readable: texts must not contain
+    /// characters that display as something else.
     fn check_words(&self) -> Result<(), TaskError> {
         let name = match &self.operation {
             Operation::KeyGen(keygen) => keygen.name.as_str(),
@@ -373,7 +373,7 @@ fn check_claims(claims: &BTreeMap<String, String>) -> Result<(), TaskError> {
     }
 }
 
-/// Reads claims, each name once: of two equal names every reader could believe another one.
+/// Deserialises claims and rejects duplicate names, of which readers could believe different ones.
 fn distinct_claims<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, String>, D::Error> {
@@ -404,7 +404,7 @@ fn distinct_claims<'de, D: serde::Deserializer<'de>>(
     deserializer.deserialize_map(Claims)
 }
 
-/// A task as it travels: its exact bytes and the requester's signature over them. Not yet believed.
+/// A task as it travels: its exact bytes and the requester's signature over them. Not yet trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedTask {
     /// The JSON text of a [`Task`].
@@ -415,24 +415,24 @@ pub struct SignedTask {
 }
 
 impl SignedTask {
-    /// The largest task of most kinds.
+    /// The maximum size of most tasks, in bytes.
     pub const MAX_BYTES: usize = 256 * 1024;
-    /// The largest task that signs a PSBT, which is in it in hexadecimal.
+    /// The maximum size of a task that signs a PSBT, which it contains in hexadecimal.
     pub const MAX_PSBT_BYTES: usize = 2 * Payload::MAX_PSBT_BYTES + Self::MAX_BYTES;
 
-    /// What a requester signs for these task bytes: a labelled hash, so that no other signature of
-    /// the key fits.
+    /// The message that a requester signs for these task bytes: a labelled hash, so that no other
+    /// signature of the key fits.
     pub fn signed_message(bytes: &[u8]) -> [u8; 32] {
         Hash::of("countersign/1 task signature", bytes).0
     }
 
-    /// The hash that names exactly these bytes.
+    /// Hash of exactly these bytes.
     pub fn hash(&self) -> Hash {
         Hash::of("countersign/1 task", &self.bytes)
     }
 
-    /// Reads the task within its bounds. The result is what somebody claims; only
-    /// [`Claimed::authenticate`] says who.
+    /// Parses the task within its bounds. The result is an unproven claim; only
+    /// [`Claimed::authenticate`] proves the requester.
     pub fn parse(&self) -> Result<Task, TaskError> {
         let length = self.bytes.len();
         if length > Self::MAX_PSBT_BYTES {
@@ -447,7 +447,7 @@ impl SignedTask {
         Ok(task)
     }
 
-    /// The task with its exact bytes, read once.
+    /// Parses the task once, and keeps its exact bytes.
     pub fn claim(self) -> Result<Claimed, TaskError> {
         Ok(Claimed {
             task: self.parse()?,
@@ -456,7 +456,7 @@ impl SignedTask {
         })
     }
 
-    /// [`claim`](Self::claim), then [`Claimed::authenticate`].
+    /// Parses the task as in [`claim`](Self::claim), then calls [`Claimed::authenticate`].
     pub fn authenticate(
         &self,
         listed: impl Fn(&RequesterId) -> bool,
@@ -466,8 +466,7 @@ impl SignedTask {
     }
 }
 
-/// A task as somebody claims it, with the exact bytes that it was read from. Its requester is not
-/// proven.
+/// A parsed task of unproven origin, with the exact bytes that it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     signed: SignedTask,
@@ -476,17 +475,17 @@ pub struct Claimed {
 }
 
 impl Claimed {
-    /// What is claimed.
+    /// The task, as claimed.
     pub fn task(&self) -> &Task {
         &self.task
     }
 
-    /// The bytes, and the signature over them.
+    /// The exact bytes, and the signature over them.
     pub fn signed(&self) -> &SignedTask {
         &self.signed
     }
 
-    /// The hash of the exact bytes.
+    /// Hash of the task's exact bytes.
     pub fn hash(&self) -> Hash {
         self.hash
     }
@@ -511,17 +510,17 @@ impl Claimed {
     }
 }
 
-/// A task whose requester was proven. Made by [`Claimed::authenticate`] alone. Clones share it.
+/// A task whose requester is proven. Made only by [`Claimed::authenticate`]. Clones share it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authenticated(Arc<Claimed>);
 
 impl Authenticated {
-    /// The hash of the exact bytes that were signed.
+    /// Hash of the exact bytes that were signed.
     pub fn hash(&self) -> Hash {
         self.0.hash
     }
 
-    /// The bytes, and the signature over them.
+    /// The exact bytes, and the signature over them.
     pub fn signed(&self) -> &SignedTask {
         &self.0.signed
     }
@@ -571,7 +570,7 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_010_000);
 
-    /// The vector of `docs/task-api.md`, which another library made.
+    /// The test vector of `docs/task-api.md`, made with another library.
     #[test]
     fn a_task_that_others_signed_is_authentic() {
         let text = concat!(

@@ -1,14 +1,14 @@
-//! Text from elsewhere, made fit to be shown: the one place that knows which characters show
-//! something else than they are.
+//! Safe display of foreign text: the one place that knows which characters display as something
+//! other than what they are.
 //!
 //! Names, notes, claims, messages and other people's words reach terminals, logs and approval
-//! servers. Characters that move a cursor, reverse the order of reading or are not seen at all make
-//! a text look like another one. Where a text is ordered or kept, they are refused ([`is_plain`]);
-//! where it is shown, they are shown as what they are ([`escaped`]).
+//! servers. Characters that move a cursor, reverse the reading order or are invisible make one text
+//! look like another. Such text is refused where it is ordered or stored ([`is_plain`]) and escaped
+//! where it is displayed ([`escaped`]).
 
-/// Whether a character shows something else than it is, or nothing: control characters (line ends
-/// among them), line and paragraph separators, marks and embeddings of direction ([Trojan
-/// Source](https://trojansource.codes)), characters without width, fillers, tags.
+/// True for a character that displays as something else or not at all: control characters (line
+/// ends included), line and paragraph separators, direction marks and embeddings ([Trojan
+/// Source](https://trojansource.codes)), zero-width characters, fillers, tags.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -18,17 +18,17 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether a text has none of these characters.
+/// True if the text contains no hidden character.
 pub fn is_plain(text: &str) -> bool {
     !text.contains(is_hidden)
 }
 
-/// The text with these characters as `\u{…}`.
+/// Returns the text with hidden characters written as `\u{…}`.
 pub fn escaped(text: &str) -> String {
     printable(text, usize::MAX)
 }
 
-/// As [`escaped`], cut after about `limit` bytes.
+/// Like [`escaped`], truncated after about `limit` bytes.
 pub fn printable(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit));
     for c in text.chars() {

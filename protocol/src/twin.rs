@@ -1,11 +1,11 @@
-//! Two processes with one identity, such as a backup that was started beside its original, and what
-//! proves it.
+//! Detection of two processes with one identity, such as a restored backup started beside its
+//! original, and the proof of it.
 //!
-//! Each process of a node has an instance number, made at random when it starts. Whoever suspects
-//! two puts each the number of the other, and each signs both. A process signs only its own number
-//! as its own, and nobody knew that number before the process was there: a signature under another
-//! number beside this one was made by another process that lives at the same time. So a coordinator
-//! cannot make a twin up.
+//! Each process of a node has a random instance number, made when it starts. On suspicion of a
+//! twin, each process is told the other's number and signs both. A process signs only its own
+//! number as its own, and nobody knew that number before the process started: a signature under
+//! another number beside this one was made by another process alive at the same time. So a
+//! coordinator cannot make a twin up.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,17 +14,17 @@ use crate::evidence::Signature;
 use crate::hash::{Hash, Hasher};
 use crate::id::NodeId;
 
-/// Number of a process: 16 random bytes.
+/// A process number: 16 random bytes.
 pub type Instance = [u8; 16];
 
-/// A process's word that it lives, and knows of another under its identity.
+/// A process's signed statement that it is alive and knows of another under its identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TwinMark {
-    /// Whose word it is.
+    /// The number of the signing process.
     pub instance: Instance,
-    /// The number that it was put.
+    /// The number that it was asked about.
     pub other: Instance,
-    /// Of the node's identity over both.
+    /// By the node's identity key, over both.
     pub signature: Signature,
 }
 
@@ -44,7 +44,7 @@ impl TwinMark {
         }
     }
 
-    /// True if a process of `node` said so.
+    /// Returns true if a process of `node` signed this.
     pub fn verify(&self, node: &NodeId) -> bool {
         node.verify(
             digest(node, &self.instance, &self.other).as_bytes(),
@@ -52,13 +52,13 @@ impl TwinMark {
         )
     }
 
-    /// True if this proves to process `me` of `node` that another one lives.
+    /// Returns true if this proves to process `me` of `node` that another one is alive.
     pub fn convinces(&self, node: &NodeId, me: Instance) -> bool {
         self.instance != me && self.other == me && self.verify(node)
     }
 }
 
-/// True if the two words prove to anybody that two processes of `node` live at once.
+/// Returns true if both statements prove to anybody that two processes of `node` are alive at once.
 pub fn proves_twins(node: &NodeId, [one, other]: &[TwinMark; 2]) -> bool {
     one.convinces(node, other.instance) && other.convinces(node, one.instance)
 }
@@ -96,7 +96,7 @@ mod tests {
         let mark = |instance, other| TwinMark::sign(&node, instance, other, &key);
         assert!(proves_twins(&node, &[mark(one, other), mark(other, one)]));
         assert!(mark(other, one).convinces(&node, one));
-        // Of an earlier process, of this one, of another node, and two that speak of a third.
+        // From an earlier process, from this one, from another node, and two that name a third.
         assert!(!mark(other, third).convinces(&node, one));
         assert!(!mark(one, one).convinces(&node, one));
         assert!(!TwinMark::sign(&node, other, one, &stranger).convinces(&node, one));

@@ -16,21 +16,21 @@ const ADDED: [&str; 3] = [
     "extended public key",
 ];
 
-/// A list that was read. Nothing in it is secret.
+/// An address list as read. Nothing in it is secret.
 #[derive(Debug, Clone)]
 pub struct AddressList {
     header: StringRecord,
     rows: Vec<StringRecord>,
 }
 
-/// A list with private keys.
+/// An address list with private keys.
 #[derive(Debug)]
 pub struct RecoveredList {
-    /// The CSV. Rows of the other curve are not in it.
+    /// The CSV, without the rows of the other curve.
     pub csv: Zeroizing<Vec<u8>>,
-    /// Rows with a key.
+    /// Number of rows that have a key now.
     pub keys: usize,
-    /// Rows of the other curve.
+    /// Number of rows on the other curve.
     pub skipped: usize,
     /// Rows in whose place in the CSV the three columns are empty.
     pub unlike: Vec<Unlike>,
@@ -39,9 +39,9 @@ pub struct RecoveredList {
 /// A row whose public key is not the one of its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unlike {
-    /// Where the row begins in the list, counted from 1.
+    /// First line of the row, counted from 1.
     pub line: u64,
-    /// Its address, as listed.
+    /// The address as listed in the row.
     pub address: String,
 }
 
@@ -50,41 +50,29 @@ pub struct Unlike {
 #[non_exhaustive]
 pub enum AddressListError {
     /// Not CSV, or rows of different lengths.
-    #[error("this is no list of addresses ({0}): export it again")]
+    #[error("this is not a list of addresses ({0}): export it again")]
     Csv(#[from] csv::Error),
-    /// Another table.
+    /// The columns are not those of an address list.
     #[error(
         "the list has {0} columns instead of 7, or 8 with `curve` as the fourth: export it again"
     )]
     Columns(usize),
-    /// A curve that is none.
-    #[error("line {line}: `{text}` is no curve: write secp256k1 or ed25519")]
-    Curve {
-        /// Counted from 1.
-        line: u64,
-        /// As listed.
-        text: String,
-    },
-    /// A path that is none.
+    /// The curve of a row is unknown.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    #[error("line {line}: `{text}` is not a curve: write secp256k1 or ed25519")]
+    Curve { line: u64, text: String },
+    /// The path of a row is malformed.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("line {line}: {error}")]
-    Path {
-        /// Counted from 1.
-        line: u64,
-        /// What is wrong.
-        error: KeyPathError,
-    },
-    /// A path that leads nowhere.
+    Path { line: u64, error: KeyPathError },
+    /// The path of a row does not exist.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("line {line}: {error}")]
-    Derive {
-        /// Counted from 1.
-        line: u64,
-        /// What is wrong.
-        error: DeriveKeyError,
-    },
+    Derive { line: u64, error: DeriveKeyError },
 }
 
 impl AddressList {
-    /// Reads a list.
+    /// Reads a list with its header.
     pub fn read(bytes: &[u8]) -> Result<Self, AddressListError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut reader = csv::Reader::from_reader(bytes);
@@ -102,8 +90,8 @@ impl AddressList {
         })
     }
 
-    /// The list with the keys below `root`. A row whose child public key is another than its path
-    /// leads to gets none.
+    /// Adds the keys below `root` to the list. A row whose child public key does not match
+    /// its path gets none.
     pub fn recover(&self, root: &ExtendedPrivateKey) -> Result<RecoveredList, AddressListError> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(self.header.iter().chain(ADDED))?;
@@ -145,7 +133,7 @@ impl AddressList {
         })
     }
 
-    /// The row's curve, if the list says one.
+    /// The curve of a row, if the list has that column.
     fn curve(&self, row: &StringRecord) -> Result<Option<Curve>, AddressListError> {
         let text = if row.len() == 8 { &row[3] } else { "" };
         match text.trim().to_ascii_lowercase().as_str() {
@@ -187,8 +175,8 @@ fn write_key(
     )
 }
 
-/// True if the row names no key, or this one: as hexadecimal, with or without 0x, or as an extended
-/// public key.
+/// True if the row names no key, or this one: as hexadecimal, with or without 0x, or as
+/// an extended public key.
 fn is_like(key: &ExtendedPrivateKey, listed: &str) -> bool {
     if listed.is_empty() {
         return true;

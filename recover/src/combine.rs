@@ -1,44 +1,42 @@
-//! Recovery files of several nodes together: that they are of one wallet, and the private key that
-//! their shares make.
+//! Recovery files of several nodes together: the check that they are of one wallet, and the private
+//! key of their shares.
 
 use crate::{ExportedShare, ExtendedPrivateKey, Group, Secret, ShareId, shamir};
 
-/// Recovery files of different nodes that agree on their wallet. At least one; maybe fewer than the
-/// threshold.
+/// Recovery files of different nodes that agree on their wallet. At least one; maybe
+/// fewer than the threshold.
 #[derive(Debug)]
 pub struct Recovery {
     files: Vec<ExportedShare>,
 }
 
-/// Why files are not of one recovery. Files are counted from 1 in the order given.
+/// Why files cannot be used together. Files are counted from 1 in the order given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MatchError {
-    /// Nothing to recover from.
+    /// No file was given.
     #[error(
         "there is no recovery file: give one of each of at least as many nodes as the threshold says"
     )]
     Empty,
-    /// Two files say different things of the wallet.
+    /// Two files describe the wallet differently.
     #[error(
         "file {file} and file 1 differ in the wallet's {what}: use files of one wallet and one generation of its shares"
     )]
     OtherWallet {
         /// The file that differs from the first.
         file: usize,
-        /// In what.
+        /// The field that differs.
         what: &'static str,
     },
-    /// One share twice.
+    /// Two files have the same share.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
         "file {file} and file {earlier} are both of node `{node_id}`: give a file of another node"
     )]
     SameNode {
-        /// The later one.
         file: usize,
-        /// The earlier one.
         earlier: usize,
-        /// Whose share it is.
         node_id: String,
     },
 }
@@ -49,7 +47,7 @@ pub enum MatchError {
     "the share public keys with that of node `{node_id}` do not make the root public key: take other copies of the files"
 )]
 pub struct RootError {
-    /// The last of the participants with whom it does not work out.
+    /// The last of the participants in a subset that does not interpolate to the root key.
     pub node_id: String,
 }
 
@@ -57,26 +55,22 @@ pub struct RootError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CombineError {
-    /// Fewer than the threshold.
+    /// Fewer shares than the threshold.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("shares of {need} nodes are needed, and there are {have}: give the files of {missing} more", missing = need - have)]
-    TooFew {
-        /// Different shares given.
-        have: usize,
-        /// The threshold.
-        need: usize,
-    },
+    TooFew { have: usize, need: usize },
     /// The public part of the files is not sound.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// Opened shares of another wallet, or a fault here.
+    /// The opened shares are of another wallet, or there is a fault here.
     #[error(
         "the shares do not make the private key of the root public key: use files of one wallet and one generation of its shares"
     )]
     OtherKey,
 }
 
-/// A share in the clear, of which it is proven that it makes its share public key.
-/// [`ExportedShare::open`] makes it.
+/// A decrypted share that is proven to match its share public
+/// key. Created by [`ExportedShare::open`].
 #[derive(Debug)]
 pub struct OpenedShare {
     pub(crate) share_id: ShareId,
@@ -84,14 +78,14 @@ pub struct OpenedShare {
 }
 
 impl OpenedShare {
-    /// The share itself.
+    /// The secret scalar of the share.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
 }
 
 impl Recovery {
-    /// Takes files, of one wallet and of different nodes.
+    /// Accepts files of one wallet and of different nodes.
     pub fn new(files: Vec<ExportedShare>) -> Result<Self, MatchError> {
         let first = files.first().ok_or(MatchError::Empty)?;
         for (i, file) in files.iter().enumerate() {
@@ -129,8 +123,8 @@ impl Recovery {
         enough(self.group(), self.files.len())
     }
 
-    /// The private root key of the wallet, which makes its public root key. Checks the public
-    /// shares, too.
+    /// Interpolates the private root key of the wallet, and checks it against the public one.
+    /// Checks the public shares, too.
     pub fn combine(&self, shares: &[OpenedShare]) -> Result<ExtendedPrivateKey, CombineError> {
         let group = self.group();
         let mut distinct: Vec<_> = shares
@@ -165,7 +159,7 @@ fn enough(group: &Group, have: usize) -> Result<(), CombineError> {
     }
 }
 
-/// The first thing in which two wallets differ.
+/// Names the first field in which two wallets differ.
 fn difference(a: &Group, b: &Group) -> Option<&'static str> {
     let a = a.info();
     let b = b.info();

@@ -16,7 +16,7 @@ pub enum Curve {
 }
 
 impl Curve {
-    /// The name, as files have it.
+    /// The name used in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Secp256k1 => "secp256k1",
@@ -24,7 +24,7 @@ impl Curve {
         }
     }
 
-    /// A scheme on this curve: what the libraries that go by scheme are asked with.
+    /// A scheme on this curve, for the libraries that expect one.
     pub(crate) fn scheme(self) -> Scheme {
         match self {
             Self::Secp256k1 => Scheme::EcdsaSecp256k1,
@@ -32,9 +32,9 @@ impl Curve {
         }
     }
 
-    /// A point in its one encoding, 33 bytes on secp256k1 and 32 on Ed25519, where a 33rd in front
-    /// may be 0x00. `None` for everything else: uncompressed points, the neutral one, and what is
-    /// outside the prime-order group.
+    /// Decodes a point in its one encoding, 33 bytes on secp256k1 and 32 on Ed25519, where a 33rd
+    /// in front may be 0x00. `None` for everything else: uncompressed points, the neutral one, and
+    /// points outside the prime-order group.
     pub fn public_key(self, bytes: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Secp256k1 => canonical::<Secp256k1>(bytes, 33),

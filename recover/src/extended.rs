@@ -19,11 +19,11 @@ use crate::{Curve, KeyPath, Secret};
 
 /// version 4, depth 1, fingerprint 4, index 4, chain code 32, key 33.
 const LENGTH: usize = 78;
-/// Base58 of 82 bytes.
+/// Base58 length of 82 bytes.
 const MAX_TEXT: usize = 112;
 
-/// A private key with what is needed to derive below it. Not `Clone`, wiped when dropped; `Debug`
-/// shows nothing.
+/// A private key with what is needed to derive below it. Not `Clone`, wiped when
+/// dropped; `Debug` shows nothing.
 #[derive(Debug)]
 pub struct ExtendedPrivateKey {
     secret: Secret,
@@ -37,10 +37,10 @@ pub struct ExtendedPrivateKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeriveKeyError {
-    /// On Ed25519.
+    /// The step is hardened, and the curve is Ed25519.
     #[error("keys on Ed25519 have no hardened children: leave out ' and H")]
     Hardened,
-    /// An extended key counts 255 steps.
+    /// The depth of an extended key is a single byte.
     #[error("the path has more than 255 steps: use a shorter one")]
     TooDeep,
     /// The one value in 2^127 that BIP-32 excludes.
@@ -48,27 +48,27 @@ pub enum DeriveKeyError {
     OutOfRange,
 }
 
-/// Why a text is no extended private key. Never shows the text.
+/// Why a text is not an extended private key. Never shows the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseKeyError {
-    /// Not Base58Check of 78 bytes.
+    /// The text is not Base58Check of 78 bytes.
     #[error(
         "not an extended private key, or mistyped: copy the whole text, it starts with xprv or cprv"
     )]
     Encoding,
-    /// A public key, or one of a test network.
+    /// The version is that of a public key, or of a test network.
     #[error(
         "an extended key of another kind: give the private key, which starts with xprv or cprv"
     )]
     Version,
-    /// No scalar, or an origin that contradicts itself.
+    /// The scalar is invalid, or the origin contradicts itself.
     #[error("an extended private key with impossible contents: take another copy")]
     Contents,
 }
 
 impl ExtendedPrivateKey {
-    /// A root: depth 0, no parent.
+    /// Creates a root: depth 0, no parent.
     pub fn root(secret: Secret, chain_code: [u8; 32]) -> Self {
         Self {
             secret,
@@ -79,7 +79,7 @@ impl ExtendedPrivateKey {
         }
     }
 
-    /// Reads `xprv…` or `cprv…`.
+    /// Parses `xprv…` or `cprv…` with its checksum.
     pub fn parse(text: &str) -> Result<Self, ParseKeyError> {
         if text.len() > MAX_TEXT {
             return Err(ParseKeyError::Encoding);
@@ -116,8 +116,7 @@ impl ExtendedPrivateKey {
         }
     }
 
-    /// The text, Base58Check: `xprv…` or `cprv…`. The number has 32 bytes in it, however small it
-    /// is.
+    /// The text, Base58Check: `xprv…` or `cprv…`. The number always takes 32 bytes.
     pub fn to_text(&self) -> Zeroizing<String> {
         let number: &[u8] = self.secret.expose();
         let bytes =
@@ -125,8 +124,8 @@ impl ExtendedPrivateKey {
         Zeroizing::new(bs58::encode(&bytes[..]).with_check().into_string())
     }
 
-    /// The public half as text: `xpub…` or `cpub…`. [`countersign_verify::ExtendedPublicKey`] reads
-    /// it.
+    /// The public half as text: `xpub…` or
+    /// `cpub…`. [`countersign_verify::ExtendedPublicKey`] reads it.
     pub fn public_text(&self) -> String {
         let bytes = [
             self.head(public_version(self.secret.curve())),
@@ -136,7 +135,7 @@ impl ExtendedPrivateKey {
         bs58::encode(bytes).with_check().into_string()
     }
 
-    /// The key at `path` below this one.
+    /// Derives the key at `path` below this one.
     pub fn derive(&self, path: &KeyPath) -> Result<Self, DeriveKeyError> {
         let start = Self {
             secret: self.secret.duplicate(),
@@ -147,7 +146,7 @@ impl ExtendedPrivateKey {
             .try_fold(start, |key, index| key.child(*index))
     }
 
-    /// The private key.
+    /// The secret scalar of this key.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
@@ -186,7 +185,7 @@ impl ExtendedPrivateKey {
         })
     }
 
-    /// First four bytes of HASH160 over the public key as it stands in the text.
+    /// First four bytes of HASH160 over the public key as encoded in the text.
     fn fingerprint(&self) -> [u8; 4] {
         let hash = Ripemd160::digest(Sha256::digest(self.key_field()));
         std::array::from_fn(|i| hash[i])

@@ -22,116 +22,118 @@ use crate::{
     Password, RootError, SealError, Sealed, Secret, ShareIdError,
 };
 
-/// The largest file, in bytes.
+/// Size limit of recovery files in bytes.
 pub const MAX_FILE: usize = 16 << 20;
 
-/// The longest salt.
+/// Limit for the salt in bytes.
 const MAX_SALT: usize = 1024;
 
-/// The format's version, which decides what the encrypted share is.
+/// The format version, which decides the plaintext of the encrypted share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// The bytes of the share.
     V1 = 1,
-    /// JSON with the share.
+    /// JSON with the Base64 of the share.
     V2 = 2,
-    /// JSON with the share; the one that is written.
+    /// As V2; the only version that is written by default.
     V3 = 3,
 }
 
 impl Version {
-    /// Every version there is.
+    /// Every known version, oldest first.
     pub const ALL: [Self; 3] = [Self::V1, Self::V2, Self::V3];
 }
 
-/// What stands around the groups of a file. All are read.
+/// The JSON around the groups of a file. All shapes are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// `{"recovery_groups": [G, …]}`; the one that is written.
     Groups,
-    /// `[G, …]`
+    /// `[G, …]`: the list without a name.
     List,
     /// `G` alone; of several shares, the first.
     Bare,
 }
 
-/// One node's share of one wallet, encrypted: what a recovery file is made of.
+/// One node's share of one wallet, encrypted: the content of a recovery file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportedShare {
     version: Version,
     group: Group,
-    /// Place of the share's owner among the participants.
+    /// Index of the share's owner among the participants.
     owner: usize,
     sealed: Sealed,
 }
 
-/// Why bytes are no recovery file of a wallet.
+/// Why bytes are not a recovery file of a wallet.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// Over [`MAX_FILE`].
+    /// The file is larger than [`MAX_FILE`].
     #[error("the file has {0} bytes, more than any recovery file: check its name")]
     TooLarge(usize),
-    /// Cut, changed, or something else.
-    #[error("this is no recovery file, or a damaged one ({0}): take another copy")]
+    /// The file is truncated, altered, or of another kind.
+    #[error("this is not a recovery file, or a damaged one ({0}): take another copy")]
     Json(#[from] serde_json::Error),
-    /// A file of other wallets.
+    /// The file is of other wallets.
     #[error("the file has no wallet `{wanted}` but {found}: check --group-id and the file's name")]
     NoGroup {
-        /// Asked for.
+        /// The group id asked for.
         wanted: String,
-        /// The ids that it has.
+        /// The ids in the file.
         found: String,
     },
-    /// Two entries for one wallet.
+    /// The file has two entries for the wallet.
     #[error("the file has wallet `{0}` twice: take another copy")]
     DuplicateGroup(String),
-    /// Not 1, 2 or 3.
+    /// The version is not 1, 2 or 3.
     #[error("version {0} of recovery files is unknown here: use a later release of this program")]
     Version(u64),
     /// `type` and `curve` contradict each other.
     #[error("a wallet of type {kind} is not on the curve {curve}: take another copy")]
     Type {
-        /// As the file says: 1 ECDSA, 2 EdDSA.
+        /// As in the file: 1 ECDSA, 2 EdDSA.
         kind: u64,
-        /// As the file says.
+        /// As in the file.
         curve: Curve,
     },
-    /// A text that should be hexadecimal or Base64.
+    /// A text is not hexadecimal or Base64.
     #[error("`{0}` is not encoded as it should be: take another copy")]
     Encoding(&'static str),
-    /// A number that is none, or too large.
+    /// A share id is malformed or too large.
     #[error(transparent)]
     ShareId(#[from] ShareIdError),
-    /// Not an extended key of depth 0 on the wallet's curve.
-    #[error("the root extended public key is no root key on the wallet's curve: take another copy")]
+    /// The extended key is not of depth 0 on the wallet's curve.
+    #[error(
+        "the root extended public key is not a root key on the wallet's curve: take another copy"
+    )]
     Root,
-    /// Two chain codes.
+    /// The file has two different chain codes.
     #[error("the chain code is not the one in the root extended public key: take another copy")]
     ChainCode,
     /// The wallet's description is not sound.
     #[error(transparent)]
     Group(#[from] GroupError),
-    /// The share's owner is not listed, or listed with something else.
+    /// The share's owner is not among the participants, or listed with another share.
     #[error(
         "node `{0}`, whose share this is, is not among the participants with this share: take another copy"
     )]
     Owner(String),
-    /// A length, a hash or a number of iterations that is not accepted.
+    /// A length, hash or number of iterations is not accepted.
     #[error(
         "the key derivation's {0} is not one that is accepted (32 bytes, SHA-256 or SHA-512, 1 to {MAX_ITERATIONS} iterations, salt of 1 to 1024 bytes): take another copy"
     )]
     Kdf(&'static str),
 }
 
-/// Why a share is not written.
+/// Why a share cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealShareError {
-    /// Nobody to seal for.
+    /// The share's owner is not a participant.
     #[error("node `{0}` is not among the participants: name the node whose share it is")]
     Owner(String),
-    /// Another share.
+    /// The share does not match the participant's public key.
     #[error(
         "the share does not make the share public key of node `{0}`: check which wallet it is of"
     )]
@@ -139,7 +141,7 @@ pub enum SealShareError {
     /// The public shares do not make the root key.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// The cipher.
+    /// The share cannot be encrypted.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
@@ -147,7 +149,7 @@ pub enum SealShareError {
 impl ExportedShare {
     /// Seals the share of `node_id`, in version 3. Refuses what a reader of the file would refuse.
     ///
-    /// `iterations`: [`crate::ITERATIONS`] but in tests.
+    /// `iterations`: [`crate::ITERATIONS`], except in tests.
     pub fn seal(
         group: Group,
         node_id: &str,
@@ -158,7 +160,7 @@ impl ExportedShare {
         Self::seal_as(Version::V3, group, node_id, share, password, iterations)
     }
 
-    /// The same in a version that somebody's older program reads.
+    /// Seals in an earlier version, for programs that read no other.
     pub fn seal_as(
         version: Version,
         group: Group,
@@ -185,7 +187,7 @@ impl ExportedShare {
         })
     }
 
-    /// Opens the share, and proves that it makes its share public key.
+    /// Opens the share, and proves that it matches its share public key.
     pub fn open(&self, password: &Password) -> Result<OpenedShare, OpenError> {
         let secret = self
             .sealed
@@ -204,12 +206,12 @@ impl ExportedShare {
         })
     }
 
-    /// The wallet it is of.
+    /// The wallet of the share.
     pub fn group(&self) -> &Group {
         &self.group
     }
 
-    /// Whose share it is.
+    /// The owner of the share.
     pub fn participant(&self) -> &Participant {
         &self.group.info().participants[self.owner]
     }
@@ -220,8 +222,8 @@ impl ExportedShare {
     }
 }
 
-/// The entry of wallet `group_id` in a file. What it says of the wallet is sound in itself; whether
-/// the public shares make the root key is asked with [`Group::check_root`].
+/// Finds the entry of wallet `group_id` in a file. Its description of the wallet is sound in
+/// itself; [`Group::check_root`] checks that the public shares make the root key.
 pub fn read(bytes: &[u8], group_id: &str) -> Result<ExportedShare, ReadError> {
     if bytes.len() > MAX_FILE {
         return Err(ReadError::TooLarge(bytes.len()));
@@ -240,7 +242,7 @@ pub fn read(bytes: &[u8], group_id: &str) -> Result<ExportedShare, ReadError> {
     }
 }
 
-/// The file with these shares, in the order given. Other programs want one for each wallet.
+/// Writes a file with these shares, in the order given. Other programs want one for each wallet.
 pub fn write(shares: &[ExportedShare], shape: Shape) -> Vec<u8> {
     let groups: Vec<_> = shares.iter().map(RawGroup::of).collect();
     let written = match shape {
@@ -250,7 +252,7 @@ pub fn write(shares: &[ExportedShare], shape: Shape) -> Vec<u8> {
         Shape::List => serde_json::to_vec_pretty(&groups),
         Shape::Bare => serde_json::to_vec_pretty(&groups.first()),
     };
-    // Texts, numbers and lists always are JSON.
+    // Serializing texts, numbers and lists cannot fail.
     let mut bytes = written.unwrap_or_default();
     bytes.push(b'\n');
     bytes
@@ -260,8 +262,8 @@ fn entries(bytes: &[u8]) -> Result<Vec<RawGroup>, serde_json::Error> {
     if bytes.trim_ascii_start().starts_with(b"[") {
         return serde_json::from_slice(bytes);
     }
-    // An object: a list under its name, or a group. Looked at before, so that an error names what
-    // is wrong inside.
+    // An object: a list under its name, or a group. Inspected first, so that an error
+    // names the fault inside.
     let probe: Probe = serde_json::from_slice(bytes)?;
     match probe.recovery_groups {
         Some(_) => serde_json::from_slice::<RawFile>(bytes).map(|file| file.recovery_groups),
@@ -269,7 +271,7 @@ fn entries(bytes: &[u8]) -> Result<Vec<RawGroup>, serde_json::Error> {
     }
 }
 
-/// The ids in a file, fit to be shown.
+/// Lists the ids in a file, made printable.
 fn names(groups: &[RawGroup]) -> String {
     let plain = |id: &str| printable(id, 80);
     let names: Vec<_> = groups

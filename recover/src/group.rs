@@ -1,14 +1,14 @@
-//! What a recovery file says of the wallet: the same in the files of all its nodes. Nothing here is
-//! secret.
+//! A recovery file's description of the wallet: the same in the files of all its nodes.
+//! Nothing here is secret.
 
 use countersign_verify::ExtendedPublicKey;
 
 use crate::shamir;
 use crate::{Curve, RootError, ShareId};
 
-/// The most participants.
+/// Limit on the participants of a wallet.
 pub const MAX_PARTICIPANTS: usize = 1000;
-/// The longest id and time, in bytes.
+/// Limit on ids and times, in bytes.
 const MAX_TEXT: usize = 256;
 
 /// A member of a wallet's committee, with the public half of its share.
@@ -16,88 +16,84 @@ const MAX_TEXT: usize = 256;
 pub struct Participant {
     /// The node's id, as its software writes it.
     pub node_id: String,
-    /// Where its share lies on the polynomial.
+    /// The x-coordinate of its share on the polynomial.
     pub share_id: ShareId,
     /// Its share times the generator: 33 bytes on secp256k1, 32 on Ed25519.
     pub public_key: Vec<u8>,
 }
 
-/// A wallet as somebody states it. [`Group::new`] checks it.
+/// An unchecked description of a wallet, for [`Group::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupInfo {
     /// The wallet's id: 1 to 256 bytes of printable text.
     pub id: String,
-    /// When it was made, in whatever form its software writes; may be empty. The same text in the
+    /// Time of creation, in whatever form its software writes; may be empty. The same text in the
     /// files of all nodes, so not from each one's own clock.
     pub created_time: String,
-    /// Where its keys are.
+    /// The curve of its keys.
     pub curve: Curve,
-    /// How many shares make the private key.
+    /// Number of shares that make the private key.
     pub threshold: u16,
     /// 33 bytes compressed on secp256k1, 32 bytes on Ed25519.
     pub root_public_key: Vec<u8>,
-    /// For the derivation of child keys.
+    /// For the derivation of child keys (BIP-32).
     pub chain_code: [u8; 32],
     /// Everybody with a share, in any order.
     pub participants: Vec<Participant>,
 }
 
-/// A wallet whose description is sound in itself: numbers in range, everything distinct, every key
-/// a point.
+/// A wallet whose description is sound in itself: numbers in range, everything distinct,
+/// every key a point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     info: GroupInfo,
     root: ExtendedPublicKey,
 }
 
-/// Why a description is of no wallet.
+/// Why a description is not of a wallet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GroupError {
-    /// A text that cannot be shown.
+    /// A text has unprintable characters, or is too long.
     #[error(
         "the {0} is empty, longer than {MAX_TEXT} bytes or has control characters: take another copy of the file"
     )]
     Text(&'static str),
-    /// Nobody, or too many.
+    /// There are no participants, or too many.
     #[error(
         "the wallet has {0} participants instead of 1 to {MAX_PARTICIPANTS}: take another copy of the file"
     )]
     Participants(usize),
-    /// 0, or more than there are shares.
+    /// The threshold is 0, or more than there are shares.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
         "the threshold is {threshold}, but there are {participants} participants: take another copy of the file"
     )]
-    Threshold {
-        /// As stated.
-        threshold: u64,
-        /// As many as are listed.
-        participants: usize,
-    },
-    /// Two participants with one id.
+    Threshold { threshold: u64, participants: usize },
+    /// Two participants have the same id.
     #[error("node `{0}` is listed twice: take another copy of the file")]
     DuplicateNode(String),
-    /// Two participants in one place.
+    /// Two participants have the same share id.
     #[error("share id {0} is listed twice: take another copy of the file")]
     DuplicateShareId(ShareId),
-    /// Two participants with one key.
+    /// Two participants have the same public key.
     #[error("the share public key of node `{0}` is also another's: take another copy of the file")]
     DuplicatePublicKey(String),
-    /// Not below the order.
+    /// A share id is not below the order.
     #[error("share id {0} is not below the order of the curve: take another copy of the file")]
     ShareIdRange(ShareId),
-    /// Not a point.
+    /// A share public key is not a point.
     #[error(
-        "the share public key of node `{0}` is no point of the curve: take another copy of the file"
+        "the share public key of node `{0}` is not a point of the curve: take another copy of the file"
     )]
     PublicKey(String),
-    /// Not a point.
-    #[error("the root public key is no point of the curve: take another copy of the file")]
+    /// The root public key is not a point.
+    #[error("the root public key is not a point of the curve: take another copy of the file")]
     Root,
 }
 
 impl Group {
-    /// Checks a description. Participants are put in the order of their share ids.
+    /// Checks a description. Sorts the participants by share id.
     pub fn new(mut info: GroupInfo) -> Result<Self, GroupError> {
         check_text("group id", &info.id)?;
         if !info.created_time.is_empty() {
@@ -128,7 +124,7 @@ impl Group {
         })
     }
 
-    /// What was stated.
+    /// The checked description.
     pub fn info(&self) -> &GroupInfo {
         &self.info
     }
@@ -138,8 +134,8 @@ impl Group {
         &self.root
     }
 
-    /// Rebuilds the root public key from the participants 1 to t-1 and each of the others in turn:
-    /// then all public shares lie on one polynomial, and its value at 0 is the root key.
+    /// Interpolates the root public key from the participants 1 to t-1 and each of the others in
+    /// turn: then all public shares lie on one polynomial, and its value at 0 is the root key.
     pub fn check_root(&self) -> Result<(), RootError> {
         let (base, others) = self
             .info
@@ -191,7 +187,7 @@ fn twin<K: Ord>(
     participants.iter().find(|it| !seen.insert(key(it)))
 }
 
-/// What is shown to an operator must not move a terminal's cursor.
+/// Text shown to an operator must not move a terminal's cursor.
 fn check_text(what: &'static str, text: &str) -> Result<(), GroupError> {
     let sound = !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
     if sound {

@@ -1,7 +1,8 @@
-//! What the process does first: no core files, no foreign eyes on its memory, no wide file modes.
+//! Hardening at the start of the process: no core files, no foreign access to its memory,
+//! no wide file modes.
 
-/// Turns off core dumps and `ptrace` by others, and makes new files private. Call before anything
-/// else in `main`.
+/// Turns off core dumps and `ptrace` by others, and makes new files private. Call before
+/// anything else in `main`.
 pub fn harden_process() -> std::io::Result<()> {
     let none = libc::rlimit {
         rlim_cur: 0,

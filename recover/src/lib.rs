@@ -1,5 +1,4 @@
-//! Offline recovery: what a node's recovery file says, how to write one, and the private key that
-//! enough of them make.
+//! Offline recovery: recovery files of nodes, and the private key that enough of them make.
 //!
 //! This is the one place where a whole private key may exist: on a machine of the owner's choice,
 //! without a network. Of all programs only the node links this crate, for the half that writes
@@ -8,7 +7,8 @@
 //! From files to keys: [`read`] a file of each node, make a [`Recovery`] of them,
 //! [`ExportedShare::open`] each with its password, [`Recovery::combine`]. Every step proves what it
 //! can: that the files are of one wallet and of different nodes, that the public shares make the
-//! public root key, that each share makes its public share, and that the result makes the root key.
+//! public root key, that each share matches its public share, and that the result
+//! matches the root key.
 
 #[macro_use(println, eprintln)]
 extern crate countersign_stdio;

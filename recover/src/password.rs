@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// No password file is longer.
+/// Size limit of password files in bytes.
 const MAX_BYTES: usize = 4096;
 
 /// A password. Wiped when dropped; `Debug` does not show it.
@@ -16,46 +16,39 @@ pub struct Password(Zeroizing<String>);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PasswordError {
-    /// Fewer characters than every program that reads these files demands.
+    /// The password is shorter than every program that reads these files demands.
     #[error(
         "the password has fewer than {} characters: use a longer one",
         Password::MIN_CHARS
     )]
     Short,
     /// The file cannot be read.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("cannot read the password file {path} ({error}): check the path and its owner")]
     Unreadable {
-        /// Which file.
         path: PathBuf,
-        /// What the system said.
         error: std::io::Error,
     },
     /// Others may read the file.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
         "the password file {path} has mode {mode:03o}, others can open it: run `chmod 600 {path}`"
     )]
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// Not UTF-8, or far too long.
+    Exposed { path: PathBuf, mode: u32 },
+    /// The file is not UTF-8, or far too long.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
         "the password file {path} is longer than {MAX_BYTES} bytes or not UTF-8: write the password into it as one line of text"
     )]
-    NotText {
-        /// Which file.
-        path: PathBuf,
-    },
+    NotText { path: PathBuf },
 }
 
 impl Password {
-    /// The fewest characters.
+    /// Minimum length in characters.
     pub const MIN_CHARS: usize = 8;
 
-    /// Takes what was typed. White space at both ends does not count: the programs that open these
-    /// files trim it.
+    /// Accepts typed text. White space at both ends does not count: the programs that open
+    /// these files trim it.
     pub fn new(text: &str) -> Result<Self, PasswordError> {
         let text = text.trim();
         let long = text.chars().count() >= Self::MIN_CHARS;

@@ -2,23 +2,22 @@
 
 use countersign_protocol::text::printable;
 
-/// First hardened number.
 pub(crate) const HARDENED: u32 = 1 << 31;
 
-/// Child numbers, of which those from 2^31 are hardened; at most 255 of them. Text: `44/60/0/0/7`,
-/// `m/84'/0H/1`, `m`.
+/// Child numbers, of which those from 2^31 are hardened; at most 255 of them.
+/// Text: `44/60/0/0/7`, `m/84'/0H/1`, `m`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPath(Vec<u32>);
 
-/// The text is no path.
+/// A text that is not a derivation path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no derivation path: write it like m/44/60/0/0/7 or m/84'/0'/0, each number below 2147483648"
+    "`{0}` is not a derivation path: write it like m/44/60/0/0/7 or m/84'/0'/0, each number below 2147483648"
 )]
 pub struct KeyPathError(String);
 
 impl KeyPath {
-    /// The child numbers.
+    /// The child numbers, hardened ones from 2^31.
     pub fn steps(&self) -> &[u32] {
         &self.0
     }

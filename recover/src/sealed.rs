@@ -18,34 +18,34 @@ use zeroize::Zeroizing;
 
 use crate::{Curve, Password, Secret, SecretError, Version};
 
-/// Iterations that are written unless told otherwise: what OWASP recommends for PBKDF2-HMAC-SHA256.
+/// Default number of iterations: OWASP's recommendation for PBKDF2-HMAC-SHA256.
 pub const ITERATIONS: u32 = 600_000;
-/// The most iterations that are accepted, so that a file cannot keep a processor busy for hours.
+/// Limit on accepted iterations, so that a file cannot keep a processor busy for hours.
 pub const MAX_ITERATIONS: u32 = 10_000_000;
 
-/// Bytes of an AES-256 key. The salt that is written has as many.
+/// Bytes of an AES-256 key. Written salts have as many.
 pub(crate) const KEY: usize = 32;
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
-/// What PBKDF2 is made of.
+/// The hash function of PBKDF2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
     /// The one that is written.
     Sha256,
-    /// Accepted as well.
+    /// Accepted in files of others.
     Sha512,
 }
 
 impl Hash {
-    /// From the number of a file: those of Go's package `crypto`.
+    /// Maps the number in a file: those of Go's package `crypto`.
     pub fn from_number(number: u64) -> Option<Self> {
         [Self::Sha256, Self::Sha512]
             .into_iter()
             .find(|hash| hash.number() == number)
     }
 
-    /// The number in a file.
+    /// The number used in files.
     pub fn number(self) -> u64 {
         match self {
             Self::Sha256 => 5,
@@ -53,7 +53,7 @@ impl Hash {
         }
     }
 
-    /// The name in a file.
+    /// The name used in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "SHA-256",
@@ -62,24 +62,24 @@ impl Hash {
     }
 }
 
-/// A share under a password, as a file has it.
+/// An encrypted share, as stored in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// How the key comes from the password.
+    /// The hash function of the key derivation.
     pub hash: Hash,
-    /// How often; 1 to [`MAX_ITERATIONS`].
+    /// Iterations of PBKDF2: 1 to [`MAX_ITERATIONS`].
     pub iterations: u32,
-    /// 1 to 1024 bytes.
+    /// Salt of PBKDF2: 1 to 1024 bytes.
     pub salt: Vec<u8>,
-    /// nonce 12 ‖ ciphertext ‖ tag 16.
+    /// Nonce 12 ‖ ciphertext ‖ tag 16.
     pub bytes: Vec<u8>,
 }
 
-/// Why a share is not sealed.
+/// Why a share cannot be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// None, or more than are accepted.
+    /// The number of iterations is 0, or above the limit.
     #[error("a recovery file has 1 to {MAX_ITERATIONS} iterations, not {0}: use {ITERATIONS}")]
     Iterations(u32),
     /// The system has no randomness, or the cipher no memory.
@@ -91,23 +91,23 @@ pub enum SealError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Shorter than nonce and tag.
+    /// The bytes are shorter than nonce and tag.
     #[error("the encrypted share is cut short: take another copy of the file")]
     Short,
-    /// The tag does not fit.
+    /// The tag does not verify: the password is wrong, or the bytes were altered.
     #[error(
         "the password does not open the share, or the encrypted share was changed: type the password again, or take another copy of the file"
     )]
     Password,
-    /// Not what the file's version has.
+    /// The plaintext does not fit the file's version.
     #[error(
         "the share is not in the form that the file's version has: take another copy of the file"
     )]
     Plaintext,
-    /// Not a scalar.
+    /// The plaintext is not a scalar.
     #[error("the decrypted share is unusable: {0}")]
     Secret(#[from] SecretError),
-    /// The share is not the one of its public share.
+    /// The share does not match its public share.
     #[error(
         "the decrypted share does not make the share public key of the file: take another copy of the file"
     )]
@@ -141,7 +141,7 @@ impl Sealed {
         })
     }
 
-    /// Opens the share. Whether it is the right one is the caller's to check.
+    /// Opens the share. The caller checks that it is the right one.
     pub fn open(
         &self,
         version: Version,
@@ -162,7 +162,7 @@ impl Sealed {
     }
 }
 
-/// The plaintext of versions 2 and 3. A node may have written members of its own beside the share.
+/// The plaintext of versions 2 and 3. A node may have added members of its own beside the share.
 #[derive(Deserialize)]
 struct Wrapped<'a> {
     // Without escapes, as Base64 is written, it stays where it is.

@@ -1,5 +1,4 @@
-//! Secret numbers: shares and private keys. Made from bytes with a check, wiped when dropped, never
-//! shown.
+//! Secret numbers: shares and private keys. Checked on creation, wiped when dropped, never shown.
 
 use generic_ec::curves::{Ed25519, Secp256k1};
 use generic_ec::{Point, Scalar, SecretScalar};
@@ -7,8 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::Curve;
 
-/// A number above 0 and below the order of its curve that nobody may learn: a share or a private
-/// key.
+/// A secret number above 0 and below the order of its curve: a share or a private key.
 ///
 /// Not `Clone`, not serialisable, wiped when dropped; `Debug` shows the curve alone.
 pub struct Secret {
@@ -16,21 +14,21 @@ pub struct Secret {
     bytes: Zeroizing<[u8; 32]>,
 }
 
-/// Why bytes are no secret of a curve.
+/// Why bytes are not a secret of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// 1 to 32 bytes are a number.
+    /// The length is not 1 to 32 bytes.
     #[error("a secret has 1 to 32 bytes, not {0}: take it as a big-endian number")]
     Length(usize),
-    /// Zero, or not below the order.
+    /// The number is zero, or not below the order.
     #[error("the secret is zero or not below the order of {0}: check which wallet it belongs to")]
     Range(Curve),
 }
 
 impl Secret {
-    /// Takes a big-endian number of 1 to 32 bytes; programs that strip leading zeros wrote fewer
-    /// than 32.
+    /// Takes a big-endian number of 1 to 32 bytes; programs that strip leading zeros
+    /// write fewer than 32.
     pub fn from_be_bytes(curve: Curve, bytes: &[u8]) -> Result<Self, SecretError> {
         if bytes.is_empty() || bytes.len() > 32 {
             return Err(SecretError::Length(bytes.len()));
@@ -70,7 +68,7 @@ impl Secret {
         }
     }
 
-    /// Another copy, to be wiped on its own.
+    /// Another copy, wiped on its own.
     pub(crate) fn duplicate(&self) -> Self {
         Self {
             curve: self.curve,
@@ -78,7 +76,7 @@ impl Secret {
         }
     }
 
-    /// The sum with a number that is reduced first. `None` if it is zero.
+    /// Adds a number, which is reduced first. `None` if the sum is zero.
     pub(crate) fn plus_reduced(&self, other: &[u8; 32]) -> Option<Self> {
         let sum = match self.curve {
             Curve::Secp256k1 => sum::<Secp256k1>(&self.bytes, other),
@@ -87,7 +85,7 @@ impl Secret {
         Self::from_be_bytes(self.curve, &sum[..]).ok()
     }
 
-    /// The same in the arithmetic of its curve, which the caller names.
+    /// The same in the arithmetic of the named curve.
     pub(crate) fn scalar<E: generic_ec::Curve>(&self) -> SecretScalar<E> {
         scalar(&self.bytes)
     }

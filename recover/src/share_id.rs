@@ -1,27 +1,27 @@
-//! Where a share lies on its polynomial: a number below the order of the curve, as decimal text.
+//! The x-coordinate of a share on its polynomial: a number below the order of the
+//! curve, as decimal text.
 
 use std::cmp::Ordering;
 
-/// Digits of 2^256.
 const MAX_DIGITS: usize = 78;
 
 /// The x-coordinate of a share: decimal digits without leading zeros, above 0 and below 2^256.
-/// Whether it is below the order of the curve is [`crate::Group`]'s to check.
+/// [`crate::Group`] checks that it is below the order of the curve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareId {
     text: String,
     bytes: [u8; 32],
 }
 
-/// The text is no share id.
+/// A text that is not a share id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no share id: it has to be a decimal number above 0 and below 2^256, without leading zeros"
+    "`{0}` is not a share id: it has to be a decimal number above 0 and below 2^256, without leading zeros"
 )]
 pub struct ShareIdError(String);
 
 impl ShareId {
-    /// The id of a share of this product: its place in the committee, counted from 1.
+    /// The id of a share of this product: its index in the committee, counted from 1.
     pub fn from_keygen_index(index: u16) -> Self {
         let number = u32::from(index) + 1;
         let mut bytes = [0; 32];
@@ -32,12 +32,12 @@ impl ShareId {
         }
     }
 
-    /// The decimal text.
+    /// The text form, in decimal digits.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The number, big-endian.
+    /// The number as 32 big-endian bytes.
     pub fn to_be_bytes(&self) -> [u8; 32] {
         self.bytes
     }
@@ -99,7 +99,6 @@ fn push_digit(number: &mut [u8; 32], digit: u8) -> Option<()> {
 mod tests {
     use super::*;
 
-    /// 2^256 - 1.
     const LAST: &str =
         "115792089237316195423570985008687907853269984665640564039457584007913129639935";
 

@@ -1,4 +1,4 @@
-//! Tokens that addresses are shown for: by their chain's short name.
+//! Tokens with known forms of addresses, by their chain's short name.
 
 use countersign_verify::DeriveError;
 use countersign_verify::address::{self, Network};
@@ -14,7 +14,7 @@ pub enum Token {
     Xtn,
     /// Ether and every other account of the EVM, on all its networks.
     Evm,
-    /// Solana.
+    /// Solana, on all its networks.
     Sol,
 }
 
@@ -22,20 +22,20 @@ pub enum Token {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// Another text.
-    #[error("`{0}` is no token that addresses are known for: use one of {names}", names = Token::NAMES.join(", "))]
+    /// The name is not one of [`Token::NAMES`].
+    #[error("`{0}` is not a token with known addresses: use one of {names}", names = Token::NAMES.join(", "))]
     Unknown(String),
-    /// A token of the other curve.
+    /// The token's keys are on the other curve.
     #[error("this token's keys are on {0}, the wallet's are not: use another token or another key")]
     Curve(Curve),
-    /// Not a key.
+    /// The key has no addresses.
     #[error(transparent)]
     Key(#[from] DeriveError),
 }
 
 impl Token {
-    /// Every name that is understood. Tokens of test networks and of other EVM chains have the
-    /// addresses of the main one.
+    /// Every known name. Tokens of test networks and of other EVM chains have the addresses
+    /// of the main one.
     pub const NAMES: [&str; 7] = ["BTC", "XTN", "ETH", "SETH", "MNT", "SMNT_MNT", "SOL"];
 
     /// The curve that the token's keys are on.
@@ -46,8 +46,8 @@ impl Token {
         }
     }
 
-    /// Every kind of address of a key, with the kind's name. `key`: 33 bytes on secp256k1, 32 on
-    /// Ed25519.
+    /// Every kind of address of a key, with the kind's name. `key`: 33 bytes on
+    /// secp256k1, 32 on Ed25519.
     pub fn addresses(
         self,
         curve: Curve,

@@ -9,18 +9,17 @@ use sha3::{Digest, Keccak256};
 ///
 /// An entry is an address, `0x…` or `bc1…`, which then counts on every chain that has such
 /// addresses; or an account of one chain ([CAIP-10](https://chainagnostic.org/CAIPs/caip-10)),
-/// `eip155:1:0x…`. As an object it can carry a label for people: `{"address": "0x…", "label": "cold
-/// storage"}`.
+/// `eip155:1:0x…`. As an object it can carry a label for people: `{"address":
+/// "0x…", "label": "cold storage"}`.
 ///
-/// * `0x` and 40 hex digits: case does not matter. An entry in mixed case must fit its checksum
-///   ([EIP-55](https://eips.ethereum.org/EIPS/eip-55)).
+/// * `0x` and 40 hex digits: case does not matter. An entry in mixed case must
+///   fit its checksum ([EIP-55](https://eips.ethereum.org/EIPS/eip-55)).
 /// * SegWit addresses ([BIP-173](https://github.com/bitcoin/bips/blob/master/bip-0173.mediawiki),
 ///   BIP-350): case does not matter; an entry must fit its checksum.
 /// * Anything else: equal to the letter.
 ///
 /// ```
 /// use countersign_sdk::AddressSet;
-///
 /// let list = AddressSet::new([
 ///     ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", Some("cold storage")),
 ///     ("eip155:1:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", None),
@@ -40,18 +39,17 @@ pub struct AddressEntry {
 }
 
 impl AddressEntry {
-    /// What the list calls it.
+    /// The label, if the entry has one.
     pub fn label(&self) -> Option<&str> {
         self.label.as_deref()
     }
 }
 
-/// Values by address, which is written and compared as in an [`AddressSet`]. An address can have
-/// several.
+/// Values by address, which is written and compared as in an [`AddressSet`]. An
+/// address can have several.
 ///
 /// ```
 /// use countersign_sdk::AddressMap;
-///
 /// let fees = AddressMap::new([("0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", 3)])?;
 /// assert_eq!(fees.find("eip155:1", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359").next(), Some(&3));
 /// # Ok::<(), countersign_sdk::AddressError>(())
@@ -73,7 +71,7 @@ impl<V> Default for AddressMap<V> {
 }
 
 impl<V> AddressMap<V> {
-    /// The map of these addresses.
+    /// Builds the map of these addresses.
     pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, V)>) -> Result<Self, AddressError> {
         let entries = entries.into_iter().map(|(text, value)| listed(text, value));
         let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
@@ -81,7 +79,7 @@ impl<V> AddressMap<V> {
         Ok(Self(entries))
     }
 
-    /// What is listed for `address` on `chain`, a CAIP-2 id such as `eip155:1`.
+    /// Finds the values for `address` on `chain`, a CAIP-2 id such as `eip155:1`.
     pub fn find(&self, chain: &str, address: &str) -> impl Iterator<Item = &V> {
         let counts =
             move |listed: &&Listed<V>| listed.chain.as_deref().is_none_or(|other| other == chain);
@@ -91,7 +89,7 @@ impl<V> AddressMap<V> {
             .map(|listed| &listed.value)
     }
 
-    /// What is listed for `address` on whatever chain.
+    /// Finds the values for `address` on any chain.
     pub fn find_on_any_chain(&self, address: &str) -> impl Iterator<Item = &V> {
         self.entries(address).iter().map(|listed| &listed.value)
     }
@@ -103,12 +101,12 @@ impl<V> AddressMap<V> {
         &self.0[first..end]
     }
 
-    /// How many entries there are.
+    /// The number of entries, not of addresses.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -118,10 +116,10 @@ impl<V> AddressMap<V> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// Nothing, or white space within.
+    /// The text is empty, or has white space within.
     Malformed(String),
-    /// The name of an address, such as one of ENS. Tasks show addresses, so it would never be
-    /// found.
+    /// The name of an address, such as one of ENS. Tasks show addresses, so it
+    /// would never be found.
     Name(String),
     /// The case of the letters does not fit EIP-55, or the checksum of a SegWit address is wrong.
     Checksum(String),
@@ -150,7 +148,7 @@ impl fmt::Display for AddressError {
 impl std::error::Error for AddressError {}
 
 impl AddressSet {
-    /// The list of these addresses with their labels.
+    /// Builds the list of these addresses with their labels.
     pub fn new<'a>(
         entries: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
     ) -> Result<Self, AddressError> {
@@ -165,22 +163,22 @@ impl AddressSet {
         .map(AddressSet)
     }
 
-    /// The entry for `address` on `chain` (a CAIP-2 id such as `eip155:1`), if there is one.
+    /// Finds the entry for `address` on `chain` (a CAIP-2 id such as `eip155:1`).
     pub fn find(&self, chain: &str, address: &str) -> Option<&AddressEntry> {
         self.0.find(chain, address).next()
     }
 
-    /// The entry for `address` on whatever chain: what a deny list asks if the chain is not known.
+    /// Finds the entry for `address` on any chain, for deny lists when the chain is not known.
     pub fn find_on_any_chain(&self, address: &str) -> Option<&AddressEntry> {
         self.0.find_on_any_chain(address).next()
     }
 
-    /// Whether there is one.
+    /// True if there is an entry for `address` on `chain`.
     pub fn contains(&self, chain: &str, address: &str) -> bool {
         self.find(chain, address).is_some()
     }
 
-    /// Whether an entry can be an address of `chain`: it is listed for that chain, or for none and
+    /// True if an entry can be an address of `chain`: it is listed for that chain, or for none and
     /// has the form of such addresses.
     pub fn concerns(&self, chain: &str) -> bool {
         let is_evm = chain.starts_with("eip155:");
@@ -194,18 +192,18 @@ impl AddressSet {
             })
     }
 
-    /// How many entries there are.
+    /// The number of entries, not of addresses.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Whether two texts are one address.
+/// True if two texts are the same address.
 ///
 /// ```
 /// assert!(countersign_sdk::same_address("0xAB00000000000000000000000000000000000000", "0xab00000000000000000000000000000000000000"));
@@ -215,16 +213,16 @@ pub fn same_address(a: &str, b: &str) -> bool {
     Address::of_task(a) == Address::of_task(b)
 }
 
-/// As addresses are compared.
+/// The form in which addresses are compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Address {
     Evm([u8; 20]),
-    /// SegWit in lower case, everything else as it stands.
+    /// SegWit in lower case, everything else unchanged.
     Text(Box<str>),
 }
 
 impl Address {
-    /// An address that the node wrote: it has checked what there is to check.
+    /// An address written by the node, which has checked it.
     fn of_task(text: &str) -> Self {
         match evm(text) {
             Some(bytes) => Self::Evm(bytes),
@@ -233,7 +231,7 @@ impl Address {
         }
     }
 
-    /// An address that a person wrote.
+    /// An address written by a person, to be checked.
     fn of_person(text: &str) -> Result<Self, AddressError> {
         let bad_checksum = || AddressError::Checksum(text.into());
         if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -293,7 +291,7 @@ fn is_segwit(text: &str) -> bool {
     looks_like_segwit(text) && bech32::segwit::decode(text).is_ok()
 }
 
-/// Begins as SegWit addresses of Bitcoin's networks do.
+/// True for texts that begin as SegWit addresses of Bitcoin's networks do.
 fn looks_like_segwit(text: &str) -> bool {
     ["bc1", "tb1", "bcrt1"].iter().any(|prefix| {
         text.get(..prefix.len())

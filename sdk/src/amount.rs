@@ -9,12 +9,11 @@ use serde::{Deserialize, Deserializer};
 
 /// An unsigned whole number of any size.
 ///
-/// It is kept as its decimal digits, as tasks show it: policies compare and add, and need nothing
-/// else.
+/// It is kept as its decimal digits, as tasks show it: policies compare and add,
+/// and need nothing else.
 ///
 /// ```
 /// use countersign_sdk::Amount;
-///
 /// let limit = Amount::from_units("1.5", 18)?; // 1.5 ether in wei
 /// let spent: Amount = "1499999999999999999".parse()?;
 /// assert!(spent < limit);
@@ -29,13 +28,13 @@ pub struct Amount(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AmountError {
-    /// Something else than decimal digits, or none.
+    /// The text is empty, or has other characters than decimal digits.
     NotDecimal(String),
-    /// More digits behind the point than the asset has.
+    /// The text has more decimals than the asset.
     TooPrecise {
-        /// The text.
+        /// The text as given.
         text: String,
-        /// How many the asset has.
+        /// Decimals of the asset.
         decimals: u8,
     },
 }
@@ -62,15 +61,15 @@ impl fmt::Display for AmountError {
 impl std::error::Error for AmountError {}
 
 impl Amount {
-    /// The most digits of a product; a number of 256 bits has 78.
+    /// Digits that a product may have; a number of 256 bits has 78.
     pub const DIGITS: usize = 200;
 
-    /// Nothing.
+    /// The amount 0.
     pub fn zero() -> Self {
         Self("0".into())
     }
 
-    /// Whether it is nothing.
+    /// True for the amount 0.
     pub fn is_zero(&self) -> bool {
         self.0 == "0"
     }
@@ -99,8 +98,8 @@ impl Amount {
         )))
     }
 
-    /// Decimal notation of an asset with `decimals` digits behind the point, without needless
-    /// zeros.
+    /// Decimal notation of an asset with `decimals` digits behind the
+    /// point, without needless zeros.
     pub fn in_units(&self, decimals: u8) -> String {
         let decimals = usize::from(decimals);
         let padded = format!("{:0>width$}", self.0, width = decimals + 1);
@@ -111,9 +110,9 @@ impl Amount {
         }
     }
 
-    /// This amount so many times, such as a price times a quantity. Like addition it is exact;
-    /// `None` if the product would have more than [`DIGITS`](Self::DIGITS) digits, which no asset
-    /// has and a plugin's time would not suffice for.
+    /// Multiplies exactly, such as a price by a quantity. `None` if the product would have more
+    /// than [`DIGITS`](Self::DIGITS) digits, which no asset has and a plugin's time
+    /// would not suffice for.
     ///
     /// ```
     /// use countersign_sdk::Amount;

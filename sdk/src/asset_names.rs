@@ -1,17 +1,18 @@
-//! A server's words for assets, as an operator configures them.
+//! A server's names for assets, as an operator configures them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
 
 use crate::Amount;
 
-/// Servers name assets in words of their own, and write amounts in whole units. A node knows
-/// neither: it has CAIP ids and smallest units. An operator who lists both lets a plugin translate.
+/// Servers have their own names for assets, and write amounts in whole units. A node knows neither:
+/// it has CAIP ids and smallest units. An operator who lists both lets a plugin translate.
 ///
 /// By [CAIP-2](https://chainagnostic.org/CAIPs/caip-2) id for a chain's native asset, by
-/// [CAIP-19](https://chainagnostic.org/CAIPs/caip-19) id for others:
-/// `{"eip155:1": {"id": "ETH", "decimals": 18}}`.
+/// [CAIP-19](https://chainagnostic.org/CAIPs/caip-19) id for others: `{"eip155:1":
+/// {"id": "ETH", "decimals": 18}}`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct AssetNames(BTreeMap<String, AssetName>);
@@ -22,37 +23,56 @@ pub struct AssetNames(BTreeMap<String, AssetName>);
 pub struct AssetName {
     /// The server's id, such as `ETH_USDT`.
     pub id: String,
-    /// Digits behind the point, at most [`MAX_DECIMALS`](Self::MAX_DECIMALS).
+    /// Decimals, at most [`MAX_DECIMALS`](Self::MAX_DECIMALS).
     pub decimals: u8,
 }
+
+/// An entry of [`AssetNames`] without an id, or with too many decimals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetNameError {
+    /// CAIP id of the entry.
+    asset: String,
+}
+
+impl fmt::Display for AssetNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "assets: `{}` needs an id, and at most {} decimals",
+            self.asset,
+            AssetName::MAX_DECIMALS
+        )
+    }
+}
+
+impl std::error::Error for AssetNameError {}
 
 impl AssetName {
     /// A 256-bit number has at most 78 digits.
     pub const MAX_DECIMALS: u8 = 77;
 
-    /// `smallest`, in the smallest unit, in whole units and without needless zeros. `None` if it is
-    /// no number.
+    /// Converts from the smallest unit to whole units, without needless zeros. `None` if `smallest`
+    /// is not a number.
     pub fn in_units(&self, smallest: &str) -> Option<String> {
         Some(smallest.parse::<Amount>().ok()?.in_units(self.decimals))
     }
 }
 
 impl AssetNames {
-    /// The asset with the CAIP-19 id `asset`, or the native one of `chain` if that is empty.
+    /// Finds the asset with the CAIP-19 id `asset`, or the native one of `chain` if that is empty.
     pub fn find(&self, chain: &str, asset: &str) -> Option<&AssetName> {
         self.0.get(if asset.is_empty() { chain } else { asset })
     }
 
-    /// Finds what the form alone does not show.
-    pub fn validate(&self) -> Result<(), String> {
+    /// Checks that each entry has an id, and at most [`AssetName::MAX_DECIMALS`] decimals.
+    pub fn validate(&self) -> Result<(), AssetNameError> {
         let wrong = |(_, asset): &(&String, &AssetName)| {
             asset.id.is_empty() || asset.decimals > AssetName::MAX_DECIMALS
         };
         match self.0.iter().find(wrong) {
-            Some((name, _)) => Err(format!(
-                "assets: `{name}` needs an id, and at most {} decimals",
-                AssetName::MAX_DECIMALS
-            )),
+            Some((name, _)) => Err(AssetNameError {
+                asset: name.clone(),
+            }),
             None => Ok(()),
         }
     }

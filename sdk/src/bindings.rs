@@ -1,5 +1,5 @@
-//! What wit-bindgen makes of `policy.wit`. Nobody edits or imports this by name: see the re-exports
-//! of the crate root.
+//! The output of wit-bindgen for `policy.wit`. Not edited, and not imported by name: see the
+//! re-exports of the crate root.
 #![allow(missing_docs, clippy::all)]
 
 wit_bindgen::generate!({
@@ -12,7 +12,7 @@ wit_bindgen::generate!({
     additional_derives: [PartialEq],
 });
 
-/// The world of receivers of events. What it shares with that of plugins is the same types.
+/// The world of event receivers. It shares its types with that of plugins.
 pub mod event {
     wit_bindgen::generate!({
         path: "wit",

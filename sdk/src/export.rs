@@ -1,4 +1,4 @@
-//! From the component's exports to [`Plugin`](crate::Plugin). It decides nothing.
+//! Maps the component's exports to [`Plugin`](crate::Plugin). Makes no decisions.
 
 #[cfg(target_family = "wasm")]
 pub use wasm::{check, describe, evaluate, observe, probe};
@@ -40,8 +40,8 @@ mod wasm {
     }
 }
 
-/// Makes a [`Plugin`](crate::Plugin) the component's export. Once per crate; expands to nothing
-/// outside WebAssembly.
+/// Makes a [`Plugin`](crate::Plugin) the component's export. Once per crate; expands
+/// to nothing outside WebAssembly.
 #[macro_export]
 macro_rules! export_plugin {
     ($plugin:ty) => {

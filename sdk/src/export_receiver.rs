@@ -1,4 +1,4 @@
-//! From the component's exports to [`EventReceiver`](crate::EventReceiver).
+//! Maps the component's exports to [`EventReceiver`](crate::EventReceiver).
 
 #[cfg(target_family = "wasm")]
 pub use wasm::{check_receiver, deliver, describe_receiver};

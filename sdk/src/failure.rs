@@ -1,4 +1,4 @@
-//! Which kind of [`Failure`] each error of the node is, so that `?` picks the right one.
+//! The kind of [`Failure`] for each error of the node, so that `?` picks the right one.
 
 use crate::{Failure, HttpError, KeyError, StateError};
 
@@ -34,7 +34,7 @@ impl From<StateError> for Failure {
 }
 
 impl HttpError {
-    /// One phrase for people.
+    /// Describes the error in one phrase for people.
     pub fn describe(&self) -> String {
         match self {
             Self::Denied(text) => format!("no grant covers {text}"),

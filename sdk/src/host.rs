@@ -1,32 +1,32 @@
-//! What a plugin can ask of the node. One trait, so that the same plugin runs in a node and in a
-//! native unit test.
+//! The node's services for plugins. One trait, so that the same plugin runs in a node and in
+//! a native unit test.
 
 use std::time::Duration;
 
 use crate::{HttpError, KeyError, Level, Request, Response, StateError};
 
-/// The node, as a plugin sees it. Inside a component it is the node; in tests it is
-/// [`MockHost`](crate::testing::MockHost).
+/// The node, as a plugin sees it. Inside a component it is the node; in
+/// tests it is [`MockHost`](crate::testing::MockHost).
 ///
-/// Take it as `&impl Host`, never as `&dyn Host`: a trait object would make the component import
-/// everything.
+/// Take it as `&impl Host`, never as `&dyn Host`: a trait object would make
+/// the component import everything.
 pub trait Host {
     /// The plugin's configuration as JSON.
     fn document(&self) -> String;
 
-    /// SHA-256 of [`document`](Self::document).
+    /// SHA-256 of [`document`](Self::document), 32 bytes.
     fn revision(&self) -> Vec<u8>;
 
-    /// Milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     fn now(&self) -> u64;
 
     /// Pauses. Does not extend the task's deadline.
     fn sleep(&self, duration: Duration);
 
-    /// 32 bytes that nobody can predict, different in every call, for nonces and ids.
+    /// 32 unpredictable bytes, different in every call, for nonces and ids.
     fn random(&self) -> [u8; 32];
 
-    /// Writes one log line.
+    /// Writes one line to the node's log.
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
 
     /// Signs with a private key that the node holds; `algorithm` is a JWA name such as `RS256`.
@@ -56,13 +56,13 @@ pub trait Host {
     /// Writes an entry; it becomes durable if the node approves the task.
     fn state_set(&self, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), StateError>;
 
-    /// Removes an entry.
+    /// Removes an entry; durable under the same condition.
     fn state_delete(&self, key: &str) -> Result<(), StateError>;
 
-    /// Keys that begin with `prefix`, in byte order, at most `limit`.
+    /// Returns at most `limit` keys that begin with `prefix`, in byte order.
     fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError>;
 
-    /// The same with values.
+    /// Like [`state_keys`](Self::state_keys), with the values.
     fn state_entries(&self, prefix: &str, limit: u32)
     -> Result<Vec<(String, Vec<u8>)>, StateError>;
 }

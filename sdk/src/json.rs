@@ -1,4 +1,4 @@
-//! JSON as a policy wants it: a repeated member is an error, because two readers may disagree on
+//! Strict JSON for policies: a repeated member is an error, because two readers may disagree on
 //! which one counts. Nothing here is lenient.
 
 use std::fmt;
@@ -15,8 +15,7 @@ pub fn strict<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> 
     serde_json::from_value(value)
 }
 
-/// Reads a plugin's configuration; what is wrong with it becomes [`Failure::Misconfigured`], which
-/// says where.
+/// Reads a plugin's configuration; an error becomes [`Failure::Misconfigured`], with its position.
 pub fn config<T: DeserializeOwned>(document: &str) -> Result<T, Failure> {
     let misconfigured = |error: serde_json::Error| Failure::Misconfigured(error.to_string());
     let Unique(value) = serde_json::from_str(document).map_err(misconfigured)?;
@@ -24,7 +23,6 @@ pub fn config<T: DeserializeOwned>(document: &str) -> Result<T, Failure> {
         .map_err(|error| Failure::Misconfigured(error.to_string()))
 }
 
-/// A value without repeated members.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -86,8 +84,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
     }
 }
 
-/// Writes JSON in pure ASCII: everything else is escaped as `\uXXXX` (UTF-16, as RFC 8259 section 7
-/// has it).
+/// Writes JSON in pure ASCII: everything else is escaped as `\uXXXX` (UTF-16, RFC 8259 section 7).
 pub fn ascii(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string(value)?;
     let mut out = String::with_capacity(text.len());

@@ -14,7 +14,7 @@ const ALGORITHM: &str = "RS256";
 const NOT_THREE_PARTS: TokenError = TokenError::Malformed("not three parts");
 const HEADER: &str = r#"{"alg":"RS256","typ":"JWT"}"#;
 
-/// Seconds from 1970 to the year 10000: beyond lie mistakes, not dates.
+/// Seconds from 1970 to the year 10000: later times are mistakes, not dates.
 const YEAR_10000: f64 = 253_402_300_800.0;
 /// Seconds by which the signer's clock may be ahead.
 const CLOCK_SKEW: f64 = 60.0;
@@ -25,7 +25,7 @@ const CLOCK_SKEW: f64 = 60.0;
 pub enum TokenError {
     /// Not three parts of strict base64url, or not JSON objects without repeated members.
     Malformed(&'static str),
-    /// The header asks for something else than RS256, or for an extension.
+    /// The header asks for something other than RS256, or for an extension.
     Header(&'static str),
     /// The signature is not by the named key.
     Signature,
@@ -75,9 +75,8 @@ pub fn verify(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Va
     Ok(claims)
 }
 
-/// Like [`verify`], for protocols whose tokens need not expire: an `exp` counts where there is one.
-/// Such a token is good for ever, so the caller must find in its claims the one request that it
-/// answers.
+/// Like [`verify`], for protocols whose tokens need not expire: an `exp` counts if present. Such a
+/// token is valid for ever, so the caller must find in its claims the one request that it answers.
 pub fn verify_answer(
     host: &impl Host,
     key: &str,
@@ -150,8 +149,8 @@ fn check_expiry(claims: &Map<String, Value>, now_ms: u64) -> Result<(), TokenErr
     }
 }
 
-/// `nbf` may be missing or null, as some servers have it. Nothing here depends on a token's age, so
-/// `iat` may say what it likes.
+/// `nbf` may be missing or null, as with some servers. Nothing here depends on a token's age,
+/// so `iat` is ignored.
 fn check_start(claims: &Map<String, Value>, now_ms: u64) -> Result<(), TokenError> {
     match claims.get("nbf") {
         None | Some(Value::Null) => Ok(()),

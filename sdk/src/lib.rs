@@ -67,8 +67,8 @@ pub mod testing;
 
 pub use address::{AddressEntry, AddressError, AddressMap, AddressSet, same_address};
 pub use amount::{Amount, AmountError};
-pub use asking::{nonce, request_id};
-pub use asset_names::{AssetName, AssetNames};
+pub use asking::{nonce, request_id, timeout_ms};
+pub use asset_names::{AssetName, AssetNameError, AssetNames};
 pub use bindings::countersign::policy::http::{Error as HttpError, Request, Response};
 pub use bindings::countersign::policy::keys::Error as KeyError;
 pub use bindings::countersign::policy::logging::Level;

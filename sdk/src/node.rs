@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::bindings::countersign::policy::{clock, config, http, keys, logging, state};
 use crate::{Host, HttpError, KeyError, Level, Request, Response, StateError};
 
+/// The longest sleep that the interface can express. The node ends any component long before.
+const LONGEST_SLEEP_MS: u128 = u64::MAX as u128;
+
 /// The node that runs this component.
 pub(crate) struct Node;
 
@@ -22,11 +25,11 @@ impl Host for Node {
     }
 
     fn sleep(&self, duration: Duration) {
-        clock::sleep(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        clock::sleep(duration.as_millis().min(LONGEST_SLEEP_MS) as u64);
     }
 
-    /// WASI's generator, which the node backs by its own; nothing is kept in the component's
-    /// memory.
+    /// WASI's generator, which the node backs by its own; nothing is kept
+    /// in the component's memory.
     fn random(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).expect("the node has randomness");

@@ -1,5 +1,5 @@
-//! A configuration that is read once and used by every later call of the instance, as long as it is
-//! the one in force.
+//! A configuration that is parsed once and used by every later call of the instance, as long as it
+//! is the one in force.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,19 +8,19 @@ use serde::de::DeserializeOwned;
 
 use crate::{Failure, Host};
 
-/// The configuration as it was read, with the revision of the document that it was read from.
+/// The parsed configuration, with the revision of its document.
 ///
-/// `check` fills it; a node that keeps the memory of an instance after `check` hands it to every
-/// later call.
+/// `check` fills it; a node that keeps the memory of an instance after `check` hands it
+/// to every later call.
 pub struct Parsed<C>(RefCell<Option<(Vec<u8>, Rc<C>)>>);
 
 impl<C: DeserializeOwned> Parsed<C> {
-    /// Nothing was read yet.
+    /// Nothing was parsed yet.
     pub const fn new() -> Self {
         Self(RefCell::new(None))
     }
 
-    /// The configuration of the document that `host` shows now.
+    /// Returns the configuration of the document that `host` has now.
     pub fn get(&self, host: &impl Host) -> Result<Rc<C>, Failure> {
         let revision = host.revision();
         if let Some((read, config)) = &*self.0.borrow()

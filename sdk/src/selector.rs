@@ -1,4 +1,4 @@
-//! What names a method of a contract.
+//! Selectors of contract methods.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,16 +6,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer};
 use sha3::{Digest, Keccak256};
 
-/// The bytes that name a method, as [`Call::selector`](crate::Call) has them: four on EVM chains,
+/// The bytes that name a method, as in [`Call::selector`](crate::Call): four on EVM chains,
 /// one to eight elsewhere.
 ///
 /// Written as hex (`0xa9059cbb`) or as the signature of an EVM method, whose selector is the
-/// beginning of its Keccak-256 hash ([Solidity
-/// ABI](https://docs.soliditylang.org/en/latest/abi-spec.html#function-selector)):
+/// beginning of its Keccak-256
+/// hash ([Solidity ABI](https://docs.soliditylang.org/en/latest/abi-spec.html#function-selector)):
 ///
 /// ```
 /// use countersign_sdk::Selector;
-///
 /// let transfer: Selector = "transfer(address,uint256)".parse()?;
 /// assert_eq!(transfer, "0xa9059cbb".parse()?);
 /// assert!(transfer.matches(&[0xa9, 0x05, 0x9c, 0xbb]));
@@ -24,17 +23,16 @@ use sha3::{Digest, Keccak256};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector(Box<[u8]>);
 
-/// Why a text names no method.
+/// Why a text is not a selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SelectorError {
     /// Neither hex nor a signature.
     Malformed(String),
     /// A type that has a shorter and a longer name, of which only the longer one counts.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
     Alias {
-        /// What was written.
         written: String,
-        /// What is meant.
         meant: &'static str,
     },
 }
@@ -59,8 +57,7 @@ impl fmt::Display for SelectorError {
 impl std::error::Error for SelectorError {}
 
 impl Selector {
-    /// Whether a call with this selector calls the method. The whole selector counts: a shorter one
-    /// is another.
+    /// True if a call with this selector calls the method. The whole selector counts, not a prefix.
     pub fn matches(&self, selector: &[u8]) -> bool {
         *self.0 == *selector
     }
@@ -109,7 +106,7 @@ fn from_signature(text: &str) -> Result<Selector, SelectorError> {
     Ok(Selector(Keccak256::digest(text)[..4].into()))
 }
 
-/// Every bracket closes, and the last one closes the first.
+/// True if every bracket closes, and the last one closes the first.
 fn is_balanced(text: &str) -> bool {
     let mut open = 0u32;
     for (at, c) in text.char_indices() {
@@ -126,7 +123,7 @@ fn is_balanced(text: &str) -> bool {
     open == 0 && text.ends_with(')')
 }
 
-/// As it is compared, in hex.
+/// The hex form in which it is compared.
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{}", hex::encode(&self.0))

@@ -1,18 +1,18 @@
-//! Shortcuts to what rules ask of a task most often. They add no facts.
+//! Shortcuts to the parts of a task that rules use most often. They add no facts.
 
 use std::collections::BTreeMap;
 
 use crate::{Call, Destination, Grant, Intent, Operation, Origin, Signing, Task, Transaction};
 
-/// How far the grants of typed data are all the rights that it hands out, as the node knows the
-/// type of the message.
+/// Completeness of the grants of typed data: the node may or may not know all the rights that the
+/// type of the message conveys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
-    /// It hands out none.
+    /// The message conveys no rights.
     None,
-    /// `grants` has them all.
+    /// All rights are in `grants`.
     Shown,
-    /// It hands out rights that `grants` cannot show.
+    /// It conveys rights that `grants` cannot show.
     Hidden,
     /// The node does not know the type, or does not say.
     Unknown,
@@ -35,12 +35,12 @@ impl Task {
         }
     }
 
-    /// Value of an extra statement that the node itself stands behind.
+    /// Value of an extra statement that the node itself vouches for.
     pub fn fact(&self, name: &str) -> Option<&str> {
         self.statement(name, Origin::Fact)
     }
 
-    /// How far the grants of the typed data to sign are the whole.
+    /// Completeness of the grants of the typed data to sign.
     pub fn typed_data_rights(&self) -> Rights {
         match self.fact("typed-data-rights") {
             Some("none") => Rights::None,
@@ -50,7 +50,7 @@ impl Task {
         }
     }
 
-    /// Who owns accounts that receive tokens, by account, as far as the node knows.
+    /// The owners of accounts that receive tokens, by account, as far as the node knows.
     pub fn token_owners(&self) -> BTreeMap<String, String> {
         let owners = self
             .fact("token-owners")
@@ -78,13 +78,12 @@ impl Transaction {
         self.destinations.iter().filter(|to| !to.change).collect()
     }
 
-    /// What leaves the key, if payments are all that the transaction does: it hands out no right,
-    /// and each of its calls is a token's transfer, which stands among the destinations, or does
-    /// nothing but set fees, a nonce or a memo. Calls beside which nobody receives anything are no
-    /// payment.
+    /// The outgoing payments, if the transaction consists of nothing else: it conveys no right, and
+    /// each of its calls is a token's transfer, which is among the destinations, or only sets fees,
+    /// a nonce or a memo. Calls beside which nobody receives anything are not a payment.
     ///
-    /// Whoever shows a transaction to somebody as "so much to so-and-so" takes it from here. `None`
-    /// means that such a line would show a part for the whole.
+    /// Use it to describe a transaction as "so much to so-and-so". `None` means that such a line
+    /// would show a part for the whole.
     pub fn payments(&self) -> Option<Vec<&Destination>> {
         let moves = self.calls.is_empty() || !self.destinations.is_empty();
         let counted = self
@@ -98,35 +97,35 @@ impl Transaction {
         only_pays.then(|| self.outgoing())
     }
 
-    /// Whether the transaction hands the whole account over (EIP-7702). Its calls do not show that:
-    /// the authorisations stand beside them.
+    /// True if the transaction hands the whole account over (EIP-7702). Its calls do not show that:
+    /// the authorisations are separate.
     pub fn hands_over_the_account(&self) -> bool {
         self.grants.iter().any(|grant| grant.asset.is_empty())
     }
 }
 
 impl Destination {
-    /// How much is paid, and which token.
+    /// The amount paid, or the token id.
     pub fn shown(&self) -> Shown<'_> {
         Shown::of(&self.asset, Some(&self.amount))
     }
 }
 
 impl Grant {
-    /// How much may be moved, and which token.
+    /// The amount that may be moved, or the token id.
     pub fn shown(&self) -> Shown<'_> {
         Shown::of(&self.asset, self.amount.as_deref())
     }
 }
 
-/// The number beside an asset, as documents for others show it: in one of two members, so that the
-/// number of a token never stands where amounts do.
+/// The number beside an asset, in documents for others: in one of two members, so that a token id
+/// never stands where amounts do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown<'a> {
-    /// In smallest units. Of a right `None` is one without limit, or one with a `number`.
+    /// In smallest units. For a right, `None` is one without limit, or one with a `number`.
     pub amount: Option<&'a str>,
-    /// Of a contract that may be of ERC-20 or of ERC-721, which `approve` and `transferFrom` do not
-    /// tell: an amount in the one, the number of the one token in the other.
+    /// Set for a contract that may be of ERC-20 or of ERC-721, which `approve` and `transferFrom`
+    /// do not tell: an amount in the one, the id of the one token in the other.
     pub number: Option<&'a str>,
 }
 
@@ -145,8 +144,8 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// `document`, a JSON object, with the member `amount`, which may be null, and `number` where
-    /// there is one.
+    /// Adds to `document`, a JSON object, the member `amount`, which may be null, and `number`
+    /// if there is one.
     pub fn within(self, mut document: serde_json::Value) -> serde_json::Value {
         document["amount"] = self.amount.into();
         if let Some(number) = self.number {
@@ -156,7 +155,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Methods are named by the node, and only where it knows the program.
+/// The node names methods only where it knows the program.
 fn is_part_of_a_payment(call: &Call) -> bool {
     match call.method.as_deref() {
         // ERC-20. Value sent along would be a second payment, to the contract.
@@ -234,7 +233,7 @@ mod tests {
                 None,
             ),
             (
-                "a known method that is no transfer",
+                "a known method other than a transfer",
                 ethereum().calls("0xc", SELECTOR).known_as("Assign"),
                 None,
             ),

@@ -1,11 +1,12 @@
-//! Standard streams that may be closed, full or slow. Nothing here panics or holds up a program
-//! that works.
+//! Standard streams that may be closed, full or slow. Nothing here panics or
+//! blocks a working program.
 //!
-//! The macros of the standard library panic when a stream cannot be written, and wait for ever when
-//! nobody reads it; so does a log subscriber that writes to standard error, and so does the report
-//! of a panic. A coordinator whose disk is full, or whose log is read by a stopped pager, would
-//! stop keeping deadlines for want of a place for its words. Programs import the macros of the same
-//! names from here, so that nobody can take the wrong ones, and begin with [`report_panics`]:
+//! The standard library's macros panic when a stream cannot be written, and block for ever
+//! when nobody reads it; so does a log subscriber that writes to standard error, and so does
+//! a panic report. A coordinator whose disk is full, or whose log is read by a stopped
+//! pager, would stop keeping deadlines because it could not write a message. Programs import
+//! the macros of the same names from here, so that the wrong ones cannot be used by mistake,
+//! and begin with [`report_panics`]:
 //!
 //! ```
 //! #[macro_use(println, eprintln)]
@@ -20,9 +21,9 @@ use std::io::{ErrorKind, Write};
 
 pub use stderr::{Lines, Rest, log_lines};
 
-/// Prints results. What a program was asked to print and could not is a failure: the process ends
-/// with exit code 1. A reader that has left, such as `head`, asked for no more: exit code 0. One
-/// that is slow is waited for.
+/// Prints results. Output that was requested and cannot be written is a failure: the process ends
+/// with exit code 1. A reader that has left, such as `head`, wants no more: exit code 0. A slow
+/// reader is waited for.
 #[doc(hidden)]
 pub fn print(text: Arguments<'_>) {
     let mut out = std::io::stdout().lock();
@@ -38,14 +39,15 @@ pub fn print(text: Arguments<'_>) {
     }
 }
 
-/// Prints words for people. Those that nobody can read are no failure, and are not waited for.
+/// Prints messages for people. Failing to write them is not an error, and nobody
+/// waits for a reader.
 #[doc(hidden)]
 pub fn eprint(text: Arguments<'_>) {
     stderr::tell(text.to_string().into_bytes());
 }
 
-/// From now on a panic is reported as words for people are printed. The standard library's report
-/// waits for ever where nobody reads: a part of a program that panics would neither go on nor be
+/// Makes panics be reported like messages for people. The standard library's report blocks
+/// for ever if nobody reads: a part of a program that panics would neither continue nor be
 /// seen to have died.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
@@ -72,13 +74,13 @@ macro_rules! println {
     ($($arg:tt)*) => { $crate::print(::core::format_args!("{}\n", ::core::format_args!($($arg)*))) };
 }
 
-/// Prints words for people; see the crate's documentation.
+/// Prints a message; see the crate's documentation.
 #[macro_export]
 macro_rules! eprint {
     ($($arg:tt)*) => { $crate::eprint(::core::format_args!($($arg)*)) };
 }
 
-/// Prints a line for people; see the crate's documentation.
+/// Prints a line of a message; see the crate's documentation.
 #[macro_export]
 macro_rules! eprintln {
     () => { $crate::eprint(::core::format_args!("\n")) };

@@ -1,5 +1,5 @@
-//! The one thread that writes to standard error. Everybody else hands it what is to be written, in
-//! order, and goes on.
+//! The only thread that writes to standard error. All others hand over their output, in
+//! order, and go on.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
@@ -7,36 +7,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-/// What waits to be written; more is dropped.
+/// Capacity of the queue in jobs; more are dropped.
 const WAITING: usize = 16 * 1024;
-/// How long the first words that nobody reads are waited for.
+/// The time to wait for the first message that nobody reads.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often words look whether there is room for them.
+/// The interval at which a message checks for room in the queue.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Absent if there can be no thread.
+/// Absent if the thread could not be started.
 static WRITER: LazyLock<Option<SyncSender<Job>>> = LazyLock::new(|| {
     let (sender, jobs) = sync_channel(WAITING);
     let writer = std::thread::Builder::new().name("stderr".into());
     writer.spawn(move || write(&jobs)).ok().map(|_| sender)
 });
-/// Whether standard error takes nothing at the moment.
+/// True while standard error takes no output.
 static STUCK: AtomicBool = AtomicBool::new(false);
 
-/// Something to be written, and whom to tell that it was, by dropping it.
+/// Output, and a sender that is dropped once it is written.
 type Job = (Vec<u8>, Option<SyncSender<()>>);
 
 fn write(jobs: &Receiver<Job>) {
     for (text, written) in jobs {
-        // Nowhere is left to say that it failed.
+        // There is nowhere left to report a failure.
         let _ = io::stderr().write_all(&text);
         STUCK.store(false, Ordering::Relaxed);
         drop(written);
     }
 }
 
-/// Hands words over, and waits until they are written: what follows on standard output follows them
-/// on the terminal.
+/// Hands a message over, and waits until it is written, so that later standard output follows
+/// it on the terminal.
 pub(super) fn tell(text: Vec<u8>) {
     let Some(writer) = &*WRITER else {
         let _ = io::stderr().write_all(&text);
@@ -48,8 +48,8 @@ pub(super) fn tell(text: Vec<u8>) {
     }
 }
 
-/// Whether the writer took the job. A log that is written faster than it is read leaves no room for
-/// a while; words are worth waiting for.
+/// Returns true if the writer took the job. A log that is written faster than it is read leaves no
+/// room for a while; messages are worth waiting for.
 fn hand_over(writer: &SyncSender<Job>, mut job: Job) -> bool {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -71,7 +71,7 @@ fn hand_over(writer: &SyncSender<Job>, mut job: Job) -> bool {
 
 fn wait_for(written: &Receiver<()>) {
     if io::stderr().is_terminal() {
-        // Whoever stops a terminal is there, and reads on.
+        // Whoever stopped the terminal is there, and will read on.
         let _ = written.recv();
     } else if !STUCK.load(Ordering::Relaxed)
         && matches!(
@@ -83,16 +83,16 @@ fn wait_for(written: &Receiver<()>) {
     }
 }
 
-/// Where a log subscriber writes. Lines that cannot be written are lost, and nobody waits.
+/// The writer for a log subscriber. Lines that cannot be written are lost, and nobody waits.
 #[derive(Debug, Clone, Copy)]
 pub struct Lines(());
 
-/// What still waits to be written is, when this is dropped, for a second at most.
+/// Flushes the remaining output when dropped, for a second at most.
 #[derive(Debug)]
 #[must_use = "keep it until the program ends"]
 pub struct Rest(());
 
-/// Where a log subscriber writes, and what to keep until the end of the program.
+/// Returns the writer for a log subscriber, and a guard to keep until the end of the program.
 pub fn log_lines() -> (Lines, Rest) {
     (Lines(()), Rest(()))
 }
@@ -100,7 +100,7 @@ pub fn log_lines() -> (Lines, Rest) {
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &*WRITER {
-            // A full line loses this one.
+            // If the queue is full, this line is lost.
             Some(writer) => drop(writer.try_send((bytes.to_vec(), None))),
             None => drop(io::stderr().write_all(bytes)),
         }

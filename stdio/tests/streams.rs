@@ -1,5 +1,5 @@
-//! A program whose standard error is closed, full, or a pipe that nobody reads: it says what it has
-//! to, and goes on. The program is this one, run again.
+//! A program whose standard error is closed, full, or a pipe that nobody reads: it prints its
+//! output, and goes on. The program is this test binary, run again.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use countersign_stdio::{eprintln, log_lines, report_panics};
 
-/// Set for the program that is run.
+/// Set in the environment of the spawned program.
 const PROGRAM: &str = "COUNTERSIGN_STDIO_TEST";
-/// It says so on standard output when its log is written.
+/// Printed on standard output once the log is written.
 const LOGGED: &str = "the log is written";
-/// Its exit code if it comes to its end.
+/// The exit code of a complete run.
 const DONE: i32 = 7;
 
-/// Logs, speaks, loses a thread by a panic, and ends.
+/// Logs, prints, loses a thread by a panic, and ends.
 #[test]
 fn program() {
     if std::env::var_os(PROGRAM).is_none() {
@@ -63,7 +63,7 @@ fn ends(change: impl FnOnce(&mut Command) -> &mut Command) -> Option<i32> {
     }
 }
 
-/// A pipe that takes nothing more, and whose other end is open and never read.
+/// A full pipe whose other end is open and never read.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = pipe().unwrap();
     let blocking = |on: bool| {
@@ -104,7 +104,7 @@ fn it_is_closed() {
     );
 }
 
-/// What the program said, once it has ended; some lines of the log may be missing, no words may.
+/// Checks the program's output after its end: lines of the log may be missing, messages may not.
 fn is_all(said: &str) {
     let at = |words| {
         said.find(words)
@@ -124,7 +124,7 @@ fn whoever_reads_hears_everything_in_order() {
     is_all(&std::fs::read_to_string(file).unwrap());
 }
 
-/// By the time somebody reads, the log has left no room for words.
+/// By the time somebody reads, the log has left no room for messages.
 #[test]
 fn whoever_reads_late_hears_the_words() {
     let (mut reader, writer) = pipe().unwrap();

@@ -1,23 +1,23 @@
-//! What is wrong with a document, and where.
+//! Errors of a document, with their place.
 
 use std::fmt;
 
-/// A place in a text. Both count from 1.
+/// A place in a text, as line and character. Both count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Line.
+    /// The number of the line.
     pub line: usize,
-    /// Character in the line.
+    /// The number of the character in the line.
     pub column: usize,
 }
 
-/// Why a document is not read. The text ends with what to do.
+/// The reason a document is not accepted. The text ends with what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{what}", At(*.place))]
 pub struct DocumentError {
-    /// Where; absent if the reader could not tell.
+    /// The place of the error; absent if the parser could not tell.
     pub place: Option<Place>,
-    /// What, and what to do.
+    /// The error, followed by what to do.
     pub what: String,
 }
 
@@ -49,12 +49,12 @@ impl DocumentError {
         });
         Self::at(
             place,
-            format!("`{key}` stands twice in this mapping{first}; remove one"),
+            format!("`{key}` appears twice in this mapping{first}; remove one"),
         )
     }
 
-    /// What serde says, at the place that it was said of; with the nearest known key for one that
-    /// is not known.
+    /// Completes an error of serde with the place of its subject, and an unknown key with
+    /// the nearest known one.
     pub(crate) fn said(self, place: Place) -> Self {
         match self.place {
             Some(_) => self,
@@ -75,8 +75,7 @@ impl serde::de::Error for DocumentError {
     }
 }
 
-/// serde names an unknown key and those that it knows between backticks: the nearest one is what
-/// was meant.
+/// Suggests the nearest known key: serde puts an unknown key and the known ones between backticks.
 pub(crate) fn advise(text: &str) -> String {
     let mut quoted = text.split('`').skip(1).step_by(2);
     let unknown = text
@@ -99,7 +98,7 @@ pub(crate) fn advise(text: &str) -> String {
     }
 }
 
-/// What a type says of a value that is none of it ends with what to do; what serde says does not.
+/// Adds an instruction if the text has none: a type's own message ends with one, serde's do not.
 fn instructed(text: &str) -> String {
     let bare = ["invalid ", "missing field", "unknown variant", "expected "]
         .iter()

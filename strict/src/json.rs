@@ -1,4 +1,4 @@
-//! JSON in which no object repeats a member.
+//! JSON without duplicate members in any object.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess
 
 use crate::error::{DocumentError, Place, advise};
 
-/// Reads JSON. The members of every object are looked at, also of those that `T` leaves out.
+/// Parses JSON. The members of every object are checked, including those that `T` ignores.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DocumentError> {
     let Unique = serde_json::from_slice(bytes).map_err(placed)?;
     serde_json::from_slice(bytes).map_err(placed)
@@ -28,7 +28,7 @@ fn placed(error: serde_json::Error) -> DocumentError {
     }
 }
 
-/// Any value in which no object repeats a member. Holds nothing.
+/// A value without duplicate members in any object. Stores nothing.
 struct Unique;
 
 impl<'de> Deserialize<'de> for Unique {
@@ -78,7 +78,7 @@ impl<'de> Visitor<'de> for Unique {
         while let Some(name) = map.next_key::<String>()? {
             if names.contains(&name) {
                 return Err(A::Error::custom(format_args!(
-                    "`{name}` stands twice in this object; remove one"
+                    "`{name}` appears twice in this object; remove one"
                 )));
             }
             names.insert(name);
@@ -99,7 +99,7 @@ mod tests {
         let text = "{\"a\": 1,\n \"b\": [{\"c\": 1,\n \"c\": 2}]}";
         let error = json::<Value>(text.as_bytes()).unwrap_err();
         assert_eq!(error.place.unwrap().line, 3);
-        assert!(error.to_string().contains("`c` stands twice"), "{error}");
+        assert!(error.to_string().contains("`c` appears twice"), "{error}");
         #[derive(Debug, Deserialize)]
         struct Narrow {
             #[allow(dead_code)]

@@ -1,5 +1,5 @@
-//! From the tree to what is meant. Plain text means what the core schema of YAML 1.2.2 (10.3) says
-//! where any type will do, and is taken as it stands where a text is wanted.
+//! Deserialisation of the tree. Plain text has its meaning in the core schema of YAML 1.2.2 (10.3)
+//! where any type will do, and is taken verbatim where a text is wanted.
 
 use serde::Deserializer;
 use serde::de::value::StrDeserializer;
@@ -12,7 +12,7 @@ use serde::forward_to_deserialize_any;
 use crate::error::{DocumentError, Place};
 use crate::tree::{Key, Node, Value};
 
-/// What a plain text means.
+/// The meaning of a plain text.
 enum Meaning {
     Nothing,
     Bool(bool),
@@ -22,7 +22,7 @@ enum Meaning {
     Text,
 }
 
-/// `None`: a number that no program would read exactly.
+/// Returns `None` for a number that no program would read exactly.
 fn meaning(text: &str) -> Option<Meaning> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Meaning::Nothing),
@@ -45,7 +45,7 @@ fn meaning(text: &str) -> Option<Meaning> {
             .or_else(|_| number.parse().map(Meaning::Signed));
         return read.ok();
     }
-    // What is longer than a number of 64 bits is an address or a digest, which is a text.
+    // A number longer than 64 bits is an address or a digest, which is a text.
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
         let digits = unsigned
             .strip_prefix(prefix)
@@ -55,7 +55,7 @@ fn meaning(text: &str) -> Option<Meaning> {
             return (unsigned.len() == text.len()).then_some(Meaning::Unsigned(number));
         }
     }
-    // Rust's words for what is no number are no numbers here.
+    // Rust's words for infinity and NaN are not numbers here.
     let like_a_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     match text.parse::<f64>().ok().filter(|_| like_a_number) {
         Some(number) if number.is_finite() => Some(Meaning::Float(number)),
@@ -77,7 +77,7 @@ impl<'de> Deserializer<'de> for &'de Node {
                 Some(Meaning::Text) => visitor.visit_str(text),
                 None => {
                     let what = format!(
-                        "`{text}` is no number that every program reads alike; write it in quotes"
+                        "`{text}` is not a number that every program reads the same way; write it in quotes"
                     );
                     Err(DocumentError::at(self.place, what))
                 }
@@ -126,7 +126,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         read.map_err(|error: DocumentError| error.said(self.place))
     }
 
-    /// A list whose items are all left out is written as a key without a value.
+    /// A list whose items are all omitted is written as a key without a value.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DocumentError> {
         match &self.value {
             Value::Plain(text) if text.is_empty() => visitor.visit_seq(Items([].iter())),
@@ -134,7 +134,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         }
     }
 
-    /// A mapping likewise.
+    /// A mapping whose members are all omitted is written likewise.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DocumentError> {
         match &self.value {
             Value::Plain(text) if text.is_empty() => {
@@ -293,7 +293,7 @@ impl<'de> VariantAccess<'de> for Contents<'de> {
     }
 }
 
-/// What is wrong with a key is wrong at the key.
+/// Reports an error in a key at the place of the key.
 fn named<'de, K: DeserializeSeed<'de>>(seed: K, key: &'de Key) -> Result<K::Value, DocumentError> {
     let place: Place = key.place;
     seed.deserialize(StrDeserializer::new(&key.name))
@@ -395,12 +395,12 @@ mod tests {
             let typed = wrong(text);
             let untyped = yaml::<Value>(text).unwrap_err().to_string();
             assert!(
-                typed.contains("stands twice") && typed == untyped,
+                typed.contains("appears twice") && typed == untyped,
                 "{typed} / {untyped}"
             );
         }
         let text = "enable: true\nkey_sign: {reject_all: true}\nkey_sign: {reject_all: false}\n";
-        let expected = "line 3, column 1: `key_sign` stands twice in this mapping, first on line 2; remove one";
+        let expected = "line 3, column 1: `key_sign` appears twice in this mapping, first on line 2; remove one";
         assert_eq!(yaml::<Value>(text).unwrap_err().to_string(), expected);
         assert!(
             yaml::<Value>(r#"{"a": {"b": 1, "\u0062": 2}}"#).is_err(),

@@ -1,5 +1,5 @@
-//! A YAML document as a tree in which every key and value knows its place, and every mapping has
-//! each key once.
+//! A YAML document as a tree in which every key and value has its place, and every mapping
+//! has each key once.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,25 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{DocumentError, Place};
 
-/// Depth of mappings and lists. Files of people have ten.
+/// Maximum depth of mappings and lists. Files written by people have ten.
 const DEPTH: usize = 64;
 
-/// Whether such a block ends with a line feed is read in two ways.
+/// Parsers differ on the final line feed of such a block.
 const ENDS_IN_A_BLOCK: &str =
     "a block of text ends the file without an end of its last line; end the line";
 
-/// Where it begins with `#`, some take it for a comment. No file of people is a text alone.
+/// If it begins with `#`, some take it for a comment. No file written by people is a text alone.
 const IS_A_BLOCK: &str = "the whole file is one block of text; write keys and their values";
 
-/// In brackets some take the marks for those of a key and of its value, which they are only before
-/// a space.
+/// Within brackets some treat these characters as marking a key or a value, although they do so
+/// only before a space.
 const BEGINS_WITH_A_MARK: &str =
     "a text that begins with `?` or `:` is read in two ways; write it in quotes";
 
-/// What stands behind it may be a key or a value.
+/// Anything after it may be a key or a value.
 const NO_KEY: &str = "a key is missing here; write one, the empty one as \"\"";
 
-/// A document that was read. Its values are typed once it is [read](Self::read) into something.
+/// A parsed document. Its values are typed once it is [read](Self::read) into a type.
 #[derive(Debug)]
 pub struct Document {
     root: Node,
@@ -55,8 +55,8 @@ pub(crate) struct Key {
 }
 
 impl Document {
-    /// Reads YAML: one document, without anchors, aliases, merge keys and tags, and with every key
-    /// once in its mapping. A text that is empty is a document without a value.
+    /// Parses YAML: one document, without anchors, aliases, merge keys and tags, and with every key
+    /// once in its mapping. An empty text is a document without a value.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let cut = (!text.ends_with(['\n', '\r'])).then(|| text.chars().count());
@@ -91,17 +91,17 @@ impl Document {
         }
     }
 
-    /// Its contents as a `T`.
+    /// Deserialises its contents as a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, DocumentError> {
         T::deserialize(&self.root).map_err(|error| error.said(self.root.place))
     }
 
-    /// True if nothing is written in it.
+    /// True if the document has no content.
     pub fn is_empty(&self) -> bool {
         matches!(&self.root.value, Value::Plain(text) if text.is_empty())
     }
 
-    /// Where `path` stands, as readers write paths: `limits[2].amount`. The nearest place above it,
+    /// The place of `path`, in the usual notation: `limits[2].amount`. The nearest place above it,
     /// if it is not there.
     pub fn place(&self, path: &str) -> Place {
         let mut node = &self.root;
@@ -141,7 +141,7 @@ impl std::str::FromStr for Document {
 
 struct Events<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
-    /// Where the text ends, if its last line does not.
+    /// The end of the text, if its last line lacks a line feed.
     cut: Option<usize>,
 }
 

@@ -1,5 +1,5 @@
-//! A callback server as an organisation would run it, with a script: RS256 JWT in, RS256 JWT out
-//! (form field `TSS_JWT_MSG`).
+//! A callback server as an organisation would run it, with a script: RS256 JWT in, RS256 JWT
+//! out (form field `TSS_JWT_MSG`).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::jwt;
 
-/// What the server does with the next requests.
+/// The server's behaviour for the next requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Script {
     /// Approve.
@@ -50,7 +50,7 @@ pub enum Script {
     Body(String),
     /// Approve with this HTTP status.
     Status(u16),
-    /// Send the node elsewhere.
+    /// Redirect the node to another URL.
     Redirect(String),
 }
 
@@ -102,7 +102,7 @@ impl Approver {
         })
     }
 
-    /// Where nodes post to.
+    /// URL for the nodes.
     pub fn url(&self) -> String {
         format!("http://{}/v2/check", self.address)
     }
@@ -118,13 +118,13 @@ impl Approver {
         Ok(())
     }
 
-    /// What to do from now on.
+    /// Sets the behaviour from now on.
     pub fn script(&self, script: Script) {
         *lock(&self.shared.script) = script;
         self.shared.changed.notify_waiters();
     }
 
-    /// Waits until so many requests have come.
+    /// Waits until this many requests have come.
     pub async fn asked(&self, times: usize) {
         loop {
             let changed = self.shared.changed.notified();
@@ -178,7 +178,7 @@ async fn check(
     }
 }
 
-/// Until the script is another one.
+/// Waits until the script changes.
 async fn hold(shared: &Shared, form: &HashMap<String, String>) {
     let request = form
         .get("TSS_JWT_MSG")
@@ -237,7 +237,7 @@ fn answer(
     })
 }
 
-/// The CallbackResponse's text.
+/// The text of the CallbackResponse.
 fn response(script: &Script, id: &str) -> String {
     let mut response = json!({ "status": 0, "request_id": id, "action": "APPROVE", "error": "" });
     match script {
@@ -261,7 +261,7 @@ fn response(script: &Script, id: &str) -> String {
     response.to_string()
 }
 
-/// Verifies a node's token and takes the document out of it.
+/// Verifies a node's token and extracts its document.
 pub(crate) fn open(nodes: &[RsaPublicKey], token: &str) -> anyhow::Result<Value> {
     let claims = jwt::claims(nodes, token)?;
     let package = claims["package_data"].as_str().context("no package_data")?;

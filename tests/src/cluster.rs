@@ -1,5 +1,5 @@
-//! A coordinator and its nodes as real processes in a folder of their own, with a client that
-//! orders from them.
+//! A coordinator and its nodes as real processes in a folder of their own, with a client
+//! that orders from them.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -14,7 +14,7 @@ use countersign_client::requester_key::RequesterKey;
 use countersign_client::{Client, NewWallet, Profile, SignOrder};
 use countersign_node::vault::Vault;
 use countersign_protocol::{
-    Announcement, Committee, KeyId, NodeId, Operation, Payload, PayloadKind, RequesterId, Scheme,
+    Committee, KeyDescriptor, KeyId, NodeId, Operation, Payload, PayloadKind, RequesterId, Scheme,
     SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
 use countersign_store::Passphrase;
@@ -25,7 +25,7 @@ use crate::process::{self, Daemon, Streams};
 
 /// The passphrase of every test node.
 const PASSPHRASE: &str = "a passphrase for tests only";
-/// How long a node may take from start to being on line.
+/// Time for a node to come on line.
 const ONLINE: Duration = Duration::from_secs(60);
 
 /// Names of nodes.
@@ -33,20 +33,20 @@ pub const NAMES: [&str; 9] = [
     "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan",
 ];
 
-/// Where a node's Paillier primes come from.
+/// The source of a node's Paillier primes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrimeSource {
-    /// No ECDSA here.
+    /// None: ECDSA is not used.
     None,
-    /// The fixtures.
+    /// One set of the fixtures.
     Fixture,
-    /// So many sets of the fixtures, for nodes that are members of several committees.
+    /// This many sets of the fixtures, for nodes that are members of several committees.
     Fixtures(usize),
     /// `init` searches, as for a user.
     Live,
 }
 
-/// What the nodes' `policy` section says, below `policy:`, indented by two.
+/// The nodes' `policy` section, below `policy:`, indented by two.
 #[derive(Clone)]
 pub enum Plugins {
     /// No plugin; `allow_unguarded`.
@@ -64,18 +64,16 @@ pub enum Plugins {
     Text(String),
 }
 
-/// What a cluster is made from.
+/// The specification of a cluster.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[derive(Clone)]
 pub struct Blueprint {
-    /// How many nodes.
     pub nodes: usize,
-    /// Their primes.
     pub primes: PrimeSource,
-    /// Their plugins.
     pub plugins: Plugins,
     /// Their `limits` section in flow style, such as `{ ready_seconds: 2 }`.
     pub limits: String,
-    /// Where nodes and coordinator say what they have to say.
+    /// Standard streams of nodes and coordinator.
     pub streams: Streams,
 }
 
@@ -95,11 +93,11 @@ impl Default for Blueprint {
 pub struct Cluster {
     /// The nodes, in the order of their numbers.
     pub nodes: Vec<Node>,
-    /// Orders and follows.
+    /// The client of the cluster's requester.
     pub client: Client,
     /// The coordinator's process; `None` while it is stopped, or when the test runs one of its own.
     pub coordinator: Option<Daemon>,
-    /// What it was made from.
+    /// The specification it was made from.
     pub blueprint: Blueprint,
     coordinator_id: String,
     http: SocketAddr,
@@ -108,32 +106,30 @@ pub struct Cluster {
     dir: TempDir,
 }
 
-/// One node.
+/// A node of a cluster.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub struct Node {
-    /// Its id.
     pub id: NodeId,
     /// Its name on the others' rosters.
     pub name: String,
-    /// Its folder.
     pub dir: PathBuf,
     /// Its process; `None` while it is stopped.
     pub daemon: Option<Daemon>,
-    /// Where it says what it has to say.
     pub streams: Streams,
 }
 
 impl Node {
-    /// Its configuration file.
+    /// Path of its configuration file.
     pub fn config(&self) -> PathBuf {
         self.dir.join("node.yaml")
     }
 
-    /// Its rules file.
+    /// Path of its rules file.
     pub fn rules(&self) -> PathBuf {
         self.dir.join("rules.yaml")
     }
 
-    /// Its folder of secrets.
+    /// Path of its folder of secrets.
     pub fn db(&self) -> PathBuf {
         self.dir.join("db")
     }
@@ -143,13 +139,13 @@ impl Node {
         node_command(&self.dir, verb)
     }
 
-    /// Starts the daemon.
+    /// Starts the daemon, which must be stopped.
     pub fn start(&mut self) -> anyhow::Result<()> {
         self.daemon = Some(self.launch()?);
         Ok(())
     }
 
-    /// Starts the daemon for somebody else to keep.
+    /// Starts the daemon for the caller to keep.
     pub fn launch(&self) -> anyhow::Result<Daemon> {
         Daemon::start_with(
             &mut self.command("start")?,
@@ -163,7 +159,7 @@ impl Node {
         self.daemon.as_mut().expect("the node was started")
     }
 
-    /// What the daemon has printed so far.
+    /// The daemon's output so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
@@ -188,7 +184,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts what was prepared, and waits until all nodes are on line.
+    /// Starts a prepared cluster, and waits until all nodes are on line.
     pub async fn start_all(&mut self) -> anyhow::Result<()> {
         self.start_coordinator()?;
         for node in &mut self.nodes {
@@ -228,17 +224,17 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The cluster's folder.
+    /// Path of the cluster's folder.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Where the coordinator's API listens.
+    /// Address of the coordinator's API.
     pub fn http(&self) -> SocketAddr {
         self.http
     }
 
-    /// The coordinator's configuration file.
+    /// Path of the coordinator's configuration file.
     pub fn coordinator_config(&self) -> PathBuf {
         self.dir.path().join("coordinator/coordinator.yaml")
     }
@@ -264,9 +260,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Loses the coordinator with all that it knew, and puts a new one into its place, as
-    /// `docs/recovery.md` says: another identity, an empty store, and the nodes' files changed.
-    /// Starts everything.
+    /// Replaces the coordinator by a new one, as in `docs/recovery.md`: another identity, an empty
+    /// store, and the nodes' files changed. Starts everything.
     pub async fn replace_coordinator(&mut self) -> anyhow::Result<()> {
         self.coordinator = None;
         for node in &mut self.nodes {
@@ -319,7 +314,7 @@ impl Cluster {
         )
     }
 
-    /// What the coordinator has printed.
+    /// The coordinator's output so far.
     pub fn coordinator_log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("coordinator/log")).unwrap_or_default()
     }
@@ -329,7 +324,7 @@ impl Cluster {
         indices.iter().map(|index| self.nodes[*index].id).collect()
     }
 
-    /// A wallet of all nodes.
+    /// An order for a wallet of all nodes.
     pub fn new_wallet(
         &self,
         name: &str,
@@ -352,7 +347,7 @@ impl Cluster {
         name: &str,
         scheme: Scheme,
         threshold: u16,
-    ) -> anyhow::Result<Announcement> {
+    ) -> anyhow::Result<KeyDescriptor> {
         let wallet = self
             .client
             .create_wallet(&self.new_wallet(name, scheme, threshold)?, |_| {})
@@ -360,7 +355,7 @@ impl Cluster {
         wallet.with_context(|| self.logs())
     }
 
-    /// Everybody's log, for the message of a failed test.
+    /// All logs, for the message of a failed test.
     pub fn logs(&self) -> String {
         let nodes = self
             .nodes
@@ -372,7 +367,7 @@ impl Cluster {
             .join("\n")
     }
 
-    /// Writes a node's configuration, whose roster is all the others.
+    /// Writes a node's configuration, with all others on its roster.
     pub fn write_node_config(&self, index: usize, plugins: &Plugins) -> anyhow::Result<()> {
         let node = &self.nodes[index];
         let others = self.nodes.iter().filter(|other| other.id != node.id);
@@ -428,12 +423,12 @@ impl Cluster {
         })
     }
 
-    /// Hands in a signed order as it is, whatever a client would say of it, and waits for its end.
+    /// Submits an operation unchecked by the client, and waits for its end.
     pub async fn submit(&self, operation: Operation) -> anyhow::Result<TaskView> {
         self.hand_in(&self.sign_order(operation)?).await
     }
 
-    /// An order of the cluster's requester, made now and good for a minute.
+    /// An order of the cluster's requester, made now and valid for a minute.
     pub fn sign_order(&self, operation: Operation) -> anyhow::Result<SignedTask> {
         let requester = RequesterKey::load(&self.dir.path().join("requester.key"))?;
         let now = SystemTime::now()
@@ -451,7 +446,7 @@ impl Cluster {
         }))
     }
 
-    /// Hands in an order and waits for its end.
+    /// Submits an order and waits for its end.
     pub async fn hand_in(&self, order: &SignedTask) -> anyhow::Result<TaskView> {
         let key = std::fs::read_to_string(self.dir.path().join("api.key"))?;
         let api = Api::new(&format!("http://{}", self.http), key.into())?;
@@ -512,7 +507,7 @@ async fn init_nodes(
     Ok(nodes)
 }
 
-/// Makes the folder, passphrase, configuration and store of a node that knows nobody yet.
+/// Creates the folder, passphrase, configuration and store of a node that knows nobody yet.
 pub fn init_node(
     index: usize,
     dir: PathBuf,

@@ -1,5 +1,5 @@
 //! A receiver of events as an organisation would run it: verifies each token (form field
-//! `TSS_JWT_MSG`) and keeps what it says.
+//! `TSS_JWT_MSG`) and keeps its claims.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::approver::open;
 
-/// A running server.
+/// A running server on loopback.
 pub struct EventServer {
     shared: Arc<Shared>,
     server: tokio::task::JoinHandle<()>,
@@ -30,12 +30,12 @@ impl EventServer {
         Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
     }
 
-    /// Where nodes post to.
+    /// URL for the nodes.
     pub fn url(address: SocketAddr) -> String {
         format!("http://{address}/v2/event")
     }
 
-    /// Listens, and believes what is signed with one of these keys (PEM).
+    /// Listens, and accepts tokens signed with one of these keys (PEM).
     pub async fn start(address: SocketAddr, keys: &[String]) -> anyhow::Result<Self> {
         let keys = keys
             .iter()
@@ -66,7 +66,7 @@ impl EventServer {
             .clone()
     }
 
-    /// Waits until there are so many, and returns them.
+    /// Waits for this number of events, and returns them.
     pub async fn wait_for(&self, count: usize) -> anyhow::Result<Vec<Value>> {
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.seen().len() < count {

@@ -1,5 +1,5 @@
-//! Safe primes made once, so that tests need not search for them. Nothing outside this crate can
-//! link them.
+//! Safe primes made once, so that tests need not search for them. Nothing outside this
+//! crate can link them.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
-//! A gate between nodes: lets what they say to each other pass, or keeps back one chunk of it and
-//! all that follows it in the same direction. What it carries is encrypted; it can do what a
-//! coordinator can do, and no more.
+//! A gate between nodes: passes their traffic, or withholds one chunk of it and all that follows it
+//! in the same direction. The traffic is encrypted; the gate can do what a coordinator can
+//! do, and no more.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,23 +13,23 @@ pub struct Gate(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// How many more chunks pass before the gate closes; `None`: it stays open.
+    /// Number of chunks that pass before the gate closes; `None`: it stays open.
     passing: Option<usize>,
-    /// How many have passed since then.
+    /// Number of chunks that have passed since then.
     passed: usize,
     /// The direction that is closed.
     closed: Option<(PeerKey, PeerKey)>,
 }
 
 impl Gate {
-    /// What the coordinator asks about every chunk.
+    /// The hook that the coordinator calls for every chunk.
     pub fn recorder(&self) -> Recorder {
         let gate = self.clone();
         Arc::new(move |from, to, _| gate.passes(from, to))
     }
 
-    /// Keeps back the chunk after `passing` more, counted over all directions, and what follows it
-    /// in its direction.
+    /// Withholds the chunk after `passing` more, counted over all directions, and everything that
+    /// follows it in its direction.
     pub fn close_after(&self, passing: usize) {
         *self.lock() = State {
             passing: Some(passing),
@@ -38,12 +38,12 @@ impl Gate {
         };
     }
 
-    /// How many chunks have passed since [`close_after`](Self::close_after).
+    /// Number of chunks that have passed since [`close_after`](Self::close_after).
     pub fn passed(&self) -> usize {
         self.lock().passed
     }
 
-    /// Lets everything pass again. True if something was kept back.
+    /// Lets everything pass again. Returns true if something was withheld.
     pub fn open(&self) -> bool {
         std::mem::take(&mut *self.lock()).closed.is_some()
     }

@@ -13,8 +13,8 @@ use rsa::{RsaPrivateKey, RsaPublicKey};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// A key that nodes pin, and one that nobody does. Making them takes a second; one pair serves all
-/// servers of a process.
+/// A key that nodes pin, and one that none does. Generating them takes a second; one pair serves
+/// all servers of a process.
 pub fn keys() -> &'static (RsaPrivateKey, RsaPrivateKey) {
     static KEYS: OnceLock<(RsaPrivateKey, RsaPrivateKey)> = OnceLock::new();
     KEYS.get_or_init(|| {
@@ -24,12 +24,12 @@ pub fn keys() -> &'static (RsaPrivateKey, RsaPrivateKey) {
     })
 }
 
-/// The public half, PEM.
+/// The public half in PEM (SubjectPublicKeyInfo).
 pub fn public_pem(key: &RsaPrivateKey) -> anyhow::Result<String> {
     Ok(RsaPublicKey::from(key).to_public_key_pem(LineEnding::LF)?)
 }
 
-/// A sound token.
+/// Signs a sound RS256 token.
 pub fn seal(key: &RsaPrivateKey, claims: &Value) -> String {
     let input = signing_input("RS256", claims);
     let signature = SigningKey::<Sha256>::new(key.clone()).sign(input.as_bytes());
@@ -47,12 +47,12 @@ pub fn seal_shared(key: &RsaPrivateKey, claims: &Value) -> anyhow::Result<String
     ))
 }
 
-/// `alg: none`.
+/// A token with `alg: none`.
 pub fn unsealed(claims: &Value) -> String {
     format!("{}.", signing_input("none", claims))
 }
 
-/// The claims of a token that one of these keys signed.
+/// The claims of a token signed by one of these keys.
 pub fn claims(keys: &[RsaPublicKey], token: &str) -> anyhow::Result<Value> {
     let (input, signature) = token.rsplit_once('.').context("not a token")?;
     let signature = Signature::try_from(URL_SAFE_NO_PAD.decode(signature)?.as_slice())?;

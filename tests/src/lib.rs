@@ -1,11 +1,11 @@
-//! What end-to-end tests, the demo and the benches share: real processes on loopback, an approval
-//! server, and verifiers that share no code with what signs.
+//! Shared by end-to-end tests, the demo and the benches: real processes on loopback, an approval
+//! server, and verifiers that share no code with the signers.
 
 pub mod approver;
 pub mod cluster;
 pub mod event_server;
+pub mod failpoint;
 pub mod fixtures;
-pub mod fuse;
 pub mod gate;
 pub mod jwt;
 pub mod openssl;
@@ -16,5 +16,5 @@ pub mod scripted;
 pub use approver::{Approver, Script};
 pub use cluster::{Blueprint, Cluster, NAMES, Node, Plugins, PrimeSource};
 pub use event_server::EventServer;
-pub use fuse::Fuse;
+pub use failpoint::Failpoint;
 pub use gate::Gate;

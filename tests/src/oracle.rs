@@ -42,18 +42,18 @@ use countersign_store::{Passphrase, Secrets, Section};
 use crate::cluster::{Cluster, Node};
 use crate::process;
 
-/// How many more files a process may have open than at first.
+/// Number of files that a process may have open beyond the first count.
 const FILES: usize = 64;
-/// How many more KiB a process may hold than at first.
+/// KiB of memory that a process may hold beyond the first measurement.
 const MEMORY_KIB: usize = 192 << 10;
-/// Codes of plugins that ship and of the node's own desk that an attack may end with, besides those
-/// of the host.
+/// Codes of plugins that ship and of the node's own task service that an attack may end with,
+/// besides those of the host.
 const CODES: [&str; 12] = [
     "callback-rejected",
     "callback-ignored",
     "callback-undecided",
     "webhook-rejected",
-    // What the host makes of a code that a plugin may not use.
+    // The host's replacement for a code that is not allowed.
     "rejected",
     "task-expired",
     "digest-mismatch",
@@ -64,7 +64,7 @@ const CODES: [&str; 12] = [
     "blind-signing",
 ];
 
-/// What must not change, as it was before the first attack.
+/// The state before the first attack, which must not change.
 pub struct Oracle {
     before: Vec<Usage>,
     canaries: Canaries,
@@ -75,11 +75,11 @@ pub struct Oracle {
 /// A refusal, as the requester sees it.
 #[derive(Debug)]
 pub struct Refusal {
-    /// Which task.
+    /// Id of the refused task.
     pub task: TaskId,
-    /// Stable code.
+    /// Stable code, as in `docs/codes.md`.
     pub code: String,
-    /// One sentence.
+    /// One sentence, for people.
     pub reason: String,
 }
 
@@ -94,7 +94,7 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> anyhow::Re
 }
 
 impl Oracle {
-    /// Looks at a cluster that runs, and at its secrets.
+    /// Records the state of a running cluster, and its secrets.
     pub fn new(cluster: &Cluster) -> anyhow::Result<Self> {
         let mut canaries = Vec::new();
         for node in &cluster.nodes {
@@ -114,13 +114,13 @@ impl Oracle {
         })
     }
 
-    /// The same for plugins that exist for tests alone and refuse with these codes, too.
+    /// The same for test plugins that refuse with these codes, too.
     #[must_use]
     pub fn with_codes(self, codes: &'static [&'static str]) -> Self {
         Self { codes, ..self }
     }
 
-    /// Checks 1, 3, 4, 5 and 6.
+    /// Makes the checks 1, 3, 4, 5 and 6.
     pub fn after_attack(&self, cluster: &Cluster, refusal: &Refusal) -> anyhow::Result<()> {
         self.clear(refusal)?;
         self.silent(cluster)?;
@@ -170,7 +170,7 @@ impl Oracle {
     fn silent(&self, cluster: &Cluster) -> anyhow::Result<()> {
         let logs = cluster.logs();
         self.discreet("a log", &logs)?;
-        // What a guest printed stands within a line of the node's.
+        // The output of a guest is within a line of the node's.
         let panicked = logs
             .lines()
             .find(|line| line.starts_with("thread '") && line.contains("panicked at"));
@@ -178,7 +178,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Check 3.
+    /// Makes check 3.
     fn clear(&self, refusal: &Refusal) -> anyhow::Result<()> {
         let Refusal { code, reason, .. } = refusal;
         let documented = self.codes.iter().chain(&CODES).any(|known| known == code)
@@ -189,7 +189,7 @@ impl Oracle {
         );
         let sentence =
             !reason.is_empty() && !reason.contains(char::is_control) && reason.len() <= 1100;
-        // What a guest printed may say anything.
+        // The output of a guest may say anything.
         let own = reason.split("; it printed:").next().unwrap_or_default();
         let bare = ["panicked", "unwrap", "RUST_BACKTRACE", ".rs:"]
             .iter()
@@ -202,7 +202,7 @@ impl Oracle {
     }
 }
 
-/// Looks at a copy of a node's journal, whether the node runs or not.
+/// Opens a copy of a node's journal, whether the node runs or not.
 pub fn with_journal<T>(
     node: &Node,
     look: impl Fn(&Journal) -> anyhow::Result<T>,
@@ -218,7 +218,7 @@ pub fn with_journal<T>(
     }
 }
 
-/// Checks 1 and 5 at one node: whether its audit log tells of the refusal.
+/// Checks 1 and 5 at one node: its audit log records the refusal.
 fn tells(journal: &Journal, refusal: &Refusal) -> anyhow::Result<bool> {
     journal.verify_audit()?;
     if let Some(row) = journal.row(&refusal.task)?
@@ -246,7 +246,7 @@ fn copy(db: &Path) -> anyhow::Result<tempfile::TempDir> {
     Ok(to)
 }
 
-/// Something that must not be in a log, however it is written.
+/// A secret that must not be in a log in any spelling.
 struct Canary {
     name: String,
     spellings: Vec<String>,
@@ -254,8 +254,8 @@ struct Canary {
 
 impl Canary {
     fn new(name: impl Into<String>, bytes: &[u8]) -> Self {
-        // Two pieces from the middle: beginnings are the same in every key, and a log may cut an
-        // end.
+        // Two pieces from the middle: beginnings are the same in every key, and a log
+        // may cut an end.
         let middle = &bytes[bytes.len() / 3..];
         let piece = &middle[..middle.len().min(24)];
         // Base64 of a piece at each of the three alignments, without the characters that its
@@ -275,9 +275,9 @@ impl Canary {
     }
 }
 
-/// All of them, which one pass over a text finds: there may be hundreds.
+/// All of them, found in one pass over a text: there may be hundreds.
 struct Canaries {
-    /// Whose each spelling is.
+    /// The owner of each spelling.
     names: Vec<String>,
     spellings: AhoCorasick,
 }
@@ -325,7 +325,7 @@ fn secrets(node: &Node) -> anyhow::Result<Vec<Canary>> {
     ] {
         for key in store.keys(section)? {
             let value = store.get(section, &key)?.context("it was listed")?;
-            // A share's record begins with what everybody may know.
+            // A share's record begins with public data.
             let secret = match section {
                 Section::Share => &value[4 + u32::from_be_bytes(value[..4].try_into()?) as usize..],
                 _ => &value[..],
@@ -343,7 +343,7 @@ fn secrets(node: &Node) -> anyhow::Result<Vec<Canary>> {
     Ok(canaries)
 }
 
-/// What a node's process holds.
+/// The resources of a node's process.
 struct Usage {
     process: u32,
     files: usize,

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-/// The folder of this build's programs: tests use those of `just build`, benches those of `just
-/// release`.
+/// The folder of this build's programs: tests use those of `just build`, benches
+/// those of `just release`.
 fn programs() -> anyhow::Result<PathBuf> {
     let me = std::env::current_exe()?;
     let mut dir = me.parent().context("a program has a folder")?;
@@ -32,7 +32,7 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// One of our libraries that are loaded into programs.
+/// One of our preloadable libraries.
 pub fn library(name: &str) -> anyhow::Result<PathBuf> {
     program(&format!("lib{}.so", name.replace('-', "_")))
 }
@@ -91,8 +91,8 @@ pub fn run(command: &mut Command) -> anyhow::Result<Output> {
     Ok(output)
 }
 
-/// Runs a program to its end and takes what it prints; an exit code other than 0 is an error that
-/// shows both streams.
+/// Runs a program to its end and returns its output; an exit code other than 0 is an error
+/// that shows both streams.
 pub fn expect_success(command: &mut Command) -> anyhow::Result<String> {
     let output = run(command)?;
     if !output.status.success() {
@@ -103,22 +103,22 @@ pub fn expect_success(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Where a program's words go.
+/// The destination of a program's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Streams {
-    /// Into its log.
+    /// Its log file.
     #[default]
     Log,
-    /// Nowhere: both streams are closed.
+    /// Both streams are closed.
     Closed,
-    /// Onto a disk that is full.
+    /// A disk that is full.
     Full,
-    /// Into a pipe that is full already, and that nobody reads.
+    /// A full pipe that nobody reads.
     Unread,
 }
 
 impl Streams {
-    /// Sets both streams. As long as what is returned is kept, the pipe has its other end.
+    /// Sets both streams. The result keeps the other end of the pipe open.
     pub fn set(self, command: &mut Command, log: &Path) -> anyhow::Result<Option<PipeReader>> {
         let file = match self {
             Self::Log => File::options().create(true).append(true).open(log)?,
@@ -145,7 +145,7 @@ impl Streams {
     }
 }
 
-/// A pipe that takes nothing more: whoever writes to it waits until somebody reads.
+/// A pipe that takes nothing more: a writer blocks until somebody reads.
 fn full_pipe() -> anyhow::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = std::io::pipe()?;
     let set = |flags: libc::c_int| {
@@ -179,7 +179,7 @@ impl Daemon {
         Self::start_with(command, log, Streams::Log)
     }
 
-    /// Starts it with its streams as said.
+    /// Starts it with these streams.
     pub fn start_with(command: &mut Command, log: &Path, streams: Streams) -> anyhow::Result<Self> {
         let unread = streams.set(command.stdin(Stdio::null()), log)?;
         // SAFETY: one system call that is safe between fork and exec.
@@ -211,20 +211,20 @@ impl Daemon {
         self.child.id()
     }
 
-    /// Waits until it has ended, whatever ended it.
+    /// Waits until it has ended for any reason.
     pub async fn ended(&self) {
         while !self.has_ended() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Waits until it has ended by itself. Its exit code; none if a signal ended it.
+    /// Waits until it has ended by itself. Returns its exit code; none if a signal ended it.
     pub async fn exit_code(&mut self) -> anyhow::Result<Option<i32>> {
         self.ended().await;
         Ok(self.child.wait()?.code())
     }
 
-    /// True once all of it has ended and what it had locked is free. It can still be waited for.
+    /// True once all of it has ended and its locks are free. It can still be waited for.
     pub fn has_ended(&self) -> bool {
         let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
         // SAFETY: all zeros is a `siginfo_t`, which the call fills and which outlives it. A failed
@@ -237,7 +237,7 @@ impl Daemon {
         found != 0
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL and waits.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -264,7 +264,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Already gone is as good.
+        // It has already ended, which is as good.
         drop(self.kill());
     }
 }

@@ -1,5 +1,5 @@
-//! A server on loopback that says exactly the bytes it is told, whether they are HTTP or not, and
-//! keeps what it was asked.
+//! A server on loopback that sends scripted bytes, whether they are HTTP or not,
+//! and records its requests.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,19 +9,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// From the request line.
+    /// Path of the request line.
     pub path: String,
     /// Request line and headers.
     pub head: String,
-    /// As long as `content-length` says.
+    /// The body, of the length in `content-length`.
     pub body: Vec<u8>,
 }
 
 impl Asked {
-    /// A header, whose name is written in lower case.
+    /// A header's value, by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
         headers
@@ -30,18 +30,18 @@ impl Asked {
     }
 }
 
-/// What the server says to one request.
+/// The answer to one request.
 #[derive(Debug, Clone)]
 pub enum Say {
     /// These bytes, and closes the connection.
     Bytes(Vec<u8>),
-    /// The same after so long.
+    /// The same after a delay.
     Late(Duration, Vec<u8>),
-    /// These bytes, and then more and more of them without an end.
+    /// These bytes, and then more of them without end.
     Drip(Vec<u8>),
 }
 
-/// A whole HTTP answer; `status` is a number with words.
+/// A complete HTTP answer; `status` is a number with words.
 pub fn http(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let headers: String = headers
@@ -70,7 +70,7 @@ impl Server {
         Self::at("127.0.0.1:0".parse()?, say).await
     }
 
-    /// Listens here.
+    /// Listens on this address.
     pub async fn at(
         address: SocketAddr,
         say: impl Fn(&Asked) -> Say + Send + Sync + 'static,
@@ -86,7 +86,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -96,15 +96,15 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// What it was asked so far.
+    /// The requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         lock(&self.asked).clone()
     }
 
-    /// Ends it; when this is done, the port is free.
+    /// Ends it; afterwards the port is free.
     pub async fn close(mut self) {
         self.task.abort();
-        // Cancelled, which is as it should be.
+        // Cancelled, as intended.
         drop((&mut self.task).await);
     }
 }
@@ -148,7 +148,7 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Option<Asked>> {
     }
 }
 
-/// The request, if all of it is there.
+/// The request, if it is complete.
 fn whole(bytes: &[u8]) -> Option<Asked> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();

@@ -1,4 +1,5 @@
-//! Addresses of public keys, to compare a key with what a chain or a wallet shows. No contracts.
+//! Addresses of public keys, for comparison with a chain explorer or a
+//! wallet. No contract addresses.
 
 use bech32::segwit;
 use bech32::{Fe32, Hrp};
@@ -9,20 +10,20 @@ use sha3::Keccak256;
 use crate::ecdsa::public_key;
 use crate::{DeriveError, ed25519, taproot_output_key};
 
-/// Which chain of Bitcoin an address is for, as far as its prefixes tell.
+/// The Bitcoin chain that an address is for, as far as its prefixes tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     /// Addresses that start with 1, 3 or bc1.
     Mainnet,
     /// The test networks and signet: addresses that start with m, n, 2 or tb1.
     Testnet,
-    /// A chain of one's own: as the test networks, but bcrt1.
+    /// A private chain: like the test networks, but bcrt1.
     Regtest,
 }
 
 impl Network {
-    /// Pay to public key hash: Base58Check of a version byte and HASH160(key). `key`: 33 bytes,
-    /// compressed.
+    /// Pay to public key hash: Base58Check of a version byte and HASH160(key).
+    /// `key`: 33 bytes, compressed.
     pub fn p2pkh(self, key: &[u8]) -> Result<String, DeriveError> {
         let version = match self {
             Self::Mainnet => 0x00,
@@ -45,15 +46,15 @@ impl Network {
         ))
     }
 
-    /// Pay to witness public key hash (BIP-84): version 0, HASH160(key), bech32. `key`: 33 bytes,
-    /// compressed.
+    /// Pay to witness public key hash (BIP-84): version 0, HASH160(key), bech32.
+    /// `key`: 33 bytes, compressed.
     pub fn p2wpkh(self, key: &[u8]) -> Result<String, DeriveError> {
         self.witness(segwit::VERSION_0, &hash160(key)?)
     }
 
-    /// Pay to Taproot: version 1, output key, bech32m. `internal_key` and `script_root` as
-    /// [`taproot_output_key`] takes them: 33 bytes compressed or 32 bytes x-only; `None` without a
-    /// script tree (BIP-86).
+    /// Pay to Taproot: version 1, output key, bech32m. `internal_key` and `script_root`
+    /// as in [`taproot_output_key`]: 33 bytes compressed or 32 bytes x-only; `None`
+    /// without a script tree (BIP-86).
     pub fn p2tr(
         self,
         internal_key: &[u8],
@@ -94,8 +95,8 @@ pub fn solana(key: &[u8]) -> Result<String, DeriveError> {
 }
 
 /// The address that a Solana program derives from `seeds` and owns without a private key: the first
-/// SHA-256 of the seeds, a byte from 255 downwards, the program and a marker that is no point of
-/// the curve (`find_program_address`). `None` if there is none, which nobody has seen.
+/// SHA-256 of the seeds, a byte from 255 downwards, the program and a marker that is not a point of
+/// the curve (`find_program_address`). `None` if there is none, a case never observed.
 pub fn solana_program_address(seeds: &[&[u8]], program: &[u8; 32]) -> Option<[u8; 32]> {
     let seeds = seeds
         .iter()
@@ -109,8 +110,8 @@ pub fn solana_program_address(seeds: &[&[u8]], program: &[u8; 32]) -> Option<[u8
         .find(|address| !ed25519::is_point(address))
 }
 
-/// EIP-55: a letter is a capital if the digit in its place in Keccak-256(lower-case text) is 8 or
-/// above.
+/// EIP-55: a letter is a capital if the digit in its place in Keccak-256(lower-case text)
+/// is 8 or above.
 fn with_checksum(account: &[u8; 20]) -> String {
     let plain: String = account.iter().map(|byte| format!("{byte:02x}")).collect();
     let hash = Keccak256::digest(&plain);
@@ -276,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_solana_account_is_its_key() {
-        // RFC 8032, test 1: the public key; its Base58 is what wallets show for that seed.
+        // RFC 8032, test 1: the public key; wallets show its Base58 for that seed.
         let key = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
         assert_eq!(
             solana(&key).unwrap(),

@@ -2,51 +2,47 @@
 //! arithmetic by libsecp256k1 and curve25519-dalek.
 //!
 //! The proof is Schnorr's, made non-interactive: a commitment A and a response z with z·G = A +
-//! e·X, where X is the public share and e a hash over everything. Why it is no signature of any
-//! scheme is told where it is made, in `engine/src/check_up.rs`. All values here are public, so
+//! e·X, where X is the public share and e a hash over everything. `engine/src/check_up.rs`, where
+//! it is made, explains why it is not a signature of any scheme. All values here are public, so
 //! nothing needs constant time.
 
 use countersign_protocol::outcome::public_shares_hash;
-use countersign_protocol::{Announcement, Hash, Hasher, Intact, NodeId, Scheme};
+use countersign_protocol::{Hash, Hasher, Intact, KeyDescriptor, NodeId, Scheme};
 use curve25519_dalek::{EdwardsPoint, Scalar};
 use sha2::{Digest, Sha512};
 
 use crate::{ecdsa, ed25519, schnorr};
 
-/// Why a check-up shows nothing.
+/// The reason a check-up proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IntactError {
-    /// Another key.
+    /// For a key other than the wallet's.
     #[error("the check-up is of another key: ask for one of this wallet")]
     Key,
-    /// Another generation of the key.
+    /// For another generation of the key.
     #[error(
         "the check-up is of generation {found}, the wallet has {expected}: see what holds that node back"
     )]
-    Generation {
-        /// The wallet's.
-        expected: u32,
-        /// The node's.
-        found: u32,
-    },
-    /// Not one of the holders.
-    #[error("{0} is no member of the wallet's committee: ask those that are")]
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    Generation { expected: u32, found: u32 },
+    /// The node is not one of the holders.
+    #[error("{0} is not a member of the wallet's committee: ask those that are")]
     Member(NodeId),
-    /// Not the public shares that the members announced.
+    /// Not the public shares that the members acknowledged.
     #[error(
-        "the public shares are not those that the members announced: restore the share from a backup"
+        "the public shares are not those that the members acknowledged: restore the share from a backup"
     )]
     PublicShares,
-    /// The proof is none, or was made for something else.
+    /// Not a proof, or one made for something else.
     #[error("the proof does not verify: restore the share of that node from a backup")]
     Proof,
 }
 
-/// Checks that the node that speaks holds its share of this wallet intact, and showed it for the
+/// Verifies that the reporting node holds its share of this wallet intact, as proven for the
 /// task with this hash.
 pub fn verify_intact(
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
     task_hash: Hash,
     intact: &Intact,
 ) -> Result<(), IntactError> {
@@ -82,15 +78,15 @@ pub fn verify_intact(
     holds(wallet.scheme, &share.0, &bound, &intact.proof.0).ok_or(IntactError::Proof)
 }
 
-/// `None` for whatever is not a proof for this share in this context.
+/// Returns `None` unless it is a proof for this share in this context.
 fn holds(scheme: Scheme, share: &[u8], bound: &Hash, proof: &[u8]) -> Option<()> {
     let (commitment, response) = proof.split_last_chunk::<32>()?;
     let challenge = challenge(scheme.curve(), bound, share, commitment);
     let found = match scheme {
         Scheme::Ed25519 => on_ed25519(share, commitment, challenge, *response)?,
         Scheme::EcdsaSecp256k1 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => {
-            // What is found is never infinity, and is a point in its one encoding; so then is the
-            // commitment.
+            // `found` is never infinity, and is a point in its one encoding; therefore
+            // so is the commitment.
             let found = schnorr::commitment_of(&ecdsa::public_key(share)?, &challenge, response)?;
             found.serialize() == commitment
         }
@@ -200,9 +196,9 @@ mod tests {
         nodes
     }
 
-    fn wallet(scheme: Scheme, shares: &[Share]) -> Announcement {
+    fn wallet(scheme: Scheme, shares: &[Share]) -> KeyDescriptor {
         let public = shares[0].public();
-        Announcement {
+        KeyDescriptor {
             key: KeyId::from_bytes([1; 16]).unwrap(),
             task: TaskId([2; 16]),
             session: SessionId([3; 32]),
@@ -220,7 +216,7 @@ mod tests {
         }
     }
 
-    fn intact(wallet: &Announcement, share: &Share) -> Intact {
+    fn intact(wallet: &KeyDescriptor, share: &Share) -> Intact {
         let public = share.public();
         let node = nodes()[usize::from(public.index.0)];
         let context = Intact::context(TASK, wallet.key, wallet.generation, &node);
@@ -303,7 +299,7 @@ mod tests {
                 ..good.clone()
             };
             assert_eq!(verify_intact(&wallet, TASK, &other), Err(IntactError::Key));
-            let elsewhere = Announcement {
+            let elsewhere = KeyDescriptor {
                 key,
                 ..wallet.clone()
             };
@@ -312,7 +308,7 @@ mod tests {
                 Err(IntactError::Proof),
                 "of another key"
             );
-            let later = Announcement {
+            let later = KeyDescriptor {
                 generation: 6,
                 ..wallet.clone()
             };
@@ -331,7 +327,7 @@ mod tests {
                 "of another generation"
             );
             let committee = Committee::new(nodes()[1..].to_vec()).unwrap();
-            let without = Announcement {
+            let without = KeyDescriptor {
                 committee,
                 ..wallet.clone()
             };
@@ -349,7 +345,7 @@ mod tests {
                 .into_iter()
                 .find(|other| *other != scheme)
                 .unwrap();
-            let disguised = Announcement {
+            let disguised = KeyDescriptor {
                 scheme,
                 ..wallet.clone()
             };
@@ -361,7 +357,7 @@ mod tests {
         }
     }
 
-    /// Whoever knows no secret can still choose small points and zeroes: none of them is a proof.
+    /// Small points and zeroes can be chosen without knowing a secret: none of them is a proof.
     #[test]
     fn identity_small_order_and_numbers_out_of_range_are_refused() {
         let mut identity = vec![0; 32];

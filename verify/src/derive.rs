@@ -14,7 +14,7 @@ use crate::ecdsa::public_key;
 /// First hardened index.
 const HARDENED: u32 = 1 << 31;
 
-/// Why a child key cannot be derived.
+/// The reason a child key cannot be derived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeriveError {
@@ -23,7 +23,7 @@ pub enum DeriveError {
         "child index {0} is hardened, which needs the private key: use indices below 2147483648"
     )]
     Hardened(u32),
-    /// An extended key counts 255 steps.
+    /// A path deeper than 255 steps, the most that an extended key can count.
     #[error("the path has more than 255 steps: use a shorter one")]
     TooDeep,
     /// Not a point of the curve in its one encoding.
@@ -31,7 +31,7 @@ pub enum DeriveError {
         "the public key is not a point of the scheme's curve: compare it with the wallet's record"
     )]
     PublicKey,
-    /// A script root for a key that has no scripts.
+    /// A script root for a key that does not have scripts.
     #[error("only a taproot key is tweaked with the root of a script tree: leave the root out")]
     ScriptRoot,
     /// The one value in 2^127 that BIP-32 and BIP-341 exclude.
@@ -39,8 +39,7 @@ pub enum DeriveError {
     OutOfRange,
 }
 
-/// The child public key and chain code at `path` below a root, without a private key.
-///
+/// Derives the child public key and chain code at `path` below a root, without a private key.
 /// secp256k1 schemes: BIP-32, keys of 33 bytes. `ed25519`: I = HMAC-SHA512(chain code, 0x00 ‖ A ‖
 /// index), child = A + (I_L mod L)·B with I_L read big-endian, chain code = I_R, keys of 32 bytes.
 /// For `taproot` this is the internal key.
@@ -54,7 +53,7 @@ pub fn derive_public(
     Ok((child.public_key().to_vec(), *child.chain_code()))
 }
 
-/// One step on secp256k1 (BIP-32, CKDpub): key and chain code of child `index`.
+/// Derives one step on secp256k1 (BIP-32, CKDpub): key and chain code of child `index`.
 pub(crate) fn secp256k1_child(
     key: &[u8],
     chain_code: &[u8; 32],
@@ -73,11 +72,9 @@ pub(crate) fn secp256k1_child(
     ))
 }
 
-/// One step on Ed25519. The only place where this crate adds points of that curve.
-///
-/// `key` is of the prime-order group, as [`ExtendedPublicKey`] has no other: so is what is added,
-/// and so is the sum. Asking again, which costs as much as the step itself, would find nothing but
-/// the identity.
+/// Derives one step on Ed25519. The only place where this crate adds points of that curve.
+/// `key` is in the prime-order group, as in every [`ExtendedPublicKey`]; so is the addend, and so
+/// is the sum. Checking again, at the cost of the step itself, would find nothing but the identity.
 pub(crate) fn ed25519_child(
     key: &[u8],
     chain_code: &[u8; 32],
@@ -106,7 +103,7 @@ fn split_mac(
     if index >= HARDENED {
         return Err(DeriveError::Hardened(index));
     }
-    // HMAC takes keys of every length.
+    // HMAC takes keys of any length.
     let mac = Hmac::<Sha512>::new_from_slice(chain_code).map_err(|_| DeriveError::OutOfRange)?;
     let bytes = mac
         .chain_update(prefix)

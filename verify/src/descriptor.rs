@@ -1,5 +1,5 @@
 //! Output descriptors (BIP-380): the text with which watch-only wallets find all addresses below a
-//! key. No private key, no script, and no hardened step: whoever has a public key can take none.
+//! key. No private key, no script, and no hardened step, which a public key cannot take.
 
 use crate::DeriveError;
 use crate::address::Network;
@@ -12,14 +12,14 @@ const GENERATORS: [u64; 5] = [
     0x37_06b1_677a,
     0x64_4d62_6ffd,
 ];
-/// BIP-380's INPUT_CHARSET: 32 characters a row.
+/// BIP-380's INPUT_CHARSET, 32 characters to a row.
 const INPUT: &[u8; 95] = b"0123456789()[],'/*abcdefgh@:$%{}\
 IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~\
 ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
-/// As in Bech32.
+/// The character set of Bech32.
 const OUTPUT: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 
-/// Which outputs a descriptor describes.
+/// The kind of outputs that a descriptor describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `pkh`: pay to public key hash (BIP-381).
@@ -34,7 +34,7 @@ pub enum Form {
 
 /// The descriptor of all children `account / branch / *`, with the account's origin
 /// (`[fingerprint/path]`) and the checksum. `account` leads from `root` to the account; both keys
-/// are on secp256k1. `branch`: by custom 0 for addresses to receive, 1 for change.
+/// are on secp256k1. `branch`: by convention 0 for receiving addresses, 1 for change.
 pub fn ranged(
     form: Form,
     root: &ExtendedPublicKey,
@@ -63,8 +63,8 @@ pub fn ranged(
     Ok(format!("{text}#{sum}"))
 }
 
-/// The eight characters behind `#` (BIP-380, "Checksum"). `None` if the text has a character that
-/// descriptors cannot have.
+/// The eight characters after `#` (BIP-380, "Checksum"). `None` if the text has a character
+/// that descriptors cannot have.
 pub fn checksum(descriptor: &str) -> Option<String> {
     let mut sum = 1u64;
     let mut group = 0u64;
@@ -90,7 +90,7 @@ pub fn checksum(descriptor: &str) -> Option<String> {
     )
 }
 
-/// One symbol of the code over GF(32): a BCH code with these generators.
+/// Processes one symbol of the code over GF(32): a BCH code with these generators.
 fn step(sum: u64, symbol: u64) -> u64 {
     let top = sum >> 35;
     let shifted = (sum & 0x7_ffff_ffff) << 5 ^ symbol;
@@ -124,8 +124,8 @@ mod tests {
         assert_ne!(checksum("raw(deedbeef)").unwrap(), "89f8spxm");
     }
 
-    /// BIP-32, test vector 2; descriptors and addresses by embit 0.8, which shares no code with
-    /// this.
+    /// BIP-32, test vector 2; descriptors and addresses by embit 0.8, which shares
+    /// no code with this.
     #[test]
     fn a_descriptor_describes_the_addresses_that_are_shown() {
         let root: ExtendedPublicKey = "xpub661MyMwAqRbcFW31YEwpkMuc5THy2PSt5bDMsktWQcFF8syAmRUapSCGu8ED9W6oDMSgv6Zz8idoc4a6mr8BDzTJY47LJhkJ8UB7WEGuduB".parse().unwrap();

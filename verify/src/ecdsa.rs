@@ -18,9 +18,9 @@ pub(crate) fn verify(key: &[u8], digest: &[u8], signature: &[u8]) -> Result<(), 
         .map_err(|_| VerifyError::Invalid)
 }
 
-/// Which of the points with the x-coordinate r is R: the id, 0 to 3, under which `digest` and
-/// `signature` lead back to `key`. `None` if none does. Not part of a signature check: a signature
-/// verifies without it.
+/// Finds the point R among those with the x-coordinate r: the id, 0 to 3, under which `digest`
+/// and `signature` lead back to `key`. `None` if none does. Not part of a signature check: a
+/// signature verifies without it.
 pub fn recovery_id(key: &[u8], digest: &[u8], signature: &[u8]) -> Option<u8> {
     let key = public_key(key)?;
     let digest = Message::from_digest(digest.try_into().ok()?);
@@ -55,11 +55,11 @@ mod tests {
 
     /// The generator: public key of the secret key 1.
     const KEY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
-    /// Deterministic signature (RFC 6979) of the secret key 1 over SHA-256("Satoshi Nakamoto"), as
-    /// widely published.
+    /// Deterministic signature (RFC 6979) of the secret key 1 over SHA-256("Satoshi
+    /// Nakamoto"), as widely published.
     const R: &str = "934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d8";
     const S: &str = "2442ce9d2b916064108014783e923ec36b49743e2ffa1c4496f01a512aafd9e5";
-    /// n - S.
+    /// The high form, n - S.
     const HIGH_S: &str = "dbbd3162d46e9f9bef7feb87c16dc13b4f6568a87f4e83f728e2443ba586675c";
     const ORDER: &str = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
     const ZERO: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn high_s_of_the_same_signature_is_refused() {
         assert_eq!(check(R, HIGH_S), Err(VerifyError::Invalid));
-        // It is the twin of a valid one: the low form of it verifies.
+        // It is the twin of a valid one: its low form verifies.
         let mut twin =
             Signature::from_compact(&hex::decode([R, HIGH_S].concat()).unwrap()).unwrap();
         twin.normalize_s();

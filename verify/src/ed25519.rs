@@ -14,16 +14,16 @@ pub(crate) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(),
         .map_err(|_| VerifyError::Invalid)
 }
 
-/// A point of the prime-order group in its one accepted encoding: 32 bytes. A small-order key,
-/// under which one signature holds for many messages, is none.
+/// Decodes a point of the prime-order group in its one accepted encoding: 32 bytes. Small-order
+/// keys, under which one signature holds for many messages, are refused.
 pub(crate) fn point(bytes: &[u8]) -> Option<EdwardsPoint> {
     let point = CompressedEdwardsY::from_slice(bytes).ok()?.decompress()?;
-    // That refuses second encodings too: all points that have one (y below 19) have a small-order
-    // part.
+    // That refuses second encodings too: all points that have one (y below 19)
+    // have a small-order part.
     (point.is_torsion_free() && !point.is_identity()).then_some(point)
 }
 
-/// Whether the bytes encode any point of the curve, in whatever group.
+/// True if the bytes encode a point of the curve, in any group.
 pub(crate) fn is_point(bytes: &[u8; 32]) -> bool {
     CompressedEdwardsY(*bytes).decompress().is_some()
 }
@@ -67,8 +67,8 @@ mod tests {
     #[test]
     fn s_plus_the_order_is_refused() {
         let [key, message, signature] = VECTORS[1].map(|text| hex::decode(text).unwrap());
-        // L, little-endian: adding it to S leaves the equation true, so only the range check stands
-        // against it.
+        // L, little-endian: adding it to S leaves the equation true, so only the
+        // range check prevents it.
         let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
             .unwrap();
         let mut malleated = signature;
@@ -89,7 +89,7 @@ mod tests {
         identity[0] = 1;
         assert!(point(&identity).is_none());
         assert!(point(&[0; 32]).is_none(), "a point of order four");
-        // R = identity, S = 0 verifies under a small-order key in a check without this guard.
+        // Without this guard, R = identity and S = 0 verify under a small-order key.
         let mut forged = [0; 64];
         forged[0] = 1;
         assert_eq!(

@@ -13,12 +13,12 @@ use crate::{ecdsa, ed25519};
 
 /// Version of public keys on Bitcoin's test networks (SLIP-132).
 const TPUB: [u8; 4] = [0x04, 0x35, 0x87, 0xcf];
-/// version 4, depth 1, fingerprint 4, index 4, chain code 32, key 33.
+/// Bytes: version 4, depth 1, fingerprint 4, index 4, chain code 32, key 33.
 const LENGTH: usize = 78;
-/// Base58 of 82 bytes.
+/// Base58 of the 82 bytes including the checksum.
 const MAX_TEXT: usize = 112;
 
-/// A public key with what is needed to derive below it. The key is a point of its curve.
+/// A public key with everything needed to derive below it. The key is a point of its curve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtendedPublicKey {
     curve: Curve,
@@ -29,7 +29,7 @@ pub struct ExtendedPublicKey {
     key: Vec<u8>,
 }
 
-/// Why a text is no extended public key.
+/// The reason a text is not an extended public key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
@@ -46,8 +46,8 @@ pub enum ParseError {
     Contents,
 }
 
-/// The text of a root key: depth 0, no parent. `xpub…` for the secp256k1 schemes, `cpub…` for
-/// `ed25519`.
+/// The text of a root key: depth 0, no parent. `xpub…` for the secp256k1
+/// schemes, `cpub…` for `ed25519`.
 pub fn extended_public_key(
     scheme: Scheme,
     root_key: &[u8],
@@ -86,12 +86,12 @@ impl ExtendedPublicKey {
         &self.key
     }
 
-    /// For the next step of derivation.
+    /// The chain code for the next step of derivation.
     pub fn chain_code(&self) -> &[u8; 32] {
         &self.chain_code
     }
 
-    /// Steps below the root.
+    /// Number of steps below the root.
     pub fn depth(&self) -> u8 {
         self.depth
     }
@@ -117,7 +117,7 @@ impl ExtendedPublicKey {
         })
     }
 
-    /// The text as tools for this Bitcoin network want it: `xpub…`, or `tpub…` on the test
+    /// The text as expected by tools for this Bitcoin network: `xpub…`, or `tpub…` on the test
     /// networks. `None` for Ed25519.
     pub fn bitcoin_text(&self, network: Network) -> Option<String> {
         let version = match (self.curve, network) {
@@ -140,7 +140,7 @@ impl ExtendedPublicKey {
         bs58::encode(bytes).with_check().into_string()
     }
 
-    /// First four bytes of HASH160 over the key as it stands in the text.
+    /// First four bytes of HASH160 over the key as encoded in the text.
     pub fn fingerprint(&self) -> [u8; 4] {
         let hash = Ripemd160::digest(Sha256::digest(self.key_field()));
         std::array::from_fn(|i| hash[i])
@@ -195,7 +195,7 @@ impl FromStr for ExtendedPublicKey {
     }
 }
 
-/// What the text form distinguishes.
+/// The two curves that the text form distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Curve {
     Secp256k1,
@@ -227,8 +227,8 @@ impl Curve {
     }
 }
 
-/// The 78 bytes of an extended key. Longer texts are refused unread: Base58 decoding takes
-/// quadratic time.
+/// Decodes the 78 bytes of an extended key. Longer texts are refused unread: Base58
+/// decoding takes quadratic time.
 fn decode(text: &str) -> Option<[u8; LENGTH]> {
     if text.len() > MAX_TEXT {
         return None;
@@ -362,7 +362,7 @@ mod tests {
             Err(ParseError::Version),
             "xprv"
         );
-        // BIP-32, test vector 5: depth 0 with a parent, with an index, and keys that are none.
+        // BIP-32, test vector 5: depth 0 with a parent, with an index, and invalid keys.
         assert_eq!(with(5, &[1]), Err(ParseError::Contents));
         assert_eq!(with(12, &[1]), Err(ParseError::Contents));
         assert_eq!(with(45, &[4]), Err(ParseError::Contents));

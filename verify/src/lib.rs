@@ -3,7 +3,7 @@
 //!
 //! Everything here is done by libraries that sign nothing in this product: libsecp256k1 for
 //! secp256k1, aws-lc-rs for Ed25519. A fault in a scheme library therefore cannot vouch for itself.
-//! Nothing here knows a private key or a share.
+//! No private key or share is known here.
 
 pub mod address;
 mod check_up;
@@ -29,7 +29,7 @@ pub use result::WrongResult;
 pub use signed::{SignedError, check_signed};
 pub use taproot::taproot_output_key;
 
-/// A signature that was checked. Only [`ChildKey::verify`] makes one.
+/// A verified signature. Only [`ChildKey::verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     verification_key: Vec<u8>,
@@ -37,34 +37,34 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The key that the signature verifies with, as [`ChildKey::verification_key`] gives it.
+    /// The key that verifies the signature, as returned by [`ChildKey::verification_key`].
     pub fn verification_key(&self) -> &[u8] {
         &self.verification_key
     }
 
-    /// The signature, encoded as [`ChildKey::verify`] says.
+    /// The signature, encoded as in [`ChildKey::verify`].
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
 }
 
-/// Why a signature is not accepted.
+/// The reason a signature is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The key is no point of the scheme's curve in its one encoding, or has a script root and is
-    /// not of `taproot`.
+    /// The key is not a point of the scheme's curve in its one encoding, or has a script root
+    /// without being of `taproot`.
     #[error("the public key is not one of the scheme: compare it with the wallet's record")]
     Key,
-    /// ECDSA signs a digest of 32 bytes.
+    /// Not 32 bytes, the only digest length that ECDSA signs here.
     #[error("ECDSA signs 32 bytes, not {0}: pass the digest, not the message")]
     DigestLength(usize),
-    /// The signature has not the scheme's length.
+    /// The signature does not have the scheme's length.
     #[error("a signature of this scheme has {expected} bytes, not {found}: do not use it")]
     SignatureLength {
-        /// Bytes the scheme's signatures have.
+        /// Bytes of the scheme's signatures.
         expected: usize,
-        /// Bytes given.
+        /// Bytes of the given signature.
         found: usize,
     },
     /// The signature does not verify, or not in the one accepted form (ECDSA: low s).
@@ -74,22 +74,22 @@ pub enum VerifyError {
     Invalid,
 }
 
-/// A key that signs: a child of a root key and, for an output with scripts, what else its
+/// A signing key: a child of a root key and, for an output with scripts, the script root that its
 /// signatures are bound to.
 #[derive(Debug, Clone, Copy)]
 pub struct ChildKey<'a> {
-    /// Which algorithm signs.
+    /// The scheme that it signs with.
     pub scheme: Scheme,
-    /// As [`derive_public`] gives it: 33 bytes compressed, 32 bytes on Ed25519. For `taproot` the
-    /// internal key, 32 bytes x-only as well.
+    /// The output of [`derive_public`]: 33 bytes compressed, 32 bytes on Ed25519. For `taproot` the
+    /// internal key, which may also be 32 bytes x-only.
     pub public_key: &'a [u8],
-    /// `taproot` only: root of the output's script tree (BIP-341), `None` for an output without
-    /// scripts (BIP-86).
+    /// `taproot` only: root of the output's script tree (BIP-341), `None` for an
+    /// output without scripts (BIP-86).
     pub script_root: Option<&'a [u8; 32]>,
 }
 
 impl<'a> ChildKey<'a> {
-    /// A key without scripts.
+    /// Creates a key without scripts.
     pub fn new(scheme: Scheme, public_key: &'a [u8]) -> Self {
         ChildKey {
             scheme,
@@ -98,8 +98,8 @@ impl<'a> ChildKey<'a> {
         }
     }
 
-    /// The key that signatures verify with: for `taproot` the 32-byte x-only output key, otherwise
-    /// the child key. What is no point is an error for `taproot` only; [`verify`](Self::verify)
+    /// The key that verifies its signatures: for `taproot` the 32-byte x-only output key, otherwise
+    /// the child key. An invalid point is an error for `taproot` only; [`verify`](Self::verify)
     /// finds it for all.
     pub fn verification_key(&self) -> Result<Vec<u8>, DeriveError> {
         match (self.scheme, self.script_root) {
@@ -115,8 +115,8 @@ impl<'a> ChildKey<'a> {
         }
     }
 
-    /// What leads from the child key to the verification key, if they differ: for `taproot`
-    /// hash_TapTweak.
+    /// The tweak from the child key to the verification key, if they
+    /// differ: hash_TapTweak for `taproot`.
     pub fn tweak(&self) -> Result<Option<[u8; 32]>, DeriveError> {
         match (self.scheme, self.script_root) {
             (Scheme::Taproot, root) => taproot::tweak(self.public_key, root).map(Some),
@@ -127,7 +127,7 @@ impl<'a> ChildKey<'a> {
         }
     }
 
-    /// Checks `signature` over `signed_bytes` (what `countersign_payload::decode` gives).
+    /// Verifies `signature` over `signed_bytes` (as returned by `countersign_payload::decode`).
     ///
     /// | scheme | `signed_bytes` | `signature` |
     /// |---|---|---|
@@ -150,7 +150,7 @@ impl<'a> ChildKey<'a> {
     }
 }
 
-/// The signature as an array of the scheme's length.
+/// Converts the signature to an array of the scheme's length.
 fn exactly<const N: usize>(signature: &[u8]) -> Result<&[u8; N], VerifyError> {
     signature
         .try_into()

@@ -1,23 +1,23 @@
-//! What is ordered of a key: which child signs what.
+//! The subject of an order: the child keys that sign, and the bytes to be signed.
 
-use countersign_protocol::{Announcement, DerivationPath, Scheme};
+use countersign_protocol::{DerivationPath, KeyDescriptor, Scheme};
 
 use crate::{ChildKey, DeriveError, derive_public};
 
 /// The public side of the key that is to sign.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<'a> {
-    /// Which algorithm signs.
+    /// The scheme that it signs with.
     pub scheme: Scheme,
-    /// Encoded as [`derive_public`] takes it.
+    /// Encoded as for [`derive_public`]: 33 bytes compressed, 32 bytes on Ed25519.
     pub root_public_key: &'a [u8],
-    /// BIP-32 chain code.
+    /// The BIP-32 chain code.
     pub chain_code: &'a [u8; 32],
 }
 
-impl<'a> From<&'a Announcement> for Key<'a> {
-    /// The root key of a wallet.
-    fn from(wallet: &'a Announcement) -> Self {
+impl<'a> From<&'a KeyDescriptor> for Key<'a> {
+    /// Takes a wallet's root key.
+    fn from(wallet: &'a KeyDescriptor) -> Self {
         Key {
             scheme: wallet.scheme,
             root_public_key: &wallet.root_public_key,
@@ -27,7 +27,7 @@ impl<'a> From<&'a Announcement> for Key<'a> {
 }
 
 impl Key<'_> {
-    /// The child at `path`, encoded as the root is.
+    /// Derives the child at `path`, encoded as the root is.
     pub fn child(&self, path: &DerivationPath) -> Result<Vec<u8>, DeriveError> {
         Ok(derive_public(
             self.scheme,
@@ -39,10 +39,10 @@ impl Key<'_> {
     }
 }
 
-/// One signature that is ordered.
+/// An ordered signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// The child that signs.
+    /// The path of the child that signs.
     pub path: DerivationPath,
     /// Root of the script tree of the output that is spent; only for keys of `taproot` (BIP-341).
     pub script_root: Option<[u8; 32]>,
@@ -51,7 +51,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// An input without scripts.
+    /// Creates an input without scripts.
     pub fn new(path: DerivationPath, signed_bytes: Vec<u8>) -> Self {
         Self {
             path,

@@ -1,73 +1,75 @@
-//! When the result of a task is believed: never on anybody's word. Node, coordinator and client ask
-//! here, and nowhere else.
+//! Verification of results: a task's result is never trusted on anybody's word. Node, coordinator
+//! and client use only this module.
 //!
-//! A new key, or a new generation of one, must be what the task ordered and carry the marks of all
-//! parties. Every signature that the payload asks for must be there and verify under the child key
-//! derived here from the wallet's root key. A check-up must prove its share.
+//! A new key, or a new generation of one, must match the task's order and carry the
+//! acknowledgements of all parties. Every signature that the payload asks for must be
+//! there and verify under the child key derived here from the wallet's root key. A
+//! check-up must prove its share.
 
 use countersign_protocol::{
-    Announcement, Hash, Intact, KeyGen, KeyId, KeyReshare, NodeId, Operation, Outcome, Signed,
+    Hash, Intact, KeyDescriptor, KeyGen, KeyId, KeyReshare, NodeId, Operation, Outcome, Signed,
     Task, TaskId,
 };
 
 use crate::{DeriveError, Input, IntactError, SignedError, check_signed, verify_intact};
 
-/// Why a result is not what was ordered.
+/// The reason a result is not what was ordered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WrongResult {
     /// A result of another kind than the task has.
     #[error("{result} for a {operation}")]
     Kind {
-        /// What was reported.
+        /// The kind that was reported.
         result: &'static str,
-        /// What was ordered.
+        /// The kind that was ordered.
         operation: &'static str,
     },
-    /// The task uses a wallet that is not known here.
+    /// The task uses a wallet that is unknown here.
     #[error("the wallet is not known here")]
     WalletUnknown,
-    /// Something is other than ordered.
+    /// A fact, named in the text, differs from the order.
     #[error("the {0} is not the one that was ordered")]
     Fact(&'static str),
     /// The root key is not a key of its scheme.
     #[error(transparent)]
     RootKey(#[from] DeriveError),
-    /// Marks are missing, or do not verify.
-    #[error("not every holder's mark is there and verifies")]
+    /// Acknowledgements are missing, or do not verify.
+    #[error("not every holder's acknowledgement is there and verifies")]
     Marks,
-    /// Marks of a new generation are missing, do not verify, or are not those of the parties.
-    #[error("not exactly the parties' marks are there and verify")]
+    /// Acknowledgements of a new generation are missing, do not verify, or are not
+    /// those of the parties.
+    #[error("the acknowledgements are not exactly those of the parties, or do not verify")]
     Succession,
-    /// Signatures.
+    /// The signatures are not those asked for.
     #[error(transparent)]
     Signed(#[from] SignedError),
-    /// A check-up.
+    /// A check-up does not prove its share.
     #[error(transparent)]
     Intact(#[from] IntactError),
-    /// A node proved the share of another one.
+    /// A node proved another node's share.
     #[error("the proof of another node's share")]
     OtherShare,
 }
 
-/// What was ordered, and of whom.
+/// The order, and the context for checking results against it.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
-    /// The task.
+    /// The task that was ordered.
     pub task: &'a Task,
     /// The hash of its exact bytes.
     pub hash: Hash,
-    /// The wallet that it uses.
-    pub wallet: Option<&'a Announcement>,
-    /// Who takes part, in the order of their ids.
+    /// The wallet that it uses; absent if unknown or not yet made.
+    pub wallet: Option<&'a KeyDescriptor>,
+    /// The participants, in the order of their ids.
     pub parties: &'a [NodeId],
-    /// KeySign: what its payload asks for.
+    /// The inputs of a KeySign's payload.
     pub inputs: &'a [Input],
 }
 
 impl Order<'_> {
-    /// Checks what `from` reports. An error says what is wrong with the claim; that somebody
-    /// refused or failed claims nothing.
+    /// Checks a report of `from`. An error describes the false claim; a refusal or
+    /// a failure claims nothing.
     pub fn check(&self, from: &NodeId, outcome: &Outcome) -> Result<(), WrongResult> {
         let wallet = || self.wallet.ok_or(WrongResult::WalletUnknown);
         let operation = &self.task.operation;
@@ -98,13 +100,13 @@ impl Order<'_> {
     }
 }
 
-/// Checks a new key: what its KeyGen ordered, with the marks of all its holders. `hash`: of the
-/// exact bytes of the task.
+/// Checks a new key against its KeyGen, with the acknowledgements of all its holders. `hash`: of
+/// the exact bytes of the task.
 pub fn created(
     task: TaskId,
     hash: Hash,
     keygen: &KeyGen,
-    made: &Announcement,
+    made: &KeyDescriptor,
 ) -> Result<(), WrongResult> {
     facts(&[
         ("key id", made.key == KeyId::of_task(&hash)),
@@ -120,22 +122,22 @@ pub fn created(
         ),
     ])?;
     root_key(made)?;
-    if made.is_complete() {
+    if made.has_all_acks() {
         Ok(())
     } else {
         Err(WrongResult::Marks)
     }
 }
 
-/// Everything that a reshare says of the generation that it makes; nothing of marks. `parties`:
-/// who takes part, where that is known otherwise than from the generation itself.
+/// Checks all facts of the generation that a reshare makes, but not acknowledgements. `parties`:
+/// the participants, if known from a source other than the generation itself.
 pub fn next(
     task: TaskId,
     reshare: &KeyReshare,
     parties: Option<&[NodeId]>,
-    made: &Announcement,
+    made: &KeyDescriptor,
 ) -> Result<(), WrongResult> {
-    // Programs before the list of parties had none to show.
+    // Programs older than the list of parties had none to show.
     let as_listed = |parties: &[NodeId]| made.parties().is_none_or(|listed| listed == parties);
     facts(&[
         ("list of parties", parties.is_none_or(as_listed)),
@@ -155,12 +157,12 @@ pub fn next(
 }
 
 /// Checks the next generation of a key: [`next`], and it succeeds the one that was handed over with
-/// the marks of all parties, and of nobody else where they are known.
+/// the acknowledgements of all parties, and of nobody else if the parties are known.
 pub fn reshared(
     task: TaskId,
     reshare: &KeyReshare,
     parties: Option<&[NodeId]>,
-    made: &Announcement,
+    made: &KeyDescriptor,
 ) -> Result<(), WrongResult> {
     next(task, reshare, parties, made)?;
     let marked = || made.stored.iter().map(|mark| &mark.node);
@@ -173,13 +175,13 @@ pub fn reshared(
 }
 
 /// Checks one signature for each of `inputs`, in their order.
-pub fn signed(wallet: &Announcement, inputs: &[Input], made: &Signed) -> Result<(), WrongResult> {
+pub fn signed(wallet: &KeyDescriptor, inputs: &[Input], made: &Signed) -> Result<(), WrongResult> {
     Ok(check_signed(&wallet.into(), inputs, made)?)
 }
 
 /// Checks a whole check-up: one proof of each node that was asked, in the order of their ids.
 pub fn intact(
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
     hash: Hash,
     nodes: &[NodeId],
     made: &[Intact],
@@ -189,8 +191,8 @@ pub fn intact(
         .try_for_each(|one| Ok(verify_intact(wallet, hash, one)?))
 }
 
-/// A wallet's root key as others write it: `xpub…` or `cpub…` as text.
-pub fn root_key(wallet: &Announcement) -> Result<String, WrongResult> {
+/// A wallet's root key in the common text form: `xpub…` or `cpub…`.
+pub fn root_key(wallet: &KeyDescriptor) -> Result<String, WrongResult> {
     Ok(crate::extended_public_key(
         wallet.scheme,
         &wallet.root_public_key,
@@ -212,7 +214,7 @@ mod tests {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use countersign_protocol::{
         Committee, DerivationPath, Failure, FailureCode, InputSignature, KeyShareSign, KeySign,
-        Payload, PayloadKind, RequesterId, Scheme, SessionId, StoredMark, Threshold, UnixMillis,
+        Payload, PayloadKind, RequesterId, Scheme, SessionId, SignedAck, Threshold, UnixMillis,
     };
 
     use super::*;
@@ -235,15 +237,15 @@ mod tests {
         nodes
     }
 
-    fn marked(made: Announcement, by: &[u8]) -> Announcement {
+    fn marked(made: KeyDescriptor, by: &[u8]) -> KeyDescriptor {
         let digest = made.digest();
-        let mark = |seed: &u8| StoredMark {
+        let mark = |seed: &u8| SignedAck {
             node: node(*seed),
             signature: pair(*seed).sign(digest.as_bytes()).as_ref().to_vec(),
         };
         let mut stored: Vec<_> = by.iter().map(mark).collect();
         stored.sort_by_key(|mark| mark.node);
-        Announcement { stored, ..made }
+        KeyDescriptor { stored, ..made }
     }
 
     fn committee(seeds: &[u8]) -> Committee {
@@ -259,15 +261,15 @@ mod tests {
         }
     }
 
-    /// Without marks.
-    fn key() -> Announcement {
+    /// A descriptor without acknowledgements.
+    fn key() -> KeyDescriptor {
         let KeyGen {
             name,
             scheme,
             committee,
             threshold,
         } = keygen();
-        Announcement {
+        KeyDescriptor {
             key: KeyId::of_task(&HASH),
             task: TASK,
             session: SessionId([3; 32]),
@@ -294,8 +296,8 @@ mod tests {
         }
     }
 
-    fn next_generation() -> Announcement {
-        Announcement {
+    fn next_generation() -> KeyDescriptor {
+        KeyDescriptor {
             task: TaskId([2; 16]),
             generation: 1,
             committee: committee(&[2, 3]),
@@ -305,11 +307,11 @@ mod tests {
         }
     }
 
-    type Change = fn(&mut Announcement);
+    type Change = fn(&mut KeyDescriptor);
 
     #[test]
     fn a_new_key_is_what_was_ordered_with_all_marks() {
-        let check = |made: &Announcement| created(TASK, HASH, &keygen(), made);
+        let check = |made: &KeyDescriptor| created(TASK, HASH, &keygen(), made);
         assert_eq!(check(&marked(key(), &[1, 2])), Ok(()));
         let changes: [(&str, Change); 8] = [
             ("key id", |made| {
@@ -348,9 +350,9 @@ mod tests {
     #[test]
     fn a_next_generation_is_what_was_ordered_with_exactly_the_parties_marks() {
         let parties = nodes(&[1, 2, 3]);
-        let check = |made: &Announcement| {
+        let check = |made: &KeyDescriptor| {
             let known = reshared(TaskId([2; 16]), &reshare(), Some(&parties), made);
-            // Whoever does not know the parties believes what the generation lists.
+            // A reader that does not know the parties believes the generation's list.
             let unknown = reshared(TaskId([2; 16]), &reshare(), None, made);
             assert!(known.is_err() || unknown.is_ok());
             known

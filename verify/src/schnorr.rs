@@ -1,5 +1,5 @@
-//! Schnorr over secp256k1 as FROST(secp256k1, SHA-256) of RFC 9591 makes it; point arithmetic by
-//! libsecp256k1.
+//! Schnorr over secp256k1 as made by FROST(secp256k1, SHA-256) of RFC 9591;
+//! point arithmetic by libsecp256k1.
 //!
 //! All values here are public, so nothing needs constant time.
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::ecdsa::public_key;
 use crate::{VerifyError, exactly};
 
-/// Checks z·G = R + c·PK (RFC 9591, appendix B), as z·G - c·PK = R.
+/// Verifies z·G = R + c·PK (RFC 9591, appendix B), as z·G - c·PK = R.
 pub(crate) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
     let point = public_key(key).ok_or(VerifyError::Key)?;
     let signature: &[u8; 65] = exactly(signature)?;
@@ -36,8 +36,8 @@ pub(crate) fn commitment_of(
         .ok()
 }
 
-/// c·P for a long c, big-endian, which stands for c mod n: taken in digits of 24 bytes, each of
-/// which is below the order. `None` if a digit is zero, which no hash gives.
+/// c·P for a long c, big-endian, which stands for c mod n: taken in digits of 24 bytes, each below
+/// the order. `None` if a digit is zero, which no hash gives.
 fn times(point: &PublicKey, c: &[u8]) -> Option<PublicKey> {
     let secp = Secp256k1::verification_only();
     let digit = |digit: &[u8]| point.mul_tweak(&secp, &scalar(digit)?).ok();
@@ -102,12 +102,12 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// RFC 9591, appendix E.5.
+    /// From RFC 9591, appendix E.5.
     const KEY: &str = "02f37c34b66ced1fb51c34a90bdae006901f10625cc06c4f64663b0eae87d87b4f";
     const SIGNATURE: &str = "024c1ad4e031872661fa6ebd05dfc7fb30db08b38d79f0edbc82051ae931381bc6\
                              a46881e25c7989d3816eae32074f1ab0d49ee908a59713ed5284c6bade7cfb02";
 
-    /// A signature with a fixed nonce, for tests only: z = k + c·x.
+    /// Signs with a fixed nonce, for tests only: z = k + c·x.
     pub(crate) fn sign(pair: &Keypair, message: &[u8]) -> Vec<u8> {
         let nonce = SecretKey::from_byte_array([9; 32]).unwrap();
         sign_for(
@@ -118,7 +118,7 @@ pub(crate) mod tests {
         )
     }
 
-    /// The same, for whatever commitment is claimed.
+    /// Signs likewise, for an arbitrary claimed commitment.
     fn sign_for(commitment: [u8; 33], nonce: SecretKey, pair: &Keypair, message: &[u8]) -> Vec<u8> {
         let c = challenge(&commitment, &pair.public_key().serialize(), message);
         let high = pair

@@ -1,44 +1,36 @@
-//! Whether reported signatures are those that a payload asks for.
+//! Comparison of reported signatures with those that a payload asks for.
 
 use countersign_protocol::{InputSignature, Signed};
 
 use crate::{DeriveError, Input, Key, VerifyError};
 
-/// Why reported signatures are not those that were asked for. Signatures are counted from 1.
+/// The reason reported signatures are not those that were asked for. They are counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignedError {
-    /// Too few, or too many.
+    /// Too few or too many signatures.
     #[error("{asked} signatures were ordered and {given} reported")]
     Count {
-        /// By the payload.
+        /// The number in the payload.
         asked: usize,
-        /// By whoever reports.
+        /// The number in the report.
         given: usize,
     },
     /// No key can be derived.
     #[error(transparent)]
     Derive(#[from] DeriveError),
-    /// One does not verify.
+    /// A signature that does not verify.
     #[error("signature {number}: {error}")]
-    Signature {
-        /// Which.
-        number: usize,
-        /// What is wrong.
-        error: VerifyError,
-    },
-    /// One comes with a path, a public key or signed bytes other than those that it is for.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    Signature { number: usize, error: VerifyError },
+    /// A signature with a path, a public key or signed bytes other than the ordered ones.
     #[error("the {fact} beside signature {number} is not the one that was ordered: do not use it")]
-    Beside {
-        /// Which.
-        number: usize,
-        /// What is wrong.
-        fact: &'static str,
-    },
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    Beside { number: usize, fact: &'static str },
 }
 
-/// Checks one signature for each of `inputs`, in their order, each under the child key derived
-/// here.
+/// Checks one signature for each of `inputs`, in their order, each under the
+/// child key derived here.
 pub fn check_signed(key: &Key, inputs: &[Input], signed: &Signed) -> Result<(), SignedError> {
     let asked = inputs.len();
     let given = signed.signatures.len();

@@ -7,11 +7,9 @@ use sha2::{Digest, Sha256};
 use crate::ecdsa::public_key;
 use crate::{DeriveError, VerifyError, exactly};
 
-/// The x-only output key of an internal key (33 bytes compressed, of which the parity is ignored,
-/// or 32 bytes x-only).
-///
-/// Source: BIP-341, Q = P + int(hash_TapTweak(bytes(P) ‖ script root))·G; without a root as BIP-86
-/// has it.
+/// Returns the x-only output key of an internal key (33 bytes compressed, of which the parity is
+/// ignored, or 32 bytes x-only). Source: BIP-341, Q = P + int(hash_TapTweak(bytes(P) ‖ script
+/// root))·G; without a root as in BIP-86.
 pub fn taproot_output_key(
     internal: &[u8],
     script_root: Option<&[u8; 32]>,
@@ -26,8 +24,8 @@ pub fn taproot_output_key(
     Ok(output.serialize())
 }
 
-/// The tweak that leads from an internal key, encoded as [`taproot_output_key`] takes it, to its
-/// output key: hash_TapTweak(bytes(P) ‖ script root), a tagged hash of BIP-340.
+/// The tweak from an internal key, encoded as for [`taproot_output_key`], to its output key:
+/// hash_TapTweak(bytes(P) ‖ script root), a tagged hash of BIP-340.
 pub(crate) fn tweak(
     internal: &[u8],
     script_root: Option<&[u8; 32]>,
@@ -44,7 +42,7 @@ pub(crate) fn tweak(
         .into())
 }
 
-/// `key`: 32 bytes, x-only.
+/// Verifies a BIP-340 signature. `key`: 32 bytes, x-only.
 pub(crate) fn bip340(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
     let key = key.try_into().map_err(|_| VerifyError::Key)?;
     let key = XOnlyPublicKey::from_byte_array(key).map_err(|_| VerifyError::Key)?;
@@ -87,8 +85,8 @@ mod tests {
         assert_eq!(seen, [10, 5]);
     }
 
-    /// BIP-341, wallet-test-vectors.json, scriptPubKey; the last line is BIP-86's first receiving
-    /// address.
+    /// BIP-341, wallet-test-vectors.json, scriptPubKey; the last line is
+    /// BIP-86's first receiving address.
     #[test]
     fn bip_341_and_bip_86_output_keys() {
         let mut roots = 0;
@@ -117,8 +115,8 @@ mod tests {
         assert_eq!(roots, 6);
     }
 
-    /// BIP-341, wallet-test-vectors.json, keyPathSpending: real signatures for outputs with and
-    /// without scripts.
+    /// BIP-341, wallet-test-vectors.json, keyPathSpending: real signatures for outputs
+    /// with and without scripts.
     #[test]
     fn bip_341_signatures() {
         for line in include_str!("bip341-signatures.csv").lines().skip(1) {

@@ -1,44 +1,41 @@
-//! The wallet book as text: a line that says the version, then a line of JSON for each entry. Of
-//! two entries with one wallet the later one counts, so a wallet is added or moved on by one more
-//! line, however many there are.
+//! The wallet book as text: a line with the version, then a line of JSON for each entry. The last
+//! entry of a wallet counts, so a wallet is added or updated by appending one line, however
+//! long the book is.
 //!
-//! A last line that has no end is what a program left that was stopped while it wrote: nobody was
-//! told that it is recorded.
+//! An incomplete last line was left by a program that was stopped while it wrote: nobody was told
+//! that it is recorded.
 
 use std::collections::BTreeMap;
 
-use countersign_protocol::{Announcement, KeyId};
+use countersign_protocol::{KeyDescriptor, KeyId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Entry;
 
-/// What this program writes.
+/// The version written by this program.
 const VERSION: u16 = 3;
-/// Lines beyond two for each wallet that may be there before the book is written anew.
+/// Number of lines, beyond two for each wallet, after which the book is rewritten.
 const SPARE_LINES: usize = 64;
 
 /// Why a wallet book cannot be read.
 #[derive(Debug, Error)]
 pub enum PagesError {
-    /// Not an entry.
     #[error("line {line}: {error}")]
     Line {
         line: usize,
         error: serde_json::Error,
     },
-    /// Not a book of an earlier version.
     #[error("{0}")]
     Document(serde_json::Error),
-    /// From a later program.
     #[error("it has version {0}, this program knows {VERSION}")]
     Version(u16),
 }
 
-/// What a book says.
+/// The contents of a book.
 #[derive(Debug, Default)]
 pub struct Pages {
-    /// All of it that is complete. Empty: there was no file.
+    /// All complete lines. Empty: there was no file.
     text: String,
     lines: usize,
     form: Form,
@@ -46,13 +43,13 @@ pub struct Pages {
     pub wallets: BTreeMap<KeyId, Entry>,
 }
 
-/// How a book can be continued.
+/// Ways to continue a book.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// By one more line.
+    /// Append one more line.
     Lines,
-    /// It ends in a broken line, was written by an earlier version, or is not there: only as a
-    /// whole.
+    /// Write it as a whole: it ends in a broken line, was written by an earlier
+    /// version, or is missing.
     #[default]
     Whole,
 }
@@ -78,7 +75,7 @@ struct PagesV2 {
 struct PagesV1 {
     #[serde(rename = "version")]
     _version: u16,
-    wallets: BTreeMap<KeyId, Announcement>,
+    wallets: BTreeMap<KeyId, KeyDescriptor>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,8 +106,8 @@ impl Pages {
         Ok(pages)
     }
 
-    /// Reads what was added to the book, and returns whose entries that were. `None`: this is
-    /// another book.
+    /// Reads what was appended to the book, and returns the wallets concerned. `None`:
+    /// this is another book.
     pub fn follow(&mut self, text: &str) -> Result<Option<Vec<KeyId>>, PagesError> {
         if self.text == text {
             return Ok(Some(Vec::new()));
@@ -173,7 +170,7 @@ impl Pages {
         })
     }
 
-    /// The line to be added for an entry, or nothing if the whole has to be written.
+    /// The line to append for an entry, or nothing if the book has to be rewritten.
     pub fn line(&self, entry: &Entry) -> serde_json::Result<Option<String>> {
         if self.form == Form::Whole || self.lines > 2 * self.wallets.len() + SPARE_LINES {
             return Ok(None);

@@ -1,9 +1,8 @@
-//! `countersign address`: what a wallet's children are called on the chains that its scheme signs
-//! for.
+//! `countersign address`: addresses of a wallet's children on the chains that its scheme signs for.
 
 use clap::Args;
 use countersign_client::{Client, ClientError};
-use countersign_protocol::{Announcement, DerivationPath, Scheme};
+use countersign_protocol::{DerivationPath, KeyDescriptor, Scheme};
 use countersign_verify::address::{self, Network};
 use countersign_verify::{DeriveError, derive_public};
 use serde_json::json;
@@ -11,7 +10,7 @@ use serde_json::json;
 use super::line::{Table, Tone};
 use super::output::Output;
 
-/// Which addresses to show.
+/// The addresses to show.
 #[derive(Debug, Args)]
 pub struct AddressArgs {
     /// Id (csk1…), or name in the wallet book.
@@ -31,14 +30,19 @@ pub struct AddressArgs {
 
 type ScriptRoot = [u8; 32];
 
-fn script_root(text: &str) -> Result<ScriptRoot, String> {
+/// A script root that is not 32 bytes in hexadecimal.
+#[derive(Debug, thiserror::Error)]
+#[error("give the 32 bytes of the root in hexadecimal")]
+struct ScriptRootError;
+
+fn script_root(text: &str) -> Result<ScriptRoot, ScriptRootError> {
     let bytes = hex::decode(text)
         .ok()
         .and_then(|bytes| bytes.try_into().ok());
-    bytes.ok_or_else(|| "give the 32 bytes of the root in hexadecimal".into())
+    bytes.ok_or(ScriptRootError)
 }
 
-/// Runs the command. Nothing is taken from the coordinator but a wallet that verifies.
+/// Runs the command. Takes only a wallet that verifies from the coordinator.
 pub async fn execute(
     args: AddressArgs,
     client: &Client,
@@ -86,18 +90,18 @@ fn cell((text, tone): (&str, Tone)) -> (String, Tone) {
     (text.to_owned(), tone)
 }
 
-/// The network whose prefixes Bitcoin addresses have in this profile.
+/// The network whose prefixes this profile's Bitcoin addresses have.
 pub fn network(client: &Client) -> Network {
-    // A profile whose network is not known is refused when it is read.
+    // A profile with an unknown network is refused when it is read.
     client
         .networks()
         .bitcoin_addresses()
         .unwrap_or(Network::Testnet)
 }
 
-/// By the chain's name for the kind of address.
+/// Maps the name of each kind of address to the address.
 fn addresses(
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
     network: Network,
     child: &[u8],
     script_root: Option<&ScriptRoot>,
@@ -114,7 +118,7 @@ fn addresses(
         ],
         Scheme::Taproot => vec![("bitcoin-p2tr", network.p2tr(child, script_root)?)],
         Scheme::Ed25519 => vec![("solana", address::solana(child)?)],
-        // RFC 9591 signatures are of no chain that is known here.
+        // RFC 9591 signatures belong to no chain known here.
         Scheme::SchnorrSecp256k1 => vec![("public-key", hex::encode(child))],
     })
 }
@@ -174,7 +178,7 @@ mod tests {
         child: &str,
         script_root: Option<ScriptRoot>,
     ) -> Result<Vec<(&'static str, String)>, DeriveError> {
-        let wallet = Announcement { scheme, ..wallet() };
+        let wallet = KeyDescriptor { scheme, ..wallet() };
         addresses(
             &wallet,
             Network::Mainnet,
@@ -183,7 +187,7 @@ mod tests {
         )
     }
 
-    fn wallet() -> Announcement {
+    fn wallet() -> KeyDescriptor {
         serde_json::from_value(json!({
             "key": countersign_protocol::KeyId::from_bytes([1; 16]).unwrap(),
             "task": countersign_protocol::TaskId([2; 16]),

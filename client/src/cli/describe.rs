@@ -1,20 +1,20 @@
-//! What an order does, in words and as JSON, as this client decoded it. Nothing here is anybody's
-//! claim.
+//! The effect of an order, in words and as JSON, as this client decoded it. Nothing
+//! here is anybody's claim.
 
 use countersign_client::{Profile, ReshareOrder};
 use countersign_payload::{
     Call, Decoded, Destination, Grant, Intent, Rights, Transaction, TypedData,
 };
 use countersign_protocol::text::escaped;
-use countersign_protocol::{Announcement, NodeId, Payload};
+use countersign_protocol::{KeyDescriptor, NodeId, Payload};
 use serde_json::{Value, json};
 
 use super::units;
 
-/// Characters that are shown of a long text.
+/// Length in characters to which a long text is cut.
 const EXCERPT: usize = 200;
 
-/// A few lines for people.
+/// Describes a payload for people.
 pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
     let mut lines = match &decoded.intent {
         Intent::Transaction(does) => transaction_lines(does),
@@ -32,8 +32,8 @@ pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
     lines
 }
 
-/// Who holds a wallet now, and who will.
-pub fn reshare_lines(from: &Announcement, order: &ReshareOrder, profile: &Profile) -> Vec<String> {
+/// Describes a reshare: the present and the future holders of the wallet.
+pub fn reshare_lines(from: &KeyDescriptor, order: &ReshareOrder, profile: &Profile) -> Vec<String> {
     let old = &from.committee;
     let new = &order.committee;
     let names = |nodes: Vec<&NodeId>| {
@@ -60,7 +60,7 @@ pub fn reshare_lines(from: &Announcement, order: &ReshareOrder, profile: &Profil
         ),
     ];
     let mut lines = vec![format!(
-        "hands over {}, generation {}: from {} of {} nodes to {} of {}; key and addresses stay",
+        "reshares {}, generation {}: from {} of {} nodes to {} of {}; key and addresses stay",
         from.name,
         from.generation,
         from.threshold.get(),
@@ -77,7 +77,7 @@ pub fn reshare_lines(from: &Announcement, order: &ReshareOrder, profile: &Profil
     lines
 }
 
-/// What a payload does, for programs.
+/// Describes a payload for programs.
 pub fn json(intent: &Intent) -> Value {
     match intent {
         Intent::Transaction(does) => json!({"transaction": {
@@ -223,7 +223,7 @@ fn grant_line(grant: &Grant) -> String {
     let spender = &grant.spender;
     match (grant.asset.as_str(), &grant.amount) {
         ("", Some(amount)) if amount == "0" => {
-            format!("  takes the account back from whoever had it ({spender})")
+            format!("  takes the account back from any delegate ({spender})")
         }
         ("", _) => {
             format!("  HANDS THE WHOLE ACCOUNT to {spender}, which may take everything it holds")
@@ -236,8 +236,8 @@ fn grant_line(grant: &Grant) -> String {
     }
 }
 
-/// So much of an asset. Whether a number is an amount depends on the standard of the token, which a
-/// call that is encoded alike in two standards does not tell.
+/// An amount of an asset, or a token id. The standard of the token decides, and some calls are
+/// encoded alike in two standards.
 fn number_of(number: &str, asset: &str) -> String {
     if is_either(asset) {
         format!(
@@ -249,13 +249,13 @@ fn number_of(number: &str, asset: &str) -> String {
     }
 }
 
-/// Whether a number of `asset` may be an amount or the number of one token: its contract may be of
+/// True if a number of `asset` may be an amount or a token id: its contract may be of
 /// ERC-20 or of ERC-721.
 fn is_either(asset: &str) -> bool {
     asset.starts_with("eip155:") && asset.contains("/token:")
 }
 
-/// How many decimals an asset has is not known here.
+/// The decimals of an asset are not known here.
 fn of(asset: &str) -> String {
     if asset.is_empty() {
         " (smallest unit)".into()
@@ -282,8 +282,7 @@ fn grant_json(grant: &Grant) -> Value {
     with_amount(told, &grant.asset, grant.amount.as_deref())
 }
 
-/// What may be the number of a token is the member `number`, and `amount` is null: so no program
-/// adds it up.
+/// A possible token id is the member `number`, and `amount` is null, so that no program adds it up.
 fn with_amount(mut told: Value, asset: &str, number: Option<&str>) -> Value {
     match number {
         Some(number) if is_either(asset) => {

@@ -1,9 +1,9 @@
-//! `countersign wallet descriptor`: what a watch-only wallet needs to find a wallet's Bitcoin
-//! addresses.
+//! `countersign wallet descriptor`: output descriptors for watch-only wallets to find
+//! a wallet's Bitcoin addresses.
 
 use clap::Args;
 use countersign_client::{Client, ClientError};
-use countersign_protocol::{Announcement, DerivationPath, Scheme};
+use countersign_protocol::{DerivationPath, KeyDescriptor, Scheme};
 use countersign_verify::descriptor::{Form, ranged};
 use countersign_verify::{DeriveError, ExtendedPublicKey};
 use serde_json::{Value, json};
@@ -11,18 +11,17 @@ use serde_json::{Value, json};
 use super::address::network;
 use super::output::Output;
 
-/// Of which account.
+/// The account to describe.
 #[derive(Debug, Args)]
 pub struct DescriptorArgs {
     /// Id (csk1…), or name in the wallet book.
     wallet: String,
-    /// Where the account begins, such as m/84/0/0. Its addresses are the children 0/* (to receive)
-    /// and 1/* (change).
+    /// Where the account begins, such as m/84/0/0. Its addresses are the children 0/* (to
+    /// receive) and 1/* (change).
     #[arg(long, default_value = "m")]
     path: DerivationPath,
 }
 
-/// Runs the command.
 pub async fn execute(
     args: DescriptorArgs,
     client: &Client,
@@ -65,8 +64,8 @@ pub async fn execute(
     output.result(&json, &lines)
 }
 
-/// By the names that `countersign address` has for them.
-fn forms(wallet: &Announcement) -> &'static [(&'static str, Form)] {
+/// The forms, under the names that `countersign address` uses for them.
+fn forms(wallet: &KeyDescriptor) -> &'static [(&'static str, Form)] {
     match wallet.scheme {
         Scheme::EcdsaSecp256k1 => &[
             ("bitcoin-p2wpkh", Form::Wpkh),

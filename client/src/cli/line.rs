@@ -1,41 +1,37 @@
-//! Lines for people: text with a tone here and there, shown as a colour where there is a terminal
-//! that has them, and tables.
+//! Lines for people: text with an occasional tone, shown as a colour on terminals that
+//! support it, and tables.
 
-/// Between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
 
-/// What a piece of text says beside its words.
+/// The meaning that a colour adds to a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// Nothing.
     Plain,
-    /// As it should be.
     Good,
     /// Somebody waits, or should look.
     Attention,
     /// Refused, failed, or not to be trusted.
     Bad,
-    /// Beside the point.
     Dim,
 }
 
-/// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line(Vec<(String, Tone)>);
 
 impl Line {
-    /// A line of one tone.
+    /// Creates a line of one tone.
     pub fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self(vec![(text.into(), tone)])
     }
 
-    /// With more text behind it.
+    /// Appends text in another tone.
     pub fn and(mut self, text: impl Into<String>, tone: Tone) -> Self {
         self.0.push((text.into(), tone));
         self
     }
 
-    /// At most so many characters.
+    /// Truncates the line to `width` characters.
     pub fn cut(self, width: usize) -> Self {
         let mut left = width;
         let short = self.0.into_iter().map(|(text, tone)| {
@@ -46,8 +42,7 @@ impl Line {
         Self(short.collect())
     }
 
-    /// As it goes to the terminal, without anything in it that would move the cursor but the
-    /// colours themselves.
+    /// Renders the line for the terminal; its colours are the only control sequences in it.
     pub fn rendered(&self, colours: bool) -> String {
         let piece = |(text, tone): &(String, Tone)| match tone
             .code()
@@ -93,7 +88,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// With these headings.
+    /// Creates a table with these headings.
     pub fn new(headings: &[&str]) -> Self {
         let heading = headings
             .iter()
@@ -118,7 +113,7 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// All lines, the heading first; none if there is no row.
+    /// Renders all rows below the heading; nothing if there is no row.
     pub fn lines(&self) -> Vec<Line> {
         if self.headed && self.rows.len() == 1 {
             return Vec::new();
@@ -150,8 +145,8 @@ fn laid_out(row: &[(String, Tone)], widths: &[usize]) -> Line {
     line
 }
 
-/// Text from elsewhere, without what would move a terminal's cursor or change the order or look of
-/// what is read: control characters, bidirectional marks, and characters without width.
+/// Strips text from elsewhere of characters that move a terminal's cursor or change the order or
+/// look of the text: control characters, bidirectional marks, and characters without width.
 pub fn clean(text: &str) -> String {
     text.chars()
         .map(|c| {

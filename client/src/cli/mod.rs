@@ -77,9 +77,9 @@ they handed it over. What no client can know is who runs a node: take the ids un
 
 /// Order wallets and signatures from a group of Countersign nodes, and verify what comes back.
 ///
-/// Everything that comes back is verified here: a wallet by the signed marks of all its nodes, a
-/// signature under the child key derived here. Neither the coordinator nor any single node is
-/// trusted.
+/// Everything that comes back is verified here: a wallet by the signed acknowledgements of all its
+/// nodes, a signature under the child key derived here. Neither the coordinator nor any
+/// single node is trusted.
 #[derive(Debug, Parser)]
 #[command(name = "countersign", version, after_long_help = AFTER_HELP)]
 struct Cli {
@@ -97,8 +97,8 @@ struct Global {
     /// Print one JSON value on stdout and nothing else there.
     #[arg(long, global = true)]
     json: bool,
-    /// How long an order lives and is waited for; default 600 for a wallet and for handing one
-    /// over, 120 for a signature, 5 for each further one, and 120 for a check of shares.
+    /// Lifetime of an order, and how long to wait for it; default 3600 for a new wallet or a
+    /// reshare, 120 for a signature, 5 for each further one, and 120 for a check of shares.
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: Option<u64>,
 }
@@ -108,7 +108,7 @@ enum Command {
     /// Make a requester key.
     #[command(subcommand)]
     Requester(requester::RequesterCommand),
-    /// Make, list and show wallets, hand them to other nodes, and have their shares checked.
+    /// Make, list and show wallets, move them to other nodes, and have their shares checked.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
     /// Show the addresses of a wallet's children: EVM and Bitcoin, Taproot, or Solana, as its
@@ -135,7 +135,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed stdout or stderr is no reason for another message.
+            // Nothing more can be reported to a closed stdout or stderr.
             let _ = error.print();
             return if error.use_stderr() {
                 ExitCode::from(1)

@@ -8,18 +8,17 @@ use serde_json::json;
 use super::line::{Table, Tone};
 use super::output::Output;
 
-/// What to do about nodes.
+/// Subcommands for nodes.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
-    /// List the nodes that the coordinator admits, and which are on line, as the coordinator tells
-    /// it.
+    /// List the nodes that the coordinator admits, and which are on line, as
+    /// the coordinator tells it.
     ///
-    /// The first column is your profile's name for the node. What the coordinator calls it stands
-    /// in the last one and is used for nothing.
+    /// The first column is your profile's name for the node. The coordinator's name for it is in
+    /// the last one and is used for nothing.
     List,
 }
 
-/// Runs the command.
 pub async fn execute(
     command: NodeCommand,
     client: &Client,
@@ -55,7 +54,7 @@ fn own_name(profile: &Profile, node: &NodeView) -> (String, Tone) {
     }
 }
 
-/// A coordinator may call a node what the profile calls another one.
+/// A coordinator may use the profile's name of one node for another.
 fn there(profile: &Profile, node: &NodeView) -> (String, Tone) {
     match profile.nodes.get(&node.name) {
         Some(known) if *known != node.id => {

@@ -1,5 +1,5 @@
-//! `--out`: a file with what the payload's chain takes. Whole or not there, and never in the place
-//! of another file unless told so.
+//! `--out`: a file with the signed payload in the form that its chain takes. Complete or absent,
+//! and never replaces another file unless told so.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,18 @@ use countersign_client::{BitcoinForm, ClientError};
 use countersign_protocol::PayloadKind;
 use tempfile::{Builder, NamedTempFile};
 
-/// When the signatures exist already.
+/// Advice for errors after the signatures were made.
 const KEPT: &str = "the signatures are not lost: `countersign task list` and `task show` find them";
 
-/// Where to, and how.
+/// The file to write, and its format.
 #[derive(Debug, Args)]
 pub struct Out {
-    /// Write what the signatures make of the payload to this file: a finalised PSBT, a signed
-    /// transaction (Ethereum: EIP-2718; Solana), r, s and v of an Ethereum message, otherwise the
-    /// signature.
+    /// Write the signed payload to this file: a finalised PSBT, a signed transaction (Ethereum:
+    /// EIP-2718; Solana), r, s and v of an Ethereum message, otherwise the signature.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Of a Bitcoin payment: the finalised PSBT, or the transaction as the network takes it.
-    /// Default: psbt.
+    /// Format of a Bitcoin payment: the finalised PSBT, or the transaction as the network
+    /// takes it. Default: psbt.
     #[arg(long, value_enum, requires = "out")]
     format: Option<Format>,
     /// Bytes as they are, or one line of text: `hex` as Ethereum's eth_sendRawTransaction and
@@ -36,19 +35,19 @@ pub struct Out {
     force: bool,
 }
 
-/// How a Bitcoin payment is written.
+/// Forms of a Bitcoin payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// With everything else that the PSBT says.
+    /// The finalised PSBT, with all its other fields.
     Psbt,
-    /// Needs everybody's signatures.
+    /// The bare transaction; needs everybody's signatures.
     Tx,
 }
 
-/// How bytes are written into a file.
+/// Encodings of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Encoding {
-    /// As they are.
+    /// The bytes as they are.
     Binary,
     /// Lower-case hexadecimal and a line feed; for Ethereum behind 0x.
     Hex,
@@ -71,7 +70,8 @@ impl Encoding {
 }
 
 impl Out {
-    /// Opens the file beside its place, so that nothing is ordered whose result could not be kept.
+    /// Opens a temporary file next to the target, so that nothing is ordered whose result
+    /// could not be kept.
     pub fn open(self, kind: PayloadKind) -> Result<Option<Pending>, ClientError> {
         let Some(path) = self.out else {
             return Ok(None);
@@ -110,7 +110,7 @@ impl Out {
     }
 }
 
-/// A file that is not in its place yet. Gone if it never gets there.
+/// A file that is not in its place yet; deleted unless it gets there.
 pub struct Pending {
     file: NamedTempFile,
     path: PathBuf,
@@ -121,12 +121,12 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// How a Bitcoin payment is to be written.
+    /// The form in which to write a Bitcoin payment.
     pub fn form(&self) -> BitcoinForm {
         self.form
     }
 
-    /// Puts the file with these bytes in its place.
+    /// Writes the bytes and moves the file into its place.
     pub fn write(mut self, bytes: &[u8]) -> Result<PathBuf, ClientError> {
         let written = self
             .file
@@ -145,7 +145,7 @@ impl Pending {
     }
 }
 
-/// As for any file that a program writes; the user's mask counts.
+/// The usual permissions of a new file, subject to the user's mask.
 fn ordinary() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }

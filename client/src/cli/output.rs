@@ -1,6 +1,5 @@
-//! Where words go: results to stdout, everything else to stderr; with `--json`, one JSON value on
-//! stdout. Colours only where a person looks: on a terminal, unless `NO_COLOR` is set
-//! (no-color.org) or the terminal is `dumb`.
+//! Output: results to stdout, everything else to stderr; with `--json`, one JSON value on stdout.
+//! Colours only on a terminal, unless `NO_COLOR` is set (no-color.org) or the terminal is `dumb`.
 
 use std::io::{IsTerminal, Write};
 
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::line::{Line, Tone};
 
-/// How the caller wants to be told.
+/// The form of output that the caller wants.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
@@ -17,7 +16,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// For people, or for programs.
+    /// Chooses JSON, or text with the colours that the terminals support.
     pub fn new(json: bool) -> Self {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_none_or(|term| term == "dumb");
@@ -27,12 +26,12 @@ impl Output {
         }
     }
 
-    /// True if nobody reads along.
+    /// True if the output is for programs.
     pub fn is_json(self) -> bool {
         self.json
     }
 
-    /// True if lines can be drawn again.
+    /// True if lines can be redrawn.
     pub fn is_live(self) -> bool {
         !self.json && std::io::stderr().is_terminal()
     }
@@ -60,14 +59,14 @@ impl Output {
         })
     }
 
-    /// Something for people beside the result.
+    /// Prints a remark for people beside the result.
     pub fn note(self, line: impl Into<Line>) {
         if !self.json {
             self.say(&line.into());
         }
     }
 
-    /// The error, in both forms.
+    /// Prints the error in both forms.
     pub fn error(self, error: &ClientError) {
         if self.json {
             let mut body =
@@ -78,7 +77,7 @@ impl Output {
             if !error.others().is_empty() {
                 body["others"] = json!(error.others());
             }
-            // Whoever does not read it has the exit code.
+            // A caller that does not read it still has the exit code.
             drop(writeln!(std::io::stdout(), "{}", json!({"error": body})));
         }
         self.say(&Line::new("error: ", Tone::Bad).and(error.to_string(), Tone::Plain));
@@ -88,14 +87,13 @@ impl Output {
             .for_each(|line| self.say(&format!("  {line}").into()));
     }
 
-    /// The version.
     pub fn version(self) -> Result<(), ClientError> {
         let version = env!("CARGO_PKG_VERSION");
         let line = format!("countersign {version}").into();
         self.result(&json!({"name": "countersign", "version": version}), &[line])
     }
 
-    /// A line on stderr, as its terminal has it.
+    /// Renders a line for the terminal on stderr.
     pub fn rendered(self, line: &Line) -> String {
         line.rendered(self.colours && std::io::stderr().is_terminal())
     }

@@ -1,4 +1,4 @@
-//! What to sign, as the command line names it: which kind, and where the bytes come from.
+//! The payload to sign, as named on the command line: its kind, and the source of its bytes.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use countersign_payload::{FormError, read_psbt, read_solana};
 use countersign_protocol::{Payload, PayloadKind};
 use serde_json::json;
 
-/// Exactly one of these.
+/// The sources of a payload, of which exactly one is given.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct What {
@@ -33,8 +33,8 @@ pub struct What {
     /// Sign this text as an Ethereum personal message (EIP-191, `personal_sign`).
     #[arg(long, value_name = "TEXT")]
     eip191: Option<String>,
-    /// Sign these bytes as an Ethereum personal message: what wallets make of a `personal_sign` of
-    /// 0x…
+    /// Sign these bytes as an Ethereum personal message: what wallets make of
+    /// a `personal_sign` of 0x…
     #[arg(long, value_name = "HEX")]
     eip191_hex: Option<String>,
     /// Sign this authorisation of EIP-7702 (05 and the RLP of chain id, address, nonce), which
@@ -48,8 +48,8 @@ pub struct What {
     /// hexadecimal or bytes); it names the paths.
     #[arg(long, value_name = "TEXT|@FILE")]
     psbt: Option<String>,
-    /// Sign this text for a Bitcoin address (BIP-322): give the address with --address, or a PSBT
-    /// with --to-sign.
+    /// Sign this text for a Bitcoin address (BIP-322): give the address with --address, or
+    /// a PSBT with --to-sign.
     #[arg(long, value_name = "TEXT")]
     bitcoin_message: Option<String>,
     /// Sign this message of a Solana transaction, or a transaction without signatures; hexadecimal,
@@ -62,7 +62,7 @@ pub struct What {
     digests: Option<PathBuf>,
 }
 
-/// Who says a message for a Bitcoin address.
+/// Options for Bitcoin messages.
 #[derive(Debug, Args)]
 pub struct Saying {
     /// With --bitcoin-message: the address that says it, one of the child at --path.
@@ -73,14 +73,15 @@ pub struct Saying {
         value_name = "ADDRESS"
     )]
     address: Option<String>,
-    /// With --bitcoin-message: the PSBT of the transaction that is signed, for proofs of funds and
-    /// scripts.
+    /// With --bitcoin-message: the PSBT of the transaction that is signed, for proofs
+    /// of funds and scripts.
     #[arg(long, requires = "bitcoin_message", value_name = "TEXT|@FILE")]
     to_sign: Option<String>,
 }
 
 impl What {
-    /// The payload, within its bounds. `digests` are what the requester expects to be signed.
+    /// Builds the payload, within its bounds. `digests` are those that the requester
+    /// expects to be signed.
     pub fn payload(self, saying: Saying, digests: Vec<Vec<u8>>) -> Result<Payload, ClientError> {
         let (kind, bytes) = self.read(saying)?;
         let payload = Payload {
@@ -127,17 +128,17 @@ impl What {
     }
 }
 
-/// Two digits for each byte, with or without `0x`.
+/// Decodes two digits for each byte, with or without `0x`.
 pub fn from_hex(text: &str) -> Result<Vec<u8>, ClientError> {
     hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|error| {
         ClientError::Usage(format!(
-            "this is no hexadecimal text ({error}); give two digits for each byte"
+            "this is not hexadecimal text ({error}); give two digits for each byte"
         ))
     })
 }
 
-/// Wallets take a text of `personal_sign` that begins with `0x` for bytes. Which is meant is not
-/// guessed.
+/// Wallets treat a text of `personal_sign` that begins with `0x` as bytes. The ambiguity is
+/// refused, not guessed at.
 fn personal_text(text: String) -> Result<Vec<u8>, ClientError> {
     let is_hex = text
         .strip_prefix("0x")
@@ -154,7 +155,7 @@ fn personal_text(text: String) -> Result<Vec<u8>, ClientError> {
 }
 
 impl Saying {
-    /// The document of the kind.
+    /// The document of the chosen kind.
     fn document(self, message: String) -> Result<Vec<u8>, ClientError> {
         let document = match (self.address, self.to_sign) {
             (Some(address), None) => json!({"message": message, "address": address}),
@@ -171,7 +172,7 @@ impl Saying {
     }
 }
 
-/// What was given, or the contents of `@FILE`, in whatever form it is.
+/// Decodes the argument, or the contents of `@FILE`, in any of the accepted forms.
 fn form(
     given: &str,
     read_form: fn(&[u8]) -> Result<Vec<u8>, FormError>,
@@ -198,8 +199,8 @@ fn bytes(
     }
 }
 
-/// Reads no more of a file than a payload can have in its longest text form, and a byte, so that a
-/// larger one is refused and not loaded.
+/// Reads at most one byte more of a file than a payload can have in its longest text form, so that
+/// a larger one is refused and not loaded.
 fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
     let mut bytes = Vec::new();
     let limit = 4 * Payload::MAX_PSBT_BYTES as u64 + 16;

@@ -1,5 +1,5 @@
-//! Shows a task on its way: one line for each node and its plugins, redrawn on a terminal, appended
-//! elsewhere.
+//! Shows the progress of a task: one line for each node and its plugins, redrawn on
+//! a terminal, appended elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::output::Output;
 
 const WIDTH: usize = 110;
 
-/// What has been shown so far.
+/// The lines shown so far.
 pub struct Progress<'a> {
     profile: &'a Profile,
     output: Output,
@@ -34,7 +34,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Shows what is new.
+    /// Shows the changes since the last call.
     pub fn show(&mut self, task: &TaskView) {
         match (self.output.is_json(), self.output.is_live()) {
             (true, _) => {}
@@ -65,7 +65,7 @@ impl<'a> Progress<'a> {
             self.output.note(head(task));
         }
         for party in &task.nodes {
-            // That time passes is no news.
+            // Passing time alone is not news.
             let news = self.line(&without_time(party));
             if self.told.insert(party.node, news.clone()).as_ref() != Some(&news) {
                 self.output.note(self.line(party));
@@ -134,7 +134,7 @@ fn without_time(party: &PartyView) -> PartyView {
     party
 }
 
-/// How far a node has come in a stage that takes long.
+/// The progress of a node within a long stage.
 fn pace(pace: Pace) -> String {
     let done = pace
         .percent
@@ -153,7 +153,6 @@ fn head(task: &TaskView) -> Line {
     Line::from(format!("{} {}: ", summary.operation, summary.id)).and(state, tone)
 }
 
-/// A state in words.
 pub fn state(state: State) -> (&'static str, Tone) {
     match state {
         State::Waiting => ("waiting for nodes", Tone::Attention),
@@ -166,12 +165,11 @@ pub fn state(state: State) -> (&'static str, Tone) {
     }
 }
 
-/// An outcome in words.
 pub fn ended(outcome: &Outcome) -> (String, Tone) {
     match outcome {
         Outcome::Created(_) => ("stored its share".into(), Tone::Good),
         Outcome::Signed(_) => ("signed".into(), Tone::Good),
-        Outcome::Reshared(_) => ("handed over".into(), Tone::Good),
+        Outcome::Reshared(_) => ("reshared".into(), Tone::Good),
         Outcome::Intact(_) => ("share intact".into(), Tone::Good),
         Outcome::Refused(refusal) => (
             format!("refused: {} [{}]", refusal.reason, refusal.code),

@@ -1,4 +1,4 @@
-//! `countersign requester`.
+//! The commands of `countersign requester`.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::output::Output;
 
-/// What to do about requesters.
+/// Subcommands for requester keys.
 #[derive(Debug, Subcommand)]
 pub enum RequesterCommand {
-    /// Make a key in a new file of mode 600, and print its id (csr1…) for the operators of the
-    /// nodes.
+    /// Make a key in a new file of mode 600, and print its id (csr1…) for the
+    /// operators of the nodes.
     New {
         /// The file; never overwritten.
         #[arg(long, value_name = "FILE")]
@@ -20,7 +20,6 @@ pub enum RequesterCommand {
     },
 }
 
-/// Runs the command.
 pub fn execute(command: RequesterCommand, output: &Output) -> Result<(), ClientError> {
     let RequesterCommand::New { out } = command;
     let id = RequesterKey::create(&out)?.id();

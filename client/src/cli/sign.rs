@@ -1,4 +1,4 @@
-//! `countersign sign`.
+//! The command `countersign sign`.
 
 use std::collections::BTreeMap;
 
@@ -15,25 +15,25 @@ use super::output::Output;
 use super::payload::{Saying, What, from_hex};
 use super::progress::Progress;
 
-/// What to sign, with what.
+/// Arguments of the command.
 #[derive(Debug, Args)]
 pub struct SignArgs {
     /// Id (csk1…) of the wallet, or its name in the wallet book.
     wallet: String,
-    /// The child that signs, such as m/44/60/0/0/7; m is the root key itself. A PSBT names its
-    /// paths.
+    /// The child that signs, such as m/44/60/0/0/7; m is the root key itself. A
+    /// PSBT names its paths.
     #[arg(long, default_value = "m")]
     path: DerivationPath,
     #[command(flatten)]
     what: What,
     #[command(flatten)]
     saying: Saying,
-    /// What you expect to be signed, such as the hash that another wallet shows; once for each
-    /// signature, in order. Nodes refuse if the payload gives another one.
+    /// The digest you expect to be signed, such as the hash that another wallet shows; once for
+    /// each signature, in order. Nodes refuse if the payload gives another one.
     #[arg(long, value_name = "HEX")]
     expect_digest: Vec<String>,
-    /// Who signs: as many nodes as the wallet's threshold; default: the coordinator chooses among
-    /// those on line.
+    /// The nodes that sign, as many as the wallet's threshold; default: the coordinator chooses
+    /// among those on line.
     ///
     /// A task has one outcome at each node. Where a wallet has twice as many nodes as must sign, a
     /// coordinator that chooses can have two groups sign the same bytes; with this option only the
@@ -49,17 +49,16 @@ pub struct SignArgs {
     out: Out,
 }
 
-/// Statements for plugins.
 #[derive(Debug, Args)]
 pub struct Claims {
-    /// A statement that the nodes' plugins see as yours, such as reference=invoice-7; may be given
-    /// several times.
+    /// A statement that the nodes' plugins see as yours, such as reference=invoice-7; may
+    /// be given several times.
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
     claims: Vec<(String, String)>,
 }
 
 impl Claims {
-    /// Each name once.
+    /// Maps names to values, each name once.
     pub fn by_name(self) -> Result<BTreeMap<String, String>, ClientError> {
         let mut claims = BTreeMap::new();
         for (name, value) in self.claims {
@@ -74,12 +73,16 @@ impl Claims {
     }
 }
 
-fn claim(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+/// A claim without `=`.
+#[derive(Debug, thiserror::Error)]
+#[error("write NAME=VALUE")]
+struct ClaimError;
+
+fn claim(text: &str) -> Result<(String, String), ClaimError> {
+    let (name, value) = text.split_once('=').ok_or(ClaimError)?;
     Ok((name.into(), value.into()))
 }
 
-/// Runs the command.
 pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
     let digests = args
         .expect_digest
@@ -119,7 +122,7 @@ pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result
     print(&signature, &order, &decoded, file, output)
 }
 
-/// The same order to be given to others, if enough of them have not refused.
+/// Suggests the same order with other signers, if enough of them have not refused.
 fn offer_others(error: &ClientError, client: &Client, output: &Output) {
     if error.others().is_empty() {
         return;
@@ -129,14 +132,14 @@ fn offer_others(error: &ClientError, client: &Client, output: &Output) {
         .iter()
         .map(|node| client.profile().name_of(node))
         .collect();
-    output.note("Enough others hold the wallet to sign without whoever refused. As a new order, which they decide on:");
+    output.note("Enough others hold the wallet to sign without those that refused. As a new order, which they decide on:");
     output.note(format!(
         "  {}",
         with_signers(std::env::args(), &names.join(","))
     ));
 }
 
-/// A command line with these signers, as a shell takes it.
+/// A command line with these signers, quoted for a shell.
 fn with_signers(args: impl Iterator<Item = String>, signers: &str) -> String {
     let mut words = Vec::new();
     let mut args = args.peekable();
@@ -160,7 +163,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Writes what was ordered with `--out`, and returns what there is to say of it.
+/// Writes the file of `--out`, and returns its description.
 async fn write(
     pending: Pending,
     client: &Client,

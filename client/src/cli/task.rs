@@ -1,4 +1,4 @@
-//! `countersign task`.
+//! The commands of `countersign task`.
 
 use clap::Subcommand;
 use countersign_client::api::{PartyView, TaskSummary, TaskView};
@@ -10,13 +10,13 @@ use super::line::{Line, Table, Tone};
 use super::output::Output;
 use super::progress::{self, Progress};
 
-/// What to do about tasks.
+/// Subcommands for tasks.
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
-    /// Show a task: its order, which is verified here, and each node's decision and outcome, as the
-    /// coordinator tells them.
+    /// Show a task: its order, which is verified here, and each node's decision and outcome, as
+    /// the coordinator tells them.
     Show {
-        /// Its id.
+        /// Id of the task.
         task: TaskId,
         /// Wait until it has ended.
         #[arg(long)]
@@ -24,7 +24,7 @@ pub enum TaskCommand {
     },
     /// List tasks, newest first, as the coordinator tells them.
     List {
-        /// How many, 1 to 200.
+        /// Number of tasks, 1 to 200.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
         limit: u16,
         /// Only tasks older than this sequence number: `next` of the page before.
@@ -33,7 +33,6 @@ pub enum TaskCommand {
     },
 }
 
-/// Runs the command.
 pub async fn execute(
     command: TaskCommand,
     client: &Client,
@@ -83,7 +82,6 @@ fn row(task: &TaskSummary, client: &Client) -> Result<[(String, Tone); 5], Clien
     ])
 }
 
-/// The book's name for a wallet.
 fn wallet_name(wallet: &KeyId, client: &Client) -> Result<Option<String>, ClientError> {
     client.name_of_wallet(*wallet)
 }
@@ -157,7 +155,7 @@ fn details(party: &PartyView) -> Vec<(&'static str, String, Tone)> {
     );
     let words = [
         (party.stored, "has signed that it stored"),
-        (party.void, "has signed that it never stored"),
+        (party.abort_vote, "has signed that it never stored"),
     ];
     let said = words.iter().filter(|(said, _)| *said);
     lines.extend(said.map(|(_, text)| ("mark", (*text).to_owned(), Tone::Plain)));

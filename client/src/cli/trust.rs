@@ -9,20 +9,20 @@ use serde_json::{Value, json};
 use super::line::{Line, Tone};
 use super::output::Output;
 
-/// Which wallet, and the person's word.
+/// The wallet, and the person's word.
 #[derive(Debug, Args)]
 pub struct TrustArgs {
-    /// Its id (csk1…), from whoever made it; a name does not do.
+    /// Its id (csk1…), from its requester; a name is not enough.
     wallet: KeyId,
-    /// The fingerprint that was shown, once everything shown has been compared by another way.
+    /// The fingerprint that was shown, once everything shown has been compared
+    /// through another channel.
     #[arg(long, value_name = "FINGERPRINT", requires = "reason")]
     confirm: Option<String>,
-    /// Who compared what with whom; kept in the wallet book.
+    /// Record of who compared what with whom; kept in the wallet book.
     #[arg(long, value_name = "TEXT", requires = "confirm")]
     reason: Option<String>,
 }
 
-/// Runs the command.
 pub async fn execute(args: TrustArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
     let TrustArgs {
         wallet,
@@ -59,7 +59,7 @@ fn show(introduced: &Introduction, client: &Client, output: &Output) -> Result<(
     output
         .note("This is what the coordinator tells. Nothing of it is believed or written down yet.");
     output.note(
-        "Compare id, root key, node ids and requester with their owners by another way; then:",
+        "Compare id, root key, node ids and requester with their owners through another channel; then:",
     );
     output.note(format!(
         "  countersign wallet trust {} --confirm {fingerprint} --reason '…'",

@@ -1,11 +1,11 @@
 //! Amounts in the unit that people use, beside the smallest one, and chains by their names.
 //!
-//! Only a chain's own coin is converted: how many decimals a token has is known to its contract
-//! alone, and a guess would move the point.
+//! Only a chain's own coin is converted: only its contract knows the decimals of a token, and a
+//! guess would move the point.
 
-/// EVM: chain ids and coins as the chains' own lists have them (`ethereum-lists/chains`); every
-/// chain's coin has 18 decimals, which wallets take for granted. The last entry of a namespace
-/// stands for chains without a name here.
+/// EVM: chain ids and coins as in the chains' own lists (`ethereum-lists/chains`); every chain's
+/// coin has 18 decimals, which wallets take for granted. The last entry of a namespace stands for
+/// chains without a name here.
 const COINS: [Coin; 22] = [
     bitcoin("bip122:000000000019d6689c085ae165831e93", "Bitcoin", "BTC"),
     bitcoin(
@@ -65,7 +65,7 @@ pub fn amount(chain: &str, smallest: &str) -> String {
     }
 }
 
-/// A chain as people call it, with its id; the id alone if it has no name here.
+/// A chain's common name with its id; the id alone if it has no name here.
 pub fn chain(id: &str) -> String {
     match COINS.iter().find(|coin| coin.chain == id) {
         Some(coin) => format!("{} ({id})", coin.name),
@@ -81,7 +81,7 @@ fn coin(chain: &str) -> Option<&'static Coin> {
         .or_else(|| COINS.iter().find(|coin| coin.chain == namespace))
 }
 
-/// The amount with its point, without zeros at the end.
+/// The amount with its decimal point, without trailing zeros.
 fn decimal(chain: &str, smallest: &str) -> Option<String> {
     let decimals = coin(chain)?.decimals;
     if smallest.is_empty() || !smallest.bytes().all(|byte| byte.is_ascii_digit()) {

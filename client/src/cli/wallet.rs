@@ -1,11 +1,11 @@
-//! `countersign wallet`.
+//! The commands of `countersign wallet`.
 
 use clap::Subcommand;
 use countersign_client::belief::{Belief, Ground};
 use countersign_client::{
     CheckUp, Client, ClientError, Listed, NewWallet, Pushed, ReshareOrder, Standing,
 };
-use countersign_protocol::{Announcement, Committee, KeyId, NodeId, Scheme, Threshold};
+use countersign_protocol::{Committee, KeyDescriptor, KeyId, NodeId, Scheme, Threshold};
 use serde_json::{Value, json};
 
 use super::describe;
@@ -16,20 +16,20 @@ use super::progress::Progress;
 use super::sign::Claims;
 use super::trust;
 
-/// What to do about wallets.
+/// Subcommands for wallets.
 #[derive(Debug, Subcommand)]
 pub enum WalletCommand {
     /// Order a new wallet and wait until all its nodes hold it.
     Create {
-        /// A name for people.
+        /// Name for people, at most 64 bytes.
         name: String,
         /// ecdsa-secp256k1, ed25519, schnorr-secp256k1 or taproot.
         #[arg(long)]
         scheme: Scheme,
-        /// How many nodes must sign.
+        /// Number of nodes that must sign.
         #[arg(long, value_name = "T")]
         threshold: u16,
-        /// Who will hold it: ids (csn1…), or names from the profile.
+        /// The nodes that will hold it: ids (csn1…), or names from the profile.
         #[arg(long, value_delimiter = ',', required = true, value_name = "NODE,NODE")]
         nodes: Vec<String>,
         /// A remark that the nodes' plugins and operators see.
@@ -38,20 +38,21 @@ pub enum WalletCommand {
         #[command(flatten)]
         claims: Claims,
     },
-    /// Hand a wallet to other nodes, or deal new shares to the same ones. Key and addresses stay.
+    /// Move a wallet to other nodes, or deal new shares to the same ones. Key and addresses stay.
     ///
     /// As many of the present nodes as must sign take part, and all future ones. Each node's
     /// plugins decide. Afterwards the old shares are destroyed, and only the new nodes can sign.
     Reshare {
         /// Id (csk1…), or name in the wallet book.
         wallet: String,
-        /// Who will hold it, those that stay included: ids (csn1…), or names from the profile.
+        /// The nodes that will hold it, including those that stay: ids (csn1…), or
+        /// names from the profile.
         #[arg(long, value_delimiter = ',', required = true, value_name = "NODE,NODE")]
         nodes: Vec<String>,
-        /// How many nodes must sign then.
+        /// Number of nodes that must sign then.
         #[arg(long, value_name = "T")]
         threshold: u16,
-        /// Which present nodes deal, as many as must sign now; default: the coordinator chooses
+        /// Present nodes that deal, as many as must sign now; default: the coordinator chooses
         /// among those on line.
         #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
         dealers: Option<Vec<String>>,
@@ -65,42 +66,41 @@ pub enum WalletCommand {
     Check {
         /// Id (csk1…), or name in the wallet book.
         wallet: String,
-        /// Whose shares; default: all that hold the wallet.
+        /// Nodes to check; default: all that hold the wallet.
         #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
         nodes: Option<Vec<String>>,
         /// A remark that the nodes' plugins and operators see.
         #[arg(long)]
         note: Option<String>,
     },
-    /// List the wallets of the wallet book, and those that the coordinator tells of besides; each
-    /// is verified.
+    /// List the wallets of the wallet book, and those that the coordinator tells of
+    /// besides; each is verified.
     List,
     /// Show a wallet with its extended public key, and why it is believed.
     Show {
         /// Id (csk1…), or name in the wallet book.
         wallet: String,
     },
-    /// Hand wallets of the wallet book to a coordinator that does not know them, such as one that
-    /// was made anew.
+    /// Import wallets of the wallet book into a coordinator that does not know them, such
+    /// as a new one.
     ///
-    /// The coordinator compares them with its own nodes. One that it knows already is left as it
-    /// is.
+    /// The coordinator compares them with its own nodes. One that it knows already is
+    /// left as it is.
     Push {
         /// Ids (csk1…), or names in the wallet book; none: all.
         wallets: Vec<String>,
     },
-    /// Print what a watch-only wallet needs: output descriptors (BIP-380) with key origin and
-    /// checksum.
+    /// Print what a watch-only wallet needs: output descriptors (BIP-380) with
+    /// key origin and checksum.
     Descriptor(descriptor::DescriptorArgs),
     /// Believe a wallet whose members or requester are not in the profile.
     ///
     /// Shows what would be trusted, and its fingerprint. Compare id, root key, node ids and
-    /// requester with their owners by another way than the coordinator; then run it again with
-    /// --confirm and --reason. The wallet book keeps who was trusted, and why.
+    /// requester with their owners through another channel than the coordinator; then run it again
+    /// with --confirm and --reason. The wallet book keeps who was trusted, and why.
     Trust(trust::TrustArgs),
 }
 
-/// Runs the command.
 pub async fn execute(
     command: WalletCommand,
     client: &Client,
@@ -179,12 +179,12 @@ pub async fn execute(
     }
 }
 
-/// A name leads to what the book has, which may have moved on since.
-async fn newest(wallet: &str, client: &Client) -> Result<Announcement, ClientError> {
+/// A name leads to the generation in the book, which may have been succeeded since.
+async fn newest(wallet: &str, client: &Client) -> Result<KeyDescriptor, ClientError> {
     client.newest_wallet(client.find_id(wallet)?).await
 }
 
-/// Who will hold a wallet, and how many of them must sign.
+/// The future holders of a wallet, and how many of them must sign.
 fn holders(
     nodes: &[String],
     threshold: u16,
@@ -197,7 +197,8 @@ fn holders(
     Ok((committee, threshold))
 }
 
-/// Another machine with this profile will not believe a wallet of nodes that it does not name.
+/// Warns that another machine with this profile will not believe a wallet of nodes that
+/// it does not name.
 fn warn_of_strangers(committee: &Committee, client: &Client, output: &Output) {
     for node in committee
         .members()
@@ -255,7 +256,7 @@ async fn list(client: &Client, output: &Output) -> Result<(), ClientError> {
     output.result(&json!({"wallets": rows}), &table.lines())
 }
 
-/// Ends in an error if one was refused, after all have been tried.
+/// Tries all wallets, and ends in an error if one was refused.
 async fn push(wallets: &[String], client: &Client, output: &Output) -> Result<(), ClientError> {
     let ids: Vec<KeyId> = wallets
         .iter()
@@ -294,7 +295,7 @@ async fn push(wallets: &[String], client: &Client, output: &Output) -> Result<()
     }
 }
 
-fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), ClientError> {
+fn show(wallet: &KeyDescriptor, client: &Client, output: &Output) -> Result<(), ClientError> {
     let extended = client.extended_public_key(wallet)?;
     let belief = client.belief(wallet.key)?;
     let json: Value = json!({"id": wallet.key, "extended_public_key": extended, "wallet": wallet, "belief": belief});
@@ -354,7 +355,7 @@ fn held_by(client: &Client, node: &NodeId) -> Line {
     Line::from("held by     ").and(client.profile().describe_node(node), tone)
 }
 
-/// Why a wallet is believed, in words.
+/// The ground of a belief, in words.
 fn ground(belief: &Belief) -> String {
     let reason = belief.reason.as_deref().unwrap_or_default();
     match belief.ground {

@@ -1,9 +1,9 @@
-//! Keys that change hands, and shares that are looked after.
+//! Reshares, and check-ups of shares.
 
 use std::collections::BTreeMap;
 
 use countersign_protocol::{
-    Announcement, Committee, Intact, KeyId, KeyReshare, KeyShareSign, NodeId, Operation, TaskId,
+    Committee, Intact, KeyDescriptor, KeyId, KeyReshare, KeyShareSign, NodeId, Operation, TaskId,
     Threshold,
 };
 use countersign_verify::result;
@@ -12,21 +12,21 @@ use super::{Client, Remarks, SIGNATURE, WALLET};
 use crate::api::{ResultView, TaskView};
 use crate::error::ClientError;
 
-/// A wallet to be handed to another committee, or to the same with new shares.
+/// An order to reshare a wallet to another committee, or to the same with new shares.
 #[derive(Debug, Clone)]
 pub struct ReshareOrder {
-    /// Which wallet.
+    /// Id of the wallet to reshare.
     pub wallet: KeyId,
-    /// Who will hold it.
+    /// The nodes that will hold it.
     pub committee: Committee,
-    /// How many must sign then.
+    /// Number of nodes that must sign then.
     pub threshold: Threshold,
-    /// Which present members deal, as many as sign now; absent: the coordinator chooses.
+    /// Present members that deal, as many as sign now; absent: the coordinator chooses.
     pub dealers: Option<Vec<NodeId>>,
     /// A remark for nodes' plugins and people.
     pub note: Option<String>,
-    /// Statements for nodes' plugins, by name; see
-    /// [`Task::claims`](countersign_protocol::Task::claims).
+    /// Statements for nodes' plugins,
+    /// by name; see [`Task::claims`](countersign_protocol::Task::claims).
     pub claims: BTreeMap<String, String>,
 }
 
@@ -47,23 +47,22 @@ impl ReshareOrder {
 /// A verified check-up: every node that was asked holds its share intact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckUp {
-    /// The task that asked.
+    /// Id of the task behind it.
     pub task: TaskId,
     /// The wallet, in the generation that was checked.
-    pub wallet: Announcement,
+    pub wallet: KeyDescriptor,
     /// The proof of each node, in the order of their ids.
     pub intact: Vec<Intact>,
 }
 
 impl Client {
-    /// Hands a wallet over, verifies that what came of it succeeds the wallet that is known, and
-    /// writes that into the wallet book. Key and addresses stay. `progress` sees the task at every
-    /// change.
+    /// Reshares a wallet, verifies that the new generation succeeds the known one, and writes it
+    /// into the wallet book. Key and addresses stay. `progress` sees the task at every change.
     pub async fn reshare(
         &self,
         order: &ReshareOrder,
         progress: impl FnMut(&TaskView),
-    ) -> Result<Announcement, ClientError> {
+    ) -> Result<KeyDescriptor, ClientError> {
         let from = self.newest_wallet(order.wallet).await?;
         let reshare = KeyReshare {
             from,
@@ -88,7 +87,7 @@ impl Client {
         Ok(*wallet)
     }
 
-    /// Lets nodes, by default all members, prove that they hold their shares intact, and verifies
+    /// Has nodes, by default all members, prove that they hold their shares intact, and verifies
     /// each proof. Nothing is signed. `progress` sees the task at every change.
     pub async fn check_up(
         &self,

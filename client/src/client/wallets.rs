@@ -1,7 +1,7 @@
-//! Which wallets are used: those that the book believes, and what succeeds them step by step. Names
-//! are looked up in the book and nowhere else.
+//! Access to wallets: those that the book believes, and their successors step by step. Names are
+//! looked up in the book and nowhere else.
 
-use countersign_protocol::{Announcement, KeyId, SignedTask};
+use countersign_protocol::{KeyDescriptor, KeyId, SignedTask};
 
 use super::{Client, now};
 use crate::belief::{Belief, Believed, Introduction};
@@ -13,39 +13,39 @@ use crate::proof;
 #[derive(Debug)]
 pub struct Listed {
     /// As the book has it now, if the book has it; otherwise as the coordinator tells it.
-    pub wallet: Announcement,
-    /// What to think of it.
+    pub wallet: KeyDescriptor,
+    /// This client's opinion of it.
     pub standing: Standing,
 }
 
-/// What this client thinks of a wallet that it heard of.
+/// This client's opinion of a wallet.
 #[derive(Debug)]
 pub enum Standing {
     /// In the book, and the coordinator tells the same.
     Believed,
-    /// In the book; the coordinator does not tell of it.
+    /// In the book, but unknown to the coordinator.
     Untold,
     /// Not in the book, but what the profile describes: it is believed as soon as its id is used.
     New,
-    /// Not to be used.
+    /// Not to be used, for this reason.
     Refused(ClientError),
 }
 
-/// What became of a wallet that was handed to a coordinator.
+/// The result of importing a wallet into a coordinator.
 #[derive(Debug)]
 pub enum Pushed {
-    /// The coordinator has it now.
+    /// Imported by this call.
     Taken,
-    /// It had it already.
+    /// Already known to the coordinator.
     Known,
-    /// It does not take it.
+    /// Refused by the coordinator.
     Refused(ClientError),
 }
 
 impl Client {
-    /// A wallet that is believed: from the wallet book, or, at first sight, if the profile has all
+    /// Finds a believed wallet: from the wallet book, or, at first sight, if the profile has all
     /// its members and its requester.
-    pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
+    pub async fn wallet(&self, id: KeyId) -> Result<KeyDescriptor, ClientError> {
         match self.book.wallet(id)? {
             Some(Entry {
                 wallet,
@@ -61,9 +61,9 @@ impl Client {
         }
     }
 
-    /// A believed wallet in its newest generation: compares the book with what the coordinator
-    /// tells now, and follows the wallet from the one to the other.
-    pub async fn newest_wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
+    /// Finds a believed wallet in its newest generation: compares the book with the coordinator's
+    /// answer, and follows the wallet from the one to the other.
+    pub async fn newest_wallet(&self, id: KeyId) -> Result<KeyDescriptor, ClientError> {
         match self.book.wallet(id)? {
             Some(Entry {
                 wallet,
@@ -82,13 +82,13 @@ impl Client {
         }
     }
 
-    /// The wallet with this id, or with this name in the book. A coordinator's names lead nowhere:
-    /// it could give any wallet any name.
-    pub async fn find_wallet(&self, text: &str) -> Result<Announcement, ClientError> {
+    /// Finds the wallet with this id, or with this name in the book. A coordinator's names lead
+    /// nowhere: it could give any wallet any name.
+    pub async fn find_wallet(&self, text: &str) -> Result<KeyDescriptor, ClientError> {
         self.newest_if_id(text, self.find_id(text)?).await
     }
 
-    /// The id of the wallet with this id, or with this name in the book.
+    /// Finds the id of the wallet with this id, or with this name in the book.
     pub fn find_id(&self, text: &str) -> Result<KeyId, ClientError> {
         if let Ok(id) = text.parse::<KeyId>() {
             return Ok(id);
@@ -105,8 +105,8 @@ impl Client {
         }
     }
 
-    /// Every wallet that the coordinator tells of or the book has. Nothing is written but newer
-    /// generations of wallets that are believed.
+    /// Lists every wallet known to the coordinator or in the book. Writes only newer generations of
+    /// wallets that are believed.
     pub async fn wallets(&self) -> Result<Vec<Listed>, ClientError> {
         let mut book = self.book.wallets()?;
         let mut all = Vec::new();
@@ -133,32 +133,32 @@ impl Client {
         Ok(all)
     }
 
-    /// The book's name for a wallet.
+    /// The book's name for a wallet, if it has one.
     pub fn name_of_wallet(&self, id: KeyId) -> Result<Option<String>, ClientError> {
         Ok(self.book.wallet(id)?.map(|entry| entry.wallet.name))
     }
 
-    /// Why a wallet is believed, if it is.
+    /// The reason to believe a wallet, if it is believed.
     pub fn belief(&self, id: KeyId) -> Result<Option<Belief>, ClientError> {
         Ok(self.book.wallet(id)?.and_then(|entry| entry.belief))
     }
 
-    /// What the coordinator tells of a wallet, so far as the parts prove each other. Nothing is
-    /// believed or written.
+    /// The coordinator's account of a wallet, checked for consistency. Nothing
+    /// is believed or written.
     pub async fn introduce(&self, id: KeyId) -> Result<Introduction, ClientError> {
         let told = self.api.wallet(id).await?;
         self.introduction(id, told).await
     }
 
     /// Believes a wallet on a person's word, and writes into the book who was trusted and why.
-    /// `fingerprint` is [`Introduction::fingerprint`] of what the person compared. A wallet of
-    /// which the book has another story is refused.
+    /// `fingerprint` is [`Introduction::fingerprint`] of what the person compared. A wallet that
+    /// contradicts the book is refused.
     pub async fn trust(
         &self,
         id: KeyId,
         fingerprint: &str,
         reason: &str,
-    ) -> Result<Announcement, ClientError> {
+    ) -> Result<KeyDescriptor, ClientError> {
         let introduced = self.introduce(id).await?;
         match self.book.wallet(id)? {
             Some(Entry {
@@ -179,10 +179,10 @@ impl Client {
         self.enter(&introduced.by_word(fingerprint, reason, now())?)
     }
 
-    /// Hands wallets of the book to a coordinator that does not know them, such as one that was
-    /// made anew: all generations that are known here, and the order. It checks them against its
-    /// own nodes. `only`: these; empty: all that are believed.
-    pub async fn push(&self, only: &[KeyId]) -> Result<Vec<(Announcement, Pushed)>, ClientError> {
+    /// Imports wallets of the book into a coordinator that does not know them, such as a new one:
+    /// all known generations, and the order. It checks them against its own nodes. `only`: these;
+    /// empty: all that are believed.
+    pub async fn push(&self, only: &[KeyId]) -> Result<Vec<(KeyDescriptor, Pushed)>, ClientError> {
         let mut book = self.book.wallets()?;
         book.retain(|id, entry| entry.belief.is_some() && (only.is_empty() || only.contains(id)));
         if let Some(missing) = only.iter().find(|id| !book.contains_key(id)) {
@@ -199,7 +199,7 @@ impl Client {
         Ok(all)
     }
 
-    /// A coordinator that knows the wallet is not told of it again.
+    /// Skips a wallet that the coordinator knows.
     async fn push_one(&self, entry: &Entry) -> Result<Pushed, ClientError> {
         match self.api.wallet(entry.wallet.key).await {
             Ok(told) if told.generation >= entry.wallet.generation => {
@@ -221,7 +221,7 @@ impl Client {
     }
 
     /// The text of a wallet's root key: `xpub…` (secp256k1) or `cpub…` (ed25519).
-    pub fn extended_public_key(&self, wallet: &Announcement) -> Result<String, ClientError> {
+    pub fn extended_public_key(&self, wallet: &KeyDescriptor) -> Result<String, ClientError> {
         countersign_verify::result::root_key(wallet).map_err(|wrong| ClientError::Wallet {
             wallet: wallet.key,
             reason: wrong.to_string(),
@@ -229,14 +229,14 @@ impl Client {
     }
 
     /// An id asks for the newest generation, a name for the book's.
-    async fn newest_if_id(&self, text: &str, id: KeyId) -> Result<Announcement, ClientError> {
+    async fn newest_if_id(&self, text: &str, id: KeyId) -> Result<KeyDescriptor, ClientError> {
         match text.parse::<KeyId>() {
             Ok(_) => self.newest_wallet(id).await,
             Err(_) => self.wallet(id).await,
         }
     }
 
-    async fn list_known(&self, wallet: Announcement, told: &Announcement) -> Listed {
+    async fn list_known(&self, wallet: KeyDescriptor, told: &KeyDescriptor) -> Listed {
         match self.catch_up(wallet.clone(), told).await {
             Ok(wallet) => Listed {
                 wallet,
@@ -249,7 +249,7 @@ impl Client {
         }
     }
 
-    async fn list_new(&self, told: Announcement, known: Option<&Announcement>) -> Listed {
+    async fn list_new(&self, told: KeyDescriptor, known: Option<&KeyDescriptor>) -> Listed {
         let standing = match self.judge_new(&told, known).await {
             Ok(_) => Standing::New,
             Err(error) => Standing::Refused(error),
@@ -260,12 +260,12 @@ impl Client {
         }
     }
 
-    /// What is told of a wallet, if it may enter the book. `known`: what an earlier version
-    /// recorded without asking who stands behind it.
+    /// Returns a wallet that may enter the book. `known`: the entry of an earlier version, recorded
+    /// without asking who stands behind it.
     async fn judge_new(
         &self,
-        told: &Announcement,
-        known: Option<&Announcement>,
+        told: &KeyDescriptor,
+        known: Option<&KeyDescriptor>,
     ) -> Result<Believed, ClientError> {
         let introduced = self.introduction(told.key, told.clone()).await?;
         if let Some(known) = known {
@@ -274,13 +274,13 @@ impl Client {
         introduced.by_profile(&self.profile, self.requester(), now())
     }
 
-    /// From the generation that is known to the one that the coordinator tells of. Each proves that
-    /// it succeeds the one before.
+    /// Follows the wallet from the known generation to the coordinator's. Each proves that it
+    /// succeeds the one before.
     async fn catch_up(
         &self,
-        known: Announcement,
-        told: &Announcement,
-    ) -> Result<Announcement, ClientError> {
+        known: KeyDescriptor,
+        told: &KeyDescriptor,
+    ) -> Result<KeyDescriptor, ClientError> {
         let id = known.key;
         if told.generation < known.generation {
             return Err(ClientError::Stale {
@@ -302,12 +302,12 @@ impl Client {
         Ok(told.clone())
     }
 
-    /// First sight of a wallet, or of one that has no reason in the book.
+    /// Handles the first sight of a wallet, or of one that has no reason in the book.
     async fn meet(
         &self,
         id: KeyId,
-        known: Option<&Announcement>,
-    ) -> Result<Announcement, ClientError> {
+        known: Option<&KeyDescriptor>,
+    ) -> Result<KeyDescriptor, ClientError> {
         let told = self.api.wallet(id).await?;
         if told.key != id {
             return Err(ClientError::Answer("it is about another wallet".into()));
@@ -315,7 +315,7 @@ impl Client {
         self.enter(&self.judge_new(&told, known).await?)
     }
 
-    fn enter(&self, believed: &Believed) -> Result<Announcement, ClientError> {
+    fn enter(&self, believed: &Believed) -> Result<KeyDescriptor, ClientError> {
         self.book.record(believed)?;
         Ok(believed.wallet().clone())
     }
@@ -323,7 +323,7 @@ impl Client {
     async fn introduction(
         &self,
         id: KeyId,
-        told: Announcement,
+        told: KeyDescriptor,
     ) -> Result<Introduction, ClientError> {
         proof::check_wallet(id, &told)?;
         let generations = if told.generation == 0 {
@@ -340,8 +340,8 @@ impl Client {
         Introduction::new(id, generations, &told, order.as_ref())
     }
 
-    /// The order that made a wallet. A coordinator that was made anew has none.
-    async fn order_of(&self, first: &Announcement) -> Result<Option<SignedTask>, ClientError> {
+    /// Fetches the order that created a wallet. A new coordinator has none.
+    async fn order_of(&self, first: &KeyDescriptor) -> Result<Option<SignedTask>, ClientError> {
         match self.api.task(first.task, None).await {
             Ok(view) => Ok(Some(view.order())),
             Err(ClientError::Api { status: 404, .. }) => Ok(None),
@@ -350,8 +350,8 @@ impl Client {
     }
 }
 
-/// Refuses an introduction that is not of the wallet in the book.
-fn check_includes(introduced: &Introduction, known: &Announcement) -> Result<(), ClientError> {
+/// Refuses an introduction of a different wallet than the one in the book.
+fn check_includes(introduced: &Introduction, known: &KeyDescriptor) -> Result<(), ClientError> {
     let newest = introduced.newest();
     if newest.generation < known.generation {
         let told = newest.generation;

@@ -1,5 +1,5 @@
-//! Files as people have them in hand, given to the command line: each is shown for what it does
-//! before anything is ordered, or refused with the reason.
+//! Real-world files given to the command line: each is described before anything is ordered, or
+//! refused with the reason.
 
 use countersign_protocol::{Operation, Scheme};
 
@@ -10,7 +10,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../payload/fixtures
 
 /// The generator of secp256k1.
 const EVM_ROOT: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
-/// Who pays for the transactions in the files.
+/// The payer of the transactions in the files.
 const SOLANA_ROOT: &str = "9b19c607f5421cf7128b19f6d8ad2a18ebf73f145f4236118de34799599cc4b8";
 
 const ON_EVM: [Case; 10] = [
@@ -132,7 +132,7 @@ const ON_BITCOIN: [BitcoinCase; 2] = [
     },
 ];
 
-/// What a file is given as, and what has to be said of it.
+/// The option for a file, and its expected description.
 struct Case {
     flag: &'static str,
     file: &'static str,
@@ -143,20 +143,20 @@ const fn case(flag: &'static str, file: &'static str, says: &'static [&'static s
     Case { flag, file, says }
 }
 
-/// A wallet of the client's own order, and how to tell of it.
+/// A wallet of the client's own order, introduced by the coordinator.
 fn wallet(
     forger: &Forger,
     id: u8,
     scheme: Scheme,
     root: &[u8],
-) -> (countersign_protocol::SignedTask, Announcement) {
+) -> (countersign_protocol::SignedTask, KeyDescriptor) {
     let mut wanted = task(forger.own.id(), &OURS, id);
     let Operation::KeyGen(keygen) = &mut wanted.operation else {
         panic!("no KeyGen")
     };
     keygen.scheme = scheme;
     let order = forger.own.sign(&wanted);
-    let wallet = Announcement {
+    let wallet = KeyDescriptor {
         root_public_key: root.to_vec(),
         ..made(&order, 100)
     };
@@ -164,8 +164,8 @@ fn wallet(
     (order, marked(wallet, &members))
 }
 
-/// What is said of a file. With an error the order is never handed in.
-async fn said(forger: &Forger, wallet: &Announcement, flag: &str, given: &str) -> String {
+/// Returns the description of a file. After an error nothing is submitted.
+async fn said(forger: &Forger, wallet: &KeyDescriptor, flag: &str, given: &str) -> String {
     forger.handed_in();
     let output = binary(
         forger.dir.path(),
@@ -179,7 +179,7 @@ async fn said(forger: &Forger, wallet: &Announcement, flag: &str, given: &str) -
     said
 }
 
-async fn all_said(forger: &Forger, wallet: &Announcement, cases: &[Case]) {
+async fn all_said(forger: &Forger, wallet: &KeyDescriptor, cases: &[Case]) {
     for Case { flag, file, says } in cases {
         let given = match file.strip_prefix('@') {
             Some(file) => format!("@{FIXTURES}/{file}"),
@@ -218,8 +218,8 @@ async fn files_that_people_have_are_shown_for_what_they_do() {
     assert!(said.contains("a Tron transaction"), "{said}");
 }
 
-/// A file's one key of which an origin is known, its fingerprint (BIP-32), and what has to be said
-/// of the file.
+/// The one key of a file with a known origin, its fingerprint (BIP-32),
+/// and the expected description.
 struct BitcoinCase {
     file: &'static str,
     key: &'static str,
@@ -227,8 +227,8 @@ struct BitcoinCase {
     says: &'static [&'static str],
 }
 
-/// The same PSBT, in which the key is its own root: the value of its `PSBT_IN_BIP32_DERIVATION` is
-/// the fingerprint alone.
+/// The same PSBT, in which the key is its own root: the value of its `PSBT_IN_BIP32_DERIVATION`
+/// is the fingerprint alone.
 fn with_own_origin(psbt: &[u8], key: &[u8], fingerprint: [u8; 4]) -> Vec<u8> {
     let field = [&[0x22, 0x06], key].concat();
     let value = psbt
@@ -240,7 +240,7 @@ fn with_own_origin(psbt: &[u8], key: &[u8], fingerprint: [u8; 4]) -> Vec<u8> {
     [&psbt[..value], &[4], &fingerprint, &psbt[after..]].concat()
 }
 
-/// The files are of keys that made no wallet here. So the key in each is made a wallet's root.
+/// The files use keys that created no wallet here, so the key in each is made a wallet's root.
 #[tokio::test(flavor = "multi_thread")]
 async fn bitcoin_files_are_read_in_every_form_and_shared_scripts_are_shown() {
     use base64::Engine as _;

@@ -1,6 +1,6 @@
-//! A real coordinator in this process, and four nodes that play the protocol without doing any: the
-//! wallet's private key lies in the test. In front of the coordinator, if wanted, somebody who
-//! changes its answers.
+//! A real coordinator in this process, and four nodes that play the protocol without computing: the
+//! wallet's private key is in the test. Optionally, a proxy in front of the coordinator
+//! that changes its answers.
 
 mod shares;
 
@@ -14,19 +14,18 @@ use countersign_coordinator::{Config, Coordinator, api_key, identity};
 use countersign_link::{Identity, PeerKey, dial};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Announcement, Hash, InputSignature, KeyGen, KeyId, KeyReshare, KeySign, NodeId, Operation,
-    Outcome, PROTOCOL_VERSION, Refusal, Scheme, SessionId, Signed, SignedTask, StoredMark, TaskId,
+    Hash, InputSignature, KeyDescriptor, KeyGen, KeyId, KeyReshare, KeySign, NodeId, Operation,
+    Outcome, PROTOCOL_VERSION, Refusal, Scheme, SessionId, Signed, SignedAck, SignedTask, TaskId,
     decode, encode,
 };
 
-/// What the nodes do with an order.
+/// The nodes' behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
-    /// What is asked.
     Honest,
     /// Refuse every signature.
     Strict,
-    /// The first refuses every signature, the others do what is asked.
+    /// The first refuses every signature, the others obey.
     OneStrict,
     /// Have lost their shares.
     Forgetful,
@@ -35,7 +34,7 @@ pub enum Mood {
 pub struct Cluster {
     pub dir: tempfile::TempDir,
     pub coordinator: Coordinator,
-    /// Four, of which the first three make the wallet.
+    /// Four, of which the first three create the wallet.
     pub nodes: Vec<NodeId>,
 }
 
@@ -86,7 +85,7 @@ impl Cluster {
         Profile::load(&self.profile_path()).unwrap()
     }
 
-    /// Puts a liar between client and coordinator, who replaces one text in each answer by another.
+    /// Puts a liar between client and coordinator that replaces one text in each answer by another.
     pub async fn lie(&self, from: &str, to: &str) {
         let from = from.to_owned();
         let to = to.to_owned();
@@ -107,7 +106,7 @@ impl Cluster {
     }
 }
 
-/// A carrier that hands the first request on and cuts the connection instead of answering it.
+/// Forwards the first request and cuts the connection instead of answering it.
 pub async fn swallow_first_answer(cluster: &Cluster) {
     use tokio::io::{AsyncReadExt, copy_bidirectional};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -207,7 +206,7 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
             ToNode::Welcome { .. }
             | ToNode::Cancel { .. }
             | ToNode::Settle { .. }
-            | ToNode::Void { .. }
+            | ToNode::AbortVote { .. }
             | ToNode::Replaced { .. }
             | ToNode::Show { .. }
             | ToNode::Probe { .. }
@@ -220,19 +219,18 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
     }
 }
 
-/// What a node that plays knows.
 struct Memory {
     me: NodeId,
     mood: Mood,
     orders: HashMap<TaskId, (SignedTask, Vec<NodeId>)>,
-    held: HashMap<KeyId, Announcement>,
+    held: HashMap<KeyId, KeyDescriptor>,
 }
 
 impl Memory {
     fn outcome(&mut self, task: TaskId) -> Outcome {
         let (order, parties) = &self.orders[&task];
         let made = match order.parse().unwrap().operation {
-            Operation::KeyGen(keygen) => Outcome::Created(announcement(order, &keygen)),
+            Operation::KeyGen(keygen) => Outcome::Created(descriptor(order, &keygen)),
             Operation::KeySign(keysign) => Outcome::Signed(signed(&keysign)),
             Operation::KeyReshare(reshare) => Outcome::Reshared(next(task, &reshare, parties)),
             Operation::KeyShareSign(check_up) => {
@@ -258,9 +256,9 @@ fn refusal() -> Refusal {
     }
 }
 
-/// A complete announcement for this order, with the marks of all its members.
-fn announcement(order: &SignedTask, keygen: &KeyGen) -> Announcement {
-    let mut made = Announcement {
+/// A complete descriptor for this order, with the acknowledgements of all its members.
+fn descriptor(order: &SignedTask, keygen: &KeyGen) -> KeyDescriptor {
+    let mut made = KeyDescriptor {
         key: KeyId::of_task(&order.hash()),
         task: order.parse().unwrap().id,
         session: SessionId([5; 32]),
@@ -280,9 +278,9 @@ fn announcement(order: &SignedTask, keygen: &KeyGen) -> Announcement {
     made
 }
 
-/// What comes of this reshare, with the marks of all its parties.
-fn next(task: TaskId, reshare: &KeyReshare, parties: &[NodeId]) -> Announcement {
-    let mut made = Announcement {
+/// The result of this reshare, with the acknowledgements of all its parties.
+fn next(task: TaskId, reshare: &KeyReshare, parties: &[NodeId]) -> KeyDescriptor {
+    let mut made = KeyDescriptor {
         task,
         session: SessionId([9; 32]),
         committee: reshare.committee.clone(),
@@ -296,11 +294,11 @@ fn next(task: TaskId, reshare: &KeyReshare, parties: &[NodeId]) -> Announcement 
     made
 }
 
-fn mark(made: &mut Announcement, by: &[NodeId]) {
+fn mark(made: &mut KeyDescriptor, by: &[NodeId]) {
     let digest = made.digest();
     let keys: Vec<_> = (1..=4).map(node).collect();
     let key = |who: &NodeId| keys.iter().find(|key| id(key) == *who).unwrap();
-    let mark = |who: &NodeId| StoredMark {
+    let mark = |who: &NodeId| SignedAck {
         node: *who,
         signature: key(who).sign(digest.as_bytes()).to_vec(),
     };

@@ -1,7 +1,7 @@
 //! Shares of nobody's key, and proofs that they are intact, as the engine makes them.
 
 use countersign_protocol::outcome::public_shares_hash;
-use countersign_protocol::{Announcement, Hash, Hasher, Intact, NodeId, Point};
+use countersign_protocol::{Hash, Hasher, Intact, KeyDescriptor, NodeId, Point};
 use curve25519_dalek::{EdwardsPoint, Scalar};
 use sha2::{Digest, Sha512};
 
@@ -11,7 +11,7 @@ pub fn hash(members: usize) -> Hash {
 }
 
 /// A member's proof for the task with this hash.
-pub fn prove(wallet: &Announcement, task: Hash, node: NodeId) -> Intact {
+pub fn prove(wallet: &KeyDescriptor, task: Hash, node: NodeId) -> Intact {
     let index = wallet.committee.index_of(&node).unwrap().0;
     let public_shares = public(wallet.committee.members().len());
     let bound = Hasher::new("countersign engine check-up v1")

@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use countersign_client::api::{State, TaskSummary, TaskView};
 use countersign_client::{Client, Profile, RequesterKey};
 use countersign_protocol::{
-    Announcement, Committee, Hash, KeyGen, KeyId, NodeId, Operation, RequesterId, Scheme,
-    SessionId, SignedTask, StoredMark, Task, TaskId, Threshold, UnixMillis,
+    Committee, Hash, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, RequesterId, Scheme,
+    SessionId, SignedAck, SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
@@ -20,12 +20,12 @@ pub const OURS: [u8; 3] = [1, 2, 3];
 /// Seeds of nodes that the coordinator made up.
 pub const THEIRS: [u8; 3] = [101, 102, 103];
 
-/// What it answers: by path, without `/v1`.
+/// Its answers by path, without `/v1`.
 #[derive(Default)]
 struct Answers {
     by_path: HashMap<String, Value>,
     asked: Vec<String>,
-    /// What was handed in, by path.
+    /// Requests received, by path.
     handed_in: Vec<(String, Value)>,
 }
 
@@ -81,10 +81,10 @@ impl Forger {
     }
 
     /// Tells of these wallets, each by its order and its generations, and of no others.
-    pub fn tell(&self, wallets: &[(&SignedTask, &[Announcement])]) {
+    pub fn tell(&self, wallets: &[(&SignedTask, &[KeyDescriptor])]) {
         let mut answers = self.answers.lock().unwrap();
         answers.by_path.clear();
-        let newest = |all: &[Announcement]| json!({ "announcement": all.last().unwrap() });
+        let newest = |all: &[KeyDescriptor]| json!({ "announcement": all.last().unwrap() });
         let list: Vec<Value> = wallets.iter().map(|(_, all)| newest(all)).collect();
         answers
             .by_path
@@ -114,12 +114,12 @@ impl Forger {
         };
     }
 
-    /// What was handed in since the last question.
+    /// Returns the requests received since the last call.
     pub fn handed_in(&self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.answers.lock().unwrap().handed_in)
     }
 
-    /// The paths that were asked for since the last question.
+    /// Returns the paths that were asked for since the last call.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.answers.lock().unwrap().asked)
     }
@@ -216,13 +216,13 @@ pub fn order(requester: &RequesterKey, seeds: &[u8], id: u8) -> SignedTask {
     requester.sign(&task(requester.id(), seeds, id))
 }
 
-/// The wallet that an order made, with the root key of this seed and all marks.
-pub fn made(order: &SignedTask, root: u8) -> Announcement {
+/// The wallet created by an order, with the root key of this seed and all acknowledgements.
+pub fn made(order: &SignedTask, root: u8) -> KeyDescriptor {
     let task = order.parse().unwrap();
     let Operation::KeyGen(keygen) = task.operation else {
         panic!("no KeyGen")
     };
-    let wallet = Announcement {
+    let wallet = KeyDescriptor {
         key: KeyId::of_task(&order.hash()),
         task: task.id,
         session: SessionId([5; 32]),
@@ -241,9 +241,9 @@ pub fn made(order: &SignedTask, root: u8) -> Announcement {
     marked(wallet, keygen.committee.members())
 }
 
-/// The next generation, held by these, with the marks of these.
-pub fn moved(from: &Announcement, to: &[u8], by: &[u8]) -> Announcement {
-    let wallet = Announcement {
+/// The next generation, held by `to`, with the acknowledgements of `by`.
+pub fn moved(from: &KeyDescriptor, to: &[u8], by: &[u8]) -> KeyDescriptor {
+    let wallet = KeyDescriptor {
         task: TaskId([from.generation as u8 + 201; 16]),
         committee: committee(to),
         generation: from.generation + 1,
@@ -255,21 +255,21 @@ pub fn moved(from: &Announcement, to: &[u8], by: &[u8]) -> Announcement {
     marked(wallet, &parties)
 }
 
-/// With the genuine marks of these.
-pub fn marked(wallet: Announcement, by: &[NodeId]) -> Announcement {
+/// Adds the genuine acknowledgements of these nodes.
+pub fn marked(wallet: KeyDescriptor, by: &[NodeId]) -> KeyDescriptor {
     marked_with(wallet, by, |node| {
         key((1..=255).find(|seed| self::node(*seed) == *node).unwrap())
     })
 }
 
-/// With marks under these names, by whatever keys.
+/// Adds acknowledgements under these names, by arbitrary keys.
 pub fn marked_with(
-    mut wallet: Announcement,
+    mut wallet: KeyDescriptor,
     by: &[NodeId],
     key: impl Fn(&NodeId) -> SigningKey,
-) -> Announcement {
+) -> KeyDescriptor {
     let digest = wallet.digest();
-    let mark = |who: &NodeId| StoredMark {
+    let mark = |who: &NodeId| SignedAck {
         node: *who,
         signature: key(who).sign(digest.as_bytes()).to_vec(),
     };
@@ -278,7 +278,7 @@ pub fn marked_with(
 }
 
 /// Puts a book of version 1 in its place, as earlier versions wrote it.
-pub fn write_book_v1(path: &Path, wallet: &Announcement) {
+pub fn write_book_v1(path: &Path, wallet: &KeyDescriptor) {
     let book = json!({"version": 1, "wallets": {wallet.key.to_string(): wallet}});
     std::fs::write(path, book.to_string()).unwrap();
 }

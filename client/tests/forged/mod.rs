@@ -1,6 +1,5 @@
-//! Wallets that a coordinator invents: everything in them proves everything else, and nobody whom
-//! the client knows stands behind it. None may be shown as an address, used, or written into the
-//! book.
+//! Wallets that a coordinator invents: everything in them proves everything else, and nobody known
+//! to the client stands behind it. None may be shown as an address, used, or written into the book.
 
 pub mod coordinator;
 
@@ -31,8 +30,8 @@ async fn command(forger: &Forger, args: &[&str]) -> Output {
     binary(forger.dir.path(), args).await
 }
 
-/// However the wallet is asked for, it is refused with this code, and no trace of it stays.
-async fn refused(forger: &Forger, told: &[(&SignedTask, &[Announcement])], code: &str) {
+/// However the wallet is asked for, it is refused with this code, and leaves no trace.
+async fn refused(forger: &Forger, told: &[(&SignedTask, &[KeyDescriptor])], code: &str) {
     forger.tell(told);
     let client = forger.client();
     let id = told[0].1[0].key;
@@ -181,7 +180,7 @@ async fn a_chain_of_generations_without_its_beginning() {
         DISTRUSTED
     );
     assert!(!forger.book().exists());
-    // A coordinator that was made anew may know no more. Then only a person can say so.
+    // A new coordinator may know no more. Then only a person can vouch for it.
     let id = told.key.to_string();
     let shown = json_of(&forger, &["wallet", "trust", &id]).await;
     let doubts = shown["doubts"].to_string();
@@ -245,7 +244,7 @@ async fn a_wallet_of_strangers_under_the_id_of_our_order() {
     let strangers = forged.committee.members().to_vec();
     let forged = marked(forged, &strangers);
     refused(&forger, &[(&ours, from_ref(&forged))], INVALID).await;
-    // And in the place of the one that the book has.
+    // And in place of the one that the book has.
     let genuine = made(&ours, 77);
     forger.tell(&[(&ours, from_ref(&genuine))]);
     let client = forger.client();
@@ -415,7 +414,7 @@ async fn a_wallet_of_ours_is_believed_by_its_id_and_then_by_its_name() {
     }
 }
 
-/// Who follows a wallet that is believed needs the marks of its quorum and nothing else; a
+/// A believed wallet is followed with the acknowledgements of its quorum and nothing else; a
 /// stranger's are not enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_succeeds_a_believed_wallet_needs_its_quorum() {
@@ -514,7 +513,7 @@ async fn a_persons_word_is_for_what_the_person_was_shown() {
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
 }
 
-/// The book has what a coordinator that was made anew needs, and what others need to believe it:
+/// The book has everything that a new coordinator needs, and that others need to believe it:
 /// order and all generations.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_book_is_handed_to_a_coordinator_that_was_made_anew() {

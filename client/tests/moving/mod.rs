@@ -1,5 +1,5 @@
-//! Wallets that change hands, and shares that are checked: what the client believes, and what the
-//! command line says.
+//! Reshared wallets, and shares that are checked: what the client believes, and the output
+//! of the command line.
 
 use countersign_client::ReshareOrder;
 use countersign_protocol::NodeId;
@@ -17,7 +17,7 @@ fn nodes(cluster: &Cluster, numbers: &[usize]) -> Vec<NodeId> {
         .collect()
 }
 
-fn hand_to(cluster: &Cluster, wallet: &Announcement, numbers: &[usize]) -> ReshareOrder {
+fn hand_to(cluster: &Cluster, wallet: &KeyDescriptor, numbers: &[usize]) -> ReshareOrder {
     ReshareOrder {
         wallet: wallet.key,
         committee: committee(cluster, numbers),
@@ -28,8 +28,8 @@ fn hand_to(cluster: &Cluster, wallet: &Announcement, numbers: &[usize]) -> Resha
     }
 }
 
-/// A wallet that was handed over twice: the book as it was before, and each generation.
-async fn moved_twice() -> (Cluster, Client, String, Vec<Announcement>) {
+/// A wallet that was reshared twice: the book as it was before, and each generation.
+async fn moved_twice() -> (Cluster, Client, String, Vec<KeyDescriptor>) {
     let (cluster, client, wallet) = ready(Mood::Honest).await;
     let before = std::fs::read_to_string(book(&cluster)).unwrap();
     let first = client
@@ -122,7 +122,7 @@ async fn a_client_that_was_away_follows_the_wallet_from_the_one_it_knows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generation_that_does_not_prove_that_it_succeeds_is_refused() {
     let (cluster, _, before, all) = moved_twice().await;
-    // A mark of the generation between, which the coordinator cannot make up.
+    // An acknowledgement of the generation between, which the coordinator cannot make up.
     let mark = hex::encode(&all[1].stored[0].signature);
     cluster.lie(&mark, &changed(&mark)).await;
     let liar = client(&cluster);
@@ -198,14 +198,14 @@ async fn a_coordinator_that_knows_less_than_the_book_is_not_believed() {
 async fn a_reshare_counts_only_with_the_marks_of_those_that_gave_it_away() {
     let (cluster, honest, wallet) = ready(Mood::Honest).await;
     let before = std::fs::read_to_string(book(&cluster)).unwrap();
-    // The session is part of what the marks are over.
+    // The acknowledgements cover the session.
     cluster.lie(&"09".repeat(32), &"07".repeat(32)).await;
     let error = client(&cluster)
         .reshare(&hand_to(&cluster, &wallet, &[0, 1, 3]), |_| ())
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, ClientError::Invalid { reason, .. } if reason.contains("parties' marks")),
+        matches!(&error, ClientError::Invalid { reason, .. } if reason.contains("those of the parties")),
         "{error}"
     );
     assert_eq!(std::fs::read_to_string(book(&cluster)).unwrap(), before);
@@ -305,7 +305,7 @@ async fn the_command_line_hands_wallets_over_and_checks_them() {
         "stay : n0, n1",
         "join : n3",
         "leave: n2",
-        "handed over",
+        "reshared",
     ] {
         let sorted = words.replace("n0, n1", "n1, n0");
         assert!(

@@ -1,5 +1,5 @@
-//! Errors of the API: `{"error": {"code": …, "message": …}}`. Codes are stable; messages are for
-//! people.
+//! Errors of the API: `{"error": {"code": …, "message": …}}`. Codes are stable;
+//! messages are for people.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -7,24 +7,24 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::api_key::Denied;
-use crate::desk::{IntakeError, SubmitError};
+use crate::registry::{IntakeError, SubmitError};
 use crate::store::StoreError;
 
-/// After a refusal for want of room, tasks have ended by then.
+/// `Retry-After` of refusals for lack of room: some tasks will have ended by then.
 const BUSY_SECONDS: u32 = 5;
 
-/// An answer that is no success.
+/// A response other than success.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// Seconds after which the same request may be taken.
+    /// Seconds after which the request may succeed.
     retry_after: Option<u32>,
 }
 
 impl ApiError {
-    /// An error with a stable code and a sentence that ends with what to do.
+    /// Creates an error with a stable code and a sentence that ends with what to do.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -34,7 +34,7 @@ impl ApiError {
         }
     }
 
-    /// The same request may be taken later.
+    /// A refusal of a request that may be repeated later.
     pub fn later(
         status: StatusCode,
         code: &'static str,
@@ -47,12 +47,12 @@ impl ApiError {
         }
     }
 
-    /// The request is wrong.
+    /// 400 Bad Request.
     pub fn bad(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// There is no such thing.
+    /// 404 Not Found.
     pub fn missing(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
     }
@@ -135,7 +135,7 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// Answer to an unknown path.
+/// Handles unknown paths.
 pub async fn no_such_path() -> ApiError {
     ApiError::missing(
         "no-such-path",
@@ -143,7 +143,7 @@ pub async fn no_such_path() -> ApiError {
     )
 }
 
-/// Answer to a known path with an unknown method.
+/// Handles unknown methods of known paths.
 pub async fn no_such_method() -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,

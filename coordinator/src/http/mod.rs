@@ -1,8 +1,8 @@
-//! The HTTP API `/v1`: what a caller may ask, and how it is answered.
+//! The HTTP API `/v1`.
 //!
-//! Handlers translate; the [desk](crate::desk) decides. Every error is JSON with a stable code and
-//! a sentence that ends with what to do. There is no TLS here: the listener belongs on loopback or
-//! behind a proxy.
+//! Handlers translate; the [registry](crate::registry) decides. Every error is JSON with a stable
+//! code and a sentence that ends with what to do. The API does not speak TLS: the listener belongs
+//! on loopback or behind a proxy.
 
 mod error;
 mod nodes;
@@ -26,40 +26,38 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::api_key::{ApiKeys, REQUESTS, Scope};
-use crate::desk::Desk;
+use crate::registry::TaskRegistry;
 use error::ApiError;
 
 /// A task's text, escaped inside JSON, with room for the rest.
 const MAX_BODY: usize = 3 * 1024 * 1024;
-/// Who may ask at a time, and how slowly.
+/// Limits on connections, and on how slow they may be.
 pub const LIMITS: Limits = Limits {
     connections: REQUESTS,
     of_one_address: 128,
     head: Duration::from_secs(15),
-    // Long polls follow each other on one.
+    // Long polls reuse one connection.
     life: None,
     grace: Duration::from_secs(3),
 };
 
-/// What handlers need.
+/// State shared by all handlers.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[derive(Debug)]
 pub struct App {
-    /// Where everything meets.
-    pub desk: Arc<Desk>,
-    /// Who may ask.
+    pub registry: Arc<TaskRegistry>,
     pub keys: Arc<ApiKeys>,
-    /// Turns true when the coordinator stops: nobody is kept waiting then.
+    /// Turns true when the coordinator stops, which ends all waiting.
     pub stop: watch::Receiver<bool>,
-    /// How long callers may take.
     pub patience: Patience,
 }
 
-/// How long callers may take, and be kept waiting.
+/// Time limits for requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// For a request's body to arrive.
+    /// Limit for receiving a request's body.
     pub body: Duration,
-    /// The longest that any request takes; more than the longest wait of a long poll.
+    /// Limit for any request; more than the longest wait of a long poll.
     pub request: Duration,
 }
 
@@ -72,11 +70,11 @@ impl Default for Patience {
     }
 }
 
-/// The API key that a request came with, by the SHA-256 of its text.
+/// The API key of a request, as the SHA-256 of its text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Through(Hash);
 
-/// The whole API.
+/// Builds the routes of the API.
 pub fn router(app: Arc<App>) -> Router {
     let v1 = Router::new()
         .route("/tasks", get(tasks::list).post(tasks::submit))
@@ -100,7 +98,7 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Reading needs `read`, everything else `create`.
+/// Requires `read` for reading and `create` for everything else.
 async fn authorise(
     State(app): State<Arc<App>>,
     mut request: Request,
@@ -121,7 +119,7 @@ async fn authorise(
     Ok(response)
 }
 
-/// Reads the whole body, within its bounds of size and time, before a handler sees the request.
+/// Reads the whole body, within its limits of size and time, before a handler sees the request.
 async fn read_body(
     State(app): State<Arc<App>>,
     request: Request,
@@ -162,6 +160,6 @@ async fn limit_time(State(app): State<Arc<App>>, request: Request, next: Next) -
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    app.desk.store().check()?;
+    app.registry.store().check()?;
     Ok(Json(json!({"ready": true})).into_response())
 }

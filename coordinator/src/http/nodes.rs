@@ -1,4 +1,4 @@
-//! `/v1/nodes`: who is admitted, and who is on line.
+//! `/v1/nodes`: the admitted nodes, and which of them are on line.
 
 use std::sync::Arc;
 
@@ -9,19 +9,17 @@ use serde::Serialize;
 
 use super::App;
 
-/// A node.
 #[derive(Debug, Serialize)]
 pub struct NodeView {
     id: NodeId,
     name: String,
     online: bool,
-    /// Program and version, while it is on line.
+    /// Program and version, while on line.
     software: Option<String>,
-    /// Since when it is on line.
+    /// Time of connection, while on line.
     since: Option<UnixMillis>,
 }
 
-/// All nodes.
 #[derive(Debug, Serialize)]
 pub struct Listing {
     nodes: Vec<NodeView>,
@@ -29,7 +27,7 @@ pub struct Listing {
 
 /// `GET`: every admitted node.
 pub async fn list(State(app): State<Arc<App>>) -> Json<Listing> {
-    let mut online = app.desk.online();
+    let mut online = app.registry.online();
     let view = |(id, name): (&NodeId, &String)| {
         let presence = online.remove(id);
         let since = presence.as_ref().map(|presence| presence.since);
@@ -42,6 +40,6 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Listing> {
             since,
         }
     };
-    let nodes = app.desk.rules().nodes.iter().map(view).collect();
+    let nodes = app.registry.rules().nodes.iter().map(view).collect();
     Json(Listing { nodes })
 }

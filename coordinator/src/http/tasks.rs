@@ -1,4 +1,4 @@
-//! `/v1/tasks`: hand in, list, look at, wait for.
+//! `/v1/tasks`: submit, list, show, wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,35 +23,38 @@ const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 200;
 const MAX_WAIT: u64 = 30;
 
-/// A signed task as it is handed in.
+/// A signed task, as submitted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
     /// The exact JSON text of the task.
     task: String,
-    /// Ed25519 of the requester, 128 hexadecimal digits.
+    /// Ed25519 signature of the requester: 128 hexadecimal digits.
     signature: String,
 }
 
-/// `POST`: 201 for a new task, 200 for the same one again, 409 for another one with the same id.
+/// `POST`: 201 for a new task, 200 for the same one again, 409 for another task with the same id.
 pub async fn submit(
     State(app): State<Arc<App>>,
     Extension(Through(key)): Extension<Through>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<TaskView>), ApiError> {
     let submitted = app
-        .desk
+        .registry
         .submit(signed_task(&body)?, Some(key), clock::now())?;
-    app.desk.store().durable(submitted.ticket).await?;
+    app.registry.store().durable(submitted.ticket).await?;
     let status = if submitted.new {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok((status, Json(TaskView::new(&app.desk, submitted.record)?)))
+    Ok((
+        status,
+        Json(TaskView::new(&app.registry, submitted.record)?),
+    ))
 }
 
-/// Which tasks to list.
+/// Selects a page of the list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
@@ -74,9 +77,9 @@ pub async fn list(
 ) -> Result<Json<Listing>, ApiError> {
     let Query(page) = page.map_err(|error| bad_query(&error))?;
     let limit = page.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-    let store = app.desk.store();
+    let store = app.registry.store();
     store.durable(store.now()).await?;
-    let records = store.tasks(page.before.unwrap_or(u64::MAX), limit)?;
+    let records = store.tasks(page.before, limit)?;
     let next = records
         .last()
         .filter(|last| records.len() == limit && last.sequence > 1)
@@ -88,14 +91,13 @@ pub async fn list(
     Ok(Json(Listing { tasks, next }))
 }
 
-/// How long to wait for news.
+/// Parameters of a long poll.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
     /// Seconds, at most 30. Absent: answer at once.
     wait: Option<u64>,
-    /// The revision that the caller has; answered as soon as there is a later one, or the task has
-    /// ended.
+    /// The caller's revision; answered as soon as there is a later one, or the task has ended.
     revision: Option<u64>,
 }
 
@@ -112,13 +114,13 @@ pub async fn show(
     let seconds = wait.wait.unwrap_or(0).min(MAX_WAIT);
     let until = Instant::now() + Duration::from_secs(seconds);
     let record = news(&app, id, wait.revision.unwrap_or(0), until).await?;
-    // A caller never sees an end that a crash takes back. Only who waits for a signature gets it at
-    // once: it proves itself, and its signers keep it in their journals.
+    // A caller never sees an end that a crash could take back. Only a caller that waits for a
+    // signature gets it at once: it proves itself, and its signers keep it in their journals.
     let proves_itself = seconds > 0 && matches!(record.result, Some(Proof::Signed(_)));
     if record.state.is_final() && !proves_itself {
-        app.desk.store().task_durable(id).await?;
+        app.registry.store().task_durable(id).await?;
     }
-    Ok(Json(TaskView::new(&app.desk, record)?))
+    Ok(Json(TaskView::new(&app.registry, record)?))
 }
 
 async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskRecord, ApiError> {
@@ -128,20 +130,20 @@ async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskR
             "there is no such task; list the tasks, or send it again",
         )
     };
-    let watch = app.desk.watch(id);
-    let record = app.desk.record(id)?.ok_or_else(unknown)?;
+    let watch = app.registry.watch(id);
+    let record = app.registry.record(id)?.ok_or_else(unknown)?;
     let Some(mut watch) = watch.filter(|_| record.revision <= known && !record.state.is_final())
     else {
         return Ok(record);
     };
     let mut stop = app.stop.clone();
-    // However the wait ends, the record is read again: the end of time, of the task, or of the
-    // coordinator is no error.
+    // The record is read again however the wait ends: a timeout, the end of the task, or a stop of
+    // the coordinator is not an error.
     tokio::select! {
         waited = timeout_at(until, watch.wait_for(|revision| *revision > known)) => drop(waited),
         () = stopped(&mut stop) => {}
     }
-    app.desk.record(id)?.ok_or_else(unknown)
+    app.registry.record(id)?.ok_or_else(unknown)
 }
 
 fn signed_task(body: &[u8]) -> Result<SignedTask, ApiError> {
@@ -155,7 +157,7 @@ fn signed_task(body: &[u8]) -> Result<SignedTask, ApiError> {
 }
 
 impl Submission {
-    /// The exact bytes with their signature.
+    /// Returns the exact bytes with their signature.
     pub(super) fn signed(self) -> Result<SignedTask, ApiError> {
         let mut signature = [0; 64];
         hex::decode_to_slice(&self.signature, &mut signature).map_err(|_| {

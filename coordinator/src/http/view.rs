@@ -1,4 +1,4 @@
-//! What the API shows of a task. Field names are part of the contract with clients.
+//! The JSON form of tasks. Field names are part of the contract with clients.
 
 use countersign_protocol::{
     KeyId, NodeId, Operation, RequesterId, SignedTask, Task, TaskId, UnixMillis,
@@ -6,7 +6,7 @@ use countersign_protocol::{
 use serde::Serialize;
 
 use super::error::ApiError;
-use crate::desk::Desk;
+use crate::registry::TaskRegistry;
 use crate::store::StoreError;
 use crate::task::record::{
     Decision, Event, Party, Progress, Proof, Reason, Report, State, TaskRecord,
@@ -15,31 +15,27 @@ use crate::task::record::{
 /// A task in a list.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// Its id.
     pub id: TaskId,
-    /// Its place in the order of all tasks.
+    /// Position in the order of all tasks.
     pub sequence: u64,
-    /// Counts its changes.
+    /// Number of changes so far.
     pub revision: u64,
-    /// Where it stands.
     pub state: State,
     /// `KeyGen`, `KeySign`, `KeyReshare` or `KeyShareSign`.
     pub operation: &'static str,
-    /// Who ordered it.
     pub requester: RequesterId,
-    /// The wallet that it makes, uses, hands on or checks.
+    /// The wallet that the task creates, uses, reshares or checks.
     pub wallet: KeyId,
-    /// When it came in.
+    /// Time of acceptance.
     pub submitted: UnixMillis,
-    /// When its parties were asked.
+    /// Time at which the parties were asked.
     pub offered: Option<UnixMillis>,
-    /// When all had approved.
+    /// Time of the last approval.
     pub started: Option<UnixMillis>,
-    /// When it ended.
     pub ended: Option<UnixMillis>,
     /// Nothing starts after this.
     pub not_after: UnixMillis,
-    /// Why it ended without a result.
+    /// Set if it ended without a result.
     pub reason: Option<Reason>,
 }
 
@@ -50,17 +46,14 @@ pub struct TaskView {
     summary: Summary,
     /// The exact text that the requester signed.
     task: String,
-    /// Ed25519 of the requester.
     signature: String,
     /// The parties; empty until they are chosen.
     nodes: Vec<NodeView>,
-    /// What it made.
     result: Option<Proof>,
-    /// Its history.
     events: Vec<Event>,
 }
 
-/// One party of a task.
+/// A party of a task.
 #[derive(Debug, Serialize)]
 pub struct NodeView {
     node: NodeId,
@@ -68,14 +61,15 @@ pub struct NodeView {
     online: bool,
     decision: Option<Decision>,
     progress: Option<Progress>,
-    /// True if its mark over the key that the task makes, or hands on, is here.
+    /// True if its acknowledgement of the key that the task creates or reshares is here.
     stored: bool,
-    /// True if it said that it never stored anything for a reshare.
-    void: bool,
+    /// True if it declared that it never stored anything for a reshare.
+    #[serde(rename = "void")]
+    abort_vote: bool,
     outcome: Option<OutcomeView>,
 }
 
-/// How the task ended at a node.
+/// The outcome reported by a node.
 #[derive(Debug, Serialize)]
 pub struct OutcomeView {
     at: UnixMillis,
@@ -84,7 +78,7 @@ pub struct OutcomeView {
 }
 
 impl Summary {
-    /// Reads what is shown out of the task's own text.
+    /// Extracts the summary from the task's own text.
     pub fn new(record: TaskRecord) -> Result<Self, ApiError> {
         Ok(Self::of(&record, &parse(&record)?))
     }
@@ -109,11 +103,11 @@ impl Summary {
 }
 
 impl TaskView {
-    /// A task with the names of its nodes, and whether they are on line.
-    pub fn new(desk: &Desk, record: TaskRecord) -> Result<Self, ApiError> {
+    /// Builds the full view, with the names of the nodes and their connection state.
+    pub fn new(registry: &TaskRegistry, record: TaskRecord) -> Result<Self, ApiError> {
         let summary = Summary::of(&record, &parse(&record)?);
-        let online = desk.online();
-        let names = &desk.rules().nodes;
+        let online = registry.online();
+        let names = &registry.rules().nodes;
         let view = |party: &Party| NodeView {
             node: party.node,
             name: names.get(&party.node).cloned(),
@@ -121,7 +115,7 @@ impl TaskView {
             decision: party.decision.clone(),
             progress: party.progress.clone(),
             stored: record.has_stored(&party.node),
-            void: record.has_voided(&party.node),
+            abort_vote: record.has_voted_abort(&party.node),
             outcome: party
                 .report
                 .clone()

@@ -1,12 +1,12 @@
-//! `/v1/wallets`: the keys that were made through this coordinator or brought to it, in their
-//! newest generation and in all before.
+//! `/v1/wallets`: keys created through this coordinator or imported into it,
+//! with all their generations.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use countersign_protocol::{Announcement, KeyId, TaskId};
+use countersign_protocol::{KeyDescriptor, KeyId, TaskId};
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -19,17 +19,17 @@ use crate::clock;
 pub struct WalletView {
     id: KeyId,
     name: String,
-    /// 0 for a wallet as it was made; one more after each reshare.
+    /// 0 for a new wallet; incremented by each reshare.
     generation: u32,
     /// The task that made this generation.
     task: TaskId,
     /// `xpub…` of the root (secp256k1), `cpub…` (ed25519).
     extended_public_key: String,
-    /// Everything, with the marks of all holders; verify it.
-    announcement: Announcement,
+    /// The whole descriptor, with the acknowledgements of all holders, for the caller to verify.
+    #[serde(rename = "announcement")]
+    descriptor: KeyDescriptor,
 }
 
-/// All wallets.
 #[derive(Debug, Serialize)]
 pub struct Listing {
     wallets: Vec<WalletView>,
@@ -37,7 +37,7 @@ pub struct Listing {
 
 /// `GET`: all wallets, by id.
 pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Listing>, ApiError> {
-    let store = app.desk.store();
+    let store = app.registry.store();
     store.durable(store.now()).await?;
     let wallets = store
         .wallets()?
@@ -47,19 +47,19 @@ pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Listing>, ApiError
     Ok(Json(Listing { wallets }))
 }
 
-/// A wallet that somebody brings.
+/// A wallet to import.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Brought {
-    /// All generations that are known, oldest first.
-    generations: Vec<Announcement>,
-    /// The KeyGen that made the first, if it is there.
+    /// All known generations, oldest first.
+    generations: Vec<KeyDescriptor>,
+    /// The KeyGen that created the first, if available.
     #[serde(default)]
     order: Option<Submission>,
 }
 
-/// `POST`: takes a wallet in that was made through another coordinator. 409 if another one is known
-/// under its id.
+/// `POST`: imports a wallet created through another coordinator. 409 if a different one is
+/// known under its id.
 pub async fn take_in(
     State(app): State<Arc<App>>,
     body: Bytes,
@@ -72,9 +72,9 @@ pub async fn take_in(
     })?;
     let order = brought.order.map(Submission::signed).transpose()?;
     let taken = app
-        .desk
+        .registry
         .take_in(&brought.generations, order.as_ref(), clock::now())?;
-    app.desk.store().durable(taken.ticket).await?;
+    app.registry.store().durable(taken.ticket).await?;
     view(taken.wallet).map(Json)
 }
 
@@ -84,18 +84,18 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<WalletView>, ApiError> {
     let wallet = app
-        .desk
+        .registry
         .store()
         .wallet(wallet_id(&id)?)?
         .ok_or_else(unknown)?;
     view(wallet).map(Json)
 }
 
-/// What a wallet was and is.
+/// A wallet's history.
 #[derive(Debug, Serialize)]
 pub struct History {
-    /// Each with the marks of its parties; each proves that it succeeds the one before.
-    generations: Vec<Announcement>,
+    /// Each with the acknowledgements of its parties; each proves that it succeeds the one before.
+    generations: Vec<KeyDescriptor>,
 }
 
 /// `GET /{id}/generations`: all generations of one wallet, oldest first.
@@ -104,7 +104,7 @@ pub async fn generations(
     Path(id): Path<String>,
 ) -> Result<Json<History>, ApiError> {
     let generations = app
-        .desk
+        .registry
         .store()
         .generations(wallet_id(&id)?, 0, usize::MAX)?;
     if generations.is_empty() {
@@ -126,20 +126,20 @@ fn unknown() -> ApiError {
     )
 }
 
-fn view(announcement: Announcement) -> Result<WalletView, ApiError> {
+fn view(descriptor: KeyDescriptor) -> Result<WalletView, ApiError> {
     let extended_public_key =
-        countersign_verify::result::root_key(&announcement).map_err(|wrong| {
+        countersign_verify::result::root_key(&descriptor).map_err(|wrong| {
             crate::store::StoreError::Row {
                 table: "wallets",
                 reason: wrong.to_string(),
             }
         })?;
     Ok(WalletView {
-        id: announcement.key,
-        name: announcement.name.clone(),
-        generation: announcement.generation,
-        task: announcement.task,
+        id: descriptor.key,
+        name: descriptor.name.clone(),
+        generation: descriptor.generation,
+        task: descriptor.task,
         extended_public_key,
-        announcement,
+        descriptor,
     })
 }

@@ -1,12 +1,12 @@
-//! Who is to take part: a pure function of the task, the committee and who is on line.
+//! Choice of the parties: a pure function of the task, the committee and the nodes on line.
 
 use countersign_protocol::{
-    Announcement, Hash, Hasher, KeyGen, KeyReshare, KeyShareSign, KeySign, NodeId, Operation,
+    Hash, Hasher, KeyDescriptor, KeyGen, KeyReshare, KeyShareSign, KeySign, NodeId, Operation,
     TaskId,
 };
 
-/// The parties that are fixed by the task itself, in the order of their ids; absent if they are the
-/// coordinator's choice.
+/// The parties that are fixed by the task itself, in the order of their ids; absent if they
+/// are the coordinator's choice.
 pub fn fixed(operation: &Operation) -> Option<Vec<NodeId>> {
     match operation {
         Operation::KeyGen(KeyGen { committee, .. }) => Some(committee.members().to_vec()),
@@ -20,11 +20,11 @@ pub fn fixed(operation: &Operation) -> Option<Vec<NodeId>> {
 }
 
 /// Exactly `threshold` members that are on line, in the order of their ids; `None` if there are too
-/// few. Tasks spread over the members, and the same task with the same members on line gets the
-/// same signers.
+/// few. Tasks spread over the members, and the same task with the same members on line
+/// gets the same signers.
 pub fn signers(
     task: &TaskId,
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
     online: impl Fn(&NodeId) -> bool,
 ) -> Option<Vec<NodeId>> {
     let needed = usize::from(wallet.threshold.get());
@@ -41,8 +41,8 @@ pub fn signers(
 }
 
 /// All future members and as many dealers as the key needs, in the order of their ids; `None` if
-/// too few are on line. Members that stay deal before those that leave: the fewer parties, the
-/// fewer can fail.
+/// too few are on line. Members that stay deal before those that leave: the fewer parties,
+/// the fewer can fail.
 pub fn resharers(
     task: &TaskId,
     reshare: &KeyReshare,

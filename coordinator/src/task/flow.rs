@@ -1,9 +1,9 @@
 //! The life of one task: waiting, approving, running, and one of four ends.
 //!
-//! [`Flow::step`] takes what happened and returns what to send. It never sends, stores, or reads a
+//! [`Flow::step`] takes an input and returns the frames to send. It never sends, stores, or reads a
 //! clock. A result is believed only when [`proof`] has verified it; no word of a node ends a task
-//! well. How a task waits, is decided and runs is told here, how it ends in `report`, and what a
-//! reshare needs besides in `reshare`.
+//! well. This file covers waiting, deciding and running, `report` the end, and `reshare` the
+//! additions for a reshare.
 
 mod report;
 mod reshare;
@@ -13,35 +13,35 @@ use std::sync::Arc;
 
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{
-    Announcement, Claimed, Evidence, FailureCode, Hash, KeyId, KeyReshare, NodeId, Operation,
-    Outcome, PluginVerdict, Refusal, SignedTask, StoredMark, Task, TaskError, TaskId, UnixMillis,
+    Claimed, Evidence, FailureCode, Hash, KeyDescriptor, KeyId, KeyReshare, NodeId, Operation,
+    Outcome, PluginVerdict, Refusal, SignedAck, SignedTask, Task, TaskError, TaskId, UnixMillis,
 };
 
 use super::record::{Decision, Party, Progress, Reason, State, TaskRecord};
 use super::{choose, proof};
 
-/// In how many times the longest silence a KeyGen or KeyReshare must have ended.
+/// The multiple of the longest silence within which a KeyGen or KeyReshare must have ended.
 const LONGEST: u64 = 48;
 
 /// A task and everything needed to carry it on.
 #[derive(Debug)]
 pub struct Flow {
-    /// What is shown and stored.
+    /// The shown and stored state.
     pub record: TaskRecord,
     claimed: Arc<Claimed>,
-    wallet: Option<Announcement>,
-    /// How many signatures the task orders: 1 where that is not known.
+    wallet: Option<KeyDescriptor>,
+    /// Number of signatures that the task orders: 1 if unknown.
     signatures: u64,
-    /// Parties whose decision came in over the connection they have now: the ones that a `Start`
-    /// reaches.
+    /// Parties whose decision arrived over their present connection: those that a `Start` reaches.
     confirmed: BTreeSet<NodeId>,
-    /// When each party last said where it stands.
+    /// Time of each party's last report on its progress.
     heard: BTreeMap<NodeId, UnixMillis>,
-    /// When the task was taken up by this process: nobody was heard before.
+    /// Time at which this process resumed the task: nobody was heard before.
     taken_up: Option<UnixMillis>,
 }
 
-/// What happened.
+/// An event in the life of a task.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[derive(Debug)]
 pub enum Input {
     /// Time passed.
@@ -52,94 +52,82 @@ pub enum Input {
     Left(NodeId),
     /// A node decided.
     Decision {
-        /// Who.
         from: NodeId,
         /// Absent: approved.
         refusal: Option<Refusal>,
-        /// What its plugins said.
         verdicts: Vec<PluginVerdict>,
     },
-    /// A node says where it stands.
+    /// A node reported its progress.
     Progress {
-        /// Who.
         from: NodeId,
-        /// What it does.
         stage: Stage,
-        /// Whom it waits for.
         waiting_for: Vec<NodeId>,
-        /// How far it has come, in a stage that takes long.
+        /// Progress within a long stage.
         pace: Option<Pace>,
     },
     /// The task ended at a node.
-    Outcome {
-        /// Who.
-        from: NodeId,
-        /// How.
-        outcome: Outcome,
-    },
-    /// A party of a reshare has stored, and waits for the others.
+    Outcome { from: NodeId, outcome: Outcome },
+    /// A party of a reshare has stored its share, and is in doubt.
     Stored {
-        /// Who.
         from: NodeId,
-        /// The next generation, with this party's mark alone.
-        announcement: Box<Announcement>,
+        /// The next generation, with this party's acknowledgement alone.
+        descriptor: Box<KeyDescriptor>,
     },
     /// A party of a reshare never stored, and never will.
-    Void {
-        /// Who.
+    AbortVote {
         from: NodeId,
-        /// Its signed word.
-        mark: StoredMark,
+        /// Its signed statement.
+        mark: SignedAck,
     },
     /// Proof that a party cheated.
     Evidence {
-        /// Who brings it. That says nothing of it.
+        /// The bearer, who need not be honest.
         from: NodeId,
-        /// To be verified.
+        /// Yet to be verified.
         evidence: Box<Evidence>,
     },
-    /// A node that came on line waits for the end of what it has stored.
+    /// A node that came on line is in doubt about what it has stored.
     Pending(NodeId),
 }
 
-/// What to do about it.
+/// The result of a step.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// Frames for nodes. One for a node that is off line is dropped: it is offered the task again
-    /// when it returns.
+    /// Frames for nodes. One for a node that is off line is dropped: it is offered the task
+    /// again when it returns.
     pub send: Vec<(NodeId, ToNode)>,
-    /// What became of the record.
+    /// How far the record changed.
     pub change: Change,
-    /// What no honest node does, for the log.
+    /// Events that no honest node causes, for the log.
     pub alarms: Vec<String>,
 }
 
-/// What became of a record.
+/// Degree to which a record changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// Nothing.
+    /// The record is the same.
     #[default]
     None,
-    /// Something worth showing, which may be lost in a restart.
+    /// Worth showing; may be lost in a restart.
     Shown,
-    /// Something worth storing.
+    /// To be stored.
     Stored,
 }
 
-/// How long the coordinator waits for what.
+/// Time limits for the phases of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timings {
     /// From the offer to the last decision, in ms.
     pub decision: u64,
-    /// How long a party of a KeyGen or KeyReshare may be silent before its outcome is given up, in
-    /// ms. Auxiliary information has its limit at the nodes; they say every few seconds that they
-    /// are at it.
+    /// Longest silence of a party of a KeyGen or KeyReshare before its outcome is given up, in ms.
+    /// Auxiliary information has its limit at the nodes, which report every few seconds that
+    /// they are at it.
     pub keygen: u64,
-    /// From the start of a KeySign to its result, in ms for each of its signatures; as long for a
-    /// KeyShareSign.
+    /// From the start of a KeySign to its result, in ms for each of its signatures; as
+    /// long for a KeyShareSign.
     pub keysign: u64,
-    /// From the first failure to the verdict on the task, in ms: time for the others to report the
-    /// real cause.
+    /// From the first failure to the verdict on the task, in ms: time for the others to
+    /// report the real cause.
     pub grace: u64,
 }
 
@@ -154,24 +142,24 @@ impl Default for Timings {
     }
 }
 
-/// What a step needs to know of the world.
+/// The surroundings of a step.
 pub struct World<'a> {
-    /// The time.
+    /// The time of the step.
     pub now: UnixMillis,
-    /// Who is on line.
+    /// True for nodes on line.
     pub online: &'a dyn Fn(&NodeId) -> bool,
-    /// Who is on line and takes another task now.
+    /// True for nodes on line with room for another task.
     pub free: &'a dyn Fn(&NodeId) -> bool,
-    /// How long to wait.
+    /// The limits in force.
     pub timings: &'a Timings,
 }
 
 impl Flow {
-    /// A task that was just accepted.
+    /// Creates the flow of a task that was just accepted.
     pub fn accept(
         sequence: u64,
         claimed: Arc<Claimed>,
-        wallet: Option<Announcement>,
+        wallet: Option<KeyDescriptor>,
         now: UnixMillis,
     ) -> Result<Self, TaskError> {
         let signed = claimed.signed();
@@ -192,7 +180,7 @@ impl Flow {
             reason: None,
             result: None,
             stored: None,
-            void: Vec::new(),
+            abort_vote: Vec::new(),
             proven: Vec::new(),
             asked: None,
             events: Vec::new(),
@@ -203,7 +191,8 @@ impl Flow {
         Ok(flow)
     }
 
-    /// A task from the store. Nobody is confirmed: every party is asked again when it returns.
+    /// Restores a task from the store. Nobody is confirmed: every party is asked
+    /// again when it returns.
     pub fn restore(record: TaskRecord) -> Result<Self, TaskError> {
         let signed = SignedTask {
             bytes: record.task.clone().into_bytes(),
@@ -224,7 +213,7 @@ impl Flow {
         }
     }
 
-    /// The key that the task uses, as the key is when the task is offered.
+    /// The key that the task uses, in its generation at the time of the offer.
     pub fn uses(&self) -> Option<KeyId> {
         match &self.task().operation {
             Operation::KeySign(keysign) => Some(keysign.key),
@@ -233,7 +222,7 @@ impl Flow {
         }
     }
 
-    /// The key that the task hands on.
+    /// The reshare that the task orders, if it is one.
     pub fn moves(&self) -> Option<&KeyReshare> {
         match &self.task().operation {
             Operation::KeyReshare(reshare) => Some(reshare),
@@ -241,8 +230,8 @@ impl Flow {
         }
     }
 
-    /// Says which wallet the task uses.
-    pub fn set_wallet(&mut self, wallet: Option<Announcement>) {
+    /// Sets the wallet that the task uses.
+    pub fn set_wallet(&mut self, wallet: Option<KeyDescriptor>) {
         self.signatures = match (&self.task().operation, &wallet) {
             (Operation::KeySign(keysign), Some(wallet)) => {
                 proof::inputs(keysign, wallet).map_or(1, |inputs| inputs.len() as u64)
@@ -252,7 +241,7 @@ impl Flow {
         self.wallet = wallet;
     }
 
-    /// The task.
+    /// The task, parsed from its bytes.
     pub fn task(&self) -> &Task {
         self.claimed.task()
     }
@@ -292,7 +281,7 @@ impl Flow {
         self.claimed.hash()
     }
 
-    /// Takes in what happened and says what to do.
+    /// Applies an input and returns its effects.
     pub fn step(&mut self, input: Input, world: &World<'_>) -> Effects {
         let mut effects = Effects::default();
         self.taken_up.get_or_insert(world.now);
@@ -322,10 +311,10 @@ impl Flow {
                 self.progressed(from, progress, &mut effects);
             }
             Input::Outcome { from, outcome } => self.reported(from, outcome, world, &mut effects),
-            Input::Stored { from, announcement } => {
-                self.stored(from, *announcement, world, &mut effects)
+            Input::Stored { from, descriptor } => {
+                self.stored(from, *descriptor, world, &mut effects)
             }
-            Input::Void { from, mark } => self.voided(from, mark, world, &mut effects),
+            Input::AbortVote { from, mark } => self.voted_abort(from, mark, world, &mut effects),
             Input::Evidence { from, evidence } => {
                 self.evidence(from, *evidence, world, &mut effects)
             }
@@ -415,8 +404,8 @@ impl Flow {
 
     // Nodes come and go.
 
-    /// The node answers a task it knows with its recorded decision or outcome, so an offer may
-    /// always be repeated.
+    /// A node answers a known task with its recorded decision or outcome, so an offer
+    /// may always be repeated.
     fn joined(&mut self, node: NodeId, effects: &mut Effects) {
         self.confirmed.remove(&node);
         let under_way = matches!(self.record.state, State::Approving | State::Running);
@@ -617,8 +606,8 @@ impl Flow {
         self.record.started.unwrap_or(self.record.submitted).0
     }
 
-    /// Who has neither reported nor said for long that it is at work; and everybody, once the task
-    /// has taken longer than any node lets it.
+    /// The parties that have neither reported an outcome nor progress for long; all of them once
+    /// the task has taken longer than any node allows.
     fn silent(&self, world: &World<'_>) -> Vec<NodeId> {
         let limit = world.timings.keygen;
         let started = self.started();
@@ -643,7 +632,7 @@ impl Flow {
         }
     }
 
-    /// Those that refused have nothing to drop.
+    /// Nodes that refused have nothing to drop.
     fn cancel(&self, node: NodeId, effects: &mut Effects) {
         let refused = |party: &Party| party.decision.as_ref().is_some_and(|d| d.refusal.is_some());
         if self

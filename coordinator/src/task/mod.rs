@@ -1,8 +1,8 @@
-//! Tasks: what is known of them ([`record`]), what happens next ([`flow`]), and when a result is
-//! believed ([`proof`]).
+//! Tasks: their records ([`record`]), their next steps ([`flow`]), and the verification
+//! of their results ([`proof`]).
 //!
-//! No I/O and no clock: time, who is on line and what nodes say are arguments; what to send comes
-//! back.
+//! No I/O and no clock: time, the nodes on line and their frames are arguments; frames
+//! to send are returned.
 
 mod choose;
 pub mod flow;

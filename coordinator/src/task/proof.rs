@@ -1,38 +1,37 @@
-//! What an outcome that a node reports proves: never more than `countersign_verify::result` finds
-//! in it.
+//! The proof in a reported outcome: never more than `countersign_verify::result` finds in it.
 
 use countersign_payload::{DecodeError, Input, Networks, decode};
-use countersign_protocol::{Announcement, Hash, KeySign, NodeId, Operation, Outcome, Task};
+use countersign_protocol::{Hash, KeyDescriptor, KeySign, NodeId, Operation, Outcome, Task};
 use countersign_verify::WrongResult;
 use countersign_verify::result;
 
 use super::record::Proof;
 
-/// What was ordered, and of whom.
+/// An order, and the nodes that carry it out.
 pub struct Order<'a> {
-    /// The task.
+    /// The ordered task.
     pub task: &'a Task,
     /// The hash of its exact bytes.
     pub hash: Hash,
-    /// The wallet that it uses.
-    pub wallet: Option<&'a Announcement>,
-    /// Who takes part, in the order of their ids.
+    /// The wallet that it uses, if any.
+    pub wallet: Option<&'a KeyDescriptor>,
+    /// The parties, in the order of their ids.
     pub parties: &'a [NodeId],
 }
 
 /// Why an outcome is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// It is not what was ordered.
+    /// The result is not what was ordered.
     #[error(transparent)]
     Wrong(#[from] WrongResult),
-    /// Nobody knows what was to be signed.
+    /// The payload cannot be decoded, so nobody knows what was to be signed.
     #[error(transparent)]
     Payload(#[from] DecodeError),
 }
 
-/// The proof in an outcome, or nothing if the outcome alone proves no result. An error says what is
-/// wrong with the claim.
+/// Extracts the proof from an outcome; `None` if the outcome alone proves no result. An error says
+/// what is wrong with the claim.
 pub fn check(
     order: &Order<'_>,
     from: &NodeId,
@@ -62,9 +61,9 @@ pub fn check(
     })
 }
 
-/// The signatures that a KeySign orders. The networks matter only to what they mean, which is not
-/// judged here.
-pub fn inputs(keysign: &KeySign, wallet: &Announcement) -> Result<Vec<Input>, DecodeError> {
+/// The signatures that a KeySign orders. The networks affect only the meaning, which
+/// does not matter here.
+pub fn inputs(keysign: &KeySign, wallet: &KeyDescriptor) -> Result<Vec<Input>, DecodeError> {
     let decoded = decode(
         &wallet.into(),
         &keysign.path,

@@ -1,75 +1,76 @@
-//! What is known of a task: kept in the store, shown by the API. Plain data; it decides nothing.
+//! The record of a task, as kept in the store and shown by the API. Plain data;
+//! it makes no decisions.
 
 use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::{
-    Announcement, Evidence, FailureCode, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed,
-    StoredMark, UnixMillis,
+    Evidence, FailureCode, Intact, KeyDescriptor, NodeId, Outcome, PluginVerdict, Refusal, Signed,
+    SignedAck, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
-/// Everything the coordinator remembers of one task.
+/// All that the coordinator remembers of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecord {
-    /// Counts accepted tasks from 1: the order of lists.
+    /// Counts accepted tasks from 1; the order of lists.
     pub sequence: u64,
-    /// Counts the changes of this record from 1: what a long poll waits for.
+    /// Counts the changes of this record from 1; long polls wait for it.
     pub revision: u64,
     /// The exact JSON text that the requester signed.
     pub task: String,
     /// Ed25519 of the requester over the text.
     #[serde(with = "hex::serde")]
     pub signature: [u8; 64],
-    /// Where it stands.
+    /// The phase, or the end.
     pub state: State,
-    /// When it came in.
+    /// Time of acceptance.
     pub submitted: UnixMillis,
-    /// When the parties were asked.
+    /// Time at which the parties were asked.
     pub offered: Option<UnixMillis>,
-    /// When all had approved.
+    /// Time of the last approval.
     pub started: Option<UnixMillis>,
-    /// When its state became final.
+    /// Time at which the state became final.
     pub ended: Option<UnixMillis>,
-    /// Who takes part, in the order of their ids; empty until chosen.
+    /// The parties in the order of their ids; empty until chosen.
     pub parties: Vec<Party>,
-    /// Why it ended without a result.
+    /// Set if it ended without a result.
     pub reason: Option<Reason>,
-    /// What it made, verified here.
+    /// The result, verified here.
     pub result: Option<Proof>,
-    /// KeyReshare: the next generation with the marks of the parties that have stored for it so
-    /// far.
+    /// KeyReshare: the next generation, with the acknowledgements received so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stored: Option<Announcement>,
-    /// KeyReshare: who never stored anything and never will, each by its own word.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub void: Vec<StoredMark>,
-    /// Who cheated in the task, each by its own signatures, which were verified here.
+    pub stored: Option<KeyDescriptor>,
+    /// KeyReshare: the abort votes, each signed by a party that never stored
+    /// anything and never will.
+    #[serde(rename = "void", default, skip_serializing_if = "Vec::is_empty")]
+    pub abort_vote: Vec<SignedAck>,
+    /// The parties that cheated, each proven by its own signatures, which were verified here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proven: Vec<Evidence>,
-    /// KeyReshare: when the parties that are silent were last asked what they stored, after the
-    /// task had ended.
+    /// KeyReshare: time at which the silent parties were last asked what they stored, after
+    /// the task had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<UnixMillis>,
-    /// What happened, oldest first; at most [`TaskRecord::MAX_EVENTS`].
+    /// History, oldest first; at most [`TaskRecord::MAX_EVENTS`].
     pub events: Vec<Event>,
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Nodes that are needed are not on line.
+    /// Waiting for nodes that are not on line.
     Waiting,
-    /// The parties decide.
+    /// Waiting for the parties' decisions.
     Approving,
     /// All approved; the protocol runs.
     Running,
-    /// There is a verified result.
+    /// Ended with a verified result.
     Completed,
-    /// A party refused.
+    /// Ended because a party refused.
     Rejected,
-    /// It came to nothing after it was offered.
+    /// Ended without a result after it was offered.
     Failed,
-    /// The nodes did not come on line in time.
+    /// Ended because nodes did not come on line in time.
     Expired,
 }
 
@@ -83,54 +84,53 @@ impl State {
     }
 }
 
-/// One party of a task.
+/// The state of one party of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
-    /// Who.
+    /// The party's node id.
     pub node: NodeId,
-    /// What it decided.
+    /// Absent until it has decided.
     pub decision: Option<Decision>,
-    /// What it does, as last reported.
+    /// The last reported progress, if any.
     pub progress: Option<Progress>,
-    /// How the task ended there.
+    /// The reported outcome, if any.
     pub report: Option<Report>,
 }
 
-/// A node's decision.
+/// A node's decision on a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// When it came in.
+    /// Time of arrival, not of the decision.
     pub at: UnixMillis,
     /// Absent: approved.
     pub refusal: Option<Refusal>,
-    /// What each plugin said.
+    /// The verdict of each plugin.
     pub verdicts: Vec<PluginVerdict>,
 }
 
-/// What a node is doing.
+/// The progress of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// When it came in.
+    /// Time of the report's arrival.
     pub at: UnixMillis,
-    /// What is being done.
+    /// The stage of the protocol.
     pub stage: Stage,
-    /// Whom it waits for.
+    /// The nodes whose messages it lacks.
     pub waiting_for: Vec<NodeId>,
-    /// How far it has come, in a stage that takes long.
+    /// Progress within a long stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<Pace>,
 }
 
-/// A node's outcome, as the node reports it.
+/// An outcome as reported by a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// When it came in.
+    /// Time of the report's arrival.
     pub at: UnixMillis,
-    /// The outcome. A result that does not stand up to verification is kept as a failure with code
-    /// `wrong-result`.
+    /// The outcome. A result that fails verification is kept as a failure with code `wrong-result`.
     pub outcome: Outcome,
-    /// The failure is the coordinator's own finding: the node reported a result, and it is wrong.
-    /// What a node says in a failure is its word alone.
+    /// True if the failure is the coordinator's own finding: the node reported a wrong result. Any
+    /// other failure is the node's word alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wrong: bool,
 }
@@ -138,20 +138,20 @@ pub struct Report {
 /// Why a task ended without a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// Stable, for programs.
+    /// Stable code, for programs.
     pub code: String,
-    /// One sentence for people.
+    /// One sentence, for people.
     pub message: String,
-    /// The nodes it is about, as far as the coordinator knows it itself: who refused, who is
-    /// silent, who is proven to have cheated or to have reported a wrong result. Whom others merely
-    /// name stands in the message, with who says so.
+    /// The nodes concerned, as far as the coordinator knows it itself: those that refused, are
+    /// silent, or are proven to have cheated or reported a wrong result. Nodes that others merely
+    /// name appear in the message, with their accusers.
     pub nodes: Vec<NodeId>,
-    /// The plugin that refused.
+    /// The plugin that refused, if any.
     pub plugin: Option<String>,
 }
 
 impl Reason {
-    /// Why a task failed.
+    /// Creates the reason of a failure.
     pub fn failed(code: FailureCode, message: impl Into<String>, nodes: Vec<NodeId>) -> Self {
         Self {
             code: code.to_string(),
@@ -166,45 +166,44 @@ impl Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// A key with the marks of all its holders.
-    Created(Box<Announcement>),
+    /// A key with the acknowledgements of all its holders.
+    Created(Box<KeyDescriptor>),
     /// All signatures that were ordered.
     Signed(Signed),
-    /// The next generation of a key, with the marks of all parties.
-    Reshared(Box<Announcement>),
+    /// The next generation of a key, with the acknowledgements of all parties.
+    Reshared(Box<KeyDescriptor>),
     /// One proof of each node that was to check its share, in the order of the parties.
     Intact(Vec<Intact>),
 }
 
 impl Proof {
-    /// The generation of a key that came to be, if that is what was proven.
-    pub fn wallet(&self) -> Option<&Announcement> {
+    /// The new generation of a key, if that was proven.
+    pub fn wallet(&self) -> Option<&KeyDescriptor> {
         match self {
-            Self::Created(announcement) | Self::Reshared(announcement) => Some(announcement),
+            Self::Created(descriptor) | Self::Reshared(descriptor) => Some(descriptor),
             Self::Signed(_) | Self::Intact(_) => None,
         }
     }
 }
 
-/// One line of a task's history.
+/// An entry of a task's history.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// When.
     pub at: UnixMillis,
-    /// What, for people.
     pub text: String,
 }
 
 impl TaskRecord {
-    /// How many events are kept.
+    /// Limit on the events kept per task.
     pub const MAX_EVENTS: usize = 100;
 
-    /// The party that this node is.
+    /// Finds the record of a party.
     pub fn party_mut(&mut self, node: &NodeId) -> Option<&mut Party> {
         self.parties.iter_mut().find(|party| party.node == *node)
     }
 
-    /// True if this party's mark over what the task makes is here.
+    /// True if this party's acknowledgement of the new generation is here.
     pub fn has_stored(&self, node: &NodeId) -> bool {
         let made = self
             .stored
@@ -214,24 +213,23 @@ impl TaskRecord {
             .any(|mark| mark.node == *node)
     }
 
-    /// True if this party said that it never stored.
-    pub fn has_voided(&self, node: &NodeId) -> bool {
-        self.void.iter().any(|mark| mark.node == *node)
+    /// True if this party voted to abort.
+    pub fn has_voted_abort(&self, node: &NodeId) -> bool {
+        self.abort_vote.iter().any(|mark| mark.node == *node)
     }
 
-    /// True if more is expected: it has not ended, or parties still wait to learn whether a reshare
-    /// came to be.
+    /// True if more is expected: it has not ended, or parties are in doubt about a reshare.
     pub fn is_open(&self) -> bool {
         !self.state.is_final() || self.is_unsettled()
     }
 
     /// True if a party has stored for a reshare of which nobody can say yet whether all have. The
-    /// key must not be handed on by another task meanwhile: both could come to be. Once the
-    /// operators of all that have stored gave it up, it is over.
+    /// key must not be reshared by another task in the meantime: both could be committed. It is
+    /// settled once the operators of all that have stored abandoned it.
     pub fn is_unsettled(&self) -> bool {
         let mut waiting = self.stored.iter().flat_map(|made| &made.stored);
         self.result.is_none()
-            && self.void().is_none()
+            && self.abort_vote().is_none()
             && waiting.any(|mark| !self.has_abandoned(&mark.node))
     }
 
@@ -246,12 +244,14 @@ impl TaskRecord {
             .any(|report| is_abandonment(&report.outcome))
     }
 
-    /// The word of a party that its mark will never be there; not that of one whose mark is.
-    pub fn void(&self) -> Option<&StoredMark> {
-        self.void.iter().find(|mark| !self.has_stored(&mark.node))
+    /// The abort vote of a party; not of one whose acknowledgement is here.
+    pub fn abort_vote(&self) -> Option<&SignedAck> {
+        self.abort_vote
+            .iter()
+            .find(|mark| !self.has_stored(&mark.node))
     }
 
-    /// Adds a line of history.
+    /// Adds an entry to the history.
     pub fn note(&mut self, at: UnixMillis, text: impl Into<String>) {
         if self.events.len() < Self::MAX_EVENTS {
             self.events.push(Event {
@@ -262,13 +262,13 @@ impl TaskRecord {
     }
 }
 
-/// True of what a node reports whose operator gave the task up.
+/// True for the outcome of a node whose operator abandoned the task.
 pub fn is_abandonment(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Failed(failure) if failure.code == FailureCode::ReshareAbandoned)
 }
 
 impl Party {
-    /// A party of which nothing is known yet.
+    /// Creates a party that has not reported anything yet.
     pub fn new(node: NodeId) -> Self {
         Self {
             node,
@@ -278,7 +278,7 @@ impl Party {
         }
     }
 
-    /// True if it approved.
+    /// True if it approved the task.
     pub fn approved(&self) -> bool {
         self.decision
             .as_ref()

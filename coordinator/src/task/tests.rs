@@ -1,4 +1,4 @@
-//! The life of a task, step by step: every way that it can go, told as scripts.
+//! The life of a task, step by step, as scripts.
 
 mod check_up;
 mod reshare;
@@ -10,7 +10,7 @@ use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::evidence::{Evidence, Misconduct};
 use countersign_protocol::frame::Ready;
 use countersign_protocol::{
-    Announcement, Hash, KeyId, NodeId, Operation, Outcome, StoredMark, UnixMillis,
+    Hash, KeyDescriptor, KeyId, NodeId, Operation, Outcome, SignedAck, UnixMillis,
 };
 use ed25519_dalek::Signer;
 
@@ -22,7 +22,7 @@ const T0: u64 = 1_000_000;
 const OFFERS: [(usize, &str); 2] = [(0, "offer"), (1, "offer")];
 const STARTS: [(usize, &str); 2] = [(0, "start"), (1, "start")];
 
-/// A flow with a clock and a set of nodes that are on line.
+/// A flow with a clock and a set of nodes on line.
 struct Play {
     flow: Flow,
     online: BTreeSet<NodeId>,
@@ -31,28 +31,27 @@ struct Play {
     alarms: Vec<String>,
 }
 
-/// What happens in a script; nodes are numbered as the crowd is, those of the wallet in the order
-/// of their ids.
+/// A step of a script; nodes are numbered as in the crowd, those of the wallet in the
+/// order of their ids.
 enum Act {
     On(usize),
     Off(usize),
     Yes(usize),
     No(usize),
     Says(usize, Box<Outcome>),
-    Stored(usize, Box<Announcement>),
-    Void(usize, StoredMark),
+    Stored(usize, Box<KeyDescriptor>),
+    AbortVote(usize, SignedAck),
     Pending(usize),
     Wait(u64),
 }
 use Act::{No, Off, On, Wait, Yes};
 
-/// A node reports.
 fn says(node: usize, outcome: Outcome) -> Act {
     Act::Says(node, Box::new(outcome))
 }
 
 impl Play {
-    fn new(operation: Operation, wallet: Option<Announcement>) -> Self {
+    fn new(operation: Operation, wallet: Option<KeyDescriptor>) -> Self {
         let signed = sign_task(&task(1, UnixMillis(T0), operation));
         let flow =
             Flow::accept(1, Arc::new(signed.claim().unwrap()), wallet, UnixMillis(T0)).unwrap();
@@ -130,13 +129,13 @@ impl Play {
                     from: crowd()[n],
                     outcome: *outcome,
                 }),
-                Act::Stored(n, announcement) => {
+                Act::Stored(n, descriptor) => {
                     self.step(Input::Stored {
                         from: crowd()[n],
-                        announcement,
+                        descriptor,
                     });
                 }
-                Act::Void(n, mark) => self.step(Input::Void {
+                Act::AbortVote(n, mark) => self.step(Input::AbortVote {
                     from: crowd()[n],
                     mark,
                 }),
@@ -150,14 +149,14 @@ impl Play {
         self
     }
 
-    /// The coordinator's process is another one, with the same store.
+    /// Restarts the coordinator with the same store.
     fn taken_up_again(mut self) -> Self {
         self.flow = Flow::restore(self.flow.record.clone()).unwrap();
         self.step(Input::Tick);
         self
     }
 
-    /// The state, the reason's code, and what was sent since the last look.
+    /// Returns the state, the reason's code, and the frames sent since the last call.
     fn look(&mut self) -> (State, &str, Vec<(usize, &'static str)>) {
         let code = self
             .flow
@@ -173,7 +172,7 @@ impl Play {
     }
 
     fn created(&self) -> Outcome {
-        Outcome::Created(announcement(self.flow.task().id, self.flow.hash()))
+        Outcome::Created(descriptor(self.flow.task().id, self.flow.hash()))
     }
 }
 
@@ -184,7 +183,7 @@ fn name(frame: &ToNode) -> &'static str {
         ToNode::Start { .. } => "start",
         ToNode::Cancel { .. } => "cancel",
         ToNode::Settle { .. } => "settle",
-        ToNode::Void { .. } => "void",
+        ToNode::AbortVote { .. } => "void",
         ToNode::Replaced { .. } => "replaced",
         ToNode::Show { .. } => "show",
         ToNode::Probe { .. } => "probe",
@@ -193,9 +192,9 @@ fn name(frame: &ToNode) -> &'static str {
     }
 }
 
-fn wallet() -> Announcement {
+fn wallet() -> KeyDescriptor {
     let task = task(2, UnixMillis(T0), keygen());
-    announcement(task.id, sign_task(&task).hash())
+    descriptor(task.id, sign_task(&task).hash())
 }
 
 fn signed() -> Outcome {
@@ -557,14 +556,14 @@ fn a_new_key_is_settled_at_members_that_did_not_report_it() {
         play.look(),
         (State::Completed, "", vec![(0, "settle"), (2, "settle")])
     );
-    assert!(matches!(&play.flow.record.result, Some(Proof::Created(made)) if made.is_complete()));
+    assert!(matches!(&play.flow.record.result, Some(Proof::Created(made)) if made.has_all_acks()));
     let mut play = play.act([says(0, created)]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
 }
 
 #[test]
 fn a_new_key_must_be_the_one_that_was_ordered_with_all_marks() {
-    type Change = fn(&mut Announcement);
+    type Change = fn(&mut KeyDescriptor);
     let changes: [(&str, Change); 10] = [
         ("task", |made| made.task.0[0] ^= 1),
         ("auxiliary information", |made| {
@@ -585,7 +584,7 @@ fn a_new_key_must_be_the_one_that_was_ordered_with_all_marks() {
     ];
     for (what, change) in changes {
         let play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
-        let mut made = announcement(play.flow.task().id, play.flow.hash());
+        let mut made = descriptor(play.flow.task().id, play.flow.hash());
         change(&mut made);
         mark(&mut made);
         let expected = if what == "nothing" {
@@ -600,12 +599,12 @@ fn a_new_key_must_be_the_one_that_was_ordered_with_all_marks() {
         );
     }
     let play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
-    let mut made = announcement(play.flow.task().id, play.flow.hash());
+    let mut made = descriptor(play.flow.task().id, play.flow.hash());
     made.stored[2].signature[0] ^= 1;
     assert_eq!(
         play.act([says(0, Outcome::Created(made))]).look().0,
         State::Running,
-        "a wrong mark"
+        "a wrong acknowledgement"
     );
 }
 
@@ -746,7 +745,7 @@ fn at_work(node: usize, percent: u8) -> Input {
     }
 }
 
-/// A node that computes says so; the limit of its computation is its own.
+/// A node that computes reports progress; the node itself limits its computation.
 #[test]
 fn who_says_that_it_is_at_work_is_not_given_up_and_not_named() {
     let mut play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);

@@ -1,12 +1,12 @@
-//! Wallets that nodes say they hold and a coordinator does not know: they are asked to show them.
+//! Wallets that nodes hold and a coordinator does not know: the nodes are asked to show them.
 
 use countersign_protocol::control::{Held, MAX_GENERATIONS, MAX_SHOWN};
-use countersign_protocol::{Announcement, Hash, UnixMillis};
+use countersign_protocol::{Hash, KeyDescriptor, UnixMillis};
 
 use super::intake::{anew, history};
 use super::*;
 
-fn held(wallet: &Announcement) -> Held {
+fn held(wallet: &KeyDescriptor) -> Held {
     Held {
         key: wallet.key,
         generation: wallet.generation,
@@ -14,11 +14,11 @@ fn held(wallet: &Announcement) -> Held {
 }
 
 impl World {
-    fn known(&self, wallet: &Announcement) -> Option<Announcement> {
-        self.app.desk.store().wallet(wallet.key).unwrap()
+    fn known(&self, wallet: &KeyDescriptor) -> Option<KeyDescriptor> {
+        self.app.registry.store().wallet(wallet.key).unwrap()
     }
 
-    async fn knows(&self, wallet: &Announcement) {
+    async fn knows(&self, wallet: &KeyDescriptor) {
         for _ in 0..500 {
             if self.known(wallet).as_ref() == Some(wallet) {
                 return;
@@ -49,7 +49,7 @@ async fn a_new_coordinator_learns_from_nodes_what_they_hold() {
             keys: vec![from_the_first]
         }
     );
-    // It was no member of the first one, and has it from the order that took the key on.
+    // It was not a member of the first one, and has it from the reshare's order.
     node.say(FromNode::Generations {
         generations: all.clone(),
     })
@@ -58,7 +58,7 @@ async fn a_new_coordinator_learns_from_nodes_what_they_hold() {
     assert_eq!(
         world
             .app
-            .desk
+            .registry
             .store()
             .generations(all[0].key, 0, 9)
             .unwrap(),
@@ -66,7 +66,8 @@ async fn a_new_coordinator_learns_from_nodes_what_they_hold() {
     );
     let shown = world.get(&format!("/v1/wallets/{}", all[0].key)).await;
     assert_eq!(shown["generation"], 2);
-    // Who was passed by is told as ever, and who holds what is known is asked for nothing.
+    // Members that were passed over are told as ever, and holders of known keys
+    // are asked for nothing.
     let mut behind = FakeNode::connect(&world, 2, vec![]).await;
     behind
         .say(FromNode::Holds {
@@ -93,8 +94,7 @@ async fn a_new_coordinator_learns_from_nodes_what_they_hold() {
     assert!(again.hear.try_recv().is_err());
 }
 
-/// Whoever says that it holds something has to show it: no operator is sent to a backup by one
-/// node's word.
+/// A node must show what it claims to hold: no operator is sent to a backup by one node's word.
 #[tokio::test]
 async fn invented_generations_are_believed_by_nobody_and_hinder_no_other_node() {
     let dir = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ async fn invented_generations_are_believed_by_nobody_and_hinder_no_other_node() 
     assert!(matches!(liar.hear().await, ToNode::Show { .. }));
     let mut forged = all.clone();
     let last = forged.pop().unwrap();
-    forged.push(Announcement {
+    forged.push(KeyDescriptor {
         public_shares: Hash([9; 32]),
         ..last
     });
@@ -131,10 +131,10 @@ async fn invented_generations_are_believed_by_nobody_and_hinder_no_other_node() 
     })
     .await;
     world.knows(&all[2]).await;
-    // Unasked, nothing is taken in.
+    // Nothing unrequested is imported.
     let other = {
         let order = sign_task(&task(5, UnixMillis(1), keygen()));
-        announcement(TaskId([5; 16]), order.hash())
+        descriptor(TaskId([5; 16]), order.hash())
     };
     node.say(FromNode::Generations {
         generations: vec![other.clone()],
@@ -153,10 +153,10 @@ async fn invented_generations_are_believed_by_nobody_and_hinder_no_other_node() 
 async fn a_node_with_many_keys_is_asked_in_parts() {
     let dir = tempfile::tempdir().unwrap();
     let world = anew(dir.path());
-    let wallets: Vec<Announcement> = (0..MAX_SHOWN as u8 + 5)
+    let wallets: Vec<KeyDescriptor> = (0..MAX_SHOWN as u8 + 5)
         .map(|number| {
             let order = sign_task(&task(number, UnixMillis(1), keygen()));
-            announcement(TaskId([number; 16]), order.hash())
+            descriptor(TaskId([number; 16]), order.hash())
         })
         .collect();
     let mut node = FakeNode::connect(&world, 0, vec![]).await;

@@ -19,10 +19,13 @@ const FEW: Limits = Limits {
 
 async fn open(world: &World, limits: Limits, patience: Patience) -> SocketAddr {
     let App {
-        desk, keys, stop, ..
+        registry,
+        keys,
+        stop,
+        ..
     } = &*world.app;
     let app = App {
-        desk: desk.clone(),
+        registry: registry.clone(),
         keys: keys.clone(),
         stop: stop.clone(),
         patience,
@@ -44,10 +47,10 @@ async fn say(address: SocketAddr, words: &str) -> TcpStream {
     stream
 }
 
-/// Everything that is said until the connection ends.
+/// Everything received until the connection ends.
 async fn hear(mut stream: TcpStream) -> String {
     let mut heard = Vec::new();
-    // An end by force is an end.
+    // A reset also counts as an end.
     drop(stream.read_to_end(&mut heard).await);
     String::from_utf8(heard).unwrap()
 }
@@ -128,7 +131,7 @@ async fn slow_bodies_with_one_key_leave_room_for_the_others() {
     };
     let address = open(&world, limits, Patience::default()).await;
     let mut slow = Vec::new();
-    // More than one key may ask for at a time, and than there are places.
+    // More than one key may ask for at a time, and more than there are places.
     for _ in 0..400 {
         slow.push(say(address, &half_a_task(&world.key)).await);
     }

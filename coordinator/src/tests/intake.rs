@@ -1,7 +1,7 @@
-//! Wallets of another coordinator, brought by a client: what is taken in, and what is nobody's whom
-//! this coordinator knows.
+//! Wallets of another coordinator, imported by a client: those accepted, and those of nodes that
+//! this coordinator does not know.
 
-use countersign_protocol::{Announcement, Committee, Threshold};
+use countersign_protocol::{Committee, KeyDescriptor, Threshold};
 
 use super::*;
 
@@ -15,16 +15,16 @@ pub(super) fn anew(dir: &Path) -> World {
     })
 }
 
-/// A wallet that was handed over twice elsewhere: its order and its generations.
-pub(super) fn history() -> (SignedTask, Vec<Announcement>) {
+/// A wallet that was reshared twice elsewhere: its order and its generations.
+pub(super) fn history() -> (SignedTask, Vec<KeyDescriptor>) {
     let order = new_task(2, keygen());
-    let first = announcement(TaskId([2; 16]), order.hash());
+    let first = descriptor(TaskId([2; 16]), order.hash());
     let second = moved_on(&first, 3, &[0, 1, 3], &[0, 1]);
     let third = moved_on(&second, 4, &[1, 3, 4], &[1, 3]);
     (order, vec![first, second, third])
 }
 
-fn moved_on(from: &Announcement, task: u8, members: &[usize], dealers: &[usize]) -> Announcement {
+fn moved_on(from: &KeyDescriptor, task: u8, members: &[usize], dealers: &[usize]) -> KeyDescriptor {
     let mut numbers: Vec<usize> = members.iter().chain(dealers).copied().collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -39,7 +39,7 @@ fn moved_on(from: &Announcement, task: u8, members: &[usize], dealers: &[usize])
     made
 }
 
-fn body(generations: &[Announcement], order: Option<&SignedTask>) -> String {
+fn body(generations: &[KeyDescriptor], order: Option<&SignedTask>) -> String {
     let order: Value = order.map_or(Value::Null, |order| {
         serde_json::from_str(&submission(order)).unwrap()
     });
@@ -49,7 +49,7 @@ fn body(generations: &[Announcement], order: Option<&SignedTask>) -> String {
 impl World {
     async fn bring(
         &self,
-        generations: &[Announcement],
+        generations: &[KeyDescriptor],
         order: Option<&SignedTask>,
     ) -> (StatusCode, Value) {
         self.ask(
@@ -134,7 +134,7 @@ async fn what_proves_itself_to_nobody_here_is_refused() {
     let mut unmarked = all[2].clone();
     unmarked.stored.pop();
     let other_order = new_task(7, keygen());
-    let cases: [(&[Announcement], Option<&SignedTask>, &str); 8] = [
+    let cases: [(&[KeyDescriptor], Option<&SignedTask>, &str); 8] = [
         (&[], None, "wallet-generations"),
         (&vec![all[0].clone(); 257], None, "wallet-generations"),
         (&[forged], None, "wallet-unproven"),
@@ -171,7 +171,7 @@ async fn what_proves_itself_to_nobody_here_is_refused() {
     assert_eq!(world.get("/v1/wallets").await["wallets"], json!([]));
 }
 
-/// Everything in it fits together, but for one: a member is nobody here.
+/// Everything fits together, except that a member is not admitted here.
 #[tokio::test]
 async fn a_wallet_of_nodes_that_are_not_admitted_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -194,14 +194,14 @@ async fn another_story_that_is_no_longer_than_the_known_one_is_refused() {
         (status, code(&refused)),
         (StatusCode::CONFLICT, "wallet-conflict")
     );
-    // Ahead of what is known, and not from there.
+    // Ahead of what is known, and not derived from it.
     let ahead = moved_on(&fork, 5, &[0, 2, 4], &[0, 4]);
     let (status, refused) = world.bring(std::slice::from_ref(&ahead), None).await;
     assert_eq!(
         (status, code(&refused)),
         (StatusCode::CONFLICT, "wallet-conflict")
     );
-    let mut same_id = announcement(TaskId([2; 16]), order.hash());
+    let mut same_id = descriptor(TaskId([2; 16]), order.hash());
     same_id.committee = Committee::new(crowd()[..2].to_vec()).unwrap();
     same_id.threshold = Threshold::try_from(2).unwrap();
     mark_by(&mut same_id, &[0, 1]);
@@ -213,12 +213,12 @@ async fn another_story_that_is_no_longer_than_the_known_one_is_refused() {
         .get(&format!("/v1/wallets/{}/generations", all[0].key))
         .await;
     assert_eq!(told["generations"], json!(all[..2]));
-    // The next step is taken in.
+    // The next step is imported.
     assert_eq!(world.bring(&all[2..], None).await.0, StatusCode::OK);
 }
 
-/// Two stories that verify: only a quorum that lied can have made them. Whoever brings it, the
-/// longer one stays.
+/// Two histories that verify: only a lying quorum can have made them. The longer one
+/// stays, whoever imports it.
 #[tokio::test]
 async fn of_two_stories_the_longer_one_stays() {
     let dir = tempfile::tempdir().unwrap();
@@ -252,15 +252,15 @@ async fn a_generation_that_does_not_reach_what_is_known_waits_for_those_between(
     assert_eq!(world.bring(&all[1..], None).await.0, StatusCode::OK);
 }
 
-/// Nodes that are admitted here and no members of the wallet sign a beginning of their own, and a
-/// step on from there.
-fn invented(real: &Announcement) -> [Announcement; 2] {
+/// Nodes that are admitted here but are not members of the wallet sign a beginning of their own,
+/// and a step on from there.
+fn invented(real: &KeyDescriptor) -> [KeyDescriptor; 2] {
     let mut first = real.clone();
     first.committee = Committee::new(crowd()[3..].to_vec()).unwrap();
     first.parties = Vec::new();
     mark_by(&mut first, &[3, 4]);
     let second = moved_on(&first, 8, &[3, 4], &[3, 4]);
-    assert!(first.is_complete() && second.succeeds(&first));
+    assert!(first.has_all_acks() && second.succeeds(&first));
     [first, second]
 }
 
@@ -300,10 +300,15 @@ async fn the_order_that_made_a_wallet_puts_an_invented_one_out_of_its_place() {
         "neither is proven"
     );
     assert_eq!(world.bring(&all[..1], Some(&order)).await.0, StatusCode::OK);
-    // Neither before nor after a restart is anything left of it, and it does not come back.
+    // Nothing of it is left before or after a restart, and it does not come back.
     let look = async |world: World| {
         assert_eq!(
-            world.app.desk.store().generation(all[0].key, 1).unwrap(),
+            world
+                .app
+                .registry
+                .store()
+                .generation(all[0].key, 1)
+                .unwrap(),
             None
         );
         let told = world

@@ -1,17 +1,17 @@
-//! Wallets that change hands: what is taken in, what is kept, and who is told.
+//! Reshared wallets: imports, retention, and notifications.
 
 use countersign_protocol::control::{Held, MAX_GENERATIONS, MAX_HELD};
-use countersign_protocol::{Announcement, KeyReshare, UnixMillis};
+use countersign_protocol::{KeyDescriptor, KeyReshare, UnixMillis};
 
 use super::*;
 
-/// A coordinator that admits the whole crowd, all of it on line, with the wallet of the first
-/// three.
-async fn crowded(dir: &Path) -> (World, Vec<FakeNode>, Announcement) {
+/// A coordinator that admits the whole crowd, all of it on line, with the wallet
+/// of the first three.
+async fn crowded(dir: &Path) -> (World, Vec<FakeNode>, KeyDescriptor) {
     let world = open(dir);
     let mut all = three(&world).await;
     let key = world.make_wallet(&mut all).await;
-    let wallet = world.app.desk.store().wallet(key).unwrap().unwrap();
+    let wallet = world.app.registry.store().wallet(key).unwrap().unwrap();
     for number in [3, 4] {
         all.push(FakeNode::connect(&world, number, vec![]).await);
     }
@@ -22,7 +22,7 @@ fn open(dir: &Path) -> World {
     World::open(dir, admit_all)
 }
 
-fn admit_all(rules: &mut Rules) {
+fn admit_all(rules: &mut RegistryConfig) {
     rules.nodes = crowd()
         .into_iter()
         .zip(["a", "b", "c", "d", "e"].map(String::from))
@@ -33,8 +33,9 @@ fn move_task(id: u8, order: &KeyReshare) -> SignedTask {
     new_task(id, Operation::KeyReshare(Box::new(order.clone())))
 }
 
-/// What an order makes, marked by these: all parties, where the order does not say who deals.
-fn made(order: &KeyReshare, task: TaskId, by: &[usize]) -> Announcement {
+/// The result of an order, acknowledged by these nodes: all parties, where the order does
+/// not name the dealers.
+fn made(order: &KeyReshare, task: TaskId, by: &[usize]) -> KeyDescriptor {
     let parties = order
         .dealers
         .as_ref()
@@ -74,7 +75,7 @@ impl World {
         id: u8,
         order: &KeyReshare,
         parties: &[usize],
-    ) -> Announcement {
+    ) -> KeyDescriptor {
         let task = self.begin(all, id, order, parties).await;
         let made = made(order, task, parties);
         all[parties[0]]
@@ -91,16 +92,16 @@ impl World {
         assert_eq!(ended["result"]["reshared"]["generation"], made.generation);
         assert_eq!(ended["wallet"], made.key.to_string());
         for number in &parties[1..] {
-            let announcement = Box::new(made.clone());
+            let descriptor = Box::new(made.clone());
             assert_eq!(
                 all[*number].hear().await,
-                ToNode::Settle { task, announcement }
+                ToNode::Settle { task, descriptor }
             );
         }
         made
     }
 
-    /// A task that had failed may end well after all.
+    /// A task that had failed may still be completed.
     async fn completed(&self, task: TaskId) {
         for _ in 0..500 {
             if self.get(&format!("/v1/tasks/{task}")).await["state"] == "completed" {
@@ -152,7 +153,7 @@ async fn a_wallet_moves_and_whoever_took_no_part_is_told() {
     let history = world
         .get(&format!("/v1/wallets/{}/generations", first.key))
         .await;
-    let history: Vec<Announcement> =
+    let history: Vec<KeyDescriptor> =
         serde_json::from_value(history["generations"].clone()).unwrap();
     assert!(first.succeeds(&history[0]) && second.succeeds(&first));
     assert_eq!(history[1..], [first, second]);
@@ -176,7 +177,7 @@ async fn a_reshare_must_begin_where_the_wallet_is() {
     let mut unknown = wallet.clone();
     unknown.key = KeyId::from_bytes([1; 16]).unwrap();
     mark(&mut unknown);
-    let to = |from: &Announcement, members: &[usize]| move_task(9, &reshare(from, members, None));
+    let to = |from: &KeyDescriptor, members: &[usize]| move_task(9, &reshare(from, members, None));
     assert_eq!(
         world.refused(to(&unknown, &[0, 3])).await,
         (StatusCode::BAD_REQUEST, "wallet-unknown".into())
@@ -226,7 +227,7 @@ async fn only_admitted_nodes_join_and_only_members_are_checked() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
     let key = world.make_wallet(&mut three(&world).await).await;
-    let wallet = world.app.desk.store().wallet(key).unwrap().unwrap();
+    let wallet = world.app.registry.store().wallet(key).unwrap().unwrap();
     let refused = world
         .refused(move_task(9, &reshare(&wallet, &[0, 3], None)))
         .await;
@@ -286,11 +287,11 @@ async fn marks_meet_at_the_coordinator_after_the_task_has_failed() {
     let world = open(dir.path());
     let stored = |number| FromNode::Stored {
         task,
-        announcement: Box::new(made(&order, task, &[number])),
+        descriptor: Box::new(made(&order, task, &[number])),
     };
     let mut third = FakeNode::connect(&world, 3, vec![]).await;
     let mut first = FakeNode::connect(&world, 0, vec![task]).await;
-    // Asked because another one waits, the node says again what it recorded.
+    // Asked because another one is in doubt, the node repeats what it recorded.
     assert_eq!(third.offered().await, task);
     third.say(stored(3)).await;
     first.say(stored(0)).await;
@@ -301,7 +302,7 @@ async fn marks_meet_at_the_coordinator_after_the_task_has_failed() {
     world.completed(task).await;
     let generations = world
         .app
-        .desk
+        .registry
         .store()
         .generations(wallet.key, 0, 9)
         .unwrap();
@@ -311,9 +312,9 @@ async fn marks_meet_at_the_coordinator_after_the_task_has_failed() {
             match node.hear().await {
                 ToNode::Settle {
                     task: settled,
-                    announcement,
+                    descriptor,
                 } => {
-                    assert_eq!((settled, announcement.generation), (task, 1));
+                    assert_eq!((settled, descriptor.generation), (task, 1));
                     break;
                 }
                 ToNode::Offer { .. } => {}
@@ -350,7 +351,7 @@ async fn a_signature_that_waits_is_made_by_the_newest_members() {
     first.say(FromNode::Outcome { task, outcome }).await;
     while world
         .app
-        .desk
+        .registry
         .store()
         .wallet(wallet.key)
         .unwrap()
@@ -375,11 +376,11 @@ async fn a_party_that_never_stored_frees_the_others() {
     let (world, mut all, wallet) = crowded(dir.path()).await;
     let order = reshare(&wallet, &[0, 1, 3], Some(&[0, 1]));
     let task = world.begin(&mut all, 3, &order, &[0, 1, 3]).await;
-    let announcement = Box::new(made(&order, task, &[0]));
-    all[0].say(FromNode::Stored { task, announcement }).await;
-    let mark = void_mark(3, move_task_hash(&world, task).await);
+    let descriptor = Box::new(made(&order, task, &[0]));
+    all[0].say(FromNode::Stored { task, descriptor }).await;
+    let mark = abort_vote_of(3, move_task_hash(&world, task).await);
     all[3]
-        .say(FromNode::Void {
+        .say(FromNode::AbortVote {
             task,
             mark: mark.clone(),
         })
@@ -391,20 +392,20 @@ async fn a_party_that_never_stored_frees_the_others() {
     );
     loop {
         match all[0].hear().await {
-            ToNode::Void {
-                task: voided,
+            ToNode::AbortVote {
+                task: voted_abort,
                 mark: told,
             } => {
-                break assert_eq!((voided, told), (task, mark.clone()));
+                break assert_eq!((voted_abort, told), (task, mark.clone()));
             }
             ToNode::Cancel { .. } => {}
             other => panic!("{other:?}"),
         }
     }
     let mut back = FakeNode::connect(&world, 0, vec![task]).await;
-    assert_eq!(back.hear().await, ToNode::Void { task, mark });
+    assert_eq!(back.hear().await, ToNode::AbortVote { task, mark });
     assert_eq!(
-        world.app.desk.store().wallet(wallet.key).unwrap(),
+        world.app.registry.store().wallet(wallet.key).unwrap(),
         Some(wallet)
     );
 }
@@ -428,7 +429,7 @@ async fn a_key_is_not_handed_on_twice_while_nodes_wait_for_the_first_time() {
         all[0]
             .say(FromNode::Stored {
                 task,
-                announcement: Box::new(made(&order, task, &[0])),
+                descriptor: Box::new(made(&order, task, &[0])),
             })
             .await;
         // The others are asked once its word has arrived.
@@ -458,9 +459,9 @@ async fn a_key_is_not_handed_on_twice_while_nodes_wait_for_the_first_time() {
     let mut third = FakeNode::connect(&world, 3, vec![]).await;
     assert_eq!(third.offered().await, task, "it owes a word");
     third
-        .say(FromNode::Void {
+        .say(FromNode::AbortVote {
             task,
-            mark: void_mark(3, hash),
+            mark: abort_vote_of(3, hash),
         })
         .await;
     for _ in 0..500 {
@@ -482,7 +483,7 @@ async fn a_wallet_is_free_again_once_all_that_stored_gave_the_task_up() {
         all[number]
             .say(FromNode::Stored {
                 task,
-                announcement: Box::new(made(&order, task, &[number])),
+                descriptor: Box::new(made(&order, task, &[number])),
             })
             .await;
     }
@@ -519,7 +520,7 @@ async fn a_wallet_is_free_again_once_all_that_stored_gave_the_task_up() {
 
 /// The hash of a task as the coordinator has it.
 async fn move_task_hash(world: &World, task: TaskId) -> countersign_protocol::Hash {
-    let record = world.app.desk.record(task).unwrap().unwrap();
+    let record = world.app.registry.record(task).unwrap().unwrap();
     SignedTask {
         bytes: record.task.into_bytes(),
         signature: record.signature,
@@ -527,12 +528,12 @@ async fn move_task_hash(world: &World, task: TaskId) -> countersign_protocol::Ha
     .hash()
 }
 
-/// The wallet with this many generations after the first, held by the first three nodes all the
-/// time.
-fn long_history(dir: &Path, last: u32) -> Vec<Announcement> {
+/// The wallet with this many generations after the first, held by the first three
+/// nodes all the time.
+fn long_history(dir: &Path, last: u32) -> Vec<KeyDescriptor> {
     let store = Store::open(&dir.join("coordinator.redb")).unwrap();
     let order = sign_task(&task(2, UnixMillis(1), keygen()));
-    let mut all = vec![announcement(TaskId([2; 16]), order.hash())];
+    let mut all = vec![descriptor(TaskId([2; 16]), order.hash())];
     for number in 1..=last {
         let task = TaskId([number as u8; 16]);
         all.push(made(
@@ -570,8 +571,8 @@ async fn a_node_that_was_away_is_told_all_that_it_missed_in_parts() {
     };
     assert_eq!(node.hear().await, rest);
 
-    // Nothing for who is up to date, or was never a member. Who says more than is known here has to
-    // show it.
+    // Nothing for nodes that are up to date, or were never members. A node that claims more than is
+    // known here must show it.
     node.say(holds(last)).await;
     let other = Held {
         key: KeyId::from_bytes([1; 16]).unwrap(),
@@ -626,7 +627,7 @@ async fn a_node_that_missed_much_is_told_as_it_reads() {
     {
         let store = Store::open(&dir.path().join("coordinator.redb")).unwrap();
         for number in 0..1500u32 {
-            let mut wallet = announcement(TaskId([2; 16]), countersign_protocol::Hash([1; 32]));
+            let mut wallet = descriptor(TaskId([2; 16]), countersign_protocol::Hash([1; 32]));
             let mut id = [1; 16];
             id[..4].copy_from_slice(&number.to_be_bytes());
             wallet.key = KeyId::from_bytes(id).unwrap();
@@ -640,15 +641,16 @@ async fn a_node_that_missed_much_is_told_as_it_reads() {
         }
     }
     let world = open(dir.path());
-    let desk = &world.app.desk;
-    let (connection, mut queue) = desk.join(nodes()[0], None, "", &[], clock::now());
-    desk.receive(connection, FromNode::Holds { keys }, clock::now())
+    let registry = &world.app.registry;
+    let (connection, mut queue) = registry.join(nodes()[0], None, "", &[], clock::now());
+    registry
+        .receive(connection, FromNode::Holds { keys }, clock::now())
         .unwrap();
     for _ in 0..100 {
-        desk.tick(clock::now());
+        registry.tick(clock::now());
     }
     assert!(
-        desk.online().contains_key(&nodes()[0]),
+        registry.online().contains_key(&nodes()[0]),
         "it is not given up"
     );
     let mut told = 0;
@@ -657,7 +659,7 @@ async fn a_node_that_missed_much_is_told_as_it_reads() {
         while queue.try_recv().is_ok() {
             told += 1;
         }
-        desk.tick(clock::now());
+        registry.tick(clock::now());
         if told == before && told > 0 && queue.is_empty() {
             break;
         }
@@ -673,7 +675,7 @@ async fn the_store_keeps_the_newest_in_front_and_reads_wallets_of_before() {
     let path = dir.path().join("old.redb");
     drop(Store::open(&path).unwrap());
     {
-        // As a program wrote it that knew of no generations.
+        // Written by a program that knew of no generations.
         const WALLETS: redb::TableDefinition<[u8; 16], &[u8]> =
             redb::TableDefinition::new("wallets");
         let db = redb::Database::open(&path).unwrap();

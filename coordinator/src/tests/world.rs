@@ -1,5 +1,6 @@
-//! A coordinator without sockets, and nodes that say what a test tells them to.
+//! A coordinator without sockets, and scripted nodes.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +13,32 @@ use countersign_protocol::{
     KeyId, NodeId, Operation, Outcome, PROTOCOL_VERSION, SignedTask, TaskId, decode, encode,
 };
 use serde_json::{Value, json};
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use crate::api_key::{self, ApiKeys, Scope};
 use crate::clock;
-use crate::desk::{Desk, Rules};
 use crate::http::{App, Patience, router};
+use crate::registry::{RegistryConfig, TaskRegistry};
 use crate::session::{self, End, Sink, Source};
 use crate::store::Store;
 use crate::task::flow::Timings;
 use crate::testkit::*;
 
 impl Source for mpsc::Receiver<Vec<u8>> {
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+    type Error = Infallible;
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Infallible> {
         Ok(self.recv().await)
     }
 }
 
 impl Sink for mpsc::Sender<Vec<u8>> {
-    async fn send(&mut self, frame: &[u8]) -> Result<(), String> {
-        Self::send(self, frame.to_vec())
-            .await
-            .map_err(|error| error.to_string())
+    type Error = SendError<Vec<u8>>;
+
+    async fn send(&mut self, frame: &[u8]) -> Result<(), Self::Error> {
+        Self::send(self, frame.to_vec()).await
     }
 }
 
@@ -51,9 +55,11 @@ impl FakeNode {
         let id = crowd()[number];
         let (say, from_node) = mpsc::channel(16);
         let (to_node, hear) = mpsc::channel(16);
-        let desk = world.app.desk.clone();
+        let registry = world.app.registry.clone();
         let end =
-            tokio::spawn(async move { session::serve(&desk, id, from_node, to_node, || {}).await });
+            tokio::spawn(
+                async move { session::serve(&registry, id, from_node, to_node, || {}).await },
+            );
         let mut node = Self { id, say, hear, end };
         node.say(FromNode::Hello {
             protocol: PROTOCOL_VERSION,
@@ -115,8 +121,8 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn open(dir: &Path, change: impl FnOnce(&mut Rules)) -> Self {
-        let mut rules = Rules {
+    pub(super) fn open(dir: &Path, change: impl FnOnce(&mut RegistryConfig)) -> Self {
+        let mut rules = RegistryConfig {
             nodes: nodes()
                 .into_iter()
                 .zip(["a", "b", "c"].map(String::from))
@@ -129,11 +135,11 @@ impl World {
         let store = Store::open(&dir.join("coordinator.redb")).unwrap();
         let (key, create) = api_key::generate("ops", vec![Scope::Read, Scope::Create]);
         let (reader, read) = api_key::generate("screen", vec![Scope::Read]);
-        let desk = Arc::new(Desk::open(rules, store).unwrap());
+        let registry = Arc::new(TaskRegistry::open(rules, store).unwrap());
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(vec![create, read]));
         let app = Arc::new(App {
-            desk,
+            registry,
             keys,
             stop: stop.subscribe(),
             patience: Patience::default(),
@@ -208,7 +214,7 @@ impl World {
             assert_eq!(node.hear().await, ToNode::Start { task: id });
         }
         for node in nodes.iter() {
-            let outcome = Outcome::Created(announcement(id, order.hash()));
+            let outcome = Outcome::Created(descriptor(id, order.hash()));
             node.say(FromNode::Outcome { task: id, outcome }).await;
         }
         assert_eq!(self.ended(id).await["state"], "completed");

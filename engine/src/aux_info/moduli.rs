@@ -1,10 +1,10 @@
-//! What we check of the others' moduli before the library sees them: that they are odd, that no two
-//! of a committee have a factor in common, and that their ring-Pedersen
-//! [parameters](super::parameters) are proven.
+//! Checks of the others' moduli before the library sees them: that they are
+//! odd, that no two of a committee share a factor, and that their
+//! ring-Pedersen [parameters](super::parameters) are proven.
 //!
-//! The library's proofs say of each N alone that it is a product of two large primes. A factor that
-//! two moduli share, by a copied modulus or a generator without randomness, would open both of them
-//! to whoever holds one.
+//! The library's proofs cover each N alone, as a product of two large primes. A factor shared by
+//! two moduli, through a copied modulus or a generator without randomness, would reveal both to
+//! the holder of either.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,10 @@ use super::proven::Proofs;
 use crate::adapter::Gate;
 use crate::{EngineError, PartyIndex, PeerFault};
 
-/// Keeps the moduli of one run.
+/// Collects and checks the moduli of one run.
 pub(super) struct ModuliGate {
     mine: [Integer; 2],
-    /// Of those that were heard, by party.
+    /// The moduli received so far, by party.
     theirs: BTreeMap<u16, [Integer; 2]>,
     /// Execution id of the run.
     id: [u8; 32],
@@ -76,7 +76,7 @@ impl ModuliGate {
 }
 
 impl ModuliGate {
-    /// Whoever has moduli that nothing is wrong with has proven its parameters, too.
+    /// Requires proven parameters of a party whose moduli passed the other checks.
     fn check_parameters(
         &self,
         prover: u16,

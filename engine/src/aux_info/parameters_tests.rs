@@ -1,4 +1,4 @@
-//! Proofs of true and of false statements, and why the library's own does not suffice.
+//! Proofs of true and of false statements, and the reason the library's own proof does not suffice.
 #![cfg(test)]
 
 use cggmp24::key_refresh::Msg;
@@ -9,7 +9,7 @@ use crate::{AuxParams, PartyIndex, SafePrime, Step, aux_info};
 
 const ID: [u8; 32] = [7; 32];
 
-/// N^ of a party of the fixtures, with parameters that were made as the library makes them.
+/// N^ of a fixture's party, with parameters made the way the library makes them.
 struct Made {
     modulus: Integer,
     s: Integer,
@@ -64,8 +64,8 @@ fn what_is_true_is_shown_and_nothing_else() {
         .unwrap();
     assert!(made.statement().is_shown_by(&proof));
 
-    // As good as a cheat can do without luck: it knows λ, and s is that power with the other sign,
-    // which no power of t has.
+    // The best that a cheat can do without luck: it knows λ, and s is that power with the other
+    // sign, which no power of t has.
     let negative = &made.modulus - &made.s;
     let false_statement = || Statement {
         s: &negative,
@@ -183,7 +183,7 @@ fn each_part_of_a_proof_counts() {
     ));
 }
 
-/// A bit of a challenge that is always zero is no bit.
+/// A challenge bit that is always zero does not count.
 #[test]
 fn all_bits_of_the_challenge_vary() {
     let made = made(0);
@@ -201,8 +201,8 @@ fn all_bits_of_the_challenge_vary() {
     assert!(seen.iter().all(|seen| *seen == [true, true]));
 }
 
-/// The reason for all of this. If it turns red, the library has changed: read it again, and
-/// SECURITY.md with it.
+/// The reason for this proof. If this test fails, the library has changed: review it
+/// again, and update SECURITY.md.
 #[test]
 fn the_library_draws_thirty_two_bits_of_its_challenge() {
     for party in 0..2 {
@@ -218,7 +218,7 @@ fn the_library_draws_thirty_two_bits_of_its_challenge() {
     }
 }
 
-/// The library's round 2 of an honest party.
+/// An honest party's round 2 as the library makes it.
 fn round_two(party: usize) -> cggmp24::key_refresh::msg::MsgRound2<Level> {
     let primes = || {
         let list = include_str!("../../../tests/fixtures/primes/safe-primes.json");

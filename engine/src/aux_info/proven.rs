@@ -1,8 +1,7 @@
-//! Auxiliary information as it travels: round 2 carries a proof of our own beside what the library
-//! says.
+//! Auxiliary information as it travels: round 2 carries our own proof beside the library's message.
 //!
-//! A party's round 2 without it is refused. The proof reaches the [gate](super::moduli), which
-//! verifies it before the library computes anything under the parameters of its author.
+//! A round 2 without it is refused. The proof reaches the [gate](super::moduli), which verifies it
+//! before the library computes anything under its author's parameters.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,13 +23,13 @@ use crate::engine::{Engine, MessageKind, Outgoing, PartyIndex, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};
 use crate::sealed::{decode_exactly, decode_only_form, encode};
 
-/// Bytes of round 2 with its proof: those of the library's, and 128 responses of 384 bytes.
+/// Maximum size of round 2 with its proof: the library's, and 128 responses of 384 bytes.
 pub(crate) const MAX_ROUND_TWO: usize = (216 + 52) << 10;
 
-/// Proofs that came with a round 2, by sender, for the gate to take.
+/// Proofs received in round 2, by sender, for the gate to take.
 pub(super) type Proofs = Rc<RefCell<BTreeMap<u16, Proof>>>;
 
-/// Puts the proof into this party's round 2 and takes those of others out of theirs.
+/// Adds the proof to this party's round 2 and extracts those of the others.
 pub(super) struct Proven {
     pub inner: Box<dyn Engine<Output = Aux>>,
     pub me: PartyIndex,
@@ -47,11 +46,7 @@ pub(super) struct Proven {
 /// Round 2 as it travels.
 #[derive(Serialize, Deserialize)]
 enum Said {
-    ProvenRound2 {
-        /// The library's message.
-        round: Value,
-        proof: Proof,
-    },
+    ProvenRound2 { round: Value, proof: Proof },
 }
 
 /// Round 2 as the library reads it.
@@ -136,8 +131,8 @@ impl Proven {
         })
     }
 
-    /// Keeps the proof for the gate and hands the rest on. What is wrong with the rest, the engine
-    /// inside says.
+    /// Keeps the proof for the gate and passes the rest on. Errors in the rest are left
+    /// to the inner engine.
     fn take(
         &mut self,
         from: PartyIndex,
@@ -153,7 +148,7 @@ impl Proven {
         Ok(())
     }
 
-    /// An error ends the run, and its secrets go with it.
+    /// Records an error, which ends the run and drops its secrets.
     fn keep_failure<T>(&mut self, result: Result<T, EngineError>) -> Result<T, EngineError> {
         if let Err(error) = &result {
             self.primes = None;
@@ -163,7 +158,7 @@ impl Proven {
     }
 }
 
-/// The library's message and the proof. There is one encoding of both.
+/// Splits the library's message from the proof. Only the canonical encoding is accepted.
 fn opened(body: &[u8]) -> Result<(Zeroizing<Vec<u8>>, Proof), PeerFault> {
     if body.len() > MAX_ROUND_TWO {
         return Err(PeerFault::TooLong);

@@ -1,6 +1,6 @@
-//! How this party learns the exponent λ that the library chose for its own parameters s = t^λ, and
-//! tells nobody: the first of the randomness that the library draws is written down, and drawn from
-//! once more.
+//! Lets this party learn the exponent λ that the library chose for its own parameters s = t^λ
+//! and does not expose: the first of the randomness that the library draws is recorded, and
+//! drawn from once more.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,20 +12,20 @@ use zeroize::Zeroizing;
 use super::parameters::Witness;
 use crate::random::Rng;
 
-/// Bytes that are written down: twenty times what r and λ take.
+/// Recording limit in bytes: twenty times the size of r and λ.
 const LONGEST: usize = 16 << 10;
 
-/// Passes randomness on. One generator, of which there can be several handles.
+/// Passes randomness on. Handles share one generator.
 #[derive(Clone)]
 pub(super) struct Recorder {
     inner: Rc<RefCell<Rng>>,
-    /// What was drawn; absent: nothing more is written down.
+    /// The recorded bytes; absent once recording has ended.
     record: Rc<RefCell<Option<Zeroizing<Vec<u8>>>>>,
 }
 
 impl Recorder {
     pub(super) fn new(inner: Rng) -> Self {
-        // Reserved at once, so that growing leaves no copy behind.
+        // Reserved at once, so that growing does not leave copies behind.
         let record = Some(Zeroizing::new(Vec::with_capacity(LONGEST)));
         Self {
             inner: Rc::new(RefCell::new(inner)),
@@ -33,9 +33,9 @@ impl Recorder {
         }
     }
 
-    /// Ends the record, and draws from it what the library drew for the modulus of these primes, in
-    /// the same order: a residue r with t = r², then λ (`utils::generate_pedersen_params`). Whether
-    /// it was that, the caller must see for itself.
+    /// Ends the record, and draws from it as the library did for the modulus of these primes, in
+    /// the same order: a residue r with t = r², then λ (`utils::generate_pedersen_params`). The
+    /// caller must check that the result matches.
     pub(super) fn witness(&self, [p, q]: &[Integer; 2]) -> Option<Witness> {
         let record = self.record.borrow_mut().take()?;
         let mut drawn = Drawn {
@@ -84,7 +84,7 @@ impl RngCore for Recorder {
 
 impl CryptoRng for Recorder {}
 
-/// Gives out once more what was written down.
+/// Replays the recorded bytes.
 struct Drawn<'a> {
     record: &'a [u8],
     at: usize,
@@ -103,7 +103,7 @@ impl RngCore for Drawn<'_> {
         u64::from_le_bytes(drawn)
     }
 
-    /// Behind its end there are ones, so that whoever draws comes to an end, too.
+    /// Yields ones past the end, so that rejection sampling terminates.
     fn fill_bytes(&mut self, bytes: &mut [u8]) {
         let end = self.at + bytes.len();
         match self.record.get(self.at..end) {

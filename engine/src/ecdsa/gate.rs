@@ -1,11 +1,11 @@
-//! What we check ourselves before the library sees a message of signing.
+//! Our own checks of signing messages before the library sees them.
 //!
 //! Round 1 carries two range proofs of its sender: that the plaintexts of its ciphertexts K and G
 //! are no larger than the protocol allows. The answer in round 2 multiplies secrets into K and
 //! hides them behind a mask of a fixed size, so the proofs guard the share of everybody who
-//! answers. They are verified here, both, with the very functions of `paillier-zk`, and a sender
-//! whose proof does not hold is named. The library has no say in it: a second part of round 1
-//! reaches it only once both proofs hold.
+//! answers. Both are verified here with the functions of `paillier-zk`, and a sender whose proof
+//! does not hold is named. The library cannot bypass this: a second part of round 1 reaches it only
+//! once both proofs hold.
 //!
 //! Source: CGGMP24 (<https://eprint.iacr.org/2021/060>, revision of 2024), Πenc-elg in round 1 of
 //! the presigning protocol.
@@ -36,20 +36,20 @@ type Message = Msg<Secp256k1, Sha256>;
 
 /// Verifies the proofs of round 1 of one signing run.
 pub(super) struct RangeGate {
-    /// The run's execution id.
+    /// Execution id of the run.
     id: [u8; 32],
     /// This party's ring-Pedersen parameters, for which the others make their proofs.
     mine: pi_enc_elg::Aux,
-    /// The Paillier key of each signer, in the order of the signers.
+    /// The signers' Paillier keys, in the order of the signers.
     keys: Vec<fast_paillier::EncryptionKey>,
-    /// What is known of round 1, by position among the signers.
+    /// The state of round 1, by position among the signers.
     known: BTreeMap<u16, RoundOne>,
 }
 
-/// The half of a signer's round 1 that came first.
+/// The half of a signer's round 1 that arrived first.
 enum RoundOne {
     Ciphertexts(Box<MsgRound1a<Secp256k1>>),
-    /// Kept back from the library.
+    /// Withheld from the library.
     Proofs(Incoming<Box<MsgRound1b<Secp256k1>>>),
 }
 
@@ -92,7 +92,8 @@ impl RangeGate {
         self.check_one(sender, "mask", 1, (G, Y, B1, B2), psi1)
     }
 
-    /// `number` is 0 for the nonce's ciphertext K and 1 for that of its mask, G.
+    /// Verifies one proof; `number` is 0 for the nonce's ciphertext K and 1 for that
+    /// of its mask, G.
     fn check_one(
         &self,
         sender: u16,
@@ -127,8 +128,8 @@ impl RangeGate {
     }
 }
 
-/// A ciphertext, the key Y of the sender's commitments, and the two halves of the commitment to the
-/// plaintext.
+/// A ciphertext, the key Y of the sender's commitments, and the two halves of the
+/// commitment to the plaintext.
 type Statement<'a> = (
     &'a fast_paillier::Ciphertext,
     &'a Point<Secp256k1>,
@@ -207,8 +208,8 @@ impl Gate<Message> for RangeGate {
     }
 }
 
-/// What a range proof is bound to. Tag and fields are those of the library: an honest proof holds
-/// under no other.
+/// The context that a range proof is bound to. Tag and fields are the library's: an honest proof
+/// holds under no other.
 #[derive(udigest::Digestable)]
 #[udigest(tag = "dfns.cggmp24.signing.proof_enc")]
 struct ProofContext<'a> {

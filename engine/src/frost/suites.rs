@@ -1,5 +1,5 @@
-//! The three ciphersuites. Only Taproot differs in more than its name: it signs with the BIP-341
-//! output key.
+//! The three ciphersuites. Only Taproot differs in more than its name: it signs with
+//! the BIP-341 output key.
 
 use frost_ed25519::Ed25519Sha512;
 use frost_secp256k1::Secp256K1Sha256;
@@ -26,7 +26,7 @@ impl FrostSuite for Secp256K1Sha256TR {
     const SCHEME: Scheme = Scheme::Taproot;
     type Curve = Secp256k1;
 
-    /// The tweak of the key path; without scripts as BIP-86 has it.
+    /// The key path's tweak; without scripts as in BIP-86.
     fn tweak(keys: Keys<Self>, script_root: Option<&[u8; 32]>) -> Keys<Self> {
         Keys {
             secret: keys.secret.tweak(script_root),
@@ -35,7 +35,7 @@ impl FrostSuite for Secp256K1Sha256TR {
     }
 
     /// x of the output key: Q = lift_x(x(P)) + hash_TapTweak(x(P) ‖ script root)·G (BIP-341).
-    /// Computed here and not by the crate that signs.
+    /// Computed here, independently of the crate that signs.
     fn verification_key(
         public_key: &Point<Secp256k1>,
         script_root: Option<&[u8; 32]>,
@@ -57,7 +57,7 @@ impl FrostSuite for Secp256K1Sha256TR {
     }
 }
 
-/// The point of even y with this x, compressed.
+/// The compressed point of even y with this x.
 fn even(x: &[u8]) -> Vec<u8> {
     [&[2], x].concat()
 }

@@ -15,11 +15,11 @@ use zeroize::Zeroizing;
 use super::PrimeError;
 use crate::EnvironmentFault;
 
-/// Small primes sieved with: below this.
+/// Exclusive bound of the small primes sieved with.
 const SIEVE_BOUND: usize = 1 << 22;
 
-/// Candidates per random start. Holds a hit nearly always at 1536 bits; otherwise the search starts
-/// anew.
+/// Candidates per random start. Almost always contains a hit at 1536 bits; otherwise
+/// the search starts anew.
 const WINDOW: usize = 1 << 18;
 
 /// Miller-Rabin rounds with random bases. A composite number passes one with probability below 1/4
@@ -27,12 +27,11 @@ const WINDOW: usize = 1 << 18;
 /// the candidates to be random.
 const ROUNDS: u32 = 64;
 
-/// Repetitions up to which GMP runs its Baillie-PSW test (Miller-Rabin base 2 and Lucas) and
-/// nothing else.
+/// Repetitions up to which GMP runs only its Baillie-PSW test (Miller-Rabin base 2 and Lucas).
 const BAILLIE_PSW: u32 = 24;
 
-/// A safe prime of exactly `bits` bits with the two highest bits set, so that a product of two has
-/// 2·`bits` bits.
+/// Searches for a safe prime of exactly `bits` bits with the two highest bits set, so that a
+/// product of two has 2·`bits` bits.
 pub(super) fn search(
     bits: u32,
     rng: &mut impl CryptoRngCore,
@@ -127,7 +126,7 @@ fn small_primes() -> &'static [u32] {
     })
 }
 
-/// Whether 2^(n − 1) = 1 mod n.
+/// True if 2^(n − 1) = 1 mod n.
 fn fermat(n: &Integer) -> bool {
     power(Integer::from(2), &Integer::from(n - 1u32), n).is_some_and(|power| power == 1)
 }
@@ -136,8 +135,8 @@ fn is_prime(n: &Integer, rng: &mut impl CryptoRngCore) -> bool {
     n.is_probably_prime(BAILLIE_PSW) != IsPrime::No && (0..ROUNDS).all(|_| miller_rabin(n, rng))
 }
 
-/// One round with a random base in 2..n − 1 (FIPS 186-5, B.3.1). A failing generator fails the
-/// test.
+/// Runs a round with a random base in 2..n − 1 (FIPS 186-5, B.3.1). A failing
+/// generator fails the test.
 fn miller_rabin(n: &Integer, rng: &mut impl CryptoRngCore) -> bool {
     let minus_one = Integer::from(n - 1u32);
     let twos = minus_one.find_one(0).unwrap_or(0);
@@ -216,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_search_can_be_cancelled() {
-        // Asked before the first candidate: a search that goes on may find a prime at any.
+        // Called before the first candidate: a search that goes on may find a prime at any.
         assert_eq!(
             search(1536, &mut OsRng, &mut || false),
             Err(PrimeError::Cancelled)

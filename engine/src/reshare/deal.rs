@@ -1,5 +1,5 @@
-//! What a dealer deals: a polynomial that shares its part of the key, and what others may know of
-//! it.
+//! A dealer's part: a polynomial that shares its part of the key, and the public
+//! values derived from it.
 
 use generic_ec::{Point, Scalar, SecretScalar};
 use generic_ec_zkp::polynomial::Polynomial;
@@ -19,7 +19,8 @@ pub(super) struct Deal<E: KeyCurve> {
     pub opening: Opening<E>,
 }
 
-/// What a dealer commits to and then shows: F = f·G, coefficient by coefficient (Feldman).
+/// The values that a dealer commits to and then opens: F = f·G,
+/// coefficient by coefficient (Feldman).
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(super) struct Opening<E: KeyCurve> {
@@ -77,7 +78,7 @@ impl<E: KeyCurve> Opening<E> {
         labelled_hash(b"countersign engine reshare opening v1", &fields)
     }
 
-    /// Whether a dealer may deal this.
+    /// Checks that the dealer may deal this.
     pub fn check(
         &self,
         plan: &Plan<E>,

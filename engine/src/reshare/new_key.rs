@@ -1,5 +1,5 @@
-//! The key as the new committee holds it: what all dealers dealt, added up, and the proofs that
-//! close a run.
+//! The key as the new committee holds it: the sum of all dealt polynomials, and the proofs
+//! that close a run.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub(super) struct NewKey<'p, E: KeyCurve> {
 type Held<E> = (CommitteeIndex, SecretScalar<E>);
 
 impl<'p, E: KeyCurve> NewKey<'p, E> {
-    /// Adds the polynomials, which were checked one by one. What they share must be the key itself.
+    /// Adds the polynomials, each of which was checked. They must share the key itself.
     pub fn new(
         plan: &'p Plan<E>,
         openings: BTreeMap<PartyIndex, Opening<E>>,
@@ -60,7 +60,7 @@ impl<'p, E: KeyCurve> NewKey<'p, E> {
         })
     }
 
-    /// This party's last message.
+    /// Makes this party's last message.
     pub fn close(
         &self,
         deal: Option<&Deal<E>>,
@@ -92,8 +92,9 @@ impl<'p, E: KeyCurve> NewKey<'p, E> {
         }
     }
 
-    /// The others' last messages. Complaints first, since who complains proves nothing; then the
-    /// transcripts, since proofs over another transcript fail without anybody's fault.
+    /// Checks the others' last messages. Complaints come first, since a complaining
+    /// party proves nothing; then the transcripts, since proofs over another transcript
+    /// fail without anybody's fault.
     pub fn check(&self, closings: &BTreeMap<PartyIndex, Closing<E>>) -> Result<(), EngineError> {
         let mut proofs = vec![];
         for (party, closing) in closings {
@@ -148,7 +149,7 @@ impl<'p, E: KeyCurve> NewKey<'p, E> {
         Ok(())
     }
 
-    /// Who is right is for people to find out; only a complaint about a party that dealt nothing is
+    /// Operators must find out who is right; only a complaint about a party that dealt nothing is
     /// a fault in itself.
     fn complaint(&self, accuser: PartyIndex, accused: PartyIndex) -> EngineError {
         let dealt = self.plan.dealer(accused).is_some() && self.plan.new_index(accuser).is_some();
@@ -162,7 +163,7 @@ impl<'p, E: KeyCurve> NewKey<'p, E> {
         }
     }
 
-    /// What a proof is bound to besides its points.
+    /// The context that a proof is bound to besides its points.
     fn context(&self, role: &[u8], party: PartyIndex) -> [u8; 32] {
         let fields = [
             role,
@@ -177,8 +178,8 @@ impl<'p, E: KeyCurve> NewKey<'p, E> {
         [self.public_shares[usize::from(index.0)].into()]
     }
 
-    /// Proves once more that the public shares lead to the old key, and that the secret fits its
-    /// own.
+    /// Proves once more that the public shares lead to the old key, and that the secret
+    /// matches its public share.
     pub fn finish(self, share: Option<Held<E>>) -> Result<Reshared, EngineError> {
         let Self {
             plan,

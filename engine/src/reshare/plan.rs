@@ -1,4 +1,4 @@
-//! Who deals, who joins, and what holds of the old key: checked once, before anything is sent.
+//! Dealers, members and the old key: checked once, before anything is sent.
 
 use cggmp24::key_share::{DirtyKeyInfo, KeyInfo, Validate, VssSetup};
 use generic_ec::{NonZero, Point, Scalar};
@@ -15,7 +15,7 @@ use crate::{CallerFault, CommitteeIndex, PartyIndex, PublicShare, Scheme};
 /// A resharing whose parameters were checked.
 pub(super) struct Plan<E: KeyCurve> {
     pub scheme: Scheme,
-    /// Execution id, over all that the parties must agree on.
+    /// Execution id, over everything that the parties must agree on.
     pub id: [u8; 32],
     pub me: PartyIndex,
     roles: Vec<Role>,
@@ -66,13 +66,13 @@ impl<E: KeyCurve> Plan<E> {
         })
     }
 
-    /// Size of the session.
+    /// The size of the session.
     pub fn parties(&self) -> u16 {
         // At most nine dealers and nine members.
         self.roles.len() as u16
     }
 
-    /// What a party deals, if it does.
+    /// A party's part as a dealer, if it deals.
     pub fn dealer(&self, party: PartyIndex) -> Option<&Dealer<E>> {
         self.dealers.iter().find(|dealer| dealer.party == party)
     }
@@ -83,7 +83,7 @@ impl<E: KeyCurve> Plan<E> {
         Some(CommitteeIndex(index as u16))
     }
 
-    /// Who may say what: only dealers open and deal, and only members are dealt to.
+    /// Defines the right to speak: only dealers open and deal, and only members are dealt to.
     pub fn speakers(&self) -> impl Fn(PartyIndex, &Msg<E>) -> bool + 'static {
         let i_join = self.new_index(self.me).is_some();
         let deals: Vec<_> = self.roles.iter().map(|role| role.deals.is_some()).collect();
@@ -102,8 +102,8 @@ pub(super) fn points<E: KeyCurve>(n: u16) -> Vec<NonZero<Scalar<E>>> {
         .collect()
 }
 
-/// Decodes what the old committee holds, and proves that it holds together: the public shares lie
-/// on one polynomial of the right degree, and it leads to the root key.
+/// Decodes and validates the old committee's public data: the public shares lie on one polynomial
+/// of the right degree, and it leads to the root key.
 fn key_info<E: KeyCurve>(old: &PublicShare) -> Result<KeyInfo<E>, CallerFault> {
     if usize::from(old.parties) != old.public_shares.len() || old.parties > MAX_PARTIES {
         return Err(CallerFault::OldKey);
@@ -126,7 +126,7 @@ fn key_info<E: KeyCurve>(old: &PublicShare) -> Result<KeyInfo<E>, CallerFault> {
     info.validate().map_err(|_| CallerFault::OldKey)
 }
 
-/// Everybody has something to do, and exactly as many deal as the old threshold says.
+/// Checks that everybody has a role, and exactly as many deal as the old threshold says.
 fn check_roles(roles: &[Role], needed: u16) -> Result<(), CallerFault> {
     if roles.iter().any(|role| role.deals.is_none() && !role.joins) {
         return Err(CallerFault::NoRole);
@@ -150,7 +150,7 @@ fn check_new_committee(roles: &[Role], threshold: u16) -> Result<(), CallerFault
     Ok(())
 }
 
-/// The dealers with their parts of the key, which depend on who else deals.
+/// The dealers with their parts of the key, which depend on the set of dealers.
 fn dealers<E: KeyCurve>(roles: &[Role], old: &KeyInfo<E>) -> Result<Vec<Dealer<E>>, CallerFault> {
     let chosen = positions(roles, |role| role.deals);
     let held = |index: CommitteeIndex| old.share_preimage(index.0).ok_or(CallerFault::Dealers);
@@ -159,7 +159,7 @@ fn dealers<E: KeyCurve>(roles: &[Role], old: &KeyInfo<E>) -> Result<Vec<Dealer<E
         .map(|(_, index)| held(*index))
         .collect::<Result<Vec<_>, _>>()?;
     let dealer = |(nth, (party, index)): (usize, &(PartyIndex, CommitteeIndex))| {
-        // There is none if a dealer is listed twice.
+        // It does not exist if a dealer is listed twice.
         let weight = lagrange_coefficient_at_zero(nth, &points).ok_or(CallerFault::Dealers)?;
         let public_share = old
             .public_shares
@@ -175,7 +175,7 @@ fn dealers<E: KeyCurve>(roles: &[Role], old: &KeyInfo<E>) -> Result<Vec<Dealer<E
     chosen.iter().enumerate().map(dealer).collect()
 }
 
-/// The parties for which `part` finds something, with what it finds.
+/// The parties for which `part` returns a value, with the value.
 fn positions<T>(roles: &[Role], part: impl Fn(&Role) -> Option<T>) -> Vec<(PartyIndex, T)> {
     let roles = (0..).map(PartyIndex).zip(roles);
     roles
@@ -183,7 +183,7 @@ fn positions<T>(roles: &[Role], part: impl Fn(&Role) -> Option<T>) -> Vec<(Party
         .collect()
 }
 
-/// Binds scheme, generation, old key and who holds it, new threshold, and every party's part.
+/// Binds scheme, generation, old key and holders, new threshold, and every party's role.
 fn plan_id<E: KeyCurve>(
     params: &ReshareParams<'_>,
     old: &KeyInfo<E>,
@@ -208,7 +208,7 @@ fn plan_id<E: KeyCurve>(
     execution_id(Task::Reshare, params.session, &parameters)
 }
 
-/// Four bytes for each party: whether it deals, its old index, whether it joins.
+/// Four bytes for each party: deals (flag), its old index, joins (flag).
 fn encode(role: &Role) -> [u8; 4] {
     let [high, low] = role.deals.map_or(0, |index| index.0).to_be_bytes();
     [role.deals.is_some().into(), high, low, role.joins.into()]

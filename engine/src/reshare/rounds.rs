@@ -20,7 +20,7 @@ use crate::proof::Proof;
 use crate::random::Rng;
 use crate::{CommitteeIndex, EngineError, PartyIndex, PeerFault};
 
-/// Everything that is sent. Of a party that does not deal there are the first and the last alone.
+/// All messages. A party that does not deal sends only the first and the last.
 #[derive(Clone, ProtocolMessage, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(super) enum Msg<E: KeyCurve> {
@@ -30,10 +30,10 @@ pub(super) enum Msg<E: KeyCurve> {
     Closing(Closing<E>),
 }
 
-/// What this party takes the run to be, and a dealer's promise.
+/// This party's view of the run, and a dealer's commitment.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Commitment {
-    /// Execution id.
+    /// Execution id of the run.
     plan: [u8; 32],
     polynomial: Option<[u8; 32]>,
 }
@@ -43,11 +43,11 @@ pub(super) struct Commitment {
 #[serde(bound = "")]
 pub(super) struct SubShare<E: KeyCurve>(SecretScalar<E>);
 
-/// How a party ends the run.
+/// The end of a party's run.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(super) enum Closing<E: KeyCurve> {
-    /// It saw this, knows what it dealt, and holds its new share.
+    /// Its transcript, and proofs that it knows its polynomial and holds its new share.
     Proofs {
         transcript: [u8; 32],
         dealer: Option<Proof<E>>,
@@ -73,8 +73,8 @@ impl<E: KeyCurve> RoundMessage for Msg<E> {
     }
 }
 
-/// `part` is what this party deals, if it does: its secret behind
-/// [`Dealer::part`](super::plan::Dealer).
+/// Runs the protocol. `part` is this party's secret behind
+/// [`Dealer::part`](super::plan::Dealer), if it deals.
 pub(super) async fn run<E: KeyCurve>(
     party: MpcParty<Msg<E>>,
     plan: Plan<E>,
@@ -167,8 +167,8 @@ fn dealt<E: KeyCurve>(plan: &Plan<E>, deal: &Deal<E>) -> Vec<Outgoing<Msg<E>>> {
     std::iter::once(opening).chain(sub_shares).collect()
 }
 
-/// All parties must be about the same plan, and exactly the dealers commit. Returns what they
-/// commit to.
+/// Checks that all parties have the same plan, and exactly the dealers
+/// commit. Returns the commitments.
 fn check_commitments<E: KeyCurve>(
     plan: &Plan<E>,
     commitments: BTreeMap<PartyIndex, Commitment>,
@@ -213,8 +213,7 @@ fn check_openings<E: KeyCurve>(
     Ok(())
 }
 
-/// A dealer whose sub-share does not lie on its polynomial. All that is known of the share stays
-/// here.
+/// A dealer whose sub-share does not lie on its polynomial. The sub-share itself is not revealed.
 fn wrong_sub_share<E: KeyCurve>(
     my_index: CommitteeIndex,
     openings: &BTreeMap<PartyIndex, Opening<E>>,
@@ -229,7 +228,7 @@ fn wrong_sub_share<E: KeyCurve>(
     sub_shares.iter().find(wrong).map(|(dealer, _)| *dealer)
 }
 
-/// The new share: the sum of what all dealers dealt.
+/// The new share: the sum of all sub-shares dealt to this member.
 fn sum<E: KeyCurve>(sub_shares: &BTreeMap<PartyIndex, SubShare<E>>) -> SecretScalar<E> {
     SecretScalar::new(&mut sub_shares.values().map(|SubShare(value)| value).sum())
 }
@@ -238,8 +237,8 @@ pub(super) fn broken(fault: ReshareFault, culprit: PartyIndex) -> EngineError {
     EngineError::peer(PeerFault::Reshare(fault), culprit)
 }
 
-/// The messages of one round, from as many parties as have a say in it; the adapter refuses all
-/// others.
+/// The messages of one round, from all parties that may speak in it; the
+/// adapter refuses all others.
 struct Gathered<M> {
     expected: usize,
     messages: BTreeMap<PartyIndex, M>,

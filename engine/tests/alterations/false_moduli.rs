@@ -1,11 +1,12 @@
-//! A party of auxiliary information whose moduli, or parameters under them, are not what its proofs
-//! have to show.
+//! A party in an auxiliary-information run whose moduli, or parameters under them, do not satisfy
+//! the statements that its proofs must show.
 //!
-//! It is an honest party until round 2, with its own moduli; then it puts others in their place,
-//! commits to those, and proves what it can: honestly where the statement can be proven at all,
-//! otherwise with a sound proof of its own modulus.
+//! It is an honest party until round 2, with its own moduli; then it substitutes others, commits to
+//! those, and proves what it can: honestly if the statement can be proven at all, otherwise with a
+//! sound proof of its own modulus.
 //!
-//! Last, three parties of which two have moduli with a factor in common, and are honest otherwise.
+//! The last test has three parties, of which two have moduli with a factor in common
+//! and are otherwise honest.
 
 use cggmp24::ExecutionId;
 use cggmp24::fast_paillier::backend::Integer;
@@ -32,15 +33,15 @@ type Wire = Msg<Sha256, Level>;
 type Parameters = MsgRound2<Level>;
 type Party = Box<dyn Engine<Output = Aux>>;
 
-/// A party's round 2: what the library says, and our proof beside it.
+/// A party's round 2: the library's message, with our proof beside it.
 #[derive(Clone)]
 struct Word {
     parameters: Parameters,
-    /// Absent: the library's message comes alone.
+    /// Absent: the library's message is sent alone.
     proof: Option<Value>,
 }
 
-/// What the cheat says instead, and with which primes it makes its proofs.
+/// The cheat's substitute message, and the primes for its proofs.
 struct Lie {
     name: &'static str,
     alter: Box<dyn Fn(&mut Word)>,
@@ -48,7 +49,7 @@ struct Lie {
     ends: &'static str,
 }
 
-/// Returns what did not end as it should.
+/// Returns the cases that did not end as they should.
 pub fn try_all() -> Vec<String> {
     let mut victim = party(VICTIM);
     let mut cheat = party(CHEAT);
@@ -82,8 +83,7 @@ fn lie(name: &'static str, proven: &[Integer; 2], alter: Box<dyn Fn(&mut Word)>)
     }
 }
 
-/// Lies about s and t. Each is told with the proofs of true statements, both the library's and
-/// ours.
+/// Lies about s and t. Each is told with proofs of true statements, both the library's and ours.
 fn parameters(own: &Parameters, other: &Word) -> Vec<Lie> {
     let [p, q, ..] = raw_primes(1);
     let primes = [p, q];
@@ -122,7 +122,7 @@ fn parameters(own: &Parameters, other: &Word) -> Vec<Lie> {
         told("the library's proof of another pair", |word, other, _| {
             word.parameters.params_proof = other.parameters.params_proof.clone();
         }),
-        // The library knows nothing of these.
+        // The library does not know these.
         told("our proof of another pair", |word, other, _| {
             word.proof = other.proof.clone()
         }),
@@ -180,7 +180,7 @@ fn moduli() -> Vec<Lie> {
     ]
 }
 
-/// Goes through the run with one lie; says how it ended for the victim.
+/// Plays the run with one lie; returns the victim's end.
 fn play(victim: &mut Party, own: &Word, lie: &Lie) -> String {
     match try_to(victim, own, lie) {
         Ok(()) => "accepted".into(),
@@ -291,7 +291,7 @@ fn party(me: PartyIndex) -> Party {
     .unwrap()
 }
 
-/// The cheat's honest round 2. It is told its own echo, which is what an honest other would send.
+/// The cheat's honest round 2. It receives its own echo, just as an honest party would send it.
 fn until_round_two(cheat: &mut Party, theirs: &[Vec<u8>]) -> Word {
     let honest = "an honest run";
     said(cheat).expect(honest);
@@ -337,7 +337,7 @@ impl Word {
     }
 }
 
-/// Two honest parties whose generators of primes have one in common, and a third that hears of it.
+/// Two honest parties with one prime in common, and a third that notices.
 fn two_others_share_a_factor() -> Result<(), String> {
     // The first prime of party 1 beside those of party 2.
     let sharing = Primes::new([4, 9, 10, 11].map(safe_prime)).unwrap();
@@ -358,7 +358,7 @@ fn two_others_share_a_factor() -> Result<(), String> {
         of_three(1, primes(1)),
         of_three(2, sharing),
     ];
-    // Promises, what was heard of them, and what was promised.
+    // Commitments, their echoes, and the openings.
     for _ in 0..3 {
         let words: Vec<Vec<Vec<u8>>> = parties
             .iter_mut()
@@ -403,7 +403,7 @@ fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
     body
 }
 
-/// Everything that a party has to say before it waits.
+/// All messages that a party sends before it waits.
 fn said(party: &mut Party) -> Result<Vec<Vec<u8>>, EngineError> {
     let mut said = vec![];
     loop {
@@ -440,7 +440,7 @@ fn unbalanced() -> [Integer; 2] {
     [(); 2].map(|()| Integer::from_str_radix(lines.next().unwrap(), 16).unwrap())
 }
 
-/// The name of the run, as every party computes it.
+/// The execution id of the run, as every party computes it.
 fn execution_id() -> [u8; 32] {
     let fields: [&[u8]; 4] = [
         b"countersign engine execution id v1",
@@ -456,7 +456,7 @@ fn execution_id() -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// As the library binds commitments and proofs of auxiliary information.
+/// The library's context for commitments and proofs of auxiliary information.
 #[derive(udigest::Digestable)]
 #[udigest(tag = "dfns.cggmp24.aux_gen.hash_commitment")]
 struct HashCom<'a> {

@@ -1,13 +1,13 @@
 //! Every field of every message of every protocol, altered one at a time.
 //!
 //! The fields are found by walking the messages, not by a list: a field that a library adds is
-//! altered too, and the table of numbers below turns red until somebody has looked at it. A field
-//! takes another value of its type, the value of the same field of the victim's own message, and
-//! those of another run. Each alteration must end with the victim stopping and naming the sender.
-//! What ends otherwise stands in [`UNNAMED`] with the reason; nothing is accepted.
+//! altered too, and the table of numbers below fails until somebody has reviewed it. A field is
+//! replaced by another value of its type, the value of the same field in the victim's own message,
+//! and those of another run. Each alteration must end with the victim stopping and naming the
+//! sender. Exceptions are listed in [`UNNAMED`] with the reason; nothing is accepted.
 //!
-//! A normal run tries some of the alterations, other ones each time; `just alterations` tries all,
-//! which takes long.
+//! A normal run tries some of the alterations, different ones each time; `just alterations` tries
+//! all, which takes long.
 #![expect(clippy::disallowed_methods, reason = "a program, not the engine")]
 
 #[path = "../it/driver.rs"]
@@ -32,7 +32,7 @@ use rand::rngs::OsRng;
 use fixtures::{Wallet, generate, keygens, primes};
 use run::{Case, Count, End, Report, Scope, try_all};
 
-/// What ends without a name, and why: case, message, beginning of the field's name, reason.
+/// The ends without a culprit: case, message, beginning of the field's name, reason.
 const UNNAMED: &[(&str, &str, &str, &str)] = &[
     ("dkg", "Round1", "", ECHO),
     ("dkg", "ReliabilityCheck", "", ECHO),
@@ -56,7 +56,7 @@ const SUMS: &str =
 const PARTIAL: &str = "the library checks them one by one and does not say whose does not fit";
 const TRANSCRIPT: &str = "the same, at the end of a resharing";
 
-/// How many fields each message has: case, message, number.
+/// The number of fields of each message, by case and message.
 const FIELDS: &[(&str, &str, usize)] = &[
     ("dkg ecdsa-secp256k1", "ReliabilityCheck", 33),
     ("dkg ecdsa-secp256k1", "Round1", 33),
@@ -148,7 +148,7 @@ fn main() {
 struct Tests {
     all: bool,
     from: usize,
-    /// Only cases whose name contains this.
+    /// Only cases with names that contain this.
     only: Option<String>,
     failures: Vec<String>,
 }
@@ -383,7 +383,7 @@ impl Tests {
         }
     }
 
-    /// A check-up is one proof that one party makes; it has no protocol.
+    /// A check-up is a single proof by one party, without a protocol.
     fn check_ups(&mut self) {
         for scheme in SCHEMES {
             let share = &generate(scheme, 2, 3, b"keygen")[1];

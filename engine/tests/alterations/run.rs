@@ -1,5 +1,5 @@
-//! One honest run of a protocol, in which each message of one party to another is tried altered
-//! before it is delivered as it is.
+//! An honest run of a protocol, in which each message of one party to another is tried in altered
+//! forms before it is delivered intact.
 
 use std::collections::BTreeMap;
 
@@ -15,32 +15,32 @@ pub type MakeEngines<O> = Box<dyn Fn(&[u8]) -> Vec<Box<dyn Engine<Output = O>>>>
 /// A protocol to try.
 pub struct Case<O> {
     pub name: &'static str,
-    /// The engines of all parties, for a run with this name.
+    /// Makes the engines of all parties, for a run with this name.
     pub engines: MakeEngines<O>,
-    /// Who alters its messages.
+    /// The party that alters its messages.
     pub cheat: u16,
-    /// Who must notice.
+    /// The party that must notice.
     pub victim: u16,
-    /// Whether messages are bundles of a batch.
+    /// True if messages are bundles of a batch.
     pub bundle: bool,
-    /// Whether a second run is too much for a run of some alterations.
+    /// True if a second run takes too long unless all alterations are tried.
     pub slow: bool,
 }
 
-/// Which alterations are tried.
+/// The selection of alterations.
 #[derive(Clone, Copy)]
 pub enum Scope {
     All,
-    /// Of each message, every so many, beginning at a number.
+    /// Every so many alterations of each message, starting at a number.
     Some {
         every: usize,
         from: usize,
     },
 }
 
-/// How a run with one alteration ended for the victim.
+/// The victim's end of a run with one alteration.
 pub struct Trial {
-    /// The message, as its variant is named.
+    /// The message, by the name of its variant.
     pub message: String,
     pub field: String,
     pub change: &'static str,
@@ -55,11 +55,11 @@ pub enum End {
     Unnamed,
     /// It finished as if nothing had happened.
     Accepted,
-    /// Anything else: it waits, or it names somebody honest.
+    /// Anything else: it waits, or it names an honest party.
     Wrong(String),
 }
 
-/// What was tried of one message.
+/// The trials of one message, by result.
 #[derive(Default, Clone, PartialEq, Eq, Debug)]
 pub struct Count {
     pub fields: usize,
@@ -69,7 +69,7 @@ pub struct Count {
     pub accepted: usize,
 }
 
-/// Everything that a case came to.
+/// The results of a case.
 #[derive(Default)]
 pub struct Report {
     pub counts: BTreeMap<String, Count>,
@@ -89,7 +89,7 @@ struct Network<O> {
     wire: Vec<Packet>,
 }
 
-/// Messages by the name of the message, of one sender.
+/// Messages of one sender, by name.
 type Said = BTreeMap<String, Tree>;
 
 pub fn try_all<O>(case: &Case<O>, scope: Scope, at_once: usize) -> Report {
@@ -142,7 +142,7 @@ pub fn try_all<O>(case: &Case<O>, scope: Scope, at_once: usize) -> Report {
     report
 }
 
-/// Tries every alteration of the first of these messages; the others are delivered as they are.
+/// Tries every alteration of the first of these messages; the others are delivered intact.
 fn try_one<O>(
     case: &Case<O>,
     network: &mut Network<O>,
@@ -209,7 +209,7 @@ fn try_one<O>(
     }
 }
 
-/// Says how far a long run is, now and then.
+/// Reports the progress of a long run from time to time.
 fn tell_progress(case: &str, message: &str, done: usize, all: usize) {
     const EVERY: usize = 100;
     if done > 0 && done.is_multiple_of(EVERY) {
@@ -217,7 +217,7 @@ fn tell_progress(case: &str, message: &str, done: usize, all: usize) {
     }
 }
 
-/// Everything that is put in the place of a field: other values, and honest values from elsewhere.
+/// All replacements for a field: other values, and honest values from elsewhere.
 fn changes(
     tree: &Tree,
     field: &Field,
@@ -237,7 +237,7 @@ fn changes(
     changes
 }
 
-/// What two parties say in another honest run.
+/// The messages of two parties in another honest run.
 fn messages_of<O>(case: &Case<O>, session: &[u8], parties: [u16; 2]) -> [Said; 2] {
     let mut network = Network::new((case.engines)(session));
     let mut all = [Said::new(), Said::new()];
@@ -272,12 +272,12 @@ impl<O> Network<O> {
         }
     }
 
-    /// Lets everybody compute until all wait.
+    /// Steps everybody until all wait.
     fn settle(&mut self) {
         (0..self.engines.len()).for_each(|party| self.compute(party));
     }
 
-    /// As [`settle`](Self::settle); what the cheat says meanwhile joins the messages to be tried.
+    /// Like [`settle`](Self::settle); messages of the cheat join the messages to be tried.
     fn settle_into(&mut self, tried: &mut Vec<Packet>, cheat: u16) {
         self.settle();
         let (more, rest) = std::mem::take(&mut self.wire)
@@ -323,8 +323,8 @@ impl<O> Network<O> {
         }
     }
 
-    /// Delivers the altered message and the others, and goes on until the victim has come to an
-    /// end.
+    /// Delivers the altered message and the others, and continues until the victim has
+    /// come to an end.
     fn go_on(&mut self, case: &Case<O>, messages: &[Packet], altered: Vec<u8>) -> String {
         let victim = usize::from(case.victim);
         self.deliver(&messages[0], Some(&altered));

@@ -1,16 +1,16 @@
-//! The fields of a message: every leaf of its CBOR tree, and what can be put in its place.
+//! The fields of a message: every leaf of its CBOR tree, and the possible replacements.
 
 use ciborium::Value;
 
-/// A message as a tree. A batch carries the messages of its runs as byte strings, which are trees
-/// of their own.
+/// A message as a tree. A batch carries the messages of its runs as byte strings,
+/// which are trees themselves.
 #[derive(Clone, PartialEq)]
 pub enum Tree {
     Plain(Value),
     Bundle(Vec<Value>),
 }
 
-/// One field: where it is, and what stands there.
+/// A field: its place and its value.
 pub struct Field {
     pub path: String,
     steps: Vec<usize>,
@@ -43,7 +43,7 @@ impl Tree {
         }
     }
 
-    /// The name of the message: its variant, or what its only field is.
+    /// The name of the message: its variant, or the value of its only field.
     pub fn name(&self) -> String {
         let value = match self {
             Self::Plain(value) => value,
@@ -85,7 +85,7 @@ impl Tree {
         })
     }
 
-    /// This message with another value at the place of a field.
+    /// This message with another value in the place of a field.
     pub fn with(&self, field: &Field, value: Value) -> Self {
         let mut tree = self.clone();
         let (first, steps) = field.steps.split_first().expect("a place");
@@ -103,7 +103,7 @@ impl Tree {
 }
 
 impl Field {
-    /// Other values for this field that its type allows, or nearly.
+    /// Other values for this field that its type allows, or almost allows.
     pub fn changes(&self) -> Vec<(&'static str, Value)> {
         match &self.value {
             Value::Bool(value) => vec![("not", Value::Bool(!value))],
@@ -172,7 +172,7 @@ fn number(value: i128) -> Value {
     Value::Integer(value.try_into().expect("a small number"))
 }
 
-/// Scalars and hashes stay what they are, but for their value.
+/// Scalars and hashes keep their form; only one bit changes.
 fn one_bit(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     match bytes.last_mut() {
@@ -182,7 +182,7 @@ fn one_bit(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Another number with the same digits but one; another name.
+/// Changes one digit of a number, or a name.
 fn one_digit(text: &str) -> String {
     let mut text = text.to_owned();
     let last = text.pop();

@@ -1,4 +1,4 @@
-//! Auxiliary information: one real run, and what ECDSA signing does with it.
+//! Auxiliary information: one real run, and its use in ECDSA signing.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Lengths: of messages, and of the integers in them. What is too long is refused before anything
-//! computes with it, so an engine that has not even begun refuses it.
+//! Lengths of messages, and of the integers in them. Oversized ones are refused before anything
+//! computes with them, so even an engine that has not begun refuses them.
 
 use ciborium::Value;
 use countersign_engine::{
@@ -86,7 +86,7 @@ fn engines_say_how_long_their_messages_are() {
     );
 }
 
-/// What comes before its engine is bounded by the same numbers.
+/// Messages that arrive before their engine are bounded by the same numbers.
 #[test]
 fn rooms_are_as_large_as_the_engines_say() {
     for scheme in Scheme::ALL {
@@ -134,7 +134,7 @@ fn integers_are_bounded<O>(
     });
     let names = integers(&honest, "");
     for (index, (name, digits)) in names.iter().enumerate() {
-        // Items of an array have one type: the first and the second stand for all.
+        // Items of an array have one type: the first two stand for all.
         if names[..index]
             .iter()
             .filter(|(earlier, _)| earlier == name)
@@ -194,7 +194,7 @@ fn integers(value: &Value, name: &str) -> Vec<(String, usize)> {
     }
 }
 
-/// Puts another value into the integer that has this index; counts down to it.
+/// Replaces the integer that has this index; counts down to it.
 fn replace(value: &mut Value, index: &mut usize, digits: &str) -> bool {
     match value {
         Value::Map(entries)
@@ -230,7 +230,7 @@ fn engine() -> Box<dyn Engine<Output = Aux>> {
     .unwrap()
 }
 
-/// Round 2 of auxiliary information, as long as an honest one but for N.
+/// Round 2 of auxiliary information, as long as an honest one except for N.
 fn parameters(modulus: Value) -> Value {
     let numbers = || Value::Array((0..128).map(|_| number(3072)).collect());
     let proof = map(vec![("commitment", numbers()), ("zs", numbers())]);
@@ -255,7 +255,7 @@ fn parameters(modulus: Value) -> Value {
     )])
 }
 
-/// Round 3 likewise.
+/// Round 3 of auxiliary information, as long as an honest one.
 fn proofs() -> Value {
     let residues =
         |names: &[&'static str]| map(names.iter().map(|name| (*name, number(3072))).collect());

@@ -1,4 +1,4 @@
-//! The check-up of one share: what it shows, and what it never is.
+//! The check-up of one share: the statement it proves, and its uselessness for anything else.
 
 use countersign_engine::check_up::{CheckUpError, Proof, prove, verify};
 use countersign_engine::{
@@ -34,7 +34,7 @@ fn every_holder_proves_its_share(scheme: Scheme) {
     assert_ne!(one, other, "every proof has a nonce of its own");
 }
 
-/// Not for another party, context, key, scheme or generation.
+/// Rejected for another party, context, key, scheme or generation.
 fn a_proof_counts_once(scheme: Scheme) {
     let shares = generate(scheme, 2, 3, b"keygen");
     let key = shares[0].public();
@@ -113,7 +113,7 @@ fn no_changed_proof_counts(scheme: Scheme) {
     refused(vec![]);
 }
 
-/// Neither under the share's public key nor under the root key, whatever the message.
+/// Neither under the share's public key nor under the root key, for any message.
 fn a_proof_is_no_signature(scheme: Scheme) {
     let share = &generate(scheme, 2, 2, b"keygen")[0];
     let key = share.public();

@@ -12,7 +12,7 @@ struct Extended {
 }
 
 impl Extended {
-    /// 4 bytes of version, depth, 4 of fingerprint, 4 of index, chain code, key.
+    /// Parses 4 bytes of version, depth, 4 of fingerprint, 4 of index, chain code, key.
     fn parse(text: &str) -> Self {
         let bytes = bs58::decode(text).with_check(None).into_vec().unwrap();
         assert_eq!(bytes.len(), 78);
@@ -40,7 +40,7 @@ fn derives(scheme: Scheme, parent: &str, path: &[u32], child: &str) {
     assert_eq!(derived.chain_code, child.chain_code);
 }
 
-/// BIP-32, test vector 1: the steps that are not hardened.
+/// BIP-32, test vector 1: the non-hardened steps.
 #[test]
 fn bip_32_vector_1() {
     let m_0h = "xpub68Gmy5EdvgibQVfPdqkBBCHxA5htiqg55crXYuXoQRKfDBFA1WEjWgP6LHhwBZeNK1VTsfTFUHCdrfp1bgwQ9xv5ski8PX9rL2dZXvgGDnw";
@@ -112,7 +112,7 @@ fn bip_341_output_key() {
     ] {
         let root: Option<[u8; 32]> =
             root.map(|root| hex::decode(root).unwrap().try_into().unwrap());
-        // Only x counts, whichever of the two points it stands for.
+        // Only x counts, for either of the two points.
         for parity in [2, 3] {
             let internal = [&[parity], &hex::decode(x).unwrap()[..]].concat();
             let key = verification_key(Scheme::Taproot, &internal, root.as_ref()).unwrap();

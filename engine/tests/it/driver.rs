@@ -1,5 +1,5 @@
-//! A network in memory: delivers in random order, often before the receiver is ready, and lets a
-//! test alter what is sent.
+//! An in-memory network: delivers in random order, often before the receiver is ready, and lets
+//! a test alter messages.
 
 use countersign_engine::{Engine, EngineError, MessageKind, PartyIndex, Recipient, Step};
 use rand::rngs::{OsRng, StdRng};
@@ -11,12 +11,12 @@ pub struct Packet {
     pub to: PartyIndex,
     pub kind: MessageKind,
     pub body: Vec<u8>,
-    /// Number of this message among those that its sender sent to this receiver in this kind, from
-    /// 0.
+    /// Index of this message among those that its sender sent to this receiver in
+    /// this kind, from 0.
     pub number: usize,
 }
 
-/// How each party's run ended; `None` for a party that waits in vain.
+/// Each party's result; `None` for a party that still waits.
 pub type Outcomes<O> = Vec<Option<Result<O, EngineError>>>;
 
 /// Runs to the end and expects every party to succeed.
@@ -58,7 +58,7 @@ struct Network<O, A> {
 }
 
 impl<O, A: FnMut(&mut Packet)> Network<O, A> {
-    /// Each turn either one party computes or one message arrives, as chance has it.
+    /// Each turn, either one party computes or one message arrives, at random.
     fn run(&mut self, mut chance: StdRng) {
         let mut idle = 0;
         while idle < self.engines.len() || !self.wire.is_empty() {
@@ -78,7 +78,7 @@ impl<O, A: FnMut(&mut Packet)> Network<O, A> {
         }
     }
 
-    /// Whether the party did anything.
+    /// Steps a party; returns true if it did anything.
     fn step(&mut self, party: usize) -> bool {
         if self.outcomes[party].is_some() {
             return false;

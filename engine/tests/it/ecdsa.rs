@@ -1,4 +1,4 @@
-//! What only ECDSA has: proofs that name their forger.
+//! Properties of ECDSA only: proofs that name their forger.
 
 use countersign_engine::{
     Engine, EngineError, Message, MessageKind, PartyIndex, PeerFault, Recipient, Scheme, Signature,

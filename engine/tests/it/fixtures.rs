@@ -1,4 +1,4 @@
-//! Keys, auxiliary information and primes that tests share.
+//! Keys, auxiliary information and primes shared by tests.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rand::rngs::OsRng;
 
 use crate::driver;
 
-/// One key generation; all shares, in order.
+/// Runs one key generation; returns all shares, in order.
 pub fn generate(scheme: Scheme, threshold: u16, parties: u16, session: &[u8]) -> Vec<Share> {
     driver::run(keygens(scheme, threshold, parties, session))
 }
@@ -80,7 +80,7 @@ impl Wallet {
         sign(params, &self.shares[mine], self.auxes[mine].clone(), OsRng).expect("valid parameters")
     }
 
-    /// Signs, and returns the one signature that all signers have.
+    /// Signs, and returns the signature after comparing it at all signers.
     pub fn sign(&self, signers: &[u16], path: &[u32], message: &Message) -> Signature {
         let signatures = driver::run(self.signers(signers, path, message));
         assert!(signatures.windows(2).all(|pair| pair[0] == pair[1]));
@@ -88,7 +88,7 @@ impl Wallet {
     }
 }
 
-/// Auxiliary information from `tests/fixtures/aux`: of whole committees of three and five.
+/// Auxiliary information from `tests/fixtures/aux`, for whole committees of three and five.
 pub fn aux(parties: u16, index: u16) -> Arc<Aux> {
     Arc::new(Aux::from_bytes(aux_bytes(parties, index)).expect("a sound fixture"))
 }

@@ -1,6 +1,6 @@
-//! A signer of ECDSA that proves false statements: it encrypts or multiplies by more than the
-//! protocol allows. Its proof is either made as an honest signer would make it, or a sound one of
-//! another statement. All that it uses is public.
+//! An ECDSA signer that proves false statements: it encrypts or multiplies by more than the
+//! protocol allows. Its proof is either made the way an honest signer would make it, or a sound one
+//! of another statement. It uses public data only.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -32,36 +32,36 @@ use crate::fixtures::{Wallet, aux_bytes};
 const PROOFS: [Proof; 2] = [Proof::OfTheLie, Proof::OfSomethingElse];
 const PATH: [u32; 2] = [44, 7];
 
-/// What the forger lies about.
+/// The subject of the forger's lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lie {
-    /// Nothing: the tests of lies show nothing unless this one passes.
+    /// Honest: the tests of lies show nothing unless this one passes.
     None,
     /// Round 1: K holds more than a scalar.
     Nonce,
-    /// G does.
+    /// The same for the mask G.
     Mask,
-    /// Both.
+    /// Both K and G.
     Both,
     /// Round 2: the victim's K is multiplied by more than a scalar, in the product with the
-    /// forger's mask.
+    /// mask of the forger.
     Factor,
-    /// More than a mask is added to it.
+    /// In round 2, more than a mask is added to it.
     Addend,
     /// The same in the product with the forger's share.
     ShareFactor,
     ShareAddend,
-    /// Γ is of another mask than the one in G.
+    /// Γ belongs to another mask than the one in G.
     Gamma,
 }
 
-/// What it shows for its lie.
+/// The proof that accompanies the lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Proof {
-    /// One that is honestly made of the false statement. It has a response that is too long, and is
-    /// not even decoded.
+    /// An honestly made proof of the false statement. One of its responses is too long, so it
+    /// is not even decoded.
     OfTheLie,
-    /// One of a true statement about something else. Nothing is wrong with it but that.
+    /// A proof of a true statement about something else, with no other defect.
     OfSomethingElse,
 }
 
@@ -120,7 +120,7 @@ fn another_mask_than_the_promised_one_is_stopped() {
     is_stopped((Lie::Gamma, Proof::OfSomethingElse), 3, &[0, 1], 1, 1);
 }
 
-/// The forger at `me` among the signers is named by every other signer, and none answers it.
+/// Asserts that every other signer names the forger at `me`, and none answers it.
 fn is_stopped((lie, proof): (Lie, Proof), parties: u16, signers: &[u16], me: usize, runs: usize) {
     let (outcomes, answers) = sign_with_forger((lie, proof), parties, signers, me, runs);
     assert_eq!(answers, 0, "the next round has left");
@@ -149,7 +149,7 @@ fn is_stopped((lie, proof): (Lie, Proof), parties: u16, signers: &[u16], me: usi
     }
 }
 
-/// What shows that the forger is stopped by its lie and by nothing else.
+/// The control: shows that only its lie stops the forger.
 #[test]
 fn a_forger_that_does_not_lie_is_answered() {
     for runs in [1, 2] {
@@ -160,8 +160,8 @@ fn a_forger_that_does_not_lie_is_answered() {
     }
 }
 
-/// How each party ended, and how many messages of the others answered the forger: of round 2,
-/// unless it lies later, and of round 3.
+/// Returns each party's result, and the number of messages of the others that answered the forger:
+/// of round 2, unless it lies later, and of round 3.
 fn sign_with_forger(
     (lie, proof): (Lie, Proof),
     parties: u16,
@@ -206,12 +206,12 @@ struct Forger {
     id: [u8; 32],
     info: DirtyAuxInfo,
     key: DecryptionKey,
-    /// Its weighted share.
+    /// The forger's share, weighted for the signers.
     share: Scalar<Secp256k1>,
     signers: Vec<u16>,
     lie: Lie,
     proof: Proof,
-    /// The mask γ.
+    /// The forger's own mask γ.
     gamma: Option<Secret>,
     first: BTreeMap<u16, MsgRound1a<Secp256k1>>,
     unsent: Vec<(Recipient, Wire)>,
@@ -246,7 +246,7 @@ impl Forger {
         forger
     }
 
-    /// Round 1, as the library makes it but for the size of what is encrypted.
+    /// Round 1, as the library makes it except for the size of the plaintexts.
     fn begin(&mut self) {
         let key = self.key.clone();
         let y = Point::generator() * Scalar::random(&mut OsRng);
@@ -301,7 +301,7 @@ impl Forger {
         (&self.info.pedersen_params[usize::from(signer)]).into()
     }
 
-    /// Round 2, as the library makes it but for the sizes of what goes into the products.
+    /// Round 2, as the library makes it except for the sizes of the factors and addends.
     fn go_on(&mut self) {
         let gamma = self.gamma.take().expect("round 1");
         let first = self.first[&self.me].clone();
@@ -429,8 +429,8 @@ impl Forger {
         (d, f, proof)
     }
 
-    /// A scalar, or a number of 1,800 bits that is equal to it modulo the order of the curve, so
-    /// that all other equations hold.
+    /// A scalar, or a number of 1,800 bits that equals it modulo the order of the curve, so that
+    /// all other equations hold.
     fn plaintext(&self, oversized: bool) -> Integer {
         let small = order().random_below(&mut OsRng) >> 1;
         if oversized {
@@ -463,8 +463,8 @@ fn order() -> Integer {
     Integer::curve_order::<Secp256k1>()
 }
 
-/// The part of the key of the signer at `me`, who must not be the first: that one's has the child's
-/// difference in it.
+/// The part of the key of the signer at `me`, which must not be the first: that part
+/// contains the child's shift.
 fn weighted_share(wallet: &Wallet, signers: &[u16], me: usize) -> Scalar<Secp256k1> {
     let points: Vec<_> = signers
         .iter()
@@ -563,7 +563,7 @@ impl Secret {
     }
 }
 
-/// As the library binds its proofs of round 1.
+/// The library's context for its proofs of round 1.
 #[derive(udigest::Digestable)]
 #[udigest(tag = "dfns.cggmp24.signing.proof_enc")]
 struct ProofEnc<'a> {
@@ -572,7 +572,7 @@ struct ProofEnc<'a> {
     num: u8,
 }
 
-/// As the library binds its proofs of round 2.
+/// The library's context for its proofs of round 2.
 #[derive(udigest::Digestable)]
 #[udigest(tag = "dfns.cggmp24.signing.proof_psi")]
 struct ProofPsi<'a> {
@@ -589,7 +589,7 @@ struct ProofElog<'a> {
     prime: bool,
 }
 
-/// As the library hashes the echo of round 1.
+/// The library's preimage of the echo of round 1.
 #[derive(udigest::Digestable)]
 #[udigest(tag = "dfns.cggmp24.signing.echo_round")]
 struct Echo<'a> {
@@ -597,8 +597,7 @@ struct Echo<'a> {
     ciphertexts: &'a MsgRound1a<Secp256k1>,
 }
 
-/// What a party knows of its committee, read from its stored record: a version byte, CBOR, a
-/// checksum.
+/// A party's view of its committee, read from its stored record: a version byte, CBOR, a checksum.
 fn aux_info(wallet: &Wallet, signer: u16) -> DirtyAuxInfo {
     #[derive(serde::Deserialize)]
     struct Record {
@@ -609,7 +608,7 @@ fn aux_info(wallet: &Wallet, signer: u16) -> DirtyAuxInfo {
     record.info
 }
 
-/// The name of a signing run, as its peers compute it.
+/// The execution id of a signing run, as its peers compute it.
 fn execution_id(wallet: &Wallet, signers: &[u16], session: &[u8]) -> [u8; 32] {
     let public = wallet.shares[0].public();
     let key = derive_public(

@@ -1,5 +1,5 @@
-//! The engine from outside: every scheme through one suite, on a network that reorders, with
-//! verifiers of other make.
+//! The engine from outside: every scheme through one suite, on a network that
+//! reorders, with independent verifiers.
 
 mod aux_info;
 mod bounds;

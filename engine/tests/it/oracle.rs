@@ -1,5 +1,5 @@
-//! What a wallet would say: derivation and verification by libraries that sign nothing here
-//! (libsecp256k1, aws-lc), and by formulas written out from the standards.
+//! A wallet's view: derivation and verification by libraries that sign nothing here (libsecp256k1,
+//! aws-lc), and by formulas written out from the standards.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
@@ -85,7 +85,7 @@ fn ecdsa(key: &[u8], message: &Message, signature: &Signature) {
     });
     let key = PublicKey::from_slice(key).unwrap();
     let parsed = secp256k1::ecdsa::Signature::from_compact(&signature.bytes).unwrap();
-    // libsecp256k1 accepts no high s.
+    // libsecp256k1 does not accept high s.
     SECP256K1
         .verify_ecdsa(digest, &parsed, &key)
         .expect("valid");

@@ -1,8 +1,8 @@
-//! The libraries that the gate in front of threshold ECDSA was written beside.
+//! The library versions that the gate in front of threshold ECDSA was written for.
 
-/// A gate is an argument about one text. Another version of the library is another text: read its
-/// signing, its auxiliary information and its key generation anew, beside
-/// `engine/src/ecdsa/gate.rs` and SECURITY.md, before this line is changed.
+/// A gate is an argument about one version of the source. Before this line is
+/// changed, review the new version's signing, auxiliary information and key
+/// generation against `engine/src/ecdsa/gate.rs` and SECURITY.md.
 const READ: &str = "0.7.0-alpha.3";
 
 #[test]

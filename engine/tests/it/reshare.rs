@@ -1,5 +1,5 @@
-//! Resharing: committees of all kinds and wrong calls here, wrong parties in `cheats`, long
-//! histories in `histories`.
+//! Resharing: all kinds of committees and wrong calls here, misbehaving parties in `cheats`,
+//! long histories in `histories`.
 
 mod cheats;
 mod histories;
@@ -28,7 +28,7 @@ const JOINS: Role = Role {
     deals: None,
     joins: true,
 };
-/// Two of three hand the key to three, themselves among them.
+/// Two of three hand the key over to three, themselves among them.
 const REFRESH: [Role; 3] = [stays(0), stays(1), JOINS];
 
 type Boxed = Box<dyn Engine<Output = Reshared>>;
@@ -57,14 +57,14 @@ struct Plan<'a> {
     parties: &'a [Role],
     threshold: u16,
     old: PublicShare,
-    /// The parties' randomness: the same in every run of this plan, so that a test may know
-    /// beforehand what will be said.
+    /// The parties' randomness: the same in every run of this plan, so that a
+    /// test can predict messages.
     seed: [u8; 32],
 }
 
 impl<'a> Plan<'a> {
     fn new(shares: &[Share], parties: &'a [Role], threshold: u16) -> Self {
-        // Somebody's public share; whose it is does not count.
+        // Any holder's public share; its index is ignored.
         let old = shares[shares.len() - 1].public();
         Self {
             session: b"reshare",
@@ -116,7 +116,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Runs a resharing in which all parties are honest, checks that they end with the same, and
+/// Runs a resharing in which all parties are honest, checks that their results are equal, and
 /// returns the new shares in order.
 fn reshared(shares: &[Share], parties: &[Role], threshold: u16) -> Vec<Share> {
     let outcomes = driver::run(Plan::new(shares, parties, threshold).engines(shares));
@@ -165,7 +165,8 @@ fn message() -> Message {
     Message::Raw(b"the same key".to_vec())
 }
 
-/// Every subset of as many as sign; of ECDSA's, which takes a second each, the first and the last.
+/// Every subset that is large enough to sign; for ECDSA, at a second each, only the
+/// first and the last.
 fn subsets(scheme: Scheme, threshold: u16, parties: u16) -> Vec<Vec<u16>> {
     let all = (0_u32..1 << parties).filter(|set| set.count_ones() == u32::from(threshold));
     let mut all: Vec<Vec<u16>> = all
@@ -253,7 +254,7 @@ fn old_and_new_shares_do_not_sign_together(scheme: Scheme) {
     ]);
 }
 
-/// No party gets a signature, and none waits in vain.
+/// Asserts that no party gets a signature, and none waits in vain.
 fn never_signs(engines: Vec<Box<dyn Engine<Output = Signature>>>) {
     for outcome in driver::run_altered(engines, |_| {}) {
         let error = outcome

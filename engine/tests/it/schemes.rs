@@ -1,4 +1,4 @@
-//! What holds for every scheme, written once.
+//! Properties of every scheme, written once.
 
 use countersign_engine::{
     CallerFault, Cause, CommitteeIndex, DeriveError, Engine, EngineError, KeygenParams, Message,
@@ -69,7 +69,7 @@ fn a_child_key_signs(scheme: Scheme) {
     no_changed_signature_verifies(scheme, &key, &signature);
 }
 
-/// Every byte of a signature counts, and so do the recovery id and the message.
+/// Every byte of a signature counts, as do the recovery id and the message.
 fn no_changed_signature_verifies(scheme: Scheme, key: &[u8], signature: &Signature) {
     for byte in 0..signature.bytes.len() {
         let mut changed = signature.clone();
@@ -234,7 +234,7 @@ fn altered_last_messages_yield_no_signature(scheme: Scheme) {
         }
     });
     let fault = peer_fault(&outcomes, 0);
-    // FROST names the culprit. CGGMP24 cannot, but of two signers it is the other one.
+    // FROST names the culprit. CGGMP24 cannot, but with two signers it is the other one.
     assert_eq!(fault.culprits(), [PartyIndex(1)], "{fault}");
 }
 
@@ -277,7 +277,7 @@ fn shares_of_two_keys_do_not_mix(scheme: Scheme) {
     );
 }
 
-/// FROST signers compare what they are about; CGGMP24's proofs fail when their contexts differ.
+/// FROST signers compare their jobs; CGGMP24's proofs fail when their contexts differ.
 pub fn nobody_signs(scheme: Scheme, engines: Vec<Box<dyn Engine<Output = Signature>>>) {
     for outcome in driver::run_altered(engines, |_| {}) {
         let error = outcome
@@ -412,7 +412,7 @@ pub fn caller_fault(error: Option<EngineError>) -> CallerFault {
     }
 }
 
-/// The error of a party that must have failed through a peer.
+/// Returns the error of a party that must have failed through a peer.
 fn peer_fault<O>(outcomes: &Outcomes<O>, party: usize) -> EngineError {
     match &outcomes[party] {
         Some(Err(error @ EngineError::Peer { .. })) => error.clone(),

@@ -1,6 +1,6 @@
-//! One suite, four instances: what is written over the schemes becomes one test for each scheme.
+//! One suite, four instances: a test written over the schemes becomes one test for each scheme.
 
-/// Makes of every function `fn(Scheme)` that is named a test in a module for each scheme.
+/// Turns each named `fn(Scheme)` into a test in a module for each scheme.
 macro_rules! scheme_suite {
     (@instance $module:ident, $scheme:ident: $($test:ident)*) => {
         mod $module {

@@ -1,8 +1,8 @@
-//! Answers of approval servers: tokens, and JSON under a MAC. Nothing passes that an honest server
-//! did not say.
+//! Answers of approval servers: tokens, and JSON under a MAC. Nothing is accepted that an honest
+//! server did not say.
 //!
 //! Input: one byte that chooses what is signed, one for the status, and the text. `REQUEST` stands
-//! for the id of the request, `NONCE` for its nonce, so that an input can answer what is asked.
+//! for the id of the request, `NONCE` for its nonce, so that an input can answer the question.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -26,20 +26,20 @@ const GENUINE: [Genuine; 4] = [
     Genuine::Stranger,
 ];
 
-/// What of an answer is the server's.
+/// The parts of an answer that are genuine.
 #[derive(Clone, Copy)]
 enum Genuine {
-    /// Nothing: the input is the body as it stands.
+    /// Nothing: the input is the body itself.
     Nothing,
     /// The token or MAC, over claims that the input chose.
     Signed,
     /// As `Signed`, with a header that the input chose as well, up to the first line feed.
     Header,
-    /// Signed by somebody else.
+    /// The signature is by another key.
     Stranger,
 }
 
-/// A token of one part header and one part claims.
+/// A token with this header and these claims.
 fn token(host: &MockHost, key: &str, header: &str, claims: &str) -> String {
     let signed = format!(
         "{}.{}",
@@ -77,13 +77,13 @@ fn keys() -> MockHost {
         .with_key("stranger")
 }
 
-/// The members that another reader finds in claims.
+/// The members of the claims, as read by another parser.
 fn read(text: &str) -> Map<String, Value> {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-/// `jwt` of the SDK, and the plugin `jwt-callback`. In a signed input the text is the document of
-/// the server's answer.
+/// `jwt` of the SDK, and the plugin `jwt-callback`. In a signed input the text is the document
+/// of the server's answer.
 pub(super) fn jwt(input: &[u8]) -> bool {
     let mut input = Input::new(input);
     let genuine = input.choose(&GENUINE);
@@ -294,7 +294,7 @@ pub(super) fn webhook(input: &[u8]) -> bool {
     approved
 }
 
-/// Each text under each choice of what is genuine.
+/// Each text under each choice of genuine parts.
 fn with_choices(choices: usize, texts: &[String]) -> Vec<Vec<u8>> {
     let all = texts.iter().flat_map(|text| {
         (0..GENUINE.len()).map(move |genuine| {

@@ -7,8 +7,8 @@
 //! | addresses of Bitcoin, taproot's output key | `countersign-verify` | `bitcoin` |
 //! | accounts of the EVM | `countersign-verify` | `alloy-primitives` |
 //!
-//! Input: 32 bytes that a key is made from, 32 of a chain code, one for the scheme, and four for
-//! each step.
+//! Input: 32 bytes that a key is made from, 32 of a chain code, one for the scheme, and
+//! four for each step.
 
 use bitcoin::bip32::{ChainCode, ChildNumber, Fingerprint, Xpub};
 use bitcoin::hashes::Hash;
@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use super::signer::CURVE;
 use crate::input::Input;
 
-/// Steps of one input, at most: more of them find nothing new.
+/// Limit on the steps of one input: more of them find nothing new.
 const STEPS: usize = 6;
 
 pub(super) fn run(input: &[u8]) -> bool {
@@ -37,7 +37,7 @@ pub(super) fn run(input: &[u8]) -> bool {
     while !input.is_empty() && path.len() < STEPS {
         path.push(input.number());
     }
-    // Any 32 bytes stand for a key.
+    // Any 32 bytes are turned into a key.
     let secret: [u8; 32] = Sha256::digest(secret).into();
     match scheme {
         Scheme::Ed25519 => ed25519(
@@ -105,7 +105,7 @@ fn secp256k1(scheme: Scheme, root: PublicKey, chain_code: &[u8; 32], path: &[u32
     true
 }
 
-/// `root`: 32 bytes that stand for the root of a script tree.
+/// `root`: 32 bytes for the root of a script tree.
 fn addresses(ours: &[u8], theirs: PublicKey, root: &[u8; 32]) {
     let key = CompressedPublicKey(theirs);
     let internal = theirs.x_only_public_key().0;

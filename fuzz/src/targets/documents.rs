@@ -1,4 +1,4 @@
-//! YAML and JSON that people write, and the node's configuration file.
+//! YAML and JSON written by people, and the node's configuration file.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::people;
 
-/// A document means one thing or is refused.
+/// A document has one meaning or is refused.
 pub(super) fn run(input: &[u8]) -> bool {
     if let Ok(value) = countersign_strict::json::<Value>(input) {
         let elsewhere: Value =
@@ -30,7 +30,7 @@ pub(super) fn run(input: &[u8]) -> bool {
     true
 }
 
-/// The configuration of a node. Nothing is read but the text.
+/// The configuration of a node. Reads nothing but the text.
 pub(super) fn node_config(input: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(input) else {
         return false;
@@ -42,7 +42,7 @@ pub(super) fn node_config(input: &[u8]) -> bool {
             assert_eq!(config.source.text, text);
             let again = Config::parse(text, base).expect("what was read is read");
             assert_eq!(again.digest(), config.digest());
-            // The sections that a shorthand stands for are sections of the file.
+            // A shorthand stands for sections that the file can also have.
             if let Some(expansion) = &config.expansion {
                 countersign_strict::yaml::<Value>(expansion)
                     .expect("what is shown to people can be read");
@@ -89,7 +89,7 @@ pub(super) fn node_config_seeds() -> Vec<Vec<u8>> {
         .replace("COORDINATOR", &people::coordinator().to_string())
         .replace("KEY", &KeyId::of_task(&Hash([6; 32])).to_string())
         .replace("ROSTER\n", &people.collect::<String>());
-    let init = include_str!("../../../node/src/cli/init/example.yaml");
+    let init = include_str!("../../../node-cli/src/cli/init/example.yaml");
     let texts = [
         &whole,
         init,

@@ -1,9 +1,9 @@
-//! What another implementation of EIP-712, `alloy-dyn-abi`, makes of a document that ours accepts:
-//! the same digest.
+//! The digest of an accepted document, compared with another
+//! implementation of EIP-712, `alloy-dyn-abi`.
 //!
 //! Alloy reads less than the standard allows in some places, and in one it computes something else.
 //! Each such kind is a [`Difference`], found in the document by its own rule, and has a test with a
-//! digest of other libraries. What is shown of a document is compared as well, so that a plugin
+//! digest of other libraries. The shown form of a document is compared as well, so that a plugin
 //! that reads it with other means reads what is signed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_dyn_abi::TypedData;
 use serde_json::Value;
 
-/// More types than this, or structs in all if each is written out wherever it is referred to, are
-/// not given to alloy.
+/// Documents with more types than this, or more structs if each is written out wherever it is
+/// referred to, are not given to alloy.
 const MOST_TYPES: usize = 64;
 const MOST_STRUCTS: usize = 256;
 const DOMAIN: &str = "EIP712Domain";
@@ -22,29 +22,29 @@ const DOMAIN: &str = "EIP712Domain";
 enum Difference {
     /// A byte order mark before the text.
     Mark,
-    /// A JSON number of more than 64 bits, which its JSON library has as floating point. In quotes
-    /// it is read.
+    /// A JSON number of more than 64 bits, which its JSON library reads as floating point. In
+    /// quotes it is read exactly.
     LongNumber,
     /// A struct that can hold itself. "The standard supports recursive struct types" (EIP-712);
     /// alloy has no type for a value of one.
     Recursive,
-    /// A domain whose `verifyingContract` or `salt` is a text, as chains sign that are no EVM
-    /// chains. Alloy knows the standard's members alone, and does not look at the type of the
-    /// domain.
+    /// A domain whose `verifyingContract` or `salt` is a text, as signed on chains other than EVM
+    /// chains. Alloy only knows the standard's members, and does not look at the
+    /// type of the domain.
     TextDomain,
-    /// A message that has the type of the domain in it, where the document leaves that type to the
-    /// reader.
+    /// A message that has the type of the domain in it, where the document leaves that
+    /// type to the reader.
     DomainInside,
     /// "The set of referenced struct types is collected, sorted by name and appended" (EIP-712).
     /// Alloy sorts the encoded types, bracket included, so that `A$(…)` comes before `A(…)`.
     Order,
-    /// Types that refer to each other so often that alloy, which writes them out in full, would not
-    /// end.
+    /// Types that refer to each other so often that alloy, which writes them out in
+    /// full, would not end.
     Wide,
 }
 
-/// Panics if alloy computes another digest of `document` than `digest`, or refuses it for no reason
-/// that is known. `shown` is what plugins see of it.
+/// Panics if alloy computes another digest of `document` than `digest`, or refuses it without a
+/// known reason. `shown` is the form for plugins.
 pub(super) fn agrees(document: &[u8], digest: &[u8], shown: &str) {
     let known = differences(document);
     if known.contains(&Difference::Wide) {
@@ -152,8 +152,8 @@ impl<'a> Types<'a> {
             .map(|(_, kind)| *kind)
     }
 
-    /// Every type that a value of `name` can have inside. `name` itself only if it refers to
-    /// itself.
+    /// Every type that a value of `name` can have inside. `name` itself only if
+    /// it refers to itself.
     fn reached(&self, name: &str) -> BTreeSet<&'a str> {
         let mut found = BTreeSet::new();
         let mut open: Vec<_> = self.directly(name).collect();
@@ -265,7 +265,7 @@ mod tests {
         )
     }
 
-    /// What is signed, and what is shown.
+    /// Returns the digest to sign, and the shown form.
     fn accepted(document: &str) -> ([u8; 32], String) {
         let payload = Payload::new(PayloadKind::Eip712, document.as_bytes().to_vec());
         let key = signer::key(Scheme::EcdsaSecp256k1);

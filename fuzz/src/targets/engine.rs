@@ -2,8 +2,8 @@
 //! its way to the first.
 //!
 //! Input: one byte for the protocol, one for the number of the message, one that says how it is
-//! altered, and the alteration. All randomness is fixed, so that the same input always meets the
-//! same run.
+//! altered, and the alteration. All randomness is fixed, so that the same input always
+//! meets the same run.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ use rand::rngs::StdRng;
 
 use crate::input::Input;
 
-/// What takes milliseconds.
+/// Protocols that take milliseconds.
 const QUICK: [Protocol; 10] = [
     Protocol::Sign(Scheme::Ed25519),
     Protocol::Sign(Scheme::SchnorrSecp256k1),
@@ -39,8 +39,8 @@ const PARTIES: [PartyIndex; 2] = [PartyIndex(0), PartyIndex(1)];
 
 type Party = Box<dyn Engine<Output = ()>>;
 
-/// The output of an engine does not matter here: signatures and shares prove themselves before they
-/// leave it.
+/// The output of an engine does not matter here: signatures and shares prove themselves
+/// before they leave it.
 struct Quiet<E>(E);
 
 impl<E: Engine> Engine for Quiet<E> {
@@ -72,12 +72,10 @@ fn quiet<O: 'static>(engine: Result<Box<dyn Engine<Output = O>>, EngineError>) -
     Box::new(Quiet(engine.expect("valid parameters")))
 }
 
-/// One run.
 #[derive(Clone, Copy)]
 enum Protocol {
     Keygen(Scheme),
     Sign(Scheme),
-    /// Two signatures at once.
     Batch(Scheme),
     Reshare(Scheme),
     Agree,
@@ -232,7 +230,7 @@ fn primes() -> Primes {
     Primes::new([0, 1, 2, 3].map(prime)).expect("distinct")
 }
 
-/// How a body is altered.
+/// Alters a body in one of several ways.
 fn altered(body: &[u8], how: u8, mut input: Input) -> Vec<u8> {
     let mut body = body.to_vec();
     match how % 4 {
@@ -267,7 +265,7 @@ pub(super) fn ecdsa(input: &[u8]) -> bool {
     run(ECDSA, Input::new(input))
 }
 
-/// Whether the first party came to an end in spite of the message.
+/// Returns true if the first party completed in spite of the message.
 fn run(protocol: Protocol, mut input: Input) -> bool {
     let number = usize::from(input.byte() & 7);
     let how = input.byte();
@@ -323,14 +321,13 @@ fn run(protocol: Protocol, mut input: Input) -> bool {
     }
 }
 
-/// What the second party's message became on its way.
+/// The effect of the alteration on the second party's message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Became {
-    /// It was not touched.
     Itself,
     /// The same in another form, which may be refused or taken.
     Similar,
-    /// It says something else, which must end the run.
+    /// Another message, which must end the run.
     Other,
 }
 
@@ -351,7 +348,7 @@ impl Became {
     }
 }
 
-/// What an error may say: of the first party, that the second did it.
+/// Checks the error of a party: the first may only blame the second.
 fn ended(party: usize, error: &EngineError, became: Became) -> bool {
     if party == 0 {
         assert_eq!(error.cause(), Cause::Peer, "{error}");

@@ -1,8 +1,8 @@
 //! The table of all targets.
 
-mod announcement;
 mod callbacks;
 mod derivation;
+mod descriptor;
 mod documents;
 mod eip712;
 mod engine;
@@ -24,7 +24,7 @@ mod wire;
 use crate::Target;
 use payload::Kind;
 
-/// Every target there is.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target::new("frames", wire::frames, wire::frame_seeds),
     Target::new(
@@ -33,7 +33,7 @@ pub const TARGETS: &[Target] = &[
         wire::from_node_seeds,
     ),
     Target::new("control_to_nodes", wire::to_nodes, wire::to_node_seeds),
-    Target::new("announcements", announcement::run, announcement::seeds),
+    Target::new("announcements", descriptor::run, descriptor::seeds),
     Target::new("tasks", task::run, task::seeds),
     Target::new(
         "payload_message",
@@ -108,8 +108,8 @@ pub const TARGETS: &[Target] = &[
         store::journal_file_seeds,
     )
     .max_bytes(4096)
-    // The database reserves what a made-up page number says before it sees that the file is
-    // shorter.
+    // The database reserves memory for a made-up page number before it sees that
+    // the file is shorter.
     .max_memory_mib(5 << 10)
     .alterations(60),
     Target::new(

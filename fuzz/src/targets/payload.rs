@@ -1,4 +1,4 @@
-//! Payloads of every kind: what is decoded, what is signed, and that the two belong together.
+//! Payloads of every kind: decoding, digests, and their consistency.
 //!
 //! Input: one byte that chooses the scheme, one that chooses the path, and the payload.
 
@@ -73,7 +73,7 @@ pub(super) fn run<const KIND: u8>(input: &[u8]) -> bool {
     }
 }
 
-/// What holds for everything that is signed.
+/// Properties of everything that is signed.
 fn judge(key: &Key, path: &DerivationPath, payload: &Payload, decoded: &Decoded) {
     let networks = Networks::default();
     assert_eq!(
@@ -99,7 +99,7 @@ fn judge(key: &Key, path: &DerivationPath, payload: &Payload, decoded: &Decoded)
     is_finished(key, path, payload, decoded);
 }
 
-/// Digests that the requester states must be those that are computed.
+/// Digests stated by the requester must equal the computed ones.
 fn claims_are_compared(key: &Key, path: &DerivationPath, payload: &Payload, decoded: &Decoded) {
     let claim = |digests| {
         decode(
@@ -181,7 +181,7 @@ fn agree_with_the_list(bytes: &[u8], decoded: &Decoded) {
     assert_eq!(list.iter().map(digest).collect::<Vec<_>>(), signed);
 }
 
-/// What is signed is what this crate hashes for inputs of the transaction, in their order.
+/// The digests are those that this crate computes for inputs of the transaction, in their order.
 fn agree_with_the_transaction(key: &Key, bytes: &[u8], decoded: &Decoded) {
     // Version 2 is converted before it is read, and has no unsigned transaction to compare with.
     let Ok(psbt) = Psbt::deserialize(bytes) else {
@@ -251,7 +251,7 @@ fn is_transaction(kind: PayloadKind) -> bool {
     }
 }
 
-/// A transaction of a chain that is known is no message, whatever the key.
+/// A transaction of a known chain is not a message, whatever the key.
 fn is_no_message(payload: &Payload) {
     let message = Payload::new(PayloadKind::Message, payload.bytes.clone());
     for scheme in Scheme::ALL {
@@ -304,7 +304,7 @@ fn is_finished(key: &Key, path: &DerivationPath, payload: &Payload, decoded: &De
     ));
 }
 
-/// Texts and files that people have payloads in.
+/// Texts and files in which people keep payloads.
 pub(super) fn forms(input: &[u8]) -> bool {
     let mut was_read = false;
     for read in [read_hex, read_psbt, read_solana] {

@@ -1,7 +1,7 @@
-//! Nodes and a requester with keys that everybody knows.
+//! Nodes and a requester with published keys.
 
 use countersign_protocol::{
-    Announcement, Committee, CoordinatorId, NodeId, RequesterId, Scheme, StoredMark, decode,
+    Committee, CoordinatorId, KeyDescriptor, NodeId, RequesterId, Scheme, SignedAck, decode,
 };
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -32,13 +32,13 @@ pub(super) fn coordinator() -> CoordinatorId {
         .expect("a key")
 }
 
-/// A key of these nodes with all marks, as after a KeyGen.
-pub(super) fn announcement() -> Announcement {
+/// A descriptor of a key of these nodes with all acknowledgements, as after a KeyGen.
+pub(super) fn descriptor() -> KeyDescriptor {
     let text = include_str!("../../../protocol/src/fixtures/announcement-unlisted.hex");
-    let fixture: Announcement =
+    let fixture: KeyDescriptor =
         decode(&hex::decode(text.trim()).expect("a fixture")).expect("a fixture");
     let committee = Committee::new(nodes()).expect("three nodes");
-    let announcement = Announcement {
+    let descriptor = KeyDescriptor {
         committee,
         scheme: Scheme::Ed25519,
         generation: 0,
@@ -46,18 +46,18 @@ pub(super) fn announcement() -> Announcement {
         stored: vec![],
         ..fixture
     };
-    signed(announcement)
+    signed(descriptor)
 }
 
-/// With the marks of all three.
-pub(super) fn signed(announcement: Announcement) -> Announcement {
-    let digest = announcement.digest();
-    let mark = |key: &SigningKey| StoredMark {
+/// Adds the acknowledgements of all three.
+pub(super) fn signed(descriptor: KeyDescriptor) -> KeyDescriptor {
+    let digest = descriptor.digest();
+    let ack = |key: &SigningKey| SignedAck {
         node: node(key),
         signature: key.sign(digest.as_bytes()).to_bytes().to_vec(),
     };
-    Announcement {
-        stored: keys().iter().map(mark).collect(),
-        ..announcement
+    KeyDescriptor {
+        stored: keys().iter().map(ack).collect(),
+        ..descriptor
     }
 }

@@ -1,5 +1,4 @@
-//! Payments and messages of Bitcoin for the key that everybody knows: seeds in every form that is
-//! signed.
+//! Bitcoin payments and messages for the published key: seeds in every form that is signed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +20,7 @@ use super::signer;
 
 const STEPS: [u32; 2] = [0, 7];
 
-/// How an output of the key is locked.
+/// The script type of an output of the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lock {
     KeyHash,
@@ -66,7 +65,7 @@ impl Lock {
         }
     }
 
-    /// What a PSBT says of such an input.
+    /// Adds the fields of a PSBT for such an input.
     fn describe(self, input: &mut bitcoin::psbt::Input) {
         let steps: Vec<_> = STEPS
             .iter()
@@ -102,7 +101,7 @@ impl Lock {
     }
 }
 
-/// A transaction that pays to `scripts` out of nothing that matters.
+/// A transaction that pays to `scripts` from an arbitrary input.
 fn previous(scripts: &[ScriptBuf]) -> Transaction {
     let source = TxIn {
         previous_output: OutPoint {

@@ -20,7 +20,7 @@ pub(super) fn run(input: &[u8]) -> bool {
                 .expect("its public half is one of ours");
         }
     }
-    // The id that the fixtures have, and one that an alteration may have made of it.
+    // The id in the fixtures, and one that an alteration may have made of it.
     for id in ["OoQGkknsPdPjLCmSuuSf"]
         .into_iter()
         .chain(id(input).as_deref())

@@ -1,5 +1,5 @@
-//! Enough of RLP to read an Ethereum transaction, and what is said of it: nothing of the libraries
-//! under test.
+//! A minimal RLP reader for Ethereum transactions and their shown form, independent of
+//! the libraries under test.
 
 use countersign_payload::Intent;
 
@@ -9,12 +9,12 @@ enum Item<'a> {
     List(Vec<Self>),
 }
 
-/// What is shown of an unsigned transaction is what its bytes say.
+/// The shown form of an unsigned transaction agrees with its bytes.
 pub(super) fn agrees(bytes: &[u8], intent: &Intent) {
     let Intent::Transaction(shown) = intent else {
         panic!("a transaction is shown as one")
     };
-    // Where chain id, recipient and value stand, by type.
+    // Positions of chain id, recipient and value, by type.
     let (chain, to, value, body) = match bytes[0] {
         1 => (0, 4, 5, &bytes[1..]),
         2..=4 => (0, 5, 6, &bytes[1..]),

@@ -1,4 +1,4 @@
-//! Files of rules: read, checked, and asked about tasks of every kind.
+//! Rules files: parsed, validated, and applied to tasks of every kind.
 
 use countersign_rules::{Config, Rules};
 use countersign_sdk::testing::{self, MockHost};
@@ -28,7 +28,7 @@ pub(super) fn run(input: &[u8]) -> bool {
         match first {
             Ok(Verdict::Approve) => {}
             Ok(Verdict::Reject(no)) => assert!(!no.code.is_empty() && !no.reason.is_empty()),
-            // What was checked is not found wrong when it counts.
+            // A validated file is not found wrong when it is applied.
             Err(Failure::Misconfigured(what)) => panic!("checked, and then: {what}"),
             Err(_) => {}
         }
@@ -74,7 +74,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         "enable: true\nkey_reshare: {allow_list: [{xpubkey: xpub-1, new_threshold: 2, new_node_ids: [b, c, d]}]}\n",
         "enable: true\nkey_sign: {reject_all: true}\nkey_share_sign: {reject_all: true}\n",
     ];
-    // Without its comments as well, which alterations would waste their time on.
+    // Without its comments as well, on which alterations would be wasted.
     let bare: String = whole
         .lines()
         .map(|line| line.split(" #").next().unwrap_or_default())

@@ -1,8 +1,8 @@
-//! Three honest sessions of one task, whose frames are delivered in any order, twice, altered, or
-//! not at all.
+//! Three honest sessions of one task, whose frames are delivered in any order, twice, altered,
+//! or not at all.
 //!
-//! Input: a list of what happens. Each begins with a byte that says what, and one that says to whom
-//! or to which frame.
+//! Input: a list of events. Each begins with a byte for its kind, and one for the
+//! recipient or the frame.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::people;
 use crate::input::{Input, piece};
 
 const TASK: TaskId = TaskId([5; 16]);
-/// What happens in one input, at most, and frames that are on their way.
+/// Limit on the events of one input, and on frames in flight.
 const EVENTS: usize = 128;
 const ON_THEIR_WAY: usize = 256;
 const PHASES: u8 = 4;
@@ -36,7 +36,6 @@ impl IdentitySigner for Key {
     }
 }
 
-/// One of the three.
 struct Node {
     id: NodeId,
     session: Session,
@@ -48,7 +47,7 @@ struct Node {
 struct World {
     nodes: Vec<Node>,
     now: Instant,
-    /// From, to, and what.
+    /// Sender, recipient, and frame.
     wire: VecDeque<(usize, usize, Frame)>,
 }
 
@@ -170,8 +169,8 @@ impl World {
         self.nodes[to].session.handle_frame(self.now, &from, frame);
     }
 
-    /// With bits changed: one byte for how many changes, each of two bytes for the place and one
-    /// for the bits.
+    /// Flips bits: one byte for the number of changes, each of two bytes for the place and
+    /// one for the bits.
     fn deliver_altered(&mut self, at: usize, input: &mut Input) {
         let Some((from, to, frame)) = self.wire.remove(at) else {
             return;
@@ -189,7 +188,7 @@ impl World {
         }
     }
 
-    /// What holds at all times, at everybody.
+    /// Invariants that hold at all times, at every node.
     fn look(&mut self) {
         for index in 0..self.nodes.len() {
             while let Some((to, frame)) = self.nodes[index].session.poll_transmit() {
@@ -221,13 +220,11 @@ impl Node {
                     assert_eq!(holds, [None; 3]);
                 }
                 SessionEvent::Message(message) => assert!(message.from.0 < 3),
-                SessionEvent::AllStored(marks) => {
-                    assert_eq!(marks.len(), 3);
+                SessionEvent::AllStored(acks) => {
+                    assert_eq!(acks.len(), 3);
                     assert!(
-                        marks
-                            .iter()
-                            .all(|mark| is_signed(mark.node, &mark.signature)),
-                        "marks are genuine"
+                        acks.iter().all(|ack| is_signed(ack.node, &ack.signature)),
+                        "acknowledgements are genuine"
                     );
                 }
                 SessionEvent::Failed(failure) => {
@@ -274,7 +271,7 @@ pub(super) fn frames() -> Vec<Frame> {
     sent
 }
 
-/// Everybody says something to all, one says something to one, and all have stored.
+/// Everybody broadcasts, one party sends a direct message, and all have stored.
 fn spoken() -> Vec<Vec<u8>> {
     let to_all = |node: u8| [&[7, node, 0][..], &piece(b"to all")].concat();
     let to_one = [&[7, 0, 1][..], &piece(b"to one")].concat();

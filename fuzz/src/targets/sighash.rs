@@ -1,15 +1,14 @@
-//! What signatures of Bitcoin are over, written from the documents: BIP-143, BIP-341, and what was
-//! signed before them.
+//! Bitcoin's signature hashes, written from the documents: BIP-143, BIP-341, and the legacy one.
 //!
-//! `countersign-payload` asks the library `bitcoin`. This one hashes by itself, so that the two can
-//! be compared. Every hash is for SIGHASH_ALL (or taproot's default, which is the same with another
-//! byte).
+//! `countersign-payload` uses the library `bitcoin`. This module hashes by itself, so that the two
+//! can be compared. Every hash is for SIGHASH_ALL (or taproot's default, which is the
+//! same with another byte).
 
 use bitcoin::hashes::Hash;
 use bitcoin::{Script, ScriptBuf, Transaction, TxOut};
 use sha2::{Digest, Sha256};
 
-/// A transaction and what it spends, one output for each input.
+/// A transaction and the outputs that it spends, one for each input.
 pub(super) struct Spending<'a> {
     pub(super) transaction: &'a Transaction,
     pub(super) spent: &'a [TxOut],
@@ -64,8 +63,8 @@ impl Spending<'_> {
             .into()
     }
 
-    /// What was signed before BIP-143: the transaction with `script` in this input and nothing in
-    /// the others. `script` has no OP_CODESEPARATOR.
+    /// The legacy hash: the transaction with `script` in this input and nothing in the others.
+    /// `script` has no OP_CODESEPARATOR.
     pub(super) fn legacy(&self, index: usize, script: &Script) -> [u8; 32] {
         let tx = self.transaction;
         let mut bytes = tx.version.0.to_le_bytes().to_vec();
@@ -118,8 +117,8 @@ impl Spending<'_> {
     }
 }
 
-/// The script code of a witness program of 20 bytes (BIP-143): DUP HASH160 <program> EQUALVERIFY
-/// CHECKSIG.
+/// The script code of a witness program of 20 bytes (BIP-143): DUP
+/// HASH160 <program> EQUALVERIFY CHECKSIG.
 pub(super) fn key_hash_code(program: &Script) -> Option<ScriptBuf> {
     let hash = program
         .as_bytes()
@@ -139,7 +138,7 @@ fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend(bytes);
 }
 
-/// Bitcoin's numbers of variable length.
+/// Bitcoin's variable-length integers.
 fn put_length(to: &mut Vec<u8>, length: usize) {
     match length {
         0..=0xfc => to.push(length as u8),

@@ -1,4 +1,4 @@
-//! A key whose private half everybody knows, by other libraries than those under test.
+//! A key with a published private half, by other libraries than those under test.
 
 use std::sync::LazyLock;
 
@@ -68,7 +68,7 @@ pub(super) fn child(path: &DerivationPath) -> SecretKey {
         .private_key
 }
 
-/// Signs what an input asks for. `None` where no library here can: children on Ed25519, and Schnorr
+/// Signs an input. `None` if no library here can: children on Ed25519, and Schnorr
 /// signatures of RFC 9591.
 pub(super) fn sign(scheme: Scheme, input: &Input) -> Option<Vec<u8>> {
     match scheme {

@@ -1,7 +1,7 @@
-//! Files of a node's store, damaged: they are refused, or read as something, and nothing panics.
+//! Damaged files of a node's store: they are refused, or read as something, and nothing panics.
 //!
-//! Journals are real files, since that is how they are opened; they lie in memory where the system
-//! has a place for that.
+//! Journals are real files, since that is how they are opened; they are in memory where the system
+//! offers a place for that.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::input::Input;
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!("../../../node/store/tests/fixtures/", $name))
+        include_bytes!(concat!("../../../store/tests/fixtures/", $name))
     };
 }
 
@@ -26,10 +26,10 @@ const JOURNALS: [&[u8]; 3] = [
 ];
 const JOURNAL: &str = "journal.redb";
 const RECORDS: [&str; 4] = [
-    include_str!("../../../node/store/tests/fixtures/v1/records.txt"),
-    include_str!("../../../node/store/tests/fixtures/v2/records.txt"),
-    include_str!("../../../node/store/tests/fixtures/v3/records.txt"),
-    include_str!("../../../node/store/tests/fixtures/v4/records.txt"),
+    include_str!("../../../store/tests/fixtures/v1/records.txt"),
+    include_str!("../../../store/tests/fixtures/v2/records.txt"),
+    include_str!("../../../store/tests/fixtures/v3/records.txt"),
+    include_str!("../../../store/tests/fixtures/v4/records.txt"),
 ];
 
 fn folder() -> TempDir {
@@ -53,8 +53,8 @@ fn put(folder: &TempDir, name: &str, bytes: &[u8]) {
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("own file");
 }
 
-/// Changes places of a file. Each change: two bytes for the place, one for how many bytes, and
-/// those. Ends with whether the file is cut there.
+/// Alters a file. Each change: two bytes for the place, one for the number of bytes, and those. The
+/// last byte decides if the file is cut there.
 fn damage(file: &[u8], mut input: Input) -> Vec<u8> {
     let mut file = file.to_vec();
     while !input.is_empty() && !file.is_empty() {
@@ -64,7 +64,7 @@ fn damage(file: &[u8], mut input: Input) -> Vec<u8> {
             file.truncate(place);
             continue;
         }
-        // Places of files beyond two bytes are reached from their end.
+        // Places beyond two bytes are reached from the end of the file.
         let start = if count & 0x80 == 0 {
             place
         } else {
@@ -80,7 +80,7 @@ fn damage(file: &[u8], mut input: Input) -> Vec<u8> {
     file
 }
 
-/// Everything that anybody asks of a journal.
+/// Makes every query of a journal.
 fn read_all(journal: &Journal) -> bool {
     let task = TaskId([1; 16]);
     let answers = [
@@ -90,7 +90,7 @@ fn read_all(journal: &Journal) -> bool {
         journal.unfinished().is_ok(),
         journal.keys().is_ok(),
         journal.key(&KeyId::of_task(&Hash([6; 32]))).is_ok(),
-        journal.handovers().is_ok(),
+        journal.prepared_reshares().is_ok(),
         journal.quarantines().is_ok(),
         journal.unheard().is_ok(),
         journal.differences(100).is_ok(),
@@ -199,7 +199,7 @@ pub(super) fn secrets_files(input: &[u8]) -> bool {
         0 => (damage(secrets, input), identity.to_vec()),
         _ => (secrets.to_vec(), damage(identity, input)),
     };
-    // How costly the passphrase is, is the file's to say, up to a bound; here it costs nothing.
+    // The file chooses the cost of the passphrase, up to a bound; here it costs nothing.
     if work_factor(&identity).is_some_and(|factor| factor > "2") {
         return false;
     }
@@ -207,7 +207,7 @@ pub(super) fn secrets_files(input: &[u8]) -> bool {
     put(&folder, "secrets.redb.age", &secrets);
     put(&folder, "identity.age", &identity);
     let passphrase = Passphrase::new(
-        include_str!("../../../node/store/tests/fixtures/v1/passphrase")
+        include_str!("../../../store/tests/fixtures/v1/passphrase")
             .trim()
             .to_owned()
             .into(),
@@ -234,7 +234,7 @@ pub(super) fn secrets_files(input: &[u8]) -> bool {
     true
 }
 
-/// What the age file says of scrypt: `-> scrypt <salt> <work factor>`.
+/// The scrypt line of the age file: `-> scrypt <salt> <work factor>`.
 fn work_factor(identity: &[u8]) -> Option<&str> {
     let line = identity.split(|byte| *byte == b'\n').nth(1)?;
     std::str::from_utf8(line).ok()?.split(' ').nth(3)
@@ -268,7 +268,7 @@ pub(super) fn journal_row_seeds() -> Vec<Vec<u8>> {
     lines
         .flat_map(|(name, row)| {
             let row = hex::decode(row.trim()).expect("a fixture");
-            // Rows were written with their version in front, but in the first fixtures.
+            // Rows are written with their version in front, except in the first fixtures.
             [
                 [&[table(name)], &row[..]].concat(),
                 [&[table(name), 1], &row[..]].concat(),

@@ -18,7 +18,7 @@ pub(super) fn run(bytes: &[u8]) -> bool {
     let Ok(task) = signed.parse() else {
         return false;
     };
-    // Another reader of JSON, which somebody else's program may have, reads the same.
+    // Another JSON parser, which somebody else's program may have, reads the same.
     let elsewhere: Task =
         serde_json::from_slice(bytes).expect("what is read strictly is read by everybody");
     assert_eq!(elsewhere, task, "two readers read two tasks");
@@ -39,7 +39,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let nodes = people::nodes();
     let key = KeyId::of_task(&Hash([6; 32]));
     let committee = || Committee::new(people::nodes()).expect("three nodes");
-    let threshold = people::announcement().threshold;
+    let threshold = people::descriptor().threshold;
     let payload = |kind| Payload::new(kind, b"pay 3 to bob, and 32 bytes more.".to_vec());
     let signing = PayloadKind::ALL.map(|kind| {
         let path = "m/0/7".parse().expect("a path");
@@ -59,7 +59,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             threshold,
         })
     });
-    let from = people::announcement();
+    let from = people::descriptor();
     let moving = KeyReshare {
         from,
         committee: committee(),

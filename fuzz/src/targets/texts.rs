@@ -37,7 +37,7 @@ pub(super) fn run(input: &[u8]) -> bool {
     words.contains(&true)
 }
 
-/// Another library reads the same of a main network's key, and nothing more.
+/// Another library reads the same keys of main networks, and no others.
 fn extended_key(text: &str) {
     let Some(ours) = check::text::<ExtendedPublicKey>(text) else {
         return;

@@ -1,9 +1,9 @@
 //! Documents of EIP-712 made from the input, so that every input is nearly a document: any types,
-//! any values of them, every way to write a number, and now and then something that no document
-//! has.
+//! any values of them, every way to write a number, and occasional oddities that
+//! no real document has.
 //!
-//! The input says how to go on wherever there is a choice. Zeros, which an input ends with, choose
-//! what is short and sound.
+//! The input decides wherever there is a choice. Zeros, which an input ends with, choose
+//! short and sound values.
 
 use alloy_primitives::{Address, U256};
 use countersign_protocol::Scheme;
@@ -26,7 +26,7 @@ const NAMES: [&str; 10] = [
     "Hyper:Tx:",
     "m",
 ];
-/// Names that some reader takes for a type that is built in, or for something of its own.
+/// Names that some readers take for built-in types, or for something of their own.
 const ODD_NAMES: [&str; 10] = [
     "uint",
     "int",
@@ -48,7 +48,7 @@ const DOMAIN: [(&str, Atomic); 5] = [
     ("verifyingContract", Atomic::Address),
     ("salt", Atomic::FixedBytes(32)),
 ];
-/// What stands for a number, and is none or one for some readers.
+/// Texts in place of a number that some readers accept and others do not.
 const ODD_NUMBERS: [&str; 16] = [
     r#""0X1""#,
     r#""+1""#,
@@ -115,7 +115,7 @@ impl std::fmt::Display for Atomic {
 #[derive(Clone, Copy)]
 enum Base {
     Atomic(Atomic),
-    /// A place in the list of types.
+    /// Index in the list of types.
     Struct(usize),
 }
 
@@ -134,7 +134,7 @@ struct Struct {
 struct Writer<'a> {
     input: Input<'a>,
     types: Vec<Struct>,
-    /// How much of the message there is.
+    /// Length of the message so far.
     written: usize,
 }
 
@@ -165,7 +165,7 @@ impl<'a> Writer<'a> {
         )
     }
 
-    /// Now and then, and never at the end of the input.
+    /// True now and then, and never at the end of the input.
     fn rarely(&mut self) -> bool {
         self.input.byte() >= 0xf0
     }
@@ -193,8 +193,8 @@ impl<'a> Writer<'a> {
         structs
     }
 
-    /// Members of the type at this place. Types further on are held at will, others in lists of any
-    /// length, which end.
+    /// Members of the type at this index. Later types are used freely, others only in lists of
+    /// any length, which end.
     fn members(&mut self, at: usize, count: usize) -> Vec<Member> {
         let first = self.below(MEMBERS.len());
         let members = 0..self.below(6);
@@ -209,7 +209,7 @@ impl<'a> Writer<'a> {
             .collect();
         let base = match self.below(8) {
             0..=3 => Base::Atomic(self.atomic()),
-            // Alloy reads no recursive types, so these are few.
+            // Alloy does not read recursive types, so these are few.
             4 => Base::Struct(self.below(count)),
             _ if at + 1 == count => Base::Atomic(self.atomic()),
             _ => Base::Struct(at + 1 + self.below(count - at - 1)),
@@ -332,7 +332,7 @@ impl<'a> Writer<'a> {
         text
     }
 
-    /// Mostly one that fits.
+    /// A number that fits in most cases.
     fn number(&mut self, bits: usize, signed: bool) -> String {
         let room = if signed { bits - 1 } else { bits };
         let most = if room == 256 {

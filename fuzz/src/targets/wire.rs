@@ -5,16 +5,16 @@ use countersign_protocol::evidence::{Claim, Misconduct, Signature, SignedHash};
 use countersign_protocol::frame::{Abort, Body, Frame, HighWater, Mark, NO_TASK, SignedMark, Use};
 use countersign_protocol::{
     Cause, DerivationPath, Evidence, Failure, GenerationProof, Hash, InputSignature, Intact, KeyId,
-    Outcome, Point, Refusal, SessionId, Signed, SignedTask, StoredMark, TaskId, encode,
+    Outcome, Point, Refusal, SessionId, Signed, SignedAck, SignedTask, TaskId, encode,
 };
 
-use super::{announcement, people};
+use super::{descriptor, people};
 use crate::check;
 
 const TASK: TaskId = TaskId([5; 16]);
 const HASH: Hash = Hash([6; 32]);
 
-/// Between nodes.
+/// Frames between two nodes.
 pub(super) fn frames(input: &[u8]) -> bool {
     let Some(frame) = check::postcard::<Frame>(input) else {
         return false;
@@ -29,7 +29,7 @@ pub(super) fn frames(input: &[u8]) -> bool {
     true
 }
 
-/// From a node to its coordinator.
+/// Frames from a node to its coordinator.
 pub(super) fn from_nodes(input: &[u8]) -> bool {
     let Some(frame) = check::postcard::<FromNode>(input) else {
         return false;
@@ -40,7 +40,7 @@ pub(super) fn from_nodes(input: &[u8]) -> bool {
     true
 }
 
-/// From a coordinator to a node.
+/// Frames from a coordinator to a node.
 pub(super) fn to_nodes(input: &[u8]) -> bool {
     match check::postcard::<ToNode>(input) {
         Some(ToNode::Offer { task, .. }) => super::task::run(&task.bytes),
@@ -66,8 +66,8 @@ fn held() -> Vec<Held> {
     }]
 }
 
-fn mark() -> StoredMark {
-    StoredMark {
+fn ack() -> SignedAck {
+    SignedAck {
         node: people::nodes()[0],
         signature: vec![7; 64],
     }
@@ -76,8 +76,8 @@ fn mark() -> StoredMark {
 pub(super) fn frame_seeds() -> Vec<Vec<u8>> {
     let node = people::nodes()[0];
     let proof = GenerationProof {
-        announcement: announcement::sample(),
-        in_force: vec![mark()],
+        descriptor: descriptor::sample(),
+        in_force: vec![ack()],
     };
     let signed = SignedMark {
         mark: Mark::default(),
@@ -148,7 +148,7 @@ fn evidence() -> Evidence {
     }
 }
 
-/// Nobody whose key is not at hand is convicted.
+/// Evidence against a node whose key is not at hand convicts nobody.
 fn convicts_nobody(evidence: &Evidence) {
     let convicts = evidence.verify(evidence.task, &[evidence.node]);
     assert!(
@@ -160,13 +160,13 @@ fn convicts_nobody(evidence: &Evidence) {
 }
 
 pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
-    let node = mark().node;
+    let node = ack().node;
     let pace = Pace {
         elapsed_ms: 1000,
         limit_ms: 60_000,
         percent: Some(40),
     };
-    let announcement = announcement::sample;
+    let descriptor = descriptor::sample;
     let refusal = Refusal {
         code: "rules".into(),
         reason: "too much".into(),
@@ -186,14 +186,14 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
         recovery_id: Some(1),
     };
     let outcomes = [
-        Outcome::Created(announcement()),
+        Outcome::Created(descriptor()),
         Outcome::Signed(Signed {
             session: SessionId([8; 32]),
             signatures: vec![signature],
         }),
         Outcome::Refused(refusal.clone()),
         Outcome::Failed(failure),
-        Outcome::Reshared(announcement()),
+        Outcome::Reshared(descriptor()),
         Outcome::Intact(Intact {
             node,
             key: KeyId::of_task(&HASH),
@@ -220,15 +220,15 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
         },
         FromNode::Stored {
             task: TASK,
-            announcement: Box::new(announcement()),
+            descriptor: Box::new(descriptor()),
         },
-        FromNode::Void {
+        FromNode::AbortVote {
             task: TASK,
-            mark: mark(),
+            mark: ack(),
         },
         FromNode::Holds { keys: held() },
         FromNode::Generations {
-            generations: vec![announcement()],
+            generations: vec![descriptor()],
         },
         FromNode::Capacity { tasks: 16 },
         FromNode::Evidence {
@@ -252,13 +252,13 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
-    let announcement = announcement::sample;
+    let descriptor = descriptor::sample;
     let offers = super::task::seeds().into_iter().map(|bytes| ToNode::Offer {
         task: SignedTask {
             bytes,
             signature: [1; 64],
         },
-        parties: vec![mark().node],
+        parties: vec![ack().node],
     });
     let frames = [
         ToNode::Welcome {
@@ -272,14 +272,14 @@ pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
         },
         ToNode::Settle {
             task: TASK,
-            announcement: Box::new(announcement()),
+            descriptor: Box::new(descriptor()),
         },
-        ToNode::Void {
+        ToNode::AbortVote {
             task: TASK,
-            mark: mark(),
+            mark: ack(),
         },
         ToNode::Replaced {
-            generations: vec![announcement()],
+            generations: vec![descriptor()],
         },
         ToNode::Show { keys: held() },
     ];

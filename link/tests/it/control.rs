@@ -1,4 +1,4 @@
-//! Who may connect, and what the control stream carries.
+//! Admission to the hub, and the frames on the control stream.
 
 use std::sync::Arc;
 

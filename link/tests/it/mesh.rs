@@ -1,4 +1,4 @@
-//! Tunnels that come up by themselves, and go when they should.
+//! Tunnels that come up by themselves, and end when they should.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::world::{Coordinator, Node, identity, soon};
 
-/// A coordinator in a runtime of its own, so that it can die without a word.
+/// A coordinator in a runtime of its own, so that it can crash without a farewell.
 fn boot(nodes: [&Arc<Identity>; 2], address: SocketAddr) -> (Runtime, Coordinator) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

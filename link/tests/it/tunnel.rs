@@ -1,4 +1,4 @@
-//! The tunnel over streams that misbehave, and what the real hub sees of it.
+//! The tunnel over misbehaving streams, and the real hub's view of it.
 
 use std::sync::{Arc, Mutex};
 
@@ -58,13 +58,13 @@ async fn relay_that_leads_to_another_node_is_refused() {
     ids.sort_by_key(|id| id.public());
     let [low, mid, high] = &ids;
 
-    // The side that dials was promised `high` and got `mid`.
+    // The dialling side was promised `high` and got `mid`.
     let (x, y) = duplex(4096);
     let (wrong, refused) = both((low, high.public(), x), (mid, low.public(), y)).await;
     assert!(matches!(wrong, Err(TunnelError::WrongPeer)), "{wrong:?}");
     assert!(matches!(refused, Err(TunnelError::Refused)), "{refused:?}");
 
-    // The side that answers was promised `low` and got `mid`.
+    // The answering side was promised `low` and got `mid`.
     let (x, y) = duplex(4096);
     let (refused, wrong) = both((mid, high.public(), x), (high, low.public(), y)).await;
     assert!(matches!(wrong, Err(TunnelError::WrongPeer)), "{wrong:?}");
@@ -133,7 +133,7 @@ async fn altered_bytes_kill_the_tunnel_and_never_deliver_a_wrong_frame() {
         prefix_through(|chunk| *chunk.last_mut().unwrap() ^= 1).await,
         10
     );
-    // Repeated: the frame arrives once at most, its copy is out of sequence.
+    // Repeated: the frame arrives at most once, as its copy is out of sequence.
     assert!(matches!(
         prefix_through(|chunk| chunk.extend(chunk.clone())).await,
         10 | 11
@@ -189,7 +189,7 @@ async fn coordinator_carries_the_tunnel_and_sees_nothing_of_it() {
     let from = low.public();
     let to = high.public();
 
-    // In clear first: the recorder does see what passes.
+    // In clear first: the recorder does see passing bytes.
     let streams = async { tokio::join!(a.pairs.open(to), b.pairs.open(from)) };
     let (x, y) = soon("pair", streams).await;
     let mut x = x.unwrap();

@@ -1,9 +1,11 @@
-//! Durations as Go's `time.ParseDuration` writes them, which is what operators' files have: `90s`,
-//! `1h30m`, `1.5h`.
+//! Durations in the notation of Go's `time.ParseDuration`, which operators' files already
+//! use: `90s`, `1h30m`, `1.5h`.
 
 use std::time::Duration;
 
-/// Seconds in each unit. Longer names first where one begins with another.
+use super::error::ConfigError;
+
+/// Seconds per unit. A longer name precedes any name that it begins with.
 const UNITS: [(&str, f64); 7] = [
     ("ns", 1e-9),
     ("us", 1e-6),
@@ -14,7 +16,20 @@ const UNITS: [(&str, f64); 7] = [
     ("h", 3600.0),
 ];
 
-/// Reads a duration; `None` if the text is none. Signs are not accepted.
+/// Converts a number of seconds from the configuration, from 1 to a day.
+pub(super) fn seconds(key: &'static str, value: u64) -> Result<Duration, ConfigError> {
+    let in_range = (1..=86_400).contains(&value);
+    in_range
+        .then(|| Duration::from_secs(value))
+        .ok_or(ConfigError::Range {
+            key,
+            value,
+            from: 1,
+            to: 86_400,
+        })
+}
+
+/// Parses a duration; `None` if the text is not one. Signs are not accepted.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);

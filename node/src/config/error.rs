@@ -1,188 +1,142 @@
-//! What can be wrong with a configuration. Each text ends with what to do.
+//! Errors in a configuration. Each message ends with the remedy.
 
 use std::path::{Path, PathBuf};
 
-/// Why a configuration is not used.
+/// Reasons why a configuration is rejected.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// No such file, or no right to read it.
+    /// The file does not exist or may not be read.
     #[error("cannot read {}: {source}; name the file with --config", file.display())]
     Unreadable {
-        /// Which file.
         file: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
-    /// Somebody else could have written it.
+    /// Somebody else could have written the file.
     #[error(transparent)]
     Custody(#[from] countersign_host::CustodyError),
-    /// Not text.
+    /// The file is not text in UTF-8.
     #[error("the file is not UTF-8; write it as plain text")]
     NotText,
-    /// Not YAML, a wrong type, a key that stands twice or that there is not.
+    /// The file is not YAML, has a value of the wrong type, or a duplicate or unknown key.
     #[error(transparent)]
     Yaml(#[from] countersign_strict::DocumentError),
-    /// Anything below, with the file it is in.
+    /// Any other error, with the file it was found in.
     #[error("{}: {error}", file.display())]
-    InFile {
-        /// Which file.
-        file: PathBuf,
-        /// What.
-        error: Box<Self>,
-    },
-    /// `db.path` names another file.
+    InFile { file: PathBuf, error: Box<Self> },
+    /// The last part of `db.path` is not the name of the secrets file.
     #[error("db.path is {}, but the file is always called secrets.redb.age; change the last part of the path", .0.display())]
     DbPath(PathBuf),
-    /// Nobody to dial.
+    /// A node that runs needs a coordinator.
     #[error(
-        "there is no `coordinator`; write coordinator: {{ address: host:port, id: csc1… }} to say whom the node dials"
+        "there is no `coordinator`; write coordinator: {{ address: host:port, id: csc1… }} to name the one that the node dials"
     )]
     NoCoordinator,
-    /// No plugin.
+    /// A node that runs needs a plugin, or explicit permission to do without.
     #[error(
         "no plugin is configured, so nothing would guard the key shares; add one under policy.plugins, or write policy.allow_unguarded: true"
     )]
     Unguarded,
-    /// Listed twice.
-    #[error("`{name}` stands twice under {section}; remove one")]
-    Duplicate {
-        /// Where.
-        section: &'static str,
-        /// What.
-        name: String,
-    },
-    /// A number out of range.
+    /// A name or an id is listed twice.
+    #[error("`{name}` appears twice under {section}; remove one")]
+    Duplicate { section: &'static str, name: String },
+    /// A number lies outside its permitted range.
     #[error("{key} is {value}; choose {from} to {to}")]
     Range {
-        /// Which key.
         key: &'static str,
-        /// What it says.
         value: u64,
-        /// Least.
         from: u64,
-        /// Most.
         to: u64,
     },
-    /// A key that would mislead.
+    /// A key of the incumbent's file that would be misleading to ignore.
     #[error("{key} cannot be honoured here; {instead}")]
     Refused {
-        /// Which key.
         key: &'static str,
-        /// What to write.
         instead: &'static str,
     },
-    /// No tree, or a switch that is neither on nor off.
+    /// The section is not a mapping, or its switch is neither true nor false.
     #[error("embedded_risk_control_rules.enable must be true or false; correct it")]
     RulesSwitch,
-    /// A file and an installed component.
+    /// A plugin has both a file and an installed component.
     #[error("plugin `{0}` has file and installed; keep one of them")]
     TwoComponents(String),
-    /// A shadow of nothing.
+    /// A shadow must refer to an existing entry that decides.
     #[error(
-        "plugin `{plugin}` shadows `{shadowed}`, which is no entry that decides; name one under policy.plugins"
+        "plugin `{plugin}` shadows `{shadowed}`, which is not an entry that decides; name one under policy.plugins"
     )]
-    Shadow {
-        /// The shadow.
-        plugin: String,
-        /// What it names.
-        shadowed: String,
-    },
-    /// Not a public key.
+    Shadow { plugin: String, shadowed: String },
+    /// A publisher's key is not an Ed25519 public key in hex.
     #[error(
         "policy.trusted_publishers.{name} is `{text}`; write the 64 hexadecimal digits that `plugin keygen` printed"
     )]
-    Publisher {
-        /// Which publisher.
-        name: String,
-        /// What it says.
-        text: String,
-    },
-    /// Not a duration.
+    Publisher { name: String, text: String },
+    /// The text is not a duration of at least one second.
     #[error(
         "monitor_interval of plugin `{plugin}` is `{text}`; write a duration of at least 1s, such as 30s, 5m or 1h"
     )]
-    Interval {
-        /// Which plugin.
-        plugin: String,
-        /// What it says.
-        text: String,
-    },
-    /// Inline and file.
+    Interval { plugin: String, text: String },
+    /// A plugin has both an inline configuration and a file.
     #[error("plugin `{0}` has config and config_file; keep one of them")]
     TwoConfigs(String),
-    /// Not a digest.
+    /// The text is not a SHA-256 digest.
     #[error(
         "the digest of plugin `{plugin}` is `{text}`; write sha256: and 64 hexadecimal digits, as sha256sum prints them"
     )]
-    Digest {
-        /// Which plugin.
-        plugin: String,
-        /// What it says.
-        text: String,
-    },
-    /// A key of the node for another purpose.
+    Digest { plugin: String, text: String },
+    /// One of the node's own keys is granted to an entry that it is not meant for.
     #[error("{section} `{name}` is granted the key `{key}`, {purpose}; take it out of grants.keys")]
     ForeignKey {
-        /// What kind of entry.
         section: &'static str,
-        /// Which.
         name: String,
-        /// Which key.
         key: &'static str,
-        /// What the key is for.
         purpose: &'static str,
     },
-    /// A name that the node uses itself.
+    /// A key has the name of one of the node's own keys.
     #[error(
         "{section} has a key `{name}`, which is the name of the node's own key; choose another name"
     )]
     OwnKey {
-        /// Where.
         section: &'static str,
-        /// Which.
         name: &'static str,
     },
-    /// Not the name of an event.
+    /// The text is not the name of an event.
     #[error(
-        "`{0}` is no event; write request.<operation>.<what>, of keygen, keysign, keyreshare, keysharesign and created, updated, succeeded, failed"
+        "`{0}` is not an event; write request.<operation>.<what>, of keygen, keysign, keyreshare, keysharesign and created, updated, succeeded, failed"
     )]
     EventType(String),
-    /// Not a network.
+    /// The text does not name a network.
     #[error("chains: {0}")]
     Network(#[from] countersign_payload::UnknownNetwork),
-    /// No address.
+    /// The text is not an address and a port.
     #[error("metrics.listen is `{0}`; write 127.0.0.1:PORT or [::1]:PORT")]
     Listen(String),
-    /// An address that others reach.
+    /// Other machines could reach the address.
     #[error(
-        "metrics.listen is `{0}`, which other machines may reach, and nothing asks who looks; write 127.0.0.1:PORT or [::1]:PORT, and let a program on this machine pass it on"
+        "metrics.listen is `{0}`, which other machines may reach, and there is no authentication; write 127.0.0.1:PORT or [::1]:PORT, and let a program on this machine forward it"
     )]
     NotLoopback(String),
-    /// Neither text nor number.
+    /// The value is neither a text nor a number.
     #[error("metrics.instance must be a text or a number; correct it")]
     MetricsInstance,
-    /// Nothing that a metric's name can begin with.
-    #[error("metrics.name_prefix is `{0}`; use letters, digits and _, and no digit in front")]
+    /// The text is not a valid beginning of a metric's name.
+    #[error(
+        "metrics.name_prefix is `{0}`; use letters, digits and _, and do not begin with a digit"
+    )]
     MetricsPrefix(String),
-    /// Nowhere that metrics could be pushed to.
+    /// The target of the metrics push is incomplete or contradictory.
     #[error("metrics.influxdb.{key} {what}")]
     Influx {
-        /// Which key.
         key: &'static str,
-        /// What is wrong with it, and what to do.
         what: &'static str,
     },
-    /// A password that others can read.
+    /// The file contains a password, and other users may read it.
     #[error(
-        "metrics.influxdb.password stands in {file}, which others may read; write it into a file of mode 600 and name that with password_file, or run `chmod 600 {file}`",
+        "metrics.influxdb.password is in {file}, which others may read; move it to a file of mode 600 and name that with password_file, or run `chmod 600 {file}`",
         file = file.display()
     )]
-    PasswordExposed {
-        /// The configuration.
-        file: PathBuf,
-    },
-    /// Not a level.
+    PasswordExposed { file: PathBuf },
+    /// The text is not a log level.
     #[error("log.std.level is `{0}`; choose error, warn, info or debug")]
     LogLevel(String),
 }

@@ -1,145 +1,39 @@
-//! `events`: who is told what becomes of tasks; and `event`, the shorthand of the co-signer that
-//! operators come from.
+//! `events`, the receivers of events about tasks; and `event`, the shorthand
+//! of the incumbent co-signer.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
+use super::duration::seconds;
 use super::error::ConfigError;
+use super::expanded::Expanded;
 use super::policy::{PluginEntry, refuse_key};
 use super::raw::RawConfig;
-use super::raw_policy::{RawGrants, RawPlugin, is_default};
-use super::seconds;
-use super::shorthand::Expanded;
-use crate::events::{EVENT_KEY, Wanted};
-use crate::risk::CALLBACK_KEY;
+use super::raw_events::{RawEvent, RawEventServer, RawEvents, RawReceiver};
+use super::raw_policy::{RawGrants, RawPlugin};
+use crate::events::Wanted;
+use crate::own_keys::{CALLBACK_KEY, EVENT_KEY};
 
-/// What a delivery takes besides its request: signing, waiting for the processor.
+/// Time that a delivery takes besides its request: signing, and waiting for the processor.
 const SLACK_MS: u64 = 5_000;
 
-/// `events`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawEvents {
-    /// Receivers, each with a state of its own.
-    pub receivers: Vec<RawReceiver>,
-}
-
-/// An entry of `events.receivers`
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawReceiver {
-    /// The name that the component gives itself, or that name, a colon and a label.
-    pub name: String,
-    /// The component. Absent: the installed one.
-    #[serde(skip_serializing_if = "is_default")]
-    pub file: Option<PathBuf>,
-    /// Name under which the component is installed. Absent: `name` up to the colon.
-    #[serde(skip_serializing_if = "is_default")]
-    pub installed: Option<String>,
-    /// SHA-256 of the component, `sha256:<64 hex>`. Absent: any component at that place.
-    #[serde(skip_serializing_if = "is_default")]
-    pub digest: Option<String>,
-    /// Its configuration.
-    #[serde(skip_serializing_if = "is_default")]
-    pub config: Option<serde_json::Value>,
-    /// What it may do. The key `event` is the node's event key.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub grants: RawGrants,
-    /// Which events it is sent, such as `request.keysign.succeeded`. Empty: none.
-    #[serde(default)]
-    pub event_types: Vec<String>,
-    /// Further tries after the first; 0: for ever.
-    #[serde(default = "sixty", skip_serializing_if = "is_sixty")]
-    pub retry_times: u64,
-    /// Pause between tries of the same event.
-    #[serde(default = "sixty", skip_serializing_if = "is_sixty")]
-    pub sleep_seconds: u64,
-    /// How often it is pinged, such as `10s`, `5m` or `1h`. Empty: never.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub monitor_interval: String,
-}
-
-/// `event`: the shorthand.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawEvent {
-    /// Receivers. Every key of the section may be written here too, for one of them.
-    #[serde(deserialize_with = "empty_if_null")]
-    pub server: Vec<RawEventServer>,
-    /// Which events are sent. Empty: none.
-    #[serde(deserialize_with = "empty_if_null")]
-    pub event_types: Vec<String>,
-    /// Life of a token.
-    pub token_expire_minutes: u64,
-    /// Further tries after the first; 0: for ever.
-    pub retry_times: u64,
-    /// Pause between tries.
-    pub sleep_seconds: u64,
-    /// Limit of one try, in seconds.
-    pub request_timeout: u64,
-    /// Refused: there are no proxies.
-    #[serde(deserialize_with = "empty_if_null")]
-    pub proxy: String,
-    /// How often each server is pinged. Empty: never.
-    #[serde(deserialize_with = "empty_if_null")]
-    pub monitor_interval: String,
-}
-
-impl Default for RawEvent {
-    fn default() -> Self {
-        Self {
-            server: Vec::new(),
-            event_types: Vec::new(),
-            token_expire_minutes: 2,
-            retry_times: 60,
-            sleep_seconds: 60,
-            request_timeout: 10,
-            proxy: String::new(),
-            monitor_interval: String::new(),
-        }
-    }
-}
-
-/// An entry of `event.server`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawEventServer {
-    /// Whole URL.
-    pub url: String,
-    /// Instead of `event.event_types`.
-    pub event_types: Option<Vec<String>>,
-    /// Instead of `event.token_expire_minutes`.
-    pub token_expire_minutes: Option<u64>,
-    /// Instead of `event.retry_times`.
-    pub retry_times: Option<u64>,
-    /// Instead of `event.sleep_seconds`.
-    pub sleep_seconds: Option<u64>,
-    /// Instead of `event.request_timeout`.
-    pub request_timeout: Option<u64>,
-    /// Refused: there are no proxies.
-    pub proxy: Option<String>,
-    /// Instead of `event.monitor_interval`.
-    pub monitor_interval: Option<String>,
-}
-
-/// A receiver as it is meant.
+/// A configured receiver of events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReceiverEntry {
-    /// Component, configuration and grants, as of a plugin.
+    /// The component with its configuration and grants, as for a plugin.
     pub plugin: PluginEntry,
-    /// Which events it is sent.
+    /// The types of events that it receives.
     pub wanted: BTreeSet<Wanted>,
-    /// Further tries after the first; `None`: for ever.
+    /// Number of retries after the first attempt; unlimited if absent.
     pub retry_times: Option<u64>,
-    /// Pause between tries of the same event.
+    /// Delay between two attempts to deliver an event.
     pub pause: Duration,
 }
 
-/// All receivers, those of the shorthand first.
+/// Returns all receivers, those of the shorthand first.
 pub(super) fn expand(
     raw: &RawConfig,
     notes: &mut Vec<String>,
@@ -148,13 +42,13 @@ pub(super) fn expand(
     let entries = raw.event.as_ref().map(entries).transpose()?;
     if entries.as_ref().is_some_and(Vec::is_empty) {
         notes.push(
-            "event lists no server, so nobody is told anything; add one under event.server".into(),
+            "event lists no server, so no events are sent; add one under event.server".into(),
         );
     }
     let entries = entries.unwrap_or_default();
     if entries.iter().any(|entry| entry.event_types.is_empty()) {
         notes.push(
-            "event: without event_types a server is told nothing; list them under event.event_types".into(),
+            "event: without event_types no events are sent to a server; list them under event.event_types".into(),
         );
     }
     let expanded = !entries.is_empty();
@@ -172,7 +66,7 @@ fn entries(event: &RawEvent) -> Result<Vec<RawReceiver>, ConfigError> {
         .any(|server| server.proxy.as_ref().is_some_and(|proxy| !proxy.is_empty()));
     if proxied || !event.proxy.is_empty() {
         let instead =
-            "nodes use no proxies; remove the key and let the node reach the receiver directly";
+            "nodes do not use proxies; remove the key and let the node reach the receiver directly";
         return Err(ConfigError::Refused {
             key: "event.proxy",
             instead,
@@ -223,7 +117,7 @@ fn expand_server(event: &RawEvent, number: usize, server: &RawEventServer) -> Ra
     }
 }
 
-/// Receivers as they are meant.
+/// Converts and checks the entries of `events.receivers`.
 pub(super) fn receivers(raw: RawEvents, base: &Path) -> Result<Vec<ReceiverEntry>, ConfigError> {
     let mut names = BTreeSet::new();
     if let Some(twice) = raw
@@ -248,8 +142,8 @@ fn receiver(raw: RawReceiver, base: &Path) -> Result<ReceiverEntry, ConfigError>
             .map_err(|_| ConfigError::EventType(name.clone()))
     });
     let wanted = wanted.collect::<Result<_, _>>()?;
-    // What a receiver could sign with it would pass for the node's question to an approval server.
-    let of_callbacks = "which signs what approval servers are asked and nothing else";
+    // Anything a receiver signed with it would pass for the node's question to an approval server.
+    let of_callbacks = "which only signs requests to approval servers";
     refuse_key(
         "receiver",
         &raw.name,
@@ -273,21 +167,6 @@ fn receiver(raw: RawReceiver, base: &Path) -> Result<ReceiverEntry, ConfigError>
         retry_times: (raw.retry_times > 0).then_some(raw.retry_times),
         pause,
     })
-}
-
-/// A key whose value is left out stands for nothing, as in the files that are brought along.
-fn empty_if_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    from: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
-}
-
-fn sixty() -> u64 {
-    60
-}
-
-fn is_sixty(value: &u64) -> bool {
-    *value == 60
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! `metrics.influxdb`: the database that the node's metrics are pushed to, of version 1 as in files
-//! that are brought along, or of version 2.
+//! `metrics.influxdb`: the database that the node's metrics are pushed to, of version 1 as in the
+//! incumbent's files, or of version 2.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,28 +11,27 @@ use zeroize::Zeroizing;
 use super::error::ConfigError;
 use super::plain_http;
 
-/// `metrics.influxdb`. A key whose text is empty counts as absent, as in files that are brought
-/// along.
+/// `metrics.influxdb`. An empty text counts as absent, as in the incumbent's files.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawInflux {
-    /// `http://HOST:PORT` or `https://HOST:PORT`. Absent: nothing is pushed.
+    /// `http://HOST:PORT` or `https://HOST:PORT`. If absent, nothing is pushed.
     pub server_addr: Option<String>,
-    /// Version 1: which database.
+    /// Version 1: name of the database.
     pub database: Option<String>,
-    /// Version 1: who writes. Absent: the server asks nobody.
+    /// Version 1: name of the user. If absent, requests carry no credentials.
     pub username: Option<String>,
-    /// Version 1: with which password. Better in a file.
+    /// Version 1: password of the user. Prefer `password_file`.
     pub password: Option<Password>,
-    /// Version 1: file with the password, mode 600.
+    /// Version 1: path of a file with the password, mode 600.
     pub password_file: Option<PathBuf>,
-    /// Version 2: whose bucket.
+    /// Version 2: name of the bucket's organisation.
     pub org: Option<String>,
-    /// Version 2: which bucket.
+    /// Version 2: name of the bucket.
     pub bucket: Option<String>,
-    /// Version 2: file with the token, mode 600.
+    /// Version 2: path of a file with the token, mode 600.
     pub token_file: Option<PathBuf>,
-    /// How often.
+    /// Seconds between two pushes, from 1 to 3600. Default: 10.
     pub interval_seconds: u64,
 }
 
@@ -52,13 +51,13 @@ impl Default for RawInflux {
     }
 }
 
-/// A password that stands in the configuration. Never shown.
+/// A password from the configuration file. Its `Debug` output is redacted.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// The text.
+    /// Returns the password in clear text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -76,44 +75,44 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// What is meant.
+/// The validated target of the metrics push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Influx {
-    /// Where the server's paths begin.
+    /// Base URL of the server; its path ends in a slash.
     pub server: Url,
-    /// Where in it, and as whom.
+    /// The destination within the server, and the credentials.
     pub into: InfluxInto,
-    /// How often.
+    /// Interval between two pushes.
     pub every: Duration,
 }
 
-/// Where metrics go in the server, and as whom.
+/// The destination of metrics within the server, with the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InfluxInto {
-    /// Version 1.
+    /// A database of InfluxDB version 1.
     Database {
-        /// Its name.
+        /// Name of the database.
         name: String,
-        /// User and password.
+        /// User name and password, if the server asks for them.
         user: Option<(String, Secret)>,
     },
-    /// Version 2.
+    /// A bucket of InfluxDB version 2.
     Bucket {
-        /// Whose it is.
+        /// Organisation that the bucket belongs to.
         org: String,
-        /// Its name.
+        /// Name of the bucket.
         name: String,
-        /// File of the token.
+        /// Path of the file with the token.
         token: PathBuf,
     },
 }
 
-/// Where a password is.
+/// The location of a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secret {
-    /// In the configuration.
+    /// Written in the configuration file.
     Here(Password),
-    /// In a file of its own, read before each push.
+    /// In a file of its own, which is read before each push.
     File(PathBuf),
 }
 
@@ -130,7 +129,7 @@ impl Influx {
             raw.password_file,
         ) {
             (Some(_), Some(_)) => {
-                return wrong("password", "is there twice; keep password_file alone");
+                return wrong("password", "is given twice; keep only password_file");
             }
             (Some(password), None) => Some(Secret::Here(password)),
             (None, file) => file.map(|file| Secret::File(base.join(file))),
@@ -139,7 +138,7 @@ impl Influx {
             (Some(user), Some(password)) => Some((user, password)),
             (None, None) => None,
             (Some(_), None) => return wrong("username", "has no password; write password_file"),
-            (None, Some(_)) => return wrong("password", "is nobody's; write username"),
+            (None, Some(_)) => return wrong("password", "has no user; write username"),
         };
         let token = raw.token_file.map(|file| base.join(file));
         let into = match (text(raw.database), text(raw.bucket), text(raw.org)) {
@@ -154,11 +153,11 @@ impl Influx {
                     );
                 }
             },
-            (None, Some(_), None) => return wrong("bucket", "is of no organisation; write org"),
+            (None, Some(_), None) => return wrong("bucket", "has no organisation; write org"),
             (None, None, _) => {
                 return wrong(
                     "server_addr",
-                    "has nowhere to put them; write database, or org, bucket and token_file",
+                    "has no destination for the metrics; write database, or org, bucket and token_file",
                 );
             }
             (Some(_), _, _) => {
@@ -175,7 +174,7 @@ impl Influx {
         }))
     }
 
-    /// True if the password stands in the configuration.
+    /// True if the password is written in the configuration file.
     pub fn has_password_here(&self) -> bool {
         matches!(
             &self.into,
@@ -186,7 +185,7 @@ impl Influx {
         )
     }
 
-    /// What an operator should know of it.
+    /// Returns advice for the operator.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let key = "metrics.influxdb.server_addr";
@@ -197,7 +196,7 @@ impl Influx {
         ));
         if self.has_password_here() {
             notes.push(
-                "metrics.influxdb.password stands in this file; write it into a file of mode 600 and name that with password_file"
+                "metrics.influxdb.password is in this file; move it to a file of mode 600 and name that with password_file"
                     .into(),
             );
         }
@@ -213,7 +212,7 @@ fn text(value: Option<String>) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
-/// With a path that ends in a slash, so that the server's own paths can be put behind it.
+/// Parses the server's URL and ends its path in a slash, so that paths can be appended.
 fn server(address: &str) -> Result<Url, ConfigError> {
     let form = "is not of the form http://HOST:PORT or https://HOST:PORT; correct it";
     let Ok(mut url) = Url::parse(address) else {

@@ -1,5 +1,5 @@
-//! `metrics`: where the node lets itself be looked at, where it pushes what is seen, and what its
-//! metrics are called.
+//! `metrics`: the address of the metrics listener, the target of the push, and the
+//! names of the metrics.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,32 +9,33 @@ use serde::Deserialize;
 use super::error::ConfigError;
 use super::influx::{Influx, RawInflux};
 
-/// `metrics`
+/// The section `metrics` of the file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawMetrics {
-    /// `127.0.0.1:PORT` or `[::1]:PORT` for `/live`, `/ready` and `/metrics`. Absent: none of it.
+    /// `127.0.0.1:PORT` or `[::1]:PORT` for `/live`, `/ready` and `/metrics`. If
+    /// absent, none is served.
     pub listen: Option<String>,
-    /// Label `job` of every metric. Absent: no such label.
+    /// Label `job` of every metric. If absent, there is no such label.
     pub job: Option<String>,
-    /// Label `instance` of every metric, a text or a number. Absent: no such label.
+    /// Label `instance` of every metric, a text or a number. If absent, there is no such label.
     pub instance: Option<serde_json::Value>,
-    /// What the name of every metric begins with.
+    /// Prefix of every metric's name. Default: empty.
     pub name_prefix: Option<String>,
-    /// Where metrics are pushed to.
+    /// The InfluxDB that metrics are pushed to.
     pub influxdb: Option<RawInflux>,
 }
 
-/// What is meant.
+/// The validated section `metrics`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metrics {
-    /// Where to listen, on this machine only.
+    /// Address to listen on; always a loopback address.
     pub listen: Option<SocketAddr>,
-    /// Labels of every metric.
+    /// Names and values of the labels of every metric.
     pub labels: Vec<(String, String)>,
-    /// What the name of every metric begins with.
+    /// Prefix of every metric's name, possibly empty.
     pub prefix: String,
-    /// Where metrics are pushed to.
+    /// The InfluxDB to push to, if one is configured.
     pub influx: Option<Influx>,
 }
 
@@ -54,7 +55,8 @@ impl Metrics {
     }
 }
 
-/// What is shown is meant for the operator alone, and nothing asks who looks.
+/// Accepts only loopback addresses: the metrics are for the operator alone, and
+/// there is no authentication.
 fn loopback(text: String) -> Result<SocketAddr, ConfigError> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => Ok(address),
@@ -71,7 +73,7 @@ fn instance(value: serde_json::Value) -> Result<String, ConfigError> {
     }
 }
 
-/// Letters of the names of metrics.
+/// Checks that a prefix yields valid metric names.
 fn prefix(text: String) -> Result<String, ConfigError> {
     let starts = text
         .chars()

@@ -1,14 +1,17 @@
-//! The configuration as it is meant: paths resolved against the file, names unique, ranges proven.
+//! The validated configuration: paths resolved against the file, names unique, numbers in range.
 
 mod duration;
 mod error;
 mod events;
+mod expanded;
 mod incumbent;
 mod influx;
 mod metrics;
 mod plain_http;
 mod policy;
 mod raw;
+mod raw_callback;
+mod raw_events;
 mod raw_policy;
 mod reshare_rate;
 mod shorthand;
@@ -24,103 +27,104 @@ use countersign_protocol::session::Limits;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 use sha2::{Digest, Sha256};
 
+use duration::seconds;
 pub use error::ConfigError;
-pub use events::{RawEvent, RawEventServer, RawEvents, RawReceiver, ReceiverEntry};
+pub use events::ReceiverEntry;
 pub use influx::{Influx, InfluxInto, Password, RawInflux, Secret};
 pub use metrics::{Metrics, RawMetrics};
 pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use raw::RawConfig;
 use raw::RawCoordinator;
+pub use raw_events::{RawEvent, RawEventServer, RawEvents, RawReceiver};
 pub use raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
 pub use reshare_rate::ReshareRate;
 
-/// Most bytes of the file.
+/// Maximum size of the file in bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// What the node runs with.
+/// The configuration that a node runs with.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Folder of secrets, journal, identity and public records.
+    /// Folder of the secrets, the journal, the identity and the public record.
     pub dir: PathBuf,
-    /// File with the passphrase.
+    /// File with the passphrase; if absent, the operator is asked for it.
     pub key_file: Option<PathBuf>,
-    /// Further age recipients of the secrets.
+    /// Additional age recipients of the secrets.
     pub recipients: Vec<String>,
-    /// Whom the node dials; `None` as long as nobody wrote it, which only `start` minds.
+    /// The coordinator that the node dials. May be absent, except in a node that runs.
     pub coordinator: Option<Coordinator>,
-    /// Names of those who may order tasks.
+    /// Names of the requesters whose tasks are considered.
     pub requesters: BTreeMap<RequesterId, String>,
-    /// Names of the nodes this one works with.
+    /// Names of the nodes that this one works with.
     pub roster: BTreeMap<NodeId, String>,
-    /// Keys that may sign what the node does not understand.
+    /// Keys that may sign payloads that the node does not understand.
     pub allow_blind: BTreeSet<KeyId>,
-    /// Keys that may sign messages that are no text.
+    /// Keys that may sign messages that are not text.
     pub allow_binary: BTreeSet<KeyId>,
-    /// What transactions mean that do not name their network.
+    /// Networks of transactions that do not name theirs.
     pub networks: Networks,
-    /// Risk control.
+    /// Risk control by plugins.
     pub policy: Policy,
-    /// Who is told what becomes of tasks.
+    /// Receivers of events about tasks.
     pub receivers: Vec<ReceiverEntry>,
-    /// Deadlines of the stages of a session.
+    /// Deadlines for the stages of a session.
     pub session: Limits,
-    /// Deadlines of the engines.
+    /// Deadlines for the computations of the engines.
     pub engines: EngineLimits,
-    /// Tasks at a time.
+    /// Maximum number of concurrent tasks.
     pub tasks: usize,
-    /// How often one key may be handed over.
+    /// Maximum rate of reshares per key.
     pub reshares: ReshareRate,
-    /// Prime sets kept ready.
+    /// Number of prime sets kept ready.
     pub prime_sets: usize,
-    /// How often every share is checked; `None`: never.
+    /// Interval between check-ups of all shares; `None` turns them off.
     pub check_up: Option<Duration>,
-    /// Where the node lets itself be looked at.
+    /// Metrics, and the listener that serves them.
     pub metrics: Metrics,
-    /// Log filter; `None` is silence.
+    /// Log filter; `None` turns logging off.
     pub log_level: Option<tracing::Level>,
-    /// What the operator must know of the file: keys that do nothing, schedules that do not fit.
-    /// Sentences.
+    /// Notes for the operator, one sentence each: keys without effect, schedules that do not fit.
     pub notes: Vec<String>,
-    /// The sections that shorthands of the file stand for, as YAML; `None` if there are none.
+    /// The sections that result from shorthands, as YAML; `None` if there are no shorthands.
     pub expansion: Option<String>,
-    /// The file.
+    /// The file that the configuration was read from.
     pub source: Source,
 }
 
-/// Whom the node dials.
+/// The coordinator that the node dials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coordinator {
-    /// `host:port`.
+    /// Address as `host:port`.
     pub address: String,
-    /// Its identity. Another one is not talked to.
+    /// Expected identity. The node does not talk to any other.
     pub id: CoordinatorId,
 }
 
-/// The file that a configuration comes from.
+/// The file that a configuration was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Where it lies; empty if the text came from nowhere.
+    /// Path of the file; empty if the text did not come from a file.
     pub file: PathBuf,
-    /// What it said when it was read.
+    /// Contents of the file at the time of reading.
     pub text: String,
 }
 
-/// How long each engine may take.
+/// Time limits of the engines' computations.
+#[allow(
+    missing_docs,
+    reason = "the fields are named for the computation that they limit"
+)]
 #[derive(Debug, Clone, Copy)]
 pub struct EngineLimits {
-    /// A FROST signature.
     pub frost: Duration,
-    /// A CGGMP24 signature.
     pub ecdsa: Duration,
-    /// A key.
     pub keygen: Duration,
-    /// Auxiliary information.
     pub aux: Duration,
 }
 
 impl Config {
-    /// Reads and checks a file, which must be its operator's alone. What only a node that runs
-    /// cannot do without may still be missing: see [`check_complete`](Self::check_complete).
+    /// Reads and validates a file, which only its operator may be able to write. Settings that only
+    /// a running node needs may still be missing: see [`check_complete`](Self::check_complete).
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let bytes = Custody::Operator
             .read(file, LARGEST)
@@ -142,7 +146,7 @@ impl Config {
         Ok(config)
     }
 
-    /// A file that holds a password is for its owner's eyes alone.
+    /// Refuses a file that contains a password and is readable by others.
     fn check_password(&self) -> Result<(), ConfigError> {
         let file = &self.source.file;
         let unreadable = |source| ConfigError::Unreadable {
@@ -161,20 +165,20 @@ impl Config {
         }
     }
 
-    /// Checks a text whose relative paths start at `base`.
+    /// Validates a text in which relative paths start at `base`.
     pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
         let raw: RawConfig = countersign_strict::yaml(text)?;
         Self::from_raw(raw, text, base)
     }
 
-    /// What a node that runs cannot do without: somebody to dial, and something that guards its
-    /// shares.
+    /// Checks the settings that a running node needs: a coordinator, and something
+    /// that guards its shares.
     pub fn check_complete(&self) -> Result<&Coordinator, ConfigError> {
         self.policy.check_guarded()?;
         self.coordinator.as_ref().ok_or(ConfigError::NoCoordinator)
     }
 
-    /// SHA-256 of the file.
+    /// Returns the SHA-256 of the file's contents.
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(&self.source.text).into()
     }
@@ -273,18 +277,6 @@ fn named<I: Ord + std::fmt::Display>(
         }
     }
     Ok(map)
-}
-
-fn seconds(key: &'static str, value: u64) -> Result<Duration, ConfigError> {
-    let in_range = (1..=86_400).contains(&value);
-    in_range
-        .then(|| Duration::from_secs(value))
-        .ok_or(ConfigError::Range {
-            key,
-            value,
-            from: 1,
-            to: 86_400,
-        })
 }
 
 fn check_up(hours: u64) -> Result<Option<Duration>, ConfigError> {

@@ -1,10 +1,10 @@
-//! Servers to which everything travels in the open.
+//! Warnings about servers that are reached without encryption.
 
 use url::{Host, Url};
 
 use super::policy::PluginEntry;
 
-/// A sentence about each server that a plugin may ask without TLS.
+/// Returns a note on each server that a plugin may contact without TLS.
 pub(super) fn notes(plugin: &PluginEntry) -> impl Iterator<Item = String> {
     let key = format!("grants.http of {}", plugin.name);
     plugin
@@ -14,15 +14,14 @@ pub(super) fn notes(plugin: &PluginEntry) -> impl Iterator<Item = String> {
         .filter_map(move |server| note(&key, server, "questions and answers"))
 }
 
-/// A sentence about the server under `key`, if `what` goes there and can be read and changed on the
-/// way.
+/// Returns a note on the server under `key` if `what` can be read and changed on its way there.
 pub(super) fn note(key: &str, server: &str, what: &str) -> Option<String> {
     let url = Url::parse(server).ok()?;
     let open = url.scheme() == "http" && !is_loopback(&url);
-    open.then(|| format!("{key} is {server}: {what} can be read and changed on the way; use https"))
+    open.then(|| format!("{key} is {server}: {what} can be read and changed in transit; use https"))
 }
 
-/// True if what is sent there stays on this machine.
+/// True if requests to the URL stay on this machine.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

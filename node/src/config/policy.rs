@@ -1,5 +1,5 @@
-//! Risk control as it is meant: paths resolved, names unique, every entry with one component and
-//! one configuration.
+//! Validated risk control: paths resolved, names unique, and one component and one
+//! configuration for every entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,87 +7,87 @@ use std::time::Duration;
 
 use countersign_host::Custody;
 
+use super::duration::{self, seconds};
 use super::error::ConfigError;
 use super::raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
-use super::{duration, seconds};
-use crate::events::EVENT_KEY;
-use crate::risk::CALLBACK_KEY;
+use crate::own_keys::{CALLBACK_KEY, EVENT_KEY};
 
-/// Risk control.
+/// Risk control by plugins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// Take part without plugins.
+    /// Take part in tasks without any plugin.
     pub allow_unguarded: bool,
-    /// Plugins must have answered by then.
+    /// Time within which all plugins must have answered.
     pub deadline: Duration,
-    /// Files of public keys by name.
+    /// Paths of public keys (PEM), by name.
     pub public_keys: BTreeMap<String, PathBuf>,
-    /// Files of secrets by name.
+    /// Paths of secrets for HMAC, by name.
     pub secrets: BTreeMap<String, PathBuf>,
-    /// Extra CA certificates for https.
+    /// Additional CA certificates (PEM) for https.
     pub ca_file: Option<PathBuf>,
-    /// Where installed components lie.
+    /// Folder of the installed components.
     pub plugin_dir: PathBuf,
-    /// Ed25519 public keys by the publisher's name.
+    /// Ed25519 public keys of trusted publishers, by name.
     pub trusted_publishers: BTreeMap<String, [u8; 32]>,
-    /// What compiling a component may take.
+    /// Limits on compiling a component.
     pub compile: RawCompile,
-    /// In the order of the file, those of shorthands first.
+    /// Entries in the order of the file, those of shorthands first.
     pub plugins: Vec<PluginEntry>,
-    /// What is demanded of the files that are named here.
+    /// Custody demanded of the files that are named here.
     pub custody: Custody,
 }
 
-/// One configured plugin.
+/// A configured plugin, also used for receivers of events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginEntry {
-    /// Its name.
+    /// Name of the entry, unique within its section.
     pub name: String,
-    /// Its component.
+    /// Location of the component.
     pub component: Component,
-    /// The only component that is accepted.
+    /// SHA-256 of the only component that is accepted.
     pub digest: Option<[u8; 32]>,
-    /// Where its configuration comes from.
+    /// Source of the plugin's configuration.
     pub source: PluginConfig,
-    /// Which tasks it guards.
+    /// Tasks that the plugin guards.
     pub scope: RawScope,
-    /// Given: it decides nothing, and this is what it is compared with.
+    /// Makes the entry a shadow, which decides nothing, and says what it is compared with.
     pub shadow: Option<Shadow>,
-    /// How often it is asked whether what it needs is in reach.
+    /// Interval between probes of its dependencies; `None` turns them off.
     pub monitor_interval: Option<Duration>,
-    /// What it may do.
+    /// Permissions and limits of the plugin.
     pub grants: RawGrants,
 }
 
-/// What an entry that decides nothing is compared with.
+/// The decision that a shadow is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shadow {
-    /// The verdict of all entries that decide.
+    /// The combined verdict of all entries that decide.
     Chain,
-    /// The entry of this name.
+    /// The verdict of the entry of this name.
     Entry(String),
 }
 
-/// Where a component lies.
+/// The location of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Component {
-    /// A file that the operator keeps.
+    /// A file that the operator maintains.
     File(PathBuf),
-    /// Installed under this name.
+    /// The component installed under this name.
     Installed(String),
 }
 
-/// Where the configuration of a plugin comes from.
+/// The source of a plugin's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PluginConfig {
-    /// The node's own file.
+    /// Written in the node's configuration file.
     Inline(serde_json::Value),
-    /// A file of its own, read again when it changes.
+    /// A file of its own, reloaded when it changes.
     File(PathBuf),
 }
 
 impl Default for Policy {
-    /// No plugin, and no leave to do without: for authors who try something out.
+    /// A policy without plugins, for authors who try something out. It is not
+    /// allowed to run unguarded.
     fn default() -> Self {
         let policy = Self::from_raw(RawPolicy::default(), Path::new("."))
             .expect("the defaults are in range");
@@ -124,8 +124,8 @@ impl Policy {
         }
         check_key_names("policy.public_keys", &raw.public_keys)?;
         check_key_names("policy.secrets", &raw.secrets)?;
-        // What a plugin could sign with it would pass for the node's word to receivers.
-        let of_events = "which signs what event receivers are told and nothing else";
+        // Anything a plugin signed with it would pass for the node's word to receivers.
+        let of_events = "which only signs events for receivers";
         raw.plugins.iter().try_for_each(|plugin| {
             refuse_key("plugin", &plugin.name, &plugin.grants, EVENT_KEY, of_events)
         })?;
@@ -157,7 +157,7 @@ impl Policy {
         })
     }
 
-    /// Whether something decides, or the operator allows in writing that nothing does.
+    /// Checks that a plugin decides, or that the operator explicitly allows that none does.
     pub fn check_guarded(&self) -> Result<(), ConfigError> {
         let guarded = self.plugins.iter().any(|plugin| plugin.shadow.is_none());
         if guarded || self.allow_unguarded {
@@ -167,7 +167,7 @@ impl Policy {
         }
     }
 
-    /// How long `entry` may take for one call.
+    /// Returns the wall-clock limit in milliseconds for one call of `entry`.
     pub fn wall_ms(&self, entry: &PluginEntry) -> u64 {
         entry
             .grants
@@ -217,7 +217,7 @@ fn component(raw: &RawPlugin, base: &Path) -> Result<Component, ConfigError> {
     }
 }
 
-/// What a shadow is compared with must be there and decide.
+/// Checks that every shadow refers to an existing entry that decides.
 fn check_shadows(plugins: &[RawPlugin]) -> Result<(), ConfigError> {
     let decides = |name: &str| {
         plugins
@@ -239,7 +239,7 @@ fn check_shadows(plugins: &[RawPlugin]) -> Result<(), ConfigError> {
     }
 }
 
-/// A name of the node's own keys would be taken for that key.
+/// Refuses the names of the node's own keys, which would be mistaken for these keys.
 fn check_key_names(
     section: &'static str,
     files: &BTreeMap<String, PathBuf>,
@@ -253,7 +253,7 @@ fn check_key_names(
     }
 }
 
-/// Refuses the grant of one of the node's own keys to an entry that it is not for.
+/// Refuses the grant of one of the node's own keys to an entry that it is not meant for.
 pub(super) fn refuse_key(
     section: &'static str,
     name: &str,

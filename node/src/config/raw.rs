@@ -1,78 +1,78 @@
-//! The configuration as it is written: YAML, every key documented, unknown keys refused.
+//! The configuration file as written: YAML in which every key is documented and
+//! unknown keys are refused.
 //!
-//! Where the incumbent's file has a key for the same thing, ours has the same name at the same
-//! place.
+//! A setting that the incumbent's file has too keeps its name and its place.
 
 use std::path::PathBuf;
 
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 use serde::Deserialize;
 
-use super::events::{RawEvent, RawEvents};
-use super::incumbent::RawCallback;
 use super::metrics::RawMetrics;
+use super::raw_callback::RawCallback;
+use super::raw_events::{RawEvent, RawEvents};
 use super::raw_policy::RawPolicy;
 
-/// The whole file.
+/// The whole configuration file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawConfig {
-    /// Secrets and journal.
+    /// Location of the secrets and the journal.
     #[serde(default)]
     pub db: RawDb,
-    /// Whom the node dials.
+    /// The coordinator that the node dials.
     pub coordinator: Option<RawCoordinator>,
-    /// Whose tasks the node considers.
+    /// Requesters whose tasks the node considers.
     #[serde(default)]
     pub requesters: Vec<RawRequester>,
-    /// The other nodes it works with.
+    /// The other nodes that this node works with.
     #[serde(default)]
     pub roster: Vec<RawPeer>,
-    /// What is asked before a share is used.
+    /// Risk control: plugins that decide before a share is used.
     #[serde(default)]
     pub policy: RawPolicy,
-    /// Keys with exceptions.
+    /// Keys for which exceptions are made.
     #[serde(default)]
     pub keys: RawKeys,
     /// Networks of chains whose transactions do not name theirs.
     #[serde(default)]
     pub chains: RawChains,
-    /// Deadlines.
+    /// Deadlines, and limits on numbers.
     #[serde(default)]
     pub limits: RawLimits,
-    /// Check-ups of the shares by the calendar.
+    /// Scheduled check-ups of the shares.
     #[serde(default)]
     pub check_up: RawCheckUp,
-    /// Logging.
+    /// Log output of the node.
     #[serde(default)]
     pub log: RawLog,
-    /// Who is told what becomes of tasks.
+    /// Receivers of events about tasks.
     #[serde(default)]
     pub events: RawEvents,
-    /// Shorthand of `jwt-events` receivers.
+    /// Shorthand for receivers with the component `jwt-events`.
     pub event: Option<RawEvent>,
-    /// Shorthand of a `jwt-callback` plugin.
+    /// Shorthand for a `jwt-callback` plugin.
     pub callback: Option<RawCallback>,
-    /// Shorthand of a `rules` plugin; the tree is the plugin's configuration.
+    /// Shorthand for a `rules` plugin; the tree is the plugin's configuration.
     pub embedded_risk_control_rules: Option<serde_json::Value>,
-    /// Means nothing here; tolerated in a file that is brought along.
+    /// Ignored; tolerated because the incumbent's files have it.
     pub env: Option<serde_json::Value>,
-    /// Where the node lets itself be looked at.
+    /// Metrics, and the listener that serves them.
     pub metrics: Option<RawMetrics>,
     /// Refused if it names a relay.
     pub websocket: Option<serde_json::Value>,
 }
 
-/// `db`
+/// The section `db` of the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawDb {
-    /// The secrets file; the journal and the identity lie beside it. Its name is always
-    /// `secrets.redb.age`.
+    /// The secrets file, always named `secrets.redb.age`; the journal and the identity lie
+    /// beside it. Default: `db/secrets.redb.age`.
     pub path: PathBuf,
-    /// File with the passphrase, mode 600. Absent: the passphrase is asked for.
+    /// File with the passphrase, mode 600. If absent, the passphrase is asked for.
     pub key_file: Option<PathBuf>,
-    /// age recipients that can read the secrets as well, such as an offline recovery key.
+    /// Additional age recipients that can read the secrets, such as an offline recovery key.
     pub recipients: Vec<String>,
 }
 
@@ -86,55 +86,56 @@ impl Default for RawDb {
     }
 }
 
-/// `coordinator`
+/// The section `coordinator` of the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawCoordinator {
-    /// `host:port` (UDP).
+    /// Address as `host:port` (UDP).
     pub address: String,
-    /// Its identity. Another one is not talked to.
+    /// Expected identity. The node does not talk to any other.
     pub id: CoordinatorId,
 }
 
-/// An entry of `requesters`
+/// An entry of the list `requesters`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawRequester {
-    /// For people and plugins.
+    /// Name shown to people and plugins.
     pub name: String,
-    /// Its key.
+    /// The requester's id, which is its public key.
     pub id: RequesterId,
 }
 
-/// An entry of `roster`
+/// An entry of the list `roster`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawPeer {
-    /// For people and plugins.
+    /// Name shown to people and plugins.
     pub name: String,
-    /// Its key.
+    /// The node's id, which is its public key.
     pub id: NodeId,
 }
 
-/// `keys`
+/// The section `keys` of the file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawKeys {
     /// Keys that may sign a bare digest, which the node cannot understand.
     pub allow_blind: Vec<KeyId>,
-    /// Keys that may sign messages that are no text, which plugins then see as messages. Not 32
-    /// bytes: those are digests.
+    /// Keys that may sign messages that are not text, which plugins then see as messages. Messages
+    /// of 32 bytes are excluded: these are digests.
     pub allow_binary: Vec<KeyId>,
 }
 
-/// `chains`
+/// The section `chains` of the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawChains {
-    /// Where this node's keys hold bitcoin: `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`,
-    /// or a CAIP-2 id.
+    /// Network of this node's bitcoin keys: `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`,
+    /// or a CAIP-2 id. Default: `mainnet`.
     pub bitcoin: String,
-    /// Where they hold SOL: `mainnet`, `devnet`, `testnet`, or a CAIP-2 id.
+    /// Network of its Solana keys: `mainnet`, `devnet`, `testnet`, or a
+    /// CAIP-2 id. Default: `mainnet`.
     pub solana: String,
 }
 
@@ -147,11 +148,11 @@ impl Default for RawChains {
     }
 }
 
-/// `check_up`
+/// The section `check_up` of the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawCheckUp {
-    /// How often every share proves itself; 0 turns it off.
+    /// Hours between two check-ups of every share; 0 turns them off. Default: 24.
     pub hours: u64,
 }
 
@@ -161,30 +162,30 @@ impl Default for RawCheckUp {
     }
 }
 
-/// `limits`
+/// The section `limits` of the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLimits {
-    /// Until every party is ready.
+    /// Seconds until every party is ready. Default: 5.
     pub ready_seconds: u64,
-    /// One signature by FROST.
+    /// Seconds for one FROST signature. Default: 5.
     pub frost_seconds: u64,
-    /// One signature by CGGMP24, which computes for half a second per party.
+    /// Seconds for one CGGMP24 signature, which computes for half a second per party. Default: 60.
     pub ecdsa_seconds: u64,
-    /// Making a key.
+    /// Seconds for generating a key. Default: 10.
     pub keygen_seconds: u64,
-    /// Making auxiliary information for a new committee, which computes for ten seconds per party:
-    /// from the moment at which the turn of all its members has come. It is the one limit of that;
-    /// see `docs/limits.md`.
+    /// Seconds for generating auxiliary information for a new committee, which computes for ten
+    /// seconds per party. They count from the moment at which the turn of all members has come; no
+    /// other limit applies to it (see `docs/limits.md`). Default: 900.
     pub aux_seconds: u64,
-    /// Until every party has stored.
+    /// Seconds until every party has stored its share. Default: 10.
     pub storing_seconds: u64,
-    /// Tasks at a time; further ones are refused.
+    /// Maximum number of concurrent tasks; further ones are refused. Default: 256.
     pub tasks: usize,
     /// Reshares of one key that are started within 24 hours, whatever becomes of them; further ones
-    /// are refused.
+    /// are refused. Default: 6.
     pub reshares: usize,
-    /// Prime sets kept ready; each serves one new ECDSA committee.
+    /// Prime sets kept ready; each serves one new ECDSA committee. Default: 1.
     pub prime_sets: usize,
 }
 
@@ -204,23 +205,23 @@ impl Default for RawLimits {
     }
 }
 
-/// `log`
+/// The section `log` of the file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLog {
-    /// The terminal.
+    /// Log output on the standard error.
     pub std: RawLogStd,
-    /// Means nothing here; tolerated in a file that is brought along.
+    /// Ignored; tolerated because the incumbent's files have it.
     pub file: Option<serde_json::Value>,
 }
 
-/// `log.std`
+/// The section `log.std` of the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLogStd {
-    /// On or off.
+    /// Turns logging on or off. Default: true.
     pub enable: bool,
-    /// `error`, `warn`, `info` or `debug`.
+    /// One of `error`, `warn`, `info` and `debug`. Default: `info`.
     pub level: String,
 }
 

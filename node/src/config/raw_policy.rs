@@ -1,5 +1,4 @@
-//! `policy` as it is written. Serializable, so that `config check` can show what shorthands stand
-//! for.
+//! `policy` as written. Serializable, so that `config check` can show the expansion of shorthands.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,45 +6,45 @@ use std::path::{Path, PathBuf};
 use countersign_protocol::{KeyId, OperationKind, Scheme, operation_kind};
 use serde::{Deserialize, Serialize};
 
-/// `policy.deadline_seconds` if the file does not say.
+/// Default of `policy.deadline_seconds` in seconds.
 const USUAL_DEADLINE: u64 = 60;
-/// `policy.plugin_dir` if the file does not say.
+/// Default of `policy.plugin_dir`, relative to the file.
 const USUAL_PLUGIN_DIR: &str = "plugins";
-/// `grants.cpu_ms` if the file does not say.
+/// Default of `grants.cpu_ms` in milliseconds.
 const USUAL_CPU: u64 = 200;
-/// `grants.memory_bytes` if the file does not say.
+/// Default of `grants.memory_bytes` in bytes.
 const USUAL_MEMORY: u64 = 32 << 20;
 
-/// `policy`
+/// The section `policy` of the file.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawPolicy {
     /// Take part although no plugin is configured. Logged at every task.
     #[serde(skip_serializing_if = "is_default")]
     pub allow_unguarded: bool,
-    /// Every plugin must have answered by then.
+    /// Seconds within which every plugin must have answered. Default: 60.
     #[serde(skip_serializing_if = "is_usual_deadline")]
     pub deadline_seconds: u64,
-    /// Public keys (PEM) that plugins may verify with, by name.
+    /// PEM files of public keys that plugins may verify with, by name.
     #[serde(skip_serializing_if = "is_default")]
     pub public_keys: BTreeMap<String, PathBuf>,
     /// Files of secrets (mode 600) that plugins may use for HMAC without seeing them, by name.
     #[serde(skip_serializing_if = "is_default")]
     pub secrets: BTreeMap<String, PathBuf>,
-    /// CA certificates (PEM) that plugins' https requests trust. Absent: the system's.
+    /// CA certificates (PEM) that plugins' https requests trust. Default: those of the system.
     #[serde(skip_serializing_if = "is_default")]
     pub ca_file: Option<PathBuf>,
-    /// Where `countersign-node plugin install` keeps components.
+    /// Folder in which `countersign-node plugin install` keeps components. Default: `plugins`.
     #[serde(skip_serializing_if = "is_usual_plugin_dir")]
     pub plugin_dir: PathBuf,
-    /// Ed25519 public keys (64 hexadecimal digits) of publishers, by name. Not empty: only
+    /// Ed25519 public keys (64 hexadecimal digits) of publishers, by name. If any are given, only
     /// components that one of them signed are loaded.
     #[serde(skip_serializing_if = "is_default")]
     pub trusted_publishers: BTreeMap<String, String>,
-    /// What compiling a component may take.
+    /// Limits on compiling a component.
     #[serde(skip_serializing_if = "is_default")]
     pub compile: RawCompile,
-    /// Asked in this order; those without http first, the others all at once.
+    /// Plugins, asked in this order; those without http first, then the others all at once.
     #[serde(skip_serializing_if = "is_default")]
     pub plugins: Vec<RawPlugin>,
 }
@@ -66,17 +65,17 @@ impl Default for RawPolicy {
     }
 }
 
-/// `policy.compile`: what compiling one component may take, in a process of its own.
+/// `policy.compile`: limits on compiling one component, in a process of its own.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawCompile {
-    /// Size of a component's file.
+    /// Maximum size of a component's file. Default: 32 MiB.
     pub component_bytes: u64,
-    /// Processor time of all threads together.
+    /// Processor time of all threads together. Default: 60.
     pub cpu_seconds: u64,
-    /// Time by the clock.
+    /// Elapsed time by the clock. Default: 120.
     pub wall_seconds: u64,
-    /// Memory.
+    /// Memory of the compiling process. Default: 2 GiB.
     pub memory_bytes: u64,
 }
 
@@ -91,53 +90,55 @@ impl Default for RawCompile {
     }
 }
 
-/// An entry of `policy.plugins`
+/// An entry of the list `policy.plugins`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawPlugin {
     /// The name that the component gives itself, or that name, a colon and a label.
     pub name: String,
-    /// The component. Absent: the installed one.
+    /// Path of the component. If absent, the installed one is used.
     #[serde(skip_serializing_if = "is_default")]
     pub file: Option<PathBuf>,
-    /// Name under which the component is installed. Absent: `name` up to the colon.
+    /// Name under which the component is installed. Default: `name` up to the colon.
     #[serde(skip_serializing_if = "is_default")]
     pub installed: Option<String>,
-    /// SHA-256 of the component, `sha256:<64 hex>`. Absent: any component at that place.
+    /// SHA-256 of the component, `sha256:<64 hex>`. If absent, any component at
+    /// that place is accepted.
     #[serde(skip_serializing_if = "is_default")]
     pub digest: Option<String>,
-    /// Its configuration.
+    /// Configuration of the component, in its own format.
     #[serde(skip_serializing_if = "is_default")]
     pub config: Option<serde_json::Value>,
     /// Its configuration in a YAML or JSON file of its own, which may change while the node runs.
     #[serde(skip_serializing_if = "is_default")]
     pub config_file: Option<PathBuf>,
-    /// Which tasks it guards. Absent: all.
+    /// Tasks that it guards. If absent, it guards all.
     #[serde(default, skip_serializing_if = "is_default")]
     pub scope: RawScope,
-    /// True: it decides nothing, and its answers are compared with those of all that decide.
+    /// Makes it a shadow: it decides nothing, and its answers are compared with the verdict of
+    /// all entries that decide.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shadow: bool,
-    /// Name of another entry: it decides nothing, sees that entry's state, and is compared with
-    /// that entry.
+    /// Makes it a shadow of the entry of this name: it decides nothing, sees that entry's state,
+    /// and is compared with that entry.
     #[serde(skip_serializing_if = "is_default")]
     pub shadows: Option<String>,
-    /// How often it is asked whether what it needs is in reach, such as `30s` or `5m`. Absent or
-    /// empty: never.
+    /// Interval between probes of its dependencies, such as `30s` or `5m`. Absent or
+    /// empty turns them off.
     #[serde(default, skip_serializing_if = "is_default")]
     pub monitor_interval: String,
-    /// What it may do.
+    /// Permissions and limits of the plugin.
     #[serde(default, skip_serializing_if = "is_default")]
     pub grants: RawGrants,
 }
 
 impl RawPlugin {
-    /// True if it decides nothing.
+    /// True for a shadow, which decides nothing.
     pub(super) fn is_shadow(&self) -> bool {
         self.shadow || self.shadows.is_some()
     }
 
-    /// The installed component of that name, without configuration or grants.
+    /// Returns an entry for the installed component of that name, without configuration or grants.
     pub(super) fn named(name: &str) -> Self {
         Self {
             name: name.into(),
@@ -155,42 +156,42 @@ impl RawPlugin {
     }
 }
 
-/// `policy.plugins[].scope`: a task must fit every list that is not empty.
+/// `policy.plugins[].scope`: a task must match every list that is not empty.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawScope {
-    /// `keygen`, `keysign`, `keyreshare`, `keysharesign`.
+    /// Operations: `keygen`, `keysign`, `keyreshare` and `keysharesign`.
     #[serde(with = "operation_kind::names", skip_serializing_if = "is_default")]
     pub operations: Vec<OperationKind>,
-    /// Keys by id. An operation without a key, such as a key generation, does not fit.
+    /// Keys by id. An operation without a key, such as a key generation, does not match.
     #[serde(skip_serializing_if = "is_default")]
     pub keys: Vec<KeyId>,
-    /// Schemes, such as `ed25519`.
+    /// Signature schemes, such as `ed25519`.
     #[serde(skip_serializing_if = "is_default")]
     pub schemes: Vec<Scheme>,
 }
 
-/// `policy.plugins[].grants`
+/// `policy.plugins[].grants`: permissions and limits of a component.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawGrants {
-    /// Keys it may use: `callback` (the node's own), or a name of `policy.public_keys` or
+    /// Keys it may use: `callback` (the node's own), or a name from `policy.public_keys` or
     /// `policy.secrets`.
     #[serde(skip_serializing_if = "is_default")]
     pub keys: Vec<String>,
-    /// URL prefixes it may send requests to.
+    /// URL prefixes that it may send requests to.
     #[serde(skip_serializing_if = "is_default")]
     pub http: Vec<String>,
-    /// Durable state, in bytes.
+    /// Maximum size of its durable state in bytes. Default: 0.
     #[serde(skip_serializing_if = "is_default")]
     pub state_bytes: u64,
-    /// CPU time per call.
+    /// CPU time per call in milliseconds. Default: 200.
     #[serde(skip_serializing_if = "is_usual_cpu")]
     pub cpu_ms: u64,
-    /// Time by the clock per call. Absent: `policy.deadline_seconds`.
+    /// Elapsed time per call in milliseconds. Default: `policy.deadline_seconds`.
     #[serde(skip_serializing_if = "is_default")]
     pub wall_ms: Option<u64>,
-    /// Memory per call.
+    /// Memory per call in bytes. Default: 32 MiB.
     #[serde(skip_serializing_if = "is_usual_memory")]
     pub memory_bytes: u64,
 }

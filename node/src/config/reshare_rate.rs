@@ -1,21 +1,22 @@
-//! `limits.reshares`: how often one key may be handed over.
+//! `limits.reshares`: the maximum rate of reshares per key.
 
 use countersign_protocol::UnixMillis;
 
-/// How many reshares of one key a node starts within [`ReshareRate::HOURS`]. Each costs every party
-/// a new share, a copy of the old one for a while, and its operators a backup; one that a peer
-/// breaks off costs as many minutes of computation. Nobody needs many.
+/// Limits the reshares of one key that a node starts within [`ReshareRate::HOURS`]. Each costs
+/// every party a new share, a copy of the old one for a while, and its operators a backup; one that
+/// a peer breaks off costs just as many minutes of computation. Nobody needs many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReshareRate {
-    /// So many.
+    /// Maximum number of reshares within the window.
     pub count: usize,
 }
 
 impl ReshareRate {
-    /// The window.
+    /// Length of the window in hours.
     pub const HOURS: u64 = 24;
 
-    /// When the next one is allowed, after those that the node started at these times; `None`: now.
+    /// Returns the time at which the next reshare is allowed, given the times at which earlier ones
+    /// were started; `None` if it is allowed now.
     pub fn next_allowed(
         &self,
         now: UnixMillis,
@@ -33,7 +34,7 @@ impl ReshareRate {
             .map(|at| UnixMillis(at.saturating_add(window)))
     }
 
-    /// Where the window begins.
+    /// Returns the start of the window that ends `now`.
     pub fn since(&self, now: UnixMillis) -> UnixMillis {
         UnixMillis(now.0.saturating_sub(Self::HOURS * 3_600_000))
     }

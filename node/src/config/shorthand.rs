@@ -1,6 +1,6 @@
-//! `embedded_risk_control_rules` and `callback` stand for plugin entries, `event` for receivers;
-//! here they become these entries, in front of the others. Nothing downstream knows shorthands, and
-//! `config check` shows what they stand for.
+//! Expands shorthands: `embedded_risk_control_rules` and `callback` become plugin entries, `event`
+//! becomes receivers, all in front of the others. Nothing downstream knows about shorthands, and
+//! `config check` shows their expansion.
 
 use std::path::Path;
 
@@ -8,37 +8,29 @@ use countersign_protocol::OperationKind;
 use serde_json::{Value, json};
 
 use super::error::ConfigError;
-use super::events::{self, RawEvents};
-use super::incumbent::{RawCallback, RawCallbackServer};
+use super::events;
+use super::expanded::Expanded;
 use super::raw::RawConfig;
+use super::raw_callback::{RawCallback, RawCallbackServer};
+use super::raw_events::RawEvents;
 use super::raw_policy::{RawGrants, RawPlugin, RawPolicy, RawScope};
-use crate::risk::CALLBACK_KEY;
+use crate::own_keys::CALLBACK_KEY;
 
-/// Durable state of the embedded rules, for limits over time.
+/// Size in bytes of the embedded rules' durable state, for limits over time.
 const RULES_STATE: u64 = 1 << 20;
-/// What a callback's call takes besides its tries: signing, verifying, waiting for the processor.
+/// Time that a callback takes besides its attempts: signing, verifying, waiting for the processor.
 const CALLBACK_SLACK_MS: u64 = 5_000;
 
-/// Sections with all shorthands written out, and what an operator must know of them.
+/// The sections with all shorthands expanded, and notes for the operator.
 pub(super) struct Expansion {
-    /// Risk control.
     pub policy: Expanded<RawPolicy>,
-    /// Receivers.
     pub events: Expanded<RawEvents>,
-    /// Sentences for people.
+    /// Notes of one sentence each.
     pub notes: Vec<String>,
 }
 
-/// A section that the operator could write instead.
-pub(super) struct Expanded<S> {
-    /// What it says.
-    pub section: S,
-    /// True if there was a shorthand that stands for something.
-    pub expanded: bool,
-}
-
 impl Expansion {
-    /// The sections that shorthands went into, as YAML; nothing if the file has no shorthand.
+    /// Returns the sections that contain expanded shorthands, as YAML; `None` if there are none.
     pub fn to_yaml(&self) -> Option<String> {
         #[derive(serde::Serialize)]
         struct Sections<'a> {
@@ -56,7 +48,7 @@ impl Expansion {
     }
 }
 
-/// Writes out the shorthands of `raw`. `base` is the folder in which relative paths start.
+/// Expands the shorthands of `raw`. Relative paths start at the folder `base`.
 pub(super) fn expand(raw: &RawConfig, base: &Path) -> Result<Expansion, ConfigError> {
     let mut policy = raw.policy.clone();
     let mut notes = Vec::new();
@@ -93,7 +85,7 @@ fn rules(tree: &Value, notes: &mut Vec<String>) -> Result<Option<RawPlugin>, Con
     };
     if !enabled {
         notes.push(
-            "embedded_risk_control_rules.enable is false: the embedded rules are not asked; write true to turn them on"
+            "embedded_risk_control_rules.enable is false: the embedded rules are not evaluated; write true to turn them on"
                 .into(),
         );
         return Ok(None);
@@ -109,8 +101,9 @@ fn rules(tree: &Value, notes: &mut Vec<String>) -> Result<Option<RawPlugin>, Con
     }))
 }
 
-/// Check-ups of key shares are not the callback servers' business, and the co-signer that such a
-/// file was written for allows them unless a rule says no. So does this.
+/// Returns a plugin that allows check-ups. Check-ups of key shares are none of the callback
+/// servers' business, and the incumbent, for which such a file was written, allows them unless
+/// a rule forbids it.
 fn check_ups() -> RawPlugin {
     let scope = RawScope {
         operations: vec![OperationKind::KeyShareSign],
@@ -134,8 +127,8 @@ fn guards_check_ups(plugin: &RawPlugin) -> bool {
         && (operations.is_empty() || operations.contains(&OperationKind::KeyShareSign))
 }
 
-/// A key without a value is a key that is not there. Not so below `key_sign`: a rule of a policy
-/// with nothing behind it is a mistake, which the plugin refuses.
+/// Removes keys without a value, which count as absent. Values under `key_sign` are kept as they
+/// are: an empty rule of a policy is a mistake, which the plugin refuses.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -189,7 +182,7 @@ fn callback_entry(
     }
     if servers.is_empty() {
         notes.push(
-            "callback lists no server, so no callback is asked; add one under callback.cb_server_v2".into(),
+            "callback lists no server, so no approval is requested; add one under callback.cb_server_v2".into(),
         );
         return Ok(None);
     }
@@ -207,8 +200,8 @@ fn callback_entry(
         "sleep_seconds": callback.sleep_seconds,
         "request_timeout": callback.request_timeout,
     });
-    // Of the servers in the field some refuse a check-up, some never answer, and one answers
-    // another request.
+    // Some of the servers in the field refuse a check-up, some never answer, and one
+    // answers a different request.
     let operations = vec![
         OperationKind::KeyGen,
         OperationKind::KeySign,
@@ -226,7 +219,7 @@ fn callback_entry(
     }))
 }
 
-/// How long all tries of a server that never answers take.
+/// Returns the seconds that all attempts take with a server that never answers.
 fn schedule_seconds(callback: &RawCallback) -> u64 {
     let retries = callback.retry_times;
     let tries = retries.saturating_add(1);
@@ -245,8 +238,8 @@ fn too_slow(callback: &RawCallback, deadline: u64) -> Option<String> {
     let fitting = deadline.saturating_add(callback.sleep_seconds) / round;
     (needed > deadline).then(|| {
         format!(
-            "callback: {} tries of a server that does not answer take {needed} s, but policy.deadline_seconds is \
-             {deadline}: the task is refused then, after {fitting} whole tries; raise policy.deadline_seconds to {needed}, or \
+            "callback: {} attempts with a server that does not answer take {needed} s, but policy.deadline_seconds is \
+             {deadline}: the task is refused then, after {fitting} whole attempts; raise policy.deadline_seconds to {needed}, or \
              lower callback.retry_times",
             callback.retry_times.saturating_add(1)
         )
@@ -257,13 +250,13 @@ fn missing_key(server: &RawCallbackServer, base: &Path) -> Option<String> {
     let path = base.join(&server.pubkey_path);
     (!path.exists()).then(|| {
         format!(
-            "callback: there is no file {}; pubkey_path starts at the folder of the configuration file",
+            "callback: there is no file {}; pubkey_path is relative to the folder of the configuration file",
             path.display()
         )
     })
 }
 
-/// A grant is a prefix of URLs and has no query.
+/// Removes the query: a grant is a prefix of URLs and has none.
 fn without_query(url: &str) -> String {
     url.split(['?', '#']).next().unwrap_or_default().into()
 }

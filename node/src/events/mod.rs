@@ -1,10 +1,11 @@
 //! Events: receivers are told what becomes of tasks. They decide nothing, and nothing waits for
 //! them.
 //!
-//! What is to be told is written into the journal in the same commit as what it tells of; `courier`
-//! delivers it, after a restart too. A receiver that is broken or away costs no task anything.
+//! What is to be told is written into the journal in the same commit as what it tells of;
+//! `delivery` delivers it, after a restart too. A receiver that is broken or away costs no task
+//! anything.
 
-mod courier;
+mod delivery;
 mod kind;
 mod outcome;
 mod receivers;
@@ -15,21 +16,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_host::{Event, Participant, Recording, What};
 use countersign_protocol::{NodeId, Operation, SignedTask, TaskId};
 use countersign_store::{Journal, NewEvent, OperationKind, Row};
-use rand::RngCore;
 use tokio::sync::Notify;
 
 use crate::config::ReceiverEntry;
-pub(crate) use courier::deliver;
+use crate::world::World;
+pub(crate) use delivery::{Deliveries, deliver};
 pub use kind::{UnknownEvent, Wanted};
 pub use outcome::what_of;
 pub use receivers::{LiveReceiver, ReceiverError, Receivers, check};
 
-/// The name under which receivers sign with the node's event key.
-pub const EVENT_KEY: &str = "event";
-
 /// What receivers are to be told.
 pub struct Events {
     me: NodeId,
+    world: World,
     /// Who wants what, by name.
     receivers: Vec<(String, BTreeSet<Wanted>)>,
     /// Tasks under way, as events describe them.
@@ -49,19 +48,24 @@ struct Subject {
 
 impl Events {
     /// For these receivers.
-    pub fn new(me: NodeId, receivers: &[ReceiverEntry]) -> Self {
+    pub fn new(me: NodeId, world: World, receivers: &[ReceiverEntry]) -> Self {
         let wants = |entry: &ReceiverEntry| (entry.plugin.name.clone(), entry.wanted.clone());
         let receivers = receivers
             .iter()
             .filter(|entry| !entry.wanted.is_empty())
             .map(wants);
-        Self::told_to(me, receivers.collect())
+        Self::told_to(me, world, receivers.collect())
     }
 
     /// For receivers that each want these events, by name.
-    pub(crate) fn told_to(me: NodeId, receivers: Vec<(String, BTreeSet<Wanted>)>) -> Self {
+    pub(crate) fn told_to(
+        me: NodeId,
+        world: World,
+        receivers: Vec<(String, BTreeSet<Wanted>)>,
+    ) -> Self {
         Self {
             me,
+            world,
             receivers,
             open: Mutex::default(),
             fresh: Arc::default(),
@@ -147,8 +151,8 @@ impl Events {
             return None;
         }
         let event = Event {
-            id: uuid(),
-            at: crate::core::now().0,
+            id: uuid(&self.world),
+            at: self.world.now().0,
             node: self.me.to_string(),
             task: Some((*subject.question).clone()),
             raw: subject.question.raw.clone(),
@@ -240,9 +244,8 @@ pub fn unread(kind: OperationKind) -> countersign_host::Operation {
 }
 
 /// Version 4 of RFC 9562.
-fn uuid() -> String {
-    let mut bytes = [0; 16];
-    rand::rngs::OsRng.fill_bytes(&mut bytes);
+fn uuid(world: &World) -> String {
+    let mut bytes: [u8; 16] = world.random();
     bytes[6] = bytes[6] & 0x0F | 0x40;
     bytes[8] = bytes[8] & 0x3F | 0x80;
     let hex = hex::encode(bytes);

@@ -4,7 +4,7 @@ use countersign_host::{
     Key, NewKey, Operation, Participant, ShareSignature, Signature, Success, What,
 };
 use countersign_protocol::{
-    Announcement, FailureCode, InputSignature, Intact, NodeId, Outcome, Signed, TaskId,
+    FailureCode, InputSignature, Intact, KeyDescriptor, NodeId, Outcome, Signed, TaskId,
 };
 
 use super::Events;
@@ -12,13 +12,13 @@ use super::Events;
 /// What the end of a task is to receivers.
 pub fn what_of(events: &Events, task: TaskId, outcome: &Outcome, now: u64) -> What {
     match outcome {
-        Outcome::Created(announcement) => What::Succeeded(Success::Key(new_key(
-            announcement,
+        Outcome::Created(descriptor) => What::Succeeded(Success::Key(new_key(
+            descriptor,
             events.participants(task),
             now,
         ))),
-        Outcome::Reshared(announcement) => What::Succeeded(Success::Key(new_key(
-            announcement,
+        Outcome::Reshared(descriptor) => What::Succeeded(Success::Key(new_key(
+            descriptor,
             events.participants(task),
             now,
         ))),
@@ -42,7 +42,7 @@ pub fn what_of(events: &Events, task: TaskId, outcome: &Outcome, now: u64) -> Wh
     }
 }
 
-fn new_key(key: &Announcement, known: Vec<Participant>, now: u64) -> NewKey {
+fn new_key(key: &KeyDescriptor, known: Vec<Participant>, now: u64) -> NewKey {
     let root_public_key = countersign_verify::extended_public_key(
         key.scheme,
         &key.root_public_key,

@@ -1,6 +1,7 @@
 //! The receivers of events, each replaceable by itself while the node runs. One that cannot be
 //! loaded keeps its own events waiting and costs nobody else anything.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::config::{Policy, ReceiverEntry};
-use crate::risk::{NodeServices, SandboxError, Sight, SpecError};
+use crate::risk::{Fingerprint, NodeServices, SandboxError, SpecError};
 
 /// Why a receiver cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,7 @@ pub struct Receivers {
     services: ArcSwap<NodeServices>,
     places: Vec<Place>,
     /// What their files looked like before any of them was loaded.
-    loaded: Sight,
+    loaded: Fingerprint,
 }
 
 /// The place of one receiver.
@@ -55,6 +56,20 @@ pub struct LiveReceiver {
     pub digest: Option<String>,
     /// Why what is on disk is not in force.
     pub trouble: Option<String>,
+}
+
+/// The receivers that were not renewed, by name, and why.
+#[derive(Debug, thiserror::Error)]
+pub(crate) struct ReloadReceiversError(Vec<(String, ReceiverError)>);
+
+impl fmt::Display for ReloadReceiversError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (name, error)) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "; " };
+            write!(f, "{separator}{name}: {error}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Receivers {
@@ -89,7 +104,7 @@ impl Receivers {
     }
 
     /// What their files looked like before any of them was loaded.
-    pub(crate) fn loaded(&self) -> &Sight {
+    pub(crate) fn loaded(&self) -> &Fingerprint {
         &self.loaded
     }
 
@@ -110,7 +125,10 @@ impl Receivers {
 
     /// Loads each anew with these services, and puts it in its place if it is good. Tells what is
     /// in place now, or which of those that worked stay as they were, and why.
-    pub(crate) async fn reload(&self, services: Arc<NodeServices>) -> Result<String, String> {
+    pub(crate) async fn reload(
+        &self,
+        services: Arc<NodeServices>,
+    ) -> Result<String, ReloadReceiversError> {
         self.services.store(services);
         let mut good = Vec::new();
         let mut bad = Vec::new();
@@ -121,13 +139,13 @@ impl Receivers {
                     good.push(describe(&receiver));
                     place.receiver.store(Some(Arc::new(receiver)));
                 }
-                Err(error) => bad.push(format!("{}: {error}", place.entry.plugin.name)),
+                Err(error) => bad.push((place.entry.plugin.name.clone(), error)),
             }
         }
         if bad.is_empty() {
             Ok(good.join("; "))
         } else {
-            Err(bad.join("; "))
+            Err(ReloadReceiversError(bad))
         }
     }
 

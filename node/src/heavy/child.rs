@@ -1,6 +1,6 @@
 //! The other end of [`Program`](super::Program): a process that runs one engine of auxiliary
-//! information and ends. It trusts its parent and nothing else; what peers send may make it slow,
-//! large or wrong, and the limits it sets first are its own.
+//! information and ends. It trusts its parent and nothing else. Messages of peers may make it slow,
+//! large or wrong, so the first thing it does is to limit itself.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,28 +14,28 @@ use super::wire::{FromChild, Order, Secret, ToChild, frame, read};
 use crate::harden::{Limits, limit_cpu, limit_process, lower_priority_of_engine};
 use crate::session::worker::{Fault, Incoming, WorkError, compute, receive};
 
-/// What the process may take. Nine parties need a tenth of it.
+/// The limits of the process. Nine parties need a tenth of them.
 const LIMITS: Limits = Limits {
     address_space: 2 << 30,
     data: 512 << 20,
-    // The three pipes, and what the runtime opens for a moment.
+    // The three pipes, and files that the runtime opens for a moment.
     files: 16,
 };
 
-/// The stack of the thread that reads.
+/// The stack of the reader thread, in bytes.
 const READER_STACK: usize = 256 << 10;
 
-/// Messages that wait for the engine. A run has fewer: nine parties speak once in each of its
-/// rounds.
+/// The most messages that wait for the engine. A run has fewer: nine parties speak once in
+/// each of its rounds.
 const WAITING: usize = 256;
 
-/// Everything that the program does as a child process of a node. It must do nothing else, and
-/// print nothing.
+/// Does everything that the program does as a child process of a node. The caller must do nothing
+/// else and print nothing.
 pub fn aux_main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody may be left to read it.
+            // There may be nobody left to read it.
             eprintln!("countersign-node: the engine of auxiliary information ends: {error}");
             ExitCode::FAILURE
         }
@@ -49,7 +49,7 @@ fn serve() -> io::Result<()> {
     let order = match incoming.recv() {
         Ok(ToChild::Order(order)) => order,
         Ok(ToChild::Message { .. }) | Err(_) => {
-            return Err(io::Error::other("the first frame is no order"));
+            return Err(io::Error::other("the first frame is not an order"));
         }
     };
     limit_cpu(order.cpu_seconds)?;
@@ -60,8 +60,8 @@ fn serve() -> io::Result<()> {
     say(&last)
 }
 
-/// Reads what the parent says, and ends the process when the parent is gone, in the middle of
-/// whatever it computes.
+/// Reads frames of the parent, and ends the process when the parent is gone, even in the
+/// middle of a computation.
 fn listen() -> io::Result<mpsc::Receiver<ToChild>> {
     let (sender, incoming) = mpsc::sync_channel(WAITING);
     let read_all = move || {
@@ -71,8 +71,7 @@ fn listen() -> io::Result<mpsc::Receiver<ToChild>> {
                 break;
             }
         }
-        // SAFETY: ends the process. The engine's thread may be anywhere, so nothing is run on the
-        // way out.
+        // SAFETY: ends the process. The engine's thread may be anywhere, so no exit handler is run.
         unsafe { libc::_exit(1) }
     };
     std::thread::Builder::new()
@@ -151,7 +150,7 @@ fn build(order: Order) -> Result<Box<dyn Engine<Output = Aux>>, WorkError> {
     )?)
 }
 
-/// The pool was empty. The parent keeps what is found, in case that this run comes to nothing.
+/// Searches primes, since the pool was empty. The parent keeps them in case this run fails.
 fn search() -> Result<Primes, WorkError> {
     let unfound = |error: &dyn std::fmt::Display| WorkError::Secrets(error.to_string());
     let prime = || {
@@ -172,8 +171,8 @@ fn failed(error: WorkError) -> io::Result<FromChild> {
             text,
             culprits: Vec::new(),
         },
-        // The parent is gone, or wants no more.
-        WorkError::Stopped => return Err(io::Error::other("its node listens no more")),
+        // The parent is gone, or has lost interest.
+        WorkError::Stopped => return Err(io::Error::other("its node no longer listens")),
     };
     let culprits = fault.culprits.iter().map(|party| party.0).collect();
     Ok(FromChild::Failed {

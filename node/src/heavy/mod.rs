@@ -3,12 +3,12 @@
 //!
 //! Its engine computes for seconds at a stretch, on numbers that peers chose, and a thread in the
 //! middle of a modular exponentiation cannot be ended. A process can: it is killed and reaped when
-//! its session ends, whatever ends it, so that no computation outlives its task and the lane is
+//! its session ends for any reason, so that no computation outlives its task and the CPU pool is
 //! free for the next one. Secrets go through its standard input and come back through its standard
-//! output; nothing of them is in an argument, a variable or a file.
+//! output; no argument, variable or file holds any of them.
 //!
-//! Here are the way of tasks to their turn ([`Queue`]), the node's end of the pipes ([`Program`]),
-//! the child ([`aux_main`]) and what they say to each other (`wire`).
+//! This module has the queue of tasks ([`Queue`]), the node's end of the pipes ([`Program`]), the
+//! child ([`aux_main`]) and the protocol between them (`wire`).
 
 mod child;
 mod program;

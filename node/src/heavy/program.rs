@@ -1,4 +1,5 @@
-//! The node's end: starts the child, hands messages over while it has its turn, and ends it.
+//! The node's end of the pipes: starts the child, hands it messages while it has its turn, and ends
+//! it.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,17 +14,17 @@ use zeroize::Zeroizing;
 
 use super::Place;
 use super::wire::{FromChild, Order, Secret, ToChild, content, frame, length};
-use crate::session::worker::{Fault, FromEngine, Incoming, Lane, Post, Turn, WorkError};
+use crate::session::worker::{CpuPool, Fault, FromEngine, Incoming, Post, Turn, WorkError};
 
-/// The running program, also after its file was replaced by an update.
+/// The running program, even after an update has replaced its file.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// A program that calls [`aux_main`](super::aux_main).
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// The program. Its environment is empty, its directory `/`.
+    /// The executable. It is run with an empty environment, in the directory `/`.
     pub path: PathBuf,
-    /// Its arguments.
+    /// Arguments after the program's name.
     pub arguments: Vec<String>,
 }
 
@@ -37,41 +38,40 @@ impl Default for Program {
     }
 }
 
-/// Auxiliary information that is to be made.
+/// A job for the child: to make auxiliary information.
 pub struct AuxJob {
-    /// The run's id.
+    /// The id of the session that the job belongs to.
     pub session: [u8; 32],
-    /// Position of this party in the committee.
+    /// This party's position in the committee.
     pub me: PartyIndex,
-    /// Size of the committee.
+    /// The size of the committee.
     pub parties: u16,
-    /// Four safe primes, as the engine writes them; absent: the child searches them.
+    /// Four safe primes, as the engine writes them; if absent, the child searches for them.
     pub primes: Option<Zeroizing<Vec<u8>>>,
-    /// Hears of primes that the child has found.
+    /// Called with the primes that the child has found.
     pub found: Box<dyn FnOnce(Zeroizing<Vec<u8>>) + Send>,
-    /// Limit of the child's processor time. The session's limit ends it sooner; this holds if the
-    /// node does not.
+    /// The limit of the child's processor time. The session's limit ends it sooner; this one still
+    /// holds if the node is gone.
     pub limit: Duration,
 }
 
 impl Program {
-    /// Runs a job to its end. The child is killed and reaped when this returns, for whatever
-    /// reason, and only then the turn is given back. `place` is told when the child computes and
-    /// when it waits.
+    /// Runs a job to its end. The child is killed and reaped when this returns, for any reason, and
+    /// only then the turn is given back. `place` is told when the child computes and when it waits.
     pub async fn aux(
         self,
         job: AuxJob,
-        lane: Lane,
+        pool: CpuPool,
         place: Option<Arc<Place>>,
         mut post: Post<Aux>,
     ) -> Result<Aux, WorkError> {
         let stop = post.stop.clone();
         let mut session = Talk {
-            lane,
+            pool,
             place,
             turn: None,
         };
-        let Some(turn) = stop.run_until_cancelled(session.lane.enter()).await else {
+        let Some(turn) = stop.run_until_cancelled(session.pool.enter()).await else {
             return Err(WorkError::Stopped);
         };
         session.turn = Some(turn);
@@ -82,8 +82,8 @@ impl Program {
             .await
             .unwrap_or(Err(WorkError::Stopped));
         post.pulse.set_computing(false);
-        // It may compute for as long as its own limits allow. An error says that it is over
-        // already.
+        // It could compute for as long as its own limits allow. An error means that
+        // it has ended already.
         let killed = child.kill().await;
         drop(killed);
         ended
@@ -108,9 +108,9 @@ impl Program {
     }
 }
 
-/// One conversation with a child.
+/// A conversation with one child.
 struct Talk {
-    lane: Lane,
+    pool: CpuPool,
     place: Option<Arc<Place>>,
     /// Held while the child computes, and until it is gone.
     turn: Option<Turn>,
@@ -158,7 +158,7 @@ impl Talk {
                 Ok(FromChild::Waits) => {
                     self.rests(post);
                     let message = post.inbox.recv().await.ok_or(WorkError::Stopped)?;
-                    self.turn = Some(self.lane.enter().await);
+                    self.turn = Some(self.pool.enter().await);
                     self.computes(post);
                     failed = deliver(&mut stdin, message, post).await.err();
                 }
@@ -196,7 +196,7 @@ impl Talk {
     }
 }
 
-/// Hands over a message that has arrived, and says that the protocol is one step further.
+/// Hands over a message that has arrived, and counts the step.
 async fn deliver<T>(to: &mut ChildStdin, message: Incoming, post: &Post<T>) -> io::Result<()> {
     let Incoming { from, kind, body } = message;
     post.pulse.step();
@@ -216,7 +216,7 @@ async fn deliver<T>(to: &mut ChildStdin, message: Incoming, post: &Post<T>) -> i
 fn decoded(aux: &Secret) -> Result<Aux, WorkError> {
     Aux::from_bytes(&aux.0).map_err(|error| {
         WorkError::Process(format!(
-            "the child process made something else ({error}); report this"
+            "the child process's result cannot be decoded ({error}); report this"
         ))
     })
 }
@@ -234,7 +234,7 @@ async fn read(from: &mut ChildStdout) -> io::Result<FromChild> {
     content(&bytes)
 }
 
-/// A child that is gone says by its status why.
+/// The exit status of a child that is gone says why.
 async fn ended(child: &mut Child, error: &io::Error) -> WorkError {
     const GRACE: Duration = Duration::from_secs(1);
     let how = match tokio::time::timeout(GRACE, child.wait()).await {

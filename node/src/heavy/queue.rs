@@ -1,13 +1,13 @@
-//! The line in which tasks wait that may need new auxiliary information.
+//! The queue of tasks that may need new auxiliary information.
 //!
 //! A task takes its place when the coordinator starts it. All members of a committee are told of
-//! starts in the same order, so they come to the same task at the same time; and a task finds what
+//! starts in the same order, so they come to the same task at the same time, and a task finds what
 //! the one ahead of it has made for their committee.
 //!
 //! Only one task computes. One that has its turn and waits for its peers lets the next one past
-//! after a while ([`PATIENCE`]): a peer that is silent holds up its own task alone, and members
-//! whose orders differ after all, since one of them was off line for a moment, do not wait for each
-//! other for ever.
+//! after a while ([`PATIENCE`]): a silent peer holds up only its own task, and members whose orders
+//! differ after all, since one of them was offline for a moment, do not wait for each other for
+//! ever.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,29 +16,29 @@ use std::time::{Duration, Instant};
 use countersign_protocol::Committee;
 use tokio::sync::watch;
 
-/// How long a task that computes nothing keeps those behind it waiting.
+/// The time for which an idle task at its turn keeps those behind it waiting.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// How long it keeps those of the same committee waiting, which are to use what it makes.
+/// The same for tasks of the same committee, which are to use its result.
 const PATIENCE_OF_SAME: Duration = Duration::from_secs(200);
 
-/// The line of one node.
+/// The queue of one node.
 #[derive(Clone)]
 pub struct Queue(Arc<Shared>);
 
 struct Shared {
     line: Mutex<Line>,
-    /// Counts changes, for those who wait.
+    /// Counts changes, to wake the places that wait.
     moved: watch::Sender<u64>,
 }
 
-/// A place in the line; left when dropped.
+/// A place in the queue, which is left when dropped.
 pub struct Place {
     queue: Queue,
     number: u64,
 }
 
 impl Queue {
-    /// An empty line.
+    /// Creates an empty queue.
     pub fn new() -> Self {
         Self(Arc::new(Shared {
             line: Mutex::default(),
@@ -46,7 +46,7 @@ impl Queue {
         }))
     }
 
-    /// Goes to the end of the line, to make something for this committee.
+    /// Takes a place at the end of the queue, for a task of this committee.
     pub fn enter(&self, committee: Committee) -> Place {
         Place {
             number: self.change(|line| line.enter(committee)),
@@ -103,13 +103,13 @@ impl Place {
         }
     }
 
-    /// It computes from now on.
+    /// Notes that the task computes from now on.
     pub fn computes(&self) {
         self.queue
             .change(|line| line.stand(self.number, Standing::Computes));
     }
 
-    /// It waits for others from `now` on.
+    /// Notes that the task waits for others from `now` on.
     pub fn rests(&self, now: Instant) {
         self.queue
             .change(|line| line.stand(self.number, Standing::Rests(now)));
@@ -122,18 +122,18 @@ impl Drop for Place {
     }
 }
 
-/// What a place may do.
+/// The answer to a place that asks for its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// It is its turn.
+    /// It has its turn.
     Now,
-    /// If nothing changes, at this instant.
+    /// At this instant, if nothing changes.
     NotBefore(Instant),
     /// Once another one has moved.
     AfterAnother,
 }
 
-/// Where a place stands.
+/// The state of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     /// Its turn has not come, or it has not asked for it.
@@ -144,7 +144,7 @@ enum Standing {
     Computes,
 }
 
-/// The line itself: pure, the time comes in.
+/// The places in order. Pure: the time is an argument.
 #[derive(Default)]
 struct Line {
     places: BTreeMap<u64, (Committee, Standing)>,
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn who_computes_nothing_lets_the_next_one_past_after_a_while() {
+    fn an_idle_task_lets_the_next_one_past_after_a_while() {
         let mut line = Line::default();
         let now = Instant::now();
         let [first, second, third] = [2, 3, 4].map(|other| line.enter(with(other)));

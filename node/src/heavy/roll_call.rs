@@ -1,6 +1,6 @@
-//! The members of a committee meet again when each has come to its turn, and say what auxiliary
-//! information they hold by now. If all hold the same, nothing need be made. Until then nobody's
-//! limit runs: whoever waits here waits for other wallets.
+//! The members of a committee meet again when each has its turn, and say what auxiliary information
+//! they hold by then. If all hold the same, nothing has to be made. Until then no limit runs: a
+//! member that waits here waits for other wallets.
 
 use std::future::Future;
 
@@ -12,16 +12,16 @@ use zeroize::Zeroizing;
 use super::Place;
 use crate::session::worker::{Fault, FromEngine, Incoming, Post, WorkError};
 
-/// Room for a hash.
+/// Message limits for one optional hash.
 pub fn room() -> Room {
     Room::of([64])
 }
 
-/// What every member said, in their order.
+/// The answers of all members, in their order.
 pub type Here = Vec<Option<Hash>>;
 
-/// Waits for the turn of `place`, says what `mine` finds then, and hears the others. `me` of
-/// `parties`.
+/// Waits for the turn of `place`, broadcasts what `mine` finds then, and collects the answers of
+/// the others. `me`: this member's index among `parties` members.
 pub async fn roll_call<M>(
     place: &Place,
     (me, parties): (PartyIndex, u16),
@@ -57,7 +57,7 @@ where
         .unwrap_or(Err(WorkError::Stopped))
 }
 
-/// Who has said what.
+/// The answers heard so far.
 struct Heard(Vec<Option<Option<Hash>>>);
 
 impl Heard {
@@ -89,7 +89,7 @@ impl Heard {
             (MessageKind::Broadcast, Some(Some(_))) => {
                 return Err(wrong("two messages of one party"));
             }
-            (MessageKind::Broadcast, None) => return Err(wrong("a message of nobody")),
+            (MessageKind::Broadcast, None) => return Err(wrong("a message of an unknown party")),
             (MessageKind::Direct, _) => return Err(wrong("a message of the wrong kind")),
         }
         Ok(())

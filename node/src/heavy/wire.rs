@@ -1,5 +1,5 @@
-//! What a node and its child process say to each other: CBOR behind its length, four bytes, big
-//! endian.
+//! The protocol between a node and its child process: CBOR after its length, which is four bytes,
+//! big endian.
 
 use std::io::{self, Read};
 
@@ -8,69 +8,57 @@ use countersign_protocol::Cause;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-/// Most bytes of one frame: the longest body, and what stands around it.
+/// The most bytes of one frame: the longest body and its envelope.
 pub(super) const MAX_FRAME: usize = MAX_BODY + 1024;
 
-/// To the child.
 #[derive(Serialize, Deserialize)]
 pub(super) enum ToChild {
-    /// The first frame, once: what is to be made.
+    /// The first frame, once: the job.
     Order(Order),
     /// A message of another party. The child reads it when it has said that it waits.
     Message {
-        /// Position of the sender among the parties.
         from: u16,
-        /// How it travelled.
         broadcast: bool,
-        /// The engine's bytes.
         body: Secret,
     },
 }
 
-/// An order of auxiliary information.
+/// A job for the child: to make auxiliary information.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Order {
-    /// Limit of processor time, in seconds.
+    /// The limit of processor time, in seconds.
     pub cpu_seconds: u64,
-    /// The run's id.
     #[serde(with = "serde_bytes")]
     pub session: [u8; 32],
-    /// Position of this party.
     pub me: u16,
-    /// How many there are.
     pub parties: u16,
-    /// Four safe primes, as the engine writes them; absent: the child searches them.
+    /// Four safe primes, as the engine writes them; if absent, the child searches for them.
     pub primes: Option<Secret>,
 }
 
-/// From the child.
 #[derive(Serialize, Deserialize)]
 pub(super) enum FromChild {
-    /// The primes that it found, once, for the next try.
+    /// The primes that it found, once, for the next attempt.
     Primes(Secret),
     /// A message of the engine.
     Send {
-        /// For whom; absent: for all.
+        /// The receiver's position among the parties; if absent, all of them.
         to: Option<u16>,
-        /// The engine's bytes.
         body: Secret,
     },
-    /// It computes nothing before another message comes.
+    /// The child computes nothing before another message comes.
     Waits,
-    /// Finished: auxiliary information as the engine writes it. Last frame.
+    /// The last frame: auxiliary information as the engine writes it.
     Done(Secret),
-    /// The protocol failed. Last frame.
+    /// The last frame: the protocol failed.
     Failed {
-        /// Who has to act.
         cause: Cause,
-        /// One sentence.
         text: String,
-        /// Who did it.
         culprits: Vec<u16>,
     },
 }
 
-/// Bytes that are wiped when they are dropped, and shown to nobody.
+/// Bytes that are wiped when they are dropped, and never shown.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Secret(#[serde(with = "zeroizing_bytes")] pub Zeroizing<Vec<u8>>);
@@ -93,10 +81,9 @@ mod zeroizing_bytes {
     }
 }
 
-/// A frame with its length.
+/// Encodes a frame with its length.
 pub(super) fn frame(content: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Reserved at once, so that growing leaves no copy behind; the allocator would wipe one
-    // besides.
+    // Reserved at once, so that growing leaves no copy behind; the allocator would wipe one anyway.
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
     bytes.extend_from_slice(&[0; 4]);
     ciborium::into_writer(content, &mut *bytes).map_err(io::Error::other)?;
@@ -108,7 +95,7 @@ pub(super) fn frame(content: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>> 
     Ok(bytes)
 }
 
-/// The length that stands ahead of a frame; an error if no frame is so long.
+/// Decodes the length ahead of a frame. Fails if no frame is that long.
 pub(super) fn length(ahead: [u8; 4]) -> io::Result<usize> {
     let length = u32::from_be_bytes(ahead) as usize;
     if length > MAX_FRAME {
@@ -118,14 +105,14 @@ pub(super) fn length(ahead: [u8; 4]) -> io::Result<usize> {
     }
 }
 
-/// What a frame says, to its last byte.
+/// Decodes a frame, which must have nothing after its content.
 pub(super) fn content<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     let mut rest = bytes;
     let content = ciborium::from_reader(&mut rest).map_err(io::Error::other)?;
     if rest.is_empty() {
         Ok(content)
     } else {
-        Err(io::Error::other("a frame goes on behind its end"))
+        Err(io::Error::other("a frame has bytes after its end"))
     }
 }
 
@@ -165,7 +152,7 @@ mod tests {
         );
         assert!(
             content::<FromChild>(&[&waits()[4..], &[0]].concat()).is_err(),
-            "bytes behind the end"
+            "bytes after the end"
         );
         assert!(self::read::<FromChild>(&mut &waits()[..3]).is_err(), "cut");
         assert!(

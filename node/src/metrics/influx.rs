@@ -1,8 +1,8 @@
-//! Pushes metrics to an InfluxDB, of version 1 (`/write`) or 2 (`/api/v2/write`).
+//! Pushes metrics to InfluxDB, version 1 (`/write`) or version 2 (`/api/v2/write`).
 //!
-//! Never in the way: a look is sent or dropped before the next one is taken, nothing is queued, and
-//! what the server does takes bounded time and memory. Its credentials are in headers alone, and
-//! never in a text.
+//! Pushing never gets in the way: a snapshot is sent or dropped before the next one is taken,
+//! nothing is queued, and a misbehaving server costs bounded time and memory. The credentials
+//! appear in headers only, never in an error or a log line.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -20,25 +20,25 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::lines::lines;
-use super::{Look, Reading, text};
+use super::{Look, Snapshot, text};
 use crate::config::{Config, Influx, InfluxInto, Metrics, Secret};
 
-/// How long one request may take.
+/// Time limit for one request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of an answer that are read.
+/// Maximum bytes of an answer that are read.
 const ANSWER: usize = 16 << 10;
-/// Lines of one request.
+/// Maximum lines per request.
 const BATCH: usize = 5_000;
-/// Lines of one look. More are not sent.
+/// Maximum lines of one snapshot. Any more are not sent.
 const MOST: usize = 20_000;
-/// Bytes of a file with a credential.
+/// Maximum size in bytes of a file with a credential.
 const CREDENTIAL: u64 = 4 << 10;
-/// Bytes of a file with authorities.
+/// Maximum size in bytes of a file with authorities.
 const AUTHORITIES: u64 = 4 << 20;
-/// How often the log says that the same trouble goes on.
+/// Interval at which the log repeats a trouble that persists.
 const AGAIN: Duration = Duration::from_secs(3600);
 
-/// Where looks are pushed to.
+/// A client that pushes snapshots to one InfluxDB.
 pub struct Pusher {
     influx: Influx,
     names: Metrics,
@@ -46,62 +46,62 @@ pub struct Pusher {
     client: HttpClient,
 }
 
-/// Why a look was not pushed, or never can be.
+/// Reasons why a snapshot was not pushed, or the push cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushError {
-    /// No HTTP client.
+    /// The HTTP client cannot be created.
     #[error("metrics.influxdb: {0}")]
     Client(#[from] HttpClientError),
-    /// The file of further authorities cannot be read.
+    /// The file with further authorities cannot be read.
     #[error("policy.ca_file, {file}, cannot be read: {source}; correct it", file = file.display())]
     Authorities {
-        /// Which.
+        /// The configured path of the authorities.
         file: PathBuf,
-        /// Why.
+        /// The reason from reading the file.
         source: CustodyError,
     },
     /// A file with a credential cannot be read.
     #[error("the credential of metrics.influxdb in {file} cannot be read: {source}; correct the file", file = file.display())]
     Credential {
-        /// Which.
+        /// The configured path of the credential.
         file: PathBuf,
-        /// Why.
+        /// The reason from reading the file.
         source: CustodyError,
     },
-    /// Others may read it.
+    /// Other users may read the file with the credential.
     #[error(
         "others may read the credential of metrics.influxdb; run `chmod 600 {file}`, and change it if somebody did",
         file = file.display()
     )]
     Exposed {
-        /// Which.
+        /// The configured path of the credential.
         file: PathBuf,
     },
-    /// Nothing that can stand in a header.
-    #[error("the credential of metrics.influxdb in {file} is empty or no line of text; write it anew", file = file.display())]
+    /// The file holds nothing that can be sent in a header.
+    #[error("the credential of metrics.influxdb in {file} is empty or not a line of text; write it again", file = file.display())]
     Unfit {
-        /// Which.
+        /// The configured path of the credential.
         file: PathBuf,
     },
-    /// The server is not there, or gives no answer.
-    #[error("{0}; see whether the InfluxDB of metrics.influxdb runs and can be reached")]
+    /// The server cannot be reached, or does not answer.
+    #[error("{0}; check that the InfluxDB of metrics.influxdb is running and reachable")]
     Http(#[from] HttpError),
-    /// The server says no.
+    /// The server rejected the request.
     #[error("the server answered {status}: {advice}")]
     Refused {
-        /// Status code.
+        /// HTTP status code of the answer.
         status: u16,
-        /// What to do.
+        /// Advice on this status, for the operator.
         advice: &'static str,
     },
-    /// The metrics could not be written down.
-    #[error("the metrics cannot be written down; report this")]
+    /// The metrics could not be encoded as text.
+    #[error("the metrics cannot be encoded; report this")]
     Unwritable,
 }
 
 impl Pusher {
-    /// As the operator wants it; `None`: nothing is pushed.
+    /// Creates the pusher of this configuration; `None` if it names no InfluxDB.
     pub fn of(config: &Config) -> Result<Option<Self>, PushError> {
         let Some(influx) = config.metrics.influx.clone() else {
             return Ok(None);
@@ -122,8 +122,8 @@ impl Pusher {
         Self::new(influx, config.metrics.clone(), extra_ca_pem).map(Some)
     }
 
-    /// For this database. Its credentials must be readable now, though they are read again for each
-    /// push.
+    /// Creates a pusher. Its credentials must be readable now, although they are read
+    /// again for each push.
     pub fn new(
         influx: Influx,
         names: Metrics,
@@ -146,14 +146,14 @@ impl Pusher {
         Ok(pusher)
     }
 
-    /// The URL that is written to.
+    /// Returns the URL that lines are written to.
     pub fn place(&self) -> &Url {
         &self.write
     }
 
-    /// Pushes what was seen at this moment. Tells how many samples it was.
-    pub async fn push(&self, reading: Reading, now: UnixMillis) -> Result<usize, PushError> {
-        let text = text::text(reading, &self.names).map_err(|_| PushError::Unwritable)?;
+    /// Pushes a snapshot taken at `now`. Returns the number of samples.
+    pub async fn push(&self, snapshot: Snapshot, now: UnixMillis) -> Result<usize, PushError> {
+        let text = text::text(snapshot, &self.names).map_err(|_| PushError::Unwritable)?;
         let mut lines = lines(&text, now);
         lines.truncate(MOST);
         let authorization = self.authorization()?;
@@ -195,7 +195,7 @@ impl Pusher {
         }
     }
 
-    /// The header that says who writes.
+    /// Returns the value of the `Authorization` header.
     fn authorization(&self) -> Result<Option<Zeroizing<String>>, PushError> {
         Ok(match &self.influx.into {
             InfluxInto::Database { user: None, .. } => None,
@@ -220,7 +220,7 @@ impl Pusher {
     }
 }
 
-/// The URL that is written to.
+/// Builds the URL that lines are written to.
 fn place(influx: &Influx) -> Url {
     let mut url = influx.server.clone();
     let (path, query) = match &influx.into {
@@ -236,7 +236,7 @@ fn place(influx: &Influx) -> Url {
     url
 }
 
-/// One line of visible text, from a file that only its owner may read.
+/// Reads one line of printable ASCII from a file that only its owner may read.
 fn credential(file: &Path) -> Result<Zeroizing<String>, PushError> {
     let unreadable = |source| PushError::Credential {
         file: file.into(),
@@ -260,28 +260,30 @@ fn credential(file: &Path) -> Result<Zeroizing<String>, PushError> {
         .ok_or_else(|| PushError::Unfit { file: file.into() })
 }
 
-/// What the server wants to say, in our words: its own could say anything.
+/// Translates a status into advice. The server's own words are not shown: they could be anything.
 fn advice(status: u16) -> &'static str {
     match status {
-        300..=399 => "it leads elsewhere, and nobody follows; correct metrics.influxdb.server_addr",
-        400 => "it cannot read the lines or has values of another type; see its log",
-        401 | 403 => "it does not let this user or token write; see to its rights",
-        404 => {
-            "it knows no such database, organisation or bucket; create it, or correct metrics.influxdb"
+        300..=399 => {
+            "it redirects, and redirects are not followed; correct metrics.influxdb.server_addr"
         }
-        413 => "it takes no request of this size; raise its limit",
+        400 => "it cannot read the lines or has values of another type; see its log",
+        401 | 403 => "it does not let this user or token write; check its permissions",
+        404 => {
+            "there is no such database, organisation or bucket; create it, or correct metrics.influxdb"
+        }
+        413 => "it does not accept requests of this size; raise its limit",
         429 | 503 => "it is overloaded; raise metrics.influxdb.interval_seconds",
         _ => "see its log",
     }
 }
 
-/// Pushes looks at the node until `stop`, and counts those that came there and those that did not.
+/// Pushes a snapshot at each interval until `stop` is cancelled, and counts successes and failures.
 pub async fn follow(pusher: Pusher, look: Look, count: impl Fn(bool), stop: CancellationToken) {
     let mut every = interval(pusher.influx.every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut trouble = Trouble::default();
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        let push = async { pusher.push(look().await, crate::core::now()).await };
+        let push = async { pusher.push(look().await, crate::world::now()).await };
         let Some(pushed) = stop.run_until_cancelled(push).await else {
             return;
         };
@@ -289,14 +291,14 @@ pub async fn follow(pusher: Pusher, look: Look, count: impl Fn(bool), stop: Canc
         match trouble.note(pushed.as_ref().err(), Instant::now()) {
             Say::Nothing => {}
             Say::Fails { times, why } => {
-                tracing::warn!(times, %why, "metrics do not reach the InfluxDB");
+                tracing::warn!(times, %why, "metrics do not reach InfluxDB");
             }
-            Say::Well { times } => tracing::info!(times, "metrics reach the InfluxDB again"),
+            Say::Well { times } => tracing::info!(times, "metrics reach InfluxDB again"),
         }
     }
 }
 
-/// What was said of a trouble that goes on.
+/// State of the log lines about a persisting trouble.
 #[derive(Default)]
 struct Trouble {
     times: u64,
@@ -311,7 +313,7 @@ enum Say {
 }
 
 impl Trouble {
-    /// One line when it begins, one an hour while it goes on, one when it is over.
+    /// Logs one line when it begins, one per hour while it persists, and one when it is over.
     fn note(&mut self, error: Option<&PushError>, now: Instant) -> Say {
         let Some(error) = error else {
             let before = std::mem::take(self);

@@ -1,4 +1,4 @@
-//! Pushes to servers that are made up, and to a real InfluxDB.
+//! Pushes to fake servers, and to a real InfluxDB.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use countersign_host::HttpResponse;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::tests::reading;
+use super::super::tests::snapshot;
 use super::*;
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_123);
@@ -40,7 +40,7 @@ fn database() -> InfluxInto {
     }
 }
 
-/// A server that reads one whole request, gives this answer, and tells what it read.
+/// A server that reads one whole request, returns this answer, and passes on the request.
 async fn server(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -83,7 +83,7 @@ async fn version_1_is_given_a_database_and_version_2_a_bucket_each_with_its_cred
             user,
         },
     );
-    let samples = old.push(reading(), NOW).await.unwrap();
+    let samples = old.push(snapshot(), NOW).await.unwrap();
     let request = served.await.unwrap();
     assert!(
         request.starts_with("POST /write?db=tss+metrics&precision=ms HTTP/1.1\r\n"),
@@ -109,7 +109,7 @@ async fn version_1_is_given_a_database_and_version_2_a_bucket_each_with_its_cred
             token: secret.clone(),
         },
     );
-    new.push(reading(), NOW).await.unwrap();
+    new.push(snapshot(), NOW).await.unwrap();
     let request = served.await.unwrap();
     assert!(
         request.starts_with("POST /api/v2/write?org=a%26b&bucket=tss&precision=ms HTTP/1.1\r\n"),
@@ -122,7 +122,7 @@ async fn version_1_is_given_a_database_and_version_2_a_bucket_each_with_its_cred
     // A credential is read again for each push, so it can be changed while the node runs.
     std::fs::write(&secret, "an\nother").unwrap();
     assert!(matches!(
-        new.push(reading(), NOW).await,
+        new.push(snapshot(), NOW).await,
         Err(PushError::Unfit { .. })
     ));
 }
@@ -142,7 +142,7 @@ async fn who_refuses_or_leads_elsewhere_is_told_apart_and_its_words_are_not_repe
     ] {
         let (address, _served) = server(answer).await;
         let error = pusher(&address, database())
-            .push(reading(), NOW)
+            .push(snapshot(), NOW)
             .await
             .unwrap_err();
         assert!(
@@ -153,7 +153,7 @@ async fn who_refuses_or_leads_elsewhere_is_told_apart_and_its_words_are_not_repe
     }
     let (address, _served) = server("HTTP/1.1 400 Bad\r\ncontent-length: 99999999\r\n\r\n").await;
     assert!(matches!(
-        pusher(&address, database()).push(reading(), NOW).await,
+        pusher(&address, database()).push(snapshot(), NOW).await,
         Err(PushError::Http(_))
     ));
 }
@@ -188,7 +188,7 @@ fn a_credential_that_others_may_read_or_that_is_none_is_refused_at_the_start() {
     }
 }
 
-/// The node's own work goes on beside it: a push is one task that waits, and each look that fails
+/// The node's own work continues: a push is a single waiting task, and each snapshot that fails
 /// is counted and dropped.
 #[tokio::test]
 async fn a_server_that_is_gone_is_tried_again_and_ends_with_the_node() {
@@ -197,7 +197,7 @@ async fn a_server_that_is_gone_is_tried_again_and_ends_with_the_node() {
     drop(listener);
     let (told, mut counted) = tokio::sync::mpsc::channel(16);
     let stop = CancellationToken::new();
-    let look: Look = Arc::new(|| Box::pin(async { reading() }));
+    let look: Look = Arc::new(|| Box::pin(async { snapshot() }));
     let count = move |written| {
         // The first few are enough.
         let _ = told.try_send(written);
@@ -213,7 +213,7 @@ async fn a_server_that_is_gone_is_tried_again_and_ends_with_the_node() {
     }
     stop.cancel();
     following.await.unwrap();
-    // One that takes the request and never answers holds up nothing but its own look.
+    // A server that accepts the request and never answers only delays its own snapshot.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let stop = CancellationToken::new();
@@ -261,7 +261,7 @@ fn the_log_says_that_it_fails_once_an_hour_and_when_it_is_over() {
     assert_eq!(note(Some(&error), 65), Say::Fails { times: 1, why });
 }
 
-/// An InfluxDB 1 of this machine, with users.
+/// A local InfluxDB 1 with user accounts.
 struct Influxd {
     process: Child,
     address: String,
@@ -269,7 +269,8 @@ struct Influxd {
 }
 
 impl Influxd {
-    /// None if it is not installed, which is said; where tests must be whole, it is an error.
+    /// Returns `None`, with a message, if it is not installed; an error where the
+    /// tests must be complete.
     async fn start() -> Option<Self> {
         if Command::new("influxd")
             .arg("version")
@@ -366,18 +367,18 @@ impl Influxd {
 
 impl Drop for Influxd {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
+        // It may have ended already; then there is nothing to end.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A series: name, and labels without those that are empty.
+/// A series: its name, and its labels without the empty ones.
 type Series = (String, BTreeMap<String, String>);
 
-/// What `/metrics` shows, read by hand.
+/// Parses the output of `/metrics` independently.
 fn shown(names: &Metrics) -> BTreeMap<Series, f64> {
-    let text = text::text(reading(), names).unwrap();
+    let text = text::text(snapshot(), names).unwrap();
     let samples = text
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -426,7 +427,7 @@ async fn a_real_influxdb_gives_back_what_metrics_show() {
         every: Duration::from_secs(10),
     };
     let pusher = Pusher::new(influx.clone(), names.clone(), None).unwrap();
-    let pushed = pusher.push(reading(), NOW).await.unwrap();
+    let pushed = pusher.push(snapshot(), NOW).await.unwrap();
     let series = influxd
         .query("GET", "SELECT value FROM /.*/ GROUP BY *")
         .await;
@@ -453,7 +454,7 @@ async fn a_real_influxdb_gives_back_what_metrics_show() {
             ..influx.clone()
         };
         let pusher = Pusher::new(influx, names.clone(), None).unwrap();
-        async move { pusher.push(reading(), NOW).await.unwrap_err() }
+        async move { pusher.push(snapshot(), NOW).await.unwrap_err() }
     };
     let stranger = Some((
         "node".to_owned(),

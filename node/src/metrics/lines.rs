@@ -1,14 +1,14 @@
-//! The text of [`super::text`] in InfluxDB's line protocol: the very samples that `/metrics` shows,
-//! so that the two cannot disagree. A sample's name is the measurement, its labels are the tags,
-//! and its value is the field `value`.
+//! Converts the output of [`super::text`] to InfluxDB's line protocol. Both thus carry the very
+//! samples that `/metrics` shows. A sample's name is the measurement, its labels are the tags, and
+//! its value is the field `value`.
 //!
-//! Format: <https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>. A
-//! tag without value is not allowed there and left out.
+//! Format: <https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>. Tags
+//! without a value are not allowed there and are left out.
 
 use countersign_protocol::UnixMillis;
 
-/// One line for each sample, all of the same moment, in milliseconds. What is no sample, such as a
-/// comment, has no line.
+/// Returns one line per sample, all with the same timestamp in milliseconds. Comments and other
+/// lines that are not samples are skipped.
 pub(super) fn lines(text: &str, now: UnixMillis) -> Vec<String> {
     text.lines()
         .filter_map(|sample| line(sample, now))
@@ -20,7 +20,7 @@ fn line(sample: &str, now: UnixMillis) -> Option<String> {
         return None;
     }
     let (series, value) = sample.rsplit_once(' ')?;
-    // Neither infinity nor NaN can be written.
+    // The format has no representation of infinity or NaN.
     let value: f64 = value.parse().ok().filter(|value: &f64| value.is_finite())?;
     let (name, labels) = match series.split_once('{') {
         None => (series, ""),
@@ -37,7 +37,8 @@ fn line(sample: &str, now: UnixMillis) -> Option<String> {
     Some(format!("{line} value={value} {}", now.0))
 }
 
-/// Names and values. The text has neither quotes nor backslashes in values: see `text::plain`.
+/// Splits labels into names and values. Values have neither quotes nor backslashes: see
+/// `text::plain`.
 fn tags(mut labels: &str) -> Option<Vec<(&str, &str)>> {
     let mut tags = Vec::new();
     while !labels.is_empty() {

@@ -1,11 +1,11 @@
-//! A node seen from outside: `/live`, `/ready` and `/metrics` over HTTP, on this machine only and
-//! only if the operator wants it; and pushed to an InfluxDB, if the operator names one. Nothing can
-//! be changed here, and no secret, no key id and no word of a task is shown.
+//! Monitoring: `/live`, `/ready` and `/metrics` over HTTP, on this machine only and only if the
+//! operator enables it; and pushes to an InfluxDB if the operator names one. Nothing can be changed
+//! through it, and it shows no secret, no key id and no content of a task.
 
+mod counters;
 pub mod influx;
 mod lines;
-mod reading;
-mod tally;
+mod snapshot;
 mod text;
 
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Metrics;
-pub use reading::{JournalReading, Reading};
-pub use tally::{Ended, Tally};
+pub use counters::{Counters, Ended};
+pub use snapshot::{JournalSnapshot, Snapshot, Sources};
 
-/// Looks at the node.
-pub type Look = Arc<dyn Fn() -> BoxFuture<'static, Reading> + Send + Sync>;
+/// Takes a snapshot of the node.
+pub type Look = Arc<dyn Fn() -> BoxFuture<'static, Snapshot> + Send + Sync>;
 
-/// Begins to listen, if the operator wants it.
+/// Binds the listener; `None` if the operator has not enabled it.
 pub async fn listen(metrics: &Metrics) -> std::io::Result<Option<TcpListener>> {
     match metrics.listen {
         None => Ok(None),
@@ -35,22 +35,24 @@ pub async fn listen(metrics: &Metrics) -> std::io::Result<Option<TcpListener>> {
     }
 }
 
-/// Who may look at a time, and for how long.
+/// Limits on concurrent connections and on the time for an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Of connections. Descriptors that lookers hold are missing where the node stores and signs.
+    /// Limits on connections. Descriptors held by clients are missing where the
+    /// node stores and signs.
     pub door: Limits,
-    /// How long a look may take, such as at a disk that does not answer.
+    /// Time limit for a snapshot, for instance when a disk does not respond.
     pub look: Duration,
 }
 
 impl Default for Bounds {
-    /// A scraper, a supervisor and an operator need a connection each, and questions are one line.
+    /// A scraper, a supervisor and an operator need one connection each, and
+    /// their requests are short.
     fn default() -> Self {
         let seconds = Duration::from_secs;
         let door = Limits {
             connections: 16,
-            // Everybody is on this machine.
+            // Every client is on this machine.
             of_one_address: 16,
             head: seconds(7),
             life: Some(seconds(60)),
@@ -63,7 +65,7 @@ impl Default for Bounds {
     }
 }
 
-/// Answers until `stop`.
+/// Serves requests until `stop` is cancelled.
 pub async fn serve(
     listener: TcpListener,
     names: Metrics,
@@ -72,7 +74,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "the node can be looked at: /live, /ready, /metrics");
+        tracing::info!(%address, "metrics server listening: /live, /ready, /metrics");
     }
     let ready = look.clone();
     let names = Arc::new(names);
@@ -80,19 +82,21 @@ pub async fn serve(
         .route("/live", get(async || "live\n"))
         .route(
             "/ready",
-            get(async move || answer(&ready, bounds.look, |reading| readiness(&reading)).await),
+            get(async move || answer(&ready, bounds.look, |snapshot| readiness(&snapshot)).await),
         )
         .route(
             "/metrics",
-            get(async move || answer(&look, bounds.look, |reading| metrics(reading, &names)).await),
+            get(async move || {
+                answer(&look, bounds.look, |snapshot| metrics(snapshot, &names)).await
+            }),
         );
     countersign_door::serve(listener, router, bounds.door, stop.cancelled_owned()).await;
 }
 
-/// What a look becomes, if there is one in time.
-async fn answer(look: &Look, within: Duration, tell: impl Fn(Reading) -> Response) -> Response {
+/// Turns a snapshot into a response, or reports that none could be taken in time.
+async fn answer(look: &Look, within: Duration, tell: impl Fn(Snapshot) -> Response) -> Response {
     match tokio::time::timeout(within, look()).await {
-        Ok(reading) => tell(reading),
+        Ok(snapshot) => tell(snapshot),
         Err(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
             "store: it does not answer; check the disk\n",
@@ -101,9 +105,9 @@ async fn answer(look: &Look, within: Duration, tell: impl Fn(Reading) -> Respons
     }
 }
 
-/// 200, or 503 with one reason in a line.
-fn readiness(reading: &Reading) -> Response {
-    let reasons = reading.not_ready();
+/// Returns 200, or 503 with one reason per line.
+fn readiness(snapshot: &Snapshot) -> Response {
+    let reasons = snapshot.not_ready();
     if reasons.is_empty() {
         "ready\n".into_response()
     } else {
@@ -111,12 +115,12 @@ fn readiness(reading: &Reading) -> Response {
     }
 }
 
-fn metrics(reading: Reading, names: &Metrics) -> Response {
-    match text::text(reading, names) {
+fn metrics(snapshot: Snapshot, names: &Metrics) -> Response {
+    match text::text(snapshot, names) {
         Ok(text) => ([(header::CONTENT_TYPE, text::CONTENT_TYPE)], text).into_response(),
         Err(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the metrics cannot be written down\n",
+            "the metrics cannot be encoded\n",
         )
             .into_response(),
     }

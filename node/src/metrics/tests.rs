@@ -1,9 +1,10 @@
-//! The text and the listener, over readings that are made up.
+//! Tests of the text and the listener, with fake snapshots.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use countersign_host::{Code, Condition, Counts, EntryStatus, Health, LATENCY_MICROS};
 use countersign_protocol::{KeyId, UnixMillis};
+use countersign_store::ReadJournalError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -44,15 +45,15 @@ fn damaged() -> (KeyId, String) {
     (KeyId::from_bytes([2; 16]).unwrap(), "cut".into())
 }
 
-pub(super) fn reading() -> Reading {
+pub(super) fn snapshot() -> Snapshot {
     let reason = String::from("the file is gone");
-    Reading {
+    Snapshot {
         stopping: false,
         failed: false,
         twin: false,
-        store: Ok(()),
+        trouble: None,
         online: true,
-        journal: Ok(JournalReading {
+        journal: Ok(JournalSnapshot {
             active_keys: 4,
             pending_keys: 1,
             released_keys: 2,
@@ -97,16 +98,16 @@ pub(super) fn reading() -> Reading {
     }
 }
 
-/// A node that lacks nothing.
-fn sound() -> Reading {
-    Reading {
+/// A node that is ready.
+fn sound() -> Snapshot {
+    Snapshot {
         plugins: vec![plugin("rules", Condition::InForce)],
-        ..reading()
+        ..snapshot()
     }
 }
 
 fn text_of(names: &Metrics) -> String {
-    text::text(reading(), names).unwrap()
+    text::text(snapshot(), names).unwrap()
 }
 
 #[test]
@@ -205,37 +206,41 @@ fn every_metric_is_documented_with_an_alert_rule() {
 #[test]
 fn a_node_is_ready_if_nothing_keeps_it_from_its_work() {
     assert!(sound().not_ready().is_empty());
-    let broken = Reading {
-        plugins: reading().plugins,
+    let broken = Snapshot {
+        plugins: snapshot().plugins,
         ..sound()
     };
-    let offline = Reading {
+    let offline = Snapshot {
         online: false,
         ..sound()
     };
-    let failed = Reading {
+    let failed = Snapshot {
         failed: true,
         ..sound()
     };
-    let full = Err("the journal cannot be written (disk full)".to_owned());
-    let unwritable = Reading {
-        store: full,
+    let full = "the journal cannot be written (disk full)".to_owned();
+    let damaged = || Arc::new(ReadJournalError::Damaged { table: "tasks" });
+    let unwritable = Snapshot {
+        trouble: Some(full),
         failed: true,
-        journal: Err("the same".into()),
+        journal: Err(damaged()),
         ..sound()
     };
-    let unreadable = Reading {
-        journal: Err("the disk".into()),
+    let unreadable = Snapshot {
+        journal: Err(damaged()),
         ..sound()
     };
-    let stopping = Reading {
+    let stopping = Snapshot {
         stopping: true,
         ..sound()
     };
-    for (reading, word) in [
+    for (snapshot, word) in [
         (broken, "plugin gone: the file is gone [plugin-missing]"),
         (offline, "coordinator"),
-        (unreadable, "store: the disk"),
+        (
+            unreadable,
+            "store: a record in the journal's table `tasks` is damaged",
+        ),
         (
             unwritable,
             "store: the journal cannot be written (disk full)",
@@ -243,7 +248,7 @@ fn a_node_is_ready_if_nothing_keeps_it_from_its_work() {
         (failed, "a part of the node has died"),
         (stopping, "stopping"),
     ] {
-        let reasons = reading.not_ready();
+        let reasons = snapshot.not_ready();
         assert!(
             reasons.len() == 1 && reasons[0].contains(word),
             "{reasons:?}"
@@ -251,7 +256,7 @@ fn a_node_is_ready_if_nothing_keeps_it_from_its_work() {
     }
 }
 
-/// Asks over a real connection; the whole answer.
+/// Sends a request over a real connection and returns the whole answer.
 async fn get(address: std::net::SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
@@ -272,11 +277,11 @@ async fn the_listener_answers_three_questions_and_ends_when_it_is_told() {
         .unwrap()
         .expect("the operator wants it");
     let address = listener.local_addr().unwrap();
-    let reading = Arc::new(std::sync::Mutex::new(reading()));
-    let seen = reading.clone();
+    let snapshot = Arc::new(std::sync::Mutex::new(snapshot()));
+    let seen = snapshot.clone();
     let look: Look = Arc::new(move || {
-        let reading = seen.lock().unwrap().clone();
-        Box::pin(async move { reading })
+        let snapshot = seen.lock().unwrap().clone();
+        Box::pin(async move { snapshot })
     });
     let stop = CancellationToken::new();
     let served = tokio::spawn(serve(
@@ -292,7 +297,7 @@ async fn the_listener_answers_three_questions_and_ends_when_it_is_told() {
         not_ready.starts_with("HTTP/1.1 503") && not_ready.contains("plugin gone"),
         "{not_ready}"
     );
-    *reading.lock().unwrap() = sound();
+    *snapshot.lock().unwrap() = sound();
     let ready = get(address, "/ready").await;
     assert!(
         ready.starts_with("HTTP/1.1 200") && ready.ends_with("ready\n"),

@@ -1,6 +1,6 @@
-//! A [`Reading`] as Prometheus reads it. Each metric is described here and in `docs/metrics.md`.
-//! Labels take few values: entries, versions, verdicts, codes of the host; never a code or a text
-//! that a plugin makes up.
+//! A [`Snapshot`] in the format of Prometheus. Each metric is described here and in
+//! `docs/metrics.md`. Labels have few distinct values: entries, versions, verdicts, codes of the
+//! host; never a code or a text that a plugin makes up.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,21 +14,21 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::reading::Reading;
+use super::snapshot::Snapshot;
 use crate::config::Metrics;
 
-/// What text of this kind is called.
+/// Media type of the encoded text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The text of a reading.
-pub(super) fn text(reading: Reading, names: &Metrics) -> Result<String, fmt::Error> {
+/// Encodes a snapshot as text.
+pub(super) fn text(snapshot: Snapshot, names: &Metrics) -> Result<String, fmt::Error> {
     let labels = names
         .labels
         .iter()
         .map(|(name, value)| (Cow::from(name.clone()), Cow::from(plain(value))));
     let mut registry = Registry::with_labels(labels);
     registry.register_collector(Box::new(Collected {
-        reading,
+        snapshot,
         prefix: names.prefix.clone(),
     }));
     let mut text = String::new();
@@ -38,54 +38,54 @@ pub(super) fn text(reading: Reading, names: &Metrics) -> Result<String, fmt::Err
 
 #[derive(Debug)]
 struct Collected {
-    reading: Reading,
+    snapshot: Snapshot,
     prefix: String,
 }
 
 impl Collector for Collected {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let reading = &self.reading;
+        let snapshot = &self.snapshot;
         let mut sheet = Sheet {
             encoder,
             prefix: &self.prefix,
         };
-        node(reading, &mut sheet)?;
-        check_up(reading, &mut sheet)?;
-        tasks(reading, &mut sheet)?;
-        evaluations(&reading.plugins, &mut sheet)?;
-        conditions(&reading.plugins, &mut sheet)?;
-        probes(&reading.plugins, &mut sheet)?;
-        receivers(reading, &mut sheet)
+        node(snapshot, &mut sheet)?;
+        check_up(snapshot, &mut sheet)?;
+        tasks(snapshot, &mut sheet)?;
+        evaluations(&snapshot.plugins, &mut sheet)?;
+        conditions(&snapshot.plugins, &mut sheet)?;
+        probes(&snapshot.plugins, &mut sheet)?;
+        receivers(snapshot, &mut sheet)
     }
 }
 
-fn node(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
+fn node(snapshot: &Snapshot, sheet: &mut Sheet) -> fmt::Result {
     let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
     sheet.gauges("build", "The version of the program", [(version, 1.0)])?;
     let one = |is: bool| f64::from(u8::from(is));
     sheet.gauge(
         "ready",
-        "1 if nothing keeps the node from its work",
-        one(reading.not_ready().is_empty()),
+        "1 if the node can do its work",
+        one(snapshot.not_ready().is_empty()),
     )?;
     sheet.gauge(
         "online",
         "1 if there is a link to the coordinator",
-        one(reading.online),
+        one(snapshot.online),
     )?;
     sheet.gauge(
         "store_readable",
         "1 if the journal can be read",
-        one(reading.journal.is_ok()),
+        one(snapshot.journal.is_ok()),
     )?;
-    let writable = one(reading.store.is_ok());
+    let writable = one(snapshot.trouble.is_none());
     sheet.gauge(
         "store_writable",
         "1 unless a write of the journal or of the secrets has failed",
         writable,
     )?;
-    sheet.gauge("sessions", "Sessions under way", reading.sessions as f64)?;
-    let Ok(journal) = &reading.journal else {
+    sheet.gauge("sessions", "Running sessions", snapshot.sessions as f64)?;
+    let Ok(journal) = &snapshot.journal else {
         return Ok(());
     };
     let keys = [
@@ -106,7 +106,7 @@ fn node(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
     )?;
     sheet.gauge(
         "peers_quarantined",
-        "Peers that are kept away from a key",
+        "Peers that are quarantined for a key",
         journal.quarantined as f64,
     )?;
     sheet.gauge(
@@ -116,36 +116,36 @@ fn node(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
     )?;
     sheet.gauge(
         "outbox",
-        "Deliveries of events that are kept, given up ones too",
+        "Deliveries of events that are kept, including those given up",
         journal.outbox as f64,
     )
 }
 
-fn check_up(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
-    let Some(round) = &reading.check_up else {
+fn check_up(snapshot: &Snapshot, sheet: &mut Sheet) -> fmt::Result {
+    let Some(round) = &snapshot.check_up else {
         return Ok(());
     };
     sheet.gauge(
         "shares_intact",
-        "Shares that proved themselves at the last check-up",
+        "Shares that were proven intact at the last check-up",
         round.intact as f64,
     )?;
     let damaged = round.damaged.len() as f64;
     sheet.gauge(
         "shares_damaged",
-        "Shares that did not prove themselves at the last check-up",
+        "Shares that were found damaged at the last check-up",
         damaged,
     )?;
     let at = round.at.0 as f64 / 1000.0;
     sheet.gauge(
         "check_up_timestamp_seconds",
-        "When the last check-up ended, in Unix time",
+        "Unix time of the last check-up",
         at,
     )
 }
 
-fn tasks(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
-    let tasks = reading.tasks.iter().map(|(kind, ended, count)| {
+fn tasks(snapshot: &Snapshot, sheet: &mut Sheet) -> fmt::Result {
+    let tasks = snapshot.tasks.iter().map(|(kind, ended, count)| {
         (
             [
                 ("kind", kind.to_ascii_lowercase()),
@@ -159,7 +159,7 @@ fn tasks(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
         "Tasks that ended at this node, by kind and outcome",
         tasks,
     )?;
-    let (taken, refused) = reading.swaps;
+    let (taken, refused) = snapshot.swaps;
     let swaps = [("taken", taken), ("refused", refused)];
     let swaps = swaps.map(|(result, count)| ([("result", result.to_owned())], count));
     sheet.counters(
@@ -167,14 +167,14 @@ fn tasks(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
         "Changes of plugins, rules and keys that were put in force or refused",
         swaps,
     )?;
-    let Some((written, failed)) = reading.pushes else {
+    let Some((written, failed)) = snapshot.pushes else {
         return Ok(());
     };
     let pushes = [("written", written), ("failed", failed)];
     let pushes = pushes.map(|(result, count)| ([("result", result.to_owned())], count));
     sheet.counters(
         "influxdb_pushes",
-        "Looks that were pushed to the InfluxDB, or could not be",
+        "Pushes to InfluxDB that succeeded or failed",
         pushes,
     )
 }
@@ -191,7 +191,7 @@ fn evaluations(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
     });
     sheet.counters(
         "plugin_evaluations",
-        "Questions put to a plugin, by verdict",
+        "Evaluations of a plugin, by verdict",
         verdicts,
     )?;
     let failures = plugins.iter().flat_map(|entry| {
@@ -200,7 +200,7 @@ fn evaluations(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
     });
     sheet.counters(
         "plugin_failures",
-        "Questions without a usable answer, by the host's code",
+        "Evaluations without a usable answer, by the host's code",
         failures,
     )?;
     let shadows = plugins
@@ -215,7 +215,7 @@ fn evaluations(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
     });
     sheet.counters(
         "plugin_shadows",
-        "Shadows that would have decided otherwise, or were left out",
+        "Evaluations in which a shadow disagreed or was skipped",
         shadows,
     )?;
     sheet.histograms(
@@ -250,7 +250,7 @@ fn probes(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
         probed().map(|(labels, health)| (labels, f64::from(u8::from(health.result.is_ok()))));
     sheet.gauges(
         "plugin_healthy",
-        "1 if what the plugin depends on was in reach at the last probe",
+        "1 if the plugin's dependencies were reachable at the last probe",
         healthy,
     )?;
     let at = probed().map(|(labels, health)| {
@@ -265,19 +265,19 @@ fn probes(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
     });
     sheet.gauges(
         "plugin_probed_timestamp_seconds",
-        "When the last probe ended",
+        "Unix time of the last probe",
         at,
     )
 }
 
-fn receivers(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
-    let receivers = reading.receivers.iter().map(|receiver| {
+fn receivers(snapshot: &Snapshot, sheet: &mut Sheet) -> fmt::Result {
+    let receivers = snapshot.receivers.iter().map(|receiver| {
         let labels = [("receiver", receiver.name.clone())];
         (labels, f64::from(u8::from(receiver.trouble.is_some())))
     });
     sheet.gauges(
         "receiver_broken",
-        "1 if what is on disk for the receiver of events cannot be used",
+        "1 if the event receiver's files cannot be used",
         receivers,
     )
 }
@@ -296,7 +296,7 @@ fn labelled(entry: &EntryStatus, name: &'static str, value: &str) -> Labels<3> {
     [plugin, version, (name, value.to_owned())]
 }
 
-/// Where metrics are written down, each kind by one method.
+/// A writer of metrics with one method per type.
 struct Sheet<'p, 'e> {
     encoder: DescriptorEncoder<'e>,
     prefix: &'p str,
@@ -372,12 +372,12 @@ impl Sheet<'_, '_> {
     }
 }
 
-/// Labels whose values cannot break the text.
+/// Sanitizes all values of a set of labels.
 fn sound<const N: usize>(labels: Labels<N>) -> [(&'static str, String); N] {
     labels.map(|(name, value)| (name, plain(&value)))
 }
 
-/// The text without what has a meaning in the format.
+/// Replaces the characters that have a meaning in the format.
 fn plain(value: &str) -> String {
     value
         .chars()

@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use countersign_host::{PluginStore, StoreError};
-use countersign_store::ReadJournalError;
+use countersign_store::{Journal, ReadJournalError};
 
-use crate::core::Core;
+use super::Guard;
+use crate::config::Config;
+use crate::events::Receivers;
+use crate::off_thread::off_thread;
 
 type Digest = [u8; 32];
 
@@ -23,62 +26,63 @@ enum SweepError {
     Cache(#[from] std::io::Error),
 }
 
-/// Removes what is not needed now. A failure costs room and nothing else.
-pub async fn sweep(core: Arc<Core>) {
-    let node = core.clone();
-    let _alone = node.guard.changing.lock().await;
-    let swept = tokio::task::spawn_blocking(move || sweep_now(&core)).await;
-    match swept {
-        Ok(Ok(removed)) if removed.is_empty() => {}
-        Ok(Ok(removed)) => tracing::info!(?removed, "nothing refers to these files any more"),
-        Ok(Err(error)) => tracing::warn!(%error, "replaced plugins are not removed"),
-        Err(error) => tracing::warn!(%error, "replaced plugins are not removed; report this"),
-    }
+/// What is in use, and what was.
+#[derive(Clone)]
+pub struct Housekeeping {
+    /// Pins, folders and receivers.
+    pub config: Arc<Config>,
+    /// Plugins.
+    pub guard: Arc<Guard>,
+    /// Receivers of events.
+    pub receivers: Arc<Receivers>,
+    /// Names the components that recordings need.
+    pub journal: Journal,
 }
 
-fn sweep_now(core: &Core) -> Result<Vec<String>, SweepError> {
-    let store = PluginStore::new(&core.config.policy.plugin_dir);
-    let needed = needed(core);
-    let mut removed = Vec::new();
-    // The journal is read only if there is something to be removed.
-    if !store.unlisted()?.is_subset(&needed) {
-        let recorded = core.journal.recorded_components()?;
-        removed = store.sweep(
-            &needed
-                .iter()
-                .copied()
-                .chain(recorded.iter().map(|hash| hash.0))
-                .collect(),
-        )?;
+impl Housekeeping {
+    /// Removes what is not needed now. A failure costs room and nothing else.
+    pub async fn sweep(&self) {
+        let _alone = self.guard.changing.lock().await;
+        let all = self.clone();
+        match off_thread(move || all.sweep_now()).await {
+            Ok(removed) if removed.is_empty() => {}
+            Ok(removed) => tracing::info!(?removed, "nothing refers to these files any more"),
+            Err(error) => tracing::warn!(%error, "replaced plugins are not removed"),
+        }
     }
-    let host = core.guard.host.as_ref().or_else(|| core.receivers.host());
-    if let Some(host) = host {
-        let at_hand = store.list()?.into_iter().flat_map(|manifest| {
-            let newest: Vec<_> = manifest
-                .releases()
-                .take(2)
-                .map(|release| release.digest)
-                .collect();
-            newest
-        });
-        removed.extend(host.sweep_cache(&needed.into_iter().chain(at_hand).collect())?);
-    }
-    Ok(removed)
-}
 
-/// What plugins are or were made of since the node started, what receivers are, and what the
-/// configuration pins.
-fn needed(core: &Core) -> BTreeSet<Digest> {
-    let policy = &core.config.policy;
-    let entries = policy.plugins.iter().chain(
-        core.config
-            .receivers
-            .iter()
-            .map(|receiver| &receiver.plugin),
-    );
-    let pinned = entries.filter_map(|entry| entry.digest);
-    pinned
-        .chain(core.guard.note())
-        .chain(core.receivers.digests())
-        .collect()
+    fn sweep_now(&self) -> Result<Vec<String>, SweepError> {
+        let store = PluginStore::new(&self.config.policy.plugin_dir);
+        let needed = self.needed();
+        let mut removed = Vec::new();
+        // The journal is read only if there is something to be removed.
+        if !store.unlisted()?.is_subset(&needed) {
+            let recorded = self.journal.recorded_components()?;
+            let recorded = recorded.iter().map(|hash| hash.0);
+            removed = store.sweep(&needed.iter().copied().chain(recorded).collect())?;
+        }
+        let host = self.guard.host.as_ref().or_else(|| self.receivers.host());
+        if let Some(host) = host {
+            let at_hand = store.list()?.into_iter().flat_map(|manifest| {
+                let newest = manifest.releases().take(2).map(|release| release.digest);
+                newest.collect::<Vec<_>>()
+            });
+            removed.extend(host.sweep_cache(&needed.into_iter().chain(at_hand).collect())?);
+        }
+        Ok(removed)
+    }
+
+    /// The digests of all components that plugins were made of since the node started, that
+    /// receivers are made of, and that the configuration pins.
+    fn needed(&self) -> BTreeSet<Digest> {
+        let receivers = self.config.receivers.iter();
+        let entries = self.config.policy.plugins.iter();
+        let pinned = entries
+            .chain(receivers.map(|receiver| &receiver.plugin))
+            .filter_map(|entry| entry.digest);
+        pinned
+            .chain(self.guard.note())
+            .chain(self.receivers.digests())
+            .collect()
+    }
 }

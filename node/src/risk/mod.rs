@@ -4,6 +4,7 @@
 //! plugin can only refuse.
 
 mod approved;
+mod fingerprint;
 mod housekeeping;
 mod news;
 mod question;
@@ -19,23 +20,24 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use countersign_host::{
-    Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, LogLine, Observation,
-    Pipeline, PluginStore, Services, Turn,
+    Chain, CodeCache, Condition, DecisionGuard, EntryStatus, Evaluation, Host, Level, LogLine,
+    Observation, Pipeline, PluginStore, Services,
 };
 use countersign_protocol::{Hash, PluginVerdict, Refusal, UnixMillis};
-use countersign_store::{Configuration, Evidence, StateWrite, WriteJournalError};
+use countersign_store::{Configuration, Evidence, Journal, StateWrite, WriteJournalError};
 
 use self::news::News;
-use crate::config::{ConfigError, Policy};
-use crate::core::Core;
+use crate::config::{Config, ConfigError, Policy};
+pub use crate::own_keys::{CALLBACK_KEY, EVENT_KEY, is_own_key};
+use crate::world::World;
 pub use approved::{Approved, PartOf};
-pub use housekeeping::sweep;
+pub(crate) use fingerprint::{Fingerprint, look};
+pub use housekeeping::Housekeeping;
 pub use question::Asker;
 pub use sandbox::{SandboxError, sandbox};
-pub use services::{CALLBACK_KEY, NodeServices, ServicesError, is_own_key, scratch};
+pub use services::{NodeServices, ServicesError, scratch};
 pub use specs::{SpecError, spec, users};
-pub(crate) use watch::{Sight, look};
-pub use watch::{hangup, watch};
+pub use watch::{PolicyWatch, hangup};
 
 /// What became of the question.
 pub enum Decision<J> {
@@ -48,7 +50,7 @@ pub enum Decision<J> {
         /// What a replay needs.
         evidence: Evidence,
         /// To be kept until the approval is durable.
-        turn: Turn,
+        guard: DecisionGuard,
     },
     /// It does not.
     Refused {
@@ -71,9 +73,9 @@ pub struct Guard {
     /// Keys and authorities that are in force.
     services: ArcSwap<NodeServices>,
     /// What the plugins' files looked like just before they were loaded.
-    loaded: watch::Sight,
+    loaded: Fingerprint,
     /// The same of keys and authorities.
-    trusted: watch::Sight,
+    trusted: Fingerprint,
     /// What was in force at any time since the node started: a task under way may yet be decided by
     /// it.
     has_been: Mutex<BTreeSet<[u8; 32]>>,
@@ -112,10 +114,10 @@ impl Guard {
         services: Arc<NodeServices>,
     ) -> Result<Self, GuardError> {
         policy.check_guarded()?;
-        let trusted = watch::look_at_keys(&policy).await;
+        let trusted = fingerprint::look_at_keys(&policy).await;
         // Read after the look at their files: what changed in between is noticed as a change.
         let services = Arc::new(services.renewed(&policy)?);
-        let loaded = watch::look(&policy, &policy.plugins).await;
+        let loaded = fingerprint::look(&policy, &policy.plugins).await;
         let host = if policy.plugins.is_empty() {
             None
         } else {
@@ -177,7 +179,7 @@ impl Guard {
     /// end of the task's life.
     pub async fn decide<J>(
         &self,
-        clock: fn() -> UnixMillis,
+        world: &World,
         until: UnixMillis,
         question: Arc<countersign_host::Task>,
         plan: J,
@@ -188,17 +190,17 @@ impl Guard {
                 approved: Approved::new(plan, Vec::new()),
                 writes: Vec::new(),
                 evidence: Evidence::default(),
-                turn: Turn::default(),
+                guard: DecisionGuard::default(),
             };
         };
-        let left = Duration::from_millis(until.0.saturating_sub(clock().0));
+        let left = Duration::from_millis(until.0.saturating_sub(world.now().0));
         let deadline = Instant::now() + left.min(self.policy.deadline);
-        let (decision, turn) = pipeline.decide(&question, deadline).await;
+        let (decision, guard) = pipeline.decide(&question, deadline).await;
         for evaluation in decision.evaluations() {
             pass_on_logs(&question.id, &evaluation.plugin, &evaluation.logs);
         }
         let evidence = evidence(&decision, Arc::unwrap_or_clone(question));
-        conclude(clock(), plan, &decision, turn, evidence)
+        conclude(world.now(), plan, &decision, guard, evidence)
     }
 }
 
@@ -207,7 +209,7 @@ impl Guard {
     /// other decisions were under way until `deadline`.
     pub async fn observe(
         &self,
-        clock: fn() -> UnixMillis,
+        world: &World,
         question: countersign_host::Task,
         wanted: impl Fn(&str) -> bool,
         deadline: Instant,
@@ -215,9 +217,9 @@ impl Guard {
         let Some(pipeline) = &self.pipeline else {
             return Some(Observed::default());
         };
-        let (observations, turn) = pipeline.observe(&question, wanted, deadline).await?;
+        let (observations, guard) = pipeline.observe(&question, wanted, deadline).await?;
         let mut observed = Observed {
-            turn,
+            guard,
             ..Observed::default()
         };
         for Observation {
@@ -235,7 +237,7 @@ impl Guard {
             observed.writes.extend(
                 writes
                     .iter()
-                    .map(|write| state_write(clock(), &plugin, write)),
+                    .map(|write| state_write(world.now(), &plugin, write)),
             );
             if let Err((code, reason)) = result {
                 tracing::warn!(task = question.id, plugin, %code, reason, "the plugin did not count what other members sign");
@@ -259,14 +261,7 @@ pub struct Observed {
     /// What they say of it that an operator should see.
     pub warnings: Vec<String>,
     /// To be kept until the writes are durable.
-    pub turn: Turn,
-}
-
-/// Probes what plugins depend on, until the node stops.
-pub async fn monitor(core: Arc<Core>) {
-    core.stopping
-        .run_until_cancelled(core.guard.monitor())
-        .await;
+    pub guard: DecisionGuard,
 }
 
 fn report_broken(entry: &EntryStatus) {
@@ -279,7 +274,7 @@ fn conclude<J>(
     now: UnixMillis,
     job: J,
     decision: &countersign_host::Decision,
-    turn: Turn,
+    guard: DecisionGuard,
     evidence: Evidence,
 ) -> Decision<J> {
     let verdicts: Vec<PluginVerdict> = decision.evaluations().iter().map(verdict).collect();
@@ -291,7 +286,7 @@ fn conclude<J>(
                 .collect(),
             approved: Approved::new(job, verdicts),
             evidence,
-            turn,
+            guard,
         },
         Some(refused) => Decision::Refused {
             refusal: Refusal {
@@ -325,18 +320,20 @@ fn evidence(decision: &countersign_host::Decision, question: countersign_host::T
 }
 
 /// Notes in the audit log what is in force now that the node starts.
-pub fn note_start(core: &Core) -> Result<(), WriteJournalError> {
-    let Some(pipeline) = &core.guard.pipeline else {
-        return core
-            .journal
-            .policy(core.now(), "the node starts without plugins", None);
+pub fn note_start(
+    guard: &Guard,
+    config: &Config,
+    journal: &Journal,
+    now: UnixMillis,
+) -> Result<(), WriteJournalError> {
+    let Some(pipeline) = &guard.pipeline else {
+        return journal.policy(now, "the node starts without plugins", None);
     };
     let chain = pipeline.chain();
-    let text = News::at_start(&core.config, &chain);
+    let text = News::at_start(config, &chain);
     let described = news::described(&chain);
     tracing::info!("{}", text.short());
-    core.journal
-        .policy(core.now(), text.long(), Some(described))
+    journal.policy(now, text.long(), Some(described))
 }
 
 /// Loads every plugin as `start` would, and gives what would be in force.

@@ -8,8 +8,7 @@ use std::path::Path;
 use countersign_strict::Document;
 use serde_json::{Map, Value};
 
-use crate::config::{Config, ConfigError};
-use crate::core::Core;
+use crate::config::{Config, ConfigError, Source};
 
 /// What the file says now, against what the node runs with.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +22,8 @@ enum Finding {
 }
 
 /// Reads the file again, and says what of it is not in force.
-pub(super) async fn tell(core: &Core) {
-    let source = core.config.source.clone();
+pub(super) async fn tell(source: &Source) {
+    let source = source.clone();
     if source.file.as_os_str().is_empty() {
         return;
     }

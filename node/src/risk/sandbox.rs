@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use countersign_host::{
-    CodeCache, Compiler, CompilerLimits, CompilerProgram, FreezeLimits, Host, HostError,
-    HostLimits, HostOptions, Publisher, PublisherError,
+    CodeCache, Compiler, CompilerLimits, CompilerProgram, Host, HostError, HostLimits, HostOptions,
+    PreInitLimits, Publisher, PublisherError,
 };
 
 use crate::config::Policy;
@@ -42,7 +42,7 @@ pub fn sandbox(policy: &Policy, cache: Option<CodeCache>) -> Result<Host, Sandbo
         compiler: Compiler::Child(compiler),
         cache,
         trusted_publishers: publishers.collect::<Result<_, _>>()?,
-        freeze: Some(FreezeLimits::default()),
+        pre_init: Some(PreInitLimits::default()),
         custody: policy.custody,
     })?)
 }

@@ -16,16 +16,8 @@ use zeroize::Zeroizing;
 
 use super::specs::DOCUMENT;
 use crate::config::Policy;
-use crate::events::EVENT_KEY;
-
-/// The name under which plugins sign with the node's callback key.
-pub const CALLBACK_KEY: &str = "callback";
-
-/// Whether `name` is that of a key of the node itself, which a configuration names and does not
-/// bring.
-pub fn is_own_key(name: &str) -> bool {
-    matches!(name, CALLBACK_KEY | EVENT_KEY)
-}
+use crate::own_keys::{CALLBACK_KEY, EVENT_KEY};
+use crate::world::World;
 
 /// Services backed by the node's store and journal. They never change: whoever was given them keeps
 /// the keys and authorities that stand in the record.
@@ -33,6 +25,7 @@ pub struct NodeServices {
     own: Arc<Own>,
     outside: Outside,
     journal: Journal,
+    world: World,
 }
 
 /// Keys of the node itself.
@@ -114,6 +107,7 @@ impl NodeServices {
         callback_key: &[u8],
         event_key: Option<&[u8]>,
         journal: Journal,
+        world: World,
     ) -> Result<Self, ServicesError> {
         let own = Arc::new(Own::new(callback_key, event_key)?);
         let outside = Outside::read(policy)?.with_digests(&own.digests)?;
@@ -121,6 +115,7 @@ impl NodeServices {
             own,
             outside,
             journal,
+            world,
         })
     }
 
@@ -131,6 +126,7 @@ impl NodeServices {
             own: self.own.clone(),
             outside,
             journal: self.journal.clone(),
+            world: self.world.clone(),
         })
     }
 
@@ -257,7 +253,7 @@ fn http_client(policy: &Policy) -> Result<HttpClient, ServicesError> {
 
 impl Services for NodeServices {
     fn now(&self) -> u64 {
-        crate::core::now().0
+        self.world.now().0
     }
 
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
@@ -474,7 +470,8 @@ mod tests {
         };
         let callback = rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
         let journal = Journal::create(dir.path()).unwrap();
-        let services = NodeServices::new(&policy, &callback, None, journal).unwrap();
+        let services =
+            NodeServices::new(&policy, &callback, None, journal, World::system()).unwrap();
         assert_eq!(get(&services, &first).await.unwrap().status, 200);
         assert!(matches!(
             get(&services, &second).await,
@@ -528,7 +525,7 @@ mod tests {
         let journal = Journal::create(dir.path()).unwrap();
         let node = || {
             let callback = rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
-            NodeServices::new(&policy, &callback, None, journal.clone()).unwrap()
+            NodeServices::new(&policy, &callback, None, journal.clone(), World::system()).unwrap()
         };
         let digest = |services: &NodeServices| services.anchor("hook").unwrap().sha256.unwrap();
         let one = node();

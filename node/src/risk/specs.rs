@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_host::{
-    Configured, CustodyError, Grants, KeyGrant, KeyUsage, PluginSource, PluginSpec, PluginStore,
+    CustodyError, EntrySpec, Grants, KeyGrant, KeyUsage, PluginSource, PluginSpec, PluginStore,
     PrefixError, Role, Scope, Shadow, StoreError, Written,
 };
 use countersign_strict::Document;
 
-use super::services::CALLBACK_KEY;
 use crate::config::{self, Component, PluginConfig, PluginEntry, Policy};
-use crate::events::EVENT_KEY;
+use crate::own_keys::{CALLBACK_KEY, EVENT_KEY};
 
 /// Most bytes of a file that the policy names, other than a component.
 pub(super) const DOCUMENT: u64 = 64 << 20;
@@ -87,10 +86,10 @@ pub fn read(policy: &Policy) -> Result<Vec<PluginSpec>, SpecError> {
 
 /// The same for a node that runs: an entry that cannot be used is said to be so, and what it guards
 /// is refused.
-pub fn configured(policy: &Policy) -> Vec<Configured> {
+pub fn configured(policy: &Policy) -> Vec<EntrySpec> {
     let configured = |entry: &PluginEntry| match spec(policy, entry) {
         Ok(spec) => spec.into(),
-        Err(error) => Configured::Unusable {
+        Err(error) => EntrySpec::Unusable {
             name: entry.name.clone(),
             role: role(entry),
             reason: error.to_string(),

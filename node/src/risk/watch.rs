@@ -6,20 +6,21 @@
 //! written into the audit log. Keys and authorities are taken when an operator asks for it (SIGHUP)
 //! and never by themselves: a change of their files is only told.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_host::read_linked;
 use countersign_protocol::UnixMillis;
-use sha2::{Digest, Sha256};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
+use super::fingerprint::{Fingerprint, look, look_at_keys};
 use super::news::{self, News};
-use super::{Guard, housekeeping, specs};
-use crate::config::{PluginEntry, Policy};
-use crate::core::Core;
-use crate::public::{self, PublicPluginRecord};
+use super::{Guard, Housekeeping, ServicesError, specs};
+use crate::metrics::Counters;
+use crate::off_thread::{off_thread, record_alarm, with_journal};
+use crate::public::{PublicFile, PublicPluginRecord};
+use crate::world::World;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -28,20 +29,14 @@ const LOOK: Duration = Duration::from_millis(250);
 /// the memory may have been at fault.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// What a file looks like that cannot be read.
-const UNREADABLE: [u8; 32] = [0; 32];
-
-/// What the watched files look like: one hash for each.
-pub(crate) type Sight = Vec<[u8; 32]>;
-
 /// What is known of some files.
 struct Watch {
     /// Whose they are, for messages.
     whose: &'static str,
     /// What they looked like when they were last loaded, or refused.
-    tried: Sight,
+    tried: Fingerprint,
     /// What they looked like at the last look.
-    before: Sight,
+    before: Fingerprint,
     /// When the last try was refused, and why; `None` if it was not.
     refused: Option<(Instant, String)>,
 }
@@ -49,11 +44,11 @@ struct Watch {
 /// Keys and authorities on disk, which count once an operator asks for it.
 struct Untaken {
     /// What is in force.
-    taken: Sight,
+    taken: Fingerprint,
     /// What they looked like at the last look.
-    before: Sight,
+    before: Fingerprint,
     /// What was told.
-    told: Sight,
+    told: Fingerprint,
 }
 
 /// What became of a try that succeeded.
@@ -64,83 +59,114 @@ struct Reloaded {
     record: Option<(News, countersign_store::Configuration)>,
 }
 
-/// Runs until the node stops. SIGHUP loads everything at once, changed or not, keys and authorities
-/// too.
-pub async fn watch(core: Arc<Core>, mut hangup: Option<Signal>) {
-    let mut plugins = Watch::since("plugins", core.guard.loaded.clone());
-    let mut receivers = Watch::since("receivers", core.receivers.loaded().clone());
-    let mut keys = Untaken::since(core.guard.trusted.clone());
-    let mut shown = Vec::new();
-    while let Some(asked) = core
-        .stopping
-        .run_until_cancelled(next_look(&mut hangup))
-        .await
-    {
-        let policy = &core.config.policy;
-        let entries = &core.config.receivers;
-        let mut swapped = false;
-        if asked {
-            super::reread::tell(&core).await;
-        }
-        let trusted = look_at_keys(policy).await;
-        if plugins.wants(asked, look(policy, &policy.plugins).await) {
-            let reloaded = core.guard.reload(asked).await;
-            swapped |= reloaded.is_ok();
-            core.tally.swap(reloaded.is_ok());
-            if asked && reloaded.is_ok() {
-                keys.take(trusted.clone());
-            }
-            plugins.tell(&core, reloaded).await;
-        }
-        if keys.is_news(trusted.clone()) {
-            tell_untaken(&core, &keys.taken, &trusted).await;
-        }
-        // After the guard, which alone decides whether changed keys and authorities are in force.
-        let sight = look(policy, entries.iter().map(|entry| &entry.plugin)).await;
-        if receivers.wants(asked, sight) && !entries.is_empty() {
-            let reloaded = core.receivers.reload(core.guard.services()).await;
-            swapped |= reloaded.is_ok();
-            receivers
-                .tell(&core, reloaded.map(|text| Reloaded { text, record: None }))
-                .await;
-        }
-        if swapped {
-            housekeeping::sweep(core.clone()).await;
-        }
-        shown = publish(&core, shown).await;
-    }
+/// Watches over the files of plugins and receivers.
+pub struct PolicyWatch {
+    /// What is in force, and what is removed after a swap.
+    pub housekeeping: Housekeeping,
+    /// Where changes are counted.
+    pub counters: Arc<Counters>,
+    /// Where changes are shown.
+    pub public: Arc<PublicFile>,
+    /// Time.
+    pub world: World,
 }
 
-/// Says that keys or authorities on disk are not those in force.
-async fn tell_untaken(core: &Core, taken: &Sight, seen: &Sight) {
-    let files: Vec<_> = specs::shared_files(&core.config.policy).collect();
-    let changed = files
-        .iter()
-        .zip(taken.iter().zip(seen))
-        .filter(|(_, (taken, seen))| taken != seen);
-    let changed: Vec<_> = changed
-        .map(|((name, file), _)| format!("{name} ({})", file.display()))
-        .collect();
-    let text = if changed.is_empty() {
-        "the files of keys and authorities are again what is in force".to_owned()
-    } else {
-        format!(
-            "changed on disk and not in force: {}; if that is meant, send SIGHUP to the node",
-            changed.join(", ")
-        )
-    };
-    tracing::warn!("{text}");
-    let now = core.now();
-    if let Err(error) = core
-        .journal(move |journal| journal.policy(now, &text, None))
+impl PolicyWatch {
+    /// Runs until the node stops. SIGHUP loads everything at once, changed or not, keys and
+    /// authorities too.
+    pub async fn follow(self, mut hangup: Option<Signal>, stopping: CancellationToken) {
+        let mut plugins = Watch::since("plugins", self.housekeeping.guard.loaded.clone());
+        let mut receivers = Watch::since("receivers", self.housekeeping.receivers.loaded().clone());
+        let mut keys = Untaken::since(self.housekeeping.guard.trusted.clone());
+        let mut shown = Vec::new();
+        while let Some(asked) = stopping.run_until_cancelled(next_look(&mut hangup)).await {
+            let policy = &self.housekeeping.config.policy;
+            let entries = &self.housekeeping.config.receivers;
+            let mut swapped = false;
+            if asked {
+                super::reread::tell(&self.housekeeping.config.source).await;
+            }
+            let trusted = look_at_keys(policy).await;
+            if plugins.wants(asked, look(policy, &policy.plugins).await) {
+                let reloaded = self.housekeeping.guard.reload(asked).await;
+                swapped |= reloaded.is_ok();
+                self.counters.swap(reloaded.is_ok());
+                if asked && reloaded.is_ok() {
+                    keys.take(trusted.clone());
+                }
+                plugins.tell(&self, reloaded).await;
+            }
+            if keys.is_news(trusted.clone()) {
+                self.tell_untaken(&keys.taken, &trusted).await;
+            }
+            // After the guard, which alone decides whether changed keys and authorities are in
+            // force.
+            let sight = look(policy, entries.iter().map(|entry| &entry.plugin)).await;
+            if receivers.wants(asked, sight) && !entries.is_empty() {
+                let reloaded = self
+                    .housekeeping
+                    .receivers
+                    .reload(self.housekeeping.guard.services())
+                    .await;
+                swapped |= reloaded.is_ok();
+                receivers
+                    .tell(&self, reloaded.map(|text| Reloaded { text, record: None }))
+                    .await;
+            }
+            if swapped {
+                self.housekeeping.sweep().await;
+            }
+            shown = self.publish(shown).await;
+        }
+    }
+
+    /// Says that keys or authorities on disk are not those in force.
+    async fn tell_untaken(&self, taken: &Fingerprint, seen: &Fingerprint) {
+        let files: Vec<_> = specs::shared_files(&self.housekeeping.config.policy).collect();
+        let changed = files
+            .iter()
+            .zip(taken.iter().zip(seen))
+            .filter(|(_, (taken, seen))| taken != seen);
+        let changed: Vec<_> = changed
+            .map(|((name, file), _)| format!("{name} ({})", file.display()))
+            .collect();
+        let text = if changed.is_empty() {
+            "the files of keys and authorities are again what is in force".to_owned()
+        } else {
+            format!(
+                "changed on disk and not in force: {}; if that is meant, send SIGHUP to the node",
+                changed.join(", ")
+            )
+        };
+        tracing::warn!("{text}");
+        let now = self.world.now();
+        if let Err(error) = with_journal(&self.housekeeping.journal, move |journal| {
+            journal.policy(now, &text, None)
+        })
         .await
-    {
-        tracing::error!(%error, "the change was not recorded");
+        {
+            tracing::error!(%error, "the change was not recorded");
+        }
+    }
+
+    /// Keeps the public record true: entries break, heal and change also without a reload.
+    async fn publish(&self, shown: Vec<PublicPluginRecord>) -> Vec<PublicPluginRecord> {
+        let mut plugins = self.public.plugins();
+        plugins
+            .iter_mut()
+            .for_each(|plugin| plugin.since = UnixMillis(0));
+        if plugins != shown {
+            let public = self.public.clone();
+            if let Err(error) = off_thread(move || public.update()).await {
+                tracing::warn!(%error, "the public record is out of date");
+            }
+        }
+        plugins
     }
 }
 
 impl Untaken {
-    fn since(taken: Sight) -> Self {
+    fn since(taken: Fingerprint) -> Self {
         Self {
             before: taken.clone(),
             told: taken.clone(),
@@ -148,12 +174,12 @@ impl Untaken {
         }
     }
 
-    fn take(&mut self, sight: Sight) {
+    fn take(&mut self, sight: Fingerprint) {
         (self.before, self.told, self.taken) = (sight.clone(), sight.clone(), sight);
     }
 
     /// True if what was seen has been still for one look and was not told yet.
-    fn is_news(&mut self, sight: Sight) -> bool {
+    fn is_news(&mut self, sight: Fingerprint) -> bool {
         let news = sight == self.before && sight != self.told;
         if news {
             self.told.clone_from(&sight);
@@ -182,7 +208,7 @@ async fn next_look(hangup: &mut Option<Signal>) -> bool {
 }
 
 impl Watch {
-    fn since(whose: &'static str, loaded: Sight) -> Self {
+    fn since(whose: &'static str, loaded: Fingerprint) -> Self {
         Self {
             whose,
             tried: loaded.clone(),
@@ -193,14 +219,14 @@ impl Watch {
 
     /// True if what was seen is to be loaded now. If an operator asked for it, whatever comes of it
     /// is told, even if it was told before.
-    fn wants(&mut self, asked: bool, sight: Sight) -> bool {
+    fn wants(&mut self, asked: bool, sight: Fingerprint) -> bool {
         if asked {
             self.refused = None;
         }
         self.is_due(Instant::now(), sight) || asked
     }
 
-    fn is_due(&mut self, now: Instant, sight: Sight) -> bool {
+    fn is_due(&mut self, now: Instant, sight: Fingerprint) -> bool {
         let again = self
             .refused
             .as_ref()
@@ -214,14 +240,16 @@ impl Watch {
     }
 
     /// Logs and records what an operator must hear of a try. Only what was refused is an alarm.
-    async fn tell(&mut self, core: &Core, result: Result<Reloaded, String>) {
-        let now = core.now();
+    async fn tell<E: fmt::Display>(&mut self, node: &PolicyWatch, result: Result<Reloaded, E>) {
+        let now = node.world.now();
         let recorded = match self.tried(Instant::now(), result) {
             Ok(Reloaded { text, record }) => {
                 tracing::info!("{} reloaded: {text}", self.whose);
                 let Some((news, chain)) = record else { return };
-                core.journal(move |journal| journal.policy(now, news.long(), Some(chain)))
-                    .await
+                with_journal(&node.housekeeping.journal, move |journal| {
+                    journal.policy(now, news.long(), Some(chain))
+                })
+                .await
             }
             Err(None) => return,
             Err(Some(why)) => {
@@ -229,8 +257,7 @@ impl Watch {
                 let text =
                     format!("changed {whose} were refused and the old ones stay in force: {why}");
                 tracing::warn!("{text}");
-                core.journal(move |journal| journal.alarm(now, None, &text))
-                    .await
+                return record_alarm(&node.housekeeping.journal, now, text).await;
             }
         };
         if let Err(error) = recorded {
@@ -239,74 +266,36 @@ impl Watch {
     }
 
     /// Leaves out why a try was refused if that was told before.
-    fn tried<T>(&mut self, now: Instant, result: Result<T, String>) -> Result<T, Option<String>> {
+    fn tried<T, E: fmt::Display>(
+        &mut self,
+        now: Instant,
+        result: Result<T, E>,
+    ) -> Result<T, Option<String>> {
         let before = self.refused.take().map(|(_, why)| why);
-        result.map_err(|why| {
+        result.map_err(|error| {
+            let why = error.to_string();
             self.refused = Some((now, why.clone()));
             (before.as_ref() != Some(&why)).then_some(why)
         })
     }
 }
 
-/// Keeps the public record true: entries break, heal and change also without a reload.
-async fn publish(core: &Arc<Core>, shown: Vec<PublicPluginRecord>) -> Vec<PublicPluginRecord> {
-    let mut plugins = public::plugins(core);
-    plugins
-        .iter_mut()
-        .for_each(|plugin| plugin.since = UnixMillis(0));
-    if plugins != shown {
-        let core = core.clone();
-        let written = tokio::task::spawn_blocking(move || public::update(&core)).await;
-        if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "the public record is out of date");
-        }
-    }
-    plugins
-}
-
-/// Looks at everything on which these entries alone depend.
-pub(crate) async fn look(
-    policy: &Policy,
-    entries: impl IntoIterator<Item = &PluginEntry>,
-) -> Sight {
-    let own = entries
-        .into_iter()
-        .flat_map(|entry| specs::own_files(policy, entry));
-    look_at(policy, own.collect()).await
-}
-
-/// Looks at keys and authorities, in the order of [`specs::shared_files`].
-pub(super) async fn look_at_keys(policy: &Policy) -> Sight {
-    look_at(
-        policy,
-        specs::shared_files(policy).map(|(_, file)| file).collect(),
-    )
-    .await
-}
-
-async fn look_at(policy: &Policy, files: Vec<PathBuf>) -> Sight {
-    let limit = policy.compile.component_bytes.max(specs::DOCUMENT);
-    let looked =
-        tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file, limit)).collect());
-    looked.await.unwrap_or_default()
-}
-
-/// A file that cannot be read, as a pipe or a device, looks different from every file that can.
-fn sight(file: &Path, limit: u64) -> [u8; 32] {
-    read_linked(file, limit).map_or(UNREADABLE, |bytes| Sha256::digest(bytes).into())
+/// Why what is on disk was not put in force.
+#[derive(Debug, thiserror::Error)]
+enum ReloadError {
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+    #[error(transparent)]
+    Chain(#[from] countersign_host::ChainError),
 }
 
 impl Guard {
     /// Loads what is on disk now, keys and authorities only if an operator `asked`, and swaps it in
     /// if it is good.
-    async fn reload(&self, asked: bool) -> Result<Reloaded, String> {
+    async fn reload(&self, asked: bool) -> Result<Reloaded, ReloadError> {
         let _alone = self.changing.lock().await;
         let services = if asked {
-            Arc::new(
-                self.services()
-                    .renewed(&self.policy)
-                    .map_err(|error| error.to_string())?,
-            )
+            Arc::new(self.services().renewed(&self.policy)?)
         } else {
             self.services()
         };
@@ -318,10 +307,9 @@ impl Guard {
             });
         };
         let old = pipeline.chain();
-        let reloaded = pipeline
+        let new = pipeline
             .renew(specs::configured(&self.policy), services.clone())
-            .await;
-        let new = reloaded.map_err(|error| error.to_string())?;
+            .await?;
         self.services.store(services);
         self.note();
         Ok(match News::of_change(&old, &new) {
@@ -341,28 +329,8 @@ impl Guard {
 mod tests {
     use super::*;
 
-    fn seen(version: u8) -> Sight {
+    fn seen(version: u8) -> Fingerprint {
         vec![[version; 32]]
-    }
-
-    /// Nobody writes into the pipe: whoever opens it as a file waits for ever.
-    #[test]
-    fn a_pipe_in_place_of_a_file_is_not_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let pipe = dir.path().join("plugin.wasm");
-        assert!(
-            std::process::Command::new("mkfifo")
-                .arg(&pipe)
-                .status()
-                .unwrap()
-                .success()
-        );
-        let (said, hear) = std::sync::mpsc::sync_channel(1);
-        std::thread::spawn(move || said.send(sight(&pipe, 1 << 20)));
-        assert_eq!(
-            hear.recv_timeout(Duration::from_secs(10)).unwrap(),
-            UNREADABLE
-        );
     }
 
     #[test]
@@ -373,30 +341,11 @@ mod tests {
         assert_eq!(looks, [false, false, false, true, false, false]);
     }
 
-    #[tokio::test]
-    async fn keys_and_authorities_are_looked_at_whoever_uses_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str| dir.path().join(name);
-        let policy = Policy {
-            public_keys: [("approver".to_owned(), file("key.pem"))].into(),
-            secrets: [("hook".to_owned(), file("secret"))].into(),
-            ca_file: Some(file("ca.pem")),
-            ..Policy::default()
-        };
-        let mut before = look_at_keys(&policy).await;
-        for name in ["key.pem", "secret", "ca.pem"] {
-            std::fs::write(file(name), "changed").unwrap();
-            let after = look_at_keys(&policy).await;
-            assert_ne!(after, before, "{name}");
-            before = after;
-        }
-    }
-
     #[test]
     fn a_refusal_is_told_again_to_who_asks() {
         let now = Instant::now();
         let mut watch = Watch::since("plugins", seen(1));
-        let refuse = |watch: &mut Watch| watch.tried::<()>(now, Err("bad".into())).unwrap_err();
+        let refuse = |watch: &mut Watch| watch.tried::<(), _>(now, Err("bad")).unwrap_err();
         assert!(refuse(&mut watch).is_some());
         assert_eq!(refuse(&mut watch), None);
         assert!(watch.wants(true, seen(1)));
@@ -417,7 +366,7 @@ mod tests {
             !watch.is_due(start + RETRY, seen(1)) && watch.is_due(start + RETRY, seen(1)),
             "a change counts at once"
         );
-        assert_eq!(watch.tried(start + RETRY, Ok(())), Ok(()));
+        assert_eq!(watch.tried::<_, String>(start + RETRY, Ok(())), Ok(()));
         assert!(
             !watch.is_due(start + 9 * RETRY, seen(1)),
             "what is in force is not loaded again"

@@ -1,8 +1,8 @@
 //! The one driver: pumps bytes between the tunnels, the session state machine and an engine.
 //!
-//! A task reads as the steps it is made of: [`Run::meet`], one or more [`Run::phase`], and
-//! [`Run::store`] where shares are made. Whatever goes wrong in a step comes back as the
-//! [`Failure`] that is journalled and reported.
+//! A task is a sequence of steps: [`Run::meet`], one or more [`Run::phase`], and [`Run::store`]
+//! where shares are made. Every error in a step is returned as the [`Failure`] that is journalled
+//! and reported.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::session::{EngineMessage, SessionIndex, Setup};
 use countersign_protocol::{
     Cause, Evidence, Failure, FailureCode, Hash, NodeId, Session, SessionEvent, SessionId,
-    StoredMark, encode,
+    SignedAck, encode,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::router::{Arrival, Inbox, Router};
-use super::worker::{Fault, FromEngine, Incoming, Lane, WorkError, Worker};
+use super::worker::{CpuPool, Fault, FromEngine, Incoming, WorkError, Worker};
 use crate::heavy::Place;
 
-/// How often a tunnel that is not up yet is looked for.
+/// The interval of checks for tunnels that are not up yet.
 const TUNNEL_POLL: Duration = Duration::from_millis(10);
 
-/// How long a peer may keep a frame waiting. Longer, and it no longer reads: the run treats it as
-/// lost.
+/// The longest time for sending a frame to a peer. A slower peer no longer reads, and the run
+/// treats it as lost.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
 
-/// How often a run in a long stage says how far it has come.
+/// The interval of progress reports in a long stage.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// Tells where a run stands: what it does, whom it waits for, and in a long stage how far it has
-/// come.
+/// Reports the progress of a run: its stage, the nodes that it waits for, and in a
+/// long stage its pace.
 pub type Progress = Box<dyn Fn(Stage, Vec<NodeId>, Option<Pace>) + Send + Sync>;
 
 /// One run of one task.
@@ -49,24 +49,23 @@ pub struct Run {
     stalled: BTreeSet<NodeId>,
     /// An engine was started: from then on the others may hold what a signature needs.
     may_have_signed: bool,
-    /// The task's place in the line of those that may need auxiliary information.
+    /// The task's place in the queue of those that may need auxiliary information.
     place: Option<Place>,
 }
 
-/// A phase that takes long: its parties report how far they have come, and nobody is blamed for its
-/// end.
+/// A phase that takes long: its parties report their progress, and nobody is blamed for a timeout.
 #[derive(Debug, Clone, Copy)]
 struct LongPhase {
     stage: Stage,
     began: Instant,
     limit: Duration,
-    /// Steps of the protocol at this party; 0: it only waits.
+    /// Steps of the protocol at this party; 0 if it only waits.
     steps: u32,
 }
 
 impl LongPhase {
     fn pace(&self, done: u32) -> Pace {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let millis = |time: Duration| time.as_millis() as u64;
         Pace {
             elapsed_ms: millis(self.began.elapsed()),
             limit_ms: millis(self.limit),
@@ -75,30 +74,39 @@ impl LongPhase {
     }
 }
 
-/// Which parties of a session take part in a phase, as positions in its list. Its engine counts
-/// them in this order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seats(Vec<SessionIndex>);
+/// Why a frame was not sent.
+#[derive(Debug, thiserror::Error)]
+enum TransmitError {
+    #[error(transparent)]
+    Mesh(#[from] countersign_link::mesh::SendError),
+    #[error("the peer does not read")]
+    Stalled,
+}
 
-impl Seats {
-    /// Those of `parties` for whom `seated` holds.
-    pub fn of(parties: &[NodeId], seated: impl Fn(&NodeId) -> bool) -> Self {
+/// The parties of a session that take part in a phase, as positions in the session's list. The
+/// engine of the phase counts them in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Participants(Vec<SessionIndex>);
+
+impl Participants {
+    /// Selects those of `parties` for which `participant` returns true.
+    pub fn of(parties: &[NodeId], participant: impl Fn(&NodeId) -> bool) -> Self {
         Self(
             (0..)
                 .map(SessionIndex)
                 .zip(parties)
-                .filter(|(_, node)| seated(node))
+                .filter(|(_, node)| participant(node))
                 .map(|(position, _)| position)
                 .collect(),
         )
     }
 
-    /// How many there are.
+    /// Returns the number of parties in the phase.
     pub fn count(&self) -> u16 {
         self.0.len() as u16
     }
 
-    /// The index that the engine knows a party of the session by.
+    /// Returns the engine's index of a party; `None` if it takes no part in the phase.
     pub fn index(&self, position: SessionIndex) -> Option<PartyIndex> {
         let index = self.0.iter().position(|seat| *seat == position)?;
         Some(PartyIndex(index as u16))
@@ -109,7 +117,7 @@ impl Seats {
     }
 }
 
-/// What made the driver wake up.
+/// The reason why the driver woke up.
 enum Wake<T> {
     Arrived(Option<Arrival>),
     Engine(Option<FromEngine<T>>),
@@ -122,11 +130,11 @@ fn beats() -> tokio::time::Interval {
     tokio::time::interval_at(tokio::time::Instant::now() + BEAT, BEAT)
 }
 
-/// An engine that is never built: for the steps that have none.
+/// An engine that is never built, for the steps that have none.
 type NoEngine = Worker<std::convert::Infallible>;
 
 impl Run {
-    /// Waits for the tunnels to all parties, then begins to meet them.
+    /// Waits for the tunnels to all parties, then opens the session.
     pub async fn begin(
         setup: Setup,
         router: Arc<Router>,
@@ -165,17 +173,18 @@ impl Run {
         })
     }
 
-    /// Gives the run its task's place in the line.
+    /// Gives the run its task's place in the queue.
     pub fn set_place(&mut self, place: Option<Place>) {
         self.place = place;
     }
 
-    /// Takes the place out: whoever has it gives it up.
+    /// Takes the place out, if there is one. It is given up when the caller drops it.
     pub fn take_place(&mut self) -> Option<Place> {
         self.place.take()
     }
 
-    /// Exchanges views with the others. Returns the session id and what each party holds.
+    /// Exchanges views with the others. Returns the session id and the digest
+    /// that each party holds.
     pub async fn meet(&mut self) -> Result<(SessionId, Vec<Option<Hash>>), Failure> {
         loop {
             match self.event(None).await? {
@@ -196,42 +205,42 @@ impl Run {
         &mut self,
         phase: (u8, Stage),
         limit: Duration,
-        lane: Lane,
+        pool: CpuPool,
         build: F,
     ) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError> + Send + 'static,
     {
-        let everybody = Seats::of(&self.parties, |_| true);
-        self.phase_of(&everybody, phase, limit, lane, build).await
+        let everybody = Participants::of(&self.parties, |_| true);
+        self.phase_of(&everybody, phase, limit, pool, build).await
     }
 
     /// Runs one engine of some parties to its end. The others go on without it.
     pub async fn phase_of<T, F>(
         &mut self,
-        seats: &Seats,
+        participants: &Participants,
         (number, stage): (u8, Stage),
         limit: Duration,
-        lane: Lane,
+        pool: CpuPool,
         build: F,
     ) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError> + Send + 'static,
     {
-        let started = Worker::start(lane, build);
+        let started = Worker::start(pool, build);
         let worker = started.map_err(|error| self.give_up(no_thread(&error)))?;
         self.may_have_signed = true;
-        self.drive(seats, (number, stage), limit, None, worker)
+        self.drive(participants, (number, stage), limit, None, worker)
             .await
     }
 
-    /// Runs a worker of some parties to its end in a phase that takes long, in `steps` steps:
-    /// messages sent and messages taken in. With 0 this party only waits.
+    /// Runs a worker of some parties to its end in a phase that takes long. `steps`: the messages
+    /// that this party sends and receives; 0 if it only waits.
     pub async fn long_phase<T: Send + 'static>(
         &mut self,
-        seats: &Seats,
+        participants: &Participants,
         (number, stage): (u8, Stage),
         limit: Duration,
         steps: u32,
@@ -244,13 +253,13 @@ impl Run {
             limit,
             steps,
         };
-        self.drive(seats, (number, stage), limit, Some(long), worker)
+        self.drive(participants, (number, stage), limit, Some(long), worker)
             .await
     }
 
     async fn drive<T: Send + 'static>(
         &mut self,
-        seats: &Seats,
+        participants: &Participants,
         (number, stage): (u8, Stage),
         limit: Duration,
         long: Option<LongPhase>,
@@ -261,14 +270,14 @@ impl Run {
         let mut beat = beats();
         loop {
             while let Some(event) = self.session.poll_event() {
-                self.hand_over(&worker, seats, event)?;
+                self.hand_over(&worker, participants, event)?;
             }
             self.transmit().await;
             let beat = long.is_some().then_some(&mut beat);
             match self.wake(Some(&mut worker), beat).await {
                 Wake::Engine(Some(FromEngine::Send(message))) => match message.to {
                     Recipient::All => self.session.send_broadcast(message.body.to_vec()),
-                    Recipient::One(party) => match seats.position(party) {
+                    Recipient::One(party) => match participants.position(party) {
                         Some(position) => {
                             self.session.send_direct(position, message.body.to_vec());
                         }
@@ -278,7 +287,7 @@ impl Run {
                 Wake::Engine(Some(FromEngine::Done(result))) => {
                     self.transmit().await;
                     return result
-                        .map_err(|error| self.give_up(self.engine_failure(seats, &error)));
+                        .map_err(|error| self.give_up(self.engine_failure(participants, &error)));
                 }
                 wake @ (Wake::Beat | Wake::Deadline) => match long {
                     Some(long) => self.in_long_phase(long, &worker, wake)?,
@@ -289,7 +298,7 @@ impl Run {
         }
     }
 
-    /// Says how far it has come; and ends the phase when its time is over, as nobody's fault.
+    /// Reports progress, and ends the phase as nobody's fault when its time is over.
     fn in_long_phase<T: Send + 'static>(
         &mut self,
         long: LongPhase,
@@ -315,40 +324,41 @@ impl Run {
         }
     }
 
-    /// The one other party, if there is one: whatever the two get wrong together and this one did
-    /// not, it did.
+    /// Returns the other party, if there is exactly one. It is to blame for anything wrong that
+    /// this node did not do.
     pub fn counterpart(&self) -> Option<NodeId> {
-        let everybody = Seats::of(&self.parties, |_| true);
+        let everybody = Participants::of(&self.parties, |_| true);
         self.counterpart_in(&everybody)
     }
 
-    fn counterpart_in(&self, seats: &Seats) -> Option<NodeId> {
-        let seated = seats.0.iter();
-        let seated: Vec<NodeId> = seated
+    fn counterpart_in(&self, participants: &Participants) -> Option<NodeId> {
+        let participant = participants.0.iter();
+        let participant: Vec<NodeId> = participant
             .filter_map(|position| self.parties.get(usize::from(position.0)))
             .copied()
             .collect();
-        other_of_two(&seated, self.me)
+        other_of_two(&participant, self.me)
     }
 
-    /// An error if another party has given up: to be asked before anything is stored that needs all
-    /// of them.
+    /// Fails if another party has given up. To be called before storing anything that
+    /// needs all of them.
     pub fn still_on(&self) -> Result<(), Failure> {
         self.session.is_called_off().cloned().map_or(Ok(()), Err)
     }
 
-    /// What proves the failure that ended the run, to anybody.
+    /// Returns proof of the failure that ended the run, if it convinces third parties.
     pub fn evidence(&self) -> Option<Evidence> {
         self.session.evidence().cloned()
     }
 
-    /// True once a share was put to use: whatever happened then, a signature may exist.
+    /// True once a share was put to use: from then on a signature may exist.
     pub fn may_have_signed(&self) -> bool {
         self.may_have_signed
     }
 
-    /// Says that the result with this digest is durable here, and waits until it is everywhere.
-    pub async fn store(&mut self, digest: Hash) -> Result<Vec<StoredMark>, Failure> {
+    /// Acknowledges that the result with this digest is durable here, and waits for the
+    /// acknowledgements of all parties.
+    pub async fn store(&mut self, digest: Hash) -> Result<Vec<SignedAck>, Failure> {
         let began = Instant::now();
         self.session.stored(began, digest);
         let limit = self
@@ -365,25 +375,25 @@ impl Run {
         (self.progress)(Stage::Storing, Vec::new(), None);
         loop {
             match self.event(Some(long)).await? {
-                SessionEvent::AllStored(marks) => return Ok(marks),
+                SessionEvent::AllStored(acks) => return Ok(acks),
                 event => self.unexpected(&event)?,
             }
         }
     }
 
-    /// Ends the run; nothing is left to wait for.
+    /// Ends the run after its last step.
     pub async fn finish(mut self) {
         self.transmit().await;
         self.session.finish();
     }
 
-    /// Ends the run because of something that happened here, and tells the others.
+    /// Ends the run because of a failure here, and tells the others.
     pub async fn abort(mut self, failure: Failure) {
         self.session.abort(failure);
         self.transmit().await;
     }
 
-    /// The next event of the session, in a step without engine.
+    /// Waits for the next event of the session, in a step without engine.
     async fn event(&mut self, long: Option<LongPhase>) -> Result<SessionEvent, Failure> {
         let mut beat = beats();
         loop {
@@ -403,7 +413,7 @@ impl Run {
         }
     }
 
-    /// Peers can keep neither the deadline nor the engine waiting, however much they send.
+    /// Peers can delay neither the deadline nor the engine, however much they send.
     async fn wake<T: Send + 'static>(
         &mut self,
         worker: Option<&mut Worker<T>>,
@@ -417,7 +427,7 @@ impl Run {
             }
         };
         let input = async {
-            // Unbiased: whoever is ready has its turn.
+            // Unbiased, so that neither starves the other.
             tokio::select! {
                 arrival = self.inbox.next() => Wake::Arrived(arrival),
                 from_engine = engine => Wake::Engine(from_engine),
@@ -438,7 +448,7 @@ impl Run {
         }
     }
 
-    /// What every step does with what woke it.
+    /// Handles a wake-up in the way that is common to all steps.
     fn absorb<T>(&mut self, wake: Wake<T>) -> Result<(), Failure> {
         let now = Instant::now();
         match wake {
@@ -454,7 +464,7 @@ impl Run {
                 (self.progress)(self.session.stage(), self.session.waiting_for(), None);
                 self.session.handle_timeout(now);
             }
-            // Only long phases have one, and they take it themselves.
+            // Only long phases have beats, and they handle them themselves.
             Wake::Beat => {}
             Wake::Cancelled => return Err(self.give_up(called_off())),
         }
@@ -464,7 +474,7 @@ impl Run {
     fn hand_over<T: Send + 'static>(
         &mut self,
         worker: &Worker<T>,
-        seats: &Seats,
+        participants: &Participants,
         event: SessionEvent,
     ) -> Result<(), Failure> {
         match event {
@@ -478,7 +488,7 @@ impl Run {
                 } else {
                     MessageKind::Direct
                 };
-                let taken = seats
+                let taken = participants
                     .index(from)
                     .is_some_and(|from| worker.deliver(Incoming { from, kind, body }));
                 if taken {
@@ -493,15 +503,15 @@ impl Run {
     }
 
     fn unexpected(&mut self, event: &SessionEvent) -> Result<(), Failure> {
-        tracing::error!(?event, "an event out of turn");
+        tracing::error!(?event, "session event out of turn");
         Err(self.give_up(Failure::new(
             FailureCode::EventOutOfTurn,
             "the session lost its order; report this",
         )))
     }
 
-    /// Makes the session tell the others that this node has given up. The frames leave with the
-    /// next transmission.
+    /// Makes the session tell the others that this node gives up. The frames leave
+    /// with the next transmission.
     fn give_up(&mut self, failure: Failure) -> Failure {
         self.session.abort(failure.clone());
         failure
@@ -520,35 +530,35 @@ impl Run {
         }
     }
 
-    async fn send(&self, to: &NodeId, frame: Vec<u8>) -> Result<(), String> {
+    async fn send(&self, to: &NodeId, frame: Vec<u8>) -> Result<(), TransmitError> {
         let key = PeerKey(*to.as_bytes());
-        match tokio::time::timeout(SEND_LIMIT, self.router.mesh().send(&key, frame)).await {
-            Ok(sent) => sent.map_err(|error| error.to_string()),
-            Err(_) => Err("the peer does not read".into()),
-        }
+        tokio::time::timeout(SEND_LIMIT, self.router.mesh().send(&key, frame))
+            .await
+            .map_err(|_| TransmitError::Stalled)??;
+        Ok(())
     }
 
-    fn engine_failure(&self, seats: &Seats, error: &WorkError) -> Failure {
+    fn engine_failure(&self, participants: &Participants, error: &WorkError) -> Failure {
         match error {
-            WorkError::Engine(error) => self.protocol_failed(seats, &Fault::from(error)),
-            WorkError::Protocol(fault) => self.protocol_failed(seats, fault),
+            WorkError::Engine(error) => self.protocol_failed(participants, &Fault::from(error)),
+            WorkError::Protocol(fault) => self.protocol_failed(participants, fault),
             WorkError::Secrets(text) => Failure::new(FailureCode::Secrets, text),
             WorkError::Process(text) => Failure::new(FailureCode::AuxProcess, text),
             WorkError::Stopped => engine_died(),
         }
     }
 
-    fn protocol_failed(&self, seats: &Seats, fault: &Fault) -> Failure {
+    fn protocol_failed(&self, participants: &Participants, fault: &Fault) -> Failure {
         Failure {
             cause: fault.cause,
             code: FailureCode::Protocol,
             text: format!("the protocol failed: {}{}", fault.text, advice(fault.cause)),
-            culprits: self.culprits(seats, fault),
+            culprits: self.culprits(participants, fault),
         }
     }
 
-    fn culprits(&self, seats: &Seats, fault: &Fault) -> Vec<NodeId> {
-        let position = |party: &PartyIndex| Some(usize::from(seats.position(*party)?.0));
+    fn culprits(&self, participants: &Participants, fault: &Fault) -> Vec<NodeId> {
+        let position = |party: &PartyIndex| Some(usize::from(participants.position(*party)?.0));
         let named = fault
             .culprits
             .iter()
@@ -556,7 +566,7 @@ impl Run {
         blamed(
             fault.cause,
             named.copied().collect(),
-            self.counterpart_in(seats),
+            self.counterpart_in(participants),
         )
     }
 }
@@ -571,17 +581,17 @@ impl From<&EngineError> for Fault {
     }
 }
 
-/// The other one, where `me` is one of two.
-fn other_of_two(seated: &[NodeId], me: NodeId) -> Option<NodeId> {
-    match *seated {
+/// Returns the other one, if `me` is one of two.
+fn other_of_two(participant: &[NodeId], me: NodeId) -> Option<NodeId> {
+    match *participant {
         [one, other] if one == me => Some(other),
         [other, one] if one == me => Some(other),
         _ => None,
     }
 }
 
-/// Whom the engine names. Where it names nobody for a peer's fault, and there is one peer, it is
-/// that one's.
+/// Returns the parties that the engine names. If it names nobody for a peer's fault and there is
+/// only one peer, it is that one's.
 fn blamed(cause: Cause, named: Vec<NodeId>, counterpart: Option<NodeId>) -> Vec<NodeId> {
     match (cause, named.is_empty()) {
         (Cause::Peer, true) => counterpart.into_iter().collect(),
@@ -589,7 +599,7 @@ fn blamed(cause: Cause, named: Vec<NodeId>, counterpart: Option<NodeId>) -> Vec<
     }
 }
 
-/// What to do; engines say it themselves where it is about this program.
+/// Advice for the operator. Engines give it themselves if the fault is in this program.
 fn advice(cause: Cause) -> &'static str {
     match cause {
         Cause::Caller => "; correct this, then try again with a new task",
@@ -608,7 +618,7 @@ fn cause(error: &EngineError) -> Cause {
     }
 }
 
-/// Tunnels come and go with the coordinator; a run begins when all that it needs are up.
+/// Tunnels come and go with the coordinator. A run begins when all that it needs are up.
 async fn wait_for_tunnels(
     router: &Router,
     others: &[NodeId],
@@ -631,7 +641,7 @@ async fn wait_for_tunnels(
 fn no_tunnel(missing: Vec<NodeId>) -> Failure {
     let names: Vec<String> = missing.iter().map(NodeId::to_string).collect();
     let text = format!(
-        "no tunnel to {}; see that it runs, is on line and has this node on its roster, then try again",
+        "no tunnel to {}; see that it runs, is online and has this node on its roster, then try again",
         names.join(" and ")
     );
     Failure::new(FailureCode::SessionTimeout, text).naming(missing)
@@ -644,8 +654,8 @@ fn no_thread(error: &std::io::Error) -> Failure {
     )
 }
 
-/// The time of a long phase is over. Whoever is still computing is slow, and no cheat: it is told
-/// of, and not blamed.
+/// The time of a long phase is over. A party that is still computing is slow, not a cheat: it is
+/// mentioned, but not blamed.
 fn took_too_long(long: LongPhase, waiting_for: &[NodeId]) -> Failure {
     let names: Vec<String> = waiting_for.iter().map(NodeId::to_string).collect();
     let names = names.join(" and ");
@@ -654,7 +664,7 @@ fn took_too_long(long: LongPhase, waiting_for: &[NodeId]) -> Failure {
         (Stage::Queued, _) => (
             FailureCode::QueueTimeout,
             format!(
-                "other wallets kept the nodes busy for {limit} s, and {names} did not come to this one; order it again when there is less to do"
+                "other wallets kept the nodes busy for {limit} s, and {names} did not get to this one; order it again when there is less to do"
             ),
         ),
         (_, []) => (
@@ -673,7 +683,7 @@ fn took_too_long(long: LongPhase, waiting_for: &[NodeId]) -> Failure {
     Failure::new(code, text)
 }
 
-/// A phase of a session in which somebody is missing for whom there is something to do.
+/// The failure of a session whose list lacks a party that one of its phases needs.
 pub fn not_a_party() -> Failure {
     Failure::new(
         FailureCode::NotAParty,
@@ -688,7 +698,7 @@ fn engine_died() -> Failure {
     )
 }
 
-/// A party sent faster than its messages could be handled, which no honest one does.
+/// A party sent faster than its messages could be handled, which an honest one never does.
 fn peer_flood(peer: NodeId) -> Failure {
     let text = format!(
         "{peer} sent more than its part of the protocol; examine that node before trying again"
@@ -729,8 +739,8 @@ mod tests {
         let [me, other, third] = [1, 2, 3].map(node);
         assert_eq!(other_of_two(&[me, other], me), Some(other));
         assert_eq!(other_of_two(&[other, me], me), Some(other));
-        for seated in [&[me][..], &[other, third], &[me, other, third]] {
-            assert_eq!(other_of_two(seated, me), None);
+        for participant in [&[me][..], &[other, third], &[me, other, third]] {
+            assert_eq!(other_of_two(participant, me), None);
         }
         assert_eq!(blamed(Cause::Peer, vec![], Some(other)), [other]);
         assert_eq!(

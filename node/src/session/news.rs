@@ -1,5 +1,5 @@
-//! What peers say that concerns no session, on its way to whoever listens. Each peer has a share of
-//! its own: one that says much crowds out nobody but itself.
+//! A queue for reports of peers about high-water marks and tunnels. Each peer has a share of its
+//! own, so a talkative one crowds out nobody but itself.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -9,23 +9,23 @@ use countersign_protocol::NodeId;
 use countersign_protocol::frame::{HighWater, SignedMark};
 use tokio::sync::Notify;
 
-/// News of one peer that may wait. The oldest makes room: what a peer says last says most.
+/// The most waiting news of one peer. The oldest makes room: the latest is worth most.
 const SHARE: usize = 8;
 
-/// What of a peer concerns no session.
+/// A report about a peer that concerns no session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerNews {
     /// Its tunnel is up.
     Up,
-    /// It says how far it has come, and with which keys.
+    /// It sent its own high-water mark, with its keys.
     Said(HighWater),
-    /// It says how far this node had come.
+    /// It showed a high-water mark that this node had reached before.
     Behind(SignedMark),
-    /// It said how far it has come when it met this node for a task. Its signature is verified.
+    /// It showed its high-water mark when it met this node for a task. The signature is verified.
     Marked(SignedMark),
 }
 
-/// News that wait.
+/// The queue of news that wait to be handled.
 #[derive(Default)]
 pub struct News {
     waiting: Mutex<Waiting>,
@@ -35,12 +35,12 @@ pub struct News {
 #[derive(Default)]
 struct Waiting {
     of: BTreeMap<NodeId, VecDeque<PeerNews>>,
-    /// Whose turn it was last.
+    /// The peer whose turn it was last.
     last: Option<NodeId>,
 }
 
 impl News {
-    /// Adds news of a peer.
+    /// Queues news of a peer.
     pub fn put(&self, peer: NodeId, news: PeerNews) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let share = waiting.of.entry(peer).or_default();
@@ -51,7 +51,7 @@ impl News {
         self.fresh.notify_one();
     }
 
-    /// The next news: peers take turns. Safe to cancel.
+    /// Waits for the next news; peers take turns. Safe to cancel.
     pub async fn next(&self) -> (NodeId, PeerNews) {
         loop {
             if let Some(next) = self.take() {

@@ -1,7 +1,7 @@
-//! Brings frames from the mesh to the sessions they belong to.
+//! Routes frames from the mesh to the sessions that they belong to.
 //!
-//! A session hears its own parties alone, and each has a share of its bounded inbox, in frames and
-//! in bytes; a party that overfills its share ends that session, by name, and nothing else. A frame
+//! A session hears only its own parties, and each has a share of its bounded inbox, in frames and
+//! in bytes. A party that overfills its share ends that session, by name, and nothing else. A frame
 //! that is longer than its phase allows does not even get there. Frames that come before their task
 //! are [held](Hold) for a moment.
 
@@ -17,18 +17,18 @@ use countersign_protocol::session::hold::{self, Hold};
 use countersign_protocol::{NodeId, TaskId, decode};
 use tokio::sync::mpsc;
 
+use super::hearing::{self, Ears, Hearing, Said};
 use super::news::{News, PeerNews};
-use crate::task::gossip::{self, Ears, Hearing, Said};
 
-/// Frames that may wait for one session.
+/// The most frames that wait for one session.
 const INBOX: usize = 256;
 
-/// What reaches a session from the network.
+/// An event that reaches a session from the network.
 #[derive(Debug)]
 pub enum Arrival {
     /// A frame of this session's task.
     Frame(NodeId, Box<Frame>),
-    /// This party sent a frame that is longer than any of its phase; it was dropped.
+    /// This party sent a frame that is longer than its phase allows. It was dropped.
     Overlong(NodeId),
     /// The tunnel to this peer broke.
     Lost(NodeId),
@@ -36,56 +36,54 @@ pub enum Arrival {
     Flood(NodeId),
 }
 
-/// Knows the open sessions and the mesh.
+/// The table of open sessions, between the mesh and their inboxes.
 pub struct Router {
     mesh: Mesh,
     news: News,
-    /// Where what is told of reshares goes.
+    /// For frames about reshares.
     ears: Ears,
     hearing: Mutex<Option<Hearing>>,
-    /// Where what is told of others' signatures goes, and the answers to what this node tells of
-    /// its own.
+    /// For reports of others' signatures, and for answers to the reports of this node's own.
     uses: Ears,
     counts: Ears,
     counting: Mutex<Option<Counting>>,
-    /// What the operator calls the peers.
+    /// The operator's names for the peers.
     names: BTreeMap<NodeId, String>,
     open: Mutex<Open>,
 }
 
 #[derive(Default)]
 struct Open {
-    sessions: HashMap<TaskId, Feed>,
+    sessions: HashMap<TaskId, InboxSender>,
     hold: Hold,
 }
 
-/// What concerns the counting of signatures.
+/// The queues of frames about the counting of signatures.
 pub struct Counting {
-    /// What peers tell.
+    /// Reports by peers of their own signatures.
     pub told: Hearing,
-    /// What they answer to what this node tells, and whose tunnel came up.
+    /// Answers of peers to this node's reports, and tunnels that came up.
     pub answers: Hearing,
 }
 
-/// The sending end of a session.
-struct Feed {
+/// The sending end of a session's inbox.
+struct InboxSender {
     arrivals: mpsc::Sender<Sized>,
-    shares: Arc<Shares>,
+    quotas: Arc<Quotas>,
     rooms: Rooms,
 }
 
-/// What arrived, and the bytes that it takes.
+/// An arrival with its size in bytes.
 type Sized = (Arrival, usize);
 
-/// How much of a session's inbox each party uses.
-struct Shares {
-    /// What waits of each party.
+/// The use of a session's inbox by each party.
+struct Quotas {
     waiting: BTreeMap<NodeId, Waiting>,
-    /// How many frames of one party may.
+    /// The most waiting frames of one party.
     frames: usize,
-    /// How many bytes of them.
+    /// The most bytes in them.
     bytes: usize,
-    /// Who had more.
+    /// The first party that exceeded its share.
     flood: OnceLock<NodeId>,
 }
 
@@ -95,19 +93,19 @@ struct Waiting {
     bytes: AtomicUsize,
 }
 
-/// The receiving end of a session; closes it when dropped.
+/// The receiving end of a session's inbox. The session is closed when it is dropped.
 pub struct Inbox {
     task: TaskId,
     router: Arc<Router>,
     arrivals: mpsc::Receiver<Sized>,
-    shares: Arc<Shares>,
+    quotas: Arc<Quotas>,
 }
 
 impl Router {
-    /// Routes what comes out of `mesh`.
+    /// Creates the router of `mesh`. `names`: the operator's names for the peers.
     pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> Arc<Self> {
         let [(ears, hearing), (uses, told), (counts, answers)] =
-            [(); 3].map(|()| gossip::queue(names.len()));
+            [(); 3].map(|()| hearing::queue(names.len()));
         let hearing = Mutex::new(Some(hearing));
         let counting = Mutex::new(Some(Counting { told, answers }));
         let (news, open) = Default::default();
@@ -124,12 +122,12 @@ impl Router {
         })
     }
 
-    /// What concerns no session.
+    /// Returns the queue of news about peers.
     pub fn news(&self) -> &News {
         &self.news
     }
 
-    /// What peers tell of reshares; once.
+    /// Takes the queue of frames about reshares; `None` after the first call.
     pub fn hearing(&self) -> Option<Hearing> {
         self.hearing
             .lock()
@@ -137,7 +135,7 @@ impl Router {
             .take()
     }
 
-    /// What peers tell of signatures, and what they answer; once.
+    /// Takes the queues of frames about signatures; `None` after the first call.
     pub fn counting(&self) -> Option<Counting> {
         self.counting
             .lock()
@@ -145,12 +143,12 @@ impl Router {
             .take()
     }
 
-    /// The tunnels.
+    /// Returns the mesh of tunnels to the peers.
     pub fn mesh(&self) -> &Mesh {
         &self.mesh
     }
 
-    /// Drains the mesh until it ends.
+    /// Handles the events of the mesh until it ends.
     pub async fn run(&self, mut events: mpsc::Receiver<MeshEvent>) {
         let mut ages = tokio::time::interval(hold::MAX_AGE);
         loop {
@@ -180,15 +178,15 @@ impl Router {
         }
     }
 
-    /// Opens the inbox of a task for what `parties` send within these `rooms`; `None` if it is open
-    /// already.
+    /// Opens the inbox of a task for frames of `parties` within these `rooms`; `None` if
+    /// it is open already.
     pub fn open(self: &Arc<Self>, task: TaskId, parties: &[NodeId], rooms: Rooms) -> Option<Inbox> {
         let mut open = self.lock();
         if open.sessions.contains_key(&task) {
             return None;
         }
-        let (feed, arrivals) = Feed::new(parties, rooms);
-        let shares = feed.shares.clone();
+        let (feed, arrivals) = InboxSender::new(parties, rooms);
+        let quotas = feed.quotas.clone();
         let held = open.hold.take(task);
         // A flood that was held ends the session like one that comes later: the inbox tells it.
         if held
@@ -201,11 +199,11 @@ impl Router {
             task,
             router: self.clone(),
             arrivals,
-            shares,
+            quotas,
         })
     }
 
-    /// How many are open.
+    /// Returns the number of open sessions.
     pub fn sessions(&self) -> usize {
         self.lock().sessions.len()
     }
@@ -221,7 +219,7 @@ impl Router {
         let (Ok(from), Ok(frame)) = (NodeId::from_bytes(peer.0), decode::<Frame>(bytes)) else {
             return tracing::warn!(
                 peer = self.name(peer),
-                "a frame that cannot be read was dropped; compare the versions of both nodes"
+                "dropped a frame that cannot be read; compare the versions of both nodes"
             );
         };
         let frame = match frame.body {
@@ -250,7 +248,7 @@ impl Router {
         }
     }
 
-    /// A party said in a session how far it has come.
+    /// Queues the high-water mark that a party showed in a session.
     pub fn marked(&self, peer: NodeId, mark: SignedMark) {
         self.news.put(peer, PeerNews::Marked(mark));
     }
@@ -267,10 +265,10 @@ impl Router {
     }
 }
 
-impl Feed {
+impl InboxSender {
     fn new(parties: &[NodeId], rooms: Rooms) -> (Self, mpsc::Receiver<Sized>) {
         let frames = INBOX / parties.len().saturating_sub(1).max(1);
-        let shares = Shares {
+        let quotas = Quotas {
             waiting: parties
                 .iter()
                 .map(|party| (*party, Waiting::default()))
@@ -279,23 +277,23 @@ impl Feed {
             bytes: rooms.queued(frames),
             flood: OnceLock::new(),
         };
-        // Room for every share, and for the news of broken tunnels, which count against the share
-        // of their party.
+        // Room for every share, including reports of broken tunnels, which count against the
+        // share of their party.
         let (arrivals, receiver) = mpsc::channel(frames * parties.len().max(1));
         (
             Self {
                 arrivals,
-                shares: Arc::new(shares),
+                quotas: Arc::new(quotas),
                 rooms,
             },
             receiver,
         )
     }
 
-    /// False: this party overfilled its share, and the session ends.
+    /// False if this party overfilled its share, which ends the session.
     fn frame(&self, from: NodeId, frame: Frame, bytes: usize) -> bool {
-        if !self.shares.waiting.contains_key(&from) {
-            tracing::debug!(task = %frame.task, %from, "a frame of a node that is no party was dropped");
+        if !self.quotas.waiting.contains_key(&from) {
+            tracing::debug!(task = %frame.task, %from, "dropped a frame of a node that is not a party");
             return true;
         }
         if self.rooms.fits(&frame) {
@@ -306,23 +304,23 @@ impl Feed {
     }
 
     fn lost(&self, peer: NodeId) -> bool {
-        !self.shares.waiting.contains_key(&peer) || self.put(peer, Arrival::Lost(peer), 0)
+        !self.quotas.waiting.contains_key(&peer) || self.put(peer, Arrival::Lost(peer), 0)
     }
 
     fn put(&self, from: NodeId, arrival: Arrival, bytes: usize) -> bool {
         let fits =
-            self.shares.take(&from, bytes) && self.arrivals.try_send((arrival, bytes)).is_ok();
-        // A session that has ended by itself is flooded by nobody; it leaves the router when its
-        // inbox is dropped.
+            self.quotas.take(&from, bytes) && self.arrivals.try_send((arrival, bytes)).is_ok();
+        // A session that has ended by itself cannot be flooded; it leaves the router when
+        // its inbox is dropped.
         if !fits && !self.arrivals.is_closed() {
-            self.shares.flood.get_or_init(|| from);
+            self.quotas.flood.get_or_init(|| from);
         }
         fits || self.arrivals.is_closed()
     }
 }
 
-impl Shares {
-    /// False: the share is used up.
+impl Quotas {
+    /// False if the share is used up.
     fn take(&self, party: &NodeId, bytes: usize) -> bool {
         let Some(waiting) = self.waiting.get(party) else {
             return false;
@@ -345,13 +343,13 @@ impl Shares {
 }
 
 impl Inbox {
-    /// What arrived next; `None` when the session was cut off.
+    /// Waits for the next arrival; `None` when the session was cut off.
     pub async fn next(&mut self) -> Option<Arrival> {
         let arrival = self.arrivals.recv().await;
         if let Some(arrival) = &arrival {
-            self.shares.give_back(arrival);
+            self.quotas.give_back(arrival);
         }
-        match self.shares.flood.get() {
+        match self.quotas.flood.get() {
             Some(party) => Some(Arrival::Flood(*party)),
             None => arrival.map(|(arrival, _)| arrival),
         }
@@ -418,7 +416,7 @@ mod tests {
         }
     }
 
-    /// Of a session with one engine.
+    /// The limits of a session with one engine.
     fn rooms() -> Rooms {
         Rooms::new([Room {
             longest: 1000,
@@ -450,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_no_party_cannot_fill_the_inbox() {
+    fn a_node_that_is_not_a_party_cannot_fill_the_inbox() {
         let router = router();
         send(&router, 4, 10);
         let mut inbox = router
@@ -477,14 +475,14 @@ mod tests {
         router.lost(key(4));
         assert!(
             matches!(next(&mut inbox), Some(Arrival::Frame(..))),
-            "full shares are no flood"
+            "full quotas are not a flood"
         );
         send(&router, 3, 1);
         assert!(matches!(next(&mut inbox), Some(Arrival::Flood(by)) if by == node(3)));
     }
 
-    /// It never waits, so a peer's megabytes are gone before anybody looks at them; the session
-    /// hears whose they were.
+    /// It never waits, so a peer's megabytes are gone before anybody looks at them. The session
+    /// learns who sent them.
     #[test]
     fn a_frame_that_is_longer_than_its_phase_allows_is_not_kept() {
         let router = router();

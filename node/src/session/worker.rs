@@ -1,10 +1,10 @@
-//! Where an engine lives: a thread of this process, in which shares are opened and die, or a [child
-//! process](crate::heavy) that can be killed.
+//! Workers that run engines: a thread of this process, in which shares are opened and die, or a
+//! [child process](crate::heavy) that can be killed.
 //!
 //! An ECDSA engine computes for up to a third of a second at a stretch, auxiliary information for
-//! seconds. So engines never run on the network's threads, and those of ECDSA take turns: a lane is
-//! held while an engine computes, never while it waits for a message, so that two nodes cannot wait
-//! for each other's lanes.
+//! seconds. So engines never run on the network's threads, and those of ECDSA take turns: a turn in
+//! the CPU pool is held while an engine computes, never while it waits for a message, so that two
+//! nodes cannot wait for each other's turns.
 //!
 //! A thread cannot be ended from outside. It is for engines whose stretches are short whatever a
 //! peer sends.
@@ -19,53 +19,54 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Messages that may wait for an engine that computes. A session holds fewer.
+/// The most messages that wait for an engine that computes. A session holds fewer.
 const INBOX: usize = 512;
-/// Messages of an engine that may wait for the network.
+/// The most messages of an engine that wait for the network.
 const OUTBOX: usize = 64;
 
-/// How engines share the processor.
-pub struct Lanes {
+/// The CPU pools in which engines share the processors.
+#[derive(Clone)]
+pub struct CpuPools {
     /// Threshold ECDSA signatures: one for each processor.
-    pub ecdsa: Lane,
+    pub ecdsa: CpuPool,
     /// Auxiliary information and its tables: one at a time, at low priority.
-    pub aux: Lane,
-    /// Everything else: as many as there are.
-    pub free: Lane,
+    pub aux: CpuPool,
+    /// Everything else, without a bound.
+    pub free: CpuPool,
 }
 
-impl Lanes {
-    /// Lanes for this machine.
+impl CpuPools {
+    /// Creates the pools for this machine's processors.
     pub fn new() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
-            ecdsa: Lane::of(processors),
-            aux: Lane::of(1),
-            free: Lane::default(),
+            ecdsa: CpuPool::of(processors),
+            aux: CpuPool::of(1),
+            free: CpuPool::default(),
         }
     }
 }
 
-impl Default for Lanes {
+impl Default for CpuPools {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// A right to compute that few hold at a time. Whoever asks first is served first.
+/// A right to compute that few engines hold at a time, first come, first served.
 #[derive(Clone, Default)]
-pub struct Lane(Option<Arc<Semaphore>>);
+pub struct CpuPool(Option<Arc<Semaphore>>);
 
 /// Gives the right back when dropped.
 pub struct Turn(#[expect(dead_code, reason = "held for its end")] Option<OwnedSemaphorePermit>);
 
-impl Lane {
-    /// A lane for so many at a time.
+impl CpuPool {
+    /// Creates a pool of `permits` simultaneous turns.
     pub fn of(permits: usize) -> Self {
         Self(Some(Arc::new(Semaphore::new(permits))))
     }
 
-    /// Waits for a turn.
+    /// Waits for a turn, which lasts until it is dropped.
     pub async fn enter(&self) -> Turn {
         match &self.0 {
             // Nobody closes the semaphore.
@@ -74,31 +75,30 @@ impl Lane {
         }
     }
 
-    /// How many turns are free; `None` if there is no bound.
+    /// Returns the number of free turns; `None` if there is no bound.
     pub fn free(&self) -> Option<usize> {
         self.0.as_ref().map(|permits| permits.available_permits())
     }
 }
 
 /// A message for an engine.
+#[allow(missing_docs, reason = "the other fields are named for what they hold")]
 pub struct Incoming {
-    /// The sender.
     pub from: PartyIndex,
-    /// How it travelled.
     pub kind: MessageKind,
-    /// The engine's bytes.
+    /// The bytes that the sender's engine produced.
     pub body: Vec<u8>,
 }
 
-/// What an engine has to say.
+/// The output of an engine.
 pub enum FromEngine<T> {
-    /// Send this.
+    /// A message to send.
     Send(Outgoing),
-    /// It is finished.
+    /// The result; nothing follows it.
     Done(Result<T, WorkError>),
 }
 
-/// Why an engine gave no result.
+/// Why an engine produced no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkError {
@@ -119,18 +119,18 @@ pub enum WorkError {
     Stopped,
 }
 
-/// What is left of an [`EngineError`] that came from another process.
+/// The parts of an [`EngineError`] that can come from another process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Who has to act.
+    /// The side at fault, which has to act.
     pub cause: Cause,
-    /// One sentence.
+    /// One sentence for people.
     pub text: String,
-    /// Who did it, as the engine counts its parties.
+    /// The parties to blame, as the engine counts them.
     pub culprits: Vec<PartyIndex>,
 }
 
-/// What a worker shows of itself while it works.
+/// The progress of a worker, visible while it works.
 #[derive(Debug, Default)]
 pub struct Pulse {
     computes: AtomicBool,
@@ -138,12 +138,12 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// The engine computes from now on, or waits for a message.
+    /// Notes that the engine computes from now on, or waits for a message.
     pub fn set_computing(&self, computes: bool) {
         self.computes.store(computes, Ordering::Relaxed);
     }
 
-    /// One more step of the protocol is done: a message sent, or one taken in.
+    /// Counts a step of the protocol: a message sent or received.
     pub fn step(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
@@ -153,9 +153,9 @@ impl Pulse {
 pub struct Post<T> {
     /// Messages for the engine. Ends with the session.
     pub inbox: mpsc::Receiver<Incoming>,
-    /// What the engine says.
+    /// Messages of the engine, and its result.
     pub outbox: mpsc::Sender<FromEngine<T>>,
-    /// What the driver sees of the work.
+    /// Shows the progress to the driver.
     pub pulse: Arc<Pulse>,
     /// Cancelled when the session ends.
     pub stop: CancellationToken,
@@ -171,7 +171,7 @@ pub struct Worker<T> {
 
 impl<T: Send + 'static> Worker<T> {
     /// Starts a thread, builds the engine in it and drives it. Call it inside a runtime.
-    pub fn start<F>(lane: Lane, build: F) -> std::io::Result<Self>
+    pub fn start<F>(pool: CpuPool, build: F) -> std::io::Result<Self>
     where
         F: FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError> + Send + 'static,
     {
@@ -180,15 +180,15 @@ impl<T: Send + 'static> Worker<T> {
         std::thread::Builder::new()
             .name("engine".into())
             .spawn(move || {
-                let result = work(&runtime, &lane, build, &mut post);
+                let result = work(&runtime, &pool, build, &mut post);
                 // A session that has ended no longer listens, and needs no result.
                 drop(post.outbox.blocking_send(FromEngine::Done(result)));
             })?;
         Ok(worker)
     }
 
-    /// Starts a task that works, or has a child process do it. It must end when [`Post::stop`] is
-    /// cancelled.
+    /// Starts a task that works, or has a child process do it. The task must end
+    /// when [`Post::stop`] is cancelled.
     pub fn spawn<F, W>(work: W) -> Self
     where
         W: FnOnce(Post<T>) -> F,
@@ -223,8 +223,8 @@ impl<T: Send + 'static> Worker<T> {
         )
     }
 
-    /// Hands a message to the engine. False: the engine is hopelessly behind. An engine that is
-    /// gone needs no message, and has its reason in the outbox.
+    /// Queues a message for the engine. False if the engine is hopelessly behind. An engine that is
+    /// gone needs no message, and has left its reason in the outbox.
     pub fn deliver(&self, message: Incoming) -> bool {
         !matches!(
             self.inbox.try_send(message),
@@ -232,27 +232,27 @@ impl<T: Send + 'static> Worker<T> {
         )
     }
 
-    /// What the engine says next; `None` if its thread died.
+    /// Waits for the engine's next output; `None` if its thread died.
     pub async fn next(&mut self) -> Option<FromEngine<T>> {
         self.outbox.recv().await
     }
 
-    /// True while the engine computes: whoever waits for it waits for this node.
+    /// True while the engine computes: other parties wait for this node.
     pub fn computes(&self) -> bool {
         self.pulse.computes.load(Ordering::Relaxed)
     }
 
-    /// Steps of the protocol that are done.
+    /// Returns the number of protocol steps that are done.
     pub fn steps(&self) -> u32 {
         self.pulse.steps.load(Ordering::Relaxed)
     }
 }
 
-/// The result of what one party does alone.
+/// An engine for one party alone, whose result is known from the start.
 pub struct Immediate<T>(Option<T>);
 
 impl<T> Immediate<T> {
-    /// An engine that is done.
+    /// Creates an engine that is done.
     pub fn new(result: T) -> Self {
         Self(Some(result))
     }
@@ -273,13 +273,13 @@ impl<T> Engine for Immediate<T> {
 
 fn work<T>(
     runtime: &Handle,
-    lane: &Lane,
+    pool: &CpuPool,
     build: impl FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError>,
     post: &mut Post<T>,
 ) -> Result<T, WorkError> {
     let mut engine = build()?;
     loop {
-        let turn = runtime.block_on(lane.enter());
+        let turn = runtime.block_on(pool.enter());
         post.pulse.set_computing(true);
         let result = compute(&mut *engine, &mut |message| {
             post.outbox

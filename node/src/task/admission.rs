@@ -1,40 +1,38 @@
-//! What the node itself demands of a task before it asks anybody: members, keys, paths, blind
-//! signing.
+//! The node's own checks of a task, before it asks anybody: members, keys, paths, blind signing.
 
 use std::sync::Arc;
 
 use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::text::printable;
 use countersign_protocol::{
-    Announcement, Authenticated, Committee, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign,
-    NodeId, Operation, PayloadKind, Refusal, RefusalCode, Scheme,
+    Authenticated, Committee, KeyDescriptor, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign,
+    NodeId, Operation, PayloadKind, Refusal, RefusalCode, RequesterId, Scheme,
 };
-use countersign_store::{KeyRecord, KeyStatus, ReadJournalError};
+use countersign_store::{Journal, KeyRecord, KeyStatus, ReadJournalError};
 use countersign_verify::{DeriveError, ExtendedPublicKey};
 
 use super::check_up::CheckUpPlan;
 use super::keygen::KeyGenPlan;
 use super::keysign::{KeySignPlan, PlannedInput};
+use super::refusal::refusal;
 use super::reshare::KeyResharePlan;
 use super::succession::{self, Hindrance, Step};
-use super::{Job, handover, quarantine, reshare};
+use super::{Job, aux, history, quarantine, reshare};
 use crate::config::Config;
-use crate::core::Core;
 use crate::risk::PartOf;
+use crate::world::World;
 
-/// An admitted task.
+/// A task that passed the node's own checks, resolved against its records.
+#[allow(missing_docs, reason = "the variants are named for the operations")]
 pub enum Plan {
-    /// Make a key.
     KeyGen(KeyGenPlan),
-    /// Use a key.
     KeySign(KeySignPlan),
-    /// Hand a key over.
     KeyReshare(KeyResharePlan),
-    /// Prove that this node's share is intact.
+    /// Proves that this node's share is intact.
     CheckUp(CheckUpPlan),
 }
 
-/// The same for every operation.
+/// Evaluates the same expression for every operation.
 macro_rules! of_each {
     ($plan:expr, $inner:ident => $result:expr) => {
         match $plan {
@@ -46,28 +44,27 @@ macro_rules! of_each {
     };
 }
 
+#[allow(
+    missing_docs,
+    reason = "the methods are those of the same names in `Job`"
+)]
 impl Plan {
-    /// [`Job::question`].
     pub fn question(&self) -> countersign_host::Operation {
         of_each!(self, plan => plan.question())
     }
 
-    /// [`Job::facts`].
     pub fn facts(&self) -> Vec<countersign_host::Statement> {
         of_each!(self, plan => plan.facts())
     }
 
-    /// [`Job::parties`].
     pub fn parties(&self) -> &[NodeId] {
         of_each!(self, plan => plan.parties())
     }
 
-    /// [`Job::makes_aux_for`].
     pub fn makes_aux_for(&self, me: &NodeId) -> Option<&Committee> {
         of_each!(self, plan => plan.makes_aux_for(me))
     }
 
-    /// [`Job::bystanders`].
     pub fn bystanders(&self) -> Vec<NodeId> {
         of_each!(self, plan => plan.bystanders())
     }
@@ -93,22 +90,41 @@ parts! {
     CheckUp(CheckUpPlan),
 }
 
-/// Resolves what the task is about, or says why this node takes no part.
-pub fn admit(core: &Core, task: &Authenticated, parties: &[NodeId]) -> Result<Plan, Refusal> {
-    match &task.operation {
-        Operation::KeyGen(keygen) => admit_keygen(core, task, keygen, parties).map(Plan::KeyGen),
-        Operation::KeySign(keysign) => admit_keysign(core, keysign, parties).map(Plan::KeySign),
-        Operation::KeyReshare(reshare) => {
-            admit_reshare(core, task, reshare, parties).map(Plan::KeyReshare)
-        }
-        Operation::KeyShareSign(check_up) => {
-            admit_check_up(core, task, check_up, parties).map(Plan::CheckUp)
+/// Performs the node's own checks of tasks.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub struct AdmissionControl {
+    pub me: NodeId,
+    pub world: World,
+    pub journal: Journal,
+    /// The roster, requesters, networks, and the keys for blind signing.
+    pub config: Arc<Config>,
+}
+
+impl AdmissionControl {
+    /// True of requesters that may order tasks.
+    pub fn knows_requester(&self, id: &RequesterId) -> bool {
+        self.config.requesters.contains_key(id)
+    }
+
+    /// Resolves the task against this node's records, or says why it takes no part.
+    pub fn admit(&self, task: &Authenticated, parties: &[NodeId]) -> Result<Plan, Refusal> {
+        match &task.operation {
+            Operation::KeyGen(keygen) => {
+                admit_keygen(self, task, keygen, parties).map(Plan::KeyGen)
+            }
+            Operation::KeySign(keysign) => admit_keysign(self, keysign, parties).map(Plan::KeySign),
+            Operation::KeyReshare(reshare) => {
+                admit_reshare(self, task, reshare, parties).map(Plan::KeyReshare)
+            }
+            Operation::KeyShareSign(check_up) => {
+                admit_check_up(self, task, check_up, parties).map(Plan::CheckUp)
+            }
         }
     }
 }
 
 fn admit_keygen(
-    core: &Core,
+    node: &AdmissionControl,
     task: &Authenticated,
     keygen: &KeyGen,
     parties: &[NodeId],
@@ -119,29 +135,29 @@ fn admit_keygen(
             "the coordinator named other parties than the task; ask its operator why",
         );
     }
-    all_known(core, parties)?;
-    quarantine::check_new(&core.journal, parties)?;
+    all_known(node, parties)?;
+    quarantine::check_new(&node.journal, parties)?;
     Ok(KeyGenPlan::new(
         task.id,
         KeyId::of_task(&task.hash()),
         keygen.clone(),
-        core.aux_of(&keygen.committee),
+        aux::known(&node.journal, &keygen.committee),
     ))
 }
 
 fn admit_keysign(
-    core: &Core,
+    node: &AdmissionControl,
     keysign: &KeySign,
     parties: &[NodeId],
 ) -> Result<KeySignPlan, Refusal> {
-    let record = find_key(core, keysign.key)?;
-    let announcement = &record.announcement;
+    let record = find_key(node, keysign.key)?;
+    let descriptor = &record.descriptor;
     check_signers(keysign, &record, parties)?;
-    all_known(core, parties)?;
-    quarantine::check(&core.journal, keysign.key, parties)?;
-    let decoded = read(core, announcement, keysign)?;
-    check_blind(&core.config, keysign, &decoded.intent)?;
-    let (root, inputs) = derive(announcement, decoded.inputs)?;
+    all_known(node, parties)?;
+    quarantine::check(&node.journal, keysign.key, parties)?;
+    let decoded = read(node, descriptor, keysign)?;
+    check_blind(&node.config, keysign, &decoded.intent)?;
+    let (root, inputs) = derive(descriptor, decoded.inputs)?;
     Ok(KeySignPlan {
         root,
         inputs,
@@ -152,35 +168,31 @@ fn admit_keysign(
     })
 }
 
-/// A signature in which this node takes no part.
+/// A signature in which this node takes no part, as its plugins are told of it.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub struct Foreign {
-    /// With which key.
     pub key: KeyId,
-    /// What plugins are told.
     pub operation: countersign_host::Operation,
-    /// What they are told besides.
+    /// Facts that have no field in the operation.
     pub facts: Vec<countersign_host::Statement>,
 }
 
-/// What others sign with a key that this node holds, as far as it can be read here. What this node
-/// would refuse to sign, or cannot read because its configuration knows other networks, was
-/// approved all the same: it is shown as something of which nothing is known.
+/// Describes a signature by others with a key that this node holds, as far as it can be read here.
+/// A payload that this node would refuse to sign, or cannot read because its configuration knows
+/// other networks, was approved all the same: it is described as opaque.
 pub fn admit_foreign(
-    core: &Core,
+    node: &AdmissionControl,
     keysign: &KeySign,
     signers: &[NodeId],
 ) -> Result<Foreign, Refusal> {
-    let record = find_key(core, keysign.key)?;
+    let record = find_key(node, keysign.key)?;
     check_signers(keysign, &record, signers)?;
-    let announcement = &record.announcement;
-    let whole = read(core, announcement, keysign)
-        .and_then(|decoded| Ok((derive(announcement, decoded.inputs)?, decoded.intent)));
+    let descriptor = &record.descriptor;
+    let whole = read(node, descriptor, keysign)
+        .and_then(|decoded| Ok((derive(descriptor, decoded.inputs)?, decoded.intent)));
     let ((root, inputs), intent) = match whole {
         Ok(whole) => whole,
-        Err(_) => (
-            (root(announcement)?.to_string(), Vec::new()),
-            Intent::Opaque,
-        ),
+        Err(_) => ((root(descriptor)?.to_string(), Vec::new()), Intent::Opaque),
     };
     let signers = signers.to_vec();
     let kind = keysign.payload.kind;
@@ -199,10 +211,14 @@ pub fn admit_foreign(
     })
 }
 
-/// What the payload means here.
-fn read(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded, Refusal> {
-    let mut decoded = decode(core, key, keysign)?;
-    if signs_binary(&core.config, keysign) {
+/// Decodes the payload under this node's rules.
+fn read(
+    node: &AdmissionControl,
+    key: &KeyDescriptor,
+    keysign: &KeySign,
+) -> Result<Decoded, Refusal> {
+    let mut decoded = decode(node, key, keysign)?;
+    if signs_binary(&node.config, keysign) {
         decoded.intent = Intent::Message(keysign.payload.bytes.clone());
     }
     Ok(decoded)
@@ -212,7 +228,7 @@ fn signs_binary(config: &Config, keysign: &KeySign) -> bool {
     is_binary(keysign) && config.allow_binary.contains(&keysign.key)
 }
 
-/// What nobody can read is signed with the keys alone that the operator lists for that.
+/// An unreadable payload is signed only with keys that the operator lists for blind signing.
 fn check_blind(config: &Config, keysign: &KeySign, intent: &Intent) -> Result<(), Refusal> {
     match intent {
         Intent::Opaque if !config.allow_blind.contains(&keysign.key) => {
@@ -224,25 +240,26 @@ fn check_blind(config: &Config, keysign: &KeySign, intent: &Intent) -> Result<()
     }
 }
 
-/// A message that is no text. 32 bytes may be a digest, and are none of these.
+/// True of a message that is not text. 32 bytes may be a digest, and do not count as one.
 fn is_binary(keysign: &KeySign) -> bool {
     let payload = &keysign.payload;
     payload.kind == PayloadKind::Message && payload.bytes.len() != 32 && payload.is_blind()
 }
 
-/// Said to the requester. That operators can let a key sign such things is for their manual.
+/// The reason for the requester. Only the operators' manual says that a key can be allowed
+/// to sign such payloads.
 fn blind(keysign: &KeySign) -> &'static str {
     if is_binary(keysign) {
-        "the message is no text, so nobody can tell what is signed; send what it stands for under its own kind of payload"
+        "the message is not text, so nobody can tell what is signed; send what it stands for under its own kind of payload"
     } else {
         "a bare digest says nothing of what is signed; send what it is the digest of"
     }
 }
 
-/// Whoever holds a share compares the present generation with its own record. Whoever holds none
-/// believes the marks of all present members, and the roster.
+/// A holder of a share compares the present generation with its own record. A node without one
+/// relies on the acknowledgements of all present members, and on its roster.
 fn admit_reshare(
-    core: &Core,
+    node: &AdmissionControl,
     task: &Authenticated,
     reshare: &KeyReshare,
     parties: &[NodeId],
@@ -253,13 +270,13 @@ fn admit_reshare(
             "the coordinator named other parties than the task needs; ask its operator why",
         )
     })?;
-    all_known(core, parties)?;
-    quarantine::check(&core.journal, reshare.from.key, parties)?;
-    check_steps(core, task, reshare)?;
-    check_generation(core, reshare)?;
-    let joins = reshare.committee.index_of(&core.me).is_some();
+    all_known(node, parties)?;
+    quarantine::check(&node.journal, reshare.from.key, parties)?;
+    check_steps(node, task, reshare)?;
+    check_generation(node, reshare)?;
+    let joins = reshare.committee.index_of(&node.me).is_some();
     let aux = if joins {
-        core.aux_of(&reshare.committee)
+        aux::known(&node.journal, &reshare.committee)
     } else {
         None
     };
@@ -278,10 +295,14 @@ fn admit_reshare(
 }
 
 /// One reshare of a key at a time, in the order in which they were ordered, and not too often.
-fn check_steps(core: &Core, task: &Authenticated, reshare: &KeyReshare) -> Result<(), Refusal> {
+fn check_steps(
+    node: &AdmissionControl,
+    task: &Authenticated,
+    reshare: &KeyReshare,
+) -> Result<(), Refusal> {
     let key = reshare.from.key;
     let unreadable = |error: ReadJournalError| refusal(RefusalCode::Journal, &error.to_string());
-    let known = handover::steps(&core.journal, key).map_err(unreadable)?;
+    let known = history::steps(&node.journal, key).map_err(unreadable)?;
     let step = Step {
         generation: reshare.generation(),
         created: task.created,
@@ -296,37 +317,37 @@ fn check_steps(core: &Core, task: &Authenticated, reshare: &KeyReshare) -> Resul
         }
         Ok(()) => {}
     }
-    let started = handover::started_at(&core.journal, key).map_err(unreadable)?;
-    match core
+    let started = history::started_at(&node.journal, key).map_err(unreadable)?;
+    match node
         .config
         .reshares
-        .next_allowed(core.now(), started.into_values())
+        .next_allowed(node.world.now(), started.into_values())
     {
         Some(at) => refuse(
             RefusalCode::ReshareRate,
-            &reshare::too_often(key, &core.config.reshares, at),
+            &reshare::too_often(key, &node.config.reshares, at),
         ),
         None => Ok(()),
     }
 }
 
-fn check_generation(core: &Core, reshare: &KeyReshare) -> Result<(), Refusal> {
-    let mine = core
+fn check_generation(node: &AdmissionControl, reshare: &KeyReshare) -> Result<(), Refusal> {
+    let mine = node
         .journal
         .key(&reshare.from.key)
         .map_err(|error| refusal(RefusalCode::Journal, &error.to_string()))?;
-    check_from(&core.me, mine.as_ref(), &reshare.from, |nodes| {
-        on_roster(core, nodes)
+    check_from(&node.me, mine.as_ref(), &reshare.from, |nodes| {
+        on_roster(node, nodes)
     })
 }
 
-/// What this node holds, or last heard, of the key must be what is handed over. Where nothing of
-/// its own speaks for the key, every holder must be somebody that it knows: marks of others prove
-/// nothing but that they signed.
+/// The generation that is reshared must be the one that this node holds or last heard of.
+/// Without a record of its own, it must know every holder: acknowledgements of strangers prove
+/// only that they signed.
 fn check_from(
     me: &NodeId,
     mine: Option<&KeyRecord>,
-    from: &Announcement,
+    from: &KeyDescriptor,
     known: impl Fn(&[NodeId]) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
     let Some(mine) = mine else {
@@ -341,20 +362,20 @@ fn check_from(
             ),
         };
     };
-    // Whoever gave its share up need not know how the key went on; it joins like a stranger.
+    // A node that gave its share up need not know the later generations; it joins like a stranger.
     let passed = match mine.status {
-        KeyStatus::Released | KeyStatus::Leaving => mine.announcement.generation < from.generation,
+        KeyStatus::Released | KeyStatus::Leaving => mine.descriptor.generation < from.generation,
         KeyStatus::Pending | KeyStatus::Active => false,
     };
-    if passed && mine.announcement.is_same_key(from) {
+    if passed && mine.descriptor.is_same_key(from) {
         return known(from.committee.members());
     }
-    if mine.announcement.digest() != from.digest() {
+    if mine.descriptor.digest() != from.digest() {
         return refuse(
             RefusalCode::GenerationMismatch,
             &format!(
-                "this node has generation {} of {} on record and not the one that is to be handed over; take the newest from the wallet",
-                mine.announcement.generation, from.key
+                "this node has generation {} of {} on record and not the one that is to be reshared; take the newest from the wallet",
+                mine.descriptor.generation, from.key
             ),
         );
     }
@@ -368,7 +389,7 @@ fn check_from(
 }
 
 fn admit_check_up(
-    core: &Core,
+    node: &AdmissionControl,
     task: &Authenticated,
     check_up: &KeyShareSign,
     parties: &[NodeId],
@@ -381,32 +402,36 @@ fn admit_check_up(
             "the coordinator named other parties than the task; ask its operator why",
         );
     }
-    if !parties.contains(&core.me) {
+    if !parties.contains(&node.me) {
         return not_a_party();
     }
-    let record = find_key(core, check_up.key)?;
-    let root = root(&record.announcement)?.to_string();
+    let record = find_key(node, check_up.key)?;
+    let root = root(&record.descriptor)?.to_string();
     Ok(CheckUpPlan {
         record: record.into(),
-        me: [core.me],
+        me: [node.me],
         task: task.hash(),
         root,
     })
 }
 
-/// What the payload means. Nothing is asked of anybody about one that this node cannot read.
-fn decode(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded, Refusal> {
+/// Decodes the payload. Nobody is asked about one that this node cannot decode.
+fn decode(
+    node: &AdmissionControl,
+    key: &KeyDescriptor,
+    keysign: &KeySign,
+) -> Result<Decoded, Refusal> {
     countersign_payload::decode(
         &key.into(),
         &keysign.path,
         &keysign.payload,
-        &core.config.networks,
+        &node.config.networks,
     )
     .map_err(|error| refusal(error.code().clone(), &printable(&error.to_string(), 1000)))
 }
 
 /// The root as text, and the inputs with the keys that will sign them.
-fn derive(key: &Announcement, inputs: Vec<Input>) -> Result<(String, Vec<PlannedInput>), Refusal> {
+fn derive(key: &KeyDescriptor, inputs: Vec<Input>) -> Result<(String, Vec<PlannedInput>), Refusal> {
     let root = root(key)?;
     let inputs = inputs
         .into_iter()
@@ -415,7 +440,7 @@ fn derive(key: &Announcement, inputs: Vec<Input>) -> Result<(String, Vec<Planned
     Ok((root.to_string(), inputs))
 }
 
-fn root(key: &Announcement) -> Result<ExtendedPublicKey, Refusal> {
+fn root(key: &KeyDescriptor) -> Result<ExtendedPublicKey, Refusal> {
     let root = ExtendedPublicKey::root(key.scheme, &key.root_public_key, key.chain_code.as_bytes());
     root.map_err(no_key)
 }
@@ -443,8 +468,8 @@ fn plan_input(
     })
 }
 
-fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {
-    let record = core
+fn find_key(node: &AdmissionControl, key: KeyId) -> Result<KeyRecord, Refusal> {
+    let record = node
         .journal
         .key(&key)
         .map_err(|error| refusal(RefusalCode::Journal, &error.to_string()))?;
@@ -469,12 +494,12 @@ fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {
 
 /// Exactly t distinct members, as the requester asked, this node among them.
 fn check_signers(keysign: &KeySign, record: &KeyRecord, parties: &[NodeId]) -> Result<(), Refusal> {
-    let announcement = &record.announcement;
+    let descriptor = &record.descriptor;
     let ascending = parties.windows(2).all(|pair| pair[0] < pair[1]);
     let members = parties
         .iter()
-        .all(|party| announcement.committee.index_of(party).is_some());
-    if !ascending || !members || parties.len() != usize::from(announcement.threshold.get()) {
+        .all(|party| descriptor.committee.index_of(party).is_some());
+    if !ascending || !members || parties.len() != usize::from(descriptor.threshold.get()) {
         return refuse(
             RefusalCode::Signers,
             "the signers are not exactly as many members as the key needs; choose others",
@@ -494,15 +519,15 @@ fn check_signers(keysign: &KeySign, record: &KeyRecord, parties: &[NodeId]) -> R
 }
 
 /// Peers come from this node's own roster, never from the coordinator's word.
-fn all_known(core: &Core, parties: &[NodeId]) -> Result<(), Refusal> {
-    if !parties.contains(&core.me) {
+fn all_known(node: &AdmissionControl, parties: &[NodeId]) -> Result<(), Refusal> {
+    if !parties.contains(&node.me) {
         return not_a_party();
     }
-    on_roster(core, parties)
+    on_roster(node, parties)
 }
 
-fn on_roster(core: &Core, nodes: &[NodeId]) -> Result<(), Refusal> {
-    let known = |node: &&NodeId| **node == core.me || core.config.roster.contains_key(node);
+fn on_roster(node: &AdmissionControl, nodes: &[NodeId]) -> Result<(), Refusal> {
+    let known = |peer: &&NodeId| **peer == node.me || node.config.roster.contains_key(peer);
     match nodes.iter().find(|party| !known(party)) {
         Some(stranger) => refuse(
             RefusalCode::PeerUnknown,
@@ -517,15 +542,6 @@ fn not_a_party<T>() -> Result<T, Refusal> {
         RefusalCode::NotAParty,
         "this node is not among the parties; ask the coordinator's operator why it was asked",
     )
-}
-
-/// A refusal by the node itself.
-pub fn refusal(code: RefusalCode, reason: &str) -> Refusal {
-    Refusal {
-        code,
-        reason: reason.into(),
-        plugin: None,
-    }
 }
 
 fn refuse<T>(code: RefusalCode, reason: &str) -> Result<T, Refusal> {
@@ -545,8 +561,8 @@ mod tests {
         NodeId::from_bytes(identity.public().0).unwrap()
     }
 
-    fn generation(number: u32, members: &[u8]) -> Announcement {
-        Announcement {
+    fn generation(number: u32, members: &[u8]) -> KeyDescriptor {
+        KeyDescriptor {
             key: KeyId::from_bytes([2; 16]).unwrap(),
             task: TaskId([1; 16]),
             session: SessionId([3; 32]),
@@ -565,9 +581,9 @@ mod tests {
     }
 
     /// Node 1, whose roster is 2, 3 and 4.
-    fn code(mine: Option<(KeyStatus, u32)>, from: &Announcement) -> Option<String> {
+    fn code(mine: Option<(KeyStatus, u32)>, from: &KeyDescriptor) -> Option<String> {
         let record = mine.map(|(status, number)| KeyRecord {
-            announcement: generation(number, &[1, 2]),
+            descriptor: generation(number, &[1, 2]),
             status,
             created: UnixMillis(0),
         });
@@ -584,7 +600,8 @@ mod tests {
             .map(|refusal| refusal.code.to_string())
     }
 
-    /// A key of invented holders, beside one or two that the node knows, carries all their marks.
+    /// A key of invented holders, beside one or two that the node knows, carries acknowledgements
+    /// of them all.
     #[test]
     fn who_knows_nothing_of_a_key_believes_only_holders_that_it_knows() {
         assert_eq!(code(None, &generation(0, &[2, 3])), None);

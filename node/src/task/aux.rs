@@ -1,5 +1,5 @@
-//! Auxiliary information of a committee: what its members hold already, or new one that they make
-//! together.
+//! Auxiliary information of a committee: a set that its members already hold, or a new one
+//! that they make together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +8,62 @@ use countersign_engine::{AgreeParams, Aux, PartyIndex};
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::Room;
 use countersign_protocol::{Cause, Committee, Failure, FailureCode, Hash, NodeId, SessionId};
+use countersign_store::Journal;
 use zeroize::Zeroizing;
 
-use crate::core::Core;
-use crate::heavy::{AuxJob, Place, roll_call};
+use crate::aux_cache::AuxCache;
+use crate::heavy::{AuxJob, Place, Program, Queue, roll_call};
+use crate::off_thread::off_thread;
+use crate::primes::PrimePool;
 use crate::session::driver::not_a_party;
 use crate::session::worker::Worker;
-use crate::session::{Run, Seats};
-use crate::vault::NewAux;
+use crate::session::{CpuPools, Participants, Run};
+use crate::vault::{NewAux, Vault};
 
-/// How long a task waits for its turn, in limits of those ahead of it.
+/// The longest wait for a turn, as a multiple of the limit of one computation.
 const TURNS: u32 = 12;
 
-/// Auxiliary information that no key of this node is stored with yet, under its public digest.
+/// New auxiliary information that is not stored with any key yet, and its public digest.
 pub(super) type Fresh = Option<(Hash, Arc<Aux>)>;
 
-/// Room in the phases of [`agreed`].
+/// Makes auxiliary information, and finds what was made before.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub struct AuxMaker {
+    pub me: NodeId,
+    /// The keys, which name the auxiliary information of their committees.
+    pub journal: Journal,
+    pub vault: Arc<Vault>,
+    /// The auxiliary information in memory.
+    pub auxes: AuxCache,
+    /// Tasks that wait for their turn.
+    pub queue: Queue,
+    /// The program that computes it.
+    pub program: Program,
+    pub primes: PrimePool,
+    pub pools: CpuPools,
+    /// The time limit of one computation.
+    pub limit: Duration,
+}
+
+impl AuxMaker {
+    /// Returns the digest of auxiliary information that all members of a committee are known to
+    /// hold: that of its newest active ECDSA key.
+    pub fn known(&self, committee: &Committee) -> Option<Hash> {
+        known(&self.journal, committee)
+    }
+
+    /// Each task ahead may use up its limit.
+    fn turn_limit(&self) -> Duration {
+        self.limit.saturating_mul(TURNS)
+    }
+}
+
+/// See [`AuxMaker::known`]. A miss only costs the time to make it again.
+pub(super) fn known(journal: &Journal, committee: &Committee) -> Option<Hash> {
+    journal.newest_aux(committee).unwrap_or_default()
+}
+
+/// Message limits for the phases of [`agreed`].
 pub(super) fn rooms() -> [Room; 3] {
     let aux_info = countersign_engine::aux_info_room();
     [
@@ -33,7 +73,7 @@ pub(super) fn rooms() -> [Room; 3] {
     ]
 }
 
-/// What all of these members hold, if they said the same when they met.
+/// Returns the digest that all of these members reported when they met, if it is the same.
 fn held_by(parties: &[NodeId], holds: &[Option<Hash>], members: &[NodeId]) -> Option<Hash> {
     let held = parties
         .iter()
@@ -45,11 +85,11 @@ fn held_by(parties: &[NodeId], holds: &[Option<Hash>], members: &[NodeId]) -> Op
     held.iter().all(|other| *other == first).then_some(first)?
 }
 
-/// A committee's auxiliary information if all its members hold the same, new one otherwise: its
-/// name, and what is to be stored. Whoever is a party and no member learns the name. Takes three
-/// phases from `phase` on.
+/// Returns the digest of a committee's auxiliary information, and the information itself if it has
+/// to be stored. It is made anew unless all members hold the same. Parties outside the new
+/// committee only receive the digest. Takes three phases from `phase` on.
 pub(super) async fn agreed(
-    core: &Arc<Core>,
+    maker: &Arc<AuxMaker>,
     (parties, committee): (&[NodeId], &Committee),
     phase: u8,
     (session, holds): (SessionId, &[Option<Hash>]),
@@ -61,13 +101,13 @@ pub(super) async fn agreed(
         return Ok((held, None));
     }
     let making = Making {
-        core,
+        maker,
         committee,
-        seats: Seats::of(parties, |node| members.contains(node)),
+        participants: Participants::of(parties, |node| members.contains(node)),
         session,
     };
-    let obtained = if members.contains(&core.me) {
-        let place = place.unwrap_or_else(|| core.queue.enter(committee.clone()));
+    let obtained = if members.contains(&maker.me) {
+        let place = place.unwrap_or_else(|| maker.queue.enter(committee.clone()));
         Some(making.obtain(Arc::new(place), phase, run).await?)
     } else {
         None
@@ -76,13 +116,13 @@ pub(super) async fn agreed(
         return obtained.ok_or_else(no_name);
     }
     let mine = obtained.as_ref().map(|(name, _)| *name);
-    let name = tell(core, (parties, members), phase + 2, session, mine, run).await?;
+    let name = tell(maker, (parties, members), phase + 2, session, mine, run).await?;
     Ok((name, obtained.and_then(|(_, fresh)| fresh)))
 }
 
-/// The members tell those who leave what they made.
+/// The members send the digest to the dealers that leave.
 async fn tell(
-    core: &Arc<Core>,
+    maker: &Arc<AuxMaker>,
     (parties, members): (&[NodeId], &[NodeId]),
     phase: u8,
     session: SessionId,
@@ -90,9 +130,9 @@ async fn tell(
     run: &mut Run,
 ) -> Result<Hash, Failure> {
     let speakers = positions(members, parties)?;
-    let me = position(core.me, parties)?;
+    let me = position(maker.me, parties)?;
     let count = parties.len() as u16;
-    let worker = Worker::start(core.lanes.free.clone(), move || {
+    let worker = Worker::start(maker.pools.free.clone(), move || {
         let params = AgreeParams {
             session: &session.0,
             me,
@@ -105,9 +145,9 @@ async fn tell(
         )?)
     });
     let worker = worker.map_err(|error| Failure::new(FailureCode::NoThread, no_thread(&error)))?;
-    // Whoever leaves waits here while the members wait for their turn and make it.
-    let limit = turn_limit(core) + core.config.engines.aux;
-    let everybody = Seats::of(parties, |_| true);
+    // Dealers that leave wait here while the members wait for their turn and compute.
+    let limit = maker.turn_limit() + maker.limit;
+    let everybody = Participants::of(parties, |_| true);
     let said = run.long_phase(&everybody, (phase, Stage::AuxInfo), limit, 0, worker);
     said.await?.try_into().map(Hash).map_err(|_| no_name())
 }
@@ -117,57 +157,52 @@ fn no_thread(error: &std::io::Error) -> String {
 }
 
 fn no_name() -> Failure {
-    let text = "the new members named their auxiliary information otherwise than by a hash; examine their nodes and versions before trying again";
+    let text = "the new members' name for their auxiliary information is not a hash; examine their nodes and versions before trying again";
     Failure::new(FailureCode::Protocol, text)
 }
 
-/// Those ahead may each use all of their time.
-fn turn_limit(core: &Core) -> Duration {
-    core.config.engines.aux.saturating_mul(TURNS)
-}
-
-/// What members of a committee do together.
+/// The steps that the members of a committee take together.
 struct Making<'a> {
-    core: &'a Arc<Core>,
+    maker: &'a Arc<AuxMaker>,
     committee: &'a Committee,
-    seats: Seats,
+    participants: Participants,
     session: SessionId,
 }
 
 impl Making<'_> {
-    /// What a task ahead has made for this committee, or new auxiliary information.
+    /// Returns what a task ahead has made for this committee, or makes new auxiliary information.
     async fn obtain(
         &self,
         place: Arc<Place>,
         phase: u8,
         run: &mut Run,
     ) -> Result<(Hash, Fresh), Failure> {
-        // Held until what is made can be found by the task behind.
+        // The place is held until the next task in the queue can find the result.
         match self.meet_again(place.clone(), phase, run).await? {
             Some(held) => {
-                let kept = self.core.auxes.kept_aux(self.committee);
+                let kept = self.maker.auxes.kept_aux(self.committee);
                 Ok((held, kept.filter(|(name, _)| *name == held)))
             }
             None => self.make(place, phase + 1, run).await,
         }
     }
 
-    /// Waits for everybody's turn, and hears what all hold then, if it is the same.
+    /// Waits for the turn of all members. Returns what all of them hold then, if it is the same.
     async fn meet_again(
         &self,
         place: Arc<Place>,
         phase: u8,
         run: &mut Run,
     ) -> Result<Option<Hash>, Failure> {
-        let who = (self.me()?, self.seats.count());
-        let core = self.core.clone();
+        let who = (self.me()?, self.participants.count());
+        let maker = self.maker.clone();
         let committee = self.committee.clone();
         let worker = Worker::spawn(move |post| async move {
-            roll_call(&place, who, || held_now(core, committee), post).await
+            roll_call(&place, who, || held_now(maker, committee), post).await
         });
-        let limit = turn_limit(self.core);
+        let limit = self.maker.turn_limit();
         let here = run
-            .long_phase(&self.seats, (phase, Stage::Queued), limit, 0, worker)
+            .long_phase(&self.participants, (phase, Stage::Queued), limit, 0, worker)
             .await?;
         let first = here.first().copied().flatten();
         Ok(first.filter(|_| here.iter().all(|held| *held == first)))
@@ -179,10 +214,10 @@ impl Making<'_> {
         phase: u8,
         run: &mut Run,
     ) -> Result<(Hash, Fresh), Failure> {
-        let core = self.core;
-        let parties = self.seats.count();
+        let maker = self.maker;
+        let parties = self.participants.count();
         let primes = self.primes().await?;
-        let auxes = core.auxes.clone();
+        let auxes = maker.auxes.clone();
         let committee = self.committee.clone();
         let job = AuxJob {
             session: self.session.0,
@@ -190,85 +225,82 @@ impl Making<'_> {
             parties,
             primes,
             found: Box::new(move |found| auxes.keep_primes(&committee, found)),
-            limit: core.config.engines.aux,
+            limit: maker.limit,
         };
-        let program = core.aux_program.clone();
-        let lane = core.lanes.aux.clone();
-        let worker = Worker::spawn(move |post| program.aux(job, lane, Some(place), post));
-        let limit = core.config.engines.aux;
+        let program = maker.program.clone();
+        let pool = maker.pools.aux.clone();
+        let worker = Worker::spawn(move |post| program.aux(job, pool, Some(place), post));
+        let limit = maker.limit;
         let steps = steps(parties);
         match run
-            .long_phase(&self.seats, (phase, Stage::AuxInfo), limit, steps, worker)
+            .long_phase(
+                &self.participants,
+                (phase, Stage::AuxInfo),
+                limit,
+                steps,
+                worker,
+            )
             .await
         {
             Ok(aux) => {
                 let name = Hash(aux.public_digest());
                 let aux = Arc::new(aux);
-                core.auxes.keep_aux(self.committee, name, aux.clone());
+                maker.auxes.keep_aux(self.committee, name, aux.clone());
                 Ok((name, Some((name, aux))))
             }
             Err(failure) => {
                 if shows_a_cheat(&failure) {
-                    core.auxes.forget_primes(self.committee);
+                    maker.auxes.forget_primes(self.committee);
                 }
                 Err(failure)
             }
         }
     }
 
-    /// Those of a try that broke off, or a set from the pool; kept for the next try from here on.
+    /// Returns the primes of an interrupted attempt, or a set from the pool, which is kept
+    /// for the next attempt.
     async fn primes(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-        if let Some(kept) = self.core.auxes.kept_primes(self.committee) {
+        if let Some(kept) = self.maker.auxes.kept_primes(self.committee) {
             return Ok(Some(kept));
         }
-        let core = self.core.clone();
-        let taken = tokio::task::spawn_blocking(move || core.primes.take(&core.vault)).await;
-        let taken = match taken {
-            Ok(taken) => {
-                taken.map_err(|error| Failure::new(FailureCode::Secrets, error.to_string()))?
-            }
-            Err(error) => {
-                let text = format!(
-                    "the thread that takes primes died ({error}); report this with the log"
-                );
-                return Err(Failure::new(FailureCode::EngineDied, text));
-            }
-        };
+        let maker = self.maker.clone();
+        let taken = off_thread(move || maker.primes.take(&maker.vault)).await;
+        let taken = taken.map_err(|error| Failure::new(FailureCode::Secrets, error.to_string()))?;
         if let Some(primes) = &taken {
-            self.core.auxes.keep_primes(self.committee, primes.clone());
+            self.maker.auxes.keep_primes(self.committee, primes.clone());
         }
         Ok(taken)
     }
 
     fn me(&self) -> Result<PartyIndex, Failure> {
-        position(self.core.me, self.committee.members())
+        position(self.maker.me, self.committee.members())
     }
 }
 
-/// What this node holds for a committee now: by a run whose key is not confirmed, or with a key
-/// that all its members have confirmed. In this order: what is kept is the newest, and it is
-/// forgotten only once the key's record leads to it.
-async fn held_now(core: Arc<Core>, committee: Committee) -> Option<Hash> {
+/// Returns what this node holds for a committee now: from a run whose key is not confirmed, or with
+/// a key that all its members have confirmed. The order matters: the former is the newest, and it
+/// is forgotten only once the key's record leads to it.
+async fn held_now(maker: Arc<AuxMaker>, committee: Committee) -> Option<Hash> {
     let look = move || {
-        let kept = core.auxes.kept_aux(&committee).map(|(name, _)| name);
-        kept.or_else(|| core.aux_of(&committee))
+        let kept = maker.auxes.kept_aux(&committee).map(|(name, _)| name);
+        kept.or_else(|| maker.known(&committee))
     };
-    tokio::task::spawn_blocking(look).await.ok().flatten()
+    off_thread(look).await
 }
 
-/// Messages that a party sends and takes in: three to all and one to each other party, and as many
-/// rounds of each of those.
+/// The messages that a party sends and receives: three broadcasts and one message to each other
+/// party, and as many from each of those.
 fn steps(parties: u16) -> u32 {
     let others = u32::from(parties.saturating_sub(1));
     3 + others + 4 * others
 }
 
-/// A peer was proven to have broken the protocol. That somebody gave up proves nothing.
+/// True if a peer was proven to have broken the protocol. An abort proves nothing.
 fn shows_a_cheat(failure: &Failure) -> bool {
     failure.cause == Cause::Peer && failure.code != FailureCode::PeerAborted
 }
 
-/// Where a node is among others.
+/// Returns the index of a node in `among`.
 pub(super) fn position(node: NodeId, among: &[NodeId]) -> Result<PartyIndex, Failure> {
     let index = among.iter().position(|other| *other == node);
     index
@@ -276,12 +308,12 @@ pub(super) fn position(node: NodeId, among: &[NodeId]) -> Result<PartyIndex, Fai
         .ok_or_else(not_a_party)
 }
 
-/// Where nodes are among others, in their own order.
+/// Returns the indices of `nodes` in `among`, in the order of `nodes`.
 pub(super) fn positions(nodes: &[NodeId], among: &[NodeId]) -> Result<Vec<PartyIndex>, Failure> {
     nodes.iter().map(|node| position(*node, among)).collect()
 }
 
-/// What the store keeps of it.
+/// The form in which the store keeps it.
 pub(super) fn to_store(fresh: &Fresh) -> Option<NewAux> {
     fresh.as_ref().map(|(digest, aux)| NewAux {
         digest: *digest,

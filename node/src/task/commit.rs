@@ -1,5 +1,5 @@
-//! What becomes of a task, and the one way to write it: row and events in one commit of the
-//! journal, and the counter with it.
+//! The one way to write a change of a task: row and events in one commit of the journal, and the
+//! counter with it.
 
 use std::sync::Arc;
 
@@ -11,30 +11,27 @@ use countersign_store::{
 
 use super::telling::ended;
 use crate::events::{self, Events};
-use crate::metrics::{Ended, Tally};
+use crate::metrics::{Counters, Ended};
 
-/// A change of a task, and all that belongs to it.
+/// A change of a task, with the events for receivers.
 #[derive(Debug, PartialEq)]
 pub struct Commit {
-    /// What is written.
     pub change: TaskChange,
-    /// What receivers are told.
     pub events: Vec<Told>,
-    /// How the task ended, if it did.
+    /// Present if the task ended.
     pub count: Option<Ended>,
 }
 
-/// What receivers are told of a task.
+/// An event of a task for receivers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
-    /// This.
     What(What),
-    /// How it ended.
+    /// The event that tells of this outcome.
     Outcome(Box<Outcome>),
 }
 
 impl Commit {
-    /// This node does not take part.
+    /// Records that this node does not take part.
     pub fn refuse(row: Decided, refusal: Refusal) -> Self {
         let what = What::Declined {
             code: refusal.code.to_string(),
@@ -43,8 +40,8 @@ impl Commit {
         Self::refusal(row, refusal, what)
     }
 
-    /// The coordinator gave the task up before this node had decided: were it offered again,
-    /// approvers would be asked again.
+    /// Records that the coordinator cancelled the task before this node had decided. Without a
+    /// record, another offer would ask the approvers again.
     pub fn cancel(row: Decided, refusal: Refusal) -> Self {
         let what = What::Cancelled(format!("{}: {}", refusal.code, refusal.reason));
         Self::refusal(row, refusal, what)
@@ -61,7 +58,7 @@ impl Commit {
         }
     }
 
-    /// An approved task ends.
+    /// Records the end of an approved task.
     pub fn end(task: TaskId, outcome: Outcome, used: bool, consequences: Consequences) -> Self {
         Self {
             events: vec![Told::Outcome(outcome.clone().into())],
@@ -76,19 +73,17 @@ impl Commit {
     }
 }
 
-/// Where tasks are written.
+/// The journal of tasks, with the events and counters that go with its commits.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[derive(Clone)]
 pub struct Register {
-    /// Rows and events.
     pub journal: Journal,
-    /// Who is told what.
     pub events: Arc<Events>,
-    /// Counters.
-    pub tally: Arc<Tally>,
+    pub counters: Arc<Counters>,
 }
 
 impl Register {
-    /// Writes a change of a task. It is counted if it was written now. Waits for the disk.
+    /// Writes a change of a task, and counts it unless it was written before. Waits for the disk.
     pub fn commit(
         &self,
         now: UnixMillis,
@@ -105,13 +100,13 @@ impl Register {
         });
         let written = self.journal.commit(now, commit.change, told.collect())?;
         if let (Some(ended), Written::Now) = (commit.count, &written) {
-            self.tally.task(kind, ended);
+            self.counters.task(kind, ended);
         }
         Ok(written)
     }
 
-    /// At start: every approved task without an end failed, but for those in `settling`, whose new
-    /// share is stored and waits for the other members. Tells which.
+    /// At start, fails every approved task without an end, except those in `settling`, whose new
+    /// share is stored and waits for the other members. Returns the failed tasks.
     pub fn abort_unfinished(
         &self,
         now: UnixMillis,
@@ -123,14 +118,14 @@ impl Register {
             self.events
                 .tell(&self.journal, *task, What::Failed(text.into()))
         });
-        let change = TaskChange::AbortUnfinished { settling };
+        let change = TaskChange::AbortUnfinished { in_doubt: settling };
         let written = self.journal.commit(now, change, told.collect())?;
         let Written::Aborted(tasks) = written else {
             return Ok(Vec::new());
         };
         for task in &tasks {
             if let Some(row) = self.journal.row(task)? {
-                self.tally.task(row.kind, Ended::Failed);
+                self.counters.task(row.kind, Ended::Failed);
             }
         }
         Ok(tasks)

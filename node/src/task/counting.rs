@@ -1,11 +1,11 @@
-//! What other members of a key's committee approve counts at this node too, though it does not
+//! Counts the uses of a key that other members of its committee approve, though this node does not
 //! sign.
 //!
-//! A requester names the signers. If each node counted only what it signs itself, a limit would be
-//! one of each node, and what a key signs would grow with the number of its holders. So each signer
-//! [tells](super::uses) those who do not sign, and their plugins count it. Nobody asks for their
-//! leave: what is told is believed as far as it proves itself, by the requester's signature and
-//! this node's own record of the key, and can only make this node refuse more.
+//! A requester names the signers. If each node counted only what it signs itself, limits would
+//! apply to each node, and the total of a key would grow with the number of its holders. So each
+//! signer [reports](super::uses) to the holders that do not sign, and their plugins count the use.
+//! Their consent is not asked: a report is believed as far as it proves itself, by the requester's
+//! signature and this node's own record of the key, and can only make this node refuse more.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,41 +15,57 @@ use countersign_link::PeerKey;
 use countersign_protocol::frame::{
     Body, Frame, MAX_USE_PART, MAX_USE_PARTS, NO_TASK, Use, UsePart,
 };
-use countersign_protocol::{Authenticated, Hash, NodeId, Operation, TaskError, decode, encode};
+use countersign_protocol::{
+    Authenticated, Hash, NodeId, Operation, TaskError, UnixMillis, decode, encode,
+};
 use countersign_store::{Count, Counted, Journal, Written};
+use tokio_util::sync::CancellationToken;
 
-use super::admission::{self, Foreign};
-use super::gossip::{Hearing, Said};
+use super::admission::{self, AdmissionControl, Foreign};
 use super::throttle::Throttle;
-use crate::core::{Core, now};
-use crate::risk::Observed;
+use crate::off_thread::{off_thread, with_journal};
+use crate::risk::{Asker, Guard, Observed};
+use crate::session::Router;
+use crate::session::hearing::{Hearing, Said};
+use crate::world::World;
 
-/// Tasks that one peer may be the first to tell of, as long as more may be heard of them.
+/// The most unexpired tasks that one peer may have been the first to report.
 const SHARE: usize = 65_536;
-/// How long after the end of a task's life its release is heard; a session ends within that time.
+/// The time after the end of a task's life in which its release counts: a session ends within it.
 const AFTERMATH_MS: u64 = 3600 * 1000;
-/// How long plugins have, waiting for their turn included.
+/// The time limit for plugins, including the wait for their turn.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often what is over is forgotten, and how long a peer is not heard that told of what proves
-/// nothing.
+/// The interval for forgetting expired tasks, and the time that a peer is muted for
+/// a report without proof.
 const FORGET: Duration = Duration::from_secs(3600);
 const MUTE: Duration = Duration::from_secs(15);
 /// The least time between two lines of the log about one peer.
 const PAUSE: Duration = Duration::from_secs(60);
-/// How long a peer may keep an answer waiting.
+/// The longest time for sending an answer to a peer.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
 
-/// Listens until the node stops.
-pub async fn hear(core: Arc<Core>, mut told: Hearing) {
+/// The parts of the node that verify reports and let the plugins count them.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub struct Counter {
+    pub world: World,
+    pub journal: Journal,
+    pub admission: Arc<AdmissionControl>,
+    pub asker: Arc<Asker>,
+    pub guard: Arc<Guard>,
+    pub router: Arc<Router>,
+}
+
+/// Takes in reports until the node stops.
+pub async fn hear(counter: Counter, mut told: Hearing, stopping: CancellationToken) {
     let mut ledger = Ledger::default();
     let mut forget = tokio::time::interval(FORGET);
     forget.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = core.stopping.cancelled() => return,
-            _ = forget.tick() => ledger.renew(&core).await,
+            () = stopping.cancelled() => return,
+            _ = forget.tick() => ledger.renew(&counter).await,
             said = told.next() => match said {
-                Some(Said::Told(peer, body)) => ledger.heed(&core, peer, *body).await,
+                Some(Said::Told(peer, body)) => ledger.heed(&counter, peer, *body).await,
                 Some(Said::Up(_)) => {}
                 None => return,
             }
@@ -57,16 +73,16 @@ pub async fn hear(core: Arc<Core>, mut told: Hearing) {
     }
 }
 
-/// What is kept of each peer between two frames.
+/// The state of each peer between two frames.
 #[derive(Default)]
 struct Ledger {
     peers: HashMap<NodeId, Peer>,
 }
 
 struct Peer {
-    /// How many tasks it was the first to tell of.
+    /// The number of tasks that it was the first to report.
     tasks: usize,
-    /// The use of which it has sent a part.
+    /// The use that it has sent a part of.
     half: Option<Half>,
     muted: Option<Instant>,
     lines: Throttle,
@@ -93,24 +109,24 @@ struct Half {
 
 /// Why a use does not count.
 enum Doubt {
-    /// What was told contradicts itself or is signed by nobody.
+    /// The report contradicts itself, or has no valid signature.
     Unproven(String),
-    /// This node knows nothing by which it could believe it.
+    /// This node cannot verify the report with what it knows.
     Unknown(String),
 }
 
 impl Ledger {
     /// Forgets what is over, on the disk too.
-    async fn renew(&mut self, core: &Core) {
-        let now = core.now();
-        let counted = core.journal(move |journal| {
+    async fn renew(&mut self, counter: &Counter) {
+        let now = counter.world.now();
+        let counted = with_journal(&counter.journal, move |journal| {
             if let Err(error) = journal.forget_expired(now) {
-                tracing::error!(%error, "what has expired was not removed");
+                tracing::error!(%error, "expired counts were not removed");
             }
             journal.counted_by_teller()
         });
         let counted = counted.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "how much of others' signatures is counted cannot be read");
+            tracing::error!(%error, "cannot read the counted uses of other signers");
             HashMap::new()
         });
         self.peers.values_mut().for_each(|peer| peer.tasks = 0);
@@ -119,18 +135,18 @@ impl Ledger {
         }
     }
 
-    async fn heed(&mut self, core: &Arc<Core>, peer: NodeId, body: Body) {
+    async fn heed(&mut self, counter: &Counter, peer: NodeId, body: Body) {
         let known = self.peers.entry(peer).or_default();
         match body {
             Body::Used(_) if known.muted.is_some_and(|since| since.elapsed() < MUTE) => {}
             Body::Used(part) => {
                 let task = part.task;
                 if let Some(used) = known.join(part) {
-                    self.used(core, peer, task, used).await;
+                    self.used(counter, peer, task, used).await;
                 }
             }
-            Body::Released(task) => release(core, peer, task).await,
-            // The router brings nothing else.
+            Body::Released(task) => release(counter, peer, task).await,
+            // The router delivers nothing else.
             Body::Ready(_)
             | Body::Run { .. }
             | Body::Abort(_)
@@ -144,41 +160,41 @@ impl Ledger {
         }
     }
 
-    async fn used(&mut self, core: &Arc<Core>, peer: NodeId, task: Hash, used: Vec<u8>) {
-        let row = match core.journal(move |journal| journal.counted(&task)).await {
+    async fn used(&mut self, counter: &Counter, peer: NodeId, task: Hash, used: Vec<u8>) {
+        let row = match with_journal(&counter.journal, move |journal| journal.counted(&task)).await
+        {
             Ok(row) => row,
-            Err(error) => return tracing::error!(%error, "what others sign is not counted"),
+            Err(error) => {
+                return tracing::error!(%error, "cannot look up a reported use; it is not counted");
+            }
         };
         if row.as_ref().is_some_and(|row| is_known(row, &peer)) {
-            return answer(core, peer, task, false).await;
+            return answer(counter, peer, task, false).await;
         }
         let known = self.peers.entry(peer).or_default();
         if row.is_none() && known.tasks >= SHARE {
-            return known.say(
-                &peer,
-                "it told of more tasks than are remembered of one peer",
-            );
+            return known.say(&peer, "it reported more tasks than are remembered per peer");
         }
-        let node = core.clone();
-        let checked = tokio::task::spawn_blocking(move || check(&node, &peer, task, &used)).await;
+        let admission = counter.admission.clone();
+        let now = counter.world.now();
+        let checked = off_thread(move || check(&admission, now, &peer, task, &used)).await;
         let proven = match checked {
-            Ok(Ok(proven)) => proven,
-            Ok(Err(Doubt::Unproven(why))) => {
+            Ok(proven) => proven,
+            Err(Doubt::Unproven(why)) => {
                 known.muted = Some(Instant::now());
                 return known.say(&peer, &why);
             }
-            Ok(Err(Doubt::Unknown(why))) => return known.say(&peer, &why),
-            Err(error) => return tracing::error!(%error, "a thread died; report this with the log"),
+            Err(Doubt::Unknown(why)) => return known.say(&peer, &why),
         };
-        if count(core, peer, proven, row.as_ref()).await && row.is_none() {
+        if count(counter, peer, proven, row.as_ref()).await && row.is_none() {
             known.tasks += 1;
         }
     }
 }
 
 impl Peer {
-    /// The use, if this is its last part. What does not follow on the parts before is dropped: it
-    /// is told again.
+    /// Returns the use, if this is its last part. A part out of sequence is dropped:
+    /// it is sent again.
     fn join(&mut self, part: UsePart) -> Option<Vec<u8>> {
         let UsePart {
             task,
@@ -211,12 +227,12 @@ impl Peer {
 
     fn say(&self, peer: &NodeId, why: &str) {
         if let Some(before) = self.lines.pass(Instant::now()) {
-            tracing::warn!(%peer, why, before, "a member tells of a use of a key that does not count here");
+            tracing::warn!(%peer, why, before, "a member reported a use of a key that does not count here");
         }
     }
 }
 
-/// Nothing new can come of what this peer tells.
+/// True if a report by this peer adds nothing new.
 fn is_known(row: &Counted, peer: &NodeId) -> bool {
     row.teller(peer)
         .is_some_and(|teller| teller.released || row.owed.is_empty())
@@ -228,18 +244,23 @@ struct Proven {
     foreign: Foreign,
 }
 
-/// Whose word counts: a requester's of this node, for a key that it holds, told by one of the
-/// signers.
-fn check(core: &Core, peer: &NodeId, hash: Hash, used: &[u8]) -> Result<Proven, Doubt> {
+/// Verifies a report: the task is ordered by a requester of this node, for a key that it holds, and
+/// reported by one of the signers.
+fn check(
+    admission: &AdmissionControl,
+    now: UnixMillis,
+    peer: &NodeId,
+    hash: Hash,
+    used: &[u8],
+) -> Result<Proven, Doubt> {
     let unproven = |why: &str| Doubt::Unproven(why.into());
     let used: Use = decode(used).map_err(|error| unproven(&error.to_string()))?;
     if used.task.hash() != hash {
-        return Err(unproven("the task is another than the one that is named"));
+        return Err(unproven("the task is not the one that is named"));
     }
-    let requesters = &core.config.requesters;
     let task = used
         .task
-        .authenticate(|id| requesters.contains_key(id), core.now())
+        .authenticate(|id| admission.knows_requester(id), now)
         .map_err(|error| {
             let why = error.to_string();
             match error {
@@ -252,53 +273,54 @@ fn check(core: &Core, peer: &NodeId, hash: Hash, used: &[u8]) -> Result<Proven, 
     let Operation::KeySign(keysign) = &task.operation else {
         return Err(unproven("the task uses no key"));
     };
-    if !used.signers.contains(peer) || used.signers.contains(&core.me) {
+    if !used.signers.contains(peer) || used.signers.contains(&admission.me) {
         return Err(unproven(
-            "a signer tells those who do not sign, and nobody else does",
+            "only a signer may report a use, and only to holders that do not sign",
         ));
     }
-    let foreign = admission::admit_foreign(core, keysign, &used.signers)
+    let foreign = admission::admit_foreign(admission, keysign, &used.signers)
         .map_err(|refusal| Doubt::Unknown(format!("{} [{}]", refusal.reason, refusal.code)))?;
     Ok(Proven { task, foreign })
 }
 
 /// True if a row was written.
-async fn count(core: &Arc<Core>, peer: NodeId, proven: Proven, row: Option<&Counted>) -> bool {
+async fn count(counter: &Counter, peer: NodeId, proven: Proven, row: Option<&Counted>) -> bool {
     let Proven { task, foreign } = proven;
     let hash = task.hash();
     let id = task.id;
     let key = foreign.key;
-    // Those that counted it are not told twice.
+    // Plugins that counted it are not asked twice.
     let counted = row.filter(|row| row.counts());
     let owed: Option<BTreeSet<String>> = counted.map(|row| row.owed.iter().cloned().collect());
     let wanted = |name: &str| owed.as_ref().is_none_or(|owed| owed.contains(name));
-    let question = core
-        .asker
-        .question(core.now(), &task, foreign.operation, foreign.facts);
-    let Some(observed) = core
+    let question =
+        counter
+            .asker
+            .question(counter.world.now(), &task, foreign.operation, foreign.facts);
+    let Some(observed) = counter
         .guard
-        .observe(now, question, wanted, Instant::now() + PATIENCE)
+        .observe(&counter.world, question, wanted, Instant::now() + PATIENCE)
         .await
     else {
-        tracing::debug!(%peer, "other decisions were under way; the use is counted when it is told again");
+        tracing::debug!(%peer, "other decisions were under way; the use is counted when it is reported again");
         return false;
     };
     let Observed {
         writes,
         owed,
         warnings,
-        turn,
+        guard,
     } = observed;
     if row.is_none() && writes.is_empty() && owed.is_empty() {
         // No plugin here counts anything of it.
-        answer(core, peer, hash, false).await;
+        answer(counter, peer, hash, false).await;
         return false;
     }
     let text = warnings
         .iter()
         .map(|warning| format!("; {warning}"))
         .collect();
-    let until = countersign_protocol::UnixMillis(task.not_after.0.saturating_add(AFTERMATH_MS));
+    let until = UnixMillis(task.not_after.0.saturating_add(AFTERMATH_MS));
     let complete = owed.is_empty();
     let new = Count {
         hash,
@@ -310,58 +332,58 @@ async fn count(core: &Arc<Core>, peer: NodeId, proven: Proven, row: Option<&Coun
         owed,
         text,
     };
-    let now = core.now();
-    let written = core.journal(move |journal| journal.count(now, new)).await;
-    turn.end();
+    let now = counter.world.now();
+    let written = with_journal(&counter.journal, move |journal| journal.count(now, new)).await;
+    guard.release();
     match written {
         Ok(_) => {
             tracing::info!(task = %id, %key, %peer, "another member approved a use of the key; it counts here too");
             if complete {
-                answer(core, peer, hash, false).await;
+                answer(counter, peer, hash, false).await;
             }
             true
         }
         Err(error) => {
-            tracing::error!(task = %id, %error, "what others sign was not counted");
+            tracing::error!(task = %id, %error, "a reported use was not counted");
             false
         }
     }
 }
 
-async fn release(core: &Core, peer: NodeId, task: Hash) {
-    let now = core.now();
+async fn release(counter: &Counter, peer: NodeId, task: Hash) {
+    let now = counter.world.now();
     let take_back = move |journal: &Journal| {
         let row = journal.counted(&task)?;
         let told = row.is_some_and(|row| row.teller(&peer).is_some_and(|teller| !teller.released));
-        // Whoever says so for nothing costs no write.
+        // An unfounded release costs no write.
         if told {
             journal.uncount(now, task, peer)
         } else {
             Ok(Written::Already)
         }
     };
-    match core.journal(take_back).await {
+    match with_journal(&counter.journal, take_back).await {
         Ok(Written::Now) => {
-            tracing::info!(%task, "nothing came of a task of other members; it counts no more")
+            tracing::info!(%task, "a task of other members ended without a share in use; it no longer counts")
         }
         Ok(_) => {}
         Err(error) => {
-            return tracing::error!(%task, %error, "that nothing came of a task was not recorded");
+            return tracing::error!(%task, %error, "the release of a task was not recorded");
         }
     }
-    answer(core, peer, task, true).await;
+    answer(counter, peer, task, true).await;
 }
 
-async fn answer(core: &Core, peer: NodeId, task: Hash, released: bool) {
+async fn answer(counter: &Counter, peer: NodeId, task: Hash, released: bool) {
     let frame = encode(&Frame {
         task: NO_TASK,
         seq: 0,
         body: Body::Counted { task, released },
     });
     let key = PeerKey(*peer.as_bytes());
-    let sent = tokio::time::timeout(SEND_LIMIT, core.router.mesh().send(&key, frame)).await;
+    let sent = tokio::time::timeout(SEND_LIMIT, counter.router.mesh().send(&key, frame)).await;
     if !matches!(sent, Ok(Ok(()))) {
-        tracing::debug!(%peer, "a signer does not learn that its task counts here; it tells again");
+        tracing::debug!(%peer, "could not tell a signer that its task counts here; it will report again");
     }
 }
 

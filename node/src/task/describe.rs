@@ -1,26 +1,25 @@
-//! Keys and holders in the words of the plugins' contract.
+//! Keys and their holders in the terms of the plugins' contract.
 
 use countersign_host as host;
-use countersign_protocol::{Announcement, NodeId};
+use countersign_protocol::{KeyDescriptor, NodeId};
 
-/// A key as this node's record has it. `root`: its extended public key as text.
-pub(super) fn key(announcement: &Announcement, root: String) -> host::Key {
+/// Describes a key from this node's record. `root`: its extended public key as text.
+pub(super) fn key(descriptor: &KeyDescriptor, root: String) -> host::Key {
     host::Key {
-        id: announcement.key.to_string(),
-        scheme: announcement.scheme.to_string(),
-        curve: announcement.scheme.curve().to_string(),
+        id: descriptor.key.to_string(),
+        scheme: descriptor.scheme.to_string(),
+        curve: descriptor.scheme.curve().to_string(),
         root_public_key: root,
-        threshold: announcement.threshold.get(),
-        members: nodes(announcement.committee.members()),
+        threshold: descriptor.threshold.get(),
+        members: nodes(descriptor.committee.members()),
     }
 }
 
-/// Ids as text.
 pub(super) fn nodes(nodes: &[NodeId]) -> Vec<String> {
     nodes.iter().map(NodeId::to_string).collect()
 }
 
-/// Shares lie at 1, 2, 3 and so on, in the order of the members' ids.
+/// The share ids are 1, 2, 3 and so on, in the order of the members' ids.
 pub(super) fn participants(
     members: &[NodeId],
     public_shares: &[Vec<u8>],

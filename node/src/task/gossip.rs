@@ -1,13 +1,13 @@
-//! Nodes tell each other of reshares that are complete, through their tunnels and unasked, until
-//! everybody whom it concerns has said that it knows. So nobody depends on what the coordinator
-//! hands on, and no co-signer can show its mark to some and not to others.
+//! Gossip of complete reshares. Nodes send them to each other through their tunnels, unasked, until
+//! every node concerned has acknowledged them. So nobody depends on the coordinator to pass them
+//! on, and no co-signer can show its acknowledgement to some and withhold it from others.
 //!
-//! What is told proves itself, so it does not matter who tells it. Each peer has a small share of
-//! the queue, and what it sends is read one after the other; a peer that sends what proves nothing
-//! is not heard for a while.
+//! A generation proves itself, so it does not matter who sends it. Each peer has a small share of
+//! the queue, and its frames are read one after the other. A peer that sends a generation without
+//! proof is muted for a while.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_link::PeerKey;
@@ -15,105 +15,86 @@ use countersign_protocol::control::Held;
 use countersign_protocol::frame::{Body, Frame, MAX_PROOFS, NO_TASK};
 use countersign_protocol::{GenerationProof, KeyId, NodeId, encode};
 use countersign_store::{Generation, Journal, KeyStatus, ReadJournalError};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::handover::{self, HandoverError, Learned};
+use super::participant::{self, Learned, Participant, ParticipantError};
 use super::resolve::Unfit;
 use super::settle;
-use crate::core::Core;
+use crate::node_key::NodeKey;
+use crate::off_thread::{off_thread, with_journal};
+use crate::session::Router;
+use crate::session::hearing::{Hearing, Said};
 
-/// How often what nobody has acknowledged is told again.
+/// The interval for repeating what is not acknowledged.
 const AGAIN: Duration = Duration::from_secs(15);
-/// Generations that one round looks at. The next round goes on behind them.
+/// The most generations in one round. The next round continues after them.
 const ROUND: usize = 1024;
-/// Generations that one round tells one peer.
+/// The most generations sent to one peer in one round.
 const AT_ONCE: usize = 4 * MAX_PROOFS;
-/// Frames of one peer that may wait. More are dropped: it tells again.
-const SHARE: usize = 4;
 
-/// How long a peer may keep a frame waiting.
+/// The longest time for sending a frame to a peer.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
 
-/// What reaches the gossip from the network.
-#[derive(Debug)]
-pub enum Said {
-    /// The tunnel to this peer is up.
-    Up(NodeId),
-    /// What a peer tells that belongs to no session.
-    Told(NodeId, Box<Body>),
+/// The two ends of the gossip at this node: the router sends, the participant takes in.
+#[allow(missing_docs, reason = "the type's documentation explains both fields")]
+#[derive(Clone)]
+pub struct Exchange {
+    pub participant: Arc<Participant>,
+    pub router: Arc<Router>,
 }
 
-/// The queue in front of [`follow`]. One peer can neither fill it nor hold up another.
-pub struct Ears {
-    queue: mpsc::Sender<Said>,
-    waiting: Arc<Mutex<HashMap<NodeId, usize>>>,
-}
+impl Exchange {
+    fn own(&self) -> &NodeKey {
+        &self.participant.own
+    }
 
-/// The other end of [`Ears`].
-pub struct Hearing {
-    queue: mpsc::Receiver<Said>,
-    waiting: Arc<Mutex<HashMap<NodeId, usize>>>,
-}
+    fn me(&self) -> NodeId {
+        self.own().id()
+    }
 
-/// A queue for so many peers.
-pub fn queue(peers: usize) -> (Ears, Hearing) {
-    let (sender, receiver) = mpsc::channel((peers + 1) * (SHARE + 1));
-    let waiting: Arc<Mutex<HashMap<NodeId, usize>>> = Arc::default();
-    (
-        Ears {
-            queue: sender,
-            waiting: waiting.clone(),
-        },
-        Hearing {
-            queue: receiver,
-            waiting,
-        },
-    )
-}
+    fn journal(&self) -> &Journal {
+        &self.participant.register.journal
+    }
 
-impl Ears {
-    /// Takes what a peer says, or drops it: it will be said again.
-    pub fn take(&self, said: Said) {
-        let (Said::Up(peer) | Said::Told(peer, _)) = &said;
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = waiting.entry(*peer).or_default();
-        if *count < SHARE && self.queue.try_send(said).is_ok() {
-            *count += 1;
+    fn is_up(&self, peer: &NodeId) -> bool {
+        self.router.mesh().connected(&PeerKey(*peer.as_bytes()))
+    }
+
+    /// Sends a peer the generations after those that it says it has, whatever it has acknowledged
+    /// before: it may have been restored from a backup. The peer's own report is enough, so nobody
+    /// else can prevent it.
+    pub async fn remind(&self, peer: NodeId, theirs: Vec<Held>) {
+        match with_journal(self.journal(), move |journal| {
+            later(journal, &peer, &theirs)
+        })
+        .await
+        {
+            Ok(proofs) if proofs.is_empty() => {}
+            Ok(proofs) => drop(tell(self, peer, Body::Generations(proofs)).await),
+            Err(error) => {
+                tracing::error!(%error, "cannot look up later generations of a peer's keys")
+            }
         }
     }
 }
 
-impl Hearing {
-    /// What comes next; `None`: nothing more will.
-    pub async fn next(&mut self) -> Option<Said> {
-        let said = self.queue.recv().await?;
-        let (Said::Up(peer) | Said::Told(peer, _)) = &said;
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = waiting.get_mut(peer) {
-            *count = count.saturating_sub(1);
-        }
-        drop(waiting);
-        Some(said)
-    }
-}
-
-/// Tells, and listens, until the node stops.
-pub async fn follow(core: Arc<Core>, mut hearing: Hearing) {
+/// Sends and receives until the node stops.
+pub async fn follow(exchange: Exchange, mut hearing: Hearing, stopping: CancellationToken) {
     let mut gossip = Gossip::default();
     let mut again = tokio::time::interval_at(Instant::now() + AGAIN, AGAIN);
     again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        gossip.round(&core).await;
+        gossip.round(&exchange).await;
         tokio::select! {
-            () = core.stopping.cancelled() => return,
+            () = stopping.cancelled() => return,
             _ = again.tick() => {
                 gossip.forget();
-                ask(&core, None).await;
+                ask(&exchange, None).await;
             }
-            () = core.gossip.notified() => {}
+            () = exchange.participant.changed.notified() => {}
             said = hearing.next() => match said {
-                Some(said) => gossip.hear(&core, said).await,
+                Some(said) => gossip.hear(&exchange, said).await,
                 None => return,
             }
         }
@@ -123,23 +104,23 @@ pub async fn follow(core: Arc<Core>, mut hearing: Hearing) {
 /// A generation of a key.
 type Place = (KeyId, u32);
 
-/// What this node remembers of what it told, between one repetition and the next.
+/// The memory of what was sent, from one repetition to the next.
 #[derive(Default)]
 struct Gossip {
-    /// To whom which generation was told, with how many marks that it is in force.
+    /// By peer and generation: the number of in-force acknowledgements sent along.
     told: HashMap<(NodeId, Place), usize>,
-    /// Peers that sent what proves nothing.
+    /// Peers that sent a generation without proof.
     muted: BTreeSet<NodeId>,
-    /// Where the next round begins.
+    /// The start of the next round.
     next: Option<Place>,
 }
 
-/// What is to be told in one round.
+/// The generations that are due in one round.
 #[derive(Default)]
 struct Round {
-    /// Each generation that somebody has not heard of.
+    /// Each generation that some node has not acknowledged.
     generations: BTreeMap<Place, Generation>,
-    /// Those of them that wait for this node itself.
+    /// Those of them that this node itself has not acknowledged.
     mine: Vec<Place>,
 }
 
@@ -149,18 +130,19 @@ impl Gossip {
         self.muted.clear();
     }
 
-    /// Tells everybody in reach what they have not said that they know; then looks at what this
-    /// node itself waited for.
-    async fn round(&mut self, core: &Arc<Core>) {
-        let me = core.me;
+    /// Sends every peer in reach what it has not acknowledged, then follows up on the generations
+    /// that wait for this node itself.
+    async fn round(&mut self, exchange: &Exchange) {
+        let me = exchange.me();
         let after = self.next;
-        let round = match core
-            .journal(move |journal| Round::of(journal, me, after))
-            .await
+        let round = match with_journal(exchange.journal(), move |journal| {
+            Round::of(journal, me, after)
+        })
+        .await
         {
             Ok(round) => round,
             Err(error) => {
-                return tracing::error!(%error, "what others have not heard of is not known");
+                return tracing::error!(%error, "cannot list the generations that others have not acknowledged");
             }
         };
         self.next = if round.generations.len() < ROUND {
@@ -172,10 +154,10 @@ impl Gossip {
         for (place, generation) in &round.generations {
             for peer in generation
                 .unheard()
-                .filter(|peer| **peer != me && is_up(core, peer))
+                .filter(|peer| **peer != me && exchange.is_up(peer))
             {
                 let told = self.told.get(&(*peer, *place));
-                if told.is_none_or(|marks| *marks < generation.proof.in_force.len()) {
+                if told.is_none_or(|acks| *acks < generation.proof.in_force.len()) {
                     due.entry(*peer).or_default().push(&generation.proof);
                 }
             }
@@ -185,7 +167,7 @@ impl Gossip {
             let now = proofs.len().min(AT_ONCE);
             for part in proofs[..now].chunks(MAX_PROOFS) {
                 if tell(
-                    core,
+                    exchange,
                     peer,
                     Body::Generations(part.iter().map(|proof| (*proof).clone()).collect()),
                 )
@@ -199,7 +181,7 @@ impl Gossip {
             unreached.extend(proofs[now..].iter().map(|proof| place(proof)));
         }
         for place in round.mine {
-            look_after(core, place, !unreached.contains(&place)).await;
+            look_after(exchange, place, !unreached.contains(&place)).await;
         }
     }
 
@@ -209,27 +191,27 @@ impl Gossip {
         }
     }
 
-    async fn hear(&mut self, core: &Arc<Core>, said: Said) {
+    async fn hear(&mut self, exchange: &Exchange, said: Said) {
         match said {
-            // It may have lost what it was told through the tunnel before.
+            // It may have lost what was sent through the previous tunnel.
             Said::Up(peer) => {
                 self.told.retain(|(told, _), _| *told != peer);
-                ask(core, Some(peer)).await;
+                ask(exchange, Some(peer)).await;
             }
             Said::Told(peer, _) if self.muted.contains(&peer) => {}
-            Said::Told(peer, body) => self.told(core, peer, *body).await,
+            Said::Told(peer, body) => self.told(exchange, peer, *body).await,
         }
     }
 
-    async fn told(&mut self, core: &Arc<Core>, peer: NodeId, body: Body) {
+    async fn told(&mut self, exchange: &Exchange, peer: NodeId, body: Body) {
         match body {
             Body::Generations(proofs) => {
                 let mut known = Vec::new();
                 for proof in proofs.into_iter().take(MAX_PROOFS) {
-                    known.extend(self.consider(core, peer, proof).await);
+                    known.extend(self.consider(exchange, peer, proof).await);
                 }
                 if !known.is_empty() {
-                    tell(core, peer, Body::Heard(known)).await;
+                    tell(exchange, peer, Body::Heard(known)).await;
                 }
             }
             Body::Heard(places) => {
@@ -237,13 +219,13 @@ impl Gossip {
                     let noted = move |journal: &Journal| {
                         journal.heard(held.key, held.generation, vec![peer])
                     };
-                    if let Err(error) = core.journal(noted).await {
-                        tracing::error!(%error, "what a peer has heard of was not recorded");
+                    if let Err(error) = with_journal(exchange.journal(), noted).await {
+                        tracing::error!(%error, "a peer's acknowledgement of a generation was not recorded");
                     }
                 }
             }
-            Body::Lacks(places) => answer(core, peer, places).await,
-            // The router brings nothing else.
+            Body::Lacks(places) => answer(exchange, peer, places).await,
+            // The router delivers nothing else.
             Body::Ready(_)
             | Body::Run { .. }
             | Body::Abort(_)
@@ -256,41 +238,45 @@ impl Gossip {
         }
     }
 
-    /// Takes one generation in. Returns it if this node needs to hear no more of it.
+    /// Takes in one generation. Returns it if this node needs to hear no more of it.
     async fn consider(
         &mut self,
-        core: &Arc<Core>,
+        exchange: &Exchange,
         peer: NodeId,
         proof: GenerationProof,
     ) -> Option<Held> {
         let place = place(&proof);
-        let marks = proof.in_force.len();
+        let acks = proof.in_force.len();
         if place.1 == 0 {
-            let announcement = proof.announcement;
-            handover::settle(core, announcement.task, announcement).await;
+            let descriptor = proof.descriptor;
+            exchange
+                .participant
+                .settle(descriptor.task, descriptor)
+                .await;
             return None;
         }
-        match handover::heed(core, proof).await {
-            Ok(Learned::Nothing | Learned::Marks | Learned::Settled | Learned::Passed) => {}
-            Err(error @ HandoverError::Unfit(Unfit::Unproven)) => {
-                tracing::warn!(%peer, key = %place.0, %error, "a peer tells of a generation that proves nothing; examine that node");
+        match exchange.participant.heed(proof).await {
+            Ok(Learned::Nothing | Learned::Acks | Learned::Settled | Learned::Passed) => {}
+            Err(error @ ParticipantError::Unfit(Unfit::Unproven)) => {
+                tracing::warn!(%peer, key = %place.0, %error, "a peer sent a generation without proof; examine that node");
                 self.muted.insert(peer);
                 return None;
             }
             Err(error) => {
-                tracing::debug!(%peer, key = %place.0, generation = place.1, %error, "what a peer tells was not taken");
+                tracing::debug!(%peer, key = %place.0, generation = place.1, %error, "a generation from a peer was not accepted");
                 return None;
             }
         }
-        look_after(core, place, false).await;
-        let me = core.me;
-        let kept = core
-            .journal(move |journal| journal.generation(&place.0, place.1))
-            .await
-            .ok()
-            .flatten()?;
-        // It knew of so many; if more are known here, it hears of them in the next round.
-        self.told.insert((peer, place), marks);
+        look_after(exchange, place, false).await;
+        let me = exchange.me();
+        let kept = with_journal(exchange.journal(), move |journal| {
+            journal.generation(&place.0, place.1)
+        })
+        .await
+        .ok()
+        .flatten()?;
+        // The peer knew of so many. If more are known here, the next round sends them.
+        self.told.insert((peer, place), acks);
         kept.unheard().all(|node| *node != me).then_some(Held {
             key: place.0,
             generation: place.1,
@@ -318,38 +304,41 @@ impl Round {
     }
 }
 
-/// Asks whoever may have them for the marks that this node waits for: everybody in reach, or one
-/// peer.
-async fn ask(core: &Arc<Core>, whom: Option<NodeId>) {
-    let lacking = match core.journal(settle::lacking).await {
+/// Asks peers for the acknowledgements that this node waits for: all in reach that may have
+/// them, or just one.
+async fn ask(exchange: &Exchange, whom: Option<NodeId>) {
+    let lacking = match with_journal(exchange.journal(), settle::lacking).await {
         Ok(lacking) => lacking,
-        Err(error) => return tracing::error!(%error, "what waits for others is not known"),
+        Err(error) => return tracing::error!(%error, "cannot list in-doubt reshares"),
     };
     let mut asked: BTreeMap<NodeId, Vec<Held>> = BTreeMap::new();
     for (held, nodes) in lacking {
-        let meant = |node: &NodeId| *node != core.me && whom.is_none_or(|whom| whom == *node);
+        let meant = |node: &NodeId| *node != exchange.me() && whom.is_none_or(|whom| whom == *node);
         for node in nodes
             .into_iter()
-            .filter(|node| meant(node) && is_up(core, node))
+            .filter(|node| meant(node) && exchange.is_up(node))
         {
             asked.entry(node).or_default().push(held);
         }
     }
     for (peer, mut places) in asked {
         places.truncate(MAX_PROOFS);
-        tell(core, peer, Body::Lacks(places)).await;
+        tell(exchange, peer, Body::Lacks(places)).await;
     }
 }
 
-/// Tells a peer what it waits for, where all marks are here and it is one of the parties.
-async fn answer(core: &Arc<Core>, peer: NodeId, places: Vec<Held>) {
-    let known = core
-        .journal(move |journal| known(journal, &peer, &places))
-        .await;
+/// Sends a peer what it waits for, if all acknowledgements are here and it is one of the parties.
+async fn answer(exchange: &Exchange, peer: NodeId, places: Vec<Held>) {
+    let known = with_journal(exchange.journal(), move |journal| {
+        known(journal, &peer, &places)
+    })
+    .await;
     match known {
         Ok(proofs) if proofs.is_empty() => {}
-        Ok(proofs) => drop(tell(core, peer, Body::Generations(proofs)).await),
-        Err(error) => tracing::error!(%error, "what a peer waits for was not looked up"),
+        Ok(proofs) => drop(tell(exchange, peer, Body::Generations(proofs)).await),
+        Err(error) => {
+            tracing::error!(%error, "cannot look up the generations that a peer waits for")
+        }
     }
 }
 
@@ -364,34 +353,16 @@ fn known(
             .generation(&held.key, held.generation)?
             .map(|kept| kept.proof);
         let party = |proof: &GenerationProof| {
-            proof
-                .announcement
-                .stored
-                .iter()
-                .any(|mark| mark.node == *peer)
-                && proof.announcement.is_complete()
+            proof.descriptor.stored.iter().any(|ack| ack.node == *peer)
+                && proof.descriptor.has_all_acks()
         };
         proofs.extend(kept.filter(party));
     }
     Ok(proofs)
 }
 
-/// Tells a peer that has an earlier generation of a key than this node how the key went on,
-/// whatever it has acknowledged before: it may have been restored from a backup. What it says of
-/// itself is all that it takes, so nobody else can withhold it.
-pub(crate) async fn remind(core: &Arc<Core>, peer: NodeId, theirs: Vec<Held>) {
-    match core
-        .journal(move |journal| later(journal, &peer, &theirs))
-        .await
-    {
-        Ok(proofs) if proofs.is_empty() => {}
-        Ok(proofs) => drop(tell(core, peer, Body::Generations(proofs)).await),
-        Err(error) => tracing::error!(%error, "how a peer's keys went on was not looked up"),
-    }
-}
-
-/// The generations after those that a peer has, of which it was told once or should have been. At
-/// most [`MAX_PROOFS`]; it says again what it has when it connects again.
+/// Returns the generations after those that a peer has, as far as they concern it. At most
+/// [`MAX_PROOFS`]: when it connects again, it says again what it has.
 fn later(
     journal: &Journal,
     peer: &NodeId,
@@ -411,32 +382,28 @@ fn later(
     Ok(proofs)
 }
 
-/// What this node itself owes a generation: its word that it has it in force, or the end of a share
-/// that nobody needs.
-async fn look_after(core: &Arc<Core>, place: Place, handed_on: bool) {
-    let node = core.clone();
-    let looked = tokio::task::spawn_blocking(move || attend(&node, place, handed_on)).await;
-    match looked {
-        Ok(Ok(Attended { vouched, gone })) => {
+/// Does what this node owes a generation: signs that it is in force here, or destroys a
+/// share that nobody needs.
+async fn look_after(exchange: &Exchange, place: Place, handed_on: bool) {
+    let participant = exchange.participant.clone();
+    match off_thread(move || attend(&participant, place, handed_on)).await {
+        Ok(Attended { vouched, gone }) => {
             if gone {
                 tracing::info!(key = %place.0, generation = place.1, "a quorum has a later generation in force; this node's share of the key is destroyed");
-                core.key_active(None).await;
+                exchange.participant.activation.activate(None).await;
             }
             if vouched {
                 // There is something new to tell.
-                core.gossip.notify_one();
+                exchange.participant.changed.notify_one();
             }
         }
-        Ok(Err(error)) => {
-            tracing::error!(key = %place.0, %error, "a generation was not looked after")
-        }
         Err(error) => {
-            tracing::error!(key = %place.0, %error, "a thread died; report this with the log")
+            tracing::error!(key = %place.0, %error, "cannot follow up on a generation")
         }
     }
 }
 
-/// What this node did about a generation.
+/// The actions of this node on a generation.
 struct Attended {
     /// It signed that the generation is in force here.
     vouched: bool,
@@ -444,42 +411,38 @@ struct Attended {
     gone: bool,
 }
 
-fn attend(core: &Core, place: Place, handed_on: bool) -> Result<Attended, HandoverError> {
-    let switching = core.switch.alone();
+fn attend(node: &Participant, place: Place, handed_on: bool) -> Result<Attended, ParticipantError> {
+    let switching = node.switch.alone();
     let journal = switching.journal();
     let vault = switching.vault();
-    let vouched = handover::vouch(core.me, &*core.signer, journal, vault, place)?;
-    let gone = handover::release(journal, vault, core.now(), place.0, handed_on)?;
+    let vouched = participant::vouch(&node.own, journal, vault, place)?;
+    let gone = participant::release(journal, vault, node.world.now(), place.0, handed_on)?;
     let done = journal
         .key(&place.0)?
         .is_some_and(|record| match record.status {
             KeyStatus::Released => true,
-            KeyStatus::Active => record.announcement.generation > place.1,
+            KeyStatus::Active => record.descriptor.generation > place.1,
             KeyStatus::Pending | KeyStatus::Leaving => false,
         });
     if done {
-        journal.heard(place.0, place.1, vec![core.me])?;
+        journal.heard(place.0, place.1, vec![node.own.id()])?;
     }
     Ok(Attended { vouched, gone })
 }
 
 fn place(proof: &GenerationProof) -> Place {
-    (proof.announcement.key, proof.announcement.generation)
-}
-
-fn is_up(core: &Core, peer: &NodeId) -> bool {
-    core.router.mesh().connected(&PeerKey(*peer.as_bytes()))
+    (proof.descriptor.key, proof.descriptor.generation)
 }
 
 /// False if the peer could not be reached.
-async fn tell(core: &Core, peer: NodeId, body: Body) -> bool {
+async fn tell(exchange: &Exchange, peer: NodeId, body: Body) -> bool {
     let frame = encode(&Frame {
         task: NO_TASK,
         seq: 0,
         body,
     });
     let key = PeerKey(*peer.as_bytes());
-    let sent = core.router.mesh().send(&key, frame);
+    let sent = exchange.router.mesh().send(&key, frame);
     match tokio::time::timeout(SEND_LIMIT, sent).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
@@ -493,7 +456,7 @@ async fn tell(core: &Core, peer: NodeId, body: Body) -> bool {
 #[cfg(test)]
 mod tests {
     use countersign_protocol::{
-        Announcement, Committee, Hash, Scheme, SessionId, TaskId, Threshold,
+        Committee, Hash, KeyDescriptor, Scheme, SessionId, TaskId, Threshold,
     };
 
     use super::*;
@@ -503,9 +466,9 @@ mod tests {
         NodeId::from_bytes(identity.public().0).unwrap()
     }
 
-    fn generation(number: u32, members: &[u8]) -> Announcement {
+    fn generation(number: u32, members: &[u8]) -> KeyDescriptor {
         let members: Vec<NodeId> = members.iter().map(|seed| node(*seed)).collect();
-        Announcement {
+        KeyDescriptor {
             key: KeyId::from_bytes([2; 16]).unwrap(),
             task: TaskId([number as u8 + 1; 16]),
             session: SessionId([3; 32]),
@@ -550,7 +513,7 @@ mod tests {
             .unwrap();
             proofs
                 .iter()
-                .map(|proof| proof.announcement.generation)
+                .map(|proof| proof.descriptor.generation)
                 .collect()
         };
         assert_eq!(told(2, 0), [1, 2], "all that concerns it, in order");
@@ -560,21 +523,5 @@ mod tests {
         assert!(told(9, 0).is_empty(), "of no concern to a stranger");
         let many = vec![Held { key, generation: 0 }; 100];
         assert_eq!(later(&journal, &node(2), &many).unwrap().len(), MAX_PROOFS);
-    }
-
-    #[tokio::test]
-    async fn a_peer_that_floods_takes_only_its_own_share_of_the_queue() {
-        let (ears, mut hearing) = queue(2);
-        (0..100).for_each(|_| ears.take(Said::Told(node(1), Box::new(Body::Heard(Vec::new())))));
-        ears.take(Said::Up(node(2)));
-        let mut heard = Vec::new();
-        for _ in 0..=SHARE {
-            let (Said::Up(peer) | Said::Told(peer, _)) = hearing.next().await.unwrap();
-            heard.push(peer);
-        }
-        assert_eq!(heard[..SHARE], [node(1); SHARE]);
-        assert_eq!(heard[SHARE], node(2));
-        ears.take(Said::Told(node(1), Box::new(Body::Heard(Vec::new()))));
-        assert!(hearing.next().await.is_some(), "what was heard makes room");
     }
 }

@@ -1,11 +1,11 @@
-//! What signatures are for, in the words of the plugins' contract. Every field is handed over as it
+//! The intent of signatures in the terms of the plugins' contract. Every field is passed on as it
 //! was decoded.
 
 use countersign_host as host;
 use countersign_payload::{Call, Destination, Grant, Intent, Transaction, TypedData};
 use host::{Origin, Statement};
 
-/// The intent as plugins see it.
+/// Returns the intent as plugins see it.
 pub(super) fn for_plugins(intent: &Intent) -> host::Intent {
     match intent {
         Intent::Transaction(does) => host::Intent::Transaction(transaction(does)),
@@ -15,7 +15,7 @@ pub(super) fn for_plugins(intent: &Intent) -> host::Intent {
     }
 }
 
-/// What is known of the intent and has no field in the contract.
+/// Returns the facts about the intent that have no field in the contract.
 pub(super) fn facts(intent: &Intent) -> Vec<Statement> {
     let fact = |(name, value): (&str, String)| Statement {
         name: name.into(),

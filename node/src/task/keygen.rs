@@ -1,5 +1,5 @@
-//! KeyGen: a key in shares, auxiliary information where the committee has none, and everybody's
-//! word that it is stored.
+//! KeyGen: makes a key in shares, and auxiliary information where the committee has none, and
+//! collects every member's acknowledgement that it is stored.
 
 use std::sync::Arc;
 
@@ -8,30 +8,29 @@ use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
-    Announcement, Committee, Failure, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId, StoredMark,
+    Committee, Failure, Hash, KeyDescriptor, KeyGen, KeyId, NodeId, Outcome, SessionId, SignedAck,
     TaskId,
 };
 use countersign_store::{KeyRecord, KeyStatus};
 
 use super::aux::{self, Fresh};
 use super::storing::{self, StoreShareError};
-use super::{Job, Stopped, describe};
-use crate::core::Core;
+use super::{Job, JobContext, Stopped, describe};
 use crate::risk::Approved;
 use crate::session::Run;
 use crate::vault::MakesKey;
 
 const KEY_PHASE: (u8, Stage) = (0, Stage::Running);
-/// And the two after it.
+/// The first of the three phases of [`aux::agreed`].
 const AUX_PHASE: u8 = 1;
 
-/// An admitted KeyGen.
+/// A KeyGen that passed this node's own checks.
 #[derive(Debug, Clone)]
 pub struct KeyGenPlan {
     task: TaskId,
     key: KeyId,
     keygen: KeyGen,
-    /// Auxiliary information that this node has for the committee.
+    /// The digest of the auxiliary information that this node has for the committee.
     aux: Option<Hash>,
 }
 
@@ -70,7 +69,7 @@ impl Job for KeyGenPlan {
         })
     }
 
-    fn holds(&self, _core: &Core) -> Option<Hash> {
+    fn holds(&self) -> Option<Hash> {
         self.aux
     }
 
@@ -92,51 +91,53 @@ impl Job for KeyGenPlan {
     }
 
     async fn run(
-        core: Arc<Core>,
+        node: Arc<JobContext>,
         approved: Arc<Approved<Self>>,
         run: &mut Run,
     ) -> Result<Outcome, Stopped> {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
-        let share = make_key(&core, plan, session, run).await?;
-        core.events.shares(
+        let share = make_key(&node, plan, session, run).await?;
+        node.events().shares(
             plan.task,
             describe::participants(plan.parties(), &share.public().public_shares),
         );
         let (aux, fresh) = if plan.keygen.scheme.needs_aux() {
             let all = (plan.parties(), &plan.keygen.committee);
-            let (aux, fresh) = aux::agreed(&core, all, AUX_PHASE, (session, &holds), run).await?;
+            let (aux, fresh) =
+                aux::agreed(&node.aux, all, AUX_PHASE, (session, &holds), run).await?;
             (Some(aux), fresh)
         } else {
             (None, None)
         };
         run.still_on()?;
-        let mut announcement = announce(plan, session, &share, aux);
-        let written = announcement.clone();
-        let write = move |core: &Core| write_share(core, &approved, &share, written, fresh);
-        storing::store(&core, write).await?;
-        announcement.stored = run
-            .store(announcement.digest())
+        let mut descriptor = descriptor_of(plan, session, &share, aux);
+        let written = descriptor.clone();
+        let write = move |node: &JobContext| write_share(node, &approved, &share, written, fresh);
+        storing::store(&node, write).await?;
+        descriptor.stored = run
+            .store(descriptor.digest())
             .await
             .map_err(Stopped::Unsettled)?;
-        Ok(Outcome::Created(announcement))
+        Ok(Outcome::Created(descriptor))
     }
 }
 
 async fn make_key(
-    core: &Arc<Core>,
+    node: &Arc<JobContext>,
     plan: &KeyGenPlan,
     session: SessionId,
     run: &mut Run,
 ) -> Result<Share, Failure> {
-    let me = aux::position(core.me, plan.parties())?;
+    let me = aux::position(node.me(), plan.parties())?;
     let parties = plan.size();
     let scheme = plan.keygen.scheme;
     let threshold = plan.keygen.threshold.get();
+    let rng = node.world.rng();
     run.phase(
         KEY_PHASE,
-        core.config.engines.keygen,
-        core.lanes.free.clone(),
+        node.engines.keygen,
+        node.pools.free.clone(),
         move || {
             let params = KeygenParams {
                 session: &session.0,
@@ -144,25 +145,21 @@ async fn make_key(
                 parties,
                 threshold,
             };
-            Ok(countersign_engine::keygen(
-                scheme,
-                params,
-                rand::rngs::OsRng,
-            )?)
+            Ok(countersign_engine::keygen(scheme, params, rng)?)
         },
     )
     .await
 }
 
-fn announce(
+fn descriptor_of(
     plan: &KeyGenPlan,
     session: SessionId,
     share: &Share,
     aux: Option<Hash>,
-) -> Announcement {
+) -> KeyDescriptor {
     let public = share.public();
     let public_shares = public_shares_hash(public.public_shares.iter().map(Vec::as_slice));
-    Announcement {
+    KeyDescriptor {
         key: plan.key,
         task: plan.task,
         session,
@@ -176,28 +173,28 @@ fn announce(
         public_shares,
         aux,
         parties: Vec::new(),
-        stored: Vec::<StoredMark>::new(),
+        stored: Vec::<SignedAck>::new(),
     }
 }
 
-/// The share first, then the public record: a record never promises a share that is not there.
+/// Writes the share first, then the public record: a record never promises a missing share.
 /// Auxiliary information serves other tasks only once it is durable.
 fn write_share(
-    core: &Core,
+    node: &JobContext,
     approved: &Approved<KeyGenPlan>,
     share: &Share,
-    announcement: Announcement,
+    descriptor: KeyDescriptor,
     fresh: Fresh,
 ) -> Result<(), StoreShareError> {
     let aux = aux::to_store(&fresh);
-    core.vault.put_share(approved, share, &announcement, aux)?;
+    node.vault.put_share(approved, share, &descriptor, aux)?;
     if let Some((digest, aux)) = fresh {
-        core.auxes.put(digest, aux);
+        node.aux.auxes.put(digest, aux);
     }
     let pending = KeyRecord {
         status: KeyStatus::Pending,
-        created: core.now(),
-        announcement,
+        created: node.world.now(),
+        descriptor,
     };
-    Ok(core.journal.put_key(pending)?)
+    Ok(node.journal().put_key(pending)?)
 }

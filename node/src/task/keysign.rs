@@ -1,5 +1,5 @@
-//! KeySign: one signature for each input of a payload, by exactly t members, each verified here,
-//! and all of them given out or none.
+//! KeySign: exactly t members sign each input of a payload. Every signature is verified here, and
+//! either all of them are released or none.
 
 use std::sync::Arc;
 
@@ -9,29 +9,28 @@ use countersign_payload::{Input, Intent, MAX_INPUTS};
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::{MAX_PHASES, Rooms};
 use countersign_protocol::{
-    Announcement, Committee, Failure, FailureCode, Hash, InputSignature, KeyId, NodeId, Outcome,
+    Committee, Failure, FailureCode, Hash, InputSignature, KeyDescriptor, KeyId, NodeId, Outcome,
     PayloadKind, Scheme, SessionId, Signed,
 };
 use countersign_store::KeyRecord;
 use countersign_verify::WrongResult;
 
 use super::aux::position;
-use super::{Job, Stopped, describe, intent};
-use crate::core::Core;
+use super::{Job, JobContext, Stopped, describe, intent};
 use crate::risk::Approved;
 use crate::session::Run;
 use crate::session::worker::WorkError;
 use crate::vault::UsesShare;
 
-/// Inputs that share the rounds of one phase. An ECDSA engine computes between its messages, and
-/// all of a batch do so in one thread.
+/// The inputs that share the rounds of one phase. ECDSA engines compute between their messages, and
+/// all those of a batch in one thread.
 const ECDSA_BATCH: usize = 16;
 const FROST_BATCH: usize = MAX_INPUTS;
 
 // Each batch is a phase of the session.
 const _: () = assert!(MAX_INPUTS.div_ceil(ECDSA_BATCH) <= MAX_PHASES as usize);
 
-/// An admitted KeySign. All of it was established by this node.
+/// A KeySign that passed this node's own checks. All of it was established by this node.
 #[derive(Debug, Clone)]
 pub struct KeySignPlan {
     pub(super) record: Arc<KeyRecord>,
@@ -45,27 +44,27 @@ pub struct KeySignPlan {
     pub(super) root: String,
 }
 
-/// One signature that is to be made.
+/// An input with the key that its signature has to verify under.
 #[derive(Debug, Clone)]
 pub(super) struct PlannedInput {
     pub input: Input,
-    /// The key that signatures verify with.
+    /// The key that the signature verifies under.
     pub public_key: Vec<u8>,
-    /// What makes `public_key` of the child key, if they differ.
+    /// The tweak from the child key to `public_key`, if they differ.
     pub tweak: Option<[u8; 32]>,
 }
 
 impl KeySignPlan {
-    /// Which key signs.
+    /// The id of the key that signs.
     pub fn key(&self) -> KeyId {
-        self.record.announcement.key
+        self.record.descriptor.key
     }
 
     fn scheme(&self) -> Scheme {
-        self.record.announcement.scheme
+        self.record.descriptor.scheme
     }
 
-    /// Inputs of one phase at most.
+    /// The most inputs in one phase.
     fn batch(&self) -> usize {
         if self.scheme().needs_aux() {
             ECDSA_BATCH
@@ -76,7 +75,7 @@ impl KeySignPlan {
 
     /// The signers' positions in the committee, ascending because it is sorted by id.
     fn indices(&self) -> Vec<CommitteeIndex> {
-        let committee = &self.record.announcement.committee;
+        let committee = &self.record.descriptor.committee;
         self.signers
             .iter()
             .filter_map(|node| committee.index_of(node))
@@ -85,8 +84,8 @@ impl KeySignPlan {
 }
 
 impl UsesShare for KeySignPlan {
-    fn uses(&self) -> &Announcement {
-        &self.record.announcement
+    fn uses(&self) -> &KeyDescriptor {
+        &self.record.descriptor
     }
 }
 
@@ -100,7 +99,7 @@ impl PlannedInput {
         }
     }
 
-    /// What the engine is given: ECDSA signs a digest. Bytes of another length are passed on as
+    /// The message for the engine. ECDSA signs a digest; bytes of another length are passed on as
     /// they are, and the engine refuses them.
     fn message(&self, scheme: Scheme) -> Message {
         let bytes = &self.input.signed_bytes;
@@ -123,7 +122,7 @@ impl Job for KeySignPlan {
 
     fn question(&self) -> countersign_host::Operation {
         countersign_host::Operation::Sign(countersign_host::Signing {
-            key: describe::key(&self.record.announcement, self.root.clone()),
+            key: describe::key(&self.record.descriptor, self.root.clone()),
             signers: describe::nodes(&self.signers),
             inputs: self.inputs.iter().map(PlannedInput::describe).collect(),
             payload: self.kind.name().into(),
@@ -136,8 +135,8 @@ impl Job for KeySignPlan {
         intent::facts(&self.intent)
     }
 
-    fn holds(&self, _core: &Core) -> Option<Hash> {
-        Some(self.record.announcement.digest())
+    fn holds(&self) -> Option<Hash> {
+        Some(self.record.descriptor.digest())
     }
 
     fn makes_aux_for(&self, _me: &NodeId) -> Option<&Committee> {
@@ -150,15 +149,15 @@ impl Job for KeySignPlan {
     }
 
     fn bystanders(&self) -> Vec<NodeId> {
-        let members = self.record.announcement.committee.members().iter();
+        let members = self.record.descriptor.committee.members().iter();
         members
             .filter(|member| !self.signers.contains(member))
             .copied()
             .collect()
     }
 
-    fn wallet(&self) -> Option<&Announcement> {
-        Some(&self.record.announcement)
+    fn wallet(&self) -> Option<&KeyDescriptor> {
+        Some(&self.record.descriptor)
     }
 
     fn inputs(&self) -> Vec<Input> {
@@ -171,22 +170,20 @@ impl Job for KeySignPlan {
     }
 
     async fn run(
-        core: Arc<Core>,
+        node: Arc<JobContext>,
         approved: Arc<Approved<Self>>,
         run: &mut Run,
     ) -> Result<Outcome, Stopped> {
         let (session, holds) = run.meet().await?;
-        let generation = approved.plan().record.announcement.digest();
+        let generation = approved.plan().record.descriptor.digest();
         let plan = approved.plan();
         if holds.iter().any(|held| *held != Some(generation)) {
-            return Err(
-                generation_mismatch(&plan.record.announcement, &plan.signers, &holds).into(),
-            );
+            return Err(generation_mismatch(&plan.record.descriptor, &plan.signers, &holds).into());
         }
         let size = plan.batch();
         let mut signatures = Vec::with_capacity(plan.inputs.len());
         for (number, inputs) in (0..).zip(plan.inputs.chunks(size)) {
-            let made = sign(&core, &approved, session, (number, size), run).await?;
+            let made = sign(&node, &approved, session, (number, size), run).await?;
             signatures.extend(inputs.iter().zip(made).map(finished));
         }
         Ok(Outcome::Signed(Signed {
@@ -196,36 +193,36 @@ impl Job for KeySignPlan {
     }
 }
 
-/// The signatures for the inputs of batch `number`, each by an engine of its own.
+/// Signs the inputs of batch `number`, each with an engine of its own.
 async fn sign(
-    core: &Arc<Core>,
+    node: &Arc<JobContext>,
     approved: &Arc<Approved<KeySignPlan>>,
     session: SessionId,
     (number, size): (u8, usize),
     run: &mut Run,
 ) -> Result<Vec<Signature>, Failure> {
     let plan = approved.plan();
-    let (limit, lane) = if plan.scheme().needs_aux() {
-        (core.config.engines.ecdsa, core.lanes.ecdsa.clone())
+    let (limit, pool) = if plan.scheme().needs_aux() {
+        (node.engines.ecdsa, node.pools.ecdsa.clone())
     } else {
-        (core.config.engines.frost, core.lanes.free.clone())
+        (node.engines.frost, node.pools.free.clone())
     };
     let first = usize::from(number) * size;
     let inputs = first..plan.inputs.len().min(first + size);
     // The limit is for one signature; those of a batch are computed one after the other.
     let limit = limit.saturating_mul(inputs.len() as u32);
-    let me = position(core.me, &plan.signers)?;
-    let core = core.clone();
+    let me = position(node.me(), &plan.signers)?;
+    let node = node.clone();
     let approved = approved.clone();
-    run.phase((number, Stage::Running), limit, lane, move || {
-        build(&core, &approved, (session, me), inputs)
+    run.phase((number, Stage::Running), limit, pool, move || {
+        build(&node, &approved, (session, me), inputs)
     })
     .await
 }
 
 /// Runs in the worker's thread: the share is opened there and never leaves it.
 fn build(
-    core: &Core,
+    node: &JobContext,
     approved: &Approved<KeySignPlan>,
     (session, me): (SessionId, PartyIndex),
     inputs: std::ops::Range<usize>,
@@ -234,16 +231,16 @@ fn build(
     let secrets = |error: crate::vault::VaultError| WorkError::Secrets(error.to_string());
     let aux = plan
         .record
-        .announcement
+        .descriptor
         .aux
-        .map(|digest| core.auxes.get(digest, &core.vault));
+        .map(|digest| node.aux.auxes.get(digest, &node.vault));
     let aux = aux.transpose().map_err(secrets)?;
-    let share = core.vault.open_share(approved).map_err(secrets)?;
+    let share = node.vault.open_share(approved).map_err(secrets)?;
     let signers = plan.indices();
     let engine = |number: usize| {
         let input = plan.inputs.get(number).ok_or(WorkError::Stopped)?;
         let params = SignParams {
-            // No two engines of a session run under one name.
+            // No two engines of a session share an id.
             session: &[&session.0[..], &[number as u8]].concat(),
             me,
             signers: &signers,
@@ -255,15 +252,15 @@ fn build(
             params,
             &share,
             aux.clone(),
-            rand::rngs::OsRng,
+            node.world.rng(),
         )?)
     };
     let engines = inputs.map(engine).collect::<Result<Vec<_>, WorkError>>()?;
     Ok(countersign_engine::batch(engines))
 }
 
-/// A signature with what it is for. It is believed once all of them are verified, by a library that
-/// does not sign, under keys that are derived anew (`super::run`).
+/// A signature with its input. It counts only once all of them verify, by a library that does not
+/// sign, under keys that are derived again (`super::run`).
 fn finished((planned, signature): (&PlannedInput, Signature)) -> InputSignature {
     InputSignature {
         path: planned.input.path.clone(),
@@ -274,17 +271,21 @@ fn finished((planned, signature): (&PlannedInput, Signature)) -> InputSignature 
     }
 }
 
-/// A signer altered what it gave. The engine could not tell who; where there is one other signer,
-/// it is that one.
+/// A signer altered its contribution, and the engine could not tell which one. If there is only one
+/// other signer, it is that one.
 fn invalid(wrong: &WrongResult, counterpart: Option<NodeId>) -> Failure {
     let text = format!(
-        "a finished signature does not verify ({wrong}); nothing was given out, look at the other signers' journals"
+        "a finished signature does not verify ({wrong}); nothing was released, look at the other signers' journals"
     );
     Failure::new(FailureCode::SignatureInvalid, text).naming(counterpart.into_iter().collect())
 }
 
-/// Says what each signer holds. Nobody is named: a reshare may not have reached everybody yet.
-fn generation_mismatch(mine: &Announcement, signers: &[NodeId], holds: &[Option<Hash>]) -> Failure {
+/// Lists what each signer holds. Nobody is blamed: a reshare may not have reached everybody yet.
+fn generation_mismatch(
+    mine: &KeyDescriptor,
+    signers: &[NodeId],
+    holds: &[Option<Hash>],
+) -> Failure {
     let digest = mine.digest();
     let others = signers
         .iter()
@@ -330,9 +331,9 @@ mod tests {
 
     #[test]
     fn different_generations_are_told_with_all_their_digests_and_nobody_is_named() {
-        let mine = Announcement {
+        let mine = KeyDescriptor {
             generation: 3,
-            ..announcement()
+            ..descriptor()
         };
         let digest = mine.digest();
         let other = Hash([7; 32]);
@@ -358,8 +359,8 @@ mod tests {
         );
     }
 
-    fn announcement() -> Announcement {
-        Announcement {
+    fn descriptor() -> KeyDescriptor {
+        KeyDescriptor {
             key: KeyId::from_bytes([2; 16]).unwrap(),
             task: TaskId([1; 16]),
             session: SessionId([3; 32]),

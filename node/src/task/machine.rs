@@ -1,9 +1,9 @@
-//! One task on its way through this node: looked up, authenticated, admitted, decided, journalled,
-//! started, run, journalled, reported.
+//! The state machine of one task: looked up, authenticated, admitted, decided, journalled, started,
+//! run, journalled, reported.
 //!
-//! [`Machine::step`] takes what happened and says what to do. It performs nothing: it reads no
-//! journal and no clock, asks no plugin and sends nothing. The executor is `super::desk`. A task
-//! ends by [`Effect::Commit`] alone, which carries the row, the events and the counter, so none of
+//! [`Machine::step`] takes an input and returns effects. It performs none of them: it reads no
+//! journal and no clock, asks no plugin and sends nothing. The executor is `super::service`. A task
+//! ends only by [`Effect::Commit`], which carries the row, the events and the counter, so none of
 //! them can be forgotten. Nothing leaves the node before it is journalled.
 //!
 //! ```text
@@ -23,44 +23,44 @@ use std::time::Duration;
 
 use countersign_host::{Stage as Telling, What};
 use countersign_protocol::{
-    Announcement, Authenticated, Claimed, Committee, Evidence as Proof, Failure, Hash, KeyId,
+    Authenticated, Claimed, Committee, Evidence as Proof, Failure, Hash, KeyDescriptor, KeyId,
     NodeId, Operation, Outcome, PluginVerdict, Refusal, RefusalCode, RequesterId, UnixMillis,
 };
 use countersign_store::{Consequences, Decided, Evidence, OperationKind, StateWrite, TaskChange};
 
-use super::admission::refusal;
 use super::commit::{Commit, Told};
 use super::quarantine::Tried;
+use super::refusal::refusal;
 use super::telling::{
     before_restore, busy, cancelled, cancelled_early, no_end, not_started, not_trusted, too_late,
     twin,
 };
 
-/// How long an approved task waits for the others' approvals.
+/// The longest wait of an approved task for the approvals of the other parties.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
-/// A task and where it stands.
+/// A task and its stage.
 #[derive(Debug)]
 pub struct Machine {
     claimed: Arc<Claimed>,
-    /// Who is to take part, as the coordinator says.
+    /// The parties that the coordinator named.
     offered_to: Vec<NodeId>,
     stage: Stage,
-    /// Once its requester is proven.
+    /// Present once its requester is authenticated.
     authentic: Option<Authenticated>,
-    /// Who takes part, once the task is admitted.
+    /// The parties, once the task is admitted.
     parties: Vec<NodeId>,
-    /// What the plugins said, once that is on record.
+    /// The plugins' verdicts, once they are on record.
     verdicts: Vec<PluginVerdict>,
-    /// The coordinator said to begin, or to give up, before this node was ready for it.
+    /// The coordinator started or cancelled the task before this node was ready for it.
     started: bool,
     cancelled: bool,
 }
 
-/// Where a task stands.
+/// The stage of a task.
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
-    /// Nothing was done.
+    /// Nothing was done yet.
     New,
     /// The journal is asked what it knows of the task.
     LookingUp,
@@ -68,23 +68,23 @@ enum Stage {
     Admitting,
     /// The plugins are asked.
     Deciding,
-    /// Given up while the plugins were asked. What they say is noted, and nothing follows from it.
+    /// Cancelled while the plugins were asked. Their answer is noted, and has no effect.
     GivenUp { recorded: bool, answered: bool },
     /// A commit is under way.
     Recording(Recording),
-    /// Approved and on record. The coordinator says when to begin.
+    /// Approved and on record. The coordinator decides when to start.
     Waiting,
-    /// Whether the parties are still trusted is looked up.
+    /// The journal is asked if the parties are still trusted.
     Checking,
-    /// The session runs.
+    /// The session is running.
     Running,
-    /// The row is read once more, to report what it says; this if it says nothing.
+    /// The row is read again to report its outcome, or this one if it has none.
     Closing(Outcome),
     /// Nothing more is done.
     Over,
 }
 
-/// What is being journalled, and what follows once it is.
+/// The change being journalled, with what follows once it is durable.
 #[derive(Debug, PartialEq, Eq)]
 enum Recording {
     Refusal {
@@ -97,229 +97,227 @@ enum Recording {
         used: bool,
         proof: Option<Proof>,
     },
-    /// The new share is stored, and the other parties have yet to say that theirs are.
+    /// The new share is stored, and other parties have yet to acknowledge theirs.
     InDoubt {
         failure: Failure,
         proof: Option<Proof>,
     },
 }
 
-/// What happened.
+/// An event that the machine reacts to.
 #[derive(Debug)]
 pub enum Input {
     /// The coordinator offers the task, perhaps again.
     Offered,
     /// It offers other bytes under the same id.
     OtherBytes,
-    /// What the journal knows.
+    /// The answer to [`Effect::LookUp`].
     Found(Found),
-    /// The node's own checks.
+    /// The answer to [`Effect::Admit`].
     Admitted(Result<Admission, Refusal>),
-    /// The plugins' answer.
+    /// The answer to [`Effect::Ask`].
     Decided(Verdict),
     /// The last [`Effect::Commit`] is durable, or could not be written.
     Recorded(Result<(), NotRecorded>),
     /// All parties have approved.
     Start,
-    /// The coordinator has given the task up.
+    /// The coordinator has cancelled the task.
     Cancel,
-    /// The node stops.
+    /// The node is stopping.
     Stop,
     /// The time of the last [`Effect::Wait`] is over.
     TimedOut,
-    /// Whether the parties are trusted.
+    /// The answer to [`Effect::Check`].
     Checked(Result<(), Refusal>),
     /// The session is over.
     Ended(SessionEnd),
 }
 
-/// A commit could not be written; why, for people.
+/// A commit could not be written; the text says why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NotRecorded(pub String);
 
-/// What the journal knows of a task.
+/// The journal's knowledge of a task.
 #[derive(Debug)]
 pub enum Found {
-    /// Nothing.
+    /// The task is not on record.
     New,
     /// It was approved and has no end on record.
     Approved {
-        /// A reshare for which this node has stored, and which waits for the others.
-        stored: Option<Box<Announcement>>,
+        /// The next generation, if the task is a reshare in doubt.
+        stored: Option<Box<KeyDescriptor>>,
     },
-    /// It is over.
+    /// The task is over.
+    #[allow(missing_docs, reason = "the other fields are those of the row")]
     Ended {
-        /// How.
         outcome: Box<Outcome>,
-        /// What the plugins said.
         verdicts: Vec<PluginVerdict>,
-        /// What proves to anybody who cheated in it.
+        /// Evidence of cheating that convinces third parties.
         proofs: Vec<Proof>,
-        /// A reshare for which this node signed nothing, and never will.
+        /// A reshare that this node never acknowledged, and never will.
         never_stored: bool,
     },
-    /// The id, with other bytes.
+    /// The id is on record with other bytes.
     OtherBytes,
     /// The journal cannot be read.
     Unreadable(String),
 }
 
-/// What the node's own checks found.
+/// The result of the node's own checks.
 #[derive(Debug)]
 pub struct Admission {
-    /// Who takes part, in the order of their ids.
+    /// The parties, ascending by id.
     pub parties: Vec<NodeId>,
-    /// For whom this node may have to make auxiliary information.
+    /// The committee for which this node may have to make auxiliary information.
     pub makes_aux_for: Option<Committee>,
 }
 
-/// What the plugins made of the question.
+/// The decision of all plugins together.
 #[derive(Debug)]
 pub struct Verdict {
-    /// Absent: approved.
+    /// `None` if the task is approved.
     pub refusal: Option<Refusal>,
-    /// What each that was asked said.
+    /// One of each plugin that was asked.
     pub verdicts: Vec<PluginVerdict>,
-    /// What they remember if the approval becomes durable.
+    /// The plugins' state, written together with the approval.
     pub writes: Vec<StateWrite>,
-    /// What a replay needs.
+    /// The inputs that a replay needs.
     pub evidence: Evidence,
 }
 
-/// How a session ended.
+/// The end of a session.
 #[derive(Debug)]
 pub struct SessionEnd {
-    /// What became of it.
+    /// Says also if a share was used.
     pub result: SessionResult,
-    /// What proves a failure to anybody.
+    /// Proof of a failure that convinces third parties.
     pub proof: Option<Proof>,
 }
 
-/// What became of a session.
+/// The result of a session.
 #[derive(Debug)]
 pub enum SessionResult {
     /// A result that this node verified.
     Completed(Outcome),
-    /// It came to nothing.
+    /// The session ended without a result.
+    #[allow(missing_docs, reason = "the failure is named for what it is")]
     Failed {
-        /// Why.
         failure: Failure,
         /// A share was used.
         used: bool,
     },
-    /// This node has stored a share and said so; the others may yet have a key, or its next
-    /// generation.
+    /// This node has stored and acknowledged a share; the others may yet have a key,
+    /// or its next generation.
     InDoubt(Failure),
 }
 
-/// What to do.
+/// An action for the executor, with the input that answers it.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
     /// Ask the journal what it knows of the task: [`Input::Found`].
     LookUp,
     /// Check the task against keys, roster and configuration: [`Input::Admitted`].
     Admit(Authenticated),
-    /// From here on events describe the task as its requester and this node do.
+    /// Let events describe the task as its requester and this node do from here on.
     Describe(Authenticated),
     /// Ask the plugins: [`Input::Decided`].
     Ask(Authenticated),
-    /// Write: [`Input::Recorded`].
+    /// Write to the journal: [`Input::Recorded`].
     Commit(Box<Commit>),
-    /// Tell an operator, in the log and the audit log, and count it. Others can cause it at will.
+    /// Alert an operator, in the log and the audit log, and count it. Others can cause it at will.
     Alarm {
-        /// What was refused.
+        /// The refusal to log.
         refusal: Refusal,
-        /// Alarms of one kind are bounded together.
+        /// Alarms of one kind share one limit.
         kind: AlarmKind,
     },
-    /// Note in the audit log.
+    /// Write a note to the audit log.
     Note(String),
-    /// Tell receivers, beside any commit.
+    /// Send events to receivers, outside any commit.
     Tell(Vec<What>),
     /// Let the task take a place in the queue for auxiliary information when it is started.
     Queue(Committee),
     /// Tell the other holders of the key.
     TellHolders,
-    /// Tell them how it ended.
+    /// Tell the other holders that the task ended.
     ReleaseHolders {
         /// A share was used.
         used: bool,
     },
-    /// Wait: [`Input::TimedOut`].
+    /// Wait for this time: [`Input::TimedOut`].
     Wait(Duration),
     /// Look up whether the parties are trusted: [`Input::Checked`].
     Check(Check),
     /// Run the session: [`Input::Ended`].
     Run,
-    /// End the session.
+    /// Cancel the running session.
     CancelRun,
-    /// A key came to be, or moved.
+    /// Follow up on a new or moved key.
     Follow(KeyChange),
-    /// Tell the coordinator.
+    /// Send this to the coordinator.
     Report(Report),
 }
 
 /// Why an alarm was raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlarmKind {
-    /// Nobody proved to have ordered the task.
+    /// No requester of this node is proven to have ordered the task.
     Unauthenticated,
     /// Its id was used for other bytes.
     Reused,
 }
 
-/// Who must not be kept away from what.
+/// A check that no party was quarantined meanwhile.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Check {
-    /// From any key.
+    /// These parties, for any key.
     NewKey(Vec<NodeId>),
-    /// From this key, which must not be stopped.
+    /// These parties, for this key, which must not be stopped.
     Key(KeyId, Vec<NodeId>),
 }
 
-/// What became of a key.
+/// A change of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub enum KeyChange {
-    /// It can sign. With this auxiliary information.
+    /// It can sign, with this auxiliary information.
     Active(Option<Hash>),
     /// Its next generation is in force.
     Moved(KeyId),
 }
 
-/// What the coordinator is told.
+/// A report to the coordinator.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The decision.
+    /// This node's decision on the task.
     Decision {
-        /// Absent: approved.
+        /// `None` if the task is approved.
         refusal: Option<Refusal>,
-        /// What the plugins said.
+        /// One of each plugin that was asked.
         verdicts: Vec<PluginVerdict>,
     },
-    /// The outcome.
+    /// The outcome, once it is durable.
     Outcome(Outcome),
     /// Proof that a party cheated.
     Evidence(Box<Proof>),
-    /// This node has stored for a reshare and waits for the others.
-    Stored(Box<Announcement>),
-    /// It has not, and never will.
+    /// This node has prepared a reshare, which is in doubt.
+    Stored(Box<KeyDescriptor>),
+    /// This node votes to abort the reshare.
     NeverStored,
 }
 
-/// What a step needs to know of the world.
+/// The facts outside the machine that a step depends on.
+#[allow(missing_docs, reason = "the other fields are named for what they hold")]
 pub struct World<'a> {
-    /// The time.
     pub now: UnixMillis,
-    /// When the node was last restored from a backup.
+    /// The time of the last restore from a backup.
     pub restored: Option<UnixMillis>,
     /// Another process has the identity of this node.
     pub has_twin: bool,
     /// The node can take another task.
     pub has_room: bool,
-    /// The node is stopping.
     pub stopping: bool,
-    /// Whose orders count.
+    /// True of requesters whose orders count.
     pub requesters: &'a dyn Fn(&RequesterId) -> bool,
 }
 
@@ -338,17 +336,17 @@ impl Machine {
         }
     }
 
-    /// The task, as it is claimed.
+    /// The task as claimed, authenticated or not.
     pub fn claimed(&self) -> &Arc<Claimed> {
         &self.claimed
     }
 
-    /// Who is to take part, as the coordinator says.
+    /// The parties that the coordinator named.
     pub fn offered_to(&self) -> &[NodeId] {
         &self.offered_to
     }
 
-    /// The task, once its requester is proven.
+    /// The task, once its requester is authenticated.
     pub fn authentic(&self) -> Option<Authenticated> {
         self.authentic.clone()
     }
@@ -358,7 +356,7 @@ impl Machine {
         self.stage == Stage::Over
     }
 
-    /// Takes in what happened and says what to do, in this order.
+    /// Takes an input and returns the effects to perform, in this order.
     pub fn step(&mut self, input: Input, world: &World<'_>) -> Vec<Effect> {
         match input {
             Input::Offered => self.offered(),
@@ -424,8 +422,8 @@ impl Machine {
         }
     }
 
-    /// Everything before the node's own checks. Who ordered the task is known from here on, or the
-    /// task leaves no row: whoever makes a task up must not use up a requester's task id.
+    /// Authenticates the task, ahead of the node's own checks. A task without a proven requester
+    /// leaves no row, so that nobody can use up a requester's task ids with forgeries.
     fn consider(&mut self, world: &World<'_>) -> Vec<Effect> {
         let task = match self.claimed.authenticate(world.requesters, world.now) {
             Ok(task) => task,
@@ -514,7 +512,7 @@ impl Machine {
                 self.given_up(recorded, true);
                 match verdict.refusal {
                     Some(_) => Vec::new(),
-                    // Nothing follows from it, and it does not vanish without a trace.
+                    // It has no effect, but leaves a trace.
                     None => vec![Effect::Note(too_late(&verdict.verdicts))],
                 }
             }
@@ -584,7 +582,7 @@ impl Machine {
                 }),
                 Ok(()),
             ) => self.concluded(outcome, used, proof),
-            // What is not on record is not given out.
+            // Nothing is released unless it was journalled.
             (Stage::Recording(Recording::End { .. }), Err(_)) => Vec::new(),
             (Stage::Recording(Recording::InDoubt { failure, proof }), _) => {
                 self.stage = Stage::Closing(Outcome::Failed(failure));
@@ -594,7 +592,7 @@ impl Machine {
         }
     }
 
-    /// The approval is durable, and may be heard of.
+    /// The approval is durable, and may be reported.
     fn approved(&mut self, world: &World<'_>) -> Vec<Effect> {
         self.stage = Stage::Waiting;
         let mut effects = vec![Effect::TellHolders, approval(&self.verdicts)];
@@ -615,7 +613,7 @@ impl Machine {
         if self.stage != Stage::Waiting {
             return Vec::new();
         }
-        // Nothing begins after its time, whatever the coordinator says.
+        // Nothing starts after its time, whatever the coordinator says.
         if world.now > self.task().not_after {
             return self.fail_unused(not_started(), world);
         }
@@ -623,7 +621,7 @@ impl Machine {
         let check = match &self.task().operation {
             Operation::KeyGen(_) => Check::NewKey(parties),
             Operation::KeySign(_) | Operation::KeyReshare(_) => Check::Key(self.key(), parties),
-            // Done alone.
+            // This node is the only party.
             Operation::KeyShareSign(_) => return self.run(),
         };
         self.stage = Stage::Checking;
@@ -635,7 +633,7 @@ impl Machine {
         vec![Effect::Run]
     }
 
-    /// Many approved tasks may have waited while one of them showed who cheats.
+    /// Many approved tasks may have waited while one of them exposed a cheat.
     fn checked(&mut self, trusted: Result<(), Refusal>, world: &World<'_>) -> Vec<Effect> {
         if self.stage != Stage::Checking {
             return Vec::new();
@@ -671,7 +669,7 @@ impl Machine {
         }
     }
 
-    /// What is on its way to the disk is written, and a session has its time to end.
+    /// Pending commits are written, and a running session gets its time to end.
     fn stop(&mut self, world: &World<'_>) -> Vec<Effect> {
         match self.stage {
             Stage::New | Stage::LookingUp | Stage::Admitting | Stage::Deciding => {
@@ -712,7 +710,7 @@ impl Machine {
         }
     }
 
-    /// No end is journalled, but whoever cheated is kept away.
+    /// No end is journalled, but a proven cheat is quarantined.
     fn leave_in_doubt(
         &mut self,
         failure: Failure,
@@ -735,8 +733,8 @@ impl Machine {
         self.end(Outcome::Failed(failure), false, None, world)
     }
 
-    /// Outcome and all that follows from it, in one commit. If no share was used, plugins forget
-    /// what they wrote for the task.
+    /// Writes the outcome and all its consequences in one commit. If no share was used, plugins
+    /// forget what they wrote for the task.
     fn end(
         &mut self,
         outcome: Outcome,
@@ -754,7 +752,7 @@ impl Machine {
         vec![Effect::Commit(commit.into())]
     }
 
-    /// The end is durable, and may be heard of.
+    /// The end is durable, and may be reported.
     fn concluded(&mut self, outcome: Outcome, used: bool, proof: Option<Proof>) -> Vec<Effect> {
         let change = match &outcome {
             Outcome::Created(key) => Some(KeyChange::Active(key.aux)),
@@ -767,7 +765,7 @@ impl Machine {
         effects.extend(evidence(proof));
         effects.extend(change.map(Effect::Follow));
         match &self.task().operation {
-            // Whether this node ever stored for it is told along.
+            // The report includes an abort vote if this node never stored.
             Operation::KeyReshare(_) => {
                 self.stage = Stage::Closing(outcome);
                 effects.push(Effect::LookUp);

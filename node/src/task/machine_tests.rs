@@ -1,11 +1,11 @@
-//! The way of a task through the node, told as scripts, and every input at every stage.
+//! The way of a task through the node as scripts, and every input at every stage.
 
 use std::collections::BTreeMap;
 
 use countersign_protocol::evidence::{Claim, Misconduct, Signature};
 use countersign_protocol::{
     Cause, FailureCode, IdentitySigner, InputSignature, KeyGen, KeyShareSign, KeySign, Payload,
-    PayloadKind, Scheme, SessionId, Signed, SignedTask, StoredMark, Task, TaskId, Threshold,
+    PayloadKind, Scheme, SessionId, Signed, SignedAck, SignedTask, Task, TaskId, Threshold,
 };
 
 use super::*;
@@ -289,9 +289,9 @@ fn check_up() -> Operation {
     })
 }
 
-/// A key, or its next generation, with the marks of all.
-fn made(generation: u32) -> Announcement {
-    let mut made = Announcement {
+/// A key, or its next generation, with all acknowledgements.
+fn made(generation: u32) -> KeyDescriptor {
+    let mut made = KeyDescriptor {
         key: key(),
         task: TaskId([1; 16]),
         session: SessionId([3; 32]),
@@ -308,12 +308,12 @@ fn made(generation: u32) -> Announcement {
         stored: Vec::new(),
     };
     let digest = made.digest();
-    let mark = |seed: u8| StoredMark {
+    let ack = |seed: u8| SignedAck {
         node: node(seed),
         signature: identity(seed).sign(digest.as_bytes()).to_vec(),
     };
-    made.stored = (1..=3).map(mark).collect();
-    made.stored.sort_by_key(|mark| mark.node);
+    made.stored = (1..=3).map(ack).collect();
+    made.stored.sort_by_key(|ack| ack.node);
     made
 }
 
@@ -343,7 +343,7 @@ fn claimed(operation: Operation) -> Arc<Claimed> {
     Arc::new(SignedTask { bytes, signature }.claim().unwrap())
 }
 
-/// A machine, and the world that it sees.
+/// A machine and the world that it sees.
 struct Play {
     machine: Machine,
     now: UnixMillis,
@@ -380,12 +380,12 @@ impl Play {
         self.machine.step(input, &world)
     }
 
-    /// The names of what is to be done, in order.
+    /// The names of the effects, in order.
     fn act(&mut self, input: Input) -> Vec<String> {
         self.step(input).iter().map(name).collect()
     }
 
-    /// Until the machine stands at this stage, by the shortest way.
+    /// Brings a machine to this stage by the shortest way.
     fn at(stage: &str, operation: Operation) -> Self {
         let mut play = Self::of(operation);
         for input in way_to(stage) {
@@ -505,7 +505,7 @@ fn proof() -> Proof {
     }
 }
 
-/// What an effect does, in a word or two.
+/// A short name of an effect.
 fn name(effect: &Effect) -> String {
     let text = match effect {
         Effect::LookUp => "look up",
@@ -639,7 +639,7 @@ fn every_input_at_every_stage_does_what_the_table_says() {
                 .find(|(from, by, ..)| (from, by) == (&stage, input));
             let (expected, next) = match row {
                 Some((_, _, effects, next)) => (*effects, *next),
-                // Wherever the task stands: the id is taken.
+                // At any stage: the id is taken.
                 None if *input == "other bytes" => (
                     &["alarm task-id-reused", "report task-id-reused"][..],
                     stage,
@@ -860,7 +860,6 @@ fn an_approval_waits_no_longer_than_its_task_or_five_minutes() {
     assert_eq!(waits(0), "wait 0 s");
 }
 
-/// What is in the row that a decision leaves.
 #[test]
 fn a_decision_is_recorded_with_the_exact_bytes_and_the_offered_parties() {
     let mut play = Play::at("deciding", keysign());

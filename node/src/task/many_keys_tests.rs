@@ -1,10 +1,12 @@
-//! What a start and a change of one key cost at a node that holds many: rows of the journal and
-//! records of the store that are read.
+//! The cost of a start and of a change of one key at a node that holds many: rows of the journal
+//! and records of the store that are read.
 
 use countersign_store::{Journal, Silent};
 
-use super::tests::{NOW, empty_journal, empty_vault, generation, identity, node};
+use super::tests::{NOW, empty_journal, empty_vault, generation, identity};
 use super::*;
+use crate::key_switch::{align, align_all};
+use crate::task::history::steps;
 use crate::task::settle;
 use crate::vault::tests::RECORDS;
 
@@ -13,11 +15,11 @@ fn node_with(keys: u32) -> (tempfile::TempDir, Journal, Vault) {
     let (dir, journal) = empty_journal();
     let vault = empty_vault(&dir);
     for number in 0..keys {
-        let announcement = key_of(number);
-        vault.keep_record(false, &announcement);
+        let descriptor = key_of(number);
+        vault.keep_record(false, &descriptor);
         journal
             .put_key(KeyRecord {
-                announcement,
+                descriptor,
                 status: KeyStatus::Active,
                 created: NOW,
             })
@@ -26,17 +28,17 @@ fn node_with(keys: u32) -> (tempfile::TempDir, Journal, Vault) {
     (dir, journal, vault)
 }
 
-fn key_of(number: u32) -> Announcement {
+fn key_of(number: u32) -> KeyDescriptor {
     let key = KeyId::of_task(&Hash::of("test", &number.to_be_bytes()));
     let aux = Some(Hash::of("aux", &number.to_be_bytes()));
-    Announcement {
+    KeyDescriptor {
         key,
         aux,
         ..generation(0, [1, 2], &[1, 2])
     }
 }
 
-/// Rows and records that this reads.
+/// The rows and records that this reads.
 fn cost(journal: &Journal, of: impl FnOnce()) -> (u64, usize) {
     let before = (journal.rows_read(), RECORDS.get());
     of();
@@ -57,7 +59,7 @@ fn a_start_reads_each_row_and_each_record_once() {
                 journal.known_keys().unwrap().len()
             );
             journal.auxes_in_use().unwrap();
-            news(node(1), &crate::core::Signer(identity(1).into()), &journal).unwrap();
+            news(&NodeKey::new(identity(1).into()).unwrap(), &journal).unwrap();
         });
         assert_eq!(cost, (u64::from(keys), keys as usize));
     }
@@ -77,7 +79,7 @@ fn a_change_of_one_key_reads_no_other() {
             );
             vault.keep_record(false, &new);
             let record = KeyRecord {
-                announcement: new.clone(),
+                descriptor: new.clone(),
                 status: KeyStatus::Pending,
                 created: NOW,
             };
@@ -95,7 +97,7 @@ fn a_change_of_one_key_reads_no_other() {
             journal
                 .replace(
                     NOW,
-                    Announcement {
+                    KeyDescriptor {
                         generation: 1,
                         ..new.clone()
                     },
@@ -124,7 +126,7 @@ fn what_is_known_of_shares_is_what_the_store_has() {
         (keys, held, next)
     };
     align_all(&journal, &vault, NOW).unwrap();
-    let next = |number, task, aux| Announcement {
+    let next = |number, task, aux| KeyDescriptor {
         generation: 1,
         task: TaskId([task; 16]),
         aux,

@@ -1,5 +1,5 @@
-//! The way of a task through the node, the same for every operation: [`machine`]. An operation is a
-//! [`Job`]: what it asks the plugins, who takes part, and the steps it runs.
+//! The life of a task in the node, which is the same for every operation: [`machine`]. An operation
+//! is a [`Job`]: its question to the plugins, its parties, and the steps of its session.
 
 pub mod admission;
 mod aux;
@@ -7,20 +7,22 @@ pub mod check_up;
 mod commit;
 pub mod counting;
 mod describe;
-mod desk;
 pub mod gossip;
-pub mod handover;
+pub mod history;
 mod intent;
 pub mod keygen;
 pub mod keysign;
 pub mod machine;
+pub mod participant;
 mod quarantine;
+mod refusal;
 pub mod reshare;
 mod resolve;
 mod run;
+mod service;
 pub mod settle;
 mod storing;
-mod succession;
+pub(crate) mod succession;
 mod telling;
 pub(crate) mod throttle;
 pub mod uses;
@@ -30,88 +32,126 @@ use std::sync::Arc;
 
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
-    Announcement, Cause, Committee, Failure, FailureCode, Hash, NodeId, Outcome,
+    Cause, Committee, Failure, FailureCode, Hash, KeyDescriptor, NodeId, Outcome,
 };
+use countersign_store::Journal;
 use countersign_verify::{Input, WrongResult};
 
-use crate::core::Core;
+use crate::config::{EngineLimits, ReshareRate};
+use crate::events::Events;
+use crate::node_key::NodeKey;
 use crate::risk::Approved;
-use crate::session::Run;
+use crate::session::{CpuPools, Run};
+use crate::vault::Vault;
+use crate::world::World;
+pub use admission::AdmissionControl;
+pub use aux::AuxMaker;
 pub use commit::Register;
-pub use desk::{Desk, Offered};
-pub use resolve::{Unfit, Word};
+pub use participant::Participant;
+pub use resolve::{Settlement, Unfit};
+pub use run::Sessions;
+pub use service::{Offered, Services, TaskService};
+
+/// The parts of the node that the sessions of all operations use.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub struct JobContext {
+    pub own: NodeKey,
+    pub world: World,
+    /// Time limits of engines.
+    pub engines: EngineLimits,
+    /// The limit on reshares of one key.
+    pub reshares: ReshareRate,
+    pub pools: CpuPools,
+    pub vault: Arc<Vault>,
+    pub aux: Arc<AuxMaker>,
+    pub participant: Arc<Participant>,
+}
+
+impl JobContext {
+    fn me(&self) -> NodeId {
+        self.own.id()
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.participant.register.journal
+    }
+
+    fn events(&self) -> &Events {
+        &self.participant.register.events
+    }
+}
 
 /// One operation, admitted: every fact it needs is resolved, and nothing has been asked yet.
 pub trait Job: Clone + Send + Sync + Sized + 'static {
-    /// Who takes part, in the order of their ids.
+    /// The parties, ascending by id.
     fn parties(&self) -> &[NodeId];
 
-    /// What plugins are asked.
+    /// The question for the plugins.
     fn question(&self) -> countersign_host::Operation;
 
-    /// What this node established besides, and the question has no field for.
+    /// Facts that this node established and that have no field in the question.
     fn facts(&self) -> Vec<countersign_host::Statement> {
         Vec::new()
     }
 
-    /// What this node holds that the others should know of; see
-    /// [`countersign_protocol::frame::Ready::holds`].
-    fn holds(&self, core: &Core) -> Option<Hash>;
+    /// The digest of what this node holds, for the other parties;
+    /// see [`countersign_protocol::frame::Ready::holds`].
+    fn holds(&self) -> Option<Hash>;
 
-    /// The committee for which this node may have to make auxiliary information: such tasks take a
-    /// place in the line.
+    /// The committee for which this node may have to make auxiliary information. Such
+    /// tasks queue for it.
     fn makes_aux_for(&self, me: &NodeId) -> Option<&Committee>;
 
-    /// How much a party may send another in each phase of the session.
+    /// The most that a party may send another in each phase of the session.
     fn rooms(&self) -> Rooms;
 
-    /// Who holds the key that is used, and takes no part.
+    /// Holders of the key in use that take no part.
     fn bystanders(&self) -> Vec<NodeId> {
         Vec::new()
     }
 
-    /// The key that is used.
-    fn wallet(&self) -> Option<&Announcement> {
+    /// The key in use; `None` if a new one is made.
+    fn wallet(&self) -> Option<&KeyDescriptor> {
         None
     }
 
-    /// The signatures that are ordered.
+    /// The inputs to sign, in order.
     fn inputs(&self) -> Vec<Input> {
         Vec::new()
     }
 
-    /// The end of a session whose result is not what was ordered. `counterpart`: the one other
-    /// party, if there is one.
+    /// The end of a session whose result is not what was ordered. `counterpart`: the other party,
+    /// if there is exactly one.
     fn unbelieved(wrong: &WrongResult, _counterpart: Option<NodeId>) -> Stopped {
-        let text = format!("this node does not believe its own result: {wrong}; report this");
+        let text = format!("this node's own result does not verify: {wrong}; report this");
         Stopped::Unsettled(Failure {
             cause: Cause::Bug,
             ..Failure::new(FailureCode::Protocol, text)
         })
     }
 
-    /// The steps of the session.
+    /// Runs the steps of the session.
     fn run(
-        core: Arc<Core>,
+        node: Arc<JobContext>,
         approved: Arc<Approved<Self>>,
         run: &mut Run,
     ) -> impl Future<Output = Result<Outcome, Stopped>> + Send;
 }
 
-/// Why a job's session gave no outcome that ends the task well.
+/// Why a session did not complete.
 #[derive(Debug, Clone)]
 pub enum Stopped {
     /// The task is over at this node.
     Failed(Failure),
     /// The task is over at this node, and no share was used for it.
     Unused(Failure),
-    /// The new share is stored, and this node has said so: the others may yet have a key, or its
-    /// next generation. The task stays open here until it is settled ([`settle`], [`handover`]).
+    /// The new share is stored and acknowledged, so the others may yet have a key, or its next
+    /// generation. The task stays open here until it is settled ([`settle`], [`participant`]).
     Unsettled(Failure),
 }
 
 impl Stopped {
-    /// What went wrong.
+    /// Returns the failure, which every variant has.
     pub fn failure(&self) -> &Failure {
         match self {
             Self::Failed(failure) | Self::Unused(failure) | Self::Unsettled(failure) => failure,

@@ -1,10 +1,10 @@
-//! After a cheat: what the end of a task means for those to come.
+//! The consequences of a failed task for later ones.
 //!
-//! A peer that this node saw cheating, or whose own signatures prove it, is kept away from the key
-//! until the operator has looked into it. Where it is certain that somebody cheated and not who,
-//! the key stops. Signers whose signatures come to nothing again and again after shares were in use
-//! stop, too: every such run shows them something of this node's share in use, and nobody can tell
-//! bad luck from an attack. What others say of others counts for nothing here.
+//! A peer that this node saw cheating, or whose own signatures prove it, is quarantined for the key
+//! until the operator has looked into it. If somebody certainly cheated but nothing shows who, the
+//! key stops. Signers whose signatures fail again and again after shares were in use are stopped,
+//! too: every such run shows them something of this node's share in use, and bad luck cannot be
+//! told from an attack. Accusations by other nodes count for nothing here.
 
 use countersign_protocol::{
     Evidence, Failure, FailureCode, KeyId, NodeId, Operation, Outcome, Refusal, RefusalCode, Task,
@@ -12,31 +12,28 @@ use countersign_protocol::{
 };
 use countersign_store::{Attempt, Consequences, Journal, Quarantine, ReadJournalError, Stop};
 
-use super::admission::refusal;
+use super::refusal::refusal;
 
-/// Signatures in a row that may come to nothing with the same signers after shares were in use.
+/// Signatures in a row that may fail with the same signers after shares were in use.
 pub(super) const MAX_LOST: u64 = 3;
 
-/// A task that was tried, as far as its end has consequences.
+/// A task that was tried, with all that its consequences depend on.
 pub(super) struct Tried<'a> {
-    /// What it was.
     pub task: &'a Task,
     /// The key that it used or was to make.
     pub key: KeyId,
-    /// Who took part.
     pub parties: &'a [NodeId],
-    /// When it ended.
     pub now: UnixMillis,
     /// A share was in use.
     pub used: bool,
-    /// This node ended it by itself, because it stops.
+    /// This node ended it because it is stopping.
     pub stopping: bool,
-    /// What proves the failure to anybody.
+    /// Proof of the failure that convinces third parties.
     pub evidence: Option<Evidence>,
 }
 
 impl Tried<'_> {
-    /// What follows from its end.
+    /// Returns the consequences of its end.
     pub(super) fn consequences(&self, outcome: &Outcome) -> Consequences {
         let failure = match outcome {
             Outcome::Failed(failure) => Some(failure),
@@ -79,7 +76,8 @@ impl Tried<'_> {
             .collect()
     }
 
-    /// One of the parties cheated, and nothing shows which. A key that is being made is none yet.
+    /// One of the parties cheated, and nothing shows which. A key that is being made
+    /// cannot be stopped yet.
     fn nobody_is_named(&self, failure: &Failure) -> Option<Stop> {
         let uses_a_key = match self.task.operation {
             Operation::KeySign(_) | Operation::KeyReshare(_) => true,
@@ -132,7 +130,7 @@ impl Tried<'_> {
     }
 }
 
-/// What proves to anybody who cheated in a task.
+/// Returns the evidence of cheating in a task that convinces third parties.
 pub(super) fn evidence(journal: &Journal, task: TaskId) -> Result<Vec<Evidence>, ReadJournalError> {
     let of_task = journal
         .quarantines()?
@@ -141,15 +139,14 @@ pub(super) fn evidence(journal: &Journal, task: TaskId) -> Result<Vec<Evidence>,
     Ok(of_task.filter_map(|kept| kept.evidence).collect())
 }
 
-/// Refuses a task of a key that is stopped, or in which somebody would take part who is kept away
-/// from it.
+/// Refuses a task whose key is stopped, or one of whose parties is quarantined for the key.
 pub(super) fn check(journal: &Journal, key: KeyId, parties: &[NodeId]) -> Result<(), Refusal> {
     let kept = journal.quarantines().map_err(unreadable)?;
     if let Some(kept) = kept
         .iter()
         .find(|kept| kept.key == key && parties.contains(&kept.peer))
     {
-        return Err(kept_away(kept, "this key"));
+        return Err(quarantined(kept, "this key"));
     }
     let stops = journal.stops().map_err(unreadable)?;
     let applies =
@@ -166,16 +163,16 @@ pub(super) fn check(journal: &Journal, key: KeyId, parties: &[NodeId]) -> Result
     }
 }
 
-/// Refuses a new key together with somebody who is kept away from any.
+/// Refuses a new key if one of its parties is quarantined for any key.
 pub(super) fn check_new(journal: &Journal, parties: &[NodeId]) -> Result<(), Refusal> {
     let kept = journal.quarantines().map_err(unreadable)?;
     match kept.iter().find(|kept| parties.contains(&kept.peer)) {
-        Some(kept) => Err(kept_away(kept, &kept.key.to_string())),
+        Some(kept) => Err(quarantined(kept, &kept.key.to_string())),
         None => Ok(()),
     }
 }
 
-fn kept_away(kept: &Quarantine, key: &str) -> Refusal {
+fn quarantined(kept: &Quarantine, key: &str) -> Refusal {
     refusal(
         RefusalCode::PeerQuarantined,
         &format!(

@@ -1,4 +1,4 @@
-//! What follows from the ends of tasks, at the journal of one node.
+//! The consequences of the ends of tasks, at the journal of one node.
 
 use countersign_protocol::evidence::Misconduct;
 use countersign_protocol::{
@@ -96,7 +96,7 @@ fn journal() -> (tempfile::TempDir, Journal) {
     (dir, journal)
 }
 
-/// One task from its approval to this end.
+/// Takes one task from its approval to this end.
 fn ends(journal: &Journal, tried: &Tried<'_>, outcome: Outcome) {
     let decided = Decided {
         task: tried.task.id,
@@ -160,7 +160,7 @@ fn only_a_cheat_that_was_seen_or_proven_is_kept_away() {
     assert_eq!(
         kept(Cause::Environment, "session-timeout", &[node(1)]),
         [],
-        "silence is no cheat"
+        "silence is not a cheat"
     );
 }
 

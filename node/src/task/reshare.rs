@@ -1,4 +1,4 @@
-//! KeyReshare: the next generation of a key for another committee, or for the same. How it works:
+//! KeyReshare: makes the next generation of a key for another committee or the same one. See
 //! `docs/reshare.md`.
 
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
-    Announcement, Committee, Failure, FailureCode, Hash, KeyId, KeyReshare, NodeId, Outcome,
+    Committee, Failure, FailureCode, Hash, KeyDescriptor, KeyId, KeyReshare, NodeId, Outcome,
     SessionId, TaskId, UnixMillis,
 };
-use countersign_store::KeyStatus;
+use countersign_store::{KeyStatus, ReadJournalError, WriteJournalError};
 
 use super::aux::{self, Fresh, position, positions};
 use super::storing::{self, StoreShareError};
 use super::succession::{self, Step};
-use super::{Job, Stopped, describe, handover};
+use super::{Job, JobContext, Stopped, describe, history, participant};
 use crate::config::ReshareRate;
-use crate::core::Core;
+use crate::off_thread::with_journal;
 use crate::risk::Approved;
 use crate::session::Run;
 use crate::session::worker::WorkError;
@@ -26,10 +26,10 @@ use crate::vault::{MovesKey, UsesShare};
 
 const DISCLOSE_PHASE: (u8, Stage) = (0, Stage::Running);
 const DEAL_PHASE: (u8, Stage) = (1, Stage::Running);
-/// And the two after it.
+/// The first of the three phases of [`aux::agreed`].
 const AUX_PHASE: u8 = 2;
 
-/// An admitted KeyReshare.
+/// A KeyReshare that passed this node's own checks.
 #[derive(Debug, Clone)]
 pub struct KeyResharePlan {
     pub(super) task: TaskId,
@@ -40,7 +40,7 @@ pub struct KeyResharePlan {
     pub(super) dealers: Vec<NodeId>,
     /// Dealers and future members, in the order of their ids.
     pub(super) parties: Vec<NodeId>,
-    /// Auxiliary information that this node has for the new committee.
+    /// The digest of the auxiliary information that this node has for the new committee.
     pub(super) aux: Option<Hash>,
     /// The root as text, `xpub…` or `cpub…`.
     pub(super) root: String,
@@ -74,13 +74,13 @@ impl KeyResharePlan {
 }
 
 impl UsesShare for KeyResharePlan {
-    fn uses(&self) -> &Announcement {
+    fn uses(&self) -> &KeyDescriptor {
         &self.reshare.from
     }
 }
 
 impl MovesKey for KeyResharePlan {
-    fn moves(&self) -> &Announcement {
+    fn moves(&self) -> &KeyDescriptor {
         &self.reshare.from
     }
 }
@@ -99,7 +99,7 @@ impl Job for KeyResharePlan {
         })
     }
 
-    fn holds(&self, _core: &Core) -> Option<Hash> {
+    fn holds(&self) -> Option<Hash> {
         self.aux
     }
 
@@ -108,7 +108,7 @@ impl Job for KeyResharePlan {
     }
 
     fn rooms(&self) -> Rooms {
-        let handing_over = [
+        let reshare = [
             countersign_engine::agree_room(),
             countersign_engine::reshare_room(),
         ];
@@ -117,121 +117,130 @@ impl Job for KeyResharePlan {
         } else {
             &[]
         };
-        Rooms::new(handing_over.into_iter().chain(aux.iter().copied()))
+        Rooms::new(reshare.into_iter().chain(aux.iter().copied()))
     }
 
     async fn run(
-        core: Arc<Core>,
+        node: Arc<JobContext>,
         approved: Arc<Approved<Self>>,
         run: &mut Run,
     ) -> Result<Outcome, Stopped> {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
-        count(&core, plan).await?;
-        let old = disclose(&core, &approved, session, run).await?;
-        let reshared = deal(&core, &approved, session, old, run).await?;
+        count(&node, plan).await?;
+        let old = disclose(&node, &approved, session, run).await?;
+        let reshared = deal(&node, &approved, session, old, run).await?;
         let (aux, fresh) = if plan.reshare.from.scheme.needs_aux() {
             let who = (plan.parties(), &plan.reshare.committee);
-            let (aux, fresh) = aux::agreed(&core, who, AUX_PHASE, (session, &holds), run).await?;
+            let (aux, fresh) =
+                aux::agreed(&node.aux, who, AUX_PHASE, (session, &holds), run).await?;
             (Some(aux), fresh)
         } else {
             (None, None)
         };
-        core.events.shares(
+        node.events().shares(
             plan.task,
             describe::participants(plan.members(), &reshared.public_shares),
         );
         run.still_on()?;
-        let mut announcement = announce(plan, session, &reshared, aux);
-        let next = announcement.clone();
+        let mut descriptor = descriptor_of(plan, session, &reshared, aux);
+        let next = descriptor.clone();
         let stored = approved.clone();
-        let write = move |core: &Core| write(core, &stored, reshared, next, fresh);
-        storing::store(&core, write).await?;
-        handover::report(&core, plan.task, &announcement);
-        announcement.stored = run
-            .store(announcement.digest())
+        let write = move |node: &JobContext| write(node, &stored, reshared, next, fresh);
+        storing::store(&node, write).await?;
+        node.participant.report(plan.task, &descriptor);
+        descriptor.stored = run
+            .store(descriptor.digest())
             .await
             .map_err(Stopped::Unsettled)?;
-        Ok(Outcome::Reshared(announcement))
+        Ok(Outcome::Reshared(descriptor))
     }
 }
 
-/// Notes that the reshare begins, as one of those that `limits.reshares` allows. Several may have
-/// been admitted since the last one began.
-async fn count(core: &Arc<Core>, plan: &KeyResharePlan) -> Result<(), Failure> {
-    let node = core.clone();
+/// Why a reshare does not begin.
+#[derive(Debug, thiserror::Error)]
+enum CountError {
+    #[error("{0}")]
+    TooOften(String),
+    #[error(transparent)]
+    Read(#[from] ReadJournalError),
+    #[error(transparent)]
+    Write(#[from] WriteJournalError),
+}
+
+/// Records the start of the reshare, if `limits.reshares` still allows it. Several may have been
+/// admitted since the last one started.
+async fn count(node: &Arc<JobContext>, plan: &KeyResharePlan) -> Result<(), Failure> {
+    let counting = node.clone();
     let key = plan.reshare.from.key;
     let task = plan.task;
-    let counted = core.journal(move |journal| {
-        let _switching = node.switch.alone();
-        let rate = &node.config.reshares;
-        let now = node.now();
-        let mut started = handover::started_at(journal, key).map_err(|error| error.to_string())?;
+    let counted = with_journal(node.journal(), move |journal| {
+        let _switching = counting.participant.switch.alone();
+        let rate = &counting.reshares;
+        let now = counting.world.now();
+        let mut started = history::started_at(journal, key)?;
         started.remove(&task);
         if let Some(at) = rate.next_allowed(now, started.into_values()) {
-            return Ok(Some(too_often(key, rate, at)));
+            return Err(CountError::TooOften(too_often(key, rate, at)));
         }
-        let noted = journal.start_reshare(key, task, now, rate.since(now));
-        noted.map(|_| None).map_err(|error| error.to_string())
+        journal.start_reshare(key, task, now, rate.since(now))?;
+        Ok(())
     });
-    match counted.await {
-        Ok(None) => Ok(()),
-        Ok(Some(text)) => Err(Failure::new(FailureCode::ReshareRate, text)),
-        Err(text) => Err(Failure::new(FailureCode::Store, text)),
-    }
+    counted.await.map_err(|error| {
+        let code = match error {
+            CountError::TooOften(_) => FailureCode::ReshareRate,
+            CountError::Read(_) | CountError::Write(_) => FailureCode::Store,
+        };
+        Failure::new(code, error.to_string())
+    })
 }
 
-/// Why no further reshare of a key is started now.
+/// The reason why no further reshare of a key is started now.
 pub(super) fn too_often(key: KeyId, rate: &ReshareRate, next: UnixMillis) -> String {
     format!(
         "{} reshares of {key} were started within {} hours, which is limits.reshares; the next is allowed at {}",
         rate.count,
         ReshareRate::HOURS,
-        crate::cli::time(next)
+        crate::world::rfc3339(next)
     )
 }
 
-/// The dealers say what their committee's public shares are. What they say is believed because the
-/// members of that committee signed its hash.
+/// The dealers disclose their committee's public shares. These are believed because the members of
+/// that committee signed their hash.
 async fn disclose(
-    core: &Arc<Core>,
+    node: &Arc<JobContext>,
     approved: &Arc<Approved<KeyResharePlan>>,
     session: SessionId,
     run: &mut Run,
 ) -> Result<PublicShare, Failure> {
-    let for_worker = core.clone();
+    let for_worker = node.clone();
     let approved = approved.clone();
     let from = approved.plan().reshare.from.clone();
-    let lane = core.lanes.free.clone();
-    let me = position(core.me, &approved.plan().parties)?;
+    let pool = node.pools.free.clone();
+    let me = position(node.me(), &approved.plan().parties)?;
     let speakers = positions(&approved.plan().dealers, &approved.plan().parties)?;
-    let said = run.phase(
-        DISCLOSE_PHASE,
-        core.config.engines.keygen,
-        lane,
-        move || {
-            let plan = approved.plan();
-            let mine = if plan.deals(&for_worker.me) {
-                Some(encode_shares(
-                    &open(&for_worker, &approved)?.public().public_shares,
-                ))
-            } else {
-                None
-            };
-            let parties = plan.parties.len() as u16;
-            Ok(countersign_engine::agree(
-                AgreeParams {
-                    session: &session.0,
-                    me,
-                    parties,
-                    speakers: &speakers,
-                },
-                mine,
-            )?)
-        },
-    );
+    let said = run.phase(DISCLOSE_PHASE, node.engines.keygen, pool, move || {
+        let plan = approved.plan();
+        let mine = if plan.deals(&for_worker.me()) {
+            Some(encode_shares(
+                &open(&for_worker, &approved)?.public().public_shares,
+            ))
+        } else {
+            None
+        };
+        let parties = plan.parties.len() as u16;
+        Ok(countersign_engine::agree(
+            AgreeParams {
+                session: &session.0,
+                me,
+                parties,
+                speakers: &speakers,
+            },
+            mine,
+        )?)
+    });
     public_share(&from, &said.await?).ok_or_else(|| {
-        Failure::new(FailureCode::SplitView, "the dealers' public shares are not those that the members announced; compare the dealers' stores with their backups before trying again",
+        Failure::new(FailureCode::SplitView, "the dealers' public shares are not those that the members signed; compare the dealers' stores with their backups before trying again",
         )
     })
 }
@@ -240,11 +249,10 @@ fn encode_shares(shares: &[Vec<u8>]) -> Vec<u8> {
     countersign_protocol::encode(&shares)
 }
 
-fn public_share(from: &Announcement, said: &[u8]) -> Option<PublicShare> {
+fn public_share(from: &KeyDescriptor, said: &[u8]) -> Option<PublicShare> {
     let public_shares: Vec<Vec<u8>> = countersign_protocol::decode(said).ok()?;
-    let announced =
-        public_shares_hash(public_shares.iter().map(Vec::as_slice)) == from.public_shares;
-    announced.then(|| PublicShare {
+    let signed = public_shares_hash(public_shares.iter().map(Vec::as_slice)) == from.public_shares;
+    signed.then(|| PublicShare {
         scheme: from.scheme,
         parties: from.committee.members().len() as u16,
         threshold: from.threshold.get(),
@@ -256,19 +264,19 @@ fn public_share(from: &Announcement, said: &[u8]) -> Option<PublicShare> {
 }
 
 async fn deal(
-    core: &Arc<Core>,
+    node: &Arc<JobContext>,
     approved: &Arc<Approved<KeyResharePlan>>,
     session: SessionId,
     old: PublicShare,
     run: &mut Run,
 ) -> Result<Reshared, Failure> {
-    let for_worker = core.clone();
+    let for_worker = node.clone();
     let approved = approved.clone();
-    let lane = core.lanes.free.clone();
-    let me = position(core.me, &approved.plan().parties)?;
-    run.phase(DEAL_PHASE, core.config.engines.keygen, lane, move || {
+    let pool = node.pools.free.clone();
+    let me = position(node.me(), &approved.plan().parties)?;
+    run.phase(DEAL_PHASE, node.engines.keygen, pool, move || {
         let plan = approved.plan();
-        let share = if plan.deals(&for_worker.me) {
+        let share = if plan.deals(&for_worker.me()) {
             Some(open(&for_worker, &approved)?)
         } else {
             None
@@ -285,28 +293,28 @@ async fn deal(
         Ok(countersign_engine::reshare(
             params,
             share.as_ref(),
-            rand::rngs::OsRng,
+            for_worker.world.rng(),
         )?)
     })
     .await
 }
 
 fn open(
-    core: &Core,
+    node: &JobContext,
     approved: &Approved<KeyResharePlan>,
 ) -> Result<countersign_engine::Share, WorkError> {
-    core.vault
+    node.vault
         .open_share(approved)
         .map_err(|error| WorkError::Secrets(error.to_string()))
 }
 
-fn announce(
+fn descriptor_of(
     plan: &KeyResharePlan,
     session: SessionId,
     reshared: &Reshared,
     aux: Option<Hash>,
-) -> Announcement {
-    Announcement {
+) -> KeyDescriptor {
+    KeyDescriptor {
         task: plan.task,
         session,
         committee: plan.reshare.committee.clone(),
@@ -320,51 +328,59 @@ fn announce(
     }
 }
 
-/// The share first, then the record of it: the record says that this node's mark may be out.
+/// Writes the share first, then its record: the record says that this node's
+/// acknowledgement may be out.
 fn write(
-    core: &Core,
+    node: &JobContext,
     approved: &Approved<KeyResharePlan>,
     reshared: Reshared,
-    next: Announcement,
+    next: KeyDescriptor,
     fresh: Fresh,
 ) -> Result<(), StoreShareError> {
     let plan = approved.plan();
     let aux = aux::to_store(&fresh);
-    // What an earlier reshare left to be done comes first, and nothing comes between the share and
-    // its record.
-    let switching = core.switch.alone();
-    switching.align(core.now(), next.key)?;
-    check_present(core, plan, &next)?;
+    // Work left over from an earlier reshare comes first, and nothing comes between the
+    // share and its record.
+    let switching = node.participant.switch.alone();
+    switching.align(node.world.now(), next.key)?;
+    check_present(node, plan, &next)?;
     if let Some(share) = &reshared.share {
-        core.vault.put_next_share(approved, share, &next, aux)?;
+        node.vault.put_next_share(approved, share, &next, aux)?;
     }
     if let Some((digest, aux)) = fresh {
-        core.auxes.put(digest, aux);
+        node.aux.auxes.put(digest, aux);
     }
-    let joins = plan.joins(&core.me);
-    handover::open(core, plan.task, next, joins, plan.created)?;
+    let joins = plan.joins(&node.me());
+    participant::prepare(
+        node.journal(),
+        node.world.now(),
+        plan.task,
+        next,
+        joins,
+        plan.created,
+    )?;
     drop(switching);
     Ok(())
 }
 
-/// Once more what admission has asked: another reshare of the key may have been stored for, or
-/// settled, since.
+/// Repeats the checks of admission: another reshare of the key may have been
+/// prepared or settled since.
 fn check_present(
-    core: &Core,
+    node: &JobContext,
     plan: &KeyResharePlan,
-    next: &Announcement,
+    next: &KeyDescriptor,
 ) -> Result<(), StoreShareError> {
-    let known = handover::steps(&core.journal, next.key)?;
+    let known = history::steps(node.journal(), next.key)?;
     let step = Step {
         generation: next.generation,
         created: plan.created,
         task: plan.task,
     };
     succession::may_store(&step, &known)?;
-    let record = core.journal.key(&next.key)?;
+    let record = node.journal().key(&next.key)?;
     match record.filter(|record| record.status == KeyStatus::Active) {
-        Some(record) if record.announcement.digest() != plan.reshare.from.digest() => {
-            Err(StoreShareError::Moved(record.announcement.generation))
+        Some(record) if record.descriptor.digest() != plan.reshare.from.digest() => {
+            Err(StoreShareError::Moved(record.descriptor.generation))
         }
         Some(_) | None => Ok(()),
     }

@@ -1,20 +1,20 @@
-//! How a task ends for which this node has stored a new share, and waits for the others.
+//! The end of a task for which this node has stored a new share and waits for the others.
 //!
-//! It is in doubt until a word settles it: everybody's mark, a party's word that it never stored,
-//! or this node's operator. Pure: [`InDoubt::resolve`] takes what the journal says and the word,
-//! and gives what is to be written, or why the word settles nothing.
+//! The task is in doubt until it is settled by the acknowledgements of all parties, by the abort
+//! vote of one of them, or by this node's operator. Pure: [`InDoubt::resolve`] takes the journal's
+//! state and the settlement, and returns what to write, or why the settlement does not apply.
 
-use countersign_protocol::outcome::void_digest;
+use countersign_protocol::outcome::abort_vote_digest;
 use countersign_protocol::{
-    Announcement, Failure, FailureCode, KeyId, NodeId, Outcome, StoredMark, TaskId,
+    Failure, FailureCode, KeyDescriptor, KeyId, NodeId, Outcome, SignedAck, TaskId,
 };
 use countersign_store::{
-    Consequences, Handover, HandoverStage, Journal, KeyRecord, KeyStatus, OperationKind,
-    ReadJournalError, Row, State, TaskChange,
+    Consequences, Journal, KeyRecord, KeyStatus, OperationKind, PreparedReshare, ReadJournalError,
+    ReshareStage, Row, State, TaskChange,
 };
 
 use super::commit::{Commit, Told};
-use super::handover::{self, standing, step};
+use super::history;
 use super::succession::{self, OnComplete, Standing, Step};
 use crate::metrics::Ended;
 
@@ -24,87 +24,87 @@ const NOTHING_WAITS: Unfit = Unfit::Unfit(
     "no reshare of this task waits to be settled here; see `countersign-node task list`",
 );
 
-/// What the journal says of such a task.
+/// The journal's state of such a task.
 #[derive(Debug)]
 pub struct InDoubt {
-    /// Of the task; absent if it was decided before this journal.
+    /// The task's row; absent if it was decided before this journal.
     row: Option<Row>,
-    /// Of its key.
     record: Option<KeyRecord>,
-    /// For a reshare: what is stored.
-    stored: Option<Handover>,
-    /// The reshares of the key that this node has stored for.
+    /// Present if it is a prepared reshare.
+    stored: Option<PreparedReshare>,
+    /// The reshares of the key that this node has prepared.
     steps: Vec<(Step, Standing)>,
 }
 
-/// What settles a task.
+/// The evidence or decision that settles a task in doubt.
 #[derive(Debug, Clone)]
-pub enum Word {
-    /// Every party has stored, as the marks show. They were verified if the announcement is
-    /// complete.
-    AllStored(Box<Announcement>),
-    /// A party never stored, and never will.
-    NeverStored(StoredMark),
-    /// The operator of this node gives it up.
-    GivenUp,
+pub enum Settlement {
+    /// The key descriptor with the acknowledgements of all parties, which were verified
+    /// if it is complete.
+    AllStored(Box<KeyDescriptor>),
+    /// The abort vote of a party, which never stored and never will.
+    NeverStored(SignedAck),
+    /// The operator of this node gives the task up.
+    Abandoned,
 }
 
-/// What is to be written.
+/// The change to write, and the outcome to report to the coordinator.
 #[derive(Debug, PartialEq)]
 pub struct Resolved {
-    /// The change.
     pub commit: Commit,
-    /// Of which kind of task.
     pub kind: OperationKind,
-    /// Which key.
     pub key: KeyId,
-    /// What the coordinator is told.
     pub outcome: Outcome,
 }
 
-/// Why a word settles nothing.
+/// Why a settlement does not apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// It does not fit what the journal says.
+    /// It does not fit the journal's state; the text says why.
     #[error("{0}")]
     Unfit(&'static str),
-    /// It is no proof at all, which no honest node hands on.
-    #[error("not every party's mark is there and verifies; get the missing ones first")]
+    /// It proves nothing, and no honest node would pass it on.
+    #[error("not every party's acknowledgement is present and valid; get the missing ones first")]
     Unproven,
 }
 
 impl InDoubt {
-    /// Reads what the journal says of the task and of its key.
+    /// Reads the journal's state of the task and of its key.
     pub fn read(journal: &Journal, task: TaskId, key: KeyId) -> Result<Self, ReadJournalError> {
         Ok(Self {
             row: journal.row(&task)?,
             record: journal.key(&key)?,
-            stored: journal.handover(&task)?,
-            steps: handover::steps(journal, key)?,
+            stored: journal.prepared(&task)?,
+            steps: history::steps(journal, key)?,
         })
     }
 
-    /// What follows from a word about the task, at the node `me`.
-    pub fn resolve(&self, me: NodeId, task: TaskId, word: Word) -> Result<Resolved, Unfit> {
-        match word {
-            Word::AllStored(made) if made.generation == 0 => self.created(task, *made),
-            Word::AllStored(next) => self.reshared(task, *next),
-            Word::NeverStored(mark) => self.void(me, task, &mark),
-            Word::GivenUp => self.abandoned(task),
+    /// Applies a settlement of the task at the node `me`.
+    pub fn resolve(
+        &self,
+        me: NodeId,
+        task: TaskId,
+        settlement: Settlement,
+    ) -> Result<Resolved, Unfit> {
+        match settlement {
+            Settlement::AllStored(made) if made.generation == 0 => self.created(task, *made),
+            Settlement::AllStored(next) => self.reshared(task, *next),
+            Settlement::NeverStored(ack) => self.abort_vote(me, task, &ack),
+            Settlement::Abandoned => self.abandoned(task),
         }
     }
 
-    /// A key becomes active with every member's mark over exactly what is stored here.
-    fn created(&self, task: TaskId, made: Announcement) -> Result<Resolved, Unfit> {
+    /// A key becomes active with every member's acknowledgement of exactly what is stored here.
+    fn created(&self, task: TaskId, made: KeyDescriptor) -> Result<Resolved, Unfit> {
         let unfit = Err(Unfit::Unfit("no such key waits to be confirmed here"));
         let Some(record) = &self.record else {
             return unfit;
         };
-        let same = record.announcement.digest() == made.digest() && made.task == task;
+        let same = record.descriptor.digest() == made.digest() && made.task == task;
         if record.status != KeyStatus::Pending || !same {
             return unfit;
         }
-        if !made.is_complete() {
+        if !made.has_all_acks() {
             return Err(Unfit::Unproven);
         }
         let key = made.key;
@@ -116,11 +116,10 @@ impl InDoubt {
         let commit = if waits {
             Commit::end(task, outcome.clone(), true, Consequences::default())
         } else {
-            // The task is over, and keeps its end; the key is active all the same: the others have
-            // it.
+            // The task is over and keeps its end, but the key becomes active: the others have it.
             Commit {
                 change: TaskChange::Activate(Box::new(KeyRecord {
-                    announcement: made,
+                    descriptor: made,
                     status: KeyStatus::Active,
                     created: record.created,
                 })),
@@ -136,29 +135,30 @@ impl InDoubt {
         })
     }
 
-    /// The next generation comes into force with everybody's mark over exactly what is stored here.
-    /// That outweighs whatever was believed of the reshare before, for the others have switched.
-    fn reshared(&self, task: TaskId, next: Announcement) -> Result<Resolved, Unfit> {
+    /// The next generation comes into force with every party's acknowledgement of exactly
+    /// what is stored here. That outweighs whatever was believed of the reshare before,
+    /// because the others have committed.
+    fn reshared(&self, task: TaskId, next: KeyDescriptor) -> Result<Resolved, Unfit> {
         let (row, stored) = self.known()?;
-        if stored.announcement.digest() != next.digest() {
+        if stored.descriptor.digest() != next.digest() {
             return Err(Unfit::Unfit(
-                "it is another generation than the one stored here; compare both",
+                "it is not the generation stored here; compare both",
             ));
         }
-        let marked = |node: &NodeId| next.stored.iter().any(|mark| mark.node == *node);
-        if !next.is_complete() || !row.parties.iter().all(marked) {
+        let acked = |node: &NodeId| next.stored.iter().any(|ack| ack.node == *node);
+        if !next.has_all_acks() || !row.parties.iter().all(acked) {
             return Err(Unfit::Unproven);
         }
         let present = self.record.as_ref();
-        let present = present.map(|record| record.announcement.generation);
+        let present = present.map(|record| record.descriptor.generation);
         let key = next.key;
         let outcome = Outcome::Reshared(next.clone());
-        let commit = match succession::on_complete(&step(stored), &self.steps, present) {
-            OnComplete::Take => Commit::end(task, outcome.clone(), true, Consequences::default()),
-            OnComplete::Wake => Commit {
-                change: TaskChange::Revive {
+        let commit = match succession::on_complete(&Step::of(stored), &self.steps, present) {
+            OnComplete::Commit => Commit::end(task, outcome.clone(), true, Consequences::default()),
+            OnComplete::CommitLate => Commit {
+                change: TaskChange::CommitLate {
                     task,
-                    announcement: next.into(),
+                    descriptor: next.into(),
                 },
                 events: vec![Told::Outcome(outcome.clone().into())],
                 count: Some(Ended::Succeeded),
@@ -166,7 +166,7 @@ impl InDoubt {
             OnComplete::Already => return Err(Unfit::Unfit("it is in force already")),
             OnComplete::Passed => {
                 return Err(Unfit::Unfit(
-                    "the key has come further here; compare all members' generations",
+                    "the key has moved on further here; compare all members' generations",
                 ));
             }
         };
@@ -178,51 +178,58 @@ impl InDoubt {
         })
     }
 
-    /// A party's mark can never be there: the present generation stays.
-    fn void(&self, me: NodeId, task: TaskId, mark: &StoredMark) -> Result<Resolved, Unfit> {
+    /// A party will never acknowledge: the present generation stays.
+    fn abort_vote(&self, me: NodeId, task: TaskId, ack: &SignedAck) -> Result<Resolved, Unfit> {
         let (row, stored) = self.waiting()?;
-        if !succession::heeds_void(standing(stored.stage))
-            || mark.node == me
-            || !row.parties.contains(&mark.node)
-            || !mark.verifies(&void_digest(row.hash))
+        if !succession::heeds_abort_vote(Standing::of(stored.stage))
+            || ack.node == me
+            || !row.parties.contains(&ack.node)
+            || !ack.verifies(&abort_vote_digest(row.hash))
         {
-            return Err(Unfit::Unfit("it is not the word of another party"));
+            return Err(Unfit::Unfit(
+                "it is not a valid abort vote of another party",
+            ));
         }
         let text = format!(
             "{} never stored its part; see why in its log, then try again with a new task",
-            mark.node
+            ack.node
         );
-        let failure = Failure::new(FailureCode::ReshareVoid, text).naming(vec![mark.node]);
-        Ok(closed(task, stored, HandoverStage::Void, failure))
+        let failure = Failure::new(FailureCode::ReshareAborted, text).naming(vec![ack.node]);
+        Ok(closed(task, stored, ReshareStage::Aborted, failure))
     }
 
-    /// The operator says that nobody switched and nobody will: the present generation stays.
+    /// The operator asserts that no party has committed or will: the present generation stays.
     fn abandoned(&self, task: TaskId) -> Result<Resolved, Unfit> {
         let (_, stored) = self.waiting()?;
         let text = "this node's operator abandoned the reshare; try again with a new task";
         let failure = Failure::new(FailureCode::ReshareAbandoned, text);
-        Ok(closed(task, stored, HandoverStage::Abandoned, failure))
+        Ok(closed(task, stored, ReshareStage::Abandoned, failure))
     }
 
-    /// A reshare for which this node has stored.
-    fn known(&self) -> Result<(&Row, &Handover), Unfit> {
+    /// The reshare, if this node has prepared it.
+    fn known(&self) -> Result<(&Row, &PreparedReshare), Unfit> {
         let known = self.row.as_ref().zip(self.stored.as_ref());
         known.ok_or(NOTHING_STORED)
     }
 
-    /// One that waits.
-    fn waiting(&self) -> Result<(&Row, &Handover), Unfit> {
+    /// The reshare, if it is in doubt.
+    fn waiting(&self) -> Result<(&Row, &PreparedReshare), Unfit> {
         let (row, stored) = self.known()?;
         match stored.stage {
-            HandoverStage::Open => Ok((row, stored)),
-            HandoverStage::Switched | HandoverStage::Void | HandoverStage::Abandoned => {
+            ReshareStage::InDoubt => Ok((row, stored)),
+            ReshareStage::Committed | ReshareStage::Aborted | ReshareStage::Abandoned => {
                 Err(NOTHING_WAITS)
             }
         }
     }
 }
 
-fn closed(task: TaskId, stored: &Handover, stage: HandoverStage, failure: Failure) -> Resolved {
+fn closed(
+    task: TaskId,
+    stored: &PreparedReshare,
+    stage: ReshareStage,
+    failure: Failure,
+) -> Resolved {
     let outcome = Outcome::Failed(failure.clone());
     Resolved {
         commit: Commit {
@@ -235,7 +242,7 @@ fn closed(task: TaskId, stored: &Handover, stage: HandoverStage, failure: Failur
             count: Some(Ended::Failed),
         },
         kind: OperationKind::KeyReshare,
-        key: stored.announcement.key,
+        key: stored.descriptor.key,
         outcome,
     }
 }

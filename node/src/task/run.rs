@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::session::Setup;
+use countersign_protocol::session::{Limits, Setup};
 use countersign_protocol::{Authenticated, Failure, FailureCode, NodeId, Outcome};
 use countersign_verify::{WrongResult, result};
-use rand::RngCore;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Plan;
@@ -14,35 +13,49 @@ use super::keygen::KeyGenPlan;
 use super::keysign::KeySignPlan;
 use super::machine::{SessionEnd, SessionResult};
 use super::reshare::KeyResharePlan;
-use super::{Job, Stopped};
-use crate::core::Core;
+use super::{Job, JobContext, Stopped};
 use crate::heavy::Place;
+use crate::high_water::OwnMark;
+use crate::node_key::NodeKey;
+use crate::off_thread::off_thread;
+use crate::report::Reporter;
 use crate::risk::{Approved, PartOf};
 use crate::session::{Router, Run};
+use crate::world::World;
+
+/// The parts of the node that every session needs, whatever it computes.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub struct Sessions {
+    pub own: NodeKey,
+    pub world: World,
+    pub router: Arc<Router>,
+    /// This node's high-water mark, which the other parties are told.
+    pub own_mark: Arc<OwnMark>,
+    pub reporter: Reporter,
+    /// Deadlines of the stages.
+    pub limits: Limits,
+    pub jobs: Arc<JobContext>,
+}
 
 /// A task that may run.
 pub struct Ready {
-    /// The task.
     pub task: Authenticated,
-    /// Its approval.
     pub approved: Approved<Plan>,
-    /// Ends the session.
     pub cancelled: CancellationToken,
     /// The task's place in the queue for auxiliary information.
     pub place: Option<Place>,
 }
 
-/// Runs the session.
-pub async fn run(core: Arc<Core>, ready: Ready) -> SessionEnd {
+pub async fn run(node: Arc<Sessions>, ready: Ready) -> SessionEnd {
     match ready.approved.plan() {
-        Plan::KeyGen(_) => run_as::<KeyGenPlan>(core, ready).await,
-        Plan::KeySign(_) => run_as::<KeySignPlan>(core, ready).await,
-        Plan::KeyReshare(_) => run_as::<KeyResharePlan>(core, ready).await,
-        Plan::CheckUp(_) => run_as::<CheckUpPlan>(core, ready).await,
+        Plan::KeyGen(_) => run_as::<KeyGenPlan>(node, ready).await,
+        Plan::KeySign(_) => run_as::<KeySignPlan>(node, ready).await,
+        Plan::KeyReshare(_) => run_as::<KeyResharePlan>(node, ready).await,
+        Plan::CheckUp(_) => run_as::<CheckUpPlan>(node, ready).await,
     }
 }
 
-async fn run_as<J: Job + PartOf<Plan>>(core: Arc<Core>, ready: Ready) -> SessionEnd {
+async fn run_as<J: Job + PartOf<Plan>>(node: Arc<Sessions>, ready: Ready) -> SessionEnd {
     let Ready {
         task,
         approved,
@@ -50,12 +63,12 @@ async fn run_as<J: Job + PartOf<Plan>>(core: Arc<Core>, ready: Ready) -> Session
         place,
     } = ready;
     let begun = match approved.narrowed::<J>() {
-        Some(approved) => begin(&core, &task, &approved, cancelled)
+        Some(approved) => begin(&node, &task, &approved, cancelled)
             .await
             .map(|run| (run, approved)),
         None => Err(Failure::new(
             FailureCode::SessionOpen,
-            "a session was to run another kind of task; report this",
+            "a session was started for another kind of task; report this",
         )),
     };
     let (mut run, approved) = match begun {
@@ -64,8 +77,8 @@ async fn run_as<J: Job + PartOf<Plan>>(core: Arc<Core>, ready: Ready) -> Session
     };
     run.set_place(place);
     let approved = Arc::new(approved);
-    let me = core.me;
-    let made = J::run(core, approved.clone(), &mut run).await;
+    let me = node.own.id();
+    let made = J::run(node.jobs.clone(), approved.clone(), &mut run).await;
     let believed = made.and_then(|outcome| {
         let checked = check(approved.plan(), &task, me, &outcome);
         let unbelieved = |wrong| J::unbelieved(&wrong, run.counterpart());
@@ -96,7 +109,7 @@ async fn run_as<J: Job + PartOf<Plan>>(core: Arc<Core>, ready: Ready) -> Session
     }
 }
 
-/// What the node itself made is believed as little as what others report.
+/// Verifies the outcome: the node's own results are trusted as little as the reports of others.
 fn check<J: Job>(
     plan: &J,
     task: &Authenticated,
@@ -121,33 +134,31 @@ fn failed(failure: Failure, used: bool) -> SessionEnd {
 }
 
 async fn begin<J: Job>(
-    core: &Arc<Core>,
+    node: &Sessions,
     task: &Authenticated,
     approved: &Approved<J>,
     cancelled: CancellationToken,
 ) -> Result<Run, Failure> {
     let plan = approved.plan();
     let rooms = plan.rooms();
-    let Some(inbox) = Router::open(&core.router, task.id, plan.parties(), rooms.clone()) else {
+    let Some(inbox) = Router::open(&node.router, task.id, plan.parties(), rooms.clone()) else {
         let text = "a session of this task is open already; report this";
         return Err(Failure::new(FailureCode::SessionOpen, text));
     };
-    let mut fresh = [0; 32];
-    rand::rngs::OsRng.fill_bytes(&mut fresh);
-    let asked = core.clone();
-    let mark = core.journal(move |_| asked.own_mark.look()).await;
+    let own_mark = node.own_mark.clone();
+    let mark = off_thread(move || own_mark.look()).await;
     let setup = Setup {
         task: task.id,
         task_hash: task.hash(),
         parties: plan.parties().to_vec(),
-        me: core.me,
-        fresh,
-        holds: plan.holds(core),
+        me: node.own.id(),
+        fresh: node.world.random(),
+        holds: plan.holds(),
         mark: mark.map_err(|error| Failure::new(FailureCode::Store, error.to_string()))?,
-        signer: core.signer.clone(),
-        limits: core.config.session,
+        signer: Arc::new(node.own.clone()),
+        limits: node.limits,
         rooms,
     };
-    let progress = core.reporter.progress(task.id);
-    Run::begin(setup, core.router.clone(), inbox, progress, cancelled).await
+    let progress = node.reporter.progress(task.id);
+    Run::begin(setup, node.router.clone(), inbox, progress, cancelled).await
 }

@@ -1,24 +1,24 @@
-//! A new key between the moment its share is stored and the last member's confirmation. Its task
-//! has no end until then.
+//! Tasks in doubt: a new key or generation whose share is stored, from then until the last
+//! confirmation arrives. Such a task has no end until then.
 
 use countersign_protocol::control::Held;
-use countersign_protocol::{Announcement, KeyId, NodeId, TaskId};
+use countersign_protocol::{KeyDescriptor, KeyId, NodeId, TaskId};
 use countersign_store::{Journal, KeyStatus, OperationKind, ReadJournalError};
 
-use super::handover;
+use super::history;
 
-/// The KeyGens and KeyReshares that this node has stored for and whose last confirmations it has
-/// not seen.
+/// Returns the KeyGens and KeyReshares that this node has stored for and whose last confirmations
+/// it has not seen.
 pub fn waiting(journal: &Journal) -> Result<Vec<TaskId>, ReadJournalError> {
     let keygens = journal.pending_keys()?.into_iter().map(|(_, task)| task);
-    let reshares = handover::waiting(journal)?
+    let reshares = history::waiting(journal)?
         .into_iter()
-        .map(|handover| handover.task);
+        .map(|prepared| prepared.task);
     Ok(keygens.chain(reshares).collect())
 }
 
-/// The generations that this node has stored for and whose last marks it has not seen, each with
-/// the nodes that may have them: new keys and reshares.
+/// Returns the generations, of new keys and of reshares, that this node has stored for and whose
+/// last acknowledgements it has not seen, each with the nodes that may have them.
 pub fn lacking(journal: &Journal) -> Result<Vec<(Held, Vec<NodeId>)>, ReadJournalError> {
     let mut lacking = Vec::new();
     for task in journal.unfinished()? {
@@ -36,13 +36,13 @@ pub fn lacking(journal: &Journal) -> Result<Vec<(Held, Vec<NodeId>)>, ReadJourna
             lacking.push((Held { key, generation: 0 }, row.parties));
         }
     }
-    for open in handover::waiting(journal)? {
-        let Announcement {
+    for open in history::waiting(journal)? {
+        let KeyDescriptor {
             key,
             generation,
             parties,
             ..
-        } = open.announcement;
+        } = open.descriptor;
         lacking.push((Held { key, generation }, parties));
     }
     Ok(lacking)
@@ -53,14 +53,14 @@ mod tests {
     use std::sync::Arc;
 
     use countersign_protocol::{
-        Committee, Failure, FailureCode, Hash, Outcome, Scheme, SessionId, StoredMark, Threshold,
+        Committee, Failure, FailureCode, Hash, Outcome, Scheme, SessionId, SignedAck, Threshold,
         UnixMillis,
     };
     use countersign_store::{Decided, KeyRecord, Silent, State};
 
     use super::*;
     use crate::events::Events;
-    use crate::task::{Register, Word};
+    use crate::task::{Register, Settlement, participant};
 
     const TASK: TaskId = TaskId([1; 16]);
     const NOW: UnixMillis = UnixMillis(1_000);
@@ -74,31 +74,34 @@ mod tests {
         NodeId::from_bytes(identity(seed).public().0).unwrap()
     }
 
-    /// With the marks of these.
-    fn marked_by(seeds: &[u8]) -> Announcement {
-        let made = announcement();
-        let mark = |seed: &u8| StoredMark {
+    /// The descriptor with acknowledgements of these.
+    fn acked_by(seeds: &[u8]) -> KeyDescriptor {
+        let made = descriptor();
+        let ack = |seed: &u8| SignedAck {
             node: node(*seed),
             signature: identity(*seed).sign(made.digest().as_bytes()).to_vec(),
         };
-        let mut stored: Vec<_> = seeds.iter().map(mark).collect();
-        stored.sort_by_key(|mark| mark.node);
-        Announcement { stored, ..made }
+        let mut stored: Vec<_> = seeds.iter().map(ack).collect();
+        stored.sort_by_key(|ack| ack.node);
+        KeyDescriptor { stored, ..made }
     }
 
-    fn confirm(journal: &Journal, made: Announcement) -> Result<(), handover::HandoverError> {
+    fn confirm(
+        journal: &Journal,
+        made: KeyDescriptor,
+    ) -> Result<(), participant::ParticipantError> {
         let register = Register {
             journal: journal.clone(),
-            events: Arc::new(Events::new(node(1), &[])),
-            tally: Arc::default(),
+            events: Arc::new(Events::new(node(1), crate::world::World::system(), &[])),
+            counters: Arc::default(),
         };
         let place = (TASK, made.key);
-        let word = Word::AllStored(made.into());
-        handover::resolve(&register, node(1), NOW, place, word).map(drop)
+        let settlement = Settlement::AllStored(made.into());
+        participant::resolve(&register, node(1), NOW, place, settlement).map(drop)
     }
 
-    fn announcement() -> Announcement {
-        Announcement {
+    fn descriptor() -> KeyDescriptor {
+        KeyDescriptor {
             key: KeyId::of_task(&HASH),
             task: TASK,
             session: SessionId([3; 32]),
@@ -136,7 +139,7 @@ mod tests {
         };
         journal.approve(NOW, task, Vec::new()).unwrap();
         let pending = KeyRecord {
-            announcement: announcement(),
+            descriptor: descriptor(),
             status: KeyStatus::Pending,
             created: NOW,
         };
@@ -145,7 +148,7 @@ mod tests {
     }
 
     fn status(journal: &Journal) -> KeyStatus {
-        journal.key(&announcement().key).unwrap().unwrap().status
+        journal.key(&descriptor().key).unwrap().unwrap().status
     }
 
     #[test]
@@ -154,7 +157,7 @@ mod tests {
         let settling = waiting(&journal).unwrap();
         assert_eq!(settling, [TASK]);
         let held = Held {
-            key: announcement().key,
+            key: descriptor().key,
             generation: 0,
         };
         assert_eq!(
@@ -164,17 +167,17 @@ mod tests {
         );
         assert_eq!(journal.abort_unfinished(NOW, &settling).unwrap(), []);
         assert_eq!(status(&journal), KeyStatus::Pending);
-        let strange = Announcement {
+        let strange = KeyDescriptor {
             public_shares: Hash([9; 32]),
-            ..marked_by(&[1, 2])
+            ..acked_by(&[1, 2])
         };
-        for unfit in [marked_by(&[1]), marked_by(&[]), strange] {
+        for unfit in [acked_by(&[1]), acked_by(&[]), strange] {
             confirm(&journal, unfit).unwrap_err();
             assert_eq!(status(&journal), KeyStatus::Pending);
         }
-        confirm(&journal, marked_by(&[1, 2])).unwrap();
+        confirm(&journal, acked_by(&[1, 2])).unwrap();
         let ended = State::Ended {
-            outcome: Outcome::Created(marked_by(&[1, 2])).into(),
+            outcome: Outcome::Created(acked_by(&[1, 2])).into(),
             at: NOW,
         };
         assert_eq!(journal.row(&TASK).unwrap().unwrap().state, ended);
@@ -190,7 +193,7 @@ mod tests {
         journal
             .end(NOW, TASK, Outcome::Failed(failure.clone()))
             .unwrap();
-        confirm(&journal, marked_by(&[1, 2])).unwrap();
+        confirm(&journal, acked_by(&[1, 2])).unwrap();
         let ended = State::Ended {
             outcome: Outcome::Failed(failure).into(),
             at: NOW,

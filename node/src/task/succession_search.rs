@@ -1,18 +1,18 @@
-//! Every order and loss of messages in small reshares, with one liar that is in league with the
+//! Every order and loss of messages in small reshares, with one liar that colludes with the
 //! coordinator.
 //!
 //! The liar and the coordinator decide what happens next: which party stores or gives up, which
-//! message arrives where, and which never does; the tunnels are theirs, too. They have every mark
-//! that was ever signed, and the liar signs whatever it likes. Honest nodes decide by the rules of
-//! [`super`] and by nothing else. From every state that can be reached the liar falls silent, the
-//! honest nodes tell each other what they know, and then a quorum of them must share a generation.
+//! message arrives where, and which never does; the tunnels are theirs, too. They have every
+//! acknowledgement that was ever signed, and the liar signs whatever it likes. Honest nodes decide
+//! by the rules of [`super`] alone. From every reachable state the liar falls silent, the honest
+//! nodes tell each other everything, and then a quorum of them must share a generation.
 
 use std::collections::HashSet;
 
 use super::*;
 
 const OLD: usize = usize::MAX;
-/// Nodes and reshares of a case, at most.
+/// The most nodes and reshares in a case.
 const NODES: usize = 6;
 const STEPS: usize = 2;
 
@@ -23,7 +23,7 @@ const RULES: Rules = Rules {
     unordered: false,
 };
 
-/// Nodes as bits.
+/// A set of nodes, one bit each.
 type Set = u8;
 
 fn set(nodes: &[usize]) -> Set {
@@ -51,16 +51,17 @@ impl Order {
     }
 }
 
-/// Which rules are obeyed: those of [`super`], or, one at a time, what was done before them.
+/// The rules in effect: those of [`super`], or, one at a time, the behaviour that they replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rules {
     /// A share without successor is destroyed as soon as the next generation is complete.
     destroy_at_once: bool,
-    /// What is complete is told by its parties to the coordinator, and by nobody to anybody else.
+    /// Only the parties of a complete generation tell of it, and only the coordinator.
     silent: bool,
-    /// Members and a quorum of old are enough for whoever took no part.
+    /// The acknowledgements of the members and of a quorum of old ones convince a node
+    /// that took no part.
     quorum_is_enough: bool,
-    /// Reshares are stored for in any order, and all that sleep go at a switch.
+    /// Reshares are prepared in any order, and a commit deletes all aborted ones.
     unordered: bool,
 }
 
@@ -73,21 +74,21 @@ struct Case {
     rules: Rules,
 }
 
-/// What an honest node knows and holds.
+/// The knowledge and the shares of an honest node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Node {
-    /// Of each reshare that it has stored for.
+    /// Of each reshare that it has prepared.
     standing: [Option<Standing>; STEPS],
-    /// It has said that it never will.
-    void: [bool; STEPS],
-    /// It has the announcement with all marks.
+    /// It has voted to abort.
+    abort_vote: [bool; STEPS],
+    /// It has the descriptor with all acknowledgements.
     complete: [bool; STEPS],
-    /// Who, as it knows, has it in force.
+    /// The members known to have it in force.
     in_force: [Set; STEPS],
-    /// It has a share that sleeps, waits, or is in force.
+    /// It has a share: in force, in doubt or aborted.
     next: [bool; STEPS],
     old_share: Option<OldShare>,
-    /// The generation that it knows the key to be of: [`OLD`], a reshare, or `None`.
+    /// The newest generation that it knows of: [`OLD`], a reshare, or `None`.
     present: Option<usize>,
 }
 
@@ -97,7 +98,7 @@ type World = [Node; NODES];
 enum Act {
     Store(usize, usize),
     GiveUp(usize, usize),
-    Void(usize, usize),
+    AbortVote(usize, usize),
     Complete(usize, usize),
     InForce(usize, usize, usize),
 }
@@ -106,7 +107,7 @@ impl Case {
     fn begin(&self) -> World {
         std::array::from_fn(|node| Node {
             standing: [None; STEPS],
-            void: [false; STEPS],
+            abort_vote: [false; STEPS],
             complete: [false; STEPS],
             in_force: [0; STEPS],
             next: [false; STEPS],
@@ -145,9 +146,9 @@ impl Case {
             .all(|node| world[node].standing[order].is_some())
     }
 
-    /// Whether the liar and the coordinator can show all marks to a node; the liar's own are at
-    /// hand.
-    fn is_complete(&self, world: &World, order: usize, to: usize) -> bool {
+    /// True if the liar and the coordinator can show all acknowledgements to a node; the liar's
+    /// own are at hand.
+    fn has_all_acks(&self, world: &World, order: usize, to: usize) -> bool {
         let Order { dealers, new } = self.orders[order];
         if self.rules.quorum_is_enough && !has(dealers | new, to) {
             let consents =
@@ -158,12 +159,12 @@ impl Case {
         self.stored(world, order, dealers | new)
     }
 
-    /// Whether a member's mark that it has the generation in force exists.
+    /// True if a member has signed that it has the generation in force.
     fn has_in_force(&self, world: &World, order: usize, node: usize) -> bool {
-        node == self.liar || (world[node].standing[order] == Some(Standing::Taken))
+        node == self.liar || (world[node].standing[order] == Some(Standing::Committed))
     }
 
-    /// Everything that the liar and the coordinator can do next.
+    /// Returns everything that the liar and the coordinator can do next.
     fn acts(&self, world: &World) -> Vec<Act> {
         let mut acts = Vec::new();
         for (order, made) in self.orders.iter().enumerate() {
@@ -172,14 +173,14 @@ impl Case {
                     acts.extend([
                         Act::Store(node, order),
                         Act::GiveUp(node, order),
-                        Act::Void(node, order),
+                        Act::AbortVote(node, order),
                     ]);
                 }
-                if self.is_complete(world, order, node) {
+                if self.has_all_acks(world, order, node) {
                     acts.push(Act::Complete(node, order));
                 }
-                let marks = members(made.new).filter(|by| self.has_in_force(world, order, *by));
-                acts.extend(marks.map(|by| Act::InForce(node, order, by)));
+                let acks = members(made.new).filter(|by| self.has_in_force(world, order, *by));
+                acts.extend(acks.map(|by| Act::InForce(node, order, by)));
             }
         }
         acts
@@ -190,13 +191,13 @@ impl Case {
         match act {
             Act::Store(node, order) => self.store(&mut next[node], node, order),
             Act::GiveUp(node, order) => {
-                next[node].void[order] |= next[node].standing[order].is_none()
+                next[node].abort_vote[order] |= next[node].standing[order].is_none()
             }
-            Act::Void(node, order) => {
-                let said = |by: usize| by == self.liar || world[by].void[order];
+            Act::AbortVote(node, order) => {
+                let said = |by: usize| by == self.liar || world[by].abort_vote[order];
                 let parties = self.orders[order].parties();
                 if members(parties).any(|by| by != node && said(by)) {
-                    hear_void(&mut next[node], order);
+                    hear_abort_vote(&mut next[node], order);
                 }
             }
             Act::Complete(node, order) => self.show(&mut next[node], node, order),
@@ -210,7 +211,7 @@ impl Case {
         let admitted = if self.rules.unordered {
             Self::known(node)
                 .iter()
-                .all(|(_, standing)| *standing != Standing::Waiting)
+                .all(|(_, standing)| *standing != Standing::InDoubt)
         } else {
             may_store(&Self::step(order), &Self::known(node)).is_ok()
         };
@@ -219,14 +220,15 @@ impl Case {
         } else {
             node.present.is_none()
         };
-        if node.standing[order].is_some() || node.void[order] || !admitted || !from_is_present {
+        if node.standing[order].is_some() || node.abort_vote[order] || !admitted || !from_is_present
+        {
             return;
         }
-        node.standing[order] = Some(Standing::Waiting);
+        node.standing[order] = Some(Standing::InDoubt);
         node.next[order] = has(made.new, me);
     }
 
-    /// A node is shown all marks.
+    /// Shows a node all acknowledgements.
     fn show(&self, node: &mut Node, me: usize, order: usize) {
         let made = self.orders[order];
         if has(made.parties(), me) {
@@ -235,14 +237,14 @@ impl Case {
             }
             let present = node.present.filter(|present| *present != OLD).map(|_| 1);
             match on_complete(&Self::step(order), &Self::known(node), present) {
-                OnComplete::Take | OnComplete::Wake => self.take(node, me, order),
+                OnComplete::Commit | OnComplete::CommitLate => self.take(node, me, order),
                 OnComplete::Already | OnComplete::Passed => {}
             }
         } else if node.present == Some(OLD)
             && node
                 .standing
                 .iter()
-                .all(|standing| *standing != Some(Standing::Waiting))
+                .all(|standing| *standing != Some(Standing::InDoubt))
         {
             node.complete[order] = true;
             node.present = Some(order);
@@ -251,32 +253,34 @@ impl Case {
     }
 
     fn take(&self, node: &mut Node, me: usize, order: usize) {
-        node.standing[order] = Some(Standing::Taken);
+        node.standing[order] = Some(Standing::Committed);
         node.complete[order] = true;
         node.present = Some(order);
         if !has(self.orders[order].new, me) {
             return self.judge(node);
         }
         node.old_share = None;
-        for asleep in 0..self.orders.len() {
-            let sleeps =
-                asleep != order && node.standing[asleep].is_some_and(|is| is != Standing::Waiting);
-            if sleeps && (self.rules.unordered || dooms(&Self::step(order), &Self::step(asleep))) {
-                node.next[asleep] = false;
+        for aborted_reshare in 0..self.orders.len() {
+            let sleeps = aborted_reshare != order
+                && node.standing[aborted_reshare].is_some_and(|is| is != Standing::InDoubt);
+            if sleeps
+                && (self.rules.unordered || dooms(&Self::step(order), &Self::step(aborted_reshare)))
+            {
+                node.next[aborted_reshare] = false;
             }
         }
     }
 
     fn show_in_force(&self, node: &mut Node, order: usize, by: usize) {
-        // Whoever has nothing to lose need not count.
+        // A node that has nothing to lose need not count.
         if node.complete[order] && node.old_share == Some(OldShare::Kept) {
             node.in_force[order] |= set_of(by);
             self.judge(node);
         }
     }
 
-    /// What becomes of a share without successor. Nobody can be reached, so all who can were handed
-    /// what it knows.
+    /// Decides about a share without successor. Nobody can be reached, so everybody in reach
+    /// was handed the proof.
     fn judge(&self, node: &mut Node) {
         if node.old_share.is_none() || node.present.is_none_or(|present| present == OLD) {
             return;
@@ -300,7 +304,7 @@ impl Case {
         }
     }
 
-    /// A node that holds nothing of the key, and will not: its operator may switch it off.
+    /// True of a node that holds nothing of the key, and will not: its operator may switch it off.
     fn is_gone(&self, world: &World, node: usize) -> bool {
         let Node {
             present, old_share, ..
@@ -310,8 +314,8 @@ impl Case {
         outside && old_share.is_none()
     }
 
-    /// The liar is silent; the honest tell each other everything, again and again. Whoever holds
-    /// nothing any more is gone.
+    /// The liar is silent; the honest tell each other everything, again and again. Nodes that hold
+    /// nothing any more are gone.
     fn settle(&self, mut world: World) -> World {
         loop {
             let before = world;
@@ -322,16 +326,16 @@ impl Case {
                         && (!self.rules.silent || has(made.parties(), node))
                 };
                 let told = self.honest(self.everybody()).any(tells);
-                let void = self
+                let abort_vote = self
                     .honest(made.parties())
-                    .any(|node| before[node].void[order]);
+                    .any(|node| before[node].abort_vote[order]);
                 for node in self.honest(self.everybody()) {
                     let proves =
                         !has(made.parties(), node) || self.stored(&before, order, made.parties());
                     if told && proves {
                         self.show(&mut world[node], node, order);
-                    } else if void && has(made.parties(), node) {
-                        hear_void(&mut world[node], order);
+                    } else if abort_vote && has(made.parties(), node) {
+                        hear_abort_vote(&mut world[node], order);
                     }
                     for by in self.honest(made.new) {
                         if self.has_in_force(&before, order, by) {
@@ -346,7 +350,7 @@ impl Case {
         }
     }
 
-    /// The generations of which a quorum is honest and can sign.
+    /// Returns the generations that an honest quorum can sign with.
     fn whole(&self, world: &World) -> Vec<usize> {
         let signs = |node: usize, generation: usize| match generation {
             OLD => {
@@ -370,8 +374,8 @@ impl Case {
         (0..self.orders.len()).chain([OLD]).filter(quorum).collect()
     }
 
-    /// Walks through all states; returns their number, or how one was reached from which the key is
-    /// lost.
+    /// Walks through all states. Returns their number, or the path to one from which
+    /// the key is lost.
     fn search(&self) -> Result<usize, Vec<Act>> {
         let mut seen = HashSet::from([self.begin()]);
         let mut open = vec![(self.begin(), Vec::new())];
@@ -391,7 +395,7 @@ impl Case {
         Ok(seen.len())
     }
 
-    /// Once all are told, nobody honest signs with another generation than the others.
+    /// True if all honest nodes sign with the same generation once all are told.
     fn agree(&self, world: &World) -> bool {
         let moved = self
             .honest(self.everybody())
@@ -405,19 +409,19 @@ fn set_of(node: usize) -> Set {
     1 << node
 }
 
-fn hear_void(node: &mut Node, order: usize) {
-    if let Some(standing) = node.standing[order].filter(|standing| heeds_void(*standing)) {
-        debug_assert_eq!(standing, Standing::Waiting);
-        node.standing[order] = Some(Standing::Asleep);
+fn hear_abort_vote(node: &mut Node, order: usize) {
+    if let Some(standing) = node.standing[order].filter(|standing| heeds_abort_vote(*standing)) {
+        debug_assert_eq!(standing, Standing::InDoubt);
+        node.standing[order] = Some(Standing::Aborted);
     }
 }
 
-/// All ways to choose so many.
+/// All subsets of this size.
 fn choices(from: Set, count: u32) -> impl Iterator<Item = Set> {
     (0..1u8 << NODES).filter(move |choice| choice & !from == 0 && choice.count_ones() == count)
 }
 
-/// Every choice of dealers and of the liar.
+/// One case for each choice of dealers and of the liar.
 fn cases(old: &[usize], new: &[usize], threshold: u32) -> Vec<Case> {
     let old = set(old);
     let new = set(new);
@@ -437,7 +441,7 @@ fn cases(old: &[usize], new: &[usize], threshold: u32) -> Vec<Case> {
     cases
 }
 
-/// The sum of the states of all cases.
+/// Searches all cases and returns the sum of their states.
 fn walk(name: &str, cases: &[Case]) -> usize {
     let walked = |case: &Case| {
         case.search()
@@ -462,7 +466,8 @@ fn from_every_state_of_a_reshare_with_one_liar_honest_nodes_find_a_quorum() {
     assert!(states.iter().all(|states| *states > 100), "{states:?}");
 }
 
-/// Two reshares from one generation, ordered one after the other, met by the nodes in any order.
+/// Two reshares from one generation, ordered one after the other, that reach the
+/// nodes in any order.
 fn twice(rules: Rules) -> Vec<Case> {
     let old = set(&[0, 1, 2]);
     let both = [set(&[0, 1, 3]), set(&[0, 1, 2])];
@@ -493,7 +498,7 @@ fn two_reshares_from_one_generation_that_cross_lose_no_key_either() {
     walk("2 of 3, twice", &twice(RULES));
 }
 
-/// What each rule is for: without it there is a way to lose the key.
+/// The reason for each rule: without it there is a way to lose the key.
 #[test]
 fn without_any_one_of_the_rules_a_liar_and_the_coordinator_freeze_a_key() {
     let all = || {
@@ -514,7 +519,7 @@ fn without_any_one_of_the_rules_a_liar_and_the_coordinator_freeze_a_key() {
         quorum_is_enough: true,
         ..RULES
     };
-    // Withholding one mark is enough, and destroying what others rely on.
+    // Withholding one acknowledgement is enough, and so is destroying what others rely on.
     for rules in [
         before,
         Rules {

@@ -1,14 +1,14 @@
-//! What the desk logs, counts and says: texts and codes, and nothing that decides.
+//! The texts and codes that `TaskService` logs, counts and reports. Nothing here decides.
 
 use countersign_protocol::{
     Failure, FailureCode, Operation, Outcome, PluginVerdict, Refusal, RefusalCode, Task,
 };
 use countersign_store::{Consequences, OperationKind, TaskChange};
 
-use super::admission::refusal;
+use super::refusal::refusal;
 use crate::metrics::Ended;
 
-/// True if a signature covers what the node does not understand; `None` where nothing is signed.
+/// True if the node cannot read the payload to be signed; `None` where nothing is signed.
 pub(super) fn blind(task: &Task) -> Option<bool> {
     match &task.operation {
         Operation::KeySign(keysign) => Some(keysign.payload.is_blind()),
@@ -55,17 +55,16 @@ pub(super) fn log_refusal(task: &Task, refusal: &Refusal) {
     tracing::warn!(task = %id, blind, code = %refusal.code, plugin = refusal.plugin.as_deref(), reason = %refusal.reason, "refused");
 }
 
-/// What is logged of a change once it is durable.
+/// The log lines of a change, written once it is durable.
 pub(super) struct Lines {
     refusal: Option<Refusal>,
     outcome: Option<Outcome>,
-    /// No end: what was stored waits.
+    /// The task is in doubt and has no end yet.
     waits: bool,
     consequences: Consequences,
 }
 
 impl Lines {
-    /// Of this change.
     pub(super) fn of(change: &TaskChange) -> Self {
         let mut lines = Self {
             refusal: None,
@@ -90,13 +89,12 @@ impl Lines {
             TaskChange::Approve { .. }
             | TaskChange::AbortUnfinished { .. }
             | TaskChange::CloseReshare { .. }
-            | TaskChange::Revive { .. }
+            | TaskChange::CommitLate { .. }
             | TaskChange::Activate(_) => {}
         }
         lines
     }
 
-    /// Writes them.
     pub(super) fn log(&self, task: &Task) {
         log_consequences(&self.consequences);
         if let Some(refusal) = &self.refusal {
@@ -106,18 +104,18 @@ impl Lines {
             log_outcome(task, outcome);
         }
         if self.waits {
-            tracing::warn!(task = %task.id, "what was stored waits for the other parties");
+            tracing::warn!(task = %task.id, "in doubt: the new share is stored and waits for the other parties");
         }
     }
 }
 
-/// What an operator has to hear of.
+/// Logs quarantines and stops, which an operator has to act on.
 fn log_consequences(consequences: &Consequences) {
     for new in &consequences.quarantines {
-        tracing::error!(key = %new.key, peer = %new.peer, code = %new.code, proven = new.evidence.is_some(), "the peer is kept away from the key; see `countersign-node quarantine list`");
+        tracing::error!(key = %new.key, peer = %new.peer, code = %new.code, proven = new.evidence.is_some(), "the peer is quarantined for this key; see `countersign-node quarantine list`");
     }
     for new in &consequences.stops {
-        tracing::error!(key = %new.key, code = %new.code, "the key stops; see `countersign-node quarantine list`");
+        tracing::error!(key = %new.key, code = %new.code, "the key is stopped; see `countersign-node quarantine list`");
     }
 }
 
@@ -137,7 +135,7 @@ pub(super) fn bug(error: &dyn std::error::Error) -> Refusal {
     )
 }
 
-/// An approved task whose end is not on record.
+/// The failure of an approved task whose end is not on record.
 pub(super) fn no_end(kind: OperationKind) -> Failure {
     let text = match kind {
         OperationKind::KeyGen => {
@@ -158,7 +156,7 @@ pub(super) fn before_restore() -> Refusal {
     )
 }
 
-/// Nobody knows which of two processes is the original.
+/// No node can tell which of two processes is the original.
 pub(super) fn twin() -> Refusal {
     refusal(
         RefusalCode::Twin,
@@ -180,8 +178,8 @@ pub(super) fn cancelled(text: &str) -> Failure {
     )
 }
 
-/// The coordinator gave the task up before this node had decided. On record, so that nobody is
-/// asked about the task again.
+/// The coordinator cancelled the task before this node had decided. It is recorded, so that
+/// approvers are not asked about the task again.
 pub(super) fn cancelled_early() -> Refusal {
     refusal(
         RefusalCode::Cancelled,
@@ -189,8 +187,7 @@ pub(super) fn cancelled_early() -> Refusal {
     )
 }
 
-/// An approval that came after the task was over here. Nothing follows from it, and people may
-/// wonder why.
+/// An approval that came after the task was over here. It has no effect, and people may wonder why.
 pub(super) fn too_late(verdicts: &[PluginVerdict]) -> String {
     let plugins: Vec<&str> = verdicts
         .iter()
@@ -202,7 +199,7 @@ pub(super) fn too_late(verdicts: &[PluginVerdict]) -> String {
     )
 }
 
-/// What the journal learned of a party or of the key while the task waited for the others.
+/// A party was quarantined or the key stopped while the task waited for the others.
 pub(super) fn not_trusted(refusal: Refusal) -> Failure {
     let code = FailureCode::from(refusal.code.as_str());
     Failure::new(code, refusal.reason)

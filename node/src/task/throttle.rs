@@ -1,11 +1,11 @@
-//! Keeps what strangers can cause at will from filling the audit log and the terminal.
+//! Keeps events that strangers can cause at will from filling the audit log and the terminal.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lets one pass in a while, and counts the others.
+/// Lets one event pass per interval and counts the others.
 pub(crate) struct Throttle {
-    /// The least time between two that pass.
+    /// The least time between two passes.
     pause: Duration,
     passed: Mutex<Passed>,
 }
@@ -17,14 +17,12 @@ struct Passed {
 }
 
 impl Default for Throttle {
-    /// One each second.
     fn default() -> Self {
         Self::every(Duration::from_secs(1))
     }
 }
 
 impl Throttle {
-    /// One in each of these times.
     pub(crate) fn every(pause: Duration) -> Self {
         Self {
             pause,
@@ -32,7 +30,8 @@ impl Throttle {
         }
     }
 
-    /// How many did not pass since the last that did; `None` if this one does not either.
+    /// Returns the number of events suppressed since the last pass, or `None` if this
+    /// one is suppressed too.
     pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
         let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
         if passed

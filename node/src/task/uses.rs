@@ -1,9 +1,9 @@
-//! This node tells the other holders of a key what it approved for it, so that a limit is the key's
-//! and not each node's.
+//! Reports the uses of a key that this node approved to the key's other holders, so that limits
+//! apply to the key and not to each node.
 //!
-//! Whoever does not sign has no say: it is told beside the task, and nobody waits for it. What is
-//! told is told again for a while, and whenever a tunnel comes up within the task's life, until it
-//! is acknowledged; the memory for it is bounded.
+//! Holders that do not sign have no say: they are told alongside the task, and nobody waits for
+//! them. A report is repeated for a while, and whenever a tunnel comes up within the task's life,
+//! until it is acknowledged. The memory for reports is bounded.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,29 +13,31 @@ use countersign_link::PeerKey;
 use countersign_protocol::frame::{Body, Frame, NO_TASK, Use, UsePart};
 use countersign_protocol::{Hash, NodeId, UnixMillis, encode};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-use super::gossip::{Hearing, Said};
-use crate::core::Core;
+use crate::session::Router;
+use crate::session::hearing::{Hearing, Said};
+use crate::world::World;
 
-/// How long an answer may take before more is told to the same peer all the same.
+/// The longest wait for an answer before more is sent to the same peer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause before the first repetition; each further one is twice as long.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How often something is told to a peer within one tunnel.
+/// The most times that a report is sent to a peer within one tunnel.
 const TRIES: u32 = 6;
-/// Frames to one peer that wait for an answer: it has room for no more of each peer.
+/// The most unanswered frames to one peer: it has room for no more from each peer.
 const WINDOW: usize = 3;
-/// Tasks that are remembered, and their bytes. The oldest give way.
+/// The most tasks that are remembered, and their bytes. The oldest give way.
 const MAX_TASKS: usize = 1024;
 const MAX_BYTES: usize = 64 << 20;
-/// How long after the end of a task's life its release is told: a session ends within that time.
+/// The time after the end of a task's life in which its release is sent: a session ends within it.
 const AFTERMATH_MS: u64 = 3600 * 1000;
-/// How often it is looked whether something is to be told again.
+/// The interval of the checks for reports to repeat.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a peer may keep a frame waiting.
+/// The longest time for sending a frame to a peer.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
 
-/// What this node approved and others have yet to hear.
+/// Uses that this node approved and other holders have yet to hear of.
 #[derive(Default)]
 pub struct Uses {
     told: Mutex<Told>,
@@ -43,8 +45,8 @@ pub struct Uses {
 }
 
 impl Uses {
-    /// This node approved a use of a key, which is on the disk. `holders`: those who hold the key
-    /// and do not sign.
+    /// Queues the report of a use of a key, whose approval is on the disk. `holders`: the holders
+    /// of the key that do not sign.
     pub fn approved(&self, used: &Use, holders: Vec<NodeId>, until: UnixMillis) {
         if !holders.is_empty() {
             self.lock().add(used, holders, until);
@@ -52,7 +54,8 @@ impl Uses {
         }
     }
 
-    /// It is over. If its share was not in use, what plugins counted here was taken back.
+    /// Notes the end of a task. If no share was in use, its counts are taken back, here
+    /// and at other holders.
     pub fn ended(&self, task: Hash, used: bool) {
         self.lock().end(task, used);
         self.news.notify_one();
@@ -63,35 +66,41 @@ impl Uses {
     }
 }
 
-/// Tells until the node stops.
-pub async fn tell(core: Arc<Core>, mut answers: Hearing) {
+/// Sends reports until the node stops.
+pub async fn tell(
+    uses: Arc<Uses>,
+    world: World,
+    router: Arc<Router>,
+    mut answers: Hearing,
+    stopping: CancellationToken,
+) {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let up = |peer: &NodeId| core.router.mesh().connected(&PeerKey(*peer.as_bytes()));
-        let due = core.uses.lock().due(Instant::now(), core.now(), up);
+        let up = |peer: &NodeId| router.mesh().connected(&PeerKey(*peer.as_bytes()));
+        let due = uses.lock().due(Instant::now(), world.now(), up);
         let sending = due
             .into_iter()
-            .map(|(peer, bodies)| send(&core, peer, bodies));
+            .map(|(peer, bodies)| send(&router, peer, bodies));
         futures_util::future::join_all(sending).await;
         tokio::select! {
-            () = core.stopping.cancelled() => return,
+            () = stopping.cancelled() => return,
             _ = look.tick() => {}
-            () = core.uses.news.notified() => {}
+            () = uses.news.notified() => {}
             said = answers.next() => match said {
-                Some(Said::Up(peer)) => core.uses.lock().up(&peer),
-                Some(Said::Told(peer, body)) => core.uses.lock().hear(&peer, &body),
+                Some(Said::Up(peer)) => uses.lock().up(&peer),
+                Some(Said::Told(peer, body)) => uses.lock().hear(&peer, &body),
                 None => return,
             }
         }
     }
 }
 
-/// What is not sent is told again.
-async fn send(core: &Core, peer: NodeId, bodies: Vec<Body>) {
+/// A frame that cannot be sent is sent again later.
+async fn send(router: &Router, peer: NodeId, bodies: Vec<Body>) {
     let key = PeerKey(*peer.as_bytes());
     for body in bodies {
-        let sent = core.router.mesh().send(
+        let sent = router.mesh().send(
             &key,
             encode(&Frame {
                 task: NO_TASK,
@@ -105,18 +114,18 @@ async fn send(core: &Core, peer: NodeId, bodies: Vec<Body>) {
     }
 }
 
-/// The tasks, by hash.
+/// The tasks to report, by hash.
 #[derive(Default)]
 struct Told {
     tasks: HashMap<Hash, Telling>,
-    /// Counts tasks.
+    /// The `order` of the next task.
     next: u64,
     bytes: usize,
 }
 
-/// One task.
+/// A task to report.
 struct Telling {
-    /// Which one it was.
+    /// The task's number among those approved.
     order: u64,
     parts: Vec<UsePart>,
     until: UnixMillis,
@@ -124,24 +133,24 @@ struct Telling {
     holders: BTreeMap<NodeId, Holder>,
 }
 
-/// How a task stands at this node.
+/// The end of a task at this node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Open,
     /// A signature may exist.
     Kept,
-    /// Nothing came of it here.
+    /// No share was in use.
     Released,
 }
 
-/// What a holder of the key knows.
+/// The state of the report to one holder of the key.
 #[derive(Default)]
 struct Holder {
     /// It was told, and may have counted the task.
     told: bool,
     counted: bool,
     released: bool,
-    /// Since the tunnel came up, or since there was something new.
+    /// The attempts since the tunnel came up, or since there was something new.
     tries: u32,
     /// When it was told last.
     last: Option<Instant>,
@@ -152,7 +161,7 @@ impl Telling {
         self.parts.iter().map(|part| part.bytes.len()).sum()
     }
 
-    /// What this holder has yet to hear.
+    /// Returns the frames that this holder has yet to acknowledge.
     fn owed(&self, task: Hash, holder: &Holder) -> Vec<Body> {
         match self.end {
             End::Released if holder.told && !holder.released => vec![Body::Released(task)],
@@ -163,7 +172,7 @@ impl Telling {
         }
     }
 
-    /// Nobody has to hear more of it, or nobody would listen.
+    /// True if nobody has to hear more of it, or nobody would listen any more.
     fn is_over(&self, task: Hash, now: UnixMillis) -> bool {
         let late = match self.end {
             End::Kept => now > self.until,
@@ -241,7 +250,7 @@ impl Told {
         }
     }
 
-    /// It may have lost what it was told through the tunnel before.
+    /// The peer may have lost frames of the previous tunnel.
     fn up(&mut self, peer: &NodeId) {
         self.tasks
             .values_mut()
@@ -268,7 +277,7 @@ impl Told {
         holder.last = None;
     }
 
-    /// What is to be told now, in the order of the tasks; forgets what is over.
+    /// Returns the frames to send now, in the order of the tasks, and forgets tasks that are over.
     fn due(
         &mut self,
         now: Instant,

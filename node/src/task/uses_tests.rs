@@ -22,7 +22,7 @@ fn used(number: usize, bytes: usize) -> Use {
     }
 }
 
-/// What node 3 is told now.
+/// The frames that node 3 is sent now.
 fn due(told: &mut Told, now: Instant) -> Vec<Body> {
     told.due(now, TIME, |_| true)
         .remove(&node(3))

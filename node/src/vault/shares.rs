@@ -1,29 +1,30 @@
-//! What is known of all shares without reading their records: only their public side, and of it
-//! only what is asked at every change of a key.
+//! The cached public side of all shares, limited to the fields that are needed at every change of a
+//! key, so that their records need not be read.
 
 use std::collections::{BTreeMap, HashMap};
 
-use countersign_protocol::{Announcement, Hash, KeyId, TaskId};
+use countersign_protocol::{Hash, KeyDescriptor, KeyId, TaskId};
 use countersign_store::{Change, Section};
 
-use super::{VaultError, announcement_in};
+use super::error::VaultError;
+use super::record::descriptor_in;
 
-/// The public side of a share in force, or of a new key's.
+/// The public side of a share in force, or of a new key's share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldShare {
-    /// Its announcement's digest.
+    /// Digest of its key descriptor.
     pub digest: Hash,
-    /// Of which generation it is.
+    /// Generation of the key that it belongs to.
     pub generation: u32,
-    /// The auxiliary information that it is used with.
+    /// Digest of the auxiliary information that it is used with.
     pub aux: Option<Hash>,
 }
 
 #[derive(Default)]
 pub(super) struct Shares {
     held: BTreeMap<KeyId, HeldShare>,
-    next: BTreeMap<KeyId, BTreeMap<TaskId, Announcement>>,
-    /// How many shares, next ones too, use some auxiliary information.
+    next: BTreeMap<KeyId, BTreeMap<TaskId, KeyDescriptor>>,
+    /// Number of shares, including next ones, that use each piece of auxiliary information.
     users: HashMap<Hash, usize>,
 }
 
@@ -36,7 +37,7 @@ impl Shares {
         self.held.keys().copied().collect()
     }
 
-    pub(super) fn next_of(&self, key: &KeyId) -> Vec<Announcement> {
+    pub(super) fn next_of(&self, key: &KeyId) -> Vec<KeyDescriptor> {
         self.next
             .get(key)
             .into_iter()
@@ -45,13 +46,14 @@ impl Shares {
             .collect()
     }
 
-    /// What this key's share is the only one to use, and will not use from now on.
+    /// Returns the auxiliary information that only this key's share uses, and will
+    /// not use any more.
     pub(super) fn unused_aux(&self, key: &KeyId, kept: Option<Hash>) -> Option<Hash> {
         let aux = self.held.get(key)?.aux?;
         (self.users.get(&aux) == Some(&1) && kept != Some(aux)).then_some(aux)
     }
 
-    pub(super) fn put(&mut self, share: &Announcement) {
+    pub(super) fn put(&mut self, share: &KeyDescriptor) {
         let held = HeldShare {
             digest: share.digest(),
             generation: share.generation,
@@ -62,7 +64,7 @@ impl Shares {
         self.drops(before.and_then(|before| before.aux));
     }
 
-    pub(super) fn put_next(&mut self, share: Announcement) {
+    pub(super) fn put_next(&mut self, share: KeyDescriptor) {
         self.uses(share.aux);
         let before = self
             .next
@@ -72,7 +74,7 @@ impl Shares {
         self.drops(before.and_then(|before| before.aux));
     }
 
-    /// Takes in one change of the store.
+    /// Applies a change of the store.
     pub(super) fn follow(&mut self, change: &Change) -> Result<(), VaultError> {
         let (section, key, value) = match change {
             Change::Put {
@@ -83,8 +85,8 @@ impl Shares {
             Change::Delete { section, key } => (section, key, None),
         };
         match (section, value) {
-            (Section::Share, Some(value)) => self.put(&announcement_in(key, value)?),
-            (Section::PendingShare, Some(value)) => self.put_next(announcement_in(key, value)?),
+            (Section::Share, Some(value)) => self.put(&descriptor_in(key, value)?),
+            (Section::PendingShare, Some(value)) => self.put_next(descriptor_in(key, value)?),
             (Section::Share, None) => {
                 let gone = key
                     .parse()
@@ -102,8 +104,8 @@ impl Shares {
         Ok(())
     }
 
-    /// By its name in the store.
-    fn take_next(&mut self, name: &str) -> Option<Announcement> {
+    /// Removes a next share by its name in the store.
+    fn take_next(&mut self, name: &str) -> Option<KeyDescriptor> {
         let (key, task) = name.split_once('/')?;
         let key: KeyId = key.parse().ok()?;
         let task: TaskId = task.parse().ok()?;

@@ -13,7 +13,7 @@ use super::{FinishError, Finished, Made};
 use crate::eip7702;
 use crate::evm::legacy;
 
-/// `unsigned` was decoded as a payload.
+/// Assembles a transaction; `unsigned` was decoded as a payload.
 pub(super) fn finish(unsigned: &[u8], made: &Made) -> Result<Finished, FinishError> {
     let changed = || FinishError::Changed("transaction");
     let signature = Signature::from_bytes_and_parity(made.signature, made.odd()? == 1);
@@ -25,7 +25,7 @@ pub(super) fn finish(unsigned: &[u8], made: &Made) -> Result<Finished, FinishErr
     Ok(Finished { bytes, missing: 0 })
 }
 
-/// `rlp([chain_id, address, nonce, y_parity, r, s])`.
+/// Assembles `rlp([chain_id, address, nonce, y_parity, r, s])`.
 pub(super) fn finish_authorization(unsigned: &[u8], made: &Made) -> Result<Finished, FinishError> {
     let changed = || FinishError::Changed("authorisation");
     let signature = Signature::from_bytes_and_parity(made.signature, made.odd()? == 1);
@@ -63,7 +63,7 @@ fn sealed<T: RlpEcdsaEncodableTx>(transaction: &T, signature: &Signature) -> Vec
     bytes
 }
 
-/// What was signed, and the signature, as somebody reads them who gets the transaction alone.
+/// Splits the signed content from the signature, as any receiver of the transaction would.
 fn take_apart(mut bytes: &[u8]) -> Option<(Vec<u8>, Signature)> {
     let envelope = TxEnvelope::decode_2718(&mut bytes)
         .ok()

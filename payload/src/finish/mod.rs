@@ -1,7 +1,7 @@
-//! What becomes of a payload once its signatures are there: the bytes that its chain takes.
+//! Assembly of signed payloads: the bytes that the chain accepts.
 //!
-//! The payload is decoded and every signature verified before anything is assembled, and what was
-//! assembled is read again and compared. Nothing here signs, and nothing is sent anywhere.
+//! The payload is decoded and every signature verified before anything is assembled, and the result
+//! is parsed again and compared. Nothing is signed or sent here.
 
 mod evm;
 mod psbt;
@@ -12,19 +12,21 @@ use countersign_verify::{VerifyError, recovery_id};
 
 use crate::{DecodeError, Input, Key, Networks, bitcoin_message, decode};
 
-/// How a Bitcoin payment is written. Other kinds have one form.
+/// The output form of a Bitcoin payment. Other kinds have one form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BitcoinForm {
-    /// PSBT with final scripts and witnesses where the wallet signed (BIP-174, finaliser).
+    /// PSBT with final scripts and witnesses for the inputs that the
+    /// wallet signed (BIP-174, finaliser).
     Psbt,
-    /// The transaction as the network takes it, which needs everybody's signatures (BIP-174,
-    /// extractor).
+    /// The network transaction, which needs everybody's signatures (BIP-174, extractor).
     Transaction,
 }
 
-/// Bytes to be handed on.
+/// The assembled bytes, to be handed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
+    /// The output format by kind:
+    ///
     /// | kind | bytes |
     /// |---|---|
     /// | `psbt` | as [`BitcoinForm`] says |
@@ -35,15 +37,15 @@ pub struct Finished {
     /// | `bitcoin-message` | text, Base64: the witness of a segwit address (`simple`), else the transaction (`full`); with a PSBT as [`BitcoinForm`] says, in bytes |
     /// | `message`, `digest` | the signature as its scheme encodes it |
     pub bytes: Vec<u8>,
-    /// Signatures of others that are still missing.
+    /// Number of signatures of others that are still missing.
     pub missing: usize,
 }
 
-/// Why nothing was assembled.
+/// The reason nothing was assembled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FinishError {
-    /// The payload is none.
+    /// The payload does not decode.
     #[error(transparent)]
     Payload(#[from] DecodeError),
     /// Too few signatures, or too many.
@@ -51,31 +53,30 @@ pub enum FinishError {
         "the payload asks for {asked} signatures and there are {given}; give all of one task, in order"
     )]
     Count {
-        /// By the payload.
+        /// The number in the payload.
         asked: usize,
-        /// By the caller.
+        /// The number that the caller gave.
         given: usize,
     },
     /// A signature is not what the payload asks for.
     #[error("signature {number} of the payload does not fit: {error}")]
     Signature {
-        /// Counted from 1.
+        /// The signature's number, counted from 1.
         number: usize,
-        /// What is wrong.
+        /// The result of its verification.
         error: VerifyError,
     },
-    /// The network would not take it yet.
+    /// So many signatures of others are missing before the network accepts it.
     #[error("{0} inputs are not signed; write a psbt and have their owners sign it")]
     Missing(usize),
-    /// What was assembled does not read as what was signed.
+    /// The assembled bytes do not decode to the signed content.
     #[error(
         "the {0} that was assembled is not the one that was signed; nothing was written, report this"
     )]
     Changed(&'static str),
 }
 
-/// Puts `signatures`, of one task and in its order, where they belong. `path` is the one of the
-/// task.
+/// Inserts `signatures`, of one task and in its order, into the payload. `path` is the task's.
 pub fn finish(
     key: &Key,
     path: &DerivationPath,
@@ -112,9 +113,9 @@ pub fn finish(
     }
 }
 
-/// A signature that verifies.
+/// A verified signature with its input.
 struct Made<'a> {
-    /// Counted from 1.
+    /// Counted from 1, for messages.
     number: usize,
     input: &'a Input,
     /// The child key at the input's path.
@@ -123,8 +124,8 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    /// 1 if R has an odd y, for ECDSA. Computed here: who sent an Ethereum transaction depends on
-    /// it, and no signature check covers it.
+    /// 1 if R has an odd y, for ECDSA. Computed here: it determines the sender of an Ethereum
+    /// transaction, and no signature check covers it.
     fn odd(&self) -> Result<u8, FinishError> {
         let number = self.number;
         let error = VerifyError::Invalid;
@@ -133,7 +134,7 @@ impl Made<'_> {
             .ok_or(FinishError::Signature { number, error })
     }
 
-    /// Whether `signature` is a good one too.
+    /// True if `signature` verifies too.
     fn verifies(&self, scheme: Scheme, signature: &[u8]) -> bool {
         self.input
             .child_key(scheme, &self.child)

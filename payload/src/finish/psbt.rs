@@ -1,6 +1,6 @@
-//! Bitcoin: the parts of BIP-174's signer, finaliser and extractor that the outputs of one key
-//! need, and those that it shares with other keys. Inputs of others stay as they are; where others
-//! have to sign too, the signature is added to theirs. A PSBT of version 2 comes back as one.
+//! Bitcoin: the parts of BIP-174's signer, finaliser and extractor needed for outputs of one key,
+//! and for those that it shares with other keys. Inputs of others stay unchanged; where others have
+//! to sign too, the signature is added to theirs. A PSBT of version 2 is returned as version 2.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -18,7 +18,7 @@ use crate::psbt_key::{Form, Owner};
 use crate::psbt_multisig::{Multisig, Wrapping};
 use crate::{DecodeError, Key, psbt_v2};
 
-/// `bytes` were decoded as a payload, which gave `made`.
+/// Assembles a payment; `bytes` were decoded as a payload, which gave `made`.
 pub(super) fn finish(
     key: &Key,
     bytes: &[u8],
@@ -58,7 +58,8 @@ pub(super) fn finish(
     }
 }
 
-/// A message, which was decoded as a payload and gave `made`. Its signature is text (BIP-322).
+/// Assembles a message, which was decoded as a payload and gave `made`. Its
+/// signature is text (BIP-322).
 pub(super) fn finish_message(
     key: &Key,
     to_sign: &ToSign,
@@ -102,7 +103,7 @@ fn owned(key: &Key, psbt: &Psbt) -> Result<Vec<(usize, Form)>, Malformed> {
     Ok(owned)
 }
 
-/// The input as a signer leaves it if others have to sign too, else as a finaliser does.
+/// The input as a signer leaves it if others have to sign too, otherwise as a finaliser does.
 fn finalised(input: &psbt::Input, form: &Form, made: &Made) -> Option<psbt::Input> {
     let Form::Multisig(multisig) = form else {
         let (script, witness) = unlocking(input, form, made)?;
@@ -118,7 +119,7 @@ fn finalised(input: &psbt::Input, form: &Form, made: &Made) -> Option<psbt::Inpu
     Some(sealed(&input, script, witness))
 }
 
-/// What it spends, what unlocks that, and what is not known here.
+/// The input's output, its unlocking data, and its unknown fields.
 fn sealed(input: &psbt::Input, script: ScriptBuf, witness: Witness) -> psbt::Input {
     psbt::Input {
         non_witness_utxo: input.non_witness_utxo.clone(),
@@ -205,10 +206,10 @@ fn is_final(input: &psbt::Input) -> bool {
     input.final_script_sig.is_some() || input.final_script_witness.is_some()
 }
 
-/// Bytes, and what whoever reads them finds: the transaction, and the inputs of a PSBT.
+/// Bytes, and their content as read back: the transaction, and the inputs of a PSBT.
 type Read = (Vec<u8>, bitcoin::Transaction, Vec<psbt::Input>);
 
-/// The file, in the version of `original`.
+/// The PSBT file, in the version of `original`.
 fn read_psbt(original: &[u8], psbt: &Psbt) -> Option<Read> {
     let bytes = psbt_v2::like(original, psbt.serialize())?;
     let again = parse(&bytes).ok()?;
@@ -231,7 +232,7 @@ fn stripped(signed: &bitcoin::Transaction) -> bitcoin::Transaction {
     unsigned
 }
 
-/// Whether the input has in it, in the place for its form, a signature that verifies and the key.
+/// True if the input contains, in the place for its form, a signature that verifies, and the key.
 fn unlocks(input: &bitcoin::TxIn, form: &Form, made: &Made) -> bool {
     let witness = || Some(input.witness.iter().map(<[u8]>::to_vec).collect());
     let (script, parts) = match form {
@@ -255,8 +256,8 @@ fn unlocks(input: &bitcoin::TxIn, form: &Form, made: &Made) -> bool {
     script && signed
 }
 
-/// Whether the signature is among those of a PSBT that others have to sign, or enough signatures
-/// unlock the input.
+/// True if the signature is among those of a PSBT that others have to sign, or enough
+/// signatures unlock the input.
 fn shares(
     input: &bitcoin::TxIn,
     partial: Option<&psbt::Input>,
@@ -291,7 +292,7 @@ fn shares(
         && multisig.verifies(signatures, &made.input.signed_bytes)
 }
 
-/// What a script pushes, if it does nothing else.
+/// The pushed values, if the script does nothing else.
 fn pushes(script: &Script) -> Option<Vec<Vec<u8>>> {
     let push = |instruction| match instruction {
         Ok(Instruction::PushBytes(bytes)) => Some(bytes.as_bytes().to_vec()),

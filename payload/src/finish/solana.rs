@@ -1,5 +1,5 @@
-//! Solana: the transaction, which is a list of signatures and the message. Signers who have not
-//! signed yet have zeros.
+//! Solana: the transaction, which is a list of signatures and the message. Missing signatures of
+//! other signers are zeros.
 
 use countersign_protocol::Scheme;
 
@@ -7,10 +7,10 @@ use super::{FinishError, Finished, Made};
 use crate::forms::signature_count;
 use crate::solana_message::Message;
 
-/// Bytes of a signature.
+/// Size of a signature in bytes.
 const SIGNATURE: usize = 64;
 
-/// `bytes` were decoded as a payload.
+/// Assembles the transaction; `bytes` were decoded as a payload.
 pub(super) fn finish(bytes: &[u8], made: &Made) -> Result<Finished, FinishError> {
     let changed = || FinishError::Changed("transaction");
     let message = Message::read(bytes).ok_or_else(changed)?;
@@ -34,8 +34,8 @@ pub(super) fn finish(bytes: &[u8], made: &Made) -> Result<Finished, FinishError>
     })
 }
 
-/// A length as Solana writes it (`shortvec`): seven bits a byte, the lowest first. There are at
-/// most 255 signers.
+/// Encodes a length as Solana does (`shortvec`): seven bits a byte, the lowest first. There are
+/// at most 255 signers.
 fn length(count: usize) -> Vec<u8> {
     match count as u8 {
         small @ ..0x80 => vec![small],
@@ -43,7 +43,7 @@ fn length(count: usize) -> Vec<u8> {
     }
 }
 
-/// Signatures and message.
+/// Splits signatures and message.
 fn take_apart(transaction: &[u8], signers: usize) -> Option<(&[u8], &[u8])> {
     let (count, rest) = signature_count(transaction)?;
     (count == signers)

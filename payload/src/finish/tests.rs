@@ -12,7 +12,7 @@ use crate::psbt::tests::{
 };
 use crate::testkit::{ecdsa, ed25519, key_of};
 
-/// Signs as the keys of these tests do, whose root is the private key 1.
+/// Signs like the keys of these tests, whose root is the private key 1.
 struct Signer(Secp256k1<All>);
 
 impl Signer {
@@ -98,7 +98,7 @@ fn sign_ecdsa(payload: &Payload) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The transaction, from its bytes alone, and from the PSBT that was finalised in its place.
+/// The transaction from its bytes alone, after comparison with the finalised PSBT.
 fn both_forms(key: &Key, payload: &Payload, signatures: &[Vec<u8>]) -> Transaction {
     let whole = finished(key, payload, signatures, BitcoinForm::Transaction).unwrap();
     let transaction: Transaction = consensus::deserialize(&whole.bytes).unwrap();
@@ -114,7 +114,7 @@ fn both_forms(key: &Key, payload: &Payload, signatures: &[Vec<u8>]) -> Transacti
     transaction
 }
 
-/// DER and sighash byte, as a script gives them to OP_CHECKSIG.
+/// DER and sighash byte, the form in which a script gives them to OP_CHECKSIG.
 fn checksig(digest: [u8; 32], signature: &[u8], key: &[u8]) {
     let (kind, der) = signature.split_last().unwrap();
     assert_eq!(*kind, 1, "SIGHASH_ALL");
@@ -252,7 +252,7 @@ fn nothing_is_assembled_from_signatures_that_do_not_fit() {
         refused(&changed),
         FinishError::Signature { number: 3, .. }
     ));
-    // Of the same key over another payment.
+    // From the same key, for another payment.
     let other = sign_ecdsa(&psbt_payload(&payment()));
     assert!(matches!(
         refused(&[&other, &good[1..]].concat()),
@@ -329,7 +329,7 @@ fn a_signature_of_solana_stands_in_its_signer_s_place() {
     ));
 }
 
-/// The signature of another key of `shared_payments`.
+/// A signature by another key of `shared_payments`.
 fn other_signature(psbt: &Psbt, byte: u8) -> (bitcoin::PublicKey, bitcoin::ecdsa::Signature) {
     let curve = Secp256k1::new();
     let secret = SecretKey::from_slice(&[byte; 32]).unwrap();
@@ -364,18 +364,18 @@ fn a_signature_is_added_to_those_of_others() {
             },
             psbt
         );
-        // The others sign after us: whoever combines finds ours.
+        // The others sign after us: a combiner finds our signature.
         assert_eq!(part.inputs[0].witness_script, psbt.inputs[0].witness_script);
     }
 }
 
-/// Whether the library of the chain takes it is tried by hand with Bitcoin Core's kernel; here each
-/// part is looked at.
+/// Acceptance by the chain's own library is tried by hand with Bitcoin Core's kernel; here
+/// each part is checked.
 #[test]
 fn the_last_of_several_signatures_unlocks_the_output() {
     for psbt in shared_payments(2) {
         let mut others = psbt.clone();
-        // The first in the script does not verify, since another key made it, and is left out.
+        // The first in the script does not verify, since another key made it, and is omitted.
         let (key, good) = other_signature(&psbt, 8);
         let (first_key, _) = other_signature(&psbt, 7);
         others.inputs[0].partial_sigs = [(key, good), (first_key, good)].into();
@@ -418,7 +418,7 @@ fn a_psbt_of_version_2_comes_back_as_one() {
         &hex::decode(include_str!("../../fixtures/psbt-v2.hex").trim()).unwrap(),
     )
     .unwrap();
-    // Taken over by the key of these tests.
+    // Reassigned to the key of these tests.
     let ours = payment();
     version_0.inputs[0] = ours.inputs[0].clone();
     let spent = &ours.unsigned_tx.input[0].previous_output;

@@ -1,5 +1,4 @@
-//! Bitcoin's transactions, and what is hashed for its signatures: the older way, BIP-143 and
-//! BIP-341.
+//! Bitcoin transactions, and the preimages of their signature hashes: legacy, BIP-143 and BIP-341.
 
 use bitcoin::consensus::encode::{VarInt, deserialize, deserialize_partial};
 use sha2::{Digest, Sha256};
@@ -10,7 +9,7 @@ pub(super) fn is_psbt(bytes: &[u8]) -> bool {
     bytes.starts_with(b"psbt\xff")
 }
 
-/// With or without witnesses and signatures. One without inputs is none.
+/// True with or without witnesses and signatures, but not without inputs.
 pub(super) fn is_transaction(bytes: &[u8]) -> bool {
     deserialize::<bitcoin::Transaction>(bytes)
         .is_ok_and(|transaction| !transaction.input.is_empty())
@@ -20,7 +19,7 @@ pub(super) fn is_preimage(bytes: &[u8]) -> bool {
     is_legacy(bytes) || is_segwit(bytes).is_some() || is_taproot(bytes)
 }
 
-/// The transaction with the script in its place, and the kind of hash in four bytes.
+/// The transaction with the script in its place, and the sighash type in four bytes.
 fn is_legacy(bytes: &[u8]) -> bool {
     let read = deserialize_partial::<bitcoin::Transaction>(bytes);
     read.is_ok_and(|(transaction, length)| {
@@ -28,7 +27,7 @@ fn is_legacy(bytes: &[u8]) -> bool {
     })
 }
 
-/// Version, two hashes, outpoint, script, amount, sequence, a hash, lock time, kind of hash.
+/// Version, two hashes, outpoint, script, amount, sequence, a hash, lock time, sighash type.
 fn is_segwit(bytes: &[u8]) -> Option<()> {
     let mut rest = Rest(bytes);
     let version = u32::from_le_bytes(*rest.take(4)?.first_chunk()?);
@@ -37,12 +36,12 @@ fn is_segwit(bytes: &[u8]) -> Option<()> {
     rest.take(length.checked_add(usize::try_from(script).ok()?)?)?;
     rest.take(8 + 4 + 32 + 4)?;
     let kind = u32::from_le_bytes(*rest.take(4)?.first_chunk()?);
-    // Forks set further bits in the kind.
+    // Forks set further bits in the sighash type.
     let fits = rest.0.is_empty() && (1..=3).contains(&version) && (1..=3).contains(&(kind & 0x1f));
     fits.then_some(())
 }
 
-/// BIP-340: a tag's hash, twice, begins what is hashed under it.
+/// BIP-340: the preimage of a tagged hash begins with the tag's hash, twice.
 fn is_taproot(bytes: &[u8]) -> bool {
     ["TapSighash", "TapLeaf", "TapTweak"].iter().any(|tag| {
         let tag = Sha256::digest(tag);

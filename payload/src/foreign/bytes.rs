@@ -1,6 +1,6 @@
 //! A reader of bytes from the front.
 
-/// What is still to be read.
+/// The bytes still to be read.
 pub(super) struct Rest<'a>(pub(super) &'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -14,8 +14,8 @@ impl<'a> Rest<'a> {
         Some(taken)
     }
 
-    /// An account of NEAR: its length in four bytes, and 2 to 64 lower-case letters, digits, `-`,
-    /// `_` and `.`.
+    /// An account of NEAR: its length in four bytes, and 2 to 64 lower-case letters, digits,
+    /// `-`, `_` and `.`.
     pub(super) fn near_account(&mut self) -> Option<()> {
         let length = u32::from_le_bytes(*self.take(4)?.first_chunk()?);
         let length = usize::try_from(length)
@@ -26,7 +26,7 @@ impl<'a> Rest<'a> {
         self.take(length)?.iter().all(is_part).then_some(())
     }
 
-    /// A number of Protocol Buffers, in groups of seven bits, low ones first.
+    /// A varint of Protocol Buffers, in groups of seven bits, low ones first.
     pub(super) fn varint(&mut self) -> Option<u64> {
         let mut number = 0u64;
         for shift in (0..64).step_by(7) {

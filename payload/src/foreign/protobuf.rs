@@ -1,16 +1,14 @@
 //! Transactions that are signed as Protocol Buffers. A message without its schema is a list of
-//! numbered fields; which fields are there, and what is in them, tells a transaction from other
-//! bytes.
+//! numbered fields; the set of fields and their content tell a transaction from other bytes.
 //!
-//! One message has many encodings, and whoever is to be kept out chooses among them. So what a
-//! parser of the chain might read counts: a field that comes several times is looked at each time
-//! and as the whole of its parts, for parsers merge embedded messages (protobuf.dev, "Encoding",
-//! last one wins); groups and fields that nobody knows are passed over, as parsers pass over them;
-//! of field keys and lengths only the low 32 bits count.
+//! One message has many encodings, and an attacker can choose among them. So every reading by
+//! a parser of the chain counts: a repeated field is examined at each occurrence and as the
+//! whole of its parts, for parsers merge embedded messages (protobuf.dev, "Encoding", last one
+//! wins); groups and unknown fields are skipped, as in parsers; of field keys and lengths only
+//! the low 32 bits count.
 
 use super::bytes::Rest;
 
-/// Wire types.
 const VARINT: u32 = 0;
 const EIGHT_BYTES: u32 = 1;
 const LENGTH: u32 = 2;
@@ -24,7 +22,7 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The fields of all of `bytes`, by number. Groups are left out.
+/// The fields of all of `bytes`, by number. Groups are omitted.
 struct Fields<'a>(Vec<(u32, Value<'a>)>);
 
 impl<'a> Fields<'a> {
@@ -65,9 +63,9 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Whether `is_one` holds for the embedded message `number`: for one of its occurrences, or for
-    /// what they are together. The encodings of two messages one after the other are the encoding
-    /// of the merged one.
+    /// True if `is_one` holds for the embedded message `number`: for one of its occurrences, or
+    /// for all of them together. The encodings of two messages one after the other are the
+    /// encoding of the merged one.
     fn any(&self, number: u32, is_one: impl Fn(&Fields) -> bool) -> bool {
         let holds = |bytes: &[u8]| Fields::read(bytes).is_some_and(|fields| is_one(&fields));
         let merged = self.bytes(number).collect::<Vec<_>>().concat();
@@ -84,13 +82,13 @@ impl<'a> Fields<'a> {
             .any(|(found, value)| *found == number && matches!(value, Value::Number))
     }
 
-    /// Whether it is an `Any`: the name of its type has a `/`.
+    /// True if it is an `Any`: the name of its type has a `/`.
     fn is_any(&self) -> bool {
         self.bytes(1).any(|name| name.contains(&b'/'))
     }
 }
 
-/// What parsers keep of a field key or a length.
+/// The part of a field key or length that parsers keep.
 fn low(number: u64) -> u32 {
     (number & u64::from(u32::MAX)) as u32
 }
@@ -103,7 +101,7 @@ pub(super) fn is_tron(bytes: &[u8]) -> bool {
 }
 
 /// `SignDoc`: 1 body, 2 authorisation, 3 chain id, 4 account number; `SignDocDirectAux` has 2
-/// public key, 5 and 6 besides. A body begins with its messages, each an `Any`.
+/// public key, and also 5 and 6. A body begins with its messages, each an `Any`.
 pub(super) fn is_cosmos(bytes: &[u8]) -> bool {
     let is_body = |body: &Fields| body.any(1, |message| message.is_any());
     let is_one = |fields: Fields| fields.bytes(3).next().is_some() && fields.any(1, is_body);

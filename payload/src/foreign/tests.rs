@@ -9,7 +9,7 @@ fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text.trim()).unwrap()
 }
 
-/// A field of Protocol Buffers with bytes.
+/// A Protocol Buffers field with bytes.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
 }
@@ -22,7 +22,7 @@ fn message_of_cosmos() -> Vec<u8> {
     .concat()
 }
 
-/// Transactions and what is signed for them, with a word of what each is said to be.
+/// Transactions and their signed forms, each with a word from its expected name.
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let body = field(1, &message_of_cosmos());
     let sign_doc = [
@@ -152,11 +152,11 @@ fn a_transaction_is_refused_as_a_message_by_every_key() {
     }
 }
 
-/// Other encodings of the same message, and what else parsers pass over.
+/// Other encodings of the same message, and everything else that parsers skip.
 #[test]
 fn protocol_buffers_are_recognised_in_every_encoding() {
     let other = field(1, b"type without a slash");
-    // Of number 200, with a field in it.
+    // A group with number 200 that contains a field.
     let group = [0xc3, 0x0c, 0x08, 1, 0xc4, 0x0c];
     for (what, bytes) in samples()
         .into_iter()
@@ -208,8 +208,7 @@ fn protocol_buffers_are_recognised_in_every_encoding() {
             assert!(seen.0.contains(what), "{what}, {how}: {}", seen.0);
         }
     }
-    // The name of the type in one part, a field that nobody knows in the `Any`, parts of a contract
-    // and of an id.
+    // The type's name in one part, an unknown field in the `Any`, parts of a contract and of an id.
     let name = field(1, "é.com/protocol.TransferContract".as_bytes());
     let any = [field(2, b"x"), name, field(3, b"?")].concat();
     let parts = [field(2, &any[..3]), vec![0x08, 1], field(2, &any[3..])].concat();
@@ -230,7 +229,7 @@ fn groups_that_are_not_closed_as_they_were_opened_are_no_message() {
     }
 }
 
-/// Each form is recognised by itself: with any other in its place the sample would pass.
+/// Each form is recognised on its own: with any other in its place the sample would pass.
 #[test]
 fn every_form_has_a_sample() {
     let mut seen: Vec<_> = samples()

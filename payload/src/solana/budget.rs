@@ -1,15 +1,15 @@
-//! What a Solana transaction costs at most, by what its message says.
+//! The maximum cost of a Solana transaction, computed from its message.
 //!
 //! `5,000 lamports x signatures + price x limit`. Signatures are those of the transaction and those
-//! that the precompiled programs verify. Price (in millionths of a lamport a compute unit) and
-//! limit are set by instructions of the compute budget program; a limit is cut at 1,400,000 units.
-//! Without a limit the network takes 3,000 units for each instruction of a built-in program and
-//! 200,000 for each other one, cut at the same most (SIMD-0170). Only the system and the compute
-//! budget programs are taken for built-in here, so the figure never falls short. The price is paid
-//! for the limit, not for what is used (<https://solana.com/docs/core/fees>).
+//! that the precompiled programs verify. Price (in millionths of a lamport per compute unit) and
+//! limit are set by instructions of the compute budget program; a limit is capped at 1,400,000
+//! units. Without a limit the network assumes 3,000 units for each instruction of a built-in
+//! program and 200,000 for each other one, with the same cap (SIMD-0170). Only the system and the
+//! compute budget programs are considered built-in here, so the figure is never too low. The price
+//! is paid for the limit, not for the units used (<https://solana.com/docs/core/fees>).
 //!
-//! The first account of the message pays. The fee is that of the transaction, whoever of its
-//! signers that is.
+//! The first account of the message pays. The fee is the transaction's, no matter which of
+//! its signers that is.
 
 use super::{COMPUTE_BUDGET, Known, Reader, SYSTEM, cut, number};
 use crate::malformed::Malformed;
@@ -20,14 +20,14 @@ const BUILT_IN_UNITS: u64 = 3_000;
 const OTHER_UNITS: u64 = 200_000;
 const MICRO: u128 = 1_000_000;
 
-/// Programs that verify signatures. The first byte of their data says how many.
+/// Programs that verify signatures. The first byte of their data is the number of signatures.
 const PRECOMPILED: [&str; 3] = [
     "Ed25519SigVerify111111111111111111111111111",
     "KeccakSecp256k11111111111111111111111111111",
     "Secp256r1SigVerify1111111111111111111111111",
 ];
 
-/// What one instruction of the compute budget program sets.
+/// The setting made by one instruction of the compute budget program.
 enum Setting {
     HeapFrame(u32),
     UnitLimit(u32),
@@ -35,7 +35,7 @@ enum Setting {
     LoadedDataLimit(u32),
 }
 
-/// Lamports.
+/// The maximum fee in lamports.
 pub(super) fn highest_fee(reader: &Reader) -> Result<u128, Malformed> {
     let mut signatures = u128::from(reader.message.required_signatures);
     let mut limit = None;
@@ -82,8 +82,8 @@ pub(super) fn understand(data: &[u8]) -> Result<Known, Malformed> {
     Ok(Known::harmless(method, vec![(field, value.to_string())]))
 }
 
-/// The network refuses what has no meaning here. It ignores bytes behind an instruction; nobody
-/// writes any.
+/// The network refuses instructions that are meaningless here. It ignores bytes behind an
+/// instruction; nobody writes any.
 fn setting(data: &[u8]) -> Result<Setting, Malformed> {
     let small = || {
         data.get(1..)

@@ -1,15 +1,15 @@
-//! Who owns token accounts, as far as a message shows it.
+//! The owners of token accounts, as far as a message shows them.
 //!
-//! A transfer of tokens names the account that receives them, and who owns that account is on the
-//! chain. The message shows the owner in two ways. It may make the account before it pays into it:
-//! the chain carries out all of a message or nothing, and both the associated token account program
-//! and the token programs refuse to make an account that exists with another owner. Or the account
-//! is the associated one of somebody whom the message names: its address is derived from owner,
-//! mint and token program, and compared. (An owner may have handed an associated account of the
-//! older token program on to somebody else. That is the owner's doing, and no message shows it.)
+//! A token transfer names the receiving account, but that account's owner is only on the chain. The
+//! message shows the owner in two ways. It may create the account before it pays into it: the chain
+//! executes all of a message or nothing, and both the associated token account program and the
+//! token programs refuse to create an account that exists with another owner. Or the account is the
+//! associated one of somebody whom the message names: its address is derived from owner, mint and
+//! token program, and compared. (An owner may have handed an associated account of the older token
+//! program on to somebody else. That is the owner's doing, and no message shows it.)
 //!
-//! What is made is known from the instruction that makes it on, and no longer once the message
-//! hands the account over or closes it.
+//! A created account is known from its creating instruction on, until the message hands it
+//! over or closes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,19 +20,19 @@ use super::{ASSOCIATED_TOKEN, Reader, TOKEN, UNKNOWN};
 /// The mint of wrapped SOL.
 const WRAPPED_SOL: &str = "So11111111111111111111111111111111111111112";
 
-/// What is known so far, by the token account.
+/// The owners known so far, by token account.
 #[derive(Default)]
 pub(super) struct Owners {
-    /// Accounts that hold wrapped SOL, as the message counts what is in them anew.
+    /// Accounts of wrapped SOL whose balance the message synchronises.
     wrapped: BTreeSet<String>,
     made: BTreeMap<String, Made>,
     /// Accounts that the message handed over or closed.
     lost: BTreeSet<String>,
-    /// Accounts whose owner was asked for, and the answer.
+    /// Accounts whose owner was queried, with the answer.
     found: BTreeMap<String, String>,
-    /// Accounts whose owner was asked for when it was not known.
+    /// Accounts whose owner was queried while unknown.
     unknown: BTreeSet<String>,
-    /// Owners by associated account, for each mint and token program that was asked for.
+    /// Owners by associated account, for each mint and token program that was queried.
     derived: BTreeMap<(String, String), BTreeMap<String, String>>,
 }
 
@@ -43,7 +43,7 @@ struct Made {
 }
 
 impl Owners {
-    /// Nothing is known yet, but that these accounts hold wrapped SOL.
+    /// Starts without knowledge, except that these accounts hold wrapped SOL.
     pub(super) fn new(wrapped: BTreeSet<String>) -> Self {
         Self {
             wrapped,
@@ -51,7 +51,7 @@ impl Owners {
         }
     }
 
-    /// The message makes `account`, or makes sure that it is as said.
+    /// Records that the message creates `account`, or ensures that it is as stated.
     pub(super) fn make(&mut self, account: String, owner: String, mint: String) {
         let made = Made { owner, mint };
         if self
@@ -63,18 +63,18 @@ impl Owners {
         }
     }
 
-    /// The message hands `account` over, or closes it.
+    /// Records that the message hands `account` over, or closes it.
     pub(super) fn lose(&mut self, account: String) {
         self.made.remove(&account);
         self.lost.insert(account);
     }
 
-    /// The mint of an account that the message made.
+    /// The mint of an account that the message created.
     pub(super) fn mint(&self, account: &str) -> Option<&str> {
         self.made.get(account).map(|made| made.mint.as_str())
     }
 
-    /// Who owns `account`, which receives tokens of `mint`.
+    /// The owner of `account`, which receives tokens of `mint`.
     pub(super) fn of_tokens(
         &mut self,
         reader: &Reader,
@@ -92,9 +92,9 @@ impl Owners {
         owner
     }
 
-    /// Who owns `account`, which receives native value, if it is a token account: what is in it is
-    /// the owner's. An owner whom a lookup table names, or nobody, is told as such: the account
-    /// alone would look like somebody who is known.
+    /// The owner of `account`, which receives native value, if it is a token account: its content
+    /// is the owner's. An owner named by a lookup table, or a missing one, is reported as such: the
+    /// account alone would look like a known party.
     pub(super) fn of_native(&mut self, reader: &Reader, account: &str) -> Option<String> {
         let owner = self.find(reader, TOKEN, Some(WRAPPED_SOL), account);
         let is_wrapped = self.wrapped.contains(account);
@@ -103,7 +103,7 @@ impl Owners {
         Some(owner)
     }
 
-    /// The owners of the accounts that were asked for, as far as each answer was the same.
+    /// The owners of the queried accounts, as far as all answers were the same.
     pub(super) fn found(self) -> BTreeMap<String, String> {
         let Self { found, unknown, .. } = self;
         found
@@ -149,7 +149,7 @@ fn associated_accounts(reader: &Reader, program: &str, mint: &str) -> BTreeMap<S
     reader.message.keys.iter().filter_map(account).collect()
 }
 
-/// As the associated token account program derives it.
+/// Derives the address like the associated token account program.
 pub(super) fn associated_account(
     owner: &[u8; 32],
     mint: &[u8; 32],

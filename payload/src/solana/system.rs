@@ -27,7 +27,7 @@ pub(super) fn understand(
     match u32::from_le_bytes(*tag) {
         // CreateAccount { lamports, space, owner }; [funder, new]
         0 => pay("CreateAccount", 1, 4),
-        // Assign { owner }, AuthorizeNonceAccount(authority): another program or key has the
+        // Assign { owner }, AuthorizeNonceAccount(authority): another program or key controls the
         // account from then on.
         1 => hand_over("Assign", "owner", data, 4),
         // Transfer { lamports }; [from, to]
@@ -57,7 +57,7 @@ pub(super) fn understand(
     }
 }
 
-/// Where the fields behind `base` and `seed` begin.
+/// The offset of the fields behind `base` and `seed`.
 fn behind_seed(data: &[u8]) -> Result<usize, Malformed> {
     let seed = usize::try_from(number(data, 36)?).map_err(|_| cut())?;
     seed.checked_add(44)
@@ -65,7 +65,7 @@ fn behind_seed(data: &[u8]) -> Result<usize, Malformed> {
         .map_err(Malformed::from)
 }
 
-/// Native value for an account.
+/// A payment of native value to an account.
 pub(super) fn payment(
     reader: &Reader,
     method: &'static str,
@@ -91,7 +91,7 @@ pub(super) fn payment(
     })
 }
 
-/// Whoever stands in the data at `at` has the account from then on.
+/// The key in the data at `at` controls the account from then on.
 fn hand_over(
     method: &'static str,
     field: &'static str,
@@ -113,7 +113,7 @@ fn hand_over(
     })
 }
 
-/// The authority of a nonce may withdraw what is in its account.
+/// The authority of a nonce may withdraw the balance of its account.
 fn initialize_nonce(reader: &Reader, data: &[u8]) -> Result<Known, Malformed> {
     let known = hand_over("InitializeNonceAccount", "authority", data, 4)?;
     let own = known

@@ -1,5 +1,5 @@
-//! The token programs of Solana, the older one and Token-2022, and the program that makes
-//! associated token accounts.
+//! The token programs of Solana, the older one and Token-2022, and the program that
+//! creates associated token accounts.
 
 use super::owners::Owners;
 use super::system::payment;
@@ -10,13 +10,13 @@ use crate::{Destination, Grant};
 
 /// `SyncNative` of both token programs.
 pub(super) const SYNC_NATIVE: u8 = 17;
-/// What must lie in an account, in lamports, for each of its bytes and of 128 bytes beside them
-/// (two years of rent, which exempt it for good).
+/// Lamports that an account must hold for each of its bytes and for 128 bytes of overhead (two
+/// years of rent, which exempt it for good).
 const RENT_PER_BYTE: u64 = 6_960;
 const RENT_OVERHEAD: u64 = 128;
-/// Bytes of an account of the older token program.
+/// Size of an account of the older token program, in bytes.
 const ACCOUNT: u64 = 165;
-/// More than an account of Token-2022 has with every extension that its mint can demand.
+/// Upper bound of a Token-2022 account with every extension that its mint can demand, in bytes.
 const EXTENDED_ACCOUNT: u64 = 300;
 
 pub(super) fn understand(
@@ -47,7 +47,7 @@ pub(super) fn understand(
         Some(6) => it.set_authority(owners),
         // Burn { amount }; [account, mint, owner]
         Some(8) => it.burn("Burn"),
-        // CloseAccount; [account, destination, owner]: all that is in it, also wrapped SOL.
+        // CloseAccount; [account, destination, owner]: the whole balance, wrapped SOL included.
         Some(9) => {
             owners.lose(reader.named(instruction, 0)?);
             it.empty("CloseAccount")
@@ -88,8 +88,8 @@ pub(super) fn understand(
     }
 }
 
-/// Create and CreateIdempotent; [funder, account, owner, mint, system program, token program].
-/// Whoever funds the account pays what must lie in it, which its owner gets by closing it.
+/// Create and CreateIdempotent; [funder, account, owner, mint, system program, token program]. The
+/// funder pays the required balance, which the account's owner gets by closing it.
 pub(super) fn understand_associated(
     reader: &Reader,
     instruction: &Instruction,
@@ -123,7 +123,7 @@ pub(super) fn understand_associated(
     Ok(Known { fields, ..rent })
 }
 
-/// One instruction of a token program.
+/// An instruction of a token program.
 struct Token<'a> {
     reader: &'a Reader<'a>,
     program: &'a str,
@@ -171,7 +171,7 @@ impl Token<'_> {
         })
     }
 
-    /// Tokens that are destroyed have left, and nobody receives them.
+    /// Burnt tokens have left the account, and nobody receives them.
     fn burn(&self, method: &'static str) -> Result<Known, Malformed> {
         let mint = self.named(1)?;
         let amount = number(self.instruction.data, 1)?.to_string();
@@ -225,8 +225,8 @@ impl Token<'_> {
         })
     }
 
-    /// Whoever has an authority may do all that it is for: move what is in the account, close it,
-    /// make more of a token.
+    /// An authority permits everything that it is for: moving the account's balance, closing it,
+    /// minting more of a token.
     fn set_authority(&self, owners: &mut Owners) -> Result<Known, Malformed> {
         let account = self.named(0)?;
         let data = self.instruction.data;
@@ -258,8 +258,8 @@ impl Token<'_> {
         })
     }
 
-    /// All native value of an account, whose amount only the chain knows, goes to the second
-    /// account.
+    /// The account's whole native value, an amount that only the chain knows, goes
+    /// to the second account.
     fn empty(&self, method: &'static str) -> Result<Known, Malformed> {
         let account = self.named(0)?;
         let spender = self.named(1)?;

@@ -2,7 +2,7 @@
 
 use crate::Config;
 
-/// An asset in the handler's words, with the decimals of its amounts.
+/// An asset in the handler's terms, with the decimals of its amounts.
 pub(crate) struct Known<'a> {
     pub(crate) id: &'a str,
     decimals: usize,
@@ -23,8 +23,8 @@ pub(crate) fn known<'a>(config: &'a Config, chain: &'a str, asset: &'a str) -> K
 }
 
 impl Known<'_> {
-    /// `smallest`, decimal digits, in whole units. Anything but digits stays as it is, which no
-    /// handler takes for a number.
+    /// Converts decimal digits to whole units. Other texts are unchanged, and no handler takes
+    /// them for a number.
     pub(crate) fn amount(&self, smallest: &str) -> String {
         if self.decimals == 0
             || smallest.is_empty()

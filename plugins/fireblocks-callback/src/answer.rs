@@ -1,22 +1,21 @@
-//! What a handler answers. Strict: what is not exactly an answer to this request is none.
+//! A handler's answer. Strict: anything but an exact answer to this request is not an answer.
 
 use countersign_sdk::{Host, Response, jwt};
 use serde_json::Value;
 
-/// A sound answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Approve,
-    /// With the handler's words.
+    /// With the reason that the handler gave.
     Reject(String),
     /// "Somebody else may decide." Here nobody else can: every plugin must approve.
     Ignore,
-    /// "Ask again."
+    /// The handler wants to be asked again.
     Retry,
 }
 
-/// Reads the answer to the request `id`. The protocol's answers do not expire; the id keeps an old
-/// one from counting.
+/// Reads the answer to the request `id`. The protocol's answers do not expire; the id keeps an
+/// old one from counting.
 pub(crate) fn read(
     host: &impl Host,
     key: &str,

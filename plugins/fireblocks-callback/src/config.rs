@@ -16,22 +16,22 @@ pub struct Config {
     pub signing_key: String,
     /// Limit of one exchange in seconds, 1 to 30: the protocol gives a handler 30 seconds.
     #[serde(default = "thirty")]
-    pub request_timeout: u64,
-    /// How often the handler may answer RETRY; 0: never.
+    pub request_timeout: u32,
+    /// Number of times that the handler may answer RETRY; 0: never.
     #[serde(default = "twenty")]
     pub retry_times: u64,
     /// Pause after a RETRY. Fireblocks waits 180 seconds; here other signers wait, too.
     #[serde(default = "fifteen")]
     pub retry_seconds: u64,
-    /// The handler's words for assets, by CAIP-2 id for a chain's native asset and by CAIP-19 id
-    /// for others. An asset that is not listed is named by that id, its amounts in the smallest
-    /// unit.
+    /// The handler's names for assets, by CAIP-2 id for a chain's native asset and by CAIP-19 id
+    /// for others. An asset that is not listed is named by that id, its amounts
+    /// in the smallest unit.
     #[serde(default)]
     pub assets: AssetNames,
 }
 
 impl Config {
-    /// What the form alone does not show.
+    /// Checks the values beyond their form.
     pub fn validate(&self) -> Result<(), String> {
         if self.url.is_empty() || self.url.contains(['?', '#']) {
             return Err("`url` is the handler's base URL, without query".into());
@@ -45,7 +45,7 @@ impl Config {
         if self.key == self.signing_key {
             return Err("`key` must be the handler's key, not the node's own".into());
         }
-        self.assets.validate()
+        self.assets.validate().map_err(|error| error.to_string())
     }
 
     /// The whole URL of an endpoint, e.g. `tx_sign_request`.
@@ -58,7 +58,7 @@ fn callback() -> String {
     "callback".into()
 }
 
-fn thirty() -> u64 {
+fn thirty() -> u32 {
     30
 }
 

@@ -1,9 +1,9 @@
 //! `extraParameters` of a signing request.
 //!
-//! The protocol lets the initiator put members of its own here, and plugins of handlers read some
-//! by name, such as `message` and `extraSignature`. A requester gives them in the claim
-//! `extra-parameters`, a JSON object. What describes the signature is the node's: a claim under one
-//! of those names gives way, also where the node has no value for it.
+//! The protocol lets the initiator add members here, and plugins of handlers read some by name,
+//! such as `message` and `extraSignature`. A requester gives them in the claim `extra-parameters`,
+//! a JSON object. Descriptions of what is signed are the node's: a claim under one of those names
+//! is dropped, even if the node has no value for it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 /// Name of the claim with the requester's members.
 const EXTRA_PARAMETERS: &str = "extra-parameters";
 
-/// Members that say what is signed, ours and the protocol's.
+/// Members that describe what is signed, ours and the protocol's.
 const OF_THE_NODE: [&str; 13] = [
     "rawMessageData",
     "psbt",
@@ -30,8 +30,8 @@ const OF_THE_NODE: [&str; 13] = [
     "useMessageSigning",
 ];
 
-/// The members of the requester, those that handlers know by name, and what the protocol has no
-/// field for.
+/// Builds the object from the requester's members, those that handlers know by name, and facts that
+/// the protocol has no field for.
 pub(crate) fn extra_parameters(
     task: &Task,
     signing: &Signing,
@@ -75,7 +75,7 @@ fn grant(grant: &Grant) -> Value {
         .within(serde_json::json!({ "spender": grant.spender, "asset": grant.asset }))
 }
 
-/// Everything that the requester says, by name.
+/// All of the requester's claims, by name.
 pub(crate) fn claims(task: &Task) -> Value {
     let claims = task
         .extra
@@ -114,8 +114,8 @@ fn requesters(task: &Task, host: &impl Host) -> Result<Map<String, Value>, Failu
     Ok(kept)
 }
 
-/// What is signed where it is no transaction, and of a PSBT the digests, which handlers compare
-/// with it.
+/// The bytes to sign unless it is a transaction, and of a PSBT the digests, which
+/// handlers compare with it.
 fn messages(signing: &Signing) -> Result<Vec<Value>, Failure> {
     let message =
         |content: Value, kind: &str| serde_json::json!({ "content": content, "type": kind });

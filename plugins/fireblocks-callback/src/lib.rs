@@ -7,14 +7,14 @@
 //! "APPROVE" | "REJECT" | "IGNORE" | "RETRY", "requestId", "rejectionReason"}`.
 //!
 //! Only APPROVE approves. RETRY asks again, a bounded number of times and never past the task's
-//! deadline. IGNORE, which there hands the decision to people, refuses. No answer, or one that is
-//! not sound, refuses at once. Tokens carry no expiry in this protocol; the request id, random and
-//! used for one decision, keeps one answer to one question.
+//! deadline. IGNORE, which at Fireblocks leaves the decision to people, refuses. No answer, or one
+//! that is not sound, refuses at once. Tokens carry no expiry in this protocol; the request id,
+//! random and used for one decision, keeps one answer to one question.
 //!
-//! Differences that follow from what a node knows: a key stands for the vault account, recipients
-//! are always one-time addresses (the key's own are `VAULT`), there are no amounts in dollars, and
-//! the deprecated fractional numbers (`amount`, `requestedAmount`) are left out, since they cannot
-//! be exact.
+//! Differences that follow from the node's knowledge: a key stands for the vault account,
+//! recipients are always one-time addresses (the key's own are `VAULT`), there are no amounts in
+//! dollars, and the deprecated fractional numbers (`amount`, `requestedAmount`) are left out, since
+//! they cannot be exact.
 
 mod amount;
 mod answer;
@@ -26,13 +26,13 @@ use std::time::Duration;
 
 use countersign_sdk::{
     Failure, Host, HttpError, Level, Plugin, Request as Post, Task, Verdict, approve,
-    export_plugin, jwt, reject,
+    export_plugin, jwt, reject, timeout_ms,
 };
 
 use answer::Answer;
 pub use config::Config;
 
-/// The plugin `fireblocks-callback`.
+/// The plugin's type, for the host and for tests.
 pub struct FireblocksCallback;
 
 impl Plugin for FireblocksCallback {
@@ -85,7 +85,7 @@ impl Plugin for FireblocksCallback {
 
 export_plugin!(FireblocksCallback);
 
-/// One exchange. The protocol has no second try for a handler that does not answer.
+/// Asks once. The protocol has no second try for a handler that does not answer.
 fn ask(
     config: &Config,
     request: &request::Request,
@@ -93,15 +93,13 @@ fn ask(
     host: &impl Host,
 ) -> Result<Answer, Failure> {
     let token = jwt::sign(host, &config.signing_key, &request.document)?;
-    let timeout = deadline
-        .saturating_sub(host.now())
-        .min(config.request_timeout.saturating_mul(1000));
+    let left = deadline.saturating_sub(host.now());
     let post = Post {
         method: "POST".into(),
         url: config.endpoint(request.endpoint),
         headers: vec![("content-type".into(), "text/plain".into())],
         body: token.into_bytes(),
-        timeout_ms: Some(u32::try_from(timeout).unwrap_or(u32::MAX)),
+        timeout_ms: Some(timeout_ms(config.request_timeout, left)),
     };
     let unsound = |problem: String| Failure::Unavailable(format!("{}: {problem}", config.url));
     match host.send(&post) {

@@ -1,9 +1,8 @@
-//! The two documents that a handler reads. Names and nesting are the protocol's; nothing is decided
-//! here.
+//! The two documents that a handler reads. Names and nesting are the protocol's;
+//! nothing is decided here.
 //!
-//! What the node established stands where the protocol has the wallet's own statements; what only
-//! the requester says stands where the protocol has the initiator's (`externalTxId`, `note`,
-//! members of `extraParameters`).
+//! The node's facts take the place of the wallet's own statements in the protocol; the requester's
+//! claims take that of the initiator's (`externalTxId`, `note`, members of `extraParameters`).
 
 use countersign_sdk::{
     Destination, Failure, Host, Intent, KeyShareSigning, Keygen, Operation, Resharing, Signing,
@@ -19,14 +18,14 @@ use crate::extra_parameters::{claims, extra_parameters};
 const VAULT: &str = "VAULT";
 const ONE_TIME: &str = "ONE_TIME_ADDRESS";
 
-/// Where a document goes, and the document.
+/// A document and its endpoint.
 pub(crate) struct Request {
     pub(crate) endpoint: &'static str,
     pub(crate) id: String,
     pub(crate) document: Value,
 }
 
-/// The request that `task` becomes.
+/// Builds the request for `task`.
 pub(crate) fn request(config: &Config, task: &Task, host: &impl Host) -> Result<Request, Failure> {
     let id = request_id(host);
     let (endpoint, document) = match &task.operation {
@@ -54,7 +53,6 @@ pub(crate) fn request(config: &Config, task: &Task, host: &impl Host) -> Result<
     })
 }
 
-/// Body of `tx_sign_request`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TxSign<'a> {
@@ -95,7 +93,7 @@ struct Dest<'a> {
     display_dst_address: &'a str,
 }
 
-/// One signature: what it is over, and with which key.
+/// A signature to be made: its digest, and its key.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RawTx {
@@ -151,7 +149,7 @@ fn tx_sign<'a>(
 }
 
 /// The single recipient of a transaction that does nothing else. Otherwise the fields stay empty
-/// rather than show a part: a handler that looks at them alone must not mistake it for the whole.
+/// rather than show a part, which a handler might mistake for the whole.
 #[derive(Default)]
 struct Summary {
     address: String,
@@ -171,8 +169,7 @@ fn summary(config: &Config, tx: &Transaction) -> Summary {
             stays: true,
             ..destination_summary(config, tx, one)
         },
-        // All that an EVM transaction does is its call, unless authorisations of EIP-7702 stand
-        // beside it.
+        // A call is all that an EVM transaction does, unless it carries authorisations of EIP-7702.
         (None, destinations, [call])
             if is_evm(tx)
                 && !tx.hands_over_the_account()
@@ -204,8 +201,8 @@ fn destination_summary(config: &Config, tx: &Transaction, destination: &Destinat
     }
 }
 
-/// The protocol's word for what is signed. A call counts as a transfer only if nothing but the
-/// transfer happens.
+/// The protocol's word for the intent. A call counts as a transfer only if nothing
+/// but the transfer happens.
 fn operation(intent: &Intent) -> &'static str {
     match intent {
         Intent::Transaction(tx) if !tx.grants.is_empty() => "APPROVE",
@@ -220,7 +217,7 @@ fn destinations<'a>(config: &Config, tx: &'a Transaction, key: &'a str) -> Vec<D
     let dest = |destination: &'a Destination| {
         let asset = known(config, &tx.chain, &destination.asset);
         Dest {
-            // The number of a token stands in the call's data.
+            // The token id is in the call's data.
             amount_native_str: destination
                 .shown()
                 .amount
@@ -264,7 +261,7 @@ fn path(path: &str) -> String {
 }
 
 /// Body of `config_change_sign_request`. The protocol's own types are about workspaces, which a
-/// node does not have; these are ours, and a handler that knows them not must not approve them.
+/// node does not have; these are ours, and a handler that does not know them must not approve them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ConfigChange<'a> {

@@ -24,7 +24,7 @@ fn config() -> Config {
 
 type Reply = Result<Response, HttpError>;
 
-/// A host whose handler answers each request with what `reply` makes of its claims.
+/// A host whose handler answers each request with the result of `reply` for its claims.
 fn host(reply: impl Fn(&MockHost, Value) -> Reply + 'static) -> MockHost {
     let server = move |host: &MockHost, post: &Post| reply(host, claims(host, post));
     MockHost::default()
@@ -34,7 +34,7 @@ fn host(reply: impl Fn(&MockHost, Value) -> Reply + 'static) -> MockHost {
         .with_server(server)
 }
 
-/// What the plugin sent; it must be a JWT under the node's key.
+/// The claims that the plugin sent in a JWT under the node's key.
 fn claims(host: &MockHost, post: &Post) -> Value {
     let token = std::str::from_utf8(&post.body).unwrap();
     jwt::verify_answer(host, "callback", token).unwrap().into()
@@ -77,7 +77,7 @@ fn transfer() -> Task {
     )
 }
 
-/// What the handler was told about `task`, and where.
+/// The document that the handler received about `task`, and its path.
 fn told(task: &Task) -> (String, Value) {
     let host = host(|host, request| ok(answer(host, &request, "APPROVE")));
     assert_eq!(ask(task, &host), Ok(Verdict::Approve));

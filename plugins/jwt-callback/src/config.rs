@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use countersign_sdk::AssetNames;
 use serde::Deserialize;
 
-/// What the node lets one call send.
+/// The node's limit on requests per call.
 const REQUESTS: u64 = 256;
 
 /// Root of the configuration.
@@ -19,7 +19,7 @@ pub struct Config {
     #[serde(default = "two")]
     pub token_expire_minutes: u64,
     /// Further tries after the first, for each server that gave no sound answer; 0: none. Tries
-    /// also end where the task's deadline leaves no time for another.
+    /// also end if the task's deadline leaves no time for another.
     #[serde(default = "two")]
     pub retry_times: u64,
     /// Pause before a further try: 0 to 86400 seconds.
@@ -27,7 +27,7 @@ pub struct Config {
     pub sleep_seconds: u64,
     /// Limit of one try: 1 to 60 seconds.
     #[serde(default = "ten")]
-    pub request_timeout: u64,
+    pub request_timeout: u32,
     /// Name of the node's key that signs requests.
     #[serde(default = "callback")]
     pub signing_key: String,
@@ -35,13 +35,13 @@ pub struct Config {
     /// servers that know this mode. `false`: as servers in the field expect.
     #[serde(default)]
     pub strict: bool,
-    /// The servers' words for assets. One that is not listed has no `coin` and no `token_id`, which
-    /// some servers demand.
+    /// The servers' names for assets. One that is not listed has no `coin` and no `token_id`,
+    /// which some servers demand.
     #[serde(default)]
     pub assets: AssetNames,
 }
 
-/// One callback server.
+/// A callback server of an operator.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
@@ -49,7 +49,7 @@ pub struct Server {
     pub url: String,
     /// Name under which the node holds the server's public key.
     pub key: String,
-    /// Which vocabulary `extra_info` has.
+    /// Vocabulary of `extra_info` that it understands.
     #[serde(default)]
     pub version: Version,
 }
@@ -58,7 +58,7 @@ pub struct Server {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Version {
-    /// Flat members.
+    /// Flat members, as in the first API.
     V1,
     /// Objects of the later API.
     #[default]
@@ -66,7 +66,7 @@ pub enum Version {
 }
 
 impl Config {
-    /// What the form alone does not show.
+    /// Checks the values beyond their form.
     pub fn validate(&self) -> Result<(), String> {
         if self.servers.is_empty() {
             return Err(
@@ -75,7 +75,7 @@ impl Config {
         }
         within("token_expire_minutes", self.token_expire_minutes, 1..=1440)?;
         within("sleep_seconds", self.sleep_seconds, 0..=86_400)?;
-        within("request_timeout", self.request_timeout, 1..=60)?;
+        within("request_timeout", self.request_timeout.into(), 1..=60)?;
         let tries = self.retry_times.saturating_add(1);
         if tries.saturating_mul(self.servers.len() as u64) > REQUESTS {
             return Err(format!(
@@ -83,7 +83,7 @@ impl Config {
                 self.servers.len()
             ));
         }
-        self.assets.validate()?;
+        self.assets.validate().map_err(|error| error.to_string())?;
         let mut seen = BTreeSet::new();
         for server in &self.servers {
             let url = canonical(&server.url).map_err(|why| format!("`{}`: {why}", server.url))?;
@@ -116,8 +116,7 @@ fn within(name: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), Stri
     }
 }
 
-/// One spelling of `url`. The host has the last word on what a URL is; this finds mistakes before a
-/// task does.
+/// Normalizes `url`. The host has the last word on URLs; this finds mistakes before a task does.
 fn canonical(url: &str) -> Result<String, &'static str> {
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains('#') {
         return Err("a URL is plain ASCII without spaces and fragment");
@@ -141,7 +140,7 @@ fn two() -> u64 {
     2
 }
 
-fn ten() -> u64 {
+fn ten() -> u32 {
     10
 }
 

@@ -1,5 +1,5 @@
 //! The envelope of both directions: a JWT whose claim `package_data` is Base64 of a JSON document.
-//! Strict in what it believes (algorithm, key, expiry, request id), tolerant in what eight known
+//! Strict in what it believes (algorithm, key, expiry, request id), tolerant where eight known
 //! servers vary (quotes, null, absence).
 //!
 //! Strict mode adds claims beside `package_data`, and nothing inside it:
@@ -18,15 +18,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// What a server decided.
+/// A server's decision.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Approve,
-    /// The server's words; empty if it gave none.
+    /// With the server's reason; empty if it gave none.
     Reject(String),
 }
 
-/// What an answer in strict mode must repeat.
+/// Values that an answer in strict mode must repeat.
 pub(crate) struct Binding {
     nonce: String,
     digest: String,
@@ -34,7 +34,7 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// For one try at one server.
+    /// Creates a binding for one try at one server.
     pub(crate) fn new(host: &impl Host, node: &str, document: &str) -> Self {
         Self {
             nonce: nonce(host),
@@ -180,8 +180,8 @@ fn judge(response: CallbackResponse, id: &str) -> Result<Answer, String> {
     let error = error.unwrap_or_default();
     match action.as_deref() {
         Some("REJECT") => Ok(Answer::Reject(error)),
-        // Some servers report an objection of their rules as a status, without any action. Asked
-        // again they say the same.
+        // Some servers report an objection of their rules as a status, without any action. They
+        // would only repeat it.
         _ if status != 0 => Ok(Answer::Reject(format!("status {status}: {error}"))),
         Some("APPROVE") => Ok(Answer::Approve),
         other => Err(format!("action {other:?}: {error}")),

@@ -1,5 +1,5 @@
-//! The member `countersign` of `extra_info` in strict mode: what the node itself established,
-//! without the limits of the servers' vocabulary, and how far the rest is the requester's word. In
+//! The member `countersign` of `extra_info` in strict mode: the node's own facts, without the
+//! limits of the servers' vocabulary, and the extent to which the rest is the requester's word. In
 //! compatible mode the member is never there, nor can a requester bring it in.
 
 use countersign_sdk::{Destination, Grant, Intent, Task, Transaction};
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::request::hex0x;
 
-/// `{node, requester, received_at, overridden}`, and of a KeySign `{payload, blind, intent}`.
+/// `{node, requester, received_at, overridden}`, and for a KeySign `{payload, blind, intent}`.
 /// `intent` is null for bare digests, else an object of one member: `transaction`, `message` (hex)
-/// or `typed_data`. Names, units and meaning of what lies below are those of `wit/policy.wit`;
-/// bytes are hex. Where the number beside an asset may be that of a token, it is `number`, and
-/// `amount` is null. `overridden`: members of the claim `extra-info` that contradicted the node.
+/// or `typed_data`. Names, units and meaning of their members are those of `wit/policy.wit`; bytes
+/// are hex. A number that may be a token id is in `number`, and `amount` is null. `overridden`:
+/// members of the claim `extra-info` that contradicted the node.
 pub(crate) fn facts(task: &Task, overridden: &[String]) -> Value {
     let mut facts = json!({
         "node": task.node,

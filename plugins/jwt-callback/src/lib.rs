@@ -18,7 +18,7 @@ pub use config::{Config, Server, Version};
 use request::Contents;
 use rounds::{Objection, Question};
 
-/// The plugin `jwt-callback`.
+/// The plugin's type, for the host and for tests.
 pub struct JwtCallback;
 
 impl Plugin for JwtCallback {
@@ -80,7 +80,7 @@ impl Plugin for JwtCallback {
 
 export_plugin!(JwtCallback);
 
-/// What each server is asked: the same for all that speak one vocabulary, under an id of its own.
+/// The questions to the servers: the same for all that use one vocabulary, each under its own id.
 fn questions<'a>(
     config: &'a Config,
     task: &'a Task,
@@ -118,8 +118,8 @@ fn questions<'a>(
     config.servers.iter().map(question).collect()
 }
 
-/// `<32 hex digits>:<attempt>`, as servers in the field know it; the task's own id stands in
-/// `request_detail`.
+/// `<32 hex digits>:<attempt>`, as servers in the field know it; the task's own
+/// id is in `request_detail`.
 fn request_id(task: &Task, host: &impl Host) -> String {
     format!("{}:{}", countersign_sdk::request_id(host), task.attempt)
 }

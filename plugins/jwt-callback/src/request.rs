@@ -1,4 +1,4 @@
-//! The CallbackRequest document: what the servers read about a task. Names, numbers and nesting are
+//! The CallbackRequest document that servers read about a task. Names, numbers and nesting are
 //! theirs; nothing is decided here.
 
 use countersign_sdk::{
@@ -14,14 +14,11 @@ use crate::extra::{self, REFERENCE};
 struct CallbackRequest<'a> {
     request_id: &'a str,
     request_type: u8,
-    /// JSON text.
     request_detail: &'a str,
-    /// JSON text of an object.
     extra_info: &'a str,
 }
 
-/// What all servers of one vocabulary are told about a task. Each is told it under a request id of
-/// its own.
+/// The contents for all servers of one vocabulary. Each server gets them under its own request id.
 #[derive(Default)]
 pub(crate) struct Contents {
     request_type: u8,
@@ -72,7 +69,7 @@ impl Contents {
     }
 }
 
-/// The document that asks for a sign of life: type 0, and nothing to say.
+/// The document that asks for a sign of life: type 0, and nothing else.
 pub(crate) fn ping() -> Result<String, Failure> {
     Contents::default().document("")
 }
@@ -143,7 +140,7 @@ fn key_sign(signing: &Signing) -> Result<KeySign<'_>, Failure> {
     })
 }
 
-/// Parallel to the hashes where there is any tweak, else empty.
+/// Parallel to the hashes if there is any tweak, else empty.
 fn tweaks(inputs: &[Input]) -> Vec<String> {
     if inputs.iter().all(|input| input.tweak.is_none()) {
         return Vec::new();
@@ -210,8 +207,8 @@ fn curve(name: &str) -> Result<u8, Failure> {
     }
 }
 
-/// Numbers of signature type and protocol. The protocols on their list are not ours, so that one is
-/// 0, "unknown".
+/// Numbers of signature type and protocol. The protocols on their list are not ours, so that
+/// one is 0, "unknown".
 fn signature_type(scheme: &str) -> Result<(u8, u8), Failure> {
     match scheme {
         "ecdsa-secp256k1" => Ok((1, 0)),

@@ -1,32 +1,30 @@
-//! Asking: all servers at once, and again those that gave no sound answer, at a fixed interval,
-//! never past the task's deadline. Each try has a token of its own: the previous one may have
-//! expired meanwhile.
+//! Asks all servers at once, and again those that gave no sound answer, at a fixed interval, never
+//! past the task's deadline. Each try has a token of its own: the previous one may
+//! have expired by then.
 
 use std::time::Duration;
 
-use countersign_sdk::{Failure, Host, HttpError, Level, Request, Response};
+use countersign_sdk::{Failure, Host, HttpError, Level, Request, Response, timeout_ms};
 
 use crate::config::{Config, Server};
 use crate::envelope::{self, Answer, Binding};
 
-/// Left for reading the answers, so that the node does not cut the plugin off with an answer in
-/// hand.
+/// Reserve for reading the answers, so that the node does not cut the plugin off with
+/// an answer in hand.
 const MARGIN_MS: u64 = 100;
-/// A round with less time than this is not begun.
+/// Shortest time for which a round is begun.
 const SHORTEST_ROUND_MS: u64 = 500;
 
-/// What is asked, of whom, in whose name.
+/// A question to one server.
 pub(crate) struct Question<'a> {
     pub(crate) server: &'a Server,
-    /// The request id, which is this server's alone.
+    /// The request id, unique to this server.
     pub(crate) id: String,
-    /// The CallbackRequest.
     pub(crate) document: String,
-    /// Id of the node that asks.
+    /// Id of the asking node.
     pub(crate) node: &'a str,
 }
 
-/// A sound rejection.
 pub(crate) struct Objection {
     pub(crate) url: String,
     pub(crate) error: String,
@@ -71,7 +69,7 @@ enum Round<'a> {
 fn round<'a>(
     config: &Config,
     questions: Vec<Question<'a>>,
-    timeout_ms: u64,
+    timeout_ms: u32,
     host: &impl Host,
 ) -> Result<Round<'a>, Failure> {
     let exchanges = exchange(config, &questions, timeout_ms, host)?;
@@ -122,7 +120,7 @@ fn given_up(failed: &[(Question, String)], tries: u64, why: &str) -> Failure {
     Failure::Unavailable(format!("{} (tries: {tries}{why})", told.join("; ")))
 }
 
-/// Pings every server, all at once; what is wrong with which.
+/// Pings all servers at once, and reports the failures.
 pub(crate) fn ping(
     config: &Config,
     questions: &[Question],
@@ -151,10 +149,10 @@ pub(crate) fn ping(
     }
 }
 
-/// How long a round that begins at `now` may take, in milliseconds: never past the deadline.
-fn time_for_a_round(config: &Config, now: u64, deadline: u64) -> Option<u64> {
+/// Time limit in milliseconds for a round that begins at `now`: never past the deadline.
+fn time_for_a_round(config: &Config, now: u64, deadline: u64) -> Option<u32> {
     let left = deadline.saturating_sub(now).saturating_sub(MARGIN_MS);
-    (left >= SHORTEST_ROUND_MS).then(|| left.min(config.request_timeout * 1000))
+    (left >= SHORTEST_ROUND_MS).then(|| timeout_ms(config.request_timeout, left))
 }
 
 struct Exchange {
@@ -162,11 +160,10 @@ struct Exchange {
     response: Result<Response, HttpError>,
 }
 
-/// One round.
 fn exchange(
     config: &Config,
     questions: &[Question],
-    timeout_ms: u64,
+    timeout_ms: u32,
     host: &impl Host,
 ) -> Result<Vec<Exchange>, Failure> {
     let bind = |question: &Question| {
@@ -193,7 +190,7 @@ fn exchange(
     Ok(bindings.into_iter().zip(responses).map(pair).collect())
 }
 
-fn post(url: &str, token: &str, timeout_ms: u64) -> Request {
+fn post(url: &str, token: &str, timeout_ms: u32) -> Request {
     Request {
         method: "POST".into(),
         url: url.into(),
@@ -203,6 +200,6 @@ fn post(url: &str, token: &str, timeout_ms: u64) -> Request {
         )],
         // A compact JWT consists of characters that a form does not escape.
         body: format!("TSS_JWT_MSG={token}").into_bytes(),
-        timeout_ms: Some(u32::try_from(timeout_ms).unwrap_or(u32::MAX)),
+        timeout_ms: Some(timeout_ms),
     }
 }

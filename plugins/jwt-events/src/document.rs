@@ -15,7 +15,7 @@ const REFERENCE: &str = "reference";
 /// The protocols on the receivers' list are not ours.
 const UNKNOWN_PROTOCOL: u8 = 0;
 
-/// What the receiver is told.
+/// Builds the document for the receiver.
 pub(crate) fn document(event: &Event) -> Result<Value, Failure> {
     let mut document = json!({
         "event_id": event.id,
@@ -76,8 +76,8 @@ fn data(task: &Task, what: &What) -> Result<Value, Failure> {
     }))
 }
 
-/// 110 scheduling, 130 approving, 140 processing, 160 declined, 170 failed, 180 cancelled, 190
-/// completed.
+/// 110 scheduling, 130 approving, 140 processing, 160 declined, 170 failed,
+/// 180 cancelled, 190 completed.
 fn status(what: &What) -> u16 {
     match what {
         What::Ping | What::Created => 110,
@@ -139,7 +139,7 @@ fn key_sign(signing: &Signing) -> Result<Value, Failure> {
     }))
 }
 
-/// Parallel to the hashes where there is any tweak, else empty.
+/// Parallel to the hashes if there is any tweak, else empty.
 fn tweaks(inputs: &[Input]) -> Vec<String> {
     if inputs.iter().all(|input| input.tweak.is_none()) {
         return Vec::new();

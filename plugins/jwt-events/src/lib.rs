@@ -1,9 +1,9 @@
-//! Tells an event receiver what became of tasks, by the wire format that receivers in the field
+//! Reports the ends of tasks to an event receiver, by the wire format that receivers in the field
 //! read: an RS256 JWT in a form field, signed by the node's event key. Status 200 or 201 is a
 //! delivery; the body of the answer means nothing.
 //!
-//! One call is one try. Which events there are, how often and at what interval to try is the node's
-//! part: it keeps an event until this component has passed it on.
+//! One call is one try. The node chooses the events, the number of tries and their interval: it
+//! keeps an event until this component has delivered it.
 
 mod document;
 
@@ -14,7 +14,7 @@ use countersign_sdk::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The receiver `jwt-events`.
+/// The receiver's type, for the host and for tests.
 pub struct JwtEvents;
 
 /// The receiver's configuration, with the incumbent's names and defaults.
@@ -23,12 +23,12 @@ pub struct JwtEvents;
 pub struct Config {
     /// Whole URL, e.g. `https://events.example.com/v2/event`.
     pub url: String,
-    /// Life of a token.
+    /// Life of a token in minutes, at least 1.
     #[serde(default = "two")]
     pub token_expire_minutes: u64,
-    /// Limit of one try, in seconds.
+    /// Limit of one try in seconds, at least 1.
     #[serde(default = "ten")]
-    pub request_timeout: u64,
+    pub request_timeout: u32,
     /// Name of the node's key that signs events.
     #[serde(default = "event")]
     pub signing_key: String,
@@ -76,7 +76,7 @@ impl EventReceiver for JwtEvents {
 
 export_event_receiver!(JwtEvents);
 
-/// A new token for each try: that of the previous one may have expired meanwhile.
+/// A new token for each try: that of the previous one may have expired by then.
 fn post(config: &Config, document: &str, host: &impl Host) -> Result<Request, Failure> {
     let exp = (host.now() / 1000).saturating_add(config.token_expire_minutes.saturating_mul(60));
     let claims = Claims {
@@ -85,7 +85,6 @@ fn post(config: &Config, document: &str, host: &impl Host) -> Result<Request, Fa
         iss: "",
     };
     let token = jwt::sign(host, &config.signing_key, &claims)?;
-    let timeout = config.request_timeout.saturating_mul(1000);
     Ok(Request {
         method: "POST".into(),
         url: config.url.clone(),
@@ -95,7 +94,7 @@ fn post(config: &Config, document: &str, host: &impl Host) -> Result<Request, Fa
         )],
         // A compact JWT consists of characters that a form does not escape.
         body: format!("TSS_JWT_MSG={token}").into_bytes(),
-        timeout_ms: Some(u32::try_from(timeout).unwrap_or(u32::MAX)),
+        timeout_ms: Some(config.request_timeout.saturating_mul(1000)),
     })
 }
 
@@ -103,7 +102,7 @@ fn two() -> u64 {
     2
 }
 
-fn ten() -> u64 {
+fn ten() -> u32 {
     10
 }
 

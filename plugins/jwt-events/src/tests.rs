@@ -29,7 +29,7 @@ fn status(status: u16) -> Result<Response, HttpError> {
     })
 }
 
-/// What the server was told, after the token was checked.
+/// The document that the server received in a valid token.
 fn told(task: Option<Task>, what: What) -> Value {
     let host = host(|| status(200));
     JwtEvents::deliver(&config(), &testing::event(task, what), &host).unwrap();

@@ -1,4 +1,4 @@
-//! Assets by the names that the operator gave them, and ceilings in their units.
+//! Assets by their configured names, and ceilings in their units.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,23 +10,22 @@ use crate::choice::Quantity;
 use crate::standards::{Standards, covers, same_asset};
 use crate::trail::{Objection, refuse};
 
-/// `assets:`, by name.
 pub type Assets = BTreeMap<String, Asset>;
 
-/// What an asset is.
+/// A configured asset.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asset {
-    /// CAIP-19 id, e.g. `eip155:1/erc20:0x...`; for the native asset of a chain the CAIP-2 id of
-    /// the chain.
+    /// CAIP-19 id, e.g. `eip155:1/erc20:0x...`; for the native asset of a chain the CAIP-2
+    /// id of the chain.
     pub id: String,
-    /// Digits behind the point in the amounts of this file; 0: they are in smallest units.
+    /// Decimals of the amounts in this file; 0: they are in smallest units.
     #[serde(default)]
     pub decimals: u8,
 }
 
 impl Asset {
-    /// Whether the id can be one that a task shows.
+    /// Checks that the id can occur in a task.
     pub fn validate(&self, name: &str) -> Result<(), String> {
         let (chain, token) = match self.id.split_once('/') {
             Some((chain, token)) => (chain, Some(token)),
@@ -50,7 +49,7 @@ impl Asset {
     }
 }
 
-/// Whether `text` has the form of a CAIP-2 id.
+/// True if `text` has the form of a CAIP-2 id.
 pub fn is_chain(text: &str) -> bool {
     text.split_once(':').is_some_and(|(namespace, reference)| {
         (3..=8).contains(&namespace.len())
@@ -64,14 +63,13 @@ pub fn is_chain(text: &str) -> bool {
     })
 }
 
-/// A most of one asset.
+/// A maximum for one asset.
 #[derive(Debug)]
 pub struct Ceiling {
     /// The operator's name of the asset.
     pub name: String,
-    /// The asset.
     pub asset: Asset,
-    /// In smallest units.
+    /// In smallest units of the asset.
     pub max: Amount,
 }
 
@@ -79,14 +77,14 @@ pub struct Ceiling {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenCeiling {
-    /// Name of an asset.
+    /// The operator's name of the asset.
     pub asset: String,
-    /// The most, in the asset's units.
+    /// The maximum, in the asset's units.
     pub max: Quantity,
 }
 
 impl Ceiling {
-    /// `quantity` of the asset called `name`.
+    /// Creates the ceiling `quantity` for the asset called `name`.
     pub fn new(name: &str, quantity: &Quantity, assets: &Assets) -> Result<Self, String> {
         let asset = assets.get(name).ok_or_else(|| {
             let known: Vec<_> = assets.keys().map(String::as_str).collect();
@@ -109,7 +107,7 @@ impl Ceiling {
         })
     }
 
-    /// The ceilings of a list, each asset once.
+    /// Parses a list of ceilings, each asset once.
     pub fn list(
         at: &str,
         written: &[WrittenCeiling],
@@ -133,13 +131,14 @@ impl Ceiling {
         Ok(ceilings)
     }
 
-    /// For people.
+    /// Formats an amount for people.
     pub fn show(&self, amount: &Amount) -> String {
         format!("{} {}", amount.in_units(self.asset.decimals), self.name)
     }
 }
 
-/// The one for `asset`, a CAIP-19 or CAIP-2 id: its own, or the one of all tokens of its contract.
+/// Finds the ceiling for `asset`, a CAIP-19 or CAIP-2 id: its own, or that of all
+/// tokens of its contract.
 pub fn find<'a>(ceilings: &'a [Ceiling], asset: &str) -> Option<&'a Ceiling> {
     let own = ceilings
         .iter()
@@ -151,12 +150,12 @@ pub fn find<'a>(ceilings: &'a [Ceiling], asset: &str) -> Option<&'a Ceiling> {
     })
 }
 
-/// The id of an asset in a task: the chain stands for its native asset.
+/// The id of an asset in a task: an empty id stands for the chain's native asset.
 pub fn id<'a>(chain: &'a str, asset: &'a str) -> &'a str {
     if asset.is_empty() { chain } else { asset }
 }
 
-/// An amount of a task.
+/// Parses an amount of a task.
 pub fn parse(amount: &str) -> Result<Amount, Objection> {
     amount.parse().or_else(|_| {
         refuse(
@@ -166,18 +165,18 @@ pub fn parse(amount: &str) -> Result<Amount, Objection> {
     })
 }
 
-/// What leaves the wallet, by asset. Change does not; of native value the larger counts of what
-/// destinations receive and what calls take along, and the highest fee besides. Limits count rights
-/// that are handed out as well.
+/// The outflow of the wallet, by asset. Change does not count; of native value the larger of the
+/// destinations' and the calls' amounts counts, plus the highest fee. Limits count rights that
+/// are granted as well.
 #[derive(Debug, Default)]
 pub struct Spending<'a> {
     amounts: Vec<(Cow<'a, str>, Amount)>,
-    /// The node cannot tell the fee, so nobody can tell how much native value leaves.
+    /// True if the node cannot tell the fee, so that the outflow of native value is unknown.
     unknown_fee: bool,
 }
 
 impl<'a> Spending<'a> {
-    /// Of this transaction.
+    /// The outflow of this transaction.
     pub fn of(transaction: &'a Transaction, standards: &Standards) -> Result<Self, Objection> {
         let chain = transaction.chain.as_str();
         let mut spending = Spending::default();
@@ -205,12 +204,12 @@ impl<'a> Spending<'a> {
         Ok(spending)
     }
 
-    /// So much more.
+    /// Adds an amount of an asset.
     pub fn add(&mut self, asset: Cow<'a, str>, amount: &Amount) {
         *self.entry(asset) += amount;
     }
 
-    /// Refuses what leaves without anybody knowing how much; for rules that bound amounts.
+    /// Refuses an unknown outflow; for rules that bound amounts.
     pub fn refuse_unknown(&self) -> Result<(), Objection> {
         if self.unknown_fee {
             refuse(
@@ -222,8 +221,8 @@ impl<'a> Spending<'a> {
         }
     }
 
-    /// Every asset of which something leaves, with its amount. A token that is named counts
-    /// whatever its amount: 0 may be the number of one.
+    /// Iterates over every asset with its outflow. A named token counts whatever its amount: 0 may
+    /// be a token id.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Amount)> {
         let leaves =
             |(asset, amount): &&(Cow<str>, Amount)| !amount.is_zero() || asset.contains('/');
@@ -233,7 +232,7 @@ impl<'a> Spending<'a> {
             .map(|(asset, amount)| (asset.as_ref(), amount))
     }
 
-    /// The sum of what `ceiling` is the most of; nothing if no such asset is spent.
+    /// The total outflow of assets under `ceiling`; `None` if there is none.
     pub fn under(&self, ceiling: &Ceiling) -> Option<Amount> {
         let mut amounts = self
             .iter()

@@ -1,4 +1,4 @@
-//! `calls:` of a policy: which methods of which contracts.
+//! `calls:` of a policy: methods of contracts that may be called.
 
 use countersign_sdk::{AddressMap, Call, Selector, Transaction};
 use serde::{Deserialize, Deserializer};
@@ -10,16 +10,16 @@ use crate::trail::{Ruling, refuse};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calls {
-    /// Every call must be in this list, if there is one.
+    /// Every call must be in this list, if present.
     #[serde(default, deserialize_with = "present")]
     pub allow: Option<CallList>,
-    /// No call may be in this one.
+    /// No call may be in this list.
     #[serde(default)]
     pub deny: CallList,
     /// Calls that the node does not understand and `allow` does not list.
     #[serde(default)]
     pub unknown: Choice,
-    /// Creation of contracts.
+    /// Creation of contracts by a transaction.
     #[serde(default)]
     pub create: Choice,
 }
@@ -29,7 +29,7 @@ pub struct Calls {
 pub struct CallList(AddressMap<Option<Vec<Selector>>>);
 
 impl CallList {
-    /// Whether the contract has an entry.
+    /// True if the contract has an entry.
     fn names(&self, chain: &str, contract: &str) -> bool {
         self.0.find(chain, contract).next().is_some()
     }
@@ -44,7 +44,7 @@ impl CallList {
 }
 
 impl Calls {
-    /// Settings that cannot all be meant.
+    /// Rejects contradictory settings.
     pub fn validate(&self) -> Result<(), String> {
         if self.unknown == Choice::Allow && self.allow.is_some() {
             return Err(
@@ -55,14 +55,14 @@ impl Calls {
         Ok(())
     }
 
-    /// Whether the operator lists this call, and so answers for what it does.
+    /// True if the operator lists this call, and so answers for its effects.
     pub fn list(&self, chain: &str, call: &Call) -> bool {
         self.allow
             .as_ref()
             .is_some_and(|allow| allow.contains(chain, call))
     }
 
-    /// Judges every call.
+    /// Checks every call of a transaction.
     pub fn judge(&self, transaction: &Transaction) -> Ruling {
         let mut why = "calls nothing".into();
         for call in &transaction.calls {
@@ -92,8 +92,8 @@ impl Calls {
                 format!("calls.allow does not list {}", show(call)),
             ),
             None if is_understood(transaction, call) => Ok("every call is understood".into()),
-            // A method that nobody understands may call another one of its contract, such as
-            // `multicall`.
+            // A method that nobody understands may call another one of its
+            // contract, such as `multicall`.
             None if self.unknown == Choice::Allow && self.deny.names(chain, &call.contract) => {
                 refuse(
                     "keysign-call-unknown",
@@ -116,8 +116,8 @@ impl Calls {
     }
 }
 
-/// Whether destinations and grants show all that the call does. On EVM chains a transaction has one
-/// call, and the tokens that its destinations and grants name can only come from there: a
+/// True if destinations and grants show all effects of the call. On EVM chains a transaction has
+/// one call, and the tokens that its destinations and grants name can only come from there: a
 /// well-known selector alone proves nothing.
 pub fn is_understood(transaction: &Transaction, call: &Call) -> bool {
     if !transaction.chain.starts_with("eip155:") {
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for CallList {
             contract: String,
             #[serde(default, deserialize_with = "present")]
             methods: Option<Vec<Selector>>,
-            /// For whoever reads the file.
+            /// For readers of the file.
             #[serde(default, rename = "label")]
             _label: Option<String>,
         }

@@ -9,7 +9,7 @@ use crate::key_sign::KeySignRules;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Must be true.
+    /// Must be true: see `disabled`.
     #[serde(default)]
     pub enable: bool,
     /// Rules for KeyGen.
@@ -39,7 +39,7 @@ pub struct RejectAll {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyGenRules {
-    /// Refuses every KeyGen.
+    /// Refuses every KeyGen, even a listed one.
     #[serde(default)]
     pub reject_all: bool,
     /// A KeyGen must equal one of these.
@@ -47,11 +47,11 @@ pub struct KeyGenRules {
     pub allow_list: Vec<KeyGenEntry>,
 }
 
-/// One permitted committee.
+/// A permitted committee of new keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyGenEntry {
-    /// Exactly this threshold.
+    /// Exactly this threshold, not more.
     pub threshold: u16,
     /// Exactly these nodes, in any order.
     pub node_ids: Vec<String>,
@@ -61,7 +61,7 @@ pub struct KeyGenEntry {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyReshareRules {
-    /// Refuses every KeyReshare.
+    /// Refuses every KeyReshare, even a listed one.
     #[serde(default)]
     pub reject_all: bool,
     /// A KeyReshare must equal one of these.
@@ -82,7 +82,7 @@ pub struct KeyReshareEntry {
 }
 
 impl Config {
-    /// Entries that can never match are mistakes of whoever wrote them.
+    /// Rejects entries that can never match.
     pub fn validate(&self) -> Result<(), String> {
         for (i, entry) in self.key_gen.allow_list.iter().enumerate() {
             committee(

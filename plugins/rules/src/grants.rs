@@ -1,5 +1,5 @@
-//! `grants:` of a policy: rights to move assets that a transaction or typed data hands out. Without
-//! this section there may be none.
+//! `grants:` of a policy: rights to move assets that a transaction or typed data grants. Without
+//! this section, none may be granted.
 
 use countersign_sdk::{AddressSet, Amount, Grant, same_address};
 use serde::Deserialize;
@@ -11,21 +11,21 @@ use crate::trail::{Objection, Ruling, refuse};
 
 const NOBODY: &str = "0x0000000000000000000000000000000000000000";
 
-/// As it is written.
+/// The section as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenGrants {
-    /// Who may be given a right.
+    /// Addresses that may be given a right.
     pub spenders: AddressSet,
     /// Rights without limit.
     #[serde(default)]
     pub unlimited: Choice,
-    /// The most of a right; an asset that is not listed is refused.
+    /// The largest amounts of rights; an asset that is not listed is refused.
     #[serde(default, deserialize_with = "present")]
     pub amounts: Option<Vec<WrittenCeiling>>,
 }
 
-/// As it is judged.
+/// The section as evaluated.
 #[derive(Debug)]
 pub struct Grants {
     spenders: AddressSet,
@@ -34,7 +34,7 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// What is written, with amounts in smallest units.
+    /// Converts the written form, with amounts in smallest units.
     pub fn new(written: WrittenGrants, assets: &Assets) -> Result<Self, String> {
         let WrittenGrants {
             spenders,
@@ -57,12 +57,12 @@ impl Grants {
         })
     }
 
-    /// Whether it lists the assets to which there may be rights.
+    /// True if it lists the assets to which there may be rights.
     pub fn list_assets(&self) -> bool {
         self.amounts.is_some()
     }
 
-    /// `right` is what `spender` may move.
+    /// Checks `right`, which `spender` may move.
     fn judge(&self, chain: &str, spender: &str, right: &Portion) -> Ruling {
         if !self.spenders.contains(chain, spender) {
             return refuse(
@@ -98,7 +98,7 @@ impl Grants {
     }
 }
 
-/// Judges every right over single assets. A right to nothing takes one away and needs no leave.
+/// Checks every right over single assets. A right to nothing revokes one and is always allowed.
 pub fn judge(
     rules: Option<&Grants>,
     standards: &Standards,
@@ -122,7 +122,7 @@ pub fn judge(
     Ok(why)
 }
 
-/// Every right over single assets that is handed out and not taken away.
+/// Every right over single assets that is granted and not revoked.
 pub fn given<'a>(
     standards: &Standards,
     chain: &'a str,
@@ -138,13 +138,13 @@ pub fn given<'a>(
     })
 }
 
-/// The most that a token of an EVM chain can count, 2^256 - 1.
+/// The largest amount of a token on EVM chains, 2^256 - 1.
 pub fn everything() -> Amount {
     let most = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
     most.parse().expect("decimal digits")
 }
 
-/// Judges rights over everything that the account holds (EIP-7702): only to listed contracts.
+/// Checks rights over everything that the account holds (EIP-7702): only to listed contracts.
 pub fn judge_delegations(delegates: Option<&AddressSet>, chain: &str, grants: &[Grant]) -> Ruling {
     for grant in grants.iter().filter(|grant| grant.asset.is_empty()) {
         let listed = delegates.is_some_and(|delegates| delegates.contains(chain, &grant.spender));
@@ -158,8 +158,8 @@ pub fn judge_delegations(delegates: Option<&AddressSet>, chain: &str, grants: &[
     Ok("hands the account to nobody who is not listed".into())
 }
 
-/// Whether the right is none: to an amount of 0 where that means nothing, or to the zero address,
-/// which acts for nobody (so the right to one token of ERC-721 is taken away).
+/// True if the right is empty: to an amount of 0 where that means nothing, or to the zero address,
+/// which acts for nobody (so the right to one token of ERC-721 is revoked).
 fn takes_away(chain: &str, spender: &str, right: &Portion) -> bool {
     let nothing = right.zero_is_nothing && right.amount.as_ref().is_some_and(Amount::is_zero);
     nothing || (chain.starts_with("eip155:") && same_address(spender, NOBODY))

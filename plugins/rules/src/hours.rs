@@ -1,4 +1,5 @@
-//! `hours:` of a policy: when it signs. Judged by the time at which the node received the task.
+//! `hours:` of a policy: the times at which it signs. Judged by the time at which the
+//! node received the task.
 
 use countersign_sdk::Task;
 use serde::Deserialize;
@@ -20,7 +21,6 @@ const EVERY_DAY: [Weekday; 7] = [
     Weekday::Sun,
 ];
 
-/// Working hours and quiet hours.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hours {
@@ -35,21 +35,19 @@ pub struct Hours {
     pub quiet: Vec<Span>,
 }
 
-/// A time of the day on some days of the week. If it ends before it begins, it ends on the next
-/// day.
+/// A time of the day on some days of the week. If it ends before it begins, it ends
+/// on the next day.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Span {
-    /// On which it begins; every day if absent.
+    /// The days on which it begins; every day if absent.
     #[serde(default, deserialize_with = "present")]
     pub days: Option<Vec<Weekday>>,
-    /// The first minute.
     pub from: TimeOfDay,
     /// The minute after the last.
     pub to: TimeOfDay,
 }
 
-/// Day of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
@@ -74,7 +72,7 @@ pub struct TimeOfDay(i64);
 pub struct Zone(i64);
 
 impl Hours {
-    /// Spans that mean nothing are mistakes.
+    /// Rejects spans without meaning.
     pub fn validate(&self) -> Result<(), String> {
         let spans = self.allow.iter().flatten().chain(&self.quiet);
         for span in spans {
@@ -101,7 +99,7 @@ impl Hours {
         }
     }
 
-    /// Whether now is the time.
+    /// Checks the time at which the task was received.
     pub fn judge(&self, task: &Task) -> Ruling {
         let minute = self.minute_of_week(task.received_at);
         let now = show(minute);
@@ -145,7 +143,7 @@ fn show(minute_of_week: i64) -> String {
     format!("{day:?} {:02}:{:02}", minute / 60, minute % 60)
 }
 
-/// `hh:mm` in minutes.
+/// Parses `hh:mm` into minutes.
 fn minutes(text: &str) -> Option<i64> {
     let (hours, minutes) = text.split_once(':')?;
     let two = |part: &str| {

@@ -1,4 +1,4 @@
-//! `key_sign:`: what signatures may be made.
+//! `key_sign:`: the signatures that may be made.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -17,8 +17,8 @@ use crate::trail::{Objection, Ruling, Trail, refuse};
 use crate::transactions::refuse_found;
 
 /// Rules for KeySign. With `policies` the first whose `when` matches decides, and a signature that
-/// none matches is refused; without, every signature is allowed unless `deny` or `reject_all`
-/// refuses it.
+/// none matches is refused; without, every signature is allowed unless `deny`
+/// or `reject_all` refuses it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct KeySignRules {
@@ -27,17 +27,16 @@ pub struct KeySignRules {
     policies: Option<Vec<Policy>>,
 }
 
-/// As it is written.
+/// The section as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    /// Refuses every KeySign.
+    /// Refuses every KeySign, whatever a policy says.
     #[serde(default)]
     reject_all: bool,
     /// Addresses that may not receive, be called, or be given a right, whatever a policy says.
     #[serde(default)]
     deny: AddressSet,
-    /// Names for assets.
     #[serde(default)]
     assets: Assets,
     /// The first that matches decides.
@@ -90,7 +89,7 @@ fn repeated_name(policies: &[Policy]) -> Option<&str> {
 }
 
 impl KeySignRules {
-    /// Judges a signature: what refuses everywhere first, then the policy that is made for it.
+    /// Checks a signature: by the refusals that apply everywhere, then by the matching policy.
     pub fn judge(&self, host: &impl Host, task: &Task, signing: &Signing) -> Result<(), Objection> {
         let trail = Trail::new(host);
         if self.reject_all {
@@ -130,11 +129,11 @@ impl KeySignRules {
         )
     }
 
-    /// Counts a signature of others in the limits of the policy that would judge it here. Where
-    /// none would, or this node cannot read the payload, it counts in every policy that could be
-    /// made for it: one whose `keys`, `paths` and `payloads` fit, which all nodes see alike. What
-    /// requesters are called and which chain a payload is of depends on the node's own
-    /// configuration, and the signers' may be another.
+    /// Counts a signature of others in the limits of the policy that would judge it here. If none
+    /// would, or this node cannot read the payload, it counts in every policy that could be made
+    /// for it: one whose `keys`, `paths` and `payloads` fit, which all nodes see alike. Names of
+    /// requesters and the chain of a payload depend on the node's own configuration, which may
+    /// differ from the signers'.
     pub fn count(&self, host: &impl Host, task: &Task, signing: &Signing) -> Result<(), Objection> {
         let trail = Trail::new(host);
         let policies = self.policies.as_deref().unwrap_or_default();
@@ -155,7 +154,7 @@ impl KeySignRules {
         Ok(())
     }
 
-    /// Refuses what goes to an address of the list, or to nobody knows whom.
+    /// Refuses transfers to an address of the list, or to an unknown recipient.
     fn judge_deny(&self, task: &Task, signing: &Signing) -> Ruling {
         let refuse_found = |found| refuse_found("key_sign.deny", "keysign-address-denied", found);
         match &signing.intent {
@@ -200,8 +199,8 @@ impl KeySignRules {
         }
     }
 
-    /// Refuses what may go to an address of the list by a way that the node does not see, unless
-    /// the policy names that way: its operator then answers for it.
+    /// Refuses signatures that may reach an address of the list in a way that the node does not
+    /// see, unless the policy names that way: its operator then answers for it.
     fn judge_unknown(&self, task: &Task, signing: &Signing, policy: Option<&Policy>) -> Ruling {
         let unknown = match &signing.intent {
             Intent::Transaction(transaction) => {
@@ -237,7 +236,7 @@ impl KeySignRules {
     }
 }
 
-/// Every text in a JSON document, at any depth.
+/// Collects every text in a JSON document, at any depth.
 fn texts(json: &str) -> Result<Vec<String>, Objection> {
     let document = json::strict::<Texts>(json.as_bytes());
     let texts = document.map_err(|error| {
@@ -250,7 +249,7 @@ fn texts(json: &str) -> Result<Vec<String>, Objection> {
     Ok(found)
 }
 
-/// A JSON value, as far as it has texts.
+/// A JSON value, reduced to its texts.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Texts {

@@ -1,9 +1,9 @@
 //! The embedded risk rules: the incumbent's configuration tree with policies for signatures, judged
-//! on the node's own facts only. Asks nobody; remembers what limits count, if there are any.
+//! on the node's own facts only. No I/O; remembers only the counts of limits, if there are any.
 //! `docs/rules.yaml` shows every key and code.
 //!
-//! From a file's root inwards: `config` → `key_sign` → `policy` → one module for each section of a
-//! policy.
+//! From a file's root inwards: `config` → `key_sign` → `policy` → one module for each
+//! section of a policy.
 
 mod assets;
 mod calls;
@@ -33,7 +33,7 @@ use trail::{Ruling, Trail, refuse};
 
 const REJECT_ALL: &str = "reject_all is set for this kind of task";
 
-/// The plugin `rules`.
+/// The plugin's type, for the host and for tests.
 pub struct Rules;
 
 impl Plugin for Rules {
@@ -92,8 +92,8 @@ impl Plugin for Rules {
 
 export_plugin!(Rules);
 
-/// For the incumbent `enable: false` turns the rules off. Here every plugin must approve, so a
-/// plugin that is turned off would either block everything or be a hole; neither is what was meant.
+/// The incumbent's `enable: false` turns the rules off. Here every plugin must approve, so a plugin
+/// that is turned off would either block everything or be a hole; neither can be intended.
 fn disabled() -> Failure {
     Failure::Misconfigured(
         "`enable` is not true: set it, or remove this plugin's entry to do without rules".into(),
@@ -117,7 +117,7 @@ fn judge_keygen(rules: &KeyGenRules, keygen: &Keygen) -> Ruling {
     refuse("keygen-not-allowed", reason)
 }
 
-/// Such as `2 nodes (csn1…, csn1…)`.
+/// Formats a committee, such as `2 nodes (csn1…, csn1…)`.
 fn nodes(members: &[String]) -> String {
     format!("{} nodes ({})", members.len(), members.join(", "))
 }

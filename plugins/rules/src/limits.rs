@@ -1,12 +1,12 @@
-//! `limits:` of a policy: how many tasks, and how much of an asset, a key may sign for within an
-//! hour, a day or a week. The window slides with the time at which the node received a task.
+//! `limits:` of a policy: the number of tasks, and the amount of an asset, for which a key may sign
+//! within an hour, a day or a week. The window slides with the time at which the
+//! node received a task.
 //!
 //! Signatures of other members of the key's committee count too, as far as this node hears of them,
-//! and whether or not they exceed the limits here: what the members count is the key's, not each
-//! node's.
+//! and whether or not they exceed the limits here: the count is the key's, not each node's.
 //!
 //! Each task writes one entry, `used/<policy>/<key>/<milliseconds>/<task id>`, whose value lists
-//! what it spends of the limited assets, `<asset> <amount>`, separated by `;`. A list of digests
+//! its outflow of the limited assets, `<asset> <amount>`, separated by `;`. A list of digests
 //! counts as so many tasks, since each of them may be one: its entry has `tasks <number>` before
 //! that. The node keeps an entry if it approves the task and takes it back if nothing was signed,
 //! so the entries are what was or may yet be spent; they expire with the policy's longest window.
@@ -21,32 +21,29 @@ use crate::choice::{Quantity, present};
 use crate::standards::covers;
 use crate::trail::{Objection, Ruling, Trail, refuse};
 
-/// Entries that a node lists at most.
+/// The node's limit on listed entries.
 const LIST: u32 = 1000;
 /// Digits of the milliseconds in an entry's name; enough until the year 2286.
 const DIGITS: usize = 13;
 
-/// In an entry, before a number; no asset is called so.
+/// In an entry, before a number; no asset has this name.
 const TASKS: &str = "tasks";
 
-/// As it is written.
+/// A limit as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenLimit {
-    /// Length of the window.
     pub per: Window,
-    /// The most tasks.
     #[serde(default, deserialize_with = "present")]
     pub tasks: Option<usize>,
-    /// Name of an asset.
+    /// The operator's name of an asset.
     #[serde(default, deserialize_with = "present")]
     pub asset: Option<String>,
-    /// The most of it.
+    /// The most of that asset.
     #[serde(default, deserialize_with = "present")]
     pub max: Option<Quantity>,
 }
 
-/// Length of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
@@ -74,7 +71,6 @@ impl Window {
     }
 }
 
-/// All limits of a policy.
 #[derive(Debug, Default)]
 pub struct Limits(Vec<Limit>);
 
@@ -91,7 +87,7 @@ enum Most {
 }
 
 impl Limits {
-    /// What is written, with amounts in smallest units.
+    /// Converts the written form, with amounts in smallest units.
     pub fn new(written: &[WrittenLimit], assets: &Assets) -> Result<Self, String> {
         let limit = |(i, written): (usize, &WrittenLimit)| {
             let most = match (&written.tasks, &written.asset, &written.max) {
@@ -119,12 +115,12 @@ impl Limits {
             .map(Limits)
     }
 
-    /// Whether any of them bounds an amount.
+    /// True if any of them bounds an amount.
     pub fn bound_amounts(&self) -> bool {
         self.ceilings().next().is_some()
     }
 
-    /// Whether one of them bounds this asset.
+    /// True if one of them bounds this asset.
     pub fn names(&self, asset: &str) -> bool {
         self.ceilings()
             .any(|ceiling| covers(&ceiling.asset.id, asset))
@@ -137,7 +133,7 @@ impl Limits {
         })
     }
 
-    /// Judges a task that everything else lets pass, and writes its entry.
+    /// Checks a task that everything else lets pass, and writes its entry.
     pub fn judge(
         &self,
         trail: &Trail<impl Host>,
@@ -165,7 +161,7 @@ impl Limits {
         self.write(trail, host, policy, task, signing, spending)
     }
 
-    /// Writes the entry of a task that others signed, whatever the limits say of it.
+    /// Writes the entry of a task that others signed, even beyond the limits.
     pub fn count(
         &self,
         trail: &Trail<impl Host>,
@@ -178,7 +174,7 @@ impl Limits {
         let Some(longest) = self.longest() else {
             return Ok(());
         };
-        // Entries that cannot be read are found by the next task that is judged.
+        // Unreadable entries are found by the next task that is judged.
         if let Ok(used) = Used::since(
             host,
             &prefix(policy, signing),
@@ -220,8 +216,8 @@ impl Limits {
             .or_else(|error| trail.rule("limits", Err(full(error))))
     }
 
-    /// What the task uses: how many it counts as, if it is not one, and what it spends of the
-    /// limited assets.
+    /// The value of a task's entry: the number of tasks it counts as, unless that is one, and its
+    /// outflow of the limited assets.
     fn entry(&self, tasks: usize, spending: &Spending) -> String {
         let counted = (tasks != 1).then(|| format!("{TASKS} {tasks}"));
         let limited = spending.iter().filter(|(asset, _)| self.names(asset));
@@ -278,7 +274,7 @@ impl Limit {
     }
 }
 
-/// What the names of the entries of a policy and a key begin with.
+/// The common prefix of the entries of a policy and a key.
 fn prefix(policy: &str, signing: &Signing) -> String {
     format!("used/{policy}/{}/", signing.key.id)
 }
@@ -288,27 +284,27 @@ fn begin(now: u64, window: Window) -> u64 {
     (now + 1).saturating_sub(1000 * window.seconds())
 }
 
-/// What earlier tasks used.
+/// The entries of earlier tasks.
 struct Used(Vec<Entry>);
 
 struct Entry {
     at: u64,
-    /// As how many it counts.
+    /// The number of tasks it counts as.
     tasks: usize,
     spent: Vec<(String, Amount)>,
 }
 
 impl Used {
-    /// Entries below `prefix` not older than `since`. Those of the future count as well: clocks are
-    /// set back.
+    /// Entries below `prefix` not older than `since`. Those of the future count as well:
+    /// clocks are set back.
     fn since(host: &impl Host, prefix: &str, since: u64) -> Result<Self, Objection> {
         let mut used = Self(Vec::new());
         used.collect(host, prefix, "", since)?;
         Ok(used)
     }
 
-    /// Reads the entries whose time begins with `digits`; if they are too many for one list, digit
-    /// by digit.
+    /// Reads the entries whose time begins with `digits`; if they are too many for one
+    /// list, digit by digit.
     fn collect(
         &mut self,
         host: &impl Host,
@@ -368,8 +364,8 @@ impl Entry {
     }
 }
 
-/// As how many tasks a signing counts. What the digests of a list are of, nobody knows: each may be
-/// a transaction.
+/// The number of tasks that a signing counts as. Nobody knows what a list's digests are of: each
+/// may be a transaction.
 fn weight(signing: &Signing) -> usize {
     if signing.payload == "digests" {
         signing.inputs.len().max(1)
@@ -384,7 +380,7 @@ fn damaged(name: &str) -> Objection {
     )))
 }
 
-/// The entry does not fit.
+/// The memory is too full for the entry.
 fn full(error: countersign_sdk::StateError) -> Objection {
     match error {
         countersign_sdk::StateError::Denied(text) => Objection::Refused {

@@ -1,4 +1,4 @@
-//! `messages:` and `typed_data:` of a policy. Without these sections there may be none.
+//! `messages:` and `typed_data:` of a policy. Without these sections none may be signed.
 
 use countersign_sdk::{AddressSet, Rights, Task, TypedData};
 use regex_lite::Regex;
@@ -41,7 +41,7 @@ impl TryFrom<String> for Pattern {
 }
 
 impl Messages {
-    /// Judges a message.
+    /// Checks a message against the patterns.
     pub fn judge(&self, message: &[u8]) -> Ruling {
         if self.digests == Choice::Refuse {
             refuse_digest(message)?;
@@ -68,8 +68,8 @@ impl Messages {
     }
 }
 
-/// Refuses what could be the digest of something that the node does not see. Contracts take
-/// signatures over such messages for consent to what was hashed: a Safe executes a transaction
+/// Refuses a message that could be the digest of something that the node does not see. Contracts
+/// take signatures over such messages for consent to the hashed data: a Safe executes a transaction
 /// whose hash was signed as an EIP-191 message.
 pub fn refuse_digest(message: &[u8]) -> Result<(), Objection> {
     if !could_be_digest(message) {
@@ -81,8 +81,8 @@ pub fn refuse_digest(message: &[u8]) -> Result<(), Objection> {
 }
 
 /// Anything of 32 bytes, since a digest can be made to look like anything with enough work and
-/// every contract that takes digests takes 32 bytes; what is no text and as long as another digest;
-/// and the hexadecimal digits of a digest.
+/// every contract that takes digests takes 32 bytes; anything but text that is as long as another
+/// digest; and the hexadecimal digits of a digest.
 fn could_be_digest(message: &[u8]) -> bool {
     let is_text = || str::from_utf8(message).is_ok_and(|text| !text.contains(char::is_control));
     let digits = message
@@ -95,7 +95,7 @@ fn could_be_digest(message: &[u8]) -> bool {
     message.len() == 32 || (DIGESTS.contains(&message.len()) && !is_text()) || spells_one
 }
 
-/// Rules for EIP-712.
+/// Rules for typed data (EIP-712).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TypedDataRules {
@@ -103,20 +103,20 @@ pub struct TypedDataRules {
     #[serde(default, deserialize_with = "present")]
     pub contracts: Option<AddressSet>,
     /// The primary type must be one of these, if there are any. Types that the node does not know
-    /// to hand out nothing but grants pass only if they are listed.
+    /// to convey only grants pass only if they are listed.
     #[serde(default, deserialize_with = "present")]
     pub primary_types: Option<Vec<String>>,
 }
 
 impl TypedDataRules {
-    /// Whether the type is listed.
+    /// True if the type is listed.
     pub fn list(&self, primary_type: &str) -> bool {
         self.primary_types
             .as_ref()
             .is_some_and(|types| types.iter().any(|listed| listed == primary_type))
     }
 
-    /// Judges everything but the rights that it hands out.
+    /// Checks everything but the rights that it grants.
     pub fn judge(&self, task: &Task, data: &TypedData) -> Ruling {
         let chain = data.chain.as_deref().unwrap_or_default();
         let contract = data.verifying_contract.as_deref();

@@ -1,4 +1,4 @@
-//! One policy: for which signatures it is made, and what it demands of them.
+//! One policy: the signatures that it applies to, and its demands on them.
 
 use std::rc::Rc;
 
@@ -16,39 +16,31 @@ use crate::trail::{Objection, Ruling, Trail, refuse};
 use crate::transactions::{Transactions, WrittenTransactions};
 use crate::when::When;
 
-/// As it is written.
+/// The policy as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenPolicy {
-    /// Lower-case letters, digits and `-`; limits remember by it.
+    /// Lower-case letters, digits and `-`; part of the limits' entries.
     pub name: String,
-    /// For which signatures.
     #[serde(default)]
     pub when: When,
-    /// At what times.
     #[serde(default, deserialize_with = "present")]
     pub hours: Option<Hours>,
-    /// Which transactions.
     #[serde(default, deserialize_with = "present")]
     pub transactions: Option<WrittenTransactions>,
-    /// Which messages.
     #[serde(default, deserialize_with = "present")]
     pub messages: Option<Messages>,
-    /// Which typed data.
     #[serde(default, deserialize_with = "present")]
     pub typed_data: Option<TypedDataRules>,
-    /// Which rights may be handed out.
     #[serde(default, deserialize_with = "present")]
     pub grants: Option<WrittenGrants>,
-    /// Bare digests.
     #[serde(default)]
     pub blind: Choice,
-    /// How much within a time.
     #[serde(default)]
     pub limits: Vec<WrittenLimit>,
 }
 
-/// As it is judged.
+/// The policy as evaluated.
 #[derive(Debug)]
 pub struct Policy {
     /// Name, unique within the file.
@@ -65,7 +57,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What is written, checked and with amounts in smallest units.
+    /// Checks and converts the written form, with amounts in smallest units.
     pub fn new(
         written: WrittenPolicy,
         assets: &Assets,
@@ -142,26 +134,26 @@ impl Policy {
         }
     }
 
-    /// Whether it lists this call, and so answers for what it does.
+    /// True if it lists this call, and so answers for its effects.
     pub fn lists_call(&self, chain: &str, call: &Call) -> bool {
         self.transactions
             .as_ref()
             .is_some_and(|rules| rules.list(chain, call))
     }
 
-    /// Whether it lists this type of typed data, and so answers for what it means.
+    /// True if it lists this type of typed data, and so answers for its meaning.
     pub fn lists_type(&self, primary_type: &str) -> bool {
         self.typed_data
             .as_ref()
             .is_some_and(|rules| rules.list(primary_type))
     }
 
-    /// Why the policy is not made for this signature; nothing: it is.
+    /// Why the policy does not apply to this signature; `None`: it does.
     pub fn mismatch(&self, task: &Task, signing: &Signing) -> Option<String> {
         self.when.mismatch(task, signing)
     }
 
-    /// Judges by all rules, the cheap ones first, and remembers what the limits count.
+    /// Checks all rules, the cheap ones first, and writes the entry for the limits.
     pub fn judge(
         &self,
         trail: &Trail<impl Host>,
@@ -179,12 +171,12 @@ impl Policy {
             .judge(trail, host, &self.name, task, signing, &spending)
     }
 
-    /// Whether it may be made for this signature under other names of requesters and chains.
+    /// True if it may apply to this signature under other names of requesters and chains.
     pub fn could_be_for(&self, signing: &Signing) -> bool {
         self.when.could_match(signing)
     }
 
-    /// Remembers a signature of others in what the limits count.
+    /// Counts a signature of others in the limits.
     pub fn count(
         &self,
         trail: &Trail<impl Host>,
@@ -202,9 +194,8 @@ impl Policy {
         )
     }
 
-    /// What leaves the wallet by a signature of others, and what it lets somebody take of limited
-    /// assets, as far as the node can tell. A right without limit is a right to more than any
-    /// limit.
+    /// The outflow by a signature of others, including rights to limited assets, as far as the node
+    /// can tell. A right without limit is a right to more than any limit.
     fn spent<'t>(&self, intent: &'t Intent) -> Spending<'t> {
         let (chain, rights, mut spending) = match intent {
             Intent::Transaction(transaction) => {
@@ -299,9 +290,9 @@ impl Policy {
         Ok(Spending::default())
     }
 
-    /// Counts what the signature lets others take as spent, where limits bound it: whoever has the
-    /// right needs no further signature. Where limits name assets and no list of rights does, they
-    /// are the list.
+    /// Counts the rights granted by the signature as spent, where limits bound it: the holder of
+    /// the right needs no further signature. Where limits name assets and no list of rights does,
+    /// they are the list.
     fn count_rights<'t>(&self, intent: &'t Intent, spending: &mut Spending<'t>) -> Ruling {
         let (chain, rights) = match intent {
             Intent::Transaction(transaction) => {

@@ -1,5 +1,5 @@
-//! Who gets something by a signature, for lists of whom nothing may go to. Such a list is kept only
-//! if everybody is known: whom the node cannot name may be anybody on it.
+//! The recipients of a signature's effects, for deny lists. Such a list holds only if every
+//! recipient is known: an unknown one may be anybody on it.
 
 use std::collections::BTreeMap;
 
@@ -7,26 +7,26 @@ use countersign_sdk::{AddressEntry, AddressSet, Call, Destination, Task, Transac
 
 use crate::calls::is_understood;
 
-/// In place of a chain: an authorisation of EIP-7702 that counts on each.
+/// In place of a chain: an authorisation of EIP-7702 that is valid on each.
 const EVERY_CHAIN: &str = "eip155:0";
 
-/// What a negative list says.
+/// The result of asking a deny list.
 pub enum Found<'a> {
     /// This address is on it.
     Listed(&'a str, &'a AddressEntry),
-    /// Somebody gets something, and nobody can tell who.
+    /// A recipient is unknown, for this reason.
     Unknown(String),
 }
 
-/// Somebody who gets something.
+/// A recipient of assets or rights.
 enum Recipient<'a> {
     Named(&'a str),
-    /// An account for tokens, which names nobody.
+    /// An account for tokens, which does not tell its owner.
     AccountOf(&'a str),
     Unknown(String),
 }
 
-/// A list of whom nothing may go to, asked about one task.
+/// A deny list, asked about one task.
 pub struct Negative<'a> {
     list: &'a AddressSet,
     chain: Option<&'a str>,
@@ -43,7 +43,7 @@ impl<'a> Negative<'a> {
         }
     }
 
-    /// Whether this address is listed.
+    /// Looks up an address in the list.
     pub fn find<'t>(&self, address: &'t str) -> Option<Found<'t>>
     where
         'a: 't,
@@ -55,7 +55,7 @@ impl<'a> Negative<'a> {
         entry.map(|entry| Found::Listed(address, entry))
     }
 
-    /// The first recipient of value that is listed or unknown.
+    /// Finds the first recipient of value that is listed or unknown.
     pub fn among_destinations<'t>(&'t self, transaction: &'t Transaction) -> Option<Found<'t>>
     where
         'a: 't,
@@ -69,7 +69,7 @@ impl<'a> Negative<'a> {
             .next()
     }
 
-    /// The first spender that is listed or unknown.
+    /// Finds the first spender that is listed or unknown.
     pub fn among_spenders<'t>(
         &'t self,
         spenders: impl Iterator<Item = &'t String>,
@@ -104,7 +104,7 @@ impl<'a> Negative<'a> {
     }
 }
 
-/// `None`: nobody gets anything, as of an output that carries data.
+/// `None`: there is no recipient, as for an output that carries data.
 fn recipient<'t>(transaction: &'t Transaction, to: &'t Destination) -> Option<Recipient<'t>> {
     let carries_data =
         transaction.chain.starts_with("bip122:") && to.address.is_empty() && to.memo.is_some();
@@ -119,8 +119,8 @@ fn recipient<'t>(transaction: &'t Transaction, to: &'t Destination) -> Option<Re
     })
 }
 
-/// Texts that decoders write where there is no address: nothing, the place in a lookup table, a
-/// script without address.
+/// Texts that decoders write where there is no address: nothing, the place in a lookup table,
+/// a script without address.
 fn named(address: &str) -> Recipient<'_> {
     match address {
         "" => Recipient::Unknown("a recipient has no address".into()),
@@ -135,7 +135,8 @@ fn named(address: &str) -> Recipient<'_> {
     }
 }
 
-/// What a call does that destinations and grants do not show, in words; nothing: they show it all.
+/// Describes the effects of a call that destinations and grants do not show; `None`:
+/// they show it all.
 pub fn hidden_effect(transaction: &Transaction, call: &Call) -> Option<String> {
     if call.contract.is_empty() {
         return Some("the contract that is created may pay anybody".into());

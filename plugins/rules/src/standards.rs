@@ -1,9 +1,9 @@
-//! What a number in a task means for a token: how much of it, or which.
+//! The meaning of a number in a task for a token: an amount, or a token id.
 //!
 //! `approve` and `transferFrom` of ERC-20 and ERC-721 are encoded alike, and the node shows their
-//! asset as `<chain>/token:<contract>`. Which of the two a contract is, the operator says under
-//! `assets`. Where nothing is said, the number is neither an amount nor harmless: a list of assets
-//! does not contain it, and 0 is not "nothing".
+//! asset as `<chain>/token:<contract>`. The operator says under `assets` which of the two a
+//! contract is. Otherwise the number is neither an amount nor harmless: a list of assets does not
+//! contain it, and 0 is not "nothing".
 
 use std::borrow::Cow;
 
@@ -12,7 +12,6 @@ use countersign_sdk::{Amount, same_address};
 use crate::assets::{Assets, id, parse};
 use crate::trail::Objection;
 
-/// 2^256 - 1.
 const LARGEST: &str =
     "115792089237316195423570985008687907853269984665640564039457584007913129639935";
 
@@ -35,24 +34,24 @@ impl Standard {
     }
 }
 
-/// What the operator says of the contracts of EVM chains.
+/// The operator's statements about the contracts of EVM chains.
 #[derive(Debug, Default)]
 pub struct Standards(Vec<(String, String, Standard)>);
 
 /// An amount of an asset, as the rules count it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Portion<'a> {
-    /// CAIP-19 id, or the chain's id for its native asset. One token of ERC-721 or ERC-1155 has its
-    /// number behind a `/`.
+    /// CAIP-19 id, or the chain's id for its native asset. The id of one token of ERC-721 or
+    /// ERC-1155 follows a `/`.
     pub asset: Cow<'a, str>,
-    /// In smallest units; of single tokens their number of pieces. `None`: without limit.
+    /// In smallest units; for single tokens their number of pieces. `None`: without limit.
     pub amount: Option<Amount>,
-    /// Whether an amount of 0 means nothing at all. Not where it may be the number of a token.
+    /// True if an amount of 0 means nothing at all. False if it may be a token id.
     pub zero_is_nothing: bool,
 }
 
 impl Standards {
-    /// Those of `assets:`.
+    /// Collects those of `assets:`.
     pub fn of(assets: &Assets) -> Result<Self, String> {
         let mut standards = Self::default();
         for (name, asset) in assets.iter() {
@@ -63,7 +62,7 @@ impl Standards {
             };
             let standard = Standard::named(token.standard).ok_or_else(|| {
                 format!(
-                    "assets.{name}: `{}` is no token standard of an EVM chain; write erc20, erc721 or erc1155, which decides \
+                    "assets.{name}: `{}` is not a token standard of an EVM chain; write erc20, erc721 or erc1155, which decides \
                      whether a number is an amount",
                     token.standard
                 )
@@ -84,7 +83,7 @@ impl Standards {
         Ok(standards)
     }
 
-    /// What `number` of `asset` on `chain` is, both as the task shows them.
+    /// Interprets `number` of `asset` on `chain`, both as the task shows them.
     pub fn portion<'a>(
         &self,
         chain: &'a str,
@@ -155,8 +154,7 @@ impl<'a> Token<'a> {
         format!("{}/{standard}:{}", self.chain, self.contract)
     }
 
-    /// The one token of ERC-721 with this number. The node shows the largest number as "without
-    /// limit".
+    /// The one token of ERC-721 with this id. The node shows the largest id as "without limit".
     fn one(&self, number: Option<Amount>) -> Portion<'static> {
         let number = number.as_ref().map_or(LARGEST, Amount::as_str);
         Portion {
@@ -167,7 +165,7 @@ impl<'a> Token<'a> {
     }
 }
 
-/// An asset for people. What may be of two standards is said to be.
+/// Formats an asset for people, with both standards if there may be two.
 pub fn show(asset: &str) -> String {
     match Token::of(asset) {
         Some(token) if token.chain.starts_with("eip155:") && token.standard == "token" => format!(
@@ -178,8 +176,8 @@ pub fn show(asset: &str) -> String {
     }
 }
 
-/// Whether `listed`, an id under `assets`, covers `asset` of a task: the same, or the contract of
-/// one token.
+/// True if `listed`, an id under `assets`, covers `asset` of a task: the same, or the
+/// contract of one token.
 pub fn covers(listed: &str, asset: &str) -> bool {
     same_asset(listed, asset)
         || (Token::of(listed).is_some_and(|token| token.number.is_none())
@@ -189,8 +187,8 @@ pub fn covers(listed: &str, asset: &str) -> bool {
                 .is_some_and(|(contract, _)| same_asset(listed, contract)))
 }
 
-/// Ids of EVM chains contain addresses, in which case does not matter; the others are equal to the
-/// letter.
+/// Ids of EVM chains contain addresses, in which case does not matter; the others are
+/// equal to the letter.
 pub fn same_asset(a: &str, b: &str) -> bool {
     a == b || (a.starts_with("eip155:") && b.starts_with("eip155:") && a.eq_ignore_ascii_case(b))
 }

@@ -1,4 +1,4 @@
-//! What the rules let through, through a mock host.
+//! The rules' decisions, through a mock host.
 
 mod configuration;
 mod limits;

@@ -1,5 +1,5 @@
-//! The trail of a decision: one log line for each rule that was considered, and the reason that
-//! ended it.
+//! The trail of a decision: one log line for each rule that was considered, and the
+//! reason that ended it.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,6 @@ use countersign_sdk::{Failure, Host, Level, StateError, Verdict, approve, reject
 /// Why a rule does not let a task pass.
 #[derive(Debug)]
 pub enum Objection {
-    /// The rule says no.
     Refused {
         /// Stable code, listed in `docs/rules.yaml`.
         code: &'static str,
@@ -25,7 +24,7 @@ impl From<StateError> for Objection {
     }
 }
 
-/// What a rule says: pass, and why, or an objection.
+/// The result of a rule: pass, with the reason, or an objection.
 pub type Ruling = Result<Cow<'static, str>, Objection>;
 
 /// An objection with this code and reason.
@@ -36,7 +35,7 @@ pub fn refuse<T>(code: &'static str, reason: impl Into<String>) -> Result<T, Obj
     })
 }
 
-/// Where the lines go.
+/// The writer of the log lines.
 pub struct Trail<'a, H> {
     host: &'a H,
     /// The policy whose rules are considered.
@@ -44,12 +43,12 @@ pub struct Trail<'a, H> {
 }
 
 impl<'a, H: Host> Trail<'a, H> {
-    /// The trail of the rules that stand outside of policies.
+    /// The trail of the rules outside of policies.
     pub fn new(host: &'a H) -> Self {
         Trail { host, policy: None }
     }
 
-    /// The same for the rules of a policy.
+    /// The trail of the rules of a policy.
     pub fn within(&self, policy: &'a str) -> Self {
         Trail {
             host: self.host,
@@ -57,7 +56,7 @@ impl<'a, H: Host> Trail<'a, H> {
         }
     }
 
-    /// Logs what `rule` says, and passes it on.
+    /// Logs the ruling of `rule`, and passes it on.
     pub fn rule(&self, rule: &str, ruling: Ruling) -> Result<(), Objection> {
         match ruling {
             Ok(why) => {
@@ -75,13 +74,12 @@ impl<'a, H: Host> Trail<'a, H> {
         }
     }
 
-    /// Logs that a policy is not the one, because of this selector.
+    /// Logs that a policy does not apply, because of this selector.
     pub fn skip(&self, why: &str) {
         self.line(Level::Debug, "when", "does not match", why);
     }
 
-    /// Logs that a limit is exceeded by what others signed, and that this could not be prevented
-    /// here.
+    /// Logs that others signed beyond a limit, which could not be prevented here.
     pub fn exceeded(&self, why: &str) {
         self.line(
             Level::Warn,
@@ -105,7 +103,7 @@ impl<'a, H: Host> Trail<'a, H> {
     }
 }
 
-/// The answer to the node about what others signed.
+/// The answer to the node about signatures of others.
 pub fn counted(counted: Result<(), Objection>) -> Result<(), Failure> {
     counted.map_err(|objection| match objection {
         Objection::Refused { reason, .. } => Failure::Unavailable(reason),

@@ -1,4 +1,4 @@
-//! `transactions:` of a policy. Without this section there may be none.
+//! `transactions:` of a policy. Without this section none may be signed.
 
 use countersign_sdk::{AddressSet, Call, Host, Task, Transaction};
 use serde::Deserialize;
@@ -11,23 +11,21 @@ use crate::recipients::{Found, Negative};
 use crate::standards::{Standards, show};
 use crate::trail::{Objection, Ruling, Trail, refuse};
 
-/// As it is written.
+/// The section as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenTransactions {
-    /// Who may receive.
     #[serde(default, deserialize_with = "present")]
     pub destinations: Option<Destinations>,
-    /// What may be called.
     #[serde(default)]
     pub calls: Calls,
-    /// Contracts to which the whole account may be handed (EIP-7702).
+    /// Contracts to which the whole account may be delegated (EIP-7702).
     #[serde(default, deserialize_with = "present")]
     pub delegates: Option<AddressSet>,
     /// The most that one transaction may spend; an asset that is not listed is refused.
     #[serde(default, deserialize_with = "present")]
     pub amounts: Option<Vec<WrittenCeiling>>,
-    /// The most that one transaction may cost; a chain whose native asset is not listed is refused.
+    /// The highest fee of one transaction; a chain whose native asset is not listed is refused.
     #[serde(default, deserialize_with = "present")]
     pub fees: Option<Vec<WrittenCeiling>>,
 }
@@ -36,15 +34,15 @@ pub struct WrittenTransactions {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Destinations {
-    /// Every recipient must be in this list, if there is one.
+    /// Every recipient must be in this list, if present.
     #[serde(default, deserialize_with = "present")]
     pub allow: Option<AddressSet>,
-    /// No recipient may be in this one.
+    /// No recipient may be in this list.
     #[serde(default)]
     pub deny: AddressSet,
 }
 
-/// As it is judged.
+/// The section as evaluated.
 #[derive(Debug)]
 pub struct Transactions {
     destinations: Option<Destinations>,
@@ -55,7 +53,7 @@ pub struct Transactions {
 }
 
 impl Transactions {
-    /// What is written, with amounts in smallest units.
+    /// Converts the written form, with amounts in smallest units.
     pub fn new(written: WrittenTransactions, assets: &Assets) -> Result<Self, String> {
         let WrittenTransactions {
             destinations,
@@ -88,7 +86,7 @@ impl Transactions {
         })
     }
 
-    /// Which of the rules here a call that nobody understands would evade.
+    /// The first of the rules here that a call that nobody understands would evade.
     pub fn evaded_by_unknown_calls(&self) -> Option<&'static str> {
         if !self.allows_unknown_calls() {
             None
@@ -99,17 +97,17 @@ impl Transactions {
         }
     }
 
-    /// Whether calls that nobody understands pass.
+    /// True if calls that nobody understands pass.
     pub fn allows_unknown_calls(&self) -> bool {
         self.calls.unknown == Choice::Allow || self.calls.create == Choice::Allow
     }
 
-    /// Contracts to which the whole account may be handed.
+    /// Contracts to which the whole account may be delegated.
     pub fn delegates(&self) -> Option<&AddressSet> {
         self.delegates.as_ref()
     }
 
-    /// Whether the operator lists this call, and so answers for what it does.
+    /// True if the operator lists this call, and so answers for its effects.
     pub fn list(&self, chain: &str, call: &Call) -> bool {
         self.calls.list(chain, call)
     }
@@ -119,7 +117,7 @@ impl Transactions {
         self.amounts.as_deref()
     }
 
-    /// All rules about one transaction.
+    /// Checks all rules about one transaction.
     pub fn judge<'t>(
         &self,
         trail: &Trail<impl Host>,
@@ -198,7 +196,7 @@ impl Destinations {
     }
 }
 
-/// Refuses what a negative list says no to; `code` where it lists somebody.
+/// Refuses what a deny list found; `code` is for listed addresses.
 pub fn refuse_found(list: &str, code: &'static str, found: Option<Found>) -> Result<(), Objection> {
     match found {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! `when:` of a policy: for which signatures it is made.
+//! `when:` of a policy: the signatures that it applies to.
 
 use countersign_sdk::{Intent, Signing, Task};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ const PAYLOADS: [&str; 10] = [
     "eip7702",
 ];
 
-/// All that is written must match; what is not written matches always.
+/// Every selector that is written must match; one that is not written always matches.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct When {
@@ -29,19 +29,18 @@ pub struct When {
     /// Derivation paths; every signature of the task must be below one of them.
     #[serde(default, deserialize_with = "present")]
     pub paths: Option<Vec<PathPattern>>,
-    /// Who orders: the names that the node's operator gave them, or their ids.
+    /// Requesters, by the names that the node's operator gave them, or by their ids.
     #[serde(default, deserialize_with = "present")]
     pub requesters: Option<Vec<String>>,
     /// CAIP-2 ids of the transaction's chain, or of the one that typed data names.
     #[serde(default, deserialize_with = "present")]
     pub chains: Option<Vec<String>>,
-    /// Kinds of payload.
     #[serde(default, deserialize_with = "present")]
     pub payloads: Option<Vec<String>>,
 }
 
 impl When {
-    /// Lists that can never match are mistakes.
+    /// Rejects lists that can never match.
     pub fn validate(&self) -> Result<(), String> {
         let lists = [
             ("keys", self.keys.as_ref().map(Vec::len)),
@@ -74,7 +73,7 @@ impl When {
         Ok(())
     }
 
-    /// The first selector that does not match, and what the task has instead.
+    /// The first selector that does not match, with the task's value.
     pub fn mismatch(&self, task: &Task, signing: &Signing) -> Option<String> {
         if let Some(why) = self.mismatch_of_key(signing) {
             return Some(why);
@@ -93,8 +92,8 @@ impl When {
         self.mismatch_of_payload(signing)
     }
 
-    /// Whether the selectors match that do not depend on what this node calls requesters and
-    /// chains.
+    /// True if all selectors match that do not depend on this node's names
+    /// for requesters and chains.
     pub fn could_match(&self, signing: &Signing) -> bool {
         self.mismatch_of_key(signing).is_none() && self.mismatch_of_payload(signing).is_none()
     }
@@ -116,7 +115,7 @@ impl When {
     }
 }
 
-/// Whether a selector that is a list lets `text` pass; one that is left out does.
+/// True if a selector lets `text` pass; one that is left out does.
 fn listed(list: &Option<Vec<String>>, text: &str) -> bool {
     list.as_ref()
         .is_none_or(|list| list.iter().any(|listed| listed == text))
@@ -130,14 +129,14 @@ fn chain(signing: &Signing) -> Option<&str> {
     }
 }
 
-/// A derivation path in which `*` stands for any index and a last `**` for any number of them:
-/// `m/44/60/0/0/*`.
+/// A derivation path in which `*` stands for any index and a last `**` for any
+/// number of them: `m/44/60/0/0/*`.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PathPattern(Vec<String>);
 
 impl PathPattern {
-    /// Whether `path` is one of those.
+    /// True if `path` is one of those.
     pub fn matches(&self, path: &str) -> bool {
         let mut parts = path.split('/');
         for pattern in &self.0 {

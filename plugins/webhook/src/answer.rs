@@ -1,4 +1,4 @@
-//! What a server answers. Strict: what is not exactly a fresh answer to this request is none.
+//! A server's answer. Strict: anything but a fresh answer to exactly this request is not an answer.
 
 use countersign_sdk::{Host, Response, json};
 use serde::Deserialize;
@@ -6,7 +6,6 @@ use serde::Deserialize;
 use crate::Config;
 use crate::signature;
 
-/// The answer's document.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -24,7 +23,7 @@ enum Action {
     Reject,
 }
 
-/// A sound answer; a rejection with the server's words.
+/// A sound answer; a rejection has the server's reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Approve,

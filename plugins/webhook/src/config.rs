@@ -6,7 +6,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where requests go. `https`, or `http` on this machine.
+    /// URL of the approval server. `https`, or `http` on this machine.
     pub url: String,
     /// Name of the secret that authenticates requests.
     pub secret: String,
@@ -14,17 +14,17 @@ pub struct Config {
     pub answer_secret: Option<String>,
     /// Limit of one try, in seconds.
     #[serde(default = "ten")]
-    pub request_timeout: u64,
+    pub request_timeout: u32,
     /// Further tries after the first; 0: none.
     #[serde(default = "two")]
     pub retry_times: u64,
-    /// Pause between tries.
+    /// Pause between tries, in seconds.
     #[serde(default = "fifteen")]
     pub sleep_seconds: u64,
 }
 
 impl Config {
-    /// What the form alone does not show.
+    /// Checks the values beyond their form.
     pub fn validate(&self) -> Result<(), String> {
         if !self.url.starts_with("https://") && !is_local(&self.url) {
             return Err("`url` must begin with https:// (http:// is for this machine only)".into());
@@ -35,7 +35,7 @@ impl Config {
         Ok(())
     }
 
-    /// Name of the secret that answers are verified with.
+    /// Name of the secret that authenticates answers.
     pub(crate) fn answer_secret(&self) -> &str {
         self.answer_secret.as_deref().unwrap_or(&self.secret)
     }
@@ -54,7 +54,7 @@ fn two() -> u64 {
     2
 }
 
-fn ten() -> u64 {
+fn ten() -> u32 {
     10
 }
 

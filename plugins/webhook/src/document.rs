@@ -1,4 +1,4 @@
-//! The request's document. `docs/webhook.md` is its description; a member is only ever added.
+//! The request's document, as described in `docs/webhook.md`. Members are only ever added.
 
 use countersign_sdk::{
     Call, Destination, Failure, Grant, Input, Intent, Key, Operation, Origin, Principal, Signing,
@@ -7,7 +7,7 @@ use countersign_sdk::{
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-/// What the server is told about `task`.
+/// Builds the document about `task`.
 pub(crate) fn document(task: &Task, request_id: &str, nonce: &str) -> Result<Value, Failure> {
     Ok(json!({
         "version": 1,

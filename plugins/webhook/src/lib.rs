@@ -28,13 +28,13 @@ use std::time::Duration;
 
 use countersign_sdk::{
     Failure, Host, HttpError, Level, Plugin, Request, Task, Verdict, approve, export_plugin, json,
-    nonce, reject, request_id,
+    nonce, reject, request_id, timeout_ms,
 };
 
 use answer::Answer;
 pub use config::Config;
 
-/// The plugin `webhook`.
+/// The plugin's type, for the host and for tests.
 pub struct Webhook;
 
 impl Plugin for Webhook {
@@ -106,10 +106,7 @@ fn try_once(
     let body = json::ascii(&document)
         .map_err(|error| Failure::Internal(error.to_string()))?
         .into_bytes();
-    let timeout = task
-        .deadline
-        .saturating_sub(host.now())
-        .min(config.request_timeout.saturating_mul(1000));
+    let left = task.deadline.saturating_sub(host.now());
     let post = Request {
         method: "POST".into(),
         url: config.url.clone(),
@@ -121,7 +118,7 @@ fn try_once(
             ),
         ],
         body,
-        timeout_ms: Some(u32::try_from(timeout).unwrap_or(u32::MAX)),
+        timeout_ms: Some(timeout_ms(config.request_timeout, left)),
     };
     match host.send(&post) {
         Ok(response) => Ok(answer::read(config, host, &response, id, &nonce)),

@@ -15,7 +15,7 @@ pub(crate) fn sign(host: &impl Host, secret: &str, body: &[u8]) -> Result<String
     Ok(format!("t={time},v1={}", hex::encode(code)))
 }
 
-/// Whether the holder of `secret` sent `response` just now.
+/// Checks that the holder of `secret` sent `response` just now.
 pub(crate) fn verify(host: &impl Host, secret: &str, response: &Response) -> Result<(), String> {
     let header = header(response)?;
     let (time, codes) = parse(header)?;
@@ -45,8 +45,8 @@ fn header(response: &Response) -> Result<&str, String> {
     }
 }
 
-/// Time and codes. There may be several codes, as while a secret is replaced; other schemes are
-/// passed over.
+/// Parses the time and the codes. There may be several codes, as while a secret is replaced;
+/// other schemes are skipped.
 fn parse(header: &str) -> Result<(&str, Vec<Vec<u8>>), String> {
     let malformed = |what: &str| format!("{HEADER}: {what}");
     let mut time = None;

@@ -81,8 +81,8 @@ fn evaluate(host: &MockHost) -> Result<Verdict, Failure> {
     Webhook::evaluate(&config(), &transfer(), host)
 }
 
-/// The answer is not believed, for a reason that names `why`: three tries, two pauses, and no
-/// approval.
+/// The answer is not believed, for a reason that names `why`: three tries, two
+/// pauses, and no approval.
 fn assert_disbelieved(why: &str, reply: impl Fn(&MockHost, Value) -> Reply + 'static) {
     let host = host(reply);
     let result = evaluate(&host);
@@ -455,7 +455,7 @@ fn the_deadline_ends_the_tries() {
     assert_eq!(timeouts, [Some(10_000), Some(1_000)]);
 }
 
-/// What the server was told about `task`.
+/// The document that the server received about `task`.
 fn told(task: &Task) -> Value {
     let host = host(|host, request| signed(host, answer(&request, "approve")));
     assert_eq!(

@@ -1,9 +1,9 @@
-//! Why a task or its session failed.
+//! Codes for the failure of a task or its session.
 
 use super::codes;
 
 codes! {
-    /// Why a task or its session failed.
+    /// The code for the failure of a task or its session.
     FailureCode, other: Peer
     Protocol = "protocol", Peer,
         "a message of the protocol is wrong, or the engine failed",
@@ -80,7 +80,7 @@ codes! {
     NoEnd = "no-end", Environment,
         "the task was approved, and how it ended is not on record",
         "connect all members, then look at the key";
-    ReshareVoid = "reshare-void", Environment,
+    ReshareAborted = "reshare-void", Environment,
         "a party never stored its part of a reshare, so the present generation stays",
         "see why in its log, then order again";
     ReshareAbandoned = "reshare-abandoned", Environment,
@@ -127,20 +127,20 @@ codes! {
         "report it with the log";
 }
 
-/// Whether a failure proves that a party departed from the protocol.
+/// The evidential value of a failure: does it prove that a party departed from the protocol?
 #[derive(PartialEq, Eq)]
 enum Proof {
-    /// A party that runs our program does not cause it, whatever happens to its machine or network.
+    /// Never caused by a party running our program, whatever happens to its machine or network.
     Cheating,
-    /// Honest parties can cause it.
+    /// Possible between honest parties.
     Nothing,
 }
 
 impl FailureCode {
-    /// True if honest parties never cause it. A node keeps whoever is to blame away from the key.
+    /// True if honest parties never cause it. The node then quarantines the culprits for this key.
     ///
-    /// With [`Protocol`](Self::Protocol), the failure's own cause says whether a peer is to blame:
-    /// the engine can fail for other reasons.
+    /// For [`Protocol`](Self::Protocol), the failure's own cause says whether a peer is to blame,
+    /// as the engine can fail for other reasons.
     pub fn is_proof_of_cheating(&self) -> bool {
         self.proof() == Proof::Cheating
     }
@@ -172,7 +172,7 @@ impl FailureCode {
             | Self::Cancelled
             | Self::AbortedByRestart
             | Self::NoEnd
-            | Self::ReshareVoid
+            | Self::ReshareAborted
             | Self::ReshareAbandoned
             | Self::ReshareRate
             | Self::ShareDamaged

@@ -1,6 +1,6 @@
-//! The codes of failures and refusals, and everything that follows from a code.
+//! The codes of failures and refusals, with cause, meaning and remedy.
 //!
-//! A code travels and is stored as its text. It is never renamed and never given another meaning.
+//! A code travels and is stored as its text. It is never renamed and never given a new meaning.
 //! `docs/codes.md` shows the same tables.
 
 mod failure;
@@ -9,19 +9,17 @@ mod refusal;
 pub use failure::FailureCode;
 pub use refusal::RefusalCode;
 
-/// A row of a table of codes, for the documentation.
+/// A row of the code tables in the documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub struct Explained {
-    /// The code's text.
     pub code: &'static str,
-    /// What it means.
     pub meaning: &'static str,
-    /// What to do about it.
     pub remedy: &'static str,
 }
 
-/// Makes an enum of codes with its text form: `Name = "text", Cause, "meaning", "remedy";`. Text
-/// that is in no row becomes `Other`.
+/// Defines an enum of codes with its text form: `Name = "text", Cause, "meaning", "remedy";`. Text
+/// that matches no row becomes `Other`.
 macro_rules! codes {
     (
         $(#[$doc:meta])* $enum:ident, other: $other:ident
@@ -31,12 +29,12 @@ macro_rules! codes {
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub enum $enum {
             $(#[doc = $meaning] $name,)*
-            /// Any other text: of another version, or from somebody who makes up codes.
+            /// Any other text, such as a code of another version or one made up by a peer.
             Other(Box<str>),
         }
 
         impl $enum {
-            /// All codes that this version knows, in the order of the documentation.
+            /// All codes known to this version, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The rows of the documentation, in the order of [`Self::ALL`].
@@ -46,7 +44,7 @@ macro_rules! codes {
                 remedy: $remedy,
             },)*];
 
-            /// The stable text.
+            /// The code's stable text, as sent and stored.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$name => $text,)*
@@ -54,7 +52,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Who has to act.
+            /// The party that has to act on it.
             pub fn cause(&self) -> $crate::Cause {
                 match self {
                     $(Self::$name => $crate::Cause::$cause,)*
@@ -136,7 +134,8 @@ mod tests {
         assert_eq!(texts.len(), RefusalCode::ALL.len());
     }
 
-    /// These are kept by journals and read by other versions. A row may be added, none may change.
+    /// These texts are stored in journals and read by other versions. Rows may be
+    /// added but never changed.
     #[test]
     fn what_proves_cheating_is_known_by_its_text() {
         let proofs = FailureCode::ALL

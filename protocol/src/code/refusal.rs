@@ -1,11 +1,11 @@
-//! Why a node does not take part in a task.
+//! Codes for a node's refusal to take part in a task.
 
 use super::codes;
 
 codes! {
-    /// Why a node does not take part in a task. What a plugin or the sandbox says is
-    /// [`Other`](Self::Other): its codes are its own, and
-    /// [`Refusal::plugin`](crate::Refusal::plugin) names it.
+    /// The code for a node's refusal to take part in a task. Refusals by a plugin
+    /// or the sandbox are [`Other`](Self::Other): a plugin defines its own codes,
+    /// and [`Refusal::plugin`](crate::Refusal::plugin) names it.
     RefusalCode, other: Caller
     TaskTooLarge = "task-too-large", Caller,
         "the task has more bytes than a task may have",
@@ -50,7 +50,7 @@ codes! {
         "the signers are listed twice or too many",
         "correct the list";
     TaskFrom = "task-from", Caller,
-        "the key that is to be reshared is not as its members announced it",
+        "the key descriptor in the task is not the one that the members acknowledged",
         "take it from the wallet";
     TaskDealers = "task-dealers", Caller,
         "not exactly as many present members as the key needs are to deal",
@@ -116,7 +116,7 @@ codes! {
         "the payload is not what its kind says",
         "correct it; [payloads.md](payloads.md) has the form of each kind";
     MessageIsTransaction = "message-is-transaction", Caller,
-        "the message is a transaction of some chain, or what is signed for one",
+        "the message is a transaction of some chain, or the data signed for one",
         "send it under its own kind, or not at all";
     PayloadScheme = "payload-scheme", Caller,
         "the key's scheme does not sign such payloads",
@@ -131,7 +131,7 @@ codes! {
         "the digest in the task is not the one of the payload",
         "find out who changed it";
     BlindSigning = "blind-signing", Caller,
-        "a bare digest, and the key is not under `keys.allow_blind`; or a message that is no text, and it is under neither that nor `keys.allow_binary`",
+        "a bare digest, and the key is not under `keys.allow_blind`; or a message that is not text, and it is under neither that nor `keys.allow_binary`",
         "send the payload. Only an operator who means to sign what nobody can read lists a key there";
     Journal = "journal", Environment,
         "the decision could not be recorded",

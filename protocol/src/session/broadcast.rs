@@ -1,10 +1,10 @@
-//! Reliable broadcast by echo: a message counts only when every other party has received the very
-//! same.
+//! Reliable broadcast by echo: a message counts only when every other party has
+//! received exactly the same.
 //!
-//! Each broadcast is signed by its sender. Whoever receives it tells the other receivers its hash
-//! together with that signature; it is handed on once all of them said the same. Two signatures of
-//! one sender under one number prove to anybody that the sender cheats. With two parties there is
-//! nobody to echo to and nothing is sent.
+//! Each broadcast is signed by its sender. Each receiver tells the others its hash together with
+//! that signature; it is delivered once all of them said the same. Two signatures of one sender
+//! under one number prove to anybody that the sender cheats. With two parties there is nobody to
+//! echo to and nothing is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,20 +16,20 @@ use crate::frame::{Message, body_hash, broadcast_digest, echo_digest};
 use crate::hash::Hash;
 use crate::id::{NodeId, SessionId};
 
-/// Broadcasts of one sender in one phase; the longest protocol here has five.
+/// Maximum number of broadcasts of one sender in one phase; the longest protocol here has five.
 const MAX_NUMBER: u16 = 32;
-/// Broadcasts of one sender that may wait for echoes. An honest sender is at most one round ahead
-/// of whoever waits.
+/// Maximum number of broadcasts of one sender that wait for echoes. An honest sender is at most one
+/// round ahead of a waiting receiver.
 const MAX_INCOMPLETE: usize = 3;
 
-/// All broadcasts of one session.
+/// The state of all broadcasts of one session.
 pub(super) struct Broadcasts {
     task: Hash,
     me: usize,
     parties: Vec<NodeId>,
-    /// How many of its own broadcasts this party has made, by phase.
+    /// Number of own broadcasts made, by phase.
     made: BTreeMap<u8, u16>,
-    /// How many broadcasts have arrived, by phase and sender: tunnels keep the order, so the next
+    /// Number of broadcasts received, by phase and sender: tunnels keep the order, so the next
     /// one has that number.
     arrived: BTreeMap<(u8, usize), u16>,
     slots: BTreeMap<Key, Slot>,
@@ -42,22 +42,22 @@ struct Key {
     number: u16,
 }
 
-/// What is known of one broadcast.
+/// The state of one broadcast.
 #[derive(Default)]
 struct Slot {
-    /// What the sender signed, from itself or from the first echo.
+    /// The hash that the sender signed, from itself or from the first echo.
     signed: Option<(Hash, [u8; 64])>,
     body: Option<Vec<u8>>,
     echoed: BTreeSet<usize>,
     done: bool,
 }
 
-/// What follows from an accepted message.
+/// The results of an accepted message.
 #[derive(Default)]
 pub(super) struct Accepted {
-    /// Echoes to send: receiver and message.
+    /// The echoes to send, by receiver.
     pub echoes: Vec<(usize, Message)>,
-    /// Broadcasts that are complete: phase, sender, body.
+    /// Completed broadcasts: phase, sender, body.
     pub deliver: Vec<(u8, usize, Vec<u8>)>,
 }
 
@@ -95,7 +95,7 @@ impl Broadcasts {
         }
     }
 
-    /// A broadcast or an echo arrived from `from`.
+    /// Processes a broadcast or an echo that arrived from `from`.
     pub(super) fn handle(
         &mut self,
         session: SessionId,
@@ -142,8 +142,8 @@ impl Broadcasts {
         }
     }
 
-    /// True if something of this party has arrived in the phase, from itself or through another's
-    /// echo.
+    /// True if anything of this party has arrived in the phase, from itself
+    /// or through another's echo.
     pub(super) fn has_spoken(&self, party: usize, phase: u8) -> bool {
         self.slots.iter().any(|(key, slot)| {
             key.phase == phase
@@ -151,7 +151,7 @@ impl Broadcasts {
         })
     }
 
-    /// Parties whose echo holds up a broadcast of this phase that has arrived.
+    /// The parties whose missing echo blocks a received broadcast of this phase.
     pub(super) fn silent(&self, phase: Option<u8>) -> BTreeSet<usize> {
         let current = self
             .slots
@@ -192,7 +192,7 @@ impl Broadcasts {
         })
     }
 
-    /// What waits for echoes is bounded: the next number, and few at a time.
+    /// Bounds the broadcasts that wait for echoes: only the next number, and few at a time.
     fn check_turn(&self, key: Key) -> Result<(), Fault> {
         let next = self
             .arrived
@@ -209,8 +209,8 @@ impl Broadcasts {
         Ok(())
     }
 
-    /// False: the sender did not sign this. An error: it signed this and something else under one
-    /// number.
+    /// Returns false if the sender did not sign this, and an error if it signed both this and
+    /// something else under one number.
     fn check_signed(
         &mut self,
         session: SessionId,
@@ -260,7 +260,7 @@ impl Broadcasts {
         accepted
     }
 
-    /// What this party passes on of a broadcast.
+    /// Makes this party's echo of a broadcast.
     fn echo(
         &self,
         session: SessionId,
@@ -292,7 +292,8 @@ impl Broadcasts {
         }
     }
 
-    /// Somebody passed on what nobody signed. It proves itself if it signed that.
+    /// Handles an echo that its alleged author never signed. It proves itself if
+    /// the sender signed it.
     fn false_echo(
         &self,
         session: SessionId,
@@ -319,7 +320,7 @@ impl Broadcasts {
         }
     }
 
-    /// Hands the broadcast on if the body and every echo are there.
+    /// Delivers the broadcast if the body and every echo are there.
     fn complete(&mut self, key: Key) -> Accepted {
         let receivers: Vec<usize> = self.receivers(key).collect();
         let slot = self.slots.entry(key).or_default();

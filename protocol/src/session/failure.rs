@@ -1,7 +1,7 @@
-//! How sessions end badly: stable codes, and texts that end with what to do.
+//! Failures of sessions: stable codes, and texts that end with what to do.
 //!
-//! `culprits` are those whom this node itself saw cheating, or those it waited for. What one party
-//! says of another makes no culprit: the text says who says what of whom.
+//! `culprits` are the nodes that this node itself saw cheating, or that it waited for. One party's
+//! accusation does not make another a culprit: the text says who accuses whom of what.
 
 use crate::code::FailureCode;
 use crate::control::Stage;
@@ -12,10 +12,10 @@ use crate::id::NodeId;
 use crate::outcome::Failure;
 use crate::text::printable;
 
-/// Nodes that a text names at most; no task has more parties.
+/// Maximum number of nodes named in a text; no task has more parties.
 const MAX_NAMES: usize = 18;
 
-/// Why a session ends, with proof where there is any.
+/// The reason a session ends, with proof if there is any.
 pub(super) struct Fault {
     pub failure: Failure,
     pub evidence: Option<Box<Evidence>>,
@@ -50,8 +50,8 @@ pub(super) fn overlong(node: NodeId) -> Failure {
     misbehaved(node, "sent more than the protocol has room for")
 }
 
-/// Nobody is named: the requester may have signed two tasks, and the coordinator may have named
-/// different parties.
+/// Names nobody: the requester may have signed two tasks, or the coordinator may
+/// have named different parties.
 pub(super) fn split_view(node: NodeId, mine: &Ready, theirs: &Ready) -> Failure {
     let text = format!(
         "{node} is ready for task {} among parties {}, and this node for task {} among parties {}; compare what the coordinator offered to both before trying again",
@@ -60,7 +60,7 @@ pub(super) fn split_view(node: NodeId, mine: &Ready, theirs: &Ready) -> Failure 
     Failure::new(FailureCode::SplitView, text)
 }
 
-/// All that a result is made of was broadcast, so honest parties of one run have the same.
+/// Everything that a result is made of was broadcast, so honest parties of one run have the same.
 pub(super) fn wrong_result(node: NodeId, mine: Hash, theirs: Hash) -> Failure {
     let text = format!(
         "{node} confirms {theirs} as the result of the run, and this node has {mine}; compare both nodes' programs and journals before trying again"
@@ -68,7 +68,7 @@ pub(super) fn wrong_result(node: NodeId, mine: Hash, theirs: Hash) -> Failure {
     Failure::new(FailureCode::ResultMismatch, text).naming(vec![node])
 }
 
-/// Words under this node's own signature that it did not send.
+/// A statement under this node's own signature that it did not send.
 pub(super) fn twin() -> Failure {
     let text = "another process signs with this node's identity: find it, a restored backup perhaps, and stop it before trying again";
     Failure::new(FailureCode::IdentityTwin, text)
@@ -85,7 +85,7 @@ pub(super) fn peer_lost(node: NodeId) -> Failure {
     Failure::new(FailureCode::PeerLost, text).naming(vec![node])
 }
 
-/// `silent`: those of `waiting_for` whose silence cannot be the doing of a third party.
+/// `silent`: those of `waiting_for` whose silence cannot be caused by a third party.
 pub(super) fn timed_out(stage: Stage, waiting_for: &[NodeId], silent: Vec<NodeId>) -> Failure {
     let text = if silent.len() == waiting_for.len() {
         format!(
@@ -101,8 +101,8 @@ pub(super) fn timed_out(stage: Stage, waiting_for: &[NodeId], silent: Vec<NodeId
     Failure::new(FailureCode::SessionTimeout, text).naming(silent)
 }
 
-/// Another party gave up. Its words are shown, cut and without control characters; they convict
-/// nobody.
+/// Another party gave up. Its message is shown, truncated and without control
+/// characters; it convicts nobody.
 pub(super) fn aborted(node: NodeId, abort: &Abort) -> Failure {
     let said = printable(&abort.text, 300);
     let code: String = abort

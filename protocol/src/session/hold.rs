@@ -1,5 +1,5 @@
-//! Frames that arrive before their task does: another party may be a moment ahead. Held in small
-//! numbers and few bytes, for a short time.
+//! Frames that arrive before their task does, as another party may be a moment ahead. Few frames
+//! and few bytes are held, for a short time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crate::frame::{Body, Frame};
 use crate::id::{NodeId, TaskId};
 
-/// Frames held for one peer.
+/// Maximum number of frames held for one peer.
 const MAX_FRAMES: usize = 64;
-/// Bytes held for one peer, as they came. An honest frame has some hundred, and with a proof in it
-/// some thousand.
+/// Maximum number of bytes held for one peer, as received. An honest frame has some hundred, and
+/// with a proof in it some thousand.
 const MAX_BYTES: usize = 64 * 1024;
-/// How long.
+/// The time after which a held frame is dropped.
 pub const MAX_AGE: Duration = Duration::from_secs(10);
-/// Frames held for all peers.
+/// Maximum number of frames held for all peers.
 const MAX_TOTAL: usize = 512;
 
 /// Holds frames for tasks that this node has not begun. Nobody can run a session with a node that
@@ -30,8 +30,8 @@ struct Held {
 }
 
 impl Hold {
-    /// Holds a frame that came as so many `bytes`; the oldest of the same peer, or of all, make
-    /// room. One that is larger than all of a peer's together may be is dropped.
+    /// Holds a frame that was received as so many `bytes`; the oldest of the same peer, or of all,
+    /// make room. A frame over the limit for a whole peer is dropped.
     pub fn put(&mut self, now: Instant, from: NodeId, frame: Frame, bytes: usize) {
         self.expire(now);
         if !is_worth_holding(&frame.body) || bytes > MAX_BYTES {
@@ -51,14 +51,13 @@ impl Hold {
         });
     }
 
-    /// Drops what is too old. Call it now and then: a peer that has fallen silent is to hold
-    /// nothing here.
+    /// Drops expired frames. Call it regularly: a silent peer must not occupy space here.
     pub fn expire(&mut self, now: Instant) {
         self.0
             .retain(|held| now.duration_since(held.since) < MAX_AGE);
     }
 
-    /// Takes the frames of a task, in the order of arrival, with the bytes that each came as.
+    /// Takes the frames of a task, in the order of arrival, each with its size as received.
     pub fn take(&mut self, task: TaskId) -> Vec<(NodeId, Frame, usize)> {
         let (taken, kept): (VecDeque<Held>, VecDeque<Held>) =
             self.0.drain(..).partition(|held| held.frame.task == task);
@@ -83,11 +82,11 @@ impl Hold {
     }
 }
 
-/// What may come before this node has said that it is ready.
+/// True for frames that may arrive before this node has said that it is ready.
 fn is_worth_holding(body: &Body) -> bool {
     match body {
         Body::Ready(_) | Body::Abort(_) => true,
-        // Of a session in which this node has said that it is ready, or of none.
+        // They belong to a session in which this node has said that it is ready, or to none.
         Body::Met(_)
         | Body::Run { .. }
         | Body::HighWater(_)

@@ -1,4 +1,4 @@
-//! What is held, and for how long.
+//! Admission to the hold, and its limits of number, size and age.
 #![expect(clippy::disallowed_methods, reason = "the tests own the clock")]
 
 use super::*;
@@ -78,8 +78,8 @@ fn what_is_too_old_goes_although_nothing_new_comes() {
     assert_eq!(hold.of(node(1)).count(), 0);
 }
 
-/// Messages of engines are the large ones, and nobody sends them before this node has said that it
-/// is ready.
+/// Messages of engines are the large ones, and nobody sends them before this node has said
+/// that it is ready.
 #[test]
 fn messages_of_a_run_are_not_held() {
     let mut hold = Hold::default();

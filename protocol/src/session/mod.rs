@@ -1,18 +1,19 @@
-//! One run of one protocol, as a state machine that is fed and polled. It never touches a socket, a
+//! A run of one protocol, as a state machine that is fed and polled. It never touches a socket, a
 //! clock or a secret.
 //!
 //! A session goes through three stages, each with a deadline. **Ready**: the parties exchange their
 //! view of the task and fresh randomness, signed; the session id is the hash over all of it, so a
-//! split view dies before any message that depends on a secret. Where there are more than two, each
-//! passes on what all the others said, so that nobody tells two parties two things and nobody keeps
-//! its word from one of them. **Running**: one engine after the other (phases) exchanges direct
-//! messages and reliable broadcasts (`broadcast.rs`). **Storing** (only where shares are made):
-//! everybody signs that its result is durable. A session that cannot go on says why and whom it
-//! waits for, and tells the others so that they need not wait.
+//! split view ends before any message that depends on a secret. With more than two parties, each
+//! passes on the ready messages of all others, so that nobody can tell two parties two things or
+//! withhold its message from one of them. **Running**: one engine after the other (phases)
+//! exchanges direct messages and reliable broadcasts (`broadcast.rs`). **Storing** (only where
+//! shares are made): every party signs that its result is durable. A session that cannot go on
+//! reports the reason and the parties that it waits for, and tells the others so that they need not
+//! wait for it.
 //!
-//! Who cheats is named by whoever saw it or can verify the proof ([`Evidence`]), which travels with
-//! the abort. A party that hears another accused without proof sends nothing more, and listens for
-//! a moment: what convicts the accused may be on its way.
+//! A cheat is named by every party that saw it or can verify the proof ([`Evidence`]), which
+//! travels with the abort. A party that hears another accused without proof sends nothing more, and
+//! listens for a moment: proof against the accused may be on its way.
 
 mod broadcast;
 mod failure;
@@ -29,7 +30,7 @@ use crate::evidence::{Claim, Evidence, Misconduct, Signature};
 use crate::frame::{Abort, Body, Frame, Mark, Message, Ready, SignedMark, result_digest};
 use crate::hash::{Hash, Hasher};
 use crate::id::{NodeId, SessionId, TaskId};
-use crate::outcome::{Cause, Failure, StoredMark};
+use crate::outcome::{Cause, Failure, SignedAck};
 use crate::{IdentitySigner, control::Stage};
 use broadcast::{Accepted, Broadcasts};
 use failure::{
@@ -38,17 +39,18 @@ use failure::{
 };
 pub use room::{Room, Rooms};
 
-/// Engines that a session may run one after the other: one for each signature of a task.
+/// The maximum number of engines that a session may run one after the other: one for each
+/// signature of a task.
 pub const MAX_PHASES: u8 = 64;
-/// How long a session goes on after a tunnel broke: long enough to use what has arrived.
+/// Grace period after a tunnel broke: long enough to use the frames that have arrived.
 const LOST_GRACE: Duration = Duration::from_secs(2);
-/// How long a party that hears another accused listens for proof of its own.
+/// Listening time for proof of its own, once a party hears another accused.
 const LISTEN: Duration = Duration::from_secs(2);
-/// Engine messages of one party in one phase, and messages of one party that wait for their phase
-/// or for the session to begin. The longest protocol here has ten.
+/// Maximum number of engine messages of one party in one phase, and of its messages that wait for
+/// their phase or for the session to begin. The longest protocol here has ten.
 const MAX_MESSAGES: u32 = 32;
 
-/// How long each stage may take.
+/// Time limits for the stages of a session.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// From the start until every party is ready.
@@ -66,60 +68,60 @@ impl Default for Limits {
     }
 }
 
-/// What a session is made from.
+/// The inputs of a new session.
 pub struct Setup {
-    /// The task.
+    /// The task that the session is for.
     pub task: TaskId,
-    /// Hash of its exact bytes.
+    /// Hash of the task's exact bytes.
     pub task_hash: Hash,
-    /// Who takes part, in the order of their ids.
+    /// The participants, in the order of their ids.
     pub parties: Vec<NodeId>,
-    /// This node.
+    /// This node, one of the parties.
     pub me: NodeId,
     /// 32 bytes from the system's generator, used once.
     pub fresh: [u8; 32],
-    /// See [`Ready::holds`].
+    /// This node's holding, sent to the others as [`Ready::holds`].
     pub holds: Option<Hash>,
-    /// How far this node has come.
+    /// This node's progress, for its ready message.
     pub mark: Mark,
-    /// Signs broadcasts and marks.
+    /// Signs broadcasts, acknowledgements and the ready message.
     pub signer: Arc<dyn IdentitySigner>,
-    /// Deadlines.
+    /// Time limits for ready and storing; each phase has its own.
     pub limits: Limits,
-    /// How much a party may send in each phase, as the engines say.
+    /// The amount a party may send in each phase, as defined by the engines.
     pub rooms: Rooms,
 }
 
-/// What a session has to say.
+/// An event for the driver of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionEvent {
-    /// Everybody is ready and sees the same. `holds` has one entry for each party.
+    /// Everybody is ready with the same view. `holds` has one entry for each party.
     Begun {
-        /// The id of this run.
+        /// The agreed id of this run.
         session: SessionId,
-        /// What each party said it holds.
+        /// The holding that each party stated.
         holds: Vec<Option<Hash>>,
     },
     /// A message for the engine of the current phase.
     Message(EngineMessage),
-    /// Everybody has stored; one mark for each party, in order.
-    AllStored(Vec<StoredMark>),
-    /// It came to nothing. Last event.
+    /// Everybody has stored; one acknowledgement for each party, in order.
+    AllStored(Vec<SignedAck>),
+    /// The session failed. Always the last event.
     Failed(Failure),
 }
 
-/// Position of a party in a session's list of parties, from 0.
+/// A party's position in the session's list of parties, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionIndex(pub u16);
 
-/// A message for an engine. Its `Debug` shows no bytes: they can carry a share.
+/// A message for an engine. Its `Debug` omits the bytes, which can carry a share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EngineMessage {
-    /// The sender.
+    /// The party that sent it.
     pub from: SessionIndex,
     /// True for a broadcast that all parties received alike.
     pub broadcast: bool,
-    /// The engine's bytes.
+    /// The engine's own encoding.
     pub body: Vec<u8>,
 }
 
@@ -142,27 +144,27 @@ enum State {
     Done,
 }
 
-/// What is known of one party.
+/// The state of one party.
 #[derive(Default)]
 struct Party {
     ready: Option<Ready>,
     /// It said itself that it is ready, and passed on what it heard.
     said: bool,
     met: bool,
-    /// Next frame number expected from it.
+    /// The next frame number expected from it.
     incoming: u32,
-    /// Next frame number sent to it.
+    /// The next frame number sent to it.
     outgoing: u32,
-    /// Engine messages of the current phase that arrived from it.
+    /// Number of engine messages of the current phase received from it.
     heard: u32,
-    /// Its messages that wait, and their bytes.
+    /// Number and bytes of its waiting messages.
     waiting: (u32, usize),
     /// Bytes of its messages, by phase.
     carried: BTreeMap<u8, usize>,
     claim: Option<Claim>,
 }
 
-/// One run of one protocol for one task.
+/// A run of one protocol for one task.
 pub struct Session {
     setup: Setup,
     position: usize,
@@ -177,16 +179,17 @@ pub struct Session {
     waiting: VecDeque<(u8, EngineMessage)>,
     deadline: Instant,
     lost: Option<(usize, Instant)>,
-    /// Others gave up and accuse somebody: how this session ends unless it sees for itself in time.
+    /// Others gave up and accuse somebody: this is how the session ends unless it
+    /// finds proof in time.
     told: Option<(Failure, Instant)>,
-    /// What proves the failure.
+    /// Proof of the failure, if there is any.
     evidence: Option<Box<Evidence>>,
     transmits: VecDeque<(NodeId, Frame)>,
     events: VecDeque<SessionEvent>,
 }
 
 impl Session {
-    /// Begins to meet the others. `None` if this node is not among the parties.
+    /// Starts the ready stage. Returns `None` if this node is not among the parties.
     pub fn new(now: Instant, setup: Setup) -> Option<Self> {
         let position = setup.parties.iter().position(|party| *party == setup.me)?;
         let ready = Ready {
@@ -222,7 +225,7 @@ impl Session {
         Some(session)
     }
 
-    /// A frame of this task arrived in the tunnel from `from`.
+    /// Handles a frame of this task that arrived in the tunnel from `from`.
     pub fn handle_frame(&mut self, now: Instant, from: &NodeId, frame: Frame) {
         let Some(sender) = self.setup.parties.iter().position(|party| party == from) else {
             return;
@@ -243,7 +246,7 @@ impl Session {
             Body::Run { session, message } => self.on_run(sender, session, message),
             Body::Met(readies) => self.on_met(now, sender, readies),
             Body::Abort(abort) => self.on_abort(now, sender, abort),
-            // Of no session; the router takes them out.
+            // They belong to no session; the router removes them.
             Body::HighWater(_)
             | Body::Behind(_)
             | Body::Generations(_)
@@ -255,16 +258,16 @@ impl Session {
         }
     }
 
-    /// A frame of this task came from `peer` that [does not fit](Rooms::fits), and whoever received
-    /// it dropped it.
+    /// Handles a frame of this task from `peer` that [does not fit](Rooms::fits) and was
+    /// dropped by its receiver.
     pub fn handle_overlong(&mut self, peer: &NodeId) {
         if self.setup.parties.contains(peer) && *peer != self.setup.me {
             self.fail(overlong(*peer));
         }
     }
 
-    /// The tunnel to `peer` broke. What has arrived may still be enough; if not, the session ends
-    /// soon.
+    /// Handles the loss of the tunnel to `peer`. Messages already received may still be enough; if
+    /// not, the session ends soon.
     pub fn handle_peer_lost(&mut self, now: Instant, peer: &NodeId) {
         let position = self.setup.parties.iter().position(|party| party == peer);
         if let (Some(position), None) = (position, self.lost) {
@@ -272,7 +275,7 @@ impl Session {
         }
     }
 
-    /// Time has passed: ends the session if a deadline has.
+    /// Ends the session if a deadline has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.is_over() {
             return;
@@ -297,7 +300,7 @@ impl Session {
         }
         self.phase = Some(phase);
         self.deadline = now + limit;
-        // What an ended engine did not take is not for the next one.
+        // Messages that an ended engine did not take are not for the next one.
         self.events
             .retain(|event| !matches!(event, SessionEvent::Message(_)));
         self.parties
@@ -308,7 +311,7 @@ impl Session {
         }
     }
 
-    /// The engine has a message for one party.
+    /// Sends an engine's message to one party.
     pub fn send_direct(&mut self, to: SessionIndex, body: Vec<u8>) {
         let known = usize::from(to.0) < self.parties.len() && self.told.is_none();
         let (Some(phase), true) = (self.phase, known) else {
@@ -317,7 +320,7 @@ impl Session {
         self.run_to(usize::from(to.0), Message::Direct { phase, body });
     }
 
-    /// The engine has a message for all.
+    /// Sends an engine's message to all parties.
     pub fn send_broadcast(&mut self, body: Vec<u8>) {
         let (Some(phase), Some(session)) = (self.phase, self.session) else {
             return;
@@ -331,7 +334,7 @@ impl Session {
         self.run_all(message);
     }
 
-    /// The local result with this digest is durable: says so, and waits for the others.
+    /// Announces that the local result with this digest is durable, and waits for the others.
     pub fn stored(&mut self, now: Instant, digest: Hash) {
         let Some(session) = self.session.filter(|_| !self.is_over()) else {
             return;
@@ -350,18 +353,18 @@ impl Session {
         }
     }
 
-    /// Others gave up: nothing may begin that depends on them. What has just been finished may
-    /// still be of use.
+    /// Returns the failure if others gave up: nothing that depends on them may begin. A result that
+    /// was just finished may still be of use.
     pub fn is_called_off(&self) -> Option<&Failure> {
         self.told.as_ref().map(|(failure, _)| failure)
     }
 
-    /// What proves the failure that ended the session, to anybody.
+    /// Transferable proof of the failure that ended the session.
     pub fn evidence(&self) -> Option<&Evidence> {
         self.evidence.as_deref()
     }
 
-    /// How far each other party says that it has come, as far as it was heard.
+    /// The other parties' signed progress, as far as received.
     pub fn marks(&self) -> Vec<(NodeId, SignedMark)> {
         let said = |(position, party): (usize, &Party)| {
             Some((
@@ -391,22 +394,22 @@ impl Session {
         self.fail(failure);
     }
 
-    /// The result is there and nothing is left to wait for.
+    /// Ends the session; the result is there and nothing is left to wait for.
     pub fn finish(&mut self) {
         self.state = State::Done;
     }
 
-    /// The next frame to send.
+    /// The next frame to send, with its receiver.
     pub fn poll_transmit(&mut self) -> Option<(NodeId, Frame)> {
         self.transmits.pop_front()
     }
 
-    /// The next event.
+    /// The next event for the driver.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
         self.events.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let lost = self.lost.map(|(_, deadline)| deadline);
         let told = self.told.as_ref().map(|(_, deadline)| *deadline);
@@ -424,7 +427,7 @@ impl Session {
             && self.lost.is_none_or(|(_, deadline)| deadline > now)
     }
 
-    /// What the session is doing.
+    /// The session's present stage, for reports.
     pub fn stage(&self) -> Stage {
         match self.state {
             State::Ready => Stage::Ready,
@@ -453,10 +456,10 @@ impl Session {
             .collect()
     }
 
-    /// Those of [`waiting_for`](Self::waiting_for) whose silence nobody else can have caused: where
-    /// there is nobody else, where all that they had to say depends on no other party's word, or
-    /// where they say nothing at all. A party that has begun may be waiting for what a third one
-    /// keeps from it.
+    /// Those of [`waiting_for`](Self::waiting_for) whose silence nobody else can have caused:
+    /// with only two parties, if all that they had to say depends on no other party's message,
+    /// or if they say nothing at all. A party that has begun may be waiting for a message that
+    /// a third one withholds.
     fn silent(&self) -> Vec<NodeId> {
         let quiet = |node: &NodeId| match self.state {
             State::Ready => true,
@@ -500,8 +503,8 @@ impl Session {
         self.begin_if_all_are_ready(now);
     }
 
-    /// What another party heard when it met all: equal to what this one heard, or somebody said two
-    /// things.
+    /// Handles another party's list of ready messages: it equals this node's, or
+    /// somebody said two things.
     fn on_met(&mut self, now: Instant, sender: usize, readies: Vec<Ready>) {
         let node = self.setup.parties[sender];
         let signed = readies.len() == self.parties.len()
@@ -518,8 +521,8 @@ impl Session {
         self.begin_if_all_are_ready(now);
     }
 
-    /// Compares a party's signed word with this node's own, and with what that party said
-    /// elsewhere.
+    /// Compares a party's signed ready message with this node's own view, and with that party's
+    /// message as seen elsewhere.
     fn take_ready(&mut self, party: usize, ready: Ready) {
         if self.is_over() {
             return;
@@ -566,7 +569,7 @@ impl Session {
         if self.is_over() {
             return;
         }
-        // Of a cheat that is nobody's in particular, or a third party's, there may be more to see.
+        // More may follow about a cheat that is a third party or is not known.
         let mine = abort.accused[..] == [self.setup.me];
         if abort.cause == Cause::Peer && !mine && self.parties.len() > 2 {
             self.told.get_or_insert((failure, now + LISTEN));
@@ -576,7 +579,7 @@ impl Session {
         }
     }
 
-    /// A third party's confirmation, brought by another.
+    /// A third party's confirmation, delivered by another.
     fn on_foreign_claim(&mut self, of: &NodeId, claim: Claim) {
         let position = self.setup.parties.iter().position(|party| party == of);
         let (Some(position), Some(session)) = (position, self.session) else {
@@ -587,7 +590,7 @@ impl Session {
         }
     }
 
-    /// A party alone is ready at once.
+    /// A single party is ready at once.
     fn begin_if_all_are_ready(&mut self, now: Instant) {
         let all = self.parties.iter().all(|party| party.ready.is_some());
         if all && self.session.is_none() && !self.is_over() {
@@ -634,7 +637,7 @@ impl Session {
         };
         // All have heard the same, so the id follows from it.
         if claimed != session {
-            let what = "names another session than the one that follows from what all parties said";
+            let what = "names a session other than the one that follows from all ready messages";
             return self.fail(misbehaved(self.setup.parties[sender], what));
         }
         match message {
@@ -671,8 +674,8 @@ impl Session {
         }
     }
 
-    /// Whether a frame is no longer than its phase has room for, beside what the sender sent of
-    /// that phase before. Asked once for each frame, when it arrives.
+    /// True if a frame fits into the phase's remaining room for its sender. Called once for
+    /// each frame, on arrival.
     fn has_room(&mut self, sender: usize, frame: &Frame) -> bool {
         if !self.setup.rooms.fits(frame) {
             return false;
@@ -714,8 +717,8 @@ impl Session {
         }
     }
 
-    /// Hands a message to the engine, or keeps it for the engine of a later phase. What comes after
-    /// its engine has ended is of no use to anybody.
+    /// Hands a message to the engine, or keeps it for the engine of a later phase. Messages that
+    /// arrive after their engine has ended are of no use to anybody.
     fn deliver(&mut self, phase: u8, message: EngineMessage) {
         let from = usize::from(message.from.0);
         match self.phase {
@@ -739,7 +742,7 @@ impl Session {
         }
     }
 
-    /// Whoever sends far ahead of the protocol is the one who is named for it.
+    /// Bounds the waiting messages. A party that sends far ahead of the protocol is itself named.
     fn count_waiting(&mut self, sender: usize, bytes: usize) {
         let (messages, total) = &mut self.parties[sender].waiting;
         (*messages, *total) = (*messages + 1, *total + bytes);
@@ -751,8 +754,8 @@ impl Session {
         }
     }
 
-    /// A confirmation that the party signed. Its mark is part of what makes the next generation, so
-    /// it is verified here.
+    /// Handles a signed confirmation. Its acknowledgement becomes part of the next generation's
+    /// descriptor, so it is verified here.
     fn on_stored(&mut self, session: SessionId, sender: usize, claim: Claim) {
         let task = self.setup.task_hash;
         let node = self.setup.parties[sender];
@@ -785,7 +788,7 @@ impl Session {
         self.check_claims();
     }
 
-    /// Compares the confirmations that are there; the last one completes the session.
+    /// Compares the confirmations received; the last one completes the session.
     fn check_claims(&mut self) {
         let State::Storing(digest) = self.state else {
             return;
@@ -803,21 +806,21 @@ impl Session {
                 Some((node, claim)),
             );
         }
-        let marks: Vec<StoredMark> = self.stored_marks().collect();
+        let marks: Vec<SignedAck> = self.stored_marks().collect();
         if marks.len() == self.parties.len() {
             self.state = State::Done;
             self.events.push_back(SessionEvent::AllStored(marks));
         }
     }
 
-    fn stored_marks(&self) -> impl Iterator<Item = StoredMark> {
+    fn stored_marks(&self) -> impl Iterator<Item = SignedAck> {
         self.setup
             .parties
             .iter()
             .zip(&self.parties)
             .filter_map(|(node, party)| {
                 let claim = party.claim?;
-                Some(StoredMark {
+                Some(SignedAck {
                     node: *node,
                     signature: claim.mark.0.to_vec(),
                 })
@@ -881,7 +884,7 @@ impl Session {
         }
     }
 
-    /// Ends the session in silence: the others know, or need not.
+    /// Ends the session silently: the others know, or need not.
     fn end(&mut self, fault: Fault) {
         if !self.is_over() {
             self.state = State::Done;
@@ -895,7 +898,7 @@ impl Session {
 fn size_of_message(message: &Message) -> usize {
     match message {
         Message::Direct { body, .. } | Message::Broadcast { body, .. } => body.len(),
-        // Of one length, and their number is bounded.
+        // Of fixed size, and their number is bounded.
         Message::Echo { .. } | Message::Stored(_) => 0,
     }
 }
@@ -909,7 +912,7 @@ fn parties_hash(parties: &[NodeId]) -> Hash {
         .finish()
 }
 
-/// The hash over everything that all parties said when they met.
+/// The hash over everything that all parties said in the ready stage.
 fn session_id(task: Hash, parties: &[NodeId], readies: &[&Ready]) -> SessionId {
     let start = Hasher::new("countersign/1 session").field(task.as_bytes());
     let hash = parties

@@ -1,28 +1,29 @@
-//! How much one party may send another in the run of one engine. So what waits for an engine is
-//! bounded before it sees any of it.
+//! The amount one party may send another in the run of one engine. So messages that wait for an
+//! engine are bounded before it sees any of them.
 
 use crate::codec::encode;
 use crate::frame::{Body, Frame, Message};
 
-/// Bytes of what a party says beside its engines' messages: an honest `Abort` has some hundred,
+/// Bytes of a party's messages beside those of its engines: an honest `Abort` has some hundred,
 /// with a proof in it some thousand, and so has the `Met` of the largest committee.
 const MAX_WORDS: usize = 64 * 1024;
-/// More bytes than a frame has beside the body of a message.
+/// Upper bound of a frame's overhead beside the body of a message.
 const ENVELOPE: usize = 256;
-/// Bytes of one party's messages that wait, however large the rooms of a session are together.
+/// Maximum bytes of one party's waiting messages, however large the rooms of
+/// a session are together.
 const MAX_WAITING: usize = 2 * 1024 * 1024;
 
-/// What one party may send another in one phase, in bytes of bodies.
+/// The amount one party may send another in one phase, in bytes of bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// In one message.
+    /// Maximum size of one message.
     pub longest: usize,
-    /// In all messages of the phase together.
+    /// Maximum size of all messages of the phase together.
     pub total: usize,
 }
 
 impl Room {
-    /// For messages of these lengths, each of which a party sends another once.
+    /// Creates room for messages of these lengths, each of which a party sends another once.
     pub fn of(lengths: impl IntoIterator<Item = usize>) -> Self {
         lengths.into_iter().fold(
             Self {
@@ -37,18 +38,18 @@ impl Room {
     }
 }
 
-/// The room of each phase of a session, from phase 0. Of other phases no party has anything to say.
+/// The room of each phase of a session, from phase 0. In other phases nobody may send anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rooms(Vec<Room>);
 
 impl Rooms {
-    /// One for each phase, in order.
+    /// Takes one room for each phase, in order.
     pub fn new(phases: impl IntoIterator<Item = Room>) -> Self {
         Self(phases.into_iter().collect())
     }
 
-    /// Whether a frame is no longer than one of this session may be. To be asked before the frame
-    /// waits anywhere.
+    /// True if a frame is within the limits of this session. To be called before the
+    /// frame is queued anywhere.
     pub fn fits(&self, frame: &Frame) -> bool {
         match &frame.body {
             Body::Run {
@@ -66,13 +67,13 @@ impl Rooms {
                 ..
             } => self.of(*phase).is_some(),
             Body::Abort(_) | Body::Met(_) => encode(&frame.body).len() <= MAX_WORDS,
-            // Of one length.
+            // Of fixed size.
             Body::Ready(_)
             | Body::Run {
                 message: Message::Stored(_),
                 ..
             } => true,
-            // Of no session; the router takes them out.
+            // They belong to no session; the router removes them.
             Body::HighWater(_)
             | Body::Behind(_)
             | Body::Generations(_)
@@ -84,7 +85,7 @@ impl Rooms {
         }
     }
 
-    /// Bytes of messages of one party that may wait in a session for their phase.
+    /// Maximum bytes of one party's messages that may wait in a session for their phase.
     pub fn waiting(&self) -> usize {
         self.0
             .iter()
@@ -92,9 +93,9 @@ impl Rooms {
             .min(MAX_WAITING)
     }
 
-    /// Bytes of so many frames of one party that may wait in front of a session.
+    /// Maximum bytes of so many frames of one party that may wait in front of a session.
     pub fn queued(&self, frames: usize) -> usize {
-        // It meets the others once and gives up once.
+        // A party meets the others once and gives up once.
         self.waiting() + 2 * MAX_WORDS + frames * ENVELOPE
     }
 

@@ -10,7 +10,7 @@ use crate::frame::{body_hash, broadcast_digest, echo_digest};
 use crate::outcome::Cause;
 use crate::task::UnixMillis;
 
-/// Of every phase but the last possible one.
+/// The room of every phase except the last possible one.
 const ROOM: Room = Room {
     longest: 2_000,
     total: 20_000,
@@ -29,7 +29,7 @@ struct World {
     nodes: Vec<NodeId>,
     keys: Vec<Arc<Key>>,
     sessions: Vec<Session>,
-    /// Frames on their way: from, to, frame.
+    /// Frames in transit: from, to, frame.
     wire: VecDeque<(NodeId, NodeId, Frame)>,
 }
 
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// Moves what the sessions want to send onto the wire.
+    /// Moves the sessions' outgoing frames onto the wire.
     fn collect(&mut self) {
         for (i, session) in self.sessions.iter_mut().enumerate() {
             while let Some((to, frame)) = session.poll_transmit() {
@@ -137,7 +137,7 @@ impl World {
             .collect()
     }
 
-    /// What a cheat says to some that has said something else to others.
+    /// A second ready message, for a cheat that tells different parties different things.
     fn another_ready(&self, i: usize) -> Ready {
         let ready = self.sessions[i].parties[i].ready.clone().unwrap();
         Ready {
@@ -147,7 +147,7 @@ impl World {
         .sign(&self.nodes[i], &*self.keys[i])
     }
 
-    /// All but the cheat name it, each with a proof that anybody can verify.
+    /// Asserts that all but the cheat name it, each with a proof that anybody can verify.
     fn all_convict(&mut self, cheat: usize, code: &str) {
         for i in (0..self.nodes.len()).filter(|i| *i != cheat) {
             let failure = self.failure(i);
@@ -273,7 +273,7 @@ fn a_ready_that_is_kept_from_one_reaches_it_through_the_others() {
         let kept = sender == from && receiver == to && matches!(frame.body, Body::Ready(_));
         (!kept).then_some(frame)
     });
-    // The gap is noticed only afterwards; by then all have begun.
+    // The gap is noticed only later; by then all have begun.
     assert!(
         world
             .sessions
@@ -459,8 +459,8 @@ fn a_message_of_another_session_is_its_senders_doing() {
     );
 }
 
-/// Who keeps a message from one party makes that party, and whoever waits for it, late. Nobody can
-/// tell them apart.
+/// A node that withholds a message from one party delays that party and everybody waiting for it.
+/// Nobody can tell these apart.
 #[test]
 fn a_message_that_is_kept_from_one_names_none_of_its_victims() {
     let mut world = World::new(3);
@@ -475,7 +475,7 @@ fn a_message_that_is_kept_from_one_names_none_of_its_victims() {
         let kept = from == cheat && to == victim && matches!(frame.body, Body::Run { .. });
         (!kept).then_some(frame)
     });
-    // The third waits for the victim's echo of what the victim never got.
+    // The third waits for the victim's echo of the message that the victim never got.
     assert_eq!(world.sessions[2].waiting_for(), [victim]);
     world.after(5);
     let failure = world.failure(2);
@@ -486,7 +486,7 @@ fn a_message_that_is_kept_from_one_names_none_of_its_victims() {
     );
     assert!(
         failure.text.contains(&victim.to_string()),
-        "who was waited for is said: {failure:?}"
+        "the text names those waited for: {failure:?}"
     );
     assert!(!world.failure(1).culprits.contains(&third));
 }
@@ -517,7 +517,7 @@ fn what_one_says_of_another_convicts_neither() {
         for node in [messenger, accused] {
             assert!(
                 failure.text.contains(&node.to_string()),
-                "who says what of whom: {failure:?}"
+                "the text states accuser and accused: {failure:?}"
             );
         }
         assert!(world.sessions[i].evidence().is_none());
@@ -562,7 +562,7 @@ fn nothing_is_begun_or_stored_while_somebody_is_accused() {
         world.collect();
         assert!(
             world.wire.iter().all(|(from, ..)| *from != world.nodes[1]),
-            "no mark leaves"
+            "no acknowledgement leaves"
         );
     }
 }
@@ -816,7 +816,7 @@ fn what_one_engine_did_not_take_is_not_given_to_the_next() {
     assert!(world.messages(1).is_empty());
 }
 
-/// What waits in a session of one party's messages is what its engines can take, and no more: from
+/// A session queues as many messages of a party as its engines can take, and no more, from
 /// the first frame on.
 #[test]
 fn a_message_that_its_phase_has_no_room_for_convicts_its_sender() {
@@ -883,7 +883,7 @@ fn a_message_that_its_phase_has_no_room_for_convicts_its_sender() {
 #[test]
 fn the_messages_of_a_phase_have_room_together_or_their_sender_is_named() {
     let fitting = ROOM.total / ROOM.longest;
-    // Before the session has begun, before the phase has, and while it runs.
+    // Before the session has begun, before the phase has, and during it.
     for (begun, phase) in [(false, 0), (true, 1), (true, 0)] {
         let mut world = World::new(3);
         let session = if begun {
@@ -1120,7 +1120,7 @@ fn whoever_confirms_another_result_is_named_by_all_others() {
     let now = world.now;
     let cheat = world.nodes[2];
     world.sessions[2].stored(now, Hash([5; 32]));
-    // It reaches one of them alone; the other hears of it.
+    // It reaches only one of them; the other hears of it.
     world.run_with(|from, to, frame| (from != cheat || to == world_node(0)).then_some(frame));
     world.sessions[0].stored(now, Hash([4; 32]));
     world.run_with(|from, _, frame| (from != cheat).then_some(frame));
@@ -1141,12 +1141,13 @@ fn whoever_confirms_another_result_is_named_by_all_others() {
     }
 }
 
-/// The node at a place of a world of three.
+/// The node at an index of a world of three.
 fn world_node(i: usize) -> NodeId {
     World::new(3).nodes[i]
 }
 
-/// The mark is what destroys a share at others: the session's check is the only one before that.
+/// The acknowledgement makes others destroy a share: the session's check is the
+/// only one before that.
 #[test]
 fn a_false_mark_convicts_its_author_at_all_parties() {
     let mut world = World::new(3);
@@ -1158,7 +1159,7 @@ fn a_false_mark_convicts_its_author_at_all_parties() {
     for session in &mut world.sessions {
         session.stored(now, Hash([4; 32]));
     }
-    // One party alone gets the false one.
+    // Only one party gets the false one.
     world.run_with(|from, to, mut frame| {
         if let (
             true,

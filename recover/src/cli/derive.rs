@@ -16,14 +16,14 @@ use super::output::Output;
 use super::recover::key_json;
 use crate::{Curve, ExtendedPrivateKey, KeyPath, Token};
 
-/// Said of a private key that was given where others can read it. Does not show it.
-const PRIVATE_ARGUMENT: &str = "a private key is no argument, others can read arguments and your shell keeps them: \
+/// The refusal of a private key given where others can read it. Does not show it.
+const PRIVATE_ARGUMENT: &str = "a private key must not be an argument, others can read arguments and your shell keeps them: \
     move what it guards, and use --key-file";
-/// No key file is longer.
+/// Size limit of key files in bytes.
 const MAX_KEY: usize = 1024;
 
-/// From a private key (xprv, cprv), private and public children; from a public one (xpub, cpub),
-/// public ones.
+/// From a private key (xprv, cprv), private and public children; from a public one
+/// (xpub, cpub), public ones.
 #[derive(Debug, Args)]
 pub struct DeriveArgs {
     /// An extended public key: xpub or cpub. Private keys are typed, or come from --key-file.
@@ -33,7 +33,7 @@ pub struct DeriveArgs {
     /// argument the key is typed.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// Where the children are, separated by commas.
+    /// Paths of the children, separated by commas.
     #[arg(long, value_name = "PATHS", value_delimiter = ',', required = true)]
     paths: Vec<KeyPath>,
     /// Show the addresses, too: BTC, XTN (test networks), ETH, SETH, MNT, SMNT_MNT, SOL. For
@@ -120,7 +120,7 @@ fn is_private(text: &str) -> bool {
     text.starts_with("xprv") || text.starts_with("cprv")
 }
 
-/// The key in a file that only its owner can read, or on stdin.
+/// Reads the key from stdin, or from a file that only its owner can read.
 fn read_key(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let name = path.display();
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY));

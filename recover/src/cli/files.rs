@@ -1,5 +1,4 @@
-//! Recovery files and their passwords, as an operator names them; and the writing of what is
-//! secret.
+//! Recovery files and their passwords, as named by an operator; and the writing of secret files.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
@@ -12,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{ExportedShare, MAX_FILE, OpenedShare, Password, Recovery, read};
 
-/// Which files of which wallet.
+/// The files to use, and the wallet.
 #[derive(Debug, Args)]
 pub struct Files {
     /// Recovery files, each of another node.
@@ -21,15 +20,15 @@ pub struct Files {
     /// The wallet's group id, as the files have it.
     #[arg(long, value_name = "ID")]
     group_id: String,
-    /// A file (mode 600) with the password of a recovery file: once for each, in the same order.
-    /// Default: typed.
+    /// A file (mode 600) with the password of a recovery file: once for each, in the
+    /// same order. Default: typed.
     #[arg(long, value_name = "FILE")]
     password_file: Vec<PathBuf>,
 }
 
 impl Files {
-    /// Reads the files and checks that they are of one wallet and of different nodes. Asks for no
-    /// password yet.
+    /// Reads the files and checks that they are of one wallet and of different nodes. Asks
+    /// for no password yet.
     pub fn load(&self) -> anyhow::Result<Recovery> {
         let passwords = self.password_file.len();
         ensure!(
@@ -57,7 +56,7 @@ impl Files {
         recovery.files().iter().enumerate().map(open).collect()
     }
 
-    /// The name of a file, by its place.
+    /// The name of a file, by its index.
     pub fn name(&self, place: usize) -> String {
         self.files[place].display().to_string()
     }
@@ -80,7 +79,7 @@ impl Files {
     }
 }
 
-/// A whole file, if it is a regular one of at most `max` bytes.
+/// Reads a whole regular file of at most `max` bytes.
 pub fn read_file(path: &Path, max: usize) -> anyhow::Result<Vec<u8>> {
     let name = path.display();
     let unreadable = |error| anyhow!("cannot read {name} ({error}): check the path and its owner");
@@ -95,7 +94,7 @@ pub fn read_file(path: &Path, max: usize) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// What is typed without being shown.
+/// Reads from the terminal without echo.
 pub fn typed(prompt: &str, instead: &str) -> anyhow::Result<Zeroizing<String>> {
     let typed = rpassword::prompt_password(prompt);
     typed
@@ -103,7 +102,7 @@ pub fn typed(prompt: &str, instead: &str) -> anyhow::Result<Zeroizing<String>> {
         .map_err(|error| anyhow!("there is no terminal to type on ({error}): use {instead}"))
 }
 
-/// Writes a new file of mode 600, in a folder that is made with mode 700 if it is missing. Never
+/// Writes a new file of mode 600, in a folder that is created with mode 700 if it is missing. Never
 /// replaces a file; one that cannot be written to its end is removed.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let name = path.display();
@@ -128,7 +127,7 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut file = file.map_err(unwritable)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if written.is_err() {
-        // The first error is the one to tell.
+        // The first error is the one to report.
         let _ = std::fs::remove_file(path);
     }
     written.map_err(unwritable)

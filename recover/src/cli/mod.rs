@@ -61,11 +61,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check recovery files: wallet, public keys, passwords and shares. One file is enough; shows
-    /// no secret.
+    /// Check recovery files: wallet, public keys, passwords and shares. One file is
+    /// enough; shows no secret.
     Verify(verify::VerifyArgs),
-    /// Rebuild the private key from the files of as many nodes as the threshold says, and derive
-    /// keys from it.
+    /// Rebuild the private key from the files of as many nodes as the threshold says, and
+    /// derive keys from it.
     Recover(recover::RecoverArgs),
     /// Derive child keys and addresses from an extended key.
     Derive(derive::DeriveArgs),
@@ -73,10 +73,10 @@ enum Command {
     Version,
 }
 
-/// How a command that did not fail ended.
+/// The outcome of a command that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// Everything that was asked for.
+    /// Everything was done as asked.
     Done,
     /// Rows of an address list have no key.
     Incomplete,
@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed stdout or stderr is no reason for another message.
+            // Nothing more can be reported to a closed stdout or stderr.
             let _ = error.print();
             return if error.use_stderr() {
                 ExitCode::from(1)

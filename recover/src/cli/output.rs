@@ -1,5 +1,4 @@
-//! Where words go: results to stdout, everything else to stderr; with `--json`, one JSON value on
-//! stdout.
+//! Output: results to stdout, everything else to stderr; with `--json`, one JSON value on stdout.
 
 use std::io::Write;
 
@@ -8,14 +7,13 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 
-/// How the caller wants to be told.
+/// The form of output that the caller wants.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
 }
 
 impl Output {
-    /// For people, or for programs.
     pub fn new(json: bool) -> Self {
         Self { json }
     }
@@ -34,12 +32,12 @@ impl Output {
         printed.map_err(|error| anyhow!("stdout is closed ({error}): read it to its end"))
     }
 
-    /// Something for people beside the result.
+    /// Prints a remark for people beside the result.
     pub fn note(self, text: &str) {
         eprintln!("{text}");
     }
 
-    /// The error and its causes, in both forms.
+    /// Prints the error and its causes in both forms.
     pub fn error(self, error: &anyhow::Error) {
         let message = format!("{error:#}");
         if self.json {
@@ -48,7 +46,6 @@ impl Output {
         eprintln!("error: {message}");
     }
 
-    /// The version.
     pub fn version(self) -> anyhow::Result<Outcome> {
         let version = env!("CARGO_PKG_VERSION");
         let line = format!("countersign-recover {version}");

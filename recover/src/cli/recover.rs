@@ -1,4 +1,4 @@
-//! `recover`: the private key of a wallet, and the keys below it that are asked for.
+//! `recover`: the private key of a wallet, and the requested keys below it.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use super::files::{Files, read_file, write_secret};
 use super::output::Output;
 use crate::{AddressList, ExtendedPrivateKey, KeyPath, RecoveredList, Recovery};
 
-/// No list of addresses is larger.
+/// Size limit of address lists in bytes.
 const MAX_LIST: usize = 256 << 20;
 
 /// Without --paths, --csv-file and --show-root-private-key, only proves that the files and
@@ -36,7 +36,7 @@ pub struct RecoverArgs {
     /// header. Rows of the other curve are left out.
     #[arg(long, value_name = "FILE")]
     csv_file: Option<PathBuf>,
-    /// Where the list with private keys goes, as address-recovery-TIME.csv of mode 600.
+    /// Directory for the list with private keys, written as address-recovery-TIME.csv of mode 600.
     #[arg(
         long,
         value_name = "DIR",
@@ -52,7 +52,7 @@ pub struct RecoverArgs {
 impl RecoverArgs {
     pub(super) fn run(self, output: Output) -> anyhow::Result<Outcome> {
         let recovery = self.files.load()?;
-        // Before anything is typed.
+        // Checked before anything is typed.
         recovery.check_enough()?;
         recovery.group().check_root()?;
         let list = self

@@ -1,4 +1,4 @@
-//! `verify`: what recovery files are worth, without showing a secret.
+//! `verify`: checks the worth of recovery files without showing a secret.
 
 use clap::Args;
 use serde_json::json;

@@ -11,7 +11,7 @@ use crate::*;
 
 const CHILD: &str = "m/44/60/0/0/7";
 /// Types the words given after the script on a terminal of its own, each when the program has asked
-/// for it and shows nothing that is typed, and prints what appears there.
+/// for it and shows nothing of the input, and prints the program's output.
 const TYPIST: &str = r#"
 import os, pty, sys, termios, time
 words = sys.argv[1].split("|")
@@ -101,7 +101,7 @@ fn json_of(output: &Output) -> Value {
     serde_json::from_str(&out(output)).unwrap()
 }
 
-/// What a failure says.
+/// The message of a failure.
 fn failed(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr.clone()).unwrap()
@@ -281,7 +281,7 @@ fn derive_takes_public_keys_as_arguments_and_private_ones_from_files_and_stdin()
 
     let said = failed(&run(&["derive", private, "--paths", CHILD], b"", folder));
     assert!(
-        said.contains("no argument") && !said.contains(private),
+        said.contains("must not be an argument") && !said.contains(private),
         "{said}"
     );
     let said = failed(&run(&["derive", public, "--paths", "m/1H"], b"", folder));

@@ -28,7 +28,7 @@ fn reread(json: &Value) -> Result<ExportedShare, ReadError> {
     read(json.to_string().as_bytes(), GROUP)
 }
 
-/// What is said of a sound file of `curve` with one value changed.
+/// The error for a sound file of `curve` with one value changed.
 fn refused_on(curve: Curve, pointer: &str, value: Value) -> ReadError {
     let mut json = sound(curve);
     assert!(reread(&json).is_ok());
@@ -433,7 +433,7 @@ fn public_shares_that_do_not_make_the_root_key_are_refused() {
         *json.pointer_mut(pointer).unwrap() = value;
         reread(&json).unwrap()
     };
-    // The set that is asked first is of the two smallest share ids, of which 8 is one.
+    // The subset checked first is of the two smallest share ids, of which 8 is one.
     let moved = tampered("/group_info/participants/2/share_id", json!("8"));
     assert_eq!(moved.group().check_root().unwrap_err().node_id, "node-0");
     let raised = tampered("/group_info/threshold", json!(3));

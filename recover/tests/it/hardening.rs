@@ -1,12 +1,12 @@
-//! What the program does to itself before it holds a private key, seen from outside.
+//! The effects of the program's hardening before it holds a private key, seen from outside.
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The files of a process that may not be dumped belong to root, so it runs in a group that is not
-/// root's.
+/// The files of a process that may not be dumped belong to root, so it runs in a group
+/// that is not root's.
 const OTHER_GROUP: u32 = 65_534;
 
 #[test]

@@ -85,8 +85,8 @@ fn every_version_shape_and_curve_is_written() {
     }
 }
 
-/// As a node does it: share ids from places in the committee, everything else from its
-/// announcement.
+/// As a node does it: share ids from indices in the committee, everything else
+/// from its key descriptor.
 #[test]
 fn a_node_writes_what_the_reference_reads() {
     for curve in CURVES {
@@ -206,7 +206,7 @@ fn thresholds_of_one_and_of_all_work() {
     }
 }
 
-/// Written once by the reference, and to be read for ever.
+/// Written once by the reference, and to stay readable for ever.
 #[test]
 fn fixtures_are_read() {
     for (name, curve) in [("secp256k1", Curve::Secp256k1), ("ed25519", Curve::Ed25519)] {

@@ -1,5 +1,5 @@
-//! Extended private keys: published vectors, leading zeros, and agreement with the libraries that
-//! derive public keys.
+//! Extended private keys: published vectors, leading zeros, and agreement with the libraries
+//! that derive public keys.
 
 use countersign_recover::{
     Curve, DeriveKeyError, ExtendedPrivateKey, KeyPath, ParseKeyError, Secret,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 /// The group id of every wallet here.
 const GROUP: &str = "OoQGkknsPdPjLCmSuuSf";
-/// The password of every node but in tests of passwords.
+/// The password of every node except in tests of passwords.
 const PASSWORD: &str = "correct horse";
 /// A root key below the order of both curves.
 const ROOT: &str = "07c10e6a265c14dbedb2bd994a58c8ee40a8645b4db9379b1b5cb42a387e4206";
@@ -55,7 +55,7 @@ impl Wallet {
         }
     }
 
-    /// Writes the files and returns their places.
+    /// Writes the files and returns their paths.
     fn write(&self, folder: &Path) -> Vec<PathBuf> {
         let spec = json!({
             "curve": self.curve,

@@ -1,5 +1,5 @@
-//! A node for unit tests: its clock moves when it is told to, its servers are closures, and it
-//! remembers what the plugin did.
+//! A node for unit tests: its clock advances on request, its servers are closures, and it
+//! remembers the plugin's actions.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,23 +15,20 @@ use crate::{
 
 type Server = Box<dyn Fn(&MockHost, &Request) -> Result<Response, HttpError>>;
 
-/// A line that the plugin logged: level, message and fields.
+/// A line logged by the plugin.
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct MockLine {
-    /// How important it is.
     pub level: Level,
-    /// The message.
     pub message: String,
-    /// Names and values.
     pub fields: Vec<(String, String)>,
 }
 
 /// A node for unit tests: its clock moves only by [`Host::sleep`] and [`advance`](Self::advance),
-/// its servers are closures, and it remembers what the plugin did.
+/// its servers are closures, and it remembers the plugin's actions.
 ///
-/// As a [`Host`] it makes every write of state durable at once. What a node does, one decision
-/// after the other, is [`decide`](Self::decide); what happens when two are made at the same time,
-/// [`call`](Self::call).
+/// As a [`Host`] it makes every write of state durable at once. [`decide`](Self::decide) makes
+/// decisions one after the other as a node does; [`call`](Self::call) makes concurrent ones.
 #[derive(Default)]
 pub struct MockHost {
     document: String,
@@ -48,10 +45,10 @@ pub struct MockHost {
 }
 
 impl MockHost {
-    /// What the clock shows at first, in milliseconds since 1970.
+    /// Initial time of the clock, in milliseconds since 1970.
     pub const NOW: u64 = 1_800_000_000_000;
 
-    /// Gives the plugin a configuration.
+    /// Sets the plugin's configuration, as JSON.
     pub fn with_config(mut self, document: impl Into<String>) -> Self {
         self.document = document.into();
         self
@@ -78,18 +75,18 @@ impl MockHost {
         self
     }
 
-    /// Lets [`Host::send_all`] give no more than the first `most` answers, as no node should.
+    /// Cuts the answers of [`Host::send_all`] to the first `most`, as no node should.
     pub fn with_answers(mut self, most: usize) -> Self {
         self.answers = Some(most);
         self
     }
 
-    /// The requests so far.
+    /// The requests sent so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.borrow().clone()
     }
 
-    /// The log lines so far, without their fields.
+    /// The lines logged so far, without their fields.
     pub fn lines(&self) -> Vec<(Level, String)> {
         self.lines
             .borrow()
@@ -98,24 +95,24 @@ impl MockHost {
             .collect()
     }
 
-    /// The log lines so far.
+    /// The lines logged so far.
     pub fn logged(&self) -> Vec<MockLine> {
         self.lines.borrow().clone()
     }
 
-    /// Lets time pass.
+    /// Advances the clock by `duration`.
     pub fn advance(&self, duration: Duration) {
         self.advanced.set(self.advanced.get() + duration);
     }
 
-    /// Bounds the plugin's memory, keys and values together. Without this there is no bound.
+    /// Limits the plugin's memory, keys and values together. By default there is no limit.
     pub fn with_state_bytes(self, quota: u64) -> Self {
         self.state.borrow_mut().quota = Some(quota);
         self
     }
 
-    /// Asks `P` as a node does: what it wrote becomes durable if it approves, and is forgotten if
-    /// it does not.
+    /// Asks `P` as a node does: its writes become durable if it approves, and are dropped
+    /// if it does not.
     pub fn decide<P: Plugin>(&self, config: &P::Config, task: &Task) -> Result<Verdict, Failure> {
         let call = self.call();
         let answer = P::evaluate(config, task, &call);
@@ -125,8 +122,8 @@ impl MockHost {
         answer
     }
 
-    /// Tells `P` of a task that others signed, as a node does: what it wrote becomes durable if it
-    /// succeeds.
+    /// Tells `P` of a task that others signed, as a node does: its writes become
+    /// durable if it succeeds.
     pub fn observe<P: Plugin>(&self, config: &P::Config, task: &Task) -> Result<(), Failure> {
         let call = self.call();
         let counted = P::observe(config, task, &call);
@@ -141,12 +138,12 @@ impl MockHost {
         MockCall::new(self, &self.state)
     }
 
-    /// Takes back what an approved task had reserved, because nothing was signed.
+    /// Takes back the reservations of an approved task, because nothing was signed.
     pub fn release(&self, reservation: Reservation) {
         self.state.borrow_mut().release(reservation);
     }
 
-    /// How long the plugin slept in all.
+    /// The total time that the plugin slept.
     pub fn slept(&self) -> Duration {
         self.slept.get()
     }
@@ -161,7 +158,7 @@ impl MockHost {
     }
 }
 
-/// What a name stands for.
+/// The secret behind a name.
 enum Granted<'a> {
     Pair,
     Secret(&'a [u8]),
@@ -184,7 +181,7 @@ impl Host for MockHost {
         self.slept.set(self.slept.get() + duration);
     }
 
-    /// Not random at all: 32 times the number of the call, from 1.
+    /// Not random at all: the number of the call, from 1, 32 times.
     fn random(&self) -> [u8; 32] {
         self.drawn.set(self.drawn.get().wrapping_add(1));
         [self.drawn.get(); 32]

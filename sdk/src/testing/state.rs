@@ -1,6 +1,5 @@
-//! A plugin's memory in unit tests, with what the contract promises of it: a call sees its own
-//! writes, nobody else does until the decision; entries expire; what was reserved can be taken
-//! back.
+//! A plugin's memory in unit tests, with the guarantees of the contract: a call sees its own
+//! writes, nobody else does until the decision; entries expire; reservations can be taken back.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,12 +8,10 @@ use std::time::Duration;
 use super::MockHost;
 use crate::{Host, HttpError, KeyError, Level, Request, Response, StateError};
 
-/// The limits of a node.
 const KEY: usize = 256;
 const VALUE: usize = 64 << 10;
 const LIST: usize = 1000;
 
-/// What is durable.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     entries: BTreeMap<String, Entry>,
@@ -25,16 +22,16 @@ pub(super) struct Store {
 #[derive(Debug, Clone)]
 struct Entry {
     value: Vec<u8>,
-    /// Milliseconds since 1970.
+    /// Time in milliseconds since 1970.
     expires: Option<u64>,
-    /// The commit that wrote it.
+    /// Number of the commit that wrote it.
     commit: u64,
 }
 
 /// A write that is not decided yet; `None` deletes.
 type Write = Option<(Vec<u8>, Option<Duration>)>;
 
-/// What the approval of a task wrote, until the task has an end. See [`MockHost::release`].
+/// The writes of an approved task, until the task has an end. See [`MockHost::release`].
 #[derive(Debug)]
 pub struct Reservation {
     commit: u64,
@@ -76,7 +73,7 @@ impl Store {
         }
     }
 
-    /// Entries that a later commit wrote stay as they are.
+    /// Entries written by a later commit stay.
     pub(super) fn release(&mut self, reservation: Reservation) {
         for (key, before) in reservation.before {
             if self
@@ -99,7 +96,7 @@ fn is_alive(entry: &Entry, now: u64) -> bool {
     entry.expires.is_none_or(|expires| now < expires)
 }
 
-/// One decision in the making. Everything but state is the host's.
+/// A decision in progress. Everything but state is the host's.
 pub struct MockCall<'a> {
     host: &'a MockHost,
     store: &'a RefCell<Store>,
@@ -118,8 +115,8 @@ impl<'a> MockCall<'a> {
         }
     }
 
-    /// The task is approved: what was written becomes durable, unless another decision came first.
-    /// Dropping the call instead forgets it.
+    /// Approves the task: its writes become durable, unless another decision came first. Dropping
+    /// the call discards them.
     pub fn commit(self) -> Result<Reservation, Conflict> {
         let mut store = self.store.borrow_mut();
         if store.commits != self.began {
@@ -128,7 +125,6 @@ impl<'a> MockCall<'a> {
         Ok(store.commit(self.writes.into_inner(), self.host.now()))
     }
 
-    /// Keys and values that this call sees.
     fn seen(&self) -> BTreeMap<String, Vec<u8>> {
         let now = self.host.now();
         let store = self.store.borrow();

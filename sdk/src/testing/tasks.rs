@@ -7,8 +7,8 @@ use crate::{
     What,
 };
 
-/// A task that asks for `operation`, received [now](MockHost::NOW), to be answered within two
-/// minutes.
+/// A task that asks for `operation`, received [now](MockHost::NOW), to be
+/// answered within two minutes.
 pub fn task(operation: Operation) -> Task {
     Task {
         id: "task-1".into(),
@@ -43,7 +43,7 @@ pub fn event(task: Option<Task>, what: What) -> Event {
     }
 }
 
-/// A 2-of-3 ECDSA key.
+/// A 2-of-3 key for ECDSA signatures.
 pub fn key() -> Key {
     Key {
         id: "key-1".into(),
@@ -91,7 +91,7 @@ pub fn signing(intent: Intent) -> Task {
     signing_of("evm-transaction", intent)
 }
 
-/// The same with another kind of payload. Only `digest` is blind.
+/// Like [`signing`], with another kind of payload. Only `digest` is blind.
 pub fn signing_of(payload: &str, intent: Intent) -> Task {
     task(Operation::Sign(Signing {
         key: key(),
@@ -108,7 +108,7 @@ pub fn signing_of(payload: &str, intent: Intent) -> Task {
     }))
 }
 
-/// A task to sign a bare digest.
+/// A task to blindly sign a bare digest.
 pub fn blind() -> Task {
     signing_of("digest", Intent::Opaque)
 }
@@ -136,7 +136,7 @@ pub fn typed_data(
     signing_of("eip712", Intent::TypedData(typed_data))
 }
 
-/// The task with one more statement that the node stands behind.
+/// The task with one more statement that the node vouches for.
 pub fn with_fact(mut task: Task, name: &str, value: &str) -> Task {
     task.extra.push(Statement {
         name: name.into(),
@@ -173,7 +173,7 @@ pub fn transaction(chain: &str) -> TransactionBuilder {
     }
 }
 
-/// A transaction in the making.
+/// A transaction under construction; begin with [`transaction`].
 #[derive(Debug, Clone)]
 pub struct TransactionBuilder {
     payload: &'static str,
@@ -181,12 +181,12 @@ pub struct TransactionBuilder {
 }
 
 impl TransactionBuilder {
-    /// Native value to `address`.
+    /// Adds native value to `address`.
     pub fn pays(self, address: &str, amount: &str) -> Self {
         self.pays_asset("", address, amount)
     }
 
-    /// Value of another asset, by its CAIP-19 id.
+    /// Adds value of another asset, by its CAIP-19 id.
     pub fn pays_asset(mut self, asset: &str, address: &str, amount: &str) -> Self {
         self.transaction.destinations.push(Destination {
             address: address.into(),
@@ -198,7 +198,7 @@ impl TransactionBuilder {
         self
     }
 
-    /// Native value that returns to the key that signs.
+    /// Adds native value that returns to the key that signs.
     pub fn change(self, address: &str, amount: &str) -> Self {
         let mut changed = self.pays(address, amount);
         changed
@@ -211,7 +211,7 @@ impl TransactionBuilder {
         changed
     }
 
-    /// A call without value, of a method that nobody knows.
+    /// Adds a call without value, of an unknown method.
     pub fn calls(mut self, contract: &str, selector: &[u8]) -> Self {
         self.transaction.calls.push(Call {
             contract: contract.into(),
@@ -223,7 +223,7 @@ impl TransactionBuilder {
         self
     }
 
-    /// The last call takes native value along.
+    /// Adds native value to the last call.
     pub fn with_value(mut self, amount: &str) -> Self {
         self.transaction
             .calls
@@ -233,7 +233,7 @@ impl TransactionBuilder {
         self
     }
 
-    /// The last call is of a well-known method.
+    /// Marks the last call as one of a well-known method.
     pub fn known_as(mut self, method: &str) -> Self {
         self.transaction
             .calls
@@ -243,7 +243,7 @@ impl TransactionBuilder {
         self
     }
 
-    /// Creates a contract.
+    /// Makes the transaction create a contract.
     pub fn creates(self) -> Self {
         self.calls("", &[0x60, 0x80, 0x60, 0x40])
     }
@@ -258,13 +258,13 @@ impl TransactionBuilder {
         self
     }
 
-    /// Costs at most this.
+    /// Sets the highest possible fee.
     pub fn fee(mut self, amount: &str) -> Self {
         self.transaction.fee = Some(amount.into());
         self
     }
 
-    /// The task to sign it.
+    /// Builds the task to sign it.
     pub fn task(self) -> Task {
         signing_of(self.payload, Intent::Transaction(self.transaction))
     }

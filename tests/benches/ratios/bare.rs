@@ -1,5 +1,5 @@
-//! The bare call: the engines of all parties in this process, without nodes, network, policy or
-//! journal.
+//! The bare call: the engines of all parties in this process, without nodes,
+//! network, policy or journal.
 
 use std::sync::{Arc, mpsc};
 
@@ -14,14 +14,14 @@ use rand::rngs::OsRng;
 
 /// The committee of every wallet here.
 pub const PARTIES: u16 = 3;
-/// How many of it sign.
+/// Number of members that sign.
 pub const THRESHOLD: u16 = 2;
-/// What is signed, by which child.
+/// The message to sign, and the child that signs it.
 pub const MESSAGE: &[u8] = b"pay 1.25 to bob, for the third time this year";
 /// See [`MESSAGE`].
 pub const PATH: [u32; 2] = [0, 7];
 
-/// More messages than a party sends in a run, so that nobody waits to be heard.
+/// More messages than a party sends in a run, so that no sender blocks.
 const INBOX: usize = 64;
 
 type Boxed<O> = Box<dyn Engine<Output = O>>;
@@ -44,8 +44,8 @@ pub fn generate(scheme: Scheme) -> anyhow::Result<Vec<Share>> {
     in_one_thread((0..PARTIES).map(engine).collect::<Result<_, _>>()?)
 }
 
-/// New shares of the same key for the same committee, dealt by the first members, all in one
-/// thread.
+/// New shares of the same key for the same committee, dealt by the first members,
+/// all in one thread.
 pub fn reshare(shares: &[Share]) -> anyhow::Result<()> {
     let role = |me: u16| Role {
         deals: (me < THRESHOLD).then_some(CommitteeIndex(me)),
@@ -137,7 +137,7 @@ fn signer(
     sign(params, share, aux, OsRng)
 }
 
-/// Steps the parties by turns; what one sends, the others have at once.
+/// Steps the parties in turns; a message is delivered at once.
 fn in_one_thread<O>(mut engines: Vec<Boxed<O>>) -> anyhow::Result<Vec<O>> {
     let mut outputs: Vec<Option<O>> = engines.iter().map(|_| None).collect();
     while outputs.iter().any(Option::is_none) {
@@ -168,7 +168,7 @@ fn deliver<O>(
         .try_for_each(|to| engines[to].receive(from, kind, &message.body))
 }
 
-/// How a message travels, and to whom.
+/// The kind of a message on the wire, and its recipients.
 fn route(message: &Outgoing, from: usize, parties: usize) -> (MessageKind, Vec<usize>) {
     match message.to {
         Recipient::All => (
@@ -179,7 +179,7 @@ fn route(message: &Outgoing, from: usize, parties: usize) -> (MessageKind, Vec<u
     }
 }
 
-/// A message on its way between threads.
+/// A message between two threads.
 type Packet = (PartyIndex, MessageKind, Vec<u8>);
 
 /// Builds and steps each engine in a thread of its own.

@@ -1,5 +1,5 @@
-//! Nodes whose plugins do more than allow: an entry that loops beside a key that it does not guard,
-//! and rules that count tasks beside rules that do not.
+//! Nodes whose plugins do more than approve: an entry that loops beside a key that it does not
+//! guard, and rules that count tasks beside rules that do not.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use crate::sample::{Effort, Pair, Samples, timed};
 use crate::signing;
 use crate::table::{Figure, Table};
 
-/// Of the latency without the loop.
+/// Limit, relative to the latency without the loop.
 const LOOP_RATIO: f64 = 2.0;
 /// The scheme that the looping entry guards.
 const GUARDED: Scheme = Scheme::Taproot;
-/// How long one call of it loops: longer than a block of signatures takes.
+/// Duration of a loop: longer than a block of signatures takes.
 const LOOP: Duration = Duration::from_secs(5);
-/// By then it loops.
+/// Time after which the loop has begun.
 const BEGIN: Duration = Duration::from_millis(100);
-/// How often loops begin and end.
+/// Number of loops.
 const BLOCKS: usize = 5;
 /// The node where the entry loops takes part in every signature that is timed.
 const PAIR: &[usize] = &[0, 1];
 /// Children whose signatures a limit counts, and does not.
 const COUNTED: &str = "m/1/7";
 const UNCOUNTED: &str = "m/0/7";
-/// In place of the rules that allow every signature.
+/// Replaces the rules that allow every signature.
 const POLICIES: &str = "key_sign:
   policies:
     - name: counted
@@ -38,7 +38,7 @@ const POLICIES: &str = "key_sign:
       messages: {}
 ";
 
-/// A cluster of its own.
+/// Measures on a cluster of its own.
 pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
     let plugins = Plugins::Text(plugins()?);
     let cluster = Cluster::prepare(Blueprint {
@@ -71,8 +71,8 @@ fn plugins() -> anyhow::Result<String> {
     ))
 }
 
-/// One order after the other, in blocks: alone, and while the first node's plugin loops over
-/// another key's order.
+/// One order after the other, in blocks: alone, and while the first node's plugin loops
+/// over another key's order.
 async fn beside_a_loop(
     effort: &Effort,
     nodes: &Nodes,
@@ -127,7 +127,7 @@ async fn block(
     Ok(times)
 }
 
-/// Orders what makes the plugin loop. Comes to the refusal.
+/// Orders a signature that makes the plugin loop, and waits for the refusal.
 async fn looping(nodes: &Nodes, guarded: &SignOrder) -> tokio::task::JoinHandle<String> {
     let client = nodes.client.clone();
     let guarded = guarded.clone();

@@ -1,5 +1,5 @@
-//! The nodes that are measured: real processes with the rules plugin and durable journals, logging
-//! as in production.
+//! The nodes that are measured: real processes with the rules plugin and durable journals,
+//! logging as in production.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::table::{Figure, Table, time};
 
 /// Memory that an idle node may take, in MiB.
 const IDLE_MIB: f64 = 80.0;
-/// How long nodes may compute in the background.
+/// Time for nodes to finish their background work.
 const SETTLING: Duration = Duration::from_secs(180);
 
 /// A running cluster and a client that many tasks can share.
@@ -28,7 +28,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Starts them, and tells what they take before they have done anything.
+    /// Starts them, and measures their use of resources before any work.
     pub async fn start(table: &mut Table) -> anyhow::Result<Self> {
         let blueprint = Blueprint {
             primes: PrimeSource::Fixture,
@@ -42,7 +42,7 @@ impl Nodes {
         Ok(nodes)
     }
 
-    /// Starts what was prepared, and waits until it is at rest.
+    /// Starts a prepared cluster, and waits until it is idle.
     pub async fn run(mut cluster: Cluster) -> anyhow::Result<Self> {
         log_as_in_production(&cluster)?;
         cluster.start_coordinator()?;
@@ -54,7 +54,7 @@ impl Nodes {
         Ok(nodes)
     }
 
-    /// What the fattest node takes now.
+    /// Measures the node with the largest memory.
     pub fn memory(&mut self, what: &str, table: &mut Table) -> anyhow::Result<()> {
         let sizes = self
             .cluster
@@ -102,7 +102,6 @@ impl Nodes {
         }
     }
 
-    /// Makes a 2-of-3 wallet.
     pub async fn wallet(&self, name: &str, scheme: Scheme) -> anyhow::Result<KeyId> {
         Ok(self
             .cluster
@@ -111,12 +110,12 @@ impl Nodes {
             .key)
     }
 
-    /// How many wallets there are: nodes and client keep records of them all.
+    /// Number of wallets: nodes and client keep records of them all.
     pub async fn wallets(&self) -> anyhow::Result<usize> {
         Ok(self.client.wallets().await?.len())
     }
 
-    /// An order of what the bare call signs.
+    /// An order for the same signature as the bare call.
     pub fn order(&self, wallet: KeyId, signers: Option<&[usize]>) -> anyhow::Result<SignOrder> {
         self.order_at(&format!("m/{}/{}", PATH[0], PATH[1]), wallet, signers)
     }
@@ -141,7 +140,7 @@ fn log_as_in_production(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The least that durability costs here.
+/// The lower bound of the cost of durability here.
 fn fsync_time(dir: &Path) -> anyhow::Result<Duration> {
     let path = dir.join("fsync");
     let mut file = File::create(&path)?;

@@ -11,14 +11,13 @@ use crate::cluster::Nodes;
 use crate::sample::{Effort, Pair, Samples, by_turns, timed};
 use crate::table::{Figure, Table, time};
 
-/// A KeyGen, end to end.
+/// Limit for a KeyGen, end to end.
 const LIMIT: Duration = Duration::from_millis(60);
-/// An ECDSA KeyGen beyond what any task of its nodes costs.
+/// Limit for an ECDSA KeyGen beyond the fixed cost of a task.
 const BEYOND: Duration = Duration::from_millis(50);
 /// Auxiliary information of a new committee, against the library call.
 const AUX_RATIO: f64 = 1.1;
 
-/// FROST.
 pub async fn frost(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
     for scheme in [Scheme::Ed25519, Scheme::Taproot] {
         compare(effort, nodes, scheme, table).await?;
@@ -26,7 +25,7 @@ pub async fn frost(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow:
     Ok(())
 }
 
-/// ECDSA, of a committee that has its auxiliary information.
+/// ECDSA, for a committee that has its auxiliary information.
 pub async fn ecdsa(
     effort: &Effort,
     nodes: &Nodes,
@@ -35,8 +34,8 @@ pub async fn ecdsa(
 ) -> anyhow::Result<()> {
     nodes.settle().await?;
     let made = compare(effort, nodes, Scheme::EcdsaSecp256k1, table).await?;
-    // A check-up goes the same way to the same nodes, is approved and journalled, and runs no
-    // rounds between them.
+    // A check-up takes the same way to the same nodes, is approved and journalled, and runs
+    // no rounds between them.
     let mut check_up = async || {
         Ok(nodes
             .client
@@ -100,7 +99,7 @@ pub async fn first_ecdsa(
     let started = Instant::now();
     let wallet = nodes.wallet("ecdsa", Scheme::EcdsaSecp256k1).await?;
     let ours = Samples::new(vec![started.elapsed()]);
-    // The nodes build tables now; the bare call is to have the processors to itself.
+    // The nodes build tables now; the bare call must have the processors to itself.
     nodes.settle().await?;
     let started = Instant::now();
     let auxes = generate_aux()?;

@@ -1,9 +1,9 @@
-//! `just bench`: ours against the bare call, as ratios in one run, each beside the figure that the
-//! design asks for.
+//! `just bench`: ours against the bare call, as ratios in one run, each beside the figure that
+//! the design asks for.
 //!
-//! Ours and the bare call alternate, so that a noisy machine slows both. A missed figure is said in
-//! words; the exit code is other than 0 only if something could not be measured. `--quick` repeats
-//! little, to see that the bench itself works.
+//! Ours and the bare call alternate, so that a noisy machine slows both. A missed figure is
+//! reported in words; the exit code is other than 0 only if something could not be measured.
+//! `--quick` repeats little, to check that the bench itself works.
 
 mod bare;
 mod beside;
@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
     table.end()
 }
 
-/// `--bench` is what cargo adds.
+/// `--bench` is added by cargo.
 fn effort(arguments: impl Iterator<Item = String>) -> Option<Effort> {
     let mut effort = Effort::FULL;
     for argument in arguments {

@@ -1,4 +1,4 @@
-//! What a node takes that holds many keys, beside what it took at first: KeyGen, a start, memory.
+//! The cost of many keys at a node: KeyGen, a start, memory.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::process;
 use crate::sample::{Effort, Samples, timed};
 use crate::table::{Figure, Table, time};
 
-/// A KeyGen among many keys, against one of the first.
+/// Limit for a KeyGen among many keys, relative to one of the first.
 const RATIO: f64 = 1.25;
-/// Keys that are made at a time.
+/// Keys that are made concurrently.
 const AT_A_TIME: usize = 8;
 
 /// Makes the keys, and measures before and after.
@@ -36,7 +36,6 @@ pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
     process::restart(effort, &mut nodes, table).await
 }
 
-/// The median.
 async fn keygens(effort: &Effort, nodes: &Nodes) -> anyhow::Result<Duration> {
     let mut number = nodes.wallets().await?;
     let mut keygen = async || {
@@ -53,7 +52,7 @@ async fn keygens(effort: &Effort, nodes: &Nodes) -> anyhow::Result<Duration> {
     Ok(Samples::new(times).median())
 }
 
-/// Makes so many keys.
+/// Makes this many keys.
 async fn fill(keys: usize, nodes: &Nodes) -> anyhow::Result<()> {
     for from in (0..keys).step_by(AT_A_TIME) {
         let names: Vec<String> = (from..from + AT_A_TIME)

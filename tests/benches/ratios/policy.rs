@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use countersign_host::rs256::{SigningKey, VerifyingKey};
 use countersign_host::{
-    Chain, Destination, FreezeLimits, Grants, Host, HostOptions, HttpClient, HttpOptions, Input,
-    Intent, Key, KeyGrant, KeyRing, KeyUsage, LocalServices, Operation, PluginSpec, Principal,
+    Chain, Destination, Grants, Host, HostOptions, HttpClient, HttpOptions, Input, Intent, Key,
+    KeyGrant, KeyRing, KeyUsage, LocalServices, Operation, PluginSpec, PreInitLimits, Principal,
     Role, Signing, Task, Transaction,
 };
 use countersign_tests::{Approver, Script, process};
@@ -16,18 +16,18 @@ use serde_json::{Value, json};
 use crate::sample::{Effort, by_turns};
 use crate::table::{Figure, Table};
 
-/// A decision, at most.
+/// Limit for a decision.
 const P99: Duration = Duration::from_micros(100);
-/// Against the bare component call.
+/// Limit, relative to the bare component call.
 const RATIO: f64 = 1.2;
-/// Nobody waits that long.
+/// Far longer than any decision here.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Of a list a hundred times as long.
+/// Limit for a list a hundred times as long.
 const LIST_RATIO: f64 = 2.0;
 /// Two callbacks that are asked one after the other would take twice as long as one.
 const CALLBACKS_RATIO: f64 = 1.3;
-/// What an approval server takes to make up its mind.
+/// Time that an approval server takes to decide.
 const THINKING: Duration = Duration::from_millis(20);
 
 /// As long as the ids of nodes are.
@@ -40,7 +40,7 @@ const MEMBERS: [&str; 3] = [
 /// Decides the same task over and over.
 pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
     let host = Host::with(HostOptions {
-        freeze: Some(FreezeLimits::default()),
+        pre_init: Some(PreInitLimits::default()),
         ..HostOptions::default()
     })?;
     rules_only(&host, effort, table).await?;
@@ -233,7 +233,7 @@ fn transfer(address: &str) -> Task {
     task
 }
 
-/// A question as a node puts it.
+/// A request as a node asks it.
 fn keysign() -> Task {
     let key = Key {
         id: "csk1qqqsyqcyq5rqwzqfpg9scrgwpu".into(),

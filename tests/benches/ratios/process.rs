@@ -1,4 +1,4 @@
-//! What the kernel tells of a process, and how long a node takes to start.
+//! A process's statistics from the kernel, and the time that a node takes to start.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,9 @@ use crate::cluster::Nodes;
 use crate::sample::{Effort, Samples};
 use crate::table::{Figure, Table, time};
 
-/// Start of a node, beside the derivation from the passphrase.
+/// Limit for the start of a node, beside the derivation from the passphrase.
 const START: Duration = Duration::from_secs(1);
-/// How long a node may take to end.
+/// Time for a node to end.
 const STOP: Duration = Duration::from_secs(30);
 
 /// Resident memory in MiB.
@@ -26,8 +26,8 @@ pub fn resident(id: u32) -> anyhow::Result<f64> {
     Ok(kib / 1024.0)
 }
 
-/// Processor time of all these, in clock ticks: fields 14 and 15 of `stat`, counted behind the name
-/// in parentheses.
+/// Processor time of all these, in clock ticks: fields 14 and 15 of `stat`, counted after
+/// the name in parentheses.
 pub fn processor_ticks(ids: &[u32]) -> anyhow::Result<u64> {
     ids.iter().map(|id| ticks(*id)).sum()
 }
@@ -40,8 +40,8 @@ fn ticks(id: u32) -> anyhow::Result<u64> {
     Ok(time(fields.next()).context("utime")? + time(fields.next()).context("stime")?)
 }
 
-/// Stops the first node and starts it again. Opening its store is measured beside it, because it is
-/// nearly all derivation from the passphrase, which is slow on purpose.
+/// Restarts the first node. Opening its store is measured beside it, because it is nearly all
+/// derivation from the passphrase, which is slow on purpose.
 pub async fn restart(effort: &Effort, nodes: &mut Nodes, table: &mut Table) -> anyhow::Result<()> {
     let mut opens = Vec::new();
     let mut starts = Vec::new();

@@ -1,5 +1,5 @@
 //! A reshare end to end: new shares of a key for the same three nodes, from the order to the
-//! switch, old shares destroyed.
+//! commit, old shares destroyed.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::cluster::Nodes;
 use crate::sample::{Effort, by_turns};
 use crate::table::{Figure, Table};
 
-/// What a reshare costs beyond auxiliary information.
+/// Limit for the cost of a reshare beyond auxiliary information.
 const LIMIT: Duration = Duration::from_millis(100);
 
 /// Both kinds of scheme; the committee's auxiliary information is there.
 pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
-    // `rules` allows reshares one by one: here nobody asks.
+    // `rules` allows reshares one by one; nothing asks them here.
     let plugins = Plugins::Unguarded;
     let limits = "{ prime_sets: 0, reshares: 10000 }".into();
     let blueprint = Blueprint {

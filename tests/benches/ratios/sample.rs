@@ -1,21 +1,19 @@
-//! Repetitions and what they come to: warm-up, then ours and the bare call by turns; medians and
-//! percentiles.
+//! Repetitions and their statistics: warm-up, then ours and the bare call
+//! alternating; medians and percentiles.
 
 use std::time::{Duration, Instant};
 
-/// How often everything is repeated.
+/// Numbers of repetitions.
 pub struct Effort {
-    /// Whether this is a try-out.
+    /// True for a trial run.
     pub quick: bool,
     /// Decisions of the plugin chain.
     pub decisions: usize,
     /// FROST signatures, one after the other.
     pub frost: usize,
-    /// FROST signatures, many at a time.
+    /// Concurrent FROST signatures.
     pub burst: usize,
-    /// ECDSA signatures.
     pub ecdsa: usize,
-    /// Key generations.
     pub keygens: usize,
     /// Keys of a node that holds many.
     pub keys: usize,
@@ -24,7 +22,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// What figures are taken from.
+    /// The repetitions for real figures.
     pub const FULL: Self = Self {
         quick: false,
         decisions: 20_000,
@@ -35,7 +33,6 @@ impl Effort {
         keys: 2_000,
         starts: 5,
     };
-    /// A try-out.
     pub const QUICK: Self = Self {
         quick: true,
         decisions: 200,
@@ -52,7 +49,7 @@ impl Effort {
 pub struct Samples(Vec<Duration>);
 
 impl Samples {
-    /// At least one.
+    /// Takes at least one duration.
     pub fn new(mut durations: Vec<Duration>) -> Self {
         assert!(!durations.is_empty(), "nothing was measured");
         durations.sort_unstable();
@@ -85,13 +82,13 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Of the medians.
+    /// The ratio of the medians.
     pub fn ratio(&self) -> f64 {
         self.ours.median().as_secs_f64() / self.bare.median().as_secs_f64()
     }
 }
 
-/// Both a few times unmeasured, then by turns.
+/// Both a few times unmeasured, then alternating.
 pub async fn by_turns(
     repetitions: usize,
     mut ours: impl AsyncFnMut() -> anyhow::Result<()>,
@@ -113,7 +110,7 @@ pub async fn by_turns(
     })
 }
 
-/// How long one call takes.
+/// Measures one call.
 pub async fn timed(call: &mut impl AsyncFnMut() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
     let started = Instant::now();
     call().await?;

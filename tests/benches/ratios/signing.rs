@@ -14,16 +14,16 @@ use crate::cluster::Nodes;
 use crate::sample::{Effort, by_turns};
 use crate::table::{Figure, Table};
 
-/// FROST, end to end.
+/// Limit for FROST, end to end.
 const FROST_P50: Duration = Duration::from_millis(15);
 const FROST_P99: Duration = Duration::from_millis(60);
-/// FROST signatures a second.
+/// Required FROST signatures a second.
 const FROST_RATE: f64 = 300.0;
-/// ECDSA, against the in-process protocol.
+/// Limit for ECDSA, relative to the in-process protocol.
 const ECDSA_RATIO: f64 = 1.15;
-/// Orders under way at a time.
+/// Concurrent orders.
 const AT_A_TIME: usize = 16;
-/// Who signs when one order follows the other.
+/// The signers of sequential orders.
 const PAIR: &[usize] = &[0, 1];
 
 /// FROST: one after the other, then many at a time.
@@ -103,7 +103,7 @@ pub fn print_rate(what: &str, rate: f64, table: &mut Table) {
     );
 }
 
-/// Each worker hands in its next order when it has the last signature.
+/// Each worker submits its next order when it has the last signature.
 async fn burst(signatures: usize, nodes: &Nodes, order: &SignOrder) -> anyhow::Result<()> {
     let taken = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();

@@ -1,21 +1,21 @@
-//! The table: printed line by line as it comes about.
+//! The table, printed line by line as results come in.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::sample::{Effort, Pair};
 
-/// Prints, and remembers what could not be measured.
+/// Prints, and remembers failed measurements.
 pub struct Table {
     missed: usize,
     unmeasured: usize,
 }
 
-/// What the design asks of a line.
+/// The design's requirement for a line.
 pub struct Figure {
-    /// In words.
+    /// The requirement in words.
     pub asks: &'static str,
-    /// Whether this run has it.
+    /// True if this run meets it.
     pub met: bool,
 }
 
@@ -47,7 +47,7 @@ impl Table {
     /// Ours beside the bare call.
     pub fn compare(&mut self, what: &str, pair: &Pair, figures: &[Figure]) {
         let tail = pair.ours.percentile(99);
-        // One run has no tail.
+        // A single run has no tail.
         let tail = if pair.ours.count() > 1 {
             time(tail)
         } else {
@@ -59,7 +59,7 @@ impl Table {
         self.line([what, &ours, &tail, &bare, &ratio], figures);
     }
 
-    /// A figure that has nothing beside it.
+    /// A figure without a comparison.
     pub fn plain(&mut self, what: &str, value: &str, figures: &[Figure]) {
         self.line([what, value, "", "", ""], figures);
     }
@@ -74,7 +74,7 @@ impl Table {
             .ok()
     }
 
-    /// The last line.
+    /// Prints the last line.
     pub fn end(self) -> ExitCode {
         let figures = match self.missed {
             0 => "every figure is met".into(),
@@ -117,7 +117,7 @@ fn line([what, ours, tail, bare, ratio, asks, verdict]: [&str; 7]) {
     println!("{}", text.trim_end());
 }
 
-/// Three digits that count, in the unit that fits.
+/// Three significant digits, in the unit that fits.
 pub fn time(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     let (value, unit) = match seconds {

@@ -1,7 +1,8 @@
-//! `just demo`: three organisations, one wallet for each scheme, and a risk control that means it.
+//! `just demo`: three organisations, one wallet for each scheme, and effective risk control.
 //!
 //! Everything is real: four daemons and an approval server on loopback, live primes, real links.
-//! Each step says what it does, checks it, and the program ends with 0 only if every step held.
+//! Each step describes itself and checks its result, and the program exits with 0 only
+//! if every step held.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use countersign_client::api::TaskView;
 use countersign_client::{ClientError, ReshareOrder, Signature};
-use countersign_protocol::{Announcement, NodeId, Scheme};
+use countersign_protocol::{KeyDescriptor, NodeId, Scheme};
 use countersign_tests::{Approver, Blueprint, Cluster, Plugins, PrimeSource, Script, openssl};
 use countersign_verify::ChildKey;
 
@@ -81,7 +82,7 @@ async fn start(screen: &Screen, approver: &Approver) -> anyhow::Result<Cluster> 
     Ok(cluster)
 }
 
-async fn create_wallets(screen: &Screen, cluster: &Cluster) -> anyhow::Result<Vec<Announcement>> {
+async fn create_wallets(screen: &Screen, cluster: &Cluster) -> anyhow::Result<Vec<KeyDescriptor>> {
     screen.step(
         "Create a 2-of-3 wallet for every scheme; ECDSA first makes its committee's auxiliary information",
     );
@@ -114,7 +115,7 @@ async fn create_wallets(screen: &Screen, cluster: &Cluster) -> anyhow::Result<Ve
 async fn sign_with_every_pair(
     screen: &Screen,
     cluster: &Cluster,
-    wallets: &[Announcement],
+    wallets: &[KeyDescriptor],
 ) -> anyhow::Result<()> {
     screen.step(
         "Sign with each pair of nodes; check each signature with a library that does not sign here",
@@ -192,7 +193,7 @@ async fn reject_one(
     screen: &Screen,
     cluster: &Cluster,
     approver: &Approver,
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
 ) -> anyhow::Result<()> {
     screen.step("The approval server rejects one task");
     approver.script(Script::Reject("amount over the daily limit".into()));
@@ -224,7 +225,7 @@ async fn reject_one(
 async fn change_a_rule(
     screen: &Screen,
     cluster: &Cluster,
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
 ) -> anyhow::Result<()> {
     screen
         .step("Alice's operator edits rules.yaml while everything runs: key_sign.reject_all: true");
@@ -264,7 +265,7 @@ async fn change_a_rule(
 async fn renew_shares(
     screen: &Screen,
     cluster: &Cluster,
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
 ) -> anyhow::Result<()> {
     screen.step(
         "Deal new shares of one wallet, which every node's rules must allow: the old ones are destroyed",
@@ -444,7 +445,7 @@ impl Screen {
         println!("   {} {text}", self.paint("32", "✓"));
     }
 
-    /// Shows that work goes on, with the seconds that it takes.
+    /// Shows that work continues, with the seconds that it takes.
     async fn busy<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
         let started = Instant::now();
         let mut work = std::pin::pin!(work);
@@ -478,7 +479,7 @@ impl Screen {
     }
 }
 
-/// The line of a task under way.
+/// The progress line of a task.
 struct Live<'a> {
     screen: &'a Screen,
     cluster: &'a Cluster,

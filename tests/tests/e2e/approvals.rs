@@ -1,12 +1,12 @@
-//! What the approval server can say and do, and what the nodes make of it: an approval counts,
-//! everything else refuses.
+//! The approval server's answers and failures, and the nodes' reactions: an approval
+//! counts, everything else refuses.
 
 use std::time::{Duration, Instant};
 
-use countersign_protocol::{Announcement, Scheme, TaskId};
+use countersign_protocol::{KeyDescriptor, Scheme, TaskId};
 use countersign_tests::{Approver, Blueprint, Cluster, Node, Plugins, Script, jwt, process};
 
-async fn guarded() -> (Approver, Cluster, Announcement) {
+async fn guarded() -> (Approver, Cluster, KeyDescriptor) {
     let approver = Approver::start().await.unwrap();
     let plugins = Plugins::RulesAndCallback {
         url: approver.url(),
@@ -123,7 +123,7 @@ async fn a_server_that_is_down_refuses_and_the_node_lives() {
     );
 }
 
-/// Waits until every node's log has it once more than before.
+/// Waits until every node's log has the words once more than before.
 async fn logged(cluster: &Cluster, words: &str, before: &[usize]) {
     let counts = || counts(cluster, words);
     for _ in 0..400 {
@@ -196,8 +196,7 @@ async fn a_renewed_public_key_of_the_server_is_taken_up_while_the_node_runs() {
     );
 }
 
-/// Whether the server's key on which a decision rested is the one that the node is configured for
-/// now.
+/// True if a decision rested on the server's key that the node is configured for now.
 fn rested_on_what_is_configured(node: &Node, task: TaskId) -> bool {
     let mut replay = node.command("plugin").unwrap();
     let said =
@@ -211,7 +210,7 @@ fn rested_on_what_is_configured(node: &Node, task: TaskId) -> bool {
     key["same"].as_bool().unwrap()
 }
 
-/// Callbacks: 0 further tries stand for none, unlike those of events.
+/// Callbacks: 0 further tries mean none, unlike those of events.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_further_tries_is_asked_once_and_info_tells_whether_it_answers_pings() {
     let approver = Approver::start().await.unwrap();
@@ -252,7 +251,7 @@ async fn a_server_without_further_tries_is_asked_once_and_info_tells_whether_it_
         let info =
             || process::expect_success(&mut cluster.nodes[0].command("info").unwrap()).unwrap();
         for _ in 0..200 {
-            if info().contains("Not in reach: ") == ill {
+            if info().contains("Not reachable: ") == ill {
                 return info();
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,5 +1,5 @@
 //! Evil approval servers on a cluster: after every one the seven checks of the oracle. All the
-//! cases, and finer ones, are in `node/host/tests/approver`; these show that nothing is lost
+//! cases, and finer ones, are in `host/tests/approver`; these show that nothing is lost
 //! between plugin and signature.
 
 use std::process::Command;

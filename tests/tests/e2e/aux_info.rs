@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use countersign_client::api::State;
-use countersign_protocol::{Announcement, KeyGen, Operation, Scheme};
+use countersign_protocol::{KeyDescriptor, KeyGen, Operation, Scheme};
 use countersign_tests::Cluster;
 use futures_util::future::join_all;
 
 /// Wallets that are ordered at once.
 const WALLETS: usize = 12;
 
-/// A wallet of the cluster's nodes, after one whose auxiliary information came to nothing. It is
-/// one of twelve that were ordered at once.
-pub async fn wallet(cluster: &mut Cluster, name: &str) -> Announcement {
+/// A wallet of the cluster's nodes, after the computation of auxiliary information was killed. It
+/// is one of twelve that were ordered at once.
+pub async fn wallet(cluster: &mut Cluster, name: &str) -> KeyDescriptor {
     a_process_that_dies_ends_its_task_and_nothing_else(cluster).await;
     many_at_once_share_one_run(cluster, name).await
 }
@@ -60,7 +60,7 @@ async fn a_process_that_dies_ends_its_task_and_nothing_else(cluster: &mut Cluste
     );
 }
 
-async fn many_at_once_share_one_run(cluster: &Cluster, name: &str) -> Announcement {
+async fn many_at_once_share_one_run(cluster: &Cluster, name: &str) -> KeyDescriptor {
     let first = cluster.create_wallet(name, Scheme::EcdsaSecp256k1, 2);
     let further = (1..WALLETS).map(|number| {
         let order = cluster
@@ -93,7 +93,7 @@ async fn many_at_once_share_one_run(cluster: &Cluster, name: &str) -> Announceme
     first
 }
 
-/// An engine's process that belongs to this one.
+/// An engine's child process.
 fn child_of(pid: u32) -> Option<i32> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     let listed = threads

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use countersign_client::{ClientError, ReshareOrder};
-use countersign_protocol::{Announcement, Operation, Scheme};
+use countersign_protocol::{KeyDescriptor, Operation, Scheme};
 use countersign_store::journal::Journal;
 use countersign_store::{Passphrase, Quarantine};
 use countersign_tests::process::{expect_success, run};
@@ -22,7 +22,7 @@ async fn cluster() -> Cluster {
     .unwrap()
 }
 
-/// A command about a backup, whose password lies beside the node's own.
+/// A command on a backup, whose password is in a file beside the node's own.
 fn about(node: &Node, verb: &str, file: &Path) -> Command {
     let mut command = node.command(verb).unwrap();
     command
@@ -39,7 +39,7 @@ fn back_up(node: &Node, name: &str) -> PathBuf {
     file
 }
 
-/// What a command that must fail says.
+/// The output of a command that must fail.
 fn fails(command: &mut Command) -> String {
     let output = run(command).unwrap();
     assert!(
@@ -50,11 +50,11 @@ fn fails(command: &mut Command) -> String {
 }
 
 /// New shares for the same nodes.
-fn refresh(wallet: &Announcement) -> ReshareOrder {
+fn refresh(wallet: &KeyDescriptor) -> ReshareOrder {
     ReshareOrder::new(wallet.key, wallet.committee.clone(), wallet.threshold)
 }
 
-/// The files of the store are gone; what anybody may know of the node is left.
+/// Deletes the files of the store; public data about the node is left.
 fn lose_the_store(node: &mut Node) {
     node.daemon().terminate(STOP).unwrap();
     node.daemon = None;
@@ -110,12 +110,12 @@ async fn a_node_comes_back_from_a_backup_that_was_made_while_it_signed() {
         .await
         .unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
 
-    // What was ordered before may have been decided on after the backup: nobody here can know.
+    // Earlier orders may have been decided after the backup: nobody here can know.
     let view = cluster.hand_in(&before).await.unwrap();
     assert_eq!(view.summary.reason.unwrap().code, "task-before-restore");
 }
 
-/// Waits until all of these are said.
+/// Waits until all of these are in the logs.
 async fn said(words: &[(&str, &dyn Fn() -> String)]) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while let Some((word, log)) = words.iter().find(|(word, log)| !log().contains(word)) {
@@ -305,11 +305,11 @@ async fn a_peer_in_quarantine_takes_no_part_until_it_is_lifted() {
     let mut again = node.command("quarantine").unwrap();
     assert!(
         fails(again.args(["lift", &wallet.key.to_string(), &peer.to_string()]))
-            .contains("not kept away")
+            .contains("not quarantined")
     );
 }
 
-/// An older copy of a node's files, put back behind everybody's back.
+/// An older copy of a node's files, restored without telling anybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
     let mut cluster = cluster().await;
@@ -354,7 +354,7 @@ async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
         assert!(std::time::Instant::now() < deadline, "{}", cluster.logs());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Its old share meets no new one.
+    // Its old share does not fit any new one.
     match cluster.client.sign(&order, |_| {}).await {
         Err(ClientError::Failed { code, .. }) => assert_eq!(code, "generation-mismatch"),
         other => panic!("{other:?}"),
@@ -365,7 +365,7 @@ async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
     cluster.client.sign(&without, |_| {}).await.unwrap();
 }
 
-/// What an operator types in the course of a key's life, beside backups.
+/// Commands that an operator types in the course of a key's life, beside backups.
 #[tokio::test(flavor = "multi_thread")]
 async fn shares_are_checked_logs_shown_and_stores_written_anew_by_hand() {
     let mut cluster = cluster().await;
@@ -386,7 +386,7 @@ async fn shares_are_checked_logs_shown_and_stores_written_anew_by_hand() {
         assert!(std::time::Instant::now() < deadline, "{}", cluster.logs());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(typed(&cluster.nodes[0], "audit", &["verify"]).contains("is whole"));
+    assert!(typed(&cluster.nodes[0], "audit", &["verify"]).contains("is intact"));
     cluster.nodes[0].daemon().terminate(STOP).unwrap();
     cluster.nodes[0].start().unwrap();
     cluster.wait_online().await.unwrap();

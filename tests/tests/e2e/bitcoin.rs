@@ -11,7 +11,7 @@ use bitcoin::{
     XOnlyPublicKey, consensus,
 };
 use countersign_client::{SignOrder, Signature};
-use countersign_protocol::{Announcement, DerivationPath, Payload, PayloadKind, Scheme};
+use countersign_protocol::{DerivationPath, KeyDescriptor, Payload, PayloadKind, Scheme};
 use countersign_tests::{Blueprint, Cluster, PrimeSource};
 use ripemd::Ripemd160;
 use secp256k1::{Message, PublicKey, Secp256k1, ecdsa, schnorr};
@@ -86,7 +86,7 @@ async fn both_inputs_of_a_taproot_transaction_are_signed_by_their_own_children()
     }
 }
 
-async fn wallet(primes: PrimeSource, scheme: Scheme) -> (Cluster, Announcement) {
+async fn wallet(primes: PrimeSource, scheme: Scheme) -> (Cluster, KeyDescriptor) {
     let cluster = Cluster::start(Blueprint {
         nodes: 2,
         primes,
@@ -98,7 +98,7 @@ async fn wallet(primes: PrimeSource, scheme: Scheme) -> (Cluster, Announcement) 
     (cluster, wallet)
 }
 
-async fn sign(cluster: &Cluster, wallet: &Announcement, psbt: &Psbt) -> Signature {
+async fn sign(cluster: &Cluster, wallet: &KeyDescriptor, psbt: &Psbt) -> Signature {
     let payload = Payload::new(PayloadKind::Psbt, psbt.serialize());
     let order = SignOrder::new(wallet.key, DerivationPath::default(), payload);
     let made = cluster.client.sign(&order, |_| {}).await;
@@ -107,7 +107,7 @@ async fn sign(cluster: &Cluster, wallet: &Announcement, psbt: &Psbt) -> Signatur
     made
 }
 
-/// Two outputs of these scripts, each of a transaction of its own, paid to nobody but for a fee.
+/// Two outputs of these scripts, each of a transaction of its own, all spent on fees.
 fn spending(scripts: &[ScriptBuf; 2]) -> Psbt {
     let transaction = |input, output| Transaction {
         version: Version::TWO,
@@ -187,7 +187,7 @@ fn bip341(transaction: &Transaction, index: usize, scripts: &[ScriptBuf; 2]) -> 
     Sha256::digest([&tag[..], &tag, &head, &hashes.concat(), &tail].concat()).into()
 }
 
-/// What both hashes are made of, serialised.
+/// The parts of both hashes, serialised.
 struct Parts {
     outpoints: Vec<u8>,
     sequences: Vec<u8>,
@@ -222,11 +222,11 @@ fn hash160(bytes: &[u8]) -> [u8; 20] {
     Ripemd160::digest(Sha256::digest(bytes)).into()
 }
 
-fn fingerprint(wallet: &Announcement) -> Fingerprint {
+fn fingerprint(wallet: &KeyDescriptor) -> Fingerprint {
     Fingerprint::from(<[u8; 4]>::try_from(&hash160(&wallet.root_public_key)[..4]).unwrap())
 }
 
-fn child(wallet: &Announcement, path: &str) -> Vec<u8> {
+fn child(wallet: &KeyDescriptor, path: &str) -> Vec<u8> {
     let path: DerivationPath = path.parse().unwrap();
     let root = &wallet.root_public_key;
     let chain_code = wallet.chain_code.as_bytes();

@@ -1,5 +1,5 @@
-//! What the coordinator sees of a key generation: bytes, and nothing of what the nodes say to each
-//! other.
+//! The coordinator's view of a key generation: bytes, and nothing of the
+//! messages between the nodes.
 
 use std::sync::{Arc, Mutex};
 

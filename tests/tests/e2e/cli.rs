@@ -1,4 +1,4 @@
-//! The node's command line from outside: good help, and errors that say what to do.
+//! The node's command line from outside: useful help, and errors that say what to do.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! The coordinator as its users meet it, and as it comes back after a crash.
+//! The coordinator from its users' view, and its return after a crash.
 
 use countersign_client::requester_key::RequesterKey;
 use countersign_client::{Client, Profile};

@@ -1,5 +1,5 @@
-//! Processes that die at the worst moment: the others say so in time, nothing is signed, the next
-//! task works.
+//! Processes that die at the worst moment: the others say so in time, nothing is signed,
+//! the next task works.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use countersign_protocol::Scheme;
 use countersign_tests::{Blueprint, Cluster, PrimeSource};
 use tokio::sync::Notify;
 
-/// A killed process says nothing: its link is dead after 20 s of silence, and its tunnels then
-/// break at once.
+/// Time to notice a killed process, which says nothing: its link is dead after 20 s of silence, and
+/// its tunnels then break at once.
 const NOTICED: Duration = Duration::from_secs(30);
 
 /// ECDSA computes long enough to be interrupted.
@@ -26,7 +26,7 @@ async fn cluster() -> Cluster {
     .unwrap()
 }
 
-/// Tells when the protocol of a task runs.
+/// Notifies when the protocol of a task runs.
 fn when_running() -> (Arc<Notify>, impl FnMut(&TaskView)) {
     let running = Arc::new(Notify::new());
     let notify = running.clone();

@@ -1,4 +1,4 @@
-//! What receivers of events are told, and that they cost no task anything.
+//! The messages to receivers of events, which cost no task anything.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use countersign_protocol::{Payload, PayloadKind, Scheme};
 use countersign_tests::{Blueprint, Cluster, EventServer, process};
 use serde_json::{Value, json};
 
-/// All that the first test sees.
+/// The events that the first test sees.
 pub const TYPES: &str = "[request.keygen.created, request.keygen.succeeded, request.keysign.created, \
                      request.keysign.succeeded, request.keysign.failed]";
 

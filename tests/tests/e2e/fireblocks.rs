@@ -1,6 +1,6 @@
-//! Evil callback handlers of the kind that `fireblocks-callback` asks: none has anything signed but
-//! by a sound APPROVE, and after each the seven checks of the oracle hold. The finer cases are the
-//! plugin's own tests.
+//! Evil callback handlers of the kind that `fireblocks-callback` asks: nothing is signed without a
+//! sound APPROVE, and after each the seven checks of the oracle hold. The finer cases are
+//! the plugin's own tests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use rsa::pkcs8::DecodePublicKey;
 use serde_json::{Value, json};
 
 const UNSOUND: &str = "plugin-failed:unavailable";
-/// Every conduct with the code and the words of the refusal that follows.
+/// Every conduct with the code and the words of the resulting refusal.
 const EVIL: &[(&str, Conduct, &str, &str)] = &[
     (
         "reject",
@@ -164,15 +164,15 @@ const EVIL: &[(&str, Conduct, &str, &str)] = &[
 struct Question {
     claims: Value,
     token: String,
-    /// How often it was asked before.
+    /// Number of times it was asked before.
     before: usize,
-    /// An approval from the beginning, once there is one.
+    /// The first approval, once there is one.
     first: Option<String>,
-    /// Another server.
+    /// URL of another server.
     elsewhere: String,
 }
 
-/// What a handler answers.
+/// A handler's answer to a question.
 type Conduct = fn(&Question) -> Say;
 
 impl Question {
@@ -181,7 +181,7 @@ impl Question {
         json!({ "action": action, "requestId": self.claims["requestId"] })
     }
 
-    /// An approval, but for these members; null removes one.
+    /// An approval, except for these members; null removes one.
     fn approval(&self, others: Value) -> Value {
         let mut answer = self.answer("APPROVE");
         for (name, value) in others.as_object().unwrap() {

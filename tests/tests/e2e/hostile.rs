@@ -15,7 +15,7 @@ use countersign_tests::cluster::{Node, init_node};
 use countersign_tests::{Approver, PrimeSource, Script, process};
 use tempfile::TempDir;
 
-/// A node, the link to it, and a requester whom it knows.
+/// A node, the link to it, and a requester known to it.
 struct Liar {
     node: Node,
     link: NodeLink,
@@ -42,7 +42,7 @@ impl Liar {
         Self::start_with(|_| "policy: { allow_unguarded: true }".into()).await
     }
 
-    /// With the policy that is made for the node.
+    /// Starts it with the policy that is made for the node.
     async fn start_with(policy: impl FnOnce(&Node) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let me = identity(1);

@@ -1,4 +1,4 @@
-//! Limits count what may have been signed: a task that came to nothing uses up none of them.
+//! Limits count what may have been signed: a failed task uses up none of them.
 
 use std::time::Duration;
 

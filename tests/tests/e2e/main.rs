@@ -1,4 +1,5 @@
-//! End to end, with real processes: what an operator, a requester or an attacker sees from outside.
+//! End to end, with real processes: the views of an operator, a requester and
+//! an attacker from outside.
 
 mod approvals;
 mod approver;

@@ -1,4 +1,4 @@
-//! What an operator does to the plugins of a node while it runs.
+//! Operations on the plugins of a running node.
 
 use std::path::Path;
 use std::process::Command;
@@ -42,7 +42,7 @@ fn plugin(node: &Node, words: &[&str]) -> String {
     .unwrap()
 }
 
-/// What `info --json` says of the only plugin.
+/// The only plugin in `info --json`.
 fn info(node: &Node) -> Value {
     let mut command = Command::new(process::program("countersign-node").unwrap());
     let said = process::expect_success(

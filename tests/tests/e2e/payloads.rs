@@ -1,10 +1,10 @@
-//! What payloads are to real nodes: decoded before any plugin is asked, refused if they are not
-//! what they are said to be, and signed input by input. Signatures are judged by libraries that
-//! decode and sign nothing here.
+//! Payloads at real nodes: decoded before any plugin is asked, refused if they are not of the
+//! declared kind, and signed input by input. Signatures are judged by libraries that decode
+//! and sign nothing here.
 
 use countersign_client::{Client, ClientError, SignOrder, Signature};
 use countersign_protocol::{
-    Announcement, InputSignature, KeySign, Operation, Outcome, Payload, PayloadKind, Scheme,
+    InputSignature, KeyDescriptor, KeySign, Operation, Outcome, Payload, PayloadKind, Scheme,
 };
 use countersign_tests::{Blueprint, Cluster, PrimeSource};
 use k256::ecdsa::{RecoveryId, Signature as EcdsaSignature, VerifyingKey};
@@ -29,7 +29,7 @@ async fn sign(client: &Client, cluster: &Cluster, order: &SignOrder) -> Signatur
         .unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()))
 }
 
-fn order(wallet: &Announcement, path: &str, kind: PayloadKind, bytes: Vec<u8>) -> SignOrder {
+fn order(wallet: &KeyDescriptor, path: &str, kind: PayloadKind, bytes: Vec<u8>) -> SignOrder {
     SignOrder::new(wallet.key, path.parse().unwrap(), Payload::new(kind, bytes))
 }
 
@@ -41,7 +41,7 @@ async fn an_ecdsa_wallet_signs_for_ethereum() {
     typed_data_and_personal_messages_are_by_their_signer(&cluster, &wallet).await;
 }
 
-async fn a_transfer_is_by_its_sender(cluster: &Cluster, wallet: &Announcement) {
+async fn a_transfer_is_by_its_sender(cluster: &Cluster, wallet: &KeyDescriptor) {
     let path = "m/44/60/0/0/7";
     let transfer = ethereum_transfer();
     let mut order = order(wallet, path, PayloadKind::EvmTransaction, transfer.clone());
@@ -64,7 +64,7 @@ async fn a_transfer_is_by_its_sender(cluster: &Cluster, wallet: &Announcement) {
 
 async fn typed_data_and_personal_messages_are_by_their_signer(
     cluster: &Cluster,
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
 ) {
     // The example of EIP-712, whose digest it states.
     let digest = "be609aee343fb3c4b28e1df9e632fca64fcfaede20f02e86244efddf30957bd2";
@@ -176,7 +176,7 @@ async fn what_a_payload_is_not_is_refused_before_any_plugin_is_asked() {
     a_solana_transfer_is_signed_as_what_it_is(&cluster, &wallet).await;
 }
 
-async fn a_solana_transfer_is_signed_as_what_it_is(cluster: &Cluster, wallet: &Announcement) {
+async fn a_solana_transfer_is_signed_as_what_it_is(cluster: &Cluster, wallet: &KeyDescriptor) {
     let transfer = solana_transfer(wallet, "m/44/501/0");
     let transfer_order = order(
         wallet,
@@ -196,7 +196,7 @@ async fn a_solana_transfer_is_signed_as_what_it_is(cluster: &Cluster, wallet: &A
 }
 
 /// A legacy message: the child pays 5 lamports to 0x22…22 by the system program.
-fn solana_transfer(wallet: &Announcement, path: &str) -> Vec<u8> {
+fn solana_transfer(wallet: &KeyDescriptor, path: &str) -> Vec<u8> {
     let instruction = [
         &[2, 2, 0, 1, 12][..],
         &2u32.to_le_bytes(),
@@ -222,11 +222,11 @@ fn recovered(hash: &[u8; 32], made: &InputSignature) -> [u8; 20] {
     address(&VerifyingKey::recover_from_prehash(hash, &signature, recovery).unwrap())
 }
 
-fn ethereum_address(wallet: &Announcement, path: &str) -> [u8; 20] {
+fn ethereum_address(wallet: &KeyDescriptor, path: &str) -> [u8; 20] {
     address(&VerifyingKey::from_sec1_bytes(&child(wallet, path)).unwrap())
 }
 
-fn child(wallet: &Announcement, path: &str) -> Vec<u8> {
+fn child(wallet: &KeyDescriptor, path: &str) -> Vec<u8> {
     let path: countersign_protocol::DerivationPath = path.parse().unwrap();
     let root = &wallet.root_public_key;
     let chain_code = wallet.chain_code.as_bytes();
@@ -246,8 +246,8 @@ fn keccak(bytes: &[u8]) -> [u8; 32] {
     Keccak256::digest(bytes).into()
 }
 
-/// EIP-1559 on chain 1: nonce 7, fees 1 and 2 gwei, 21000 gas, 1 ETH to 0x1111…, no data, no access
-/// list.
+/// EIP-1559 on chain 1: nonce 7, fees 1 and 2 gwei, 21000 gas, 1 ETH to 0x1111…, no
+/// data, no access list.
 fn ethereum_transfer() -> Vec<u8> {
     let fields = [
         rlp(&[1]),

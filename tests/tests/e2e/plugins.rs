@@ -7,7 +7,7 @@ use countersign_protocol::Scheme;
 use countersign_tests::cluster::Node;
 use countersign_tests::{Blueprint, Cluster, Plugins, process};
 
-/// Writes a file of a plugin and waits until the node says what it makes of it.
+/// Rewrites a file of a plugin and waits for the node's verdict on it.
 async fn rewrite(node: &Node, file: &Path, text: &str, sign: &str) {
     let before = node.log().matches(sign).count();
     std::fs::write(file, text).unwrap();

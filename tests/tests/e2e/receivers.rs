@@ -1,5 +1,5 @@
 //! Hostile receivers of events: signing goes on undisturbed, each event waits once for each of
-//! them, nothing secret goes out, and whoever comes to his senses is told all of it.
+//! them, nothing secret goes out, and a receiver that recovers gets all of it.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ fn hostile(elsewhere: &Server) -> Vec<Conduct> {
     let elsewhere = elsewhere.url("/v2/event");
     vec![
         Box::new(|_| Say::Late(Duration::from_secs(30), http("200 OK", &[], ""))),
-        // Of known length: without, the end of the connection would be the end of a good answer.
+        // Of known length: otherwise the end of the connection would be the end of a good answer.
         Box::new(|_| Say::Drip(b"HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\nmore".to_vec())),
         Box::new(|_| Say::Drip(b"HTTP/1.1 200 OK\r\nx: ".to_vec())),
         Box::new(|_| Say::Bytes(http("500 Internal Server Error", &[], "sorry"))),
@@ -45,13 +45,13 @@ fn hostile(elsewhere: &Server) -> Vec<Conduct> {
     ]
 }
 
-/// How many events wait for a receiver.
+/// Number of events waiting for a receiver.
 fn waiting(node: &Node, number: usize) -> usize {
     let name = format!("jwt-events:{number}");
     with_journal(node, |journal| Ok(journal.outbox(&name, usize::MAX)?.len())).unwrap()
 }
 
-/// Everything that a request says, also in its token.
+/// The whole content of a request, including its token.
 fn told(asked: &Asked, key: &RsaPublicKey) -> String {
     let body = std::str::from_utf8(&asked.body).unwrap();
     let claims = jwt::claims(
@@ -162,8 +162,8 @@ async fn hostile_receivers_disturb_nobody_and_are_told_everything_once_they_heal
     cluster.client.sign(&order, |_| {}).await.unwrap();
 }
 
-/// Events: 0 further tries stand for no end of them, as those who bring their configuration along
-/// are used to.
+/// Events: 0 further tries mean no end of them, as expected by those who
+/// bring their configuration along.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_without_a_limit_is_tried_for_ever_and_one_with_a_limit_is_given_up() {
     let (mut cluster, pem) = prepared().await;

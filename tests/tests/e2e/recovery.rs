@@ -1,4 +1,4 @@
-//! The runbooks of `docs/recovery.md`, from the lost node to the lost everything.
+//! The runbooks of `docs/recovery.md`, from the loss of a node to the loss of everything.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use countersign_client::ReshareOrder;
-use countersign_protocol::{Announcement, Committee, Scheme, Threshold};
+use countersign_protocol::{Committee, KeyDescriptor, Scheme, Threshold};
 use countersign_tests::process::{expect_success, program};
 use countersign_tests::{Blueprint, Cluster, Plugins};
 
-async fn wallet(cluster: &Cluster, scheme: Scheme, members: &[usize]) -> Announcement {
+async fn wallet(cluster: &Cluster, scheme: Scheme, members: &[usize]) -> KeyDescriptor {
     let mut new = cluster.new_wallet("mine", scheme, 2).unwrap();
     new.committee = Committee::new(cluster.ids(members)).unwrap();
     cluster
@@ -51,8 +51,8 @@ async fn a_new_node_takes_the_place_of_one_that_is_lost_with_its_backups() {
     }
 }
 
-/// Runbook 6. The nodes know everything that the lost coordinator knew of wallets, and prove it to
-/// the new one.
+/// Runbook 6. The nodes know all the wallets of the lost coordinator, and prove them
+/// to the new one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_coordinator_takes_the_place_of_one_that_is_lost_with_all_it_knew() {
     let blueprint = Blueprint {
@@ -90,7 +90,7 @@ async fn a_new_coordinator_takes_the_place_of_one_that_is_lost_with_all_it_knew(
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
-    // All generations are there, and what was made before can be handed on.
+    // All generations are there, and earlier wallets can be reshared.
     let again = cluster
         .client
         .reshare(&back, |_| {})
@@ -110,7 +110,7 @@ async fn a_new_coordinator_takes_the_place_of_one_that_is_lost_with_all_it_knew(
         .unwrap_or_else(|e| panic!("{e}\n{}", cluster.logs()));
 }
 
-/// What `countersign-recover` prints.
+/// The output of `countersign-recover`.
 fn recover(dir: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(program("countersign-recover").unwrap());
     expect_success(command.current_dir(dir).args(arguments)).unwrap()
@@ -181,7 +181,7 @@ async fn enough_exported_shares_make_the_private_key_of_every_address() {
     }
 }
 
-/// The first text of 64 hex digits under a name that says private.
+/// The first text of 64 hex digits under a name that contains "private".
 fn find_secret(value: &serde_json::Value) -> Option<Vec<u8>> {
     match value {
         serde_json::Value::Object(members) => {
@@ -199,7 +199,7 @@ fn find_secret(value: &serde_json::Value) -> Option<Vec<u8>> {
     }
 }
 
-/// By libraries that neither the node nor the recovery uses for it.
+/// Uses libraries that neither the node nor the recovery uses for it.
 fn public_key(scheme: Scheme, secret: &[u8]) -> Vec<u8> {
     match scheme {
         Scheme::Ed25519 => {

@@ -1,16 +1,16 @@
-//! The life of a key: made, handed over, refreshed, handed back. Its addresses stay, and old shares
-//! are worth nothing.
+//! The life of a key: made, reshared, refreshed, reshared back. Its addresses stay, and
+//! old shares are worthless.
 
 use std::time::{Duration, Instant};
 
 use countersign_client::{ClientError, ReshareOrder};
-use countersign_protocol::{Announcement, Committee, KeyId, Operation, Scheme, Threshold};
+use countersign_protocol::{Committee, KeyDescriptor, KeyId, Operation, Scheme, Threshold};
 use countersign_store::journal::{AuditKind, Journal};
 use countersign_tests::process::expect_success;
 use countersign_tests::{Blueprint, Cluster, Plugins, PrimeSource};
 
 const PATHS: [&str; 2] = ["m", "m/0/7"];
-/// How long until every node knows what became of a reshare.
+/// Time until every node knows the outcome of a reshare.
 const SETTLED: Duration = Duration::from_secs(10);
 
 fn to(cluster: &Cluster, wallet: KeyId, members: &[usize], threshold: u16) -> ReshareOrder {
@@ -26,7 +26,7 @@ async fn reshare(
     wallet: KeyId,
     members: &[usize],
     threshold: u16,
-) -> Announcement {
+) -> KeyDescriptor {
     let order = to(cluster, wallet, members, threshold);
     let reshared = cluster.client.reshare(&order, |_| {}).await;
     reshared.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()))
@@ -120,8 +120,7 @@ async fn assert_holders(cluster: &Cluster, wallet: KeyId, holders: &[usize]) {
     assert!(cluster.client.sign(&order, |_| {}).await.is_err());
 }
 
-/// Everybody who held a share of an earlier generation has it on record that the share is gone, and
-/// it is.
+/// Every holder of an earlier generation has a record that the share is gone, and it is.
 async fn destroyed(mut cluster: Cluster, wallet: KeyId) {
     let deadline = Instant::now() + SETTLED;
     let kept = |node: &countersign_tests::Node| {
@@ -221,7 +220,7 @@ async fn a_reshare_needs_everybodys_rules_and_the_present_generation() {
     assert_eq!(moved.generation, 1);
     assert_holders(&cluster, wallet.key, &[0, 1]).await;
 
-    // Whoever speaks to the nodes past the client and its book gets no further.
+    // Bypassing the client and its book does not help.
     let stale = Operation::KeyReshare(Box::new(countersign_protocol::KeyReshare {
         from: wallet.clone(),
         committee: wallet.committee.clone(),

@@ -1,29 +1,29 @@
-//! `task list` and `task resolve`: what an operator does about a reshare whose other parties never
-//! come back.
+//! `task list` and `task resolve`: resolution by the operator of a reshare whose other
+//! parties never come back.
 
 use std::time::Duration;
 
 use countersign_link::Identity;
-use countersign_protocol::{Announcement, Hash, NodeId, Scheme, StoredMark, TaskId, UnixMillis};
+use countersign_protocol::{Hash, KeyDescriptor, NodeId, Scheme, SignedAck, TaskId, UnixMillis};
 use countersign_store::journal::Journal;
 use countersign_store::{
-    Decided, Evidence, Handover, HandoverStage, KeyStatus, OperationKind, Passphrase, Silent,
+    Decided, Evidence, KeyStatus, OperationKind, Passphrase, PreparedReshare, ReshareStage, Silent,
 };
 use countersign_tests::process::{expect_success, run};
 use countersign_tests::{Blueprint, Cluster, Node, Plugins};
 
 const TASK: TaskId = TaskId([7; 16]);
 
-/// The identity that signs a node's marks.
+/// The identity that signs a node's acknowledgements.
 fn identity(node: &Node) -> Identity {
     let passphrase = Passphrase::from_file(&node.dir.join("passphrase")).unwrap();
     let vault = countersign_node::vault::Vault::open(&node.db(), &passphrase, &[]).unwrap();
     vault.identity().unwrap()
 }
 
-/// A stopped cluster with a wallet, whose first node waits for the others with a reshare that would
-/// take its share.
-async fn waiting() -> (Cluster, Announcement, Announcement) {
+/// A stopped cluster with a wallet, whose first node is in doubt about a reshare that
+/// would take its share.
+async fn waiting() -> (Cluster, KeyDescriptor, KeyDescriptor) {
     let blueprint = Blueprint {
         plugins: Plugins::Unguarded,
         ..Blueprint::default()
@@ -39,7 +39,7 @@ async fn waiting() -> (Cluster, Announcement, Announcement) {
     }
     let mut parties: Vec<NodeId> = cluster.nodes.iter().map(|node| node.id).collect();
     parties.sort_unstable();
-    let next = Announcement {
+    let next = KeyDescriptor {
         task: TASK,
         generation: 1,
         committee: cluster.ids(&[1, 2]).try_into().unwrap(),
@@ -60,12 +60,12 @@ async fn waiting() -> (Cluster, Announcement, Announcement) {
         evidence: Evidence::default(),
     };
     journal.approve(UnixMillis(1), task, Vec::new()).unwrap();
-    let announcement = next.clone();
-    let stage = HandoverStage::Open;
+    let descriptor = next.clone();
+    let stage = ReshareStage::InDoubt;
     journal
-        .open_handover(Handover {
+        .prepare_reshare(PreparedReshare {
             task: TASK,
-            announcement,
+            descriptor,
             joins: false,
             opened: UnixMillis(1),
             stage,
@@ -84,7 +84,7 @@ async fn an_operator_may_give_a_reshare_up_but_only_on_purpose() {
     let (mut cluster, wallet, _) = waiting().await;
     let node = &cluster.nodes[0];
     assert!(
-        listed(node).contains("waits for the other parties"),
+        listed(node).contains("waiting for the other parties"),
         "{}",
         listed(node)
     );
@@ -127,13 +127,13 @@ async fn all_marks_in_a_file_end_what_a_node_waits_for() {
     let (cluster, wallet, mut next) = waiting().await;
     let node = &cluster.nodes[0];
     let digest = next.digest();
-    let mark = |node: &Node| StoredMark {
+    let mark = |node: &Node| SignedAck {
         node: node.id,
         signature: identity(node).sign(digest.as_bytes()).to_vec(),
     };
-    let all: Vec<StoredMark> = cluster.nodes.iter().map(mark).collect();
+    let all: Vec<SignedAck> = cluster.nodes.iter().map(mark).collect();
     let file = node.dir.join("announcement.json");
-    let adopt = |next: &Announcement| {
+    let adopt = |next: &KeyDescriptor| {
         std::fs::write(&file, serde_json::to_vec(next).unwrap()).unwrap();
         let mut resolve = node.command("task").unwrap();
         run(resolve
@@ -151,7 +151,7 @@ async fn all_marks_in_a_file_end_what_a_node_waits_for() {
     );
     next.stored = all;
     next.stored.sort_by_key(|mark| mark.node);
-    // As `info --json group` of a node that has switched prints it.
+    // As printed by `info --json group` of a node that has committed.
     std::fs::write(&file, serde_json::json!([next]).to_string()).unwrap();
     let mut resolve = node.command("task").unwrap();
     let adopted = run(resolve

@@ -1,5 +1,5 @@
-//! The same tests for every scheme. Signatures are checked by programs and libraries that sign
-//! nothing here.
+//! The same tests for every scheme. Signatures are checked by programs and libraries
+//! that sign nothing here.
 
 use countersign_client::Signature;
 use countersign_protocol::{Payload, PayloadKind, Scheme};
@@ -30,7 +30,7 @@ scheme_suite! {
 
 async fn every_pair_signs(cluster: &Cluster, scheme: Scheme) {
     let wallet = cluster.create_wallet("suite", scheme, 2).await.unwrap();
-    assert!(wallet.is_complete());
+    assert!(wallet.has_all_acks());
     for (pair, path) in [
         ([0, 1], "m"),
         ([0, 2], "m/0/7"),
@@ -50,7 +50,7 @@ async fn every_pair_signs(cluster: &Cluster, scheme: Scheme) {
     }
 }
 
-/// Without the operator's permission nobody signs what nobody understands.
+/// Without the operator's permission nobody signs an opaque digest.
 async fn a_digest_is_refused(cluster: &Cluster, scheme: Scheme) {
     let wallet = cluster.create_wallet("blind", scheme, 2).await.unwrap();
     let mut order = cluster.order(wallet.key, "m", b"", None).unwrap();

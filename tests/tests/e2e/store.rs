@@ -1,5 +1,4 @@
-//! The secrets file from outside: what the real `age` makes of it, and what a thief of the disk
-//! sees.
+//! The secrets file from outside: the real `age` opens it, and a thief of the disk learns nothing.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -74,8 +73,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The store's own age identity, opened with the passphrase by the real tool through a
-/// pseudo-terminal.
+/// The store's own age identity, opened with the passphrase by the real
+/// tool through a pseudo-terminal.
 fn age_identity(db: &std::path::Path) -> Vec<u8> {
     let script = format!("age -d '{}'", db.join("identity.age").display());
     let mut child = Command::new("script")
@@ -102,8 +101,8 @@ fn age_identity(db: &std::path::Path) -> Vec<u8> {
     key.into_bytes()
 }
 
-/// The secret itself: those 32 bytes of the stored record whose public key is the node's public
-/// share.
+/// The secret itself: those 32 bytes of the stored record whose public key is
+/// the node's public share.
 fn secret_scalar(node: &Node, key: &str) -> [u8; 32] {
     let passphrase = Passphrase::from_file(&node.dir.join("passphrase")).unwrap();
     let secrets = Secrets::open(&node.db(), &passphrase, &[]).unwrap();

@@ -1,5 +1,5 @@
-//! All three programs while nothing that they say can be written: 200 tasks are signed, deadlines
-//! are kept, and what dies ends.
+//! All three programs with unwritable output: 200 tasks are signed, deadlines are kept, and
+//! a dying program ends.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use countersign_tests::{Blueprint, Cluster, Plugins, process};
 use futures_util::{StreamExt, stream};
 
 const TASKS: usize = 200;
-/// Tasks at a time.
+/// Concurrent tasks.
 const AT_ONCE: usize = 8;
-/// What the client's help says of its exit codes.
+/// As in the client's help on exit codes.
 const FAILED: Option<i32> = Some(3);
-/// What the node's help says.
+/// As in the node's help on exit codes.
 const STORE_FAILED: Option<i32> = Some(74);
 
-/// What the client's program ends with.
+/// The exit code of the client's program.
 async fn client(cluster: &Cluster, streams: Streams, args: &[&str]) -> Option<i32> {
     let mut command = Command::new(process::program("countersign").unwrap());
     command
@@ -30,7 +30,7 @@ async fn client(cluster: &Cluster, streams: Streams, args: &[&str]) -> Option<i3
         .set(&mut command, &cluster.dir().join("client.log"))
         .unwrap();
     if streams == Streams::Unread {
-        // Whoever asks for a result and does not read it is waited for.
+        // A caller that asks for a result and does not read it is waited for.
         command.stdout(Stdio::null());
     }
     let ended = tokio::task::spawn_blocking(move || command.status().unwrap());
@@ -64,7 +64,7 @@ async fn goes_on(streams: Streams) {
         .buffer_unordered(AT_ONCE)
         .collect::<Vec<_>>();
     let programs = async {
-        // A result that does not fit is said by the exit code, as is one that was read.
+        // The exit code reports a result that does not fit, as well as one that was read.
         let expected = if streams == Streams::Full {
             Some(1)
         } else {
@@ -82,8 +82,8 @@ async fn goes_on(streams: Streams) {
     assert_eq!(signed, TASKS, "{:?}", ends.iter().find(|end| end.is_err()));
     println!("{streams:?}: {signed} of {TASKS} tasks are signed");
 
-    // A task that one of its nodes never answers ends at its deadline, at the client and at the
-    // coordinator.
+    // A task that one of its nodes never answers ends at its deadline, at the client
+    // and at the coordinator.
     drop(cluster.nodes[1].daemon.take());
     let late = client(
         &cluster,
@@ -100,7 +100,7 @@ async fn goes_on(streams: Streams) {
         ended.summary
     );
 
-    // A node whose store is gone says so to nobody, and ends.
+    // A node whose store is gone can tell nobody, and ends.
     std::fs::remove_file(cluster.nodes[0].db().join("journal.redb")).unwrap();
     let end = tokio::time::timeout(
         Duration::from_secs(60),

@@ -16,23 +16,23 @@ const TASKS: usize = 1000;
 const SWAPS: usize = 50;
 const WORKERS: usize = 8;
 
-/// One signature: its task, and how many swaps were in force before it was ordered and written when
-/// it was done.
+/// A signature: its task, and the numbers of swaps in force before it was ordered and written
+/// when it was done.
 struct Done {
     task: TaskId,
     in_force: usize,
     written: usize,
 }
 
-/// The versions of a component that differ in a custom section only: what they do is the same,
+/// The versions of a component that differ in a custom section only: their behaviour is the same,
 /// their digests are not.
 struct Versions {
     component: Vec<u8>,
 }
 
 impl Versions {
-    /// Section 0 of the component binary format: size, name, content; all sizes here fit one byte
-    /// of LEB128.
+    /// Section 0 of the component binary format: size, name, content; all sizes here fit
+    /// one byte of LEB128.
     fn bytes(&self, version: usize) -> Vec<u8> {
         let content = [&[7], b"version".as_slice(), &[version as u8]].concat();
         [&self.component, &[0, content.len() as u8][..], &content].concat()
@@ -42,7 +42,7 @@ impl Versions {
         Hash(Sha256::digest(self.bytes(version)).into())
     }
 
-    /// Puts a version in place as an operator should: beside, then renamed.
+    /// Installs a version as an operator should: written beside the target, then renamed.
     fn write(&self, version: usize, file: &Path) {
         let beside = file.with_extension("new");
         std::fs::write(&beside, self.bytes(version)).unwrap();

@@ -1,6 +1,6 @@
-//! Evil approval servers of the kind that `webhook` asks: none has anything signed but by a sound
-//! approval, and after each the seven checks of the oracle hold. The finer cases are the plugin's
-//! own tests.
+//! Evil approval servers of the kind that `webhook` asks: nothing is signed without a sound
+//! approval, and after each the seven checks of the oracle hold. The finer cases are
+//! the plugin's own tests.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// Authenticates requests.
+/// The secret that authenticates requests.
 const SECRET: &str = "f2a51c7be6d04f83a9d1c6470be85d32";
-/// Authenticates answers.
+/// The secret that authenticates answers.
 const ANSWERS: &str = "07c4e9b1d25f48a6bb30f9e81c7d56a4";
 const HEADER: &str = "countersign-signature";
 
 const UNSOUND: &str = "plugin-failed:unavailable";
-/// Every conduct with the code and the words of the refusal that follows.
+/// Every conduct with the code and the words of the resulting refusal.
 const EVIL: &[(&str, Conduct, &str, &str)] = &[
     (
         "reject",
@@ -225,17 +225,17 @@ const EVIL: &[(&str, Conduct, &str, &str)] = &[
     ),
 ];
 
-/// A question with a right signature.
+/// A question with a valid signature.
 struct Question {
     asked: Asked,
     document: Value,
-    /// An approval from the beginning, once there is one.
+    /// The first approval, once there is one.
     first: Option<Vec<u8>>,
-    /// Another server.
+    /// URL of another server.
     elsewhere: String,
 }
 
-/// What a server answers.
+/// A server's answer to a question.
 type Conduct = fn(&Question) -> Say;
 
 fn now() -> u64 {
@@ -258,7 +258,7 @@ impl Question {
         json!({ "request_id": self.document["request_id"], "nonce": self.document["nonce"], "action": action })
     }
 
-    /// An approval, but for these members.
+    /// An approval, except for these members.
     fn approval(&self, others: Value) -> Value {
         let mut answer = self.answer("approve");
         for (name, value) in others.as_object().unwrap() {
@@ -278,7 +278,7 @@ impl Question {
     }
 }
 
-/// An answer with a right signature.
+/// An answer with a valid signature.
 fn whole(status: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     http(
         status,

@@ -1,4 +1,4 @@
-//! A task for each operation and each thing that can be signed, and every event of its life.
+//! A task for each operation and each kind of payload, and every event of its life.
 
 use countersign_sdk::testing::{self, MockHost, TransactionBuilder};
 use countersign_sdk::{
@@ -157,7 +157,7 @@ fn payloads() -> Vec<(&'static str, Task)> {
     ]
 }
 
-/// A payment between what sets its fee, its nonce and its memo.
+/// A payment between calls that set its fee, its nonce and its memo.
 fn of_a_solana_wallet() -> TransactionBuilder {
     let budget = "ComputeBudget111111111111111111111111111111";
     testing::transaction(SOLANA)
@@ -175,7 +175,7 @@ fn of_a_solana_wallet() -> TransactionBuilder {
         .known_as("Memo")
 }
 
-/// What the node shows of a single authorisation of EIP-7702.
+/// The node's view of a single authorisation of EIP-7702.
 fn authorisation() -> Task {
     let mut task = unsigned(
         testing::transaction(ETHEREUM)
@@ -234,8 +234,8 @@ fn of_scheme(scheme: &str) -> Task {
     task
 }
 
-/// What a requester may say, beside and against the node. About bare digests the requester's word
-/// stays where it is, and so must be of the reader's vocabulary.
+/// Adds claims that agree with the node and that contradict it. Claims about bare digests stay
+/// where they are, and so must be of the reader's vocabulary.
 fn with_claims(task: &Task) -> Task {
     let claim = |name: &str, value: &str| Statement {
         name: name.into(),

@@ -1,6 +1,6 @@
 //! The first vocabulary with the types that its published servers read it into: whole numbers of 64
 //! bits with a sign, and text. A member of another type makes such a server refuse the whole
-//! document; one that it does not know, it passes over.
+//! document; an unknown one is ignored.
 
 use countersign_sdk::Operation;
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub fn read(operation: &Operation, detail: &str, extra: &str) -> Result<(), serd
             serde_json::from_str::<KeyReshare>(detail)?;
             serde_json::from_str::<Reference>(extra)?;
         }
-        // These servers know no check-ups; what they would be sent is an object like the others.
+        // These servers know no check-ups; the object sent to them is like the others.
         Operation::KeyShareSign(_) | Operation::Other(_) => {
             serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(detail)?;
         }

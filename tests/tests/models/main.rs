@@ -1,6 +1,6 @@
-//! The documents that plugins send, read with the models of those who receive them: PyPI
-//! `cobo-waas2` for the later vocabulary and for events, and the types of the published servers for
-//! the first one. No expectation here is ours.
+//! The plugins' documents, read with the models of their recipients: PyPI `cobo-waas2` for the
+//! later vocabulary and for events, and the types of the published servers for the first one. No
+//! expectation here is ours.
 
 mod cases;
 mod first;
@@ -17,7 +17,7 @@ use countersign_sdk::testing::{self, MockHost};
 use countersign_sdk::{EventReceiver, HttpError, Operation, Plugin, Request, Task, json};
 use serde_json::{Value, json};
 
-/// The words of the servers for what the cases move.
+/// The servers' names for the assets in the cases.
 const ASSETS: &str = r#"{
     "eip155:1": {"id": "ETH", "decimals": 18},
     "eip155:1/erc20:0xdac17f958d2ee523a2206206994597c13d831ec7": {"id": "ETH_USDT", "decimals": 6},
@@ -73,7 +73,7 @@ fn asked(task: &Task, version: &str, strict: bool) -> Value {
             "strict": {strict}, "retry_times": 0, "assets": {ASSETS}}}"#
     ));
     let host = host();
-    // Nobody answers: what was asked is all that counts.
+    // Nobody answers: only the question matters.
     JwtCallback::evaluate(&config.unwrap(), task, &host).unwrap_err();
     package(&host.requests()[0])
 }
@@ -125,7 +125,8 @@ fn case(name: &str, model: &str, document: Value) -> Value {
     json!({"name": name, "model": model, "document": document})
 }
 
-/// How many documents the models took; all of them, or this panics with what is wrong.
+/// Returns the number of documents that the models accept; all of them, or this
+/// panics with the error.
 fn read_by_models(documents: &[Value]) -> usize {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let python = here.join("../dist/models/bin/python");

@@ -1,9 +1,8 @@
-//! Signatures of real nodes, taken by programs of others: anvil mines them, Bitcoin Core's script
-//! verification passes them, Solana's runtime executes them. With one byte of a signature changed
-//! none of them does.
+//! Signatures of real nodes, accepted by programs of others: anvil mines them, Bitcoin Core's
+//! script verification passes them, Solana's runtime executes them. With one byte of a signature
+//! changed none of them does.
 //!
-//! `just outsiders` installs them; `outsiders.py` hands over what was signed and tells what became
-//! of it.
+//! `just outsiders` installs them; `outsiders.py` passes the signatures on and reports the results.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,7 +17,7 @@ use bitcoin::{
     TxIn, TxOut, Witness, consensus,
 };
 use countersign_client::{BitcoinForm, SignOrder};
-use countersign_protocol::{Announcement, DerivationPath, Payload, PayloadKind, Scheme};
+use countersign_protocol::{DerivationPath, KeyDescriptor, Payload, PayloadKind, Scheme};
 use countersign_tests::{Blueprint, Cluster, PrimeSource};
 use countersign_verify::{address, derive_public};
 use serde_json::{Value, json};
@@ -110,13 +109,13 @@ async fn a_wallet_for_ed25519_pays_in_solanas_runtime() {
     );
 }
 
-async fn anvil_mines_a_transfer_and_a_delegation(cluster: &Cluster, wallet: &Announcement) {
+async fn anvil_mines_a_transfer_and_a_delegation(cluster: &Cluster, wallet: &KeyDescriptor) {
     let sender = address::evm(&child(wallet, PATH)).unwrap();
     let recipient = format!("0x{}", "5a".repeat(20));
     let sign = |kind, bytes| signed(cluster, wallet, PATH, kind, bytes);
     let transfer = sign(PayloadKind::EvmTransaction, evm_transfer(0)).await;
-    // The account itself brings its authorisation, so that one is for the nonce after the
-    // transaction's.
+    // The account itself brings its authorisation, so that one is for the
+    // nonce after the transaction's.
     let authorization = sign(PayloadKind::Eip7702, evm_authorization(2)).await;
     let delegation = sign(
         PayloadKind::EvmTransaction,
@@ -135,7 +134,7 @@ async fn anvil_mines_a_transfer_and_a_delegation(cluster: &Cluster, wallet: &Ann
             "transactions": [raw(&altered), raw(&transfer), raw(&delegation)],
         }),
     );
-    // Such a signature is somebody else's, who has nothing.
+    // Such a signature is by somebody else, who has nothing.
     assert!(told[0]["refused"].is_string(), "{told}");
     assert_eq!(
         (&told[0]["received"], &told[0]["nonce"]),
@@ -167,9 +166,9 @@ async fn anvil_mines_a_transfer_and_a_delegation(cluster: &Cluster, wallet: &Ann
     );
 }
 
-/// Signs and finishes a payment out of two outputs, and lets Bitcoin Core's rules judge it and its
-/// alterations.
-async fn the_kernel_takes_both_inputs(cluster: &Cluster, wallet: &Announcement, psbt: Psbt) {
+/// Signs and finishes a payment from two outputs, and lets Bitcoin Core's rules judge
+/// it and its alterations.
+async fn the_kernel_takes_both_inputs(cluster: &Cluster, wallet: &KeyDescriptor, psbt: Psbt) {
     let bytes = signed(cluster, wallet, "m", PayloadKind::Psbt, psbt.serialize()).await;
     let whole: Transaction = consensus::deserialize(&bytes).unwrap();
     let altered = |index: usize| {
@@ -191,7 +190,7 @@ async fn the_kernel_takes_both_inputs(cluster: &Cluster, wallet: &Announcement, 
     assert_eq!(told, json!([[true, true], [false, true], [true, false]]));
 }
 
-async fn wallet(primes: PrimeSource, scheme: Scheme) -> (Cluster, Announcement) {
+async fn wallet(primes: PrimeSource, scheme: Scheme) -> (Cluster, KeyDescriptor) {
     let cluster = Cluster::start(Blueprint {
         primes,
         ..Blueprint::default()
@@ -202,10 +201,10 @@ async fn wallet(primes: PrimeSource, scheme: Scheme) -> (Cluster, Announcement) 
     (cluster, wallet)
 }
 
-/// What the nodes' signatures make of the payload, as its chain takes it.
+/// Signs the payload and returns it in the form that its chain takes.
 async fn signed(
     cluster: &Cluster,
-    wallet: &Announcement,
+    wallet: &KeyDescriptor,
     path: &str,
     kind: PayloadKind,
     bytes: Vec<u8>,
@@ -228,7 +227,7 @@ fn changed(bytes: &[u8], at: usize) -> Vec<u8> {
     bytes
 }
 
-fn child(wallet: &Announcement, path: &str) -> Vec<u8> {
+fn child(wallet: &KeyDescriptor, path: &str) -> Vec<u8> {
     let path: DerivationPath = path.parse().unwrap();
     let root = &wallet.root_public_key;
     let chain_code = wallet.chain_code.as_bytes();
@@ -237,7 +236,7 @@ fn child(wallet: &Announcement, path: &str) -> Vec<u8> {
         .0
 }
 
-fn origin(wallet: &Announcement, path: &str) -> (Fingerprint, Bip32Path) {
+fn origin(wallet: &KeyDescriptor, path: &str) -> (Fingerprint, Bip32Path) {
     let root = CompressedPublicKey::from_slice(&wallet.root_public_key).unwrap();
     let hash = root.pubkey_hash().to_byte_array();
     (
@@ -246,7 +245,7 @@ fn origin(wallet: &Announcement, path: &str) -> (Fingerprint, Bip32Path) {
     )
 }
 
-/// Two outputs of these scripts, each of a transaction of its own, paid to nobody but for a fee.
+/// Two outputs of these scripts, each of a transaction of its own, all spent on fees.
 fn spending(scripts: &[ScriptBuf; 2]) -> Psbt {
     let from = |previous_output| TxIn {
         previous_output,
@@ -305,7 +304,7 @@ fn solana_transfer(payer: &[u8], recipient: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// What both transactions begin with: chain, nonce, fees of 1 and 2 gwei, and gas.
+/// The common beginning of both transactions: chain, nonce, fees of 1 and 2 gwei, and gas.
 fn evm_head(nonce: u8, gas: u32) -> Vec<u8> {
     let fees = [
         rlp(&1_000_000_000u32.to_be_bytes()),
@@ -386,7 +385,7 @@ fn anvil() -> PathBuf {
     ))
 }
 
-/// What an outsider makes of `case`.
+/// An outsider's verdict on `case`.
 fn outsider(name: &str, case: &Value) -> Value {
     let python = installed().join("bin/python");
     assert!(

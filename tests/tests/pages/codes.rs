@@ -72,7 +72,7 @@ fn rendered(rows: &[Explained]) -> String {
     table
 }
 
-/// Where the table under a heading begins and ends.
+/// The range of the table under a heading.
 fn place(page: &str, heading: &str) -> Range<usize> {
     let heading = format!("\n## {heading}\n");
     let section = page.find(&heading).expect("there is such a heading") + heading.len();
@@ -105,8 +105,8 @@ fn the_tables_of_the_plugins_are_complete() {
         let plugin = folder.unwrap().file_name().into_string().unwrap();
         let sources = sources(&plugin);
         let codes = match plugin.as_str() {
-            // Some of its codes are chosen before they are used; all of them begin with an
-            // operation.
+            // Some of its codes are chosen before they are used; all of them
+            // begin with an operation.
             "rules" => prefixed(&sources),
             _ => set(literals(&sources, "reject(")),
         };

@@ -1,5 +1,5 @@
-//! `docs/derivation.md`: children of Ed25519 keys, by our derivation and by the formula as the page
-//! has it.
+//! `docs/derivation.md`: children of Ed25519 keys, by our derivation and by the
+//! formula in the page.
 
 use countersign_verify::ExtendedPublicKey;
 use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;

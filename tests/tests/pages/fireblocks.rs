@@ -30,8 +30,8 @@ fn key() -> RsaPrivateKey {
     RsaPrivateKey::from_pkcs8_pem(example().block("pem")).unwrap()
 }
 
-/// What the plugin sent for the payment, under the configuration of the page, and what it made of
-/// the answer.
+/// The plugin's request for the payment under the configuration of the page, and its
+/// verdict on the answer.
 fn asked(answer: &str) -> (countersign_sdk::Request, Verdict) {
     let written: Value = serde_norway::from_str(PAGE.whole().block("yaml")).unwrap();
     let config = json::config(&written["policy"]["plugins"][0]["config"].to_string()).unwrap();
@@ -78,7 +78,7 @@ fn another_library_makes_the_answer_of_the_page() {
     assert_eq!(token_claims(token), claims);
 }
 
-/// As they stand in the token.
+/// The claims verbatim, as in the token.
 fn token_claims(token: &str) -> String {
     use base64::Engine as _;
     let claims = token.split('.').nth(1).expect("three parts");

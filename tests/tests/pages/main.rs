@@ -1,5 +1,5 @@
-//! The examples of the pages under `docs/` whose values can be computed: read out of the page, and
-//! computed. A page cannot say what the code does not do.
+//! The examples of the pages under `docs/` whose values can be computed: read from the page, and
+//! computed. A page cannot promise what the code does not do.
 
 mod codes;
 mod derivation;

@@ -1,5 +1,5 @@
-//! The node of the examples: a task that pays, and a host whose keys are genuine and whose clock
-//! and chance are not.
+//! The node of the examples: a task with a payment, and a host with genuine keys but a fixed
+//! clock and fixed randomness.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use countersign_verify::ExtendedPublicKey;
 /// 0.01 ETH to `0x5dC6…`, EIP-1559, unsigned.
 const UNSIGNED: &str = "02ef0180843b9aca008504a817c800825208945dc69b1fbb13bafd09af88a782f0f285772ad5f8872386f26fc1000080c0";
 
-/// Asked by a plugin, and one answer for it.
+/// A host for a plugin, with one answer to its request.
 pub struct Node {
     mock: MockHost,
-    /// RS256: everybody's.
+    /// RS256: a published key.
     pair: Option<rs256::SigningKey>,
-    /// HS256: everybody's.
+    /// HS256: a published secret.
     secret: Option<hs256::Secret>,
 }
 
 impl Node {
-    /// Whoever is asked answers this.
+    /// Any request gets this answer.
     pub fn answered(answer: Response) -> Self {
         Self {
             mock: MockHost::default().with_server(move |_, _| Ok(answer.clone())),

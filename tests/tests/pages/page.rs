@@ -1,10 +1,10 @@
-//! Finds what stands in a page. It panics where a page has no such thing.
+//! Extracts parts of a page. Panics if the page has no such part.
 
 /// A page of `docs/`.
 pub struct Page(pub &'static str);
 
 impl Page {
-    /// What stands under a heading, up to the next one of any kind.
+    /// The text under a heading, up to the next one of any kind.
     pub fn section(&self, heading: &str) -> Section {
         let from = self.0.split_once(&format!("\n## {heading}\n"));
         let (_, rest) = from.unwrap_or_else(|| panic!("the page has no section `{heading}`"));
@@ -49,8 +49,7 @@ impl Section {
         blocks[0]
     }
 
-    /// What stands between backticks in the second column of the table's row whose first column is
-    /// `name`.
+    /// The code span in the second column of the table's row whose first column is `name`.
     pub fn cell(&self, name: &str) -> &'static str {
         let mut rows = self
             .0

@@ -1,4 +1,4 @@
-//! How a task ends: what nodes report, and what it proves.
+//! The end of a task: outcomes reported by nodes, and their proofs.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use crate::task::proof::{self, ProofError};
 use crate::task::record::{Party, Proof, Reason, Report, State, is_abandonment};
 
 impl Flow {
-    /// The first outcome that a node reports is its own, but for a failure that a result replaces:
-    /// a party that missed the last marks of a key reports once without and once with them, or that
-    /// its operator gave it up.
+    /// The first outcome that a node reports stands, except for a failure that a result replaces: a
+    /// party that missed the last acknowledgements of a key reports once without and once with
+    /// them, or that its operator abandoned the task.
     pub(super) fn reported(
         &mut self,
         from: NodeId,
@@ -37,7 +37,7 @@ impl Flow {
             return;
         }
         let checked = match (&outcome, &self.record.result) {
-            // The other signers report the very signatures that were verified already.
+            // The other signers report the very signatures that were already verified.
             (Outcome::Signed(signed), Some(Proof::Signed(known))) if signed == known => Ok(None),
             _ => self.check(&from, &outcome),
         };
@@ -68,7 +68,7 @@ impl Flow {
         }
     }
 
-    /// A proof outranks every other end: what was verified exists, whatever else went wrong.
+    /// A proof outranks every other end: a verified result exists, whatever else went wrong.
     pub(super) fn complete(
         &mut self,
         from: NodeId,
@@ -106,15 +106,15 @@ impl Flow {
         }
     }
 
-    /// Gives a party of a new key, or of a new generation, the marks that it may lack.
+    /// Sends a party of a new key, or of a new generation, the acknowledgements that it may lack.
     pub(super) fn settle(&self, node: NodeId, effects: &mut Effects) {
-        if let Some(announcement) = self.record.result.as_ref().and_then(Proof::wallet) {
-            let announcement = Box::new(announcement.clone());
+        if let Some(descriptor) = self.record.result.as_ref().and_then(Proof::wallet) {
+            let descriptor = Box::new(descriptor.clone());
             effects.send.push((
                 node,
                 ToNode::Settle {
                     task: self.task().id,
-                    announcement,
+                    descriptor,
                 },
             ));
         }
@@ -136,8 +136,8 @@ impl Flow {
         proof::check(&order, from, outcome)
     }
 
-    /// The result of a check-up, once every node has proven its share. Each proof was verified when
-    /// it came in.
+    /// The result of a check-up, once every node has proven its share. Each proof
+    /// was verified on arrival.
     fn all_intact(&self) -> Option<Proof> {
         let intact = |party: &Party| match &party.report.as_ref()?.outcome {
             Outcome::Intact(intact) => Some(intact.clone()),
@@ -147,7 +147,7 @@ impl Flow {
         all.filter(|all| !all.is_empty()).map(Proof::Intact)
     }
 
-    /// Proof that a party cheated, whoever brings it. It must be about this very task.
+    /// Handles proof that a party cheated, from any bearer. It must be about this very task.
     pub(super) fn evidence(
         &mut self,
         from: NodeId,
@@ -179,8 +179,8 @@ impl Flow {
         effects.change = Change::Stored;
     }
 
-    /// Ends the task once all have reported. One party's word ends nothing for those that still
-    /// run: only what was verified here does, or that nobody else is on line.
+    /// Ends the task once all have reported. One party's word does not end the task for those that
+    /// still run: only a verified result does, or that nobody else is on line.
     pub(super) fn conclude_failures(&mut self, world: &World<'_>, effects: &mut Effects) {
         let Some(first) = self
             .record
@@ -202,14 +202,13 @@ impl Flow {
         self.fail(cause, world.now, effects);
     }
 
-    /// True if the coordinator knows by itself that the task cannot succeed as it should.
+    /// True if the coordinator itself knows that the task cannot succeed as intended.
     fn is_certain(&self) -> bool {
         let wrong = |party: &Party| party.report.as_ref().is_some_and(|report| report.wrong);
         !self.record.proven.is_empty() || self.record.parties.iter().any(wrong)
     }
 
-    /// Why the task came to nothing, if a party says so: what was proven or found here, else who
-    /// says what.
+    /// The cause of a failure: preferably proven or found here, else as a party reports it.
     pub(super) fn cause(&self) -> Option<Reason> {
         if let Some(proven) = self.record.proven.first() {
             let nodes = self
@@ -246,7 +245,6 @@ impl Flow {
     }
 }
 
-/// A failure on record.
 struct Reported<'a> {
     at: UnixMillis,
     node: NodeId,
@@ -255,8 +253,8 @@ struct Reported<'a> {
     wrong: bool,
 }
 
-/// What the parties report that failed: wrong results first, then by time, but what merely repeats
-/// that somebody else gave up last.
+/// The failures that the parties report: wrong results first, then by time; those that merely
+/// repeat that somebody else gave up come last.
 fn failures(parties: &[Party]) -> Vec<Reported<'_>> {
     let mut failures: Vec<Reported<'_>> = parties.iter().filter_map(failure_of).collect();
     failures.sort_by_key(|f| (!f.wrong, f.failure.code == FailureCode::PeerAborted, f.at));
@@ -280,8 +278,8 @@ fn failure_of(party: &Party) -> Option<Reported<'_>> {
     }
 }
 
-/// The code for a wrong result is the coordinator's; a node that uses it has given up, and no more
-/// is known.
+/// The code for a wrong result is reserved to the coordinator; a node that uses it has given up,
+/// and no more is known.
 fn in_its_own_words(mut outcome: Outcome) -> Outcome {
     if let Outcome::Failed(failure) = &mut outcome
         && failure.code == FailureCode::WrongResult

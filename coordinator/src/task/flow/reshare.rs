@@ -1,25 +1,26 @@
 //! The end of a reshare, when not everybody learns of it in the session.
 //!
-//! A party that has stored may neither forget that nor act on it before it knows whether all have.
-//! So it asks here, again and again: the marks that are known are kept, and once all are there the
-//! reshare is completed, however late. Once a party has said that its mark will never be there, the
-//! others are told. Until then those that said neither are asked.
+//! A party that has stored its share is in doubt: it may neither drop nor use it before it knows
+//! whether all have stored. So it asks here, again and again. The known acknowledgements are kept,
+//! and once all are there the reshare is completed, however late (a late commit). Once a party has
+//! voted to abort, its acknowledgement will never be there, and the others are told. Until then the
+//! parties that said neither are asked.
 
 use countersign_protocol::control::ToNode;
-use countersign_protocol::outcome::void_digest;
+use countersign_protocol::outcome::abort_vote_digest;
 use countersign_protocol::{
-    Announcement, FailureCode, NodeId, Operation, Outcome, StoredMark, UnixMillis,
+    FailureCode, KeyDescriptor, NodeId, Operation, Outcome, SignedAck, UnixMillis,
 };
 use countersign_verify::{WrongResult, result};
 
 use super::{Change, Effects, Flow, World};
 use crate::task::record::Reason;
 
-/// From one question to the next, in ms; less than the time after which a party says again that it
-/// waits.
+/// Pause between two questions, in ms; less than the time after which a party repeats that
+/// it is in doubt.
 const ASK_AGAIN: u64 = 10_000;
 
-/// Why a party's word that it has stored does not count.
+/// Why a party's report that it has stored does not count.
 #[derive(Debug, thiserror::Error)]
 enum Unstored {
     #[error("not for a reshare")]
@@ -28,11 +29,11 @@ enum Unstored {
     NotAParty,
     #[error(transparent)]
     Wrong(#[from] WrongResult),
-    #[error("not with its own mark alone, or the mark does not verify")]
+    #[error("not with its own acknowledgement alone, or the acknowledgement does not verify")]
     Mark,
 }
 
-/// Who stored another generation than a party says.
+/// The parties that stored another generation than this one claims.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", "))]
 struct OthersStored(Vec<NodeId>);
@@ -41,22 +42,22 @@ impl Flow {
     pub(super) fn stored(
         &mut self,
         from: NodeId,
-        announcement: Announcement,
+        descriptor: KeyDescriptor,
         world: &World<'_>,
         effects: &mut Effects,
     ) {
         if self.record.result.is_some() {
             return self.pending(from, world, effects);
         }
-        let announcement = match self.checked(from, announcement) {
-            Ok(announcement) => announcement,
+        let descriptor = match self.checked(from, descriptor) {
+            Ok(descriptor) => descriptor,
             Err(wrong) => {
                 return effects
                     .alarms
                     .push(format!("{from} says that it stored, but {wrong}"));
             }
         };
-        match self.merge(from, announcement) {
+        match self.merge(from, descriptor) {
             Ok(true) => {
                 self.record.note(world.now, format!("stored at {from}"));
                 effects.change = Change::Stored;
@@ -71,8 +72,9 @@ impl Flow {
         self.pending(from, world, effects);
     }
 
-    /// What a party stored, if that is what was ordered, with a mark of its own.
-    fn checked(&self, from: NodeId, announcement: Announcement) -> Result<Announcement, Unstored> {
+    /// Returns the stored generation, if it is what was ordered and has
+    /// the party's own acknowledgement.
+    fn checked(&self, from: NodeId, descriptor: KeyDescriptor) -> Result<KeyDescriptor, Unstored> {
         let Operation::KeyReshare(reshare) = &self.task().operation else {
             return Err(Unstored::NotAReshare);
         };
@@ -80,25 +82,19 @@ impl Flow {
             return Err(Unstored::NotAParty);
         }
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
-        result::next(self.task().id, reshare, Some(&parties), &announcement)?;
-        match &announcement.stored[..] {
-            [mark] if mark.node == from && mark.verifies(&announcement.digest()) => {
-                Ok(announcement)
-            }
+        result::next(self.task().id, reshare, Some(&parties), &descriptor)?;
+        match &descriptor.stored[..] {
+            [mark] if mark.node == from && mark.verifies(&descriptor.digest()) => Ok(descriptor),
             _ => Err(Unstored::Mark),
         }
     }
 
-    /// Adds a party's mark to those that are known. False if it is one of them; an error names
-    /// those that stored something else.
-    fn merge(
-        &mut self,
-        from: NodeId,
-        mut announcement: Announcement,
-    ) -> Result<bool, OthersStored> {
-        let digest = announcement.digest();
-        let marks = std::mem::take(&mut announcement.stored);
-        let known = self.record.stored.get_or_insert(announcement);
+    /// Adds a party's acknowledgement to those known. Returns false if it is one of them; an error
+    /// names those that stored something else.
+    fn merge(&mut self, from: NodeId, mut descriptor: KeyDescriptor) -> Result<bool, OthersStored> {
+        let digest = descriptor.digest();
+        let marks = std::mem::take(&mut descriptor.stored);
+        let known = self.record.stored.get_or_insert(descriptor);
         if known.digest() != digest {
             let others = known.stored.iter().map(|mark| mark.node);
             return Err(OthersStored(others.collect()));
@@ -132,24 +128,24 @@ impl Flow {
         }
     }
 
-    pub(super) fn voided(
+    pub(super) fn voted_abort(
         &mut self,
         from: NodeId,
-        mark: StoredMark,
+        mark: SignedAck,
         world: &World<'_>,
         effects: &mut Effects,
     ) {
         let reshare = matches!(self.task().operation, Operation::KeyReshare(_));
-        let own = mark.node == from && mark.verifies(&void_digest(self.hash()));
+        let own = mark.node == from && mark.verifies(&abort_vote_digest(self.hash()));
         if !reshare || !own || !self.is_party(&from) {
             return effects.alarms.push(format!(
                 "{from} says that it stored nothing, but not as a party would"
             ));
         }
-        if self.record.has_voided(&from) {
+        if self.record.has_voted_abort(&from) {
             return;
         }
-        self.record.void.push(mark.clone());
+        self.record.abort_vote.push(mark.clone());
         self.record
             .note(world.now, format!("nothing stored at {from}, for good"));
         effects.change = Change::Stored;
@@ -157,13 +153,13 @@ impl Flow {
         if self.record.has_stored(&from) {
             return self.settle(from, effects);
         }
-        self.fail_void(from, world.now, effects);
+        self.fail_aborted(from, world.now, effects);
         let waiting = self.record.stored.iter().flat_map(|made| &made.stored);
         let task = self.task().id;
         effects.send.extend(waiting.map(|stored| {
             (
                 stored.node,
-                ToNode::Void {
+                ToNode::AbortVote {
                     task,
                     mark: mark.clone(),
                 },
@@ -171,17 +167,17 @@ impl Flow {
         }));
     }
 
-    /// A party whose two words contradict each other lies or has lost its memory. Its mark counts:
-    /// the others may have it, too.
+    /// A party that contradicts itself lies or has lost its memory. Its acknowledgement counts: the
+    /// others may have it, too.
     fn judge_mark(&self, from: NodeId, effects: &mut Effects) {
-        if self.record.has_stored(&from) && self.record.has_voided(&from) {
+        if self.record.has_stored(&from) && self.record.has_voted_abort(&from) {
             effects.alarms.push(format!(
                 "{from} signed both that it stored and that it never will; examine that node"
             ));
         }
     }
 
-    fn fail_void(&mut self, from: NodeId, now: UnixMillis, effects: &mut Effects) {
+    fn fail_aborted(&mut self, from: NodeId, now: UnixMillis, effects: &mut Effects) {
         if self.record.state.is_final() {
             return;
         }
@@ -190,29 +186,29 @@ impl Flow {
             None => {
                 let message = "the named node gave up before it stored, so the key stays with its present holders; see \
                                its log, then send a new task";
-                let reason = Reason::failed(FailureCode::ReshareVoid, message, vec![from]);
+                let reason = Reason::failed(FailureCode::ReshareAborted, message, vec![from]);
                 self.fail(reason, now, effects);
             }
         }
     }
 
-    /// Answers a party that has stored and waits.
+    /// Answers a party that is in doubt.
     pub(super) fn pending(&mut self, node: NodeId, world: &World<'_>, effects: &mut Effects) {
         if !self.is_party(&node) {
             return;
         }
         if self.record.result.is_some() {
-            // Whoever was just completed has been told.
+            // A party that was just completed has been told.
             let settled = |(to, frame): &(NodeId, ToNode)| {
                 *to == node && matches!(frame, ToNode::Settle { .. })
             };
             if !effects.send.iter().any(settled) {
                 self.settle(node, effects);
             }
-        } else if let Some(mark) = self.record.void().cloned() {
+        } else if let Some(mark) = self.record.abort_vote().cloned() {
             effects.send.push((
                 node,
-                ToNode::Void {
+                ToNode::AbortVote {
                     task: self.task().id,
                     mark,
                 },
@@ -224,17 +220,17 @@ impl Flow {
         }
     }
 
-    /// True if others wait for what this party stored, and it has not said.
+    /// True if others wait for this party's acknowledgement or abort vote.
     pub(super) fn owes_word(&self, node: &NodeId) -> bool {
         let record = &self.record;
         record.is_unsettled()
             && self.is_party(node)
             && !record.has_stored(node)
-            && !record.has_voided(node)
+            && !record.has_voted_abort(node)
     }
 
-    /// Offers the task again to those that said neither: they answer with what they recorded.
-    /// Seldom enough that nobody can flood others by asking.
+    /// Offers the task again to those that said neither: they answer from their journals. Rare
+    /// enough that nobody can flood others by asking.
     fn ask_silent(&mut self, asking: NodeId, world: &World<'_>, effects: &mut Effects) {
         if self
             .record
@@ -243,7 +239,8 @@ impl Flow {
         {
             return;
         }
-        let said = |node: &NodeId| self.record.has_stored(node) || self.record.has_voided(node);
+        let said =
+            |node: &NodeId| self.record.has_stored(node) || self.record.has_voted_abort(node);
         let parties = self.record.parties.iter().map(|party| party.node);
         let silent: Vec<NodeId> = parties
             .filter(|node| *node != asking && !said(node) && (world.online)(node))

@@ -1,4 +1,4 @@
-//! A check-up: everybody's proof, and each of them right.
+//! Check-ups: every node's proof is needed, and each must be valid.
 
 use countersign_protocol::Intact;
 

@@ -1,4 +1,4 @@
-//! A reshare to its end, whoever misses the last marks, and whoever lies about its own.
+//! Reshares to their end, with parties that miss the last acknowledgements or lie about their own.
 
 use countersign_protocol::{KeyReshare, TaskId};
 
@@ -27,8 +27,8 @@ impl Play {
         self.flow.moves().unwrap().clone()
     }
 
-    /// What it makes, with these marks.
-    fn made(&self, marked_by: &[usize]) -> Announcement {
+    /// The new generation, with these acknowledgements.
+    fn made(&self, marked_by: &[usize]) -> KeyDescriptor {
         let parties = self
             .flow
             .record
@@ -45,15 +45,15 @@ impl Play {
         Act::Stored(who, Box::new(self.made(&[who])))
     }
 
-    fn voids(&self, who: usize) -> Act {
-        Act::Void(who, void_mark(who, self.flow.hash()))
+    fn abort_votes(&self, who: usize) -> Act {
+        Act::AbortVote(who, abort_vote_of(who, self.flow.hash()))
     }
 
     fn reshared(&self) -> Outcome {
         Outcome::Reshared(self.made(&[0, 1, 3]))
     }
 
-    /// As the store keeps it, and a program that starts finds it.
+    /// Takes it through the store, as a restart does.
     fn restarted(self) -> Self {
         let text = serde_json::to_string(&self.flow.record).unwrap();
         let flow = Flow::restore(serde_json::from_str(&text).unwrap()).unwrap();
@@ -118,7 +118,7 @@ fn the_coordinator_chooses_dealers_that_the_nodes_find_again() {
             "{members:?} {present:?}"
         );
     }
-    // Every committee of the crowd, whoever is on line.
+    // Every committee of the crowd, with any of it on line.
     let chosen = |bits: usize| {
         (0..5)
             .filter(move |n| bits & (1 << n) != 0)
@@ -252,8 +252,8 @@ fn the_silent_are_asked_while_somebody_waits_and_on_line() {
     );
     let mut play = play.act([Act::Pending(0)]);
     assert_eq!(play.look().2, vec![]);
-    let void = play.voids(3);
-    let mut play = play.act([void]);
+    let abort_vote = play.abort_votes(3);
+    let mut play = play.act([abort_vote]);
     assert_eq!(
         play.look(),
         (State::Failed, "no-outcome", vec![(0, "void"), (1, "void")])
@@ -262,7 +262,7 @@ fn the_silent_are_asked_while_somebody_waits_and_on_line() {
     assert_eq!(
         play.look().2,
         vec![(1, "void")],
-        "who is no party is told nothing"
+        "a node that is not a party is told nothing"
     );
 }
 
@@ -270,10 +270,10 @@ fn the_silent_are_asked_while_somebody_waits_and_on_line() {
 fn a_party_that_never_stored_ends_it_and_whoever_stored_is_told() {
     let play = Play::running();
     let stored = play.stores(0);
-    let void = play.voids(3);
-    let again = play.voids(3);
+    let abort_vote = play.abort_votes(3);
+    let again = play.abort_votes(3);
     let late = play.stores(1);
-    let mut play = play.act([stored, void]);
+    let mut play = play.act([stored, abort_vote]);
     let (state, code, frames) = play.look();
     assert_eq!((state, code), (State::Failed, "reshare-void"));
     let cancels = [(0, "cancel"), (0, "void"), (1, "cancel"), (3, "cancel")];
@@ -292,20 +292,21 @@ fn a_party_that_never_stored_ends_it_and_whoever_stored_is_told() {
 #[test]
 fn the_real_cause_is_told_where_it_is_known() {
     let play = Play::running();
-    let void = play.voids(3);
-    let mut play = play.act([says(1, failed("peer-lost")), void]);
+    let abort_vote = play.abort_votes(3);
+    let mut play = play.act([says(1, failed("peer-lost")), abort_vote]);
     let (state, code, _) = play.look();
     assert_eq!((state, code), (State::Failed, "peer-lost"));
 }
 
 #[test]
 fn who_says_both_is_named_and_the_key_is_where_all_marks_are() {
-    // Stored, then void: the mark counts, so nobody is told to drop anything.
+    // An acknowledgement, then an abort vote: the former counts, so nobody is
+    // told to drop anything.
     let play = Play::running();
     let stored = play.stores(0);
-    let void = play.voids(0);
+    let abort_vote = play.abort_votes(0);
     let others = [play.stores(1), play.stores(3)];
-    let mut play = play.act([stored, void]);
+    let mut play = play.act([stored, abort_vote]);
     assert_eq!(play.look(), (State::Running, "", vec![]));
     assert!(
         play.alarms.len() == 1 && play.alarms[0].contains(&crowd()[0].to_string()),
@@ -314,27 +315,27 @@ fn who_says_both_is_named_and_the_key_is_where_all_marks_are() {
     );
     assert_eq!(play.act(others).look().0, State::Completed);
 
-    // Void, then stored.
+    // An abort vote, then an acknowledgement.
     let play = Play::running();
-    let void = play.voids(0);
+    let abort_vote = play.abort_votes(0);
     let stored = play.stores(0);
     let others = [play.stores(1), play.stores(3)];
-    let mut play = play.act([void, stored]);
+    let mut play = play.act([abort_vote, stored]);
     assert_eq!((play.look().0, play.alarms.len()), (State::Failed, 1));
     assert_eq!(
         (
-            play.flow.record.void.len(),
+            play.flow.record.abort_vote.len(),
             play.flow.record.stored.iter().len()
         ),
         (1, 1)
     );
     assert_eq!(play.act(others).look().0, State::Completed);
 
-    // Void after the end.
+    // An abort vote after the end.
     let play = Play::running();
     let reshared = play.reshared();
-    let void = play.voids(3);
-    let mut play = play.act([says(0, reshared), void]);
+    let abort_vote = play.abort_votes(3);
+    let mut play = play.act([says(0, reshared), abort_vote]);
     assert_eq!(
         (play.look().2.last(), play.alarms.len()),
         (Some(&(3, "settle")), 1)
@@ -371,9 +372,9 @@ fn who_stored_something_else_is_freed_all_the_same() {
     let mut other = play.made(&[]);
     other.public_shares.0[0] ^= 1;
     mark_by(&mut other, &[0]);
-    let void = play.voids(3);
+    let abort_vote = play.abort_votes(3);
     let stored = play.stores(1);
-    let mut play = play.act([Act::Stored(0, Box::new(other)), void]);
+    let mut play = play.act([Act::Stored(0, Box::new(other)), abort_vote]);
     play.look();
     let mut play = play.act([stored]);
     assert_eq!(play.look().2, vec![(1, "void")]);
@@ -381,7 +382,7 @@ fn who_stored_something_else_is_freed_all_the_same() {
 
 #[test]
 fn a_mark_must_be_the_partys_own_over_what_was_ordered() {
-    type Change = fn(&mut Announcement);
+    type Change = fn(&mut KeyDescriptor);
     let changes: [(&str, Change); 9] = [
         ("task", |made| made.task.0[0] ^= 1),
         ("generation", |made| made.generation = 2),
@@ -426,21 +427,21 @@ fn a_mark_must_be_the_partys_own_over_what_was_ordered() {
         Act::Stored(0, Box::new(play.made(&[0, 1]))),
         Act::Stored(0, Box::new(play.made(&[]))),
         Act::Stored(2, Box::new(play.made(&[2]))),
-        Act::Void(0, void_mark(1, play.flow.hash())),
-        Act::Void(0, void_mark(0, countersign_protocol::Hash([1; 32]))),
-        Act::Void(2, void_mark(2, play.flow.hash())),
+        Act::AbortVote(0, abort_vote_of(1, play.flow.hash())),
+        Act::AbortVote(0, abort_vote_of(0, countersign_protocol::Hash([1; 32]))),
+        Act::AbortVote(2, abort_vote_of(2, play.flow.hash())),
     ];
     let mut play = play.act(acts);
     assert_eq!(
         (play.alarms.len(), play.look()),
         (8, (State::Running, "", vec![]))
     );
-    assert!(play.flow.record.stored.is_none() && play.flow.record.void.is_empty());
+    assert!(play.flow.record.stored.is_none() && play.flow.record.abort_vote.is_empty());
 
     let keygen = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
-    let made = announcement(keygen.flow.task().id, keygen.flow.hash());
-    let void = keygen.voids(0);
-    let keygen = keygen.act([Act::Stored(0, Box::new(made)), void]);
+    let made = descriptor(keygen.flow.task().id, keygen.flow.hash());
+    let abort_vote = keygen.abort_votes(0);
+    let keygen = keygen.act([Act::Stored(0, Box::new(made)), abort_vote]);
     assert_eq!(
         (keygen.alarms.len(), keygen.flow.record.state),
         (2, State::Running)
@@ -505,12 +506,12 @@ fn a_dealer_that_leaves_must_store_as_well() {
 }
 
 #[test]
-fn marks_and_voids_outlive_a_restart() {
+fn acks_and_abort_votes_outlive_a_restart() {
     let play = Play::running().act([Wait(300)]);
     let one = play.stores(0);
     let two = play.stores(1);
     let last = play.stores(3);
-    let void = play.voids(3);
+    let abort_vote = play.abort_votes(3);
     let play = play.act([one]).restarted().act([two]).restarted();
     let mut completed = play.act([last]).restarted();
     assert_eq!(completed.look().0, State::Completed);
@@ -520,7 +521,7 @@ fn marks_and_voids_outlive_a_restart() {
     let play = Play::running();
     let one = play.stores(0);
     let two = play.stores(1);
-    let mut play = play.act([one, void]).restarted();
+    let mut play = play.act([one, abort_vote]).restarted();
     play.look();
     let mut play = play.act([two, Act::Pending(0)]);
     assert_eq!(

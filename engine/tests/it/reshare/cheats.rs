@@ -1,8 +1,8 @@
-//! Parties that break the protocol, and who is named for it.
+//! Parties that break the protocol, and the parties named for it.
 //!
 //! The cheat is party 1 of [`REFRESH`] unless a test says otherwise: a dealer that stays. It
-//! follows the protocol but for what the network alters on its behalf; [`Wire`] is what goes over
-//! it.
+//! follows the protocol except for the alterations that the network makes on its behalf; [`Wire`]
+//! is the format of the messages.
 
 use countersign_engine::{MessageKind, ReshareFault};
 use generic_ec::curves::{Ed25519, Secp256k1};
@@ -24,7 +24,7 @@ scheme_suite! {
 const CHEAT: PartyIndex = PartyIndex(1);
 const HONEST: [usize; 2] = [0, 2];
 
-/// Every message of a resharing, as it is encoded.
+/// Every message of a resharing, in its encoded form.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 enum Wire<E: Curve> {
@@ -88,7 +88,7 @@ fn run_plan(
     driver::run_altered(Plan::new(&shares, parties, 2).engines(&shares), alter)
 }
 
-/// As [`run`], but what the cheat broadcasts goes through `alter`, decoded.
+/// Like [`run`], but the cheat's broadcasts go through `alter`, decoded.
 fn run_cheat<E: Curve>(
     scheme: Scheme,
     alter: impl FnMut(Wire<E>) -> Wire<E>,
@@ -118,7 +118,7 @@ fn encode<E: Curve>(message: &Wire<E>) -> Vec<u8> {
     body
 }
 
-/// The commitment that fits an opening, by the formula of `docs/reshare.md`.
+/// The commitment that matches an opening, by the formula of `docs/reshare.md`.
 fn commitment<E: Curve>(
     plan: &[u8; 32],
     dealer: PartyIndex,
@@ -148,7 +148,7 @@ fn hash(fields: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The named party has failed, and says who did what.
+/// Asserts that the party failed with this fault and these culprits.
 fn names(
     outcomes: &Outcomes<Reshared>,
     party: usize,
@@ -172,8 +172,7 @@ fn honest_parties_name(outcomes: &Outcomes<Reshared>, fault: &ReshareFault) {
     }
 }
 
-/// The victim complains, the others abort too, and nothing that is broadcast holds the share in
-/// question.
+/// The victim complains, the others abort too, and no broadcast contains the share in question.
 fn a_wrong_sub_share_names_the_dealer_and_stays_secret(scheme: Scheme) {
     let mut dealt = vec![];
     let mut broadcast = vec![];
@@ -282,8 +281,9 @@ fn a_dealer_must_commit_and_nobody_else(scheme: Scheme) {
     });
 }
 
-/// What a session that does not echo would let through: the cheat commits to the same polynomial
-/// with another nonce towards party 2. All is in order for everybody, but the transcripts differ.
+/// An attack that a session without echo would let through: the cheat commits to the
+/// same polynomial with another nonce towards party 2. Everything verifies for
+/// everybody, but the transcripts differ.
 fn two_stories_make_nobody_finish(scheme: Scheme) {
     with_curve!(scheme, E => {
         let shares = generate(scheme, 2, 3, b"keygen");
@@ -319,7 +319,7 @@ fn two_stories_make_nobody_finish(scheme: Scheme) {
     });
 }
 
-/// Two commitments, but one opening: whoever has the wrong one knows at once.
+/// Two commitments, but one opening: the receiver of the wrong one knows at once.
 fn two_commitments_are_noticed(scheme: Scheme) {
     with_curve!(scheme, E => {
         let outcomes = run(scheme, |packet| {
@@ -379,7 +379,7 @@ fn a_wrong_proof_names_the_prover(scheme: Scheme) {
     });
 }
 
-/// A proof counts for one party in one role, and where nothing is to be proven, none may be.
+/// A proof counts for one party in one role, and is refused where nothing is to be proven.
 fn a_copied_proof_names_the_copier(scheme: Scheme) {
     with_curve!(scheme, E => {
         let outcomes = altered_proofs::<E>(scheme, &REFRESH, |dealer, member| *member = dealer.clone());
@@ -395,8 +395,8 @@ fn a_copied_proof_names_the_copier(scheme: Scheme) {
     });
 }
 
-/// A complaint accuses somebody who dealt something to the accuser; otherwise it is a fault in
-/// itself.
+/// A complaint must accuse a party that dealt something to the accuser; otherwise it
+/// is itself a fault.
 fn a_baseless_complaint_names_the_accuser(scheme: Scheme) {
     with_curve!(scheme, E => {
         let complains = |parties: &[Role], accused| {

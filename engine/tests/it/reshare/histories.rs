@@ -1,7 +1,7 @@
 //! Many random histories of a key, each of several resharings: committees that overlap or do not,
 //! grow, shrink, and change their threshold.
 //!
-//! Whatever happens, the key stays, every subset of the last committee signs, and no share of an
+//! In every case the key stays, every subset of the last committee signs, and no share of an
 //! earlier generation signs along with it.
 
 use countersign_engine::{CommitteeIndex, SignParams, sign};
@@ -11,7 +11,7 @@ use rand::seq::IteratorRandom;
 
 use super::*;
 
-/// Together 500, over the schemes that sign in milliseconds.
+/// 500 in total, over the schemes that sign in milliseconds.
 const HISTORIES: [(Scheme, usize); 3] = [
     (Scheme::Ed25519, 200),
     (Scheme::SchnorrSecp256k1, 150),
@@ -49,7 +49,7 @@ struct Generation {
     shares: Vec<Share>,
 }
 
-/// How often shares of two generations met.
+/// Returns the number of times that shares of two generations met.
 fn history(scheme: Scheme, chance: &mut StdRng) -> usize {
     let (nodes, threshold) = committee(chance);
     let shares = generate(scheme, threshold, nodes.len() as u16, b"keygen");
@@ -80,7 +80,7 @@ fn committee(chance: &mut StdRng) -> (Vec<u16>, u16) {
     (nodes, chance.gen_range(2..=size as u16))
 }
 
-/// A random committee takes over from as many random members as needed.
+/// A random committee takes over from a sufficient number of random members.
 fn next(old: &Generation, chance: &mut StdRng) -> Generation {
     let (nodes, threshold) = committee(chance);
     let dealers = (0..old.shares.len()).choose_multiple(chance, old.threshold.into());
@@ -103,9 +103,9 @@ fn next(old: &Generation, chance: &mut StdRng) -> Generation {
     }
 }
 
-/// A random subset of the last committee, in which one signer uses its share of an earlier
-/// generation. Where the committees do not allow for it, that signer cannot even begin. Whether it
-/// began.
+/// Takes a random subset of the last committee, in which one signer uses its share of an earlier
+/// generation. If the committees do not allow for it, that signer cannot even begin. Returns
+/// true if it began.
 fn does_not_mix(before: &Generation, last: &Generation, chance: &mut StdRng) -> bool {
     let members = 0..last.shares.len() as u16;
     let mut signers = members

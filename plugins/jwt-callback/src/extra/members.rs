@@ -1,4 +1,4 @@
-//! Members of a JSON object, and whose word each is.
+//! Members of a JSON object, marked as the node's facts or the requester's claims.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 /// Members of one object: at first all of them claims, until the node writes its facts over them.
 pub(super) struct Members {
     members: Map<String, Value>,
-    /// Members that are the node's word.
+    /// Names of the members that are facts.
     facts: BTreeSet<String>,
-    /// Claims that gave way to another value.
+    /// Claims that were replaced by another value.
     pub(super) overridden: Vec<String>,
 }
 
@@ -22,7 +22,7 @@ impl Members {
         }
     }
 
-    /// The node's word; `None` is one too.
+    /// Sets a fact; `None` removes the member.
     pub(super) fn fact(&mut self, name: &str, value: Option<Value>) {
         let claim = self.members.remove(name);
         if claim.is_some() && claim != value {
@@ -34,14 +34,14 @@ impl Members {
         }
     }
 
-    /// What is said if the requester says nothing. Either way it may stand where it is.
+    /// Sets a value unless the requester gave one. Either way the member stays in place.
     pub(super) fn default(&mut self, name: &str, value: impl Into<Value>) {
         self.members.entry(name).or_insert_with(|| value.into());
         self.facts.insert(name.into());
     }
 
-    /// Works on the members of the object `name`; anything else under this name is no object and
-    /// gives way.
+    /// Works on the members of the object `name`; a claim of this name that is not
+    /// an object is replaced.
     pub(super) fn within(&mut self, name: &str, work: impl FnOnce(&mut Self)) {
         let claim = self.members.remove(name);
         let mut inner = Self::new(match claim {
@@ -63,8 +63,8 @@ impl Members {
         self.facts.insert(name.into());
     }
 
-    /// Moves every claim whose name is not among `passed` into an object `aside`, which is there
-    /// only if it has members. A claim of that very name goes the same way.
+    /// Moves every claim whose name is not among `passed` into an object `aside`, which exists only
+    /// if it has members. A claim of that very name is moved, too.
     pub(super) fn set_aside(&mut self, passed: &[&str], aside: &str) {
         let stays = |name: &str| self.facts.contains(name) || passed.contains(&name);
         let (kept, moved): (Map<_, _>, Map<_, _>) = std::mem::take(&mut self.members)

@@ -1,13 +1,13 @@
-//! `extra_info`: what the node knows, in the servers' vocabulary, and what the requester says.
+//! `extra_info`: the node's facts in the servers' vocabulary, and the requester's claims.
 //!
 //! The requester may state members in the claim `extra-info`, a JSON object. Where the node decoded
 //! what is signed, and for every operation but a KeySign of bare digests, a claim stays in its
 //! place only if it names who ordered and why ([`v1::PASSED`], [`v2::PASSED`]). Every other member
-//! of the vocabulary describes what is signed: it is the node's, or it is absent. Readers take what
-//! stands there for a fact, so what the requester says besides goes to the member `claims`, whose
-//! name says what it is. A claim that contradicts a fact is logged.
+//! of the vocabulary describes what is signed: it is the node's, or it is absent. Readers take
+//! these members for facts, so all other claims go to the member `claims`, whose name says what it
+//! is. A claim that contradicts a fact is logged.
 //!
-//! About bare digests the node knows nothing, and the claims stay where the requester put them: a
+//! The node knows nothing about bare digests, and the claims stay where the requester put them: a
 //! server that is told the raw transaction can hash it itself.
 //!
 //! Amounts of v1 are in the asset's smallest unit, those of v2 in whole coins; chains and assets
@@ -32,10 +32,10 @@ const EXTRA_INFO: &str = "extra-info";
 pub(crate) const REFERENCE: &str = "reference";
 /// The member that only the node writes.
 const COUNTERSIGN: &str = "countersign";
-/// The member with what the requester says besides.
+/// The member with the requester's other claims.
 const CLAIMS: &str = "claims";
 
-/// Never empty, not even where nothing is known: servers reject that.
+/// Builds the object. Never empty, even if nothing is known: servers reject that.
 pub(crate) fn extra_info(
     config: &Config,
     task: &Task,
@@ -78,7 +78,7 @@ fn claimed(task: &Task) -> Result<Map<String, Value>, Failure> {
     })
 }
 
-/// True if bare digests are signed, of which the node knows nothing.
+/// True if bare digests are signed, about which the node knows nothing.
 fn is_opaque(task: &Task) -> bool {
     match &task.operation {
         Operation::Sign(signing) => match &signing.intent {
@@ -99,8 +99,8 @@ fn only_source(transaction: &Transaction) -> Option<&str> {
     }
 }
 
-/// What leaves the key, if that is all that happens and all of it is of one asset: these
-/// vocabularies name one.
+/// The outgoing payments, if nothing else happens and all are of one asset:
+/// these vocabularies name one.
 fn payments(transaction: &Transaction) -> Option<Vec<&Destination>> {
     let payments = transaction.payments()?;
     let one_asset = payments

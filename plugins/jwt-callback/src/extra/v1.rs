@@ -12,7 +12,7 @@ use super::{REFERENCE, only_source, payments};
 use crate::config::Config;
 use crate::request::hex0x;
 
-/// Who ordered, under which reference, and why.
+/// The requester, the reference, and the reason.
 pub(super) const PASSED: &[&str] = &[
     "cobo_id",
     "api_request_id",
@@ -23,7 +23,6 @@ pub(super) const PASSED: &[&str] = &[
     "note",
 ];
 
-/// Ordered by API.
 const BY_API: u32 = 102;
 const TRANSFER: u32 = 100;
 const CONTRACT_CALL: u32 = 200;
@@ -57,7 +56,7 @@ fn write_transaction(extra: &mut Members, config: &Config, transaction: &Transac
     extra.fact("raw_tx_hex", Some(hex0x(&transaction.unsigned).into()));
     extra.fact("from_address", only_source(transaction).map(Into::into));
     extra.fact("fee", transaction.fee.as_deref().and_then(number));
-    // All recipients or none: a server must not take some of what happens for the whole.
+    // All recipients or none: a server must not take a part for the whole.
     let Some(payments) = payments else { return };
     extra.fact("to_address_details", Some(details(&payments)));
     if let Some(first) = payments.first() {
@@ -71,13 +70,13 @@ fn write_transaction(extra: &mut Members, config: &Config, transaction: &Transac
     }
 }
 
-/// Servers read these numbers into 64 bits with a sign, and refuse the whole document if one does
-/// not fit.
+/// Servers read these numbers into 64 bits with a sign, and refuse the whole document if
+/// one does not fit.
 fn number(digits: &str) -> Option<Value> {
     digits.parse::<i64>().ok().map(Into::into)
 }
 
-/// JSON in a text, as that vocabulary has it.
+/// JSON in a text, as required by that vocabulary.
 fn details(payments: &[&Destination]) -> Value {
     let detail = |to: &&Destination| json!({"to_address": to.address, "amount": to.amount});
     Value::Array(payments.iter().map(detail).collect())

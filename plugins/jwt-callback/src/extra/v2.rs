@@ -1,5 +1,5 @@
-//! The later vocabulary: objects of the incumbent's second API. What is required in them, and of
-//! which type, is what its published models demand.
+//! The later vocabulary: objects of the incumbent's second API. Required members and their types
+//! follow its published models.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,9 +13,9 @@ use super::{CLAIMS, REFERENCE, is_opaque, only_source, payments};
 use crate::config::Config;
 use crate::request::hex0x;
 
-/// In which organisation the key lives.
+/// The organisation that the key belongs to.
 pub(super) const PASSED: &[&str] = &["org", "project", "vault"];
-/// Of `transaction`: who ordered, under which reference, and why.
+/// Of `transaction`: the requester, the reference, and the reason.
 const PASSED_OF_TRANSACTION: &[&str] = &[
     "transaction_id",
     "cobo_id",
@@ -153,7 +153,7 @@ fn kind(intent: &Intent) -> &'static str {
     }
 }
 
-/// That vocabulary names a chain as it names its native asset.
+/// That vocabulary names a chain by its native asset.
 fn chain_id<'a>(config: &'a Config, transaction: &'a Transaction) -> &'a str {
     config
         .assets
@@ -208,14 +208,14 @@ fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
     })
 }
 
-/// The two payloads that are messages in the form of BIP-322. A PSBT that is a payment has another
-/// intent.
+/// The two payloads that are messages in the form of BIP-322. A PSBT that is a
+/// payment has another intent.
 fn is_bip322(payload: &str) -> bool {
     matches!(payload, "bitcoin-message" | "psbt")
 }
 
-/// The payments, where they are all that happens and the asset has a name for the server; else the
-/// call itself, or, where that has no form, nothing but the fact that there is one.
+/// The payments, if nothing else happens and the asset has a name for the server; else the call
+/// itself, or, if that has no form, only the fact that there is one.
 fn transaction_destination(config: &Config, transaction: &Transaction) -> Value {
     let native = |to: &Destination| to.asset.is_empty();
     let named = |to: &Destination| config.assets.find(&transaction.chain, &to.asset).is_some();
@@ -235,8 +235,8 @@ fn transaction_destination(config: &Config, transaction: &Transaction) -> Value 
                 .collect();
             json!({"destination_type": "Address", "utxo_outputs": outputs})
         }
-        // Authorisations of EIP-7702 stand beside the call, which would be shown as all that
-        // happens.
+        // Authorisations of EIP-7702 are not part of the call, which would be shown
+        // as all that happens.
         (None, [call])
             if transaction.chain.starts_with("eip155:")
                 && !transaction.hands_over_the_account() =>
@@ -262,7 +262,7 @@ fn output(config: &Config, transaction: &Transaction, to: &Destination) -> Value
     output
 }
 
-/// `amount` in whole coins, exactly; absent where nobody said how many decimals the asset has.
+/// `amount` in whole coins, exactly; absent if the decimals of the asset are unknown.
 fn coins(config: &Config, chain: &str, asset: &str, amount: &str) -> Option<String> {
     if let Some(known) = config.assets.find(chain, asset) {
         return known.in_units(amount);

@@ -1,4 +1,4 @@
-//! `extra_info`: what the node knows, and what a requester may add.
+//! `extra_info`: the node's facts, and the requester's additions.
 
 use super::*;
 
@@ -12,12 +12,12 @@ fn claim(name: &str, value: &str) -> Statement {
     }
 }
 
-/// What a server of the given vocabulary reads as `extra_info`.
+/// Returns the `extra_info` that a server of the given vocabulary reads.
 pub(super) fn extra(version: &str, strict: bool, task: &Task) -> Value {
     extra_with("{}", version, strict, task)
 }
 
-/// The same, with these words for assets.
+/// As above, with these names for assets.
 fn extra_with(assets: &str, version: &str, strict: bool, task: &Task) -> Value {
     let config = configured(&format!(
         r#"{{"servers": [{{"url": "https://a", "key": "cb", "version": "{version}"}}], "strict": {strict},
@@ -359,7 +359,7 @@ fn contract_calls_messages_and_typed_data_in_v2() {
     );
 }
 
-/// One call, and beside it what the call does not show.
+/// One call, with effects beside it that the call does not show.
 #[test]
 fn a_call_beside_which_the_account_is_handed_over_is_not_shown_as_all() {
     let call = testing::transaction("eip155:1").calls("0xdac", &[1, 2, 3, 4]);

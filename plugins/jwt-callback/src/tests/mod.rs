@@ -76,7 +76,7 @@ fn evaluate(host: &MockHost) -> Result<Verdict, Failure> {
     )
 }
 
-/// The sound answer to what was received.
+/// The sound answer to a request.
 fn good_for(host: &MockHost, request: &Request, action: &str) -> String {
     let (_, document) = opened(host, request);
     good(
@@ -154,7 +154,7 @@ fn what_servers_in_the_field_vary_is_tolerated() {
     assert_eq!(status_400.requests().len(), 1);
 }
 
-/// As a server in the field that reports what its rules object to as an error.
+/// As a server in the field that reports objections of its rules as an error.
 #[test]
 fn an_answer_with_an_error_status_is_a_no_at_once() {
     for (http, answer) in [
@@ -307,7 +307,7 @@ fn every_server_must_approve() {
     assert!(matches!(verdict, Ok(Verdict::Reject(r)) if r.reason.contains("b.example")));
 }
 
-/// Claims and request of what the plugin sent.
+/// Claims and request that the plugin sent.
 fn opened(host: &MockHost, request: &Request) -> (Value, Value) {
     let body = String::from_utf8(request.body.clone()).unwrap();
     let token = body.strip_prefix("TSS_JWT_MSG=").unwrap();
@@ -331,7 +331,7 @@ fn opened(host: &MockHost, request: &Request) -> (Value, Value) {
     (claims, json::strict(&package).unwrap())
 }
 
-/// The request that a task becomes: its type, its detail, its extra information.
+/// The request for a task: its type, its detail, its extra information.
 fn sent(task: Task) -> (Value, Value, Value) {
     let host = host(|host, _| ok(good(host, answer("APPROVE"))));
     assert_eq!(
@@ -620,7 +620,7 @@ fn one_servers_approval_does_not_count_for_another_that_shares_its_key() {
     assert_eq!(ids, [ID, &second, &second, &second].map(Value::from));
 }
 
-/// A question without an answer is not one that was answered well.
+/// An unanswered question must not count as an approval.
 #[test]
 fn an_answer_that_the_node_loses_is_no_approval() {
     for left in [0, 1] {

@@ -8,7 +8,7 @@ fn strict() -> Config {
     )
 }
 
-/// The sound answer in strict mode to what was received, as a claim set.
+/// The sound answer in strict mode to a request, as a claim set.
 fn bound(host: &MockHost, request: &Request, action: &str) -> Value {
     let (received, document) = opened(host, request);
     let package = STANDARD

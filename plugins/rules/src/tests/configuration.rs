@@ -1,4 +1,4 @@
-//! What a file may say, and how it is told what it may not.
+//! Valid and invalid files, and the messages for the latter.
 
 use super::*;
 
@@ -56,8 +56,8 @@ fn the_documented_file_has_every_key() {
     }
 }
 
-/// The schema that editors use: of each part, the keys of its definition there are those that the
-/// parser knows.
+/// The schema that editors use: of each part, the keys of its definition there are those
+/// that the parser knows.
 #[test]
 fn the_schema_has_the_keys_of_every_part_and_the_documented_file_fits() {
     let schema: serde_json::Value =
@@ -121,7 +121,7 @@ fn the_schema_has_the_keys_of_every_part_and_the_documented_file_fits() {
         assert_eq!(known, properties, "{part:?}: {error}");
         parts.extend(part.map(str::to_owned));
     }
-    // What the parser does not tell by itself: either a text or an address with its label.
+    // The parser does not tell this by itself: either a text or an address with its label.
     parts.insert("address".into());
     let definitions = schema["$defs"].as_object().unwrap();
     let objects = definitions
@@ -142,8 +142,7 @@ fn the_schema_has_the_keys_of_every_part_and_the_documented_file_fits() {
     assert!(fits(&schema, &schema, &other).is_err());
 }
 
-/// Whether a document has the keys, lists and words that the schema says. Enough of JSON Schema for
-/// ours.
+/// True if a document has the keys, lists and words of the schema. Enough of JSON Schema for ours.
 fn fits(
     all: &serde_json::Value,
     schema: &serde_json::Value,
@@ -191,7 +190,7 @@ fn fits(
     }
 }
 
-/// What the author of these rules is told.
+/// The message for the author of these rules.
 fn mistake(rules: &str) -> String {
     match json::config::<Config>(&in_file(rules)) {
         Err(Failure::Misconfigured(text)) => text,
@@ -217,7 +216,7 @@ fn mistakes_are_told_with_their_place_and_what_to_write() {
         ("{assets: {eth: {id: eth}}}".into(), ["assets.eth", "eip155:1"]),
         ("{assets: {eth: {id: 'eip155:1/slip44:60'}}}".into(), ["native asset", "eip155:1"]),
         ("{assets: {x: {id: 'eip155:1/0xab'}}}".into(), ["names no token", "erc20:0x"]),
-        ("{assets: {x: {id: 'eip155:1/token:0xab'}}}".into(), ["`token` is no token standard", "erc721"]),
+        ("{assets: {x: {id: 'eip155:1/token:0xab'}}}".into(), ["`token` is not a token standard", "erc721"]),
         (
             "{assets: {x: {id: 'eip155:1/erc20:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359'}, y: {id: 'eip155:1/erc721:0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359/7'}}}".into(),
             ["assets.y", "two standards"],

@@ -1,4 +1,4 @@
-//! What limits remember, and what they do when tasks are decided at the same time.
+//! The memory of limits, and limits under concurrent decisions.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ fn decide_rights(host: &MockHost, grants: &str, task: &Task) -> String {
     )
 }
 
-/// Typed data that is known to hand out these rights and no other.
+/// Typed data that is known to grant these rights and no other.
 fn authorises(rights: &[(&str, Option<&str>)]) -> Task {
     let grant = |(asset, amount): &(&str, Option<&str>)| countersign_sdk::Grant {
         spender: "0xbob".into(),
@@ -92,7 +92,7 @@ fn authorises(rights: &[(&str, Option<&str>)]) -> Task {
     testing::with_fact(task, "typed-data-rights", "shown")
 }
 
-/// Whoever has the signature needs no other to take the amount.
+/// The holder of the signature needs no other to take the amount.
 #[test]
 fn payments_by_typed_data_count() {
     let host = MockHost::default();
@@ -358,7 +358,7 @@ fn a_damaged_entry_is_a_failure() {
     }
 }
 
-/// Room for two entries: of two approved tasks under way, or of what they signed.
+/// Room for two entries: of two approved tasks in progress, or of what they signed.
 fn small_memory() -> MockHost {
     MockHost::default().with_state_bytes(100)
 }
@@ -494,7 +494,7 @@ fn entries_of_earlier_versions_count_as_one_task() {
     );
 }
 
-/// What another member approves counts here as if this node had signed it.
+/// Approvals of another member count here as if this node had signed.
 fn observe(host: &MockHost, document: &str, task: &Task) {
     host.observe::<Rules>(&json::config(&in_file(document)).unwrap(), task)
         .unwrap();
@@ -549,7 +549,7 @@ fn what_others_sign_and_came_to_nothing_is_taken_back() {
     assert_eq!(decide(&host, &pay(&host, "b", "1")), "approve");
 }
 
-/// Both nodes decode the same bytes, but what they call requesters and networks is their own.
+/// Both nodes decode the same bytes, but the names of requesters and networks are their own.
 #[test]
 fn what_no_policy_here_is_made_for_counts_where_keys_paths_and_payloads_fit() {
     let policy = |name: &str, when: &str| {

@@ -1,5 +1,5 @@
-//! Adding a rule never turns a refusal into an approval, whatever the rules were and whatever the
-//! task is.
+//! Adding a rule never turns a refusal into an approval, whatever the rules were and
+//! whatever the task is.
 
 use countersign_sdk::testing::{TransactionBuilder, message, transaction, typed_data, with_fact};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ const ADDRESSES: [&str; 2] = [
     "0x2222222222222222222222222222222222222222",
 ];
 
-/// Rules, and where each is added.
+/// Rules, each with the place to add it.
 fn catalogue() -> Vec<(&'static str, Value)> {
     let [a, b] = ADDRESSES;
     let span = |from: &str, to: &str| value!([{"from": from, "to": to}]);
@@ -84,14 +84,14 @@ fn base() -> Value {
     })
 }
 
-/// Puts the rule where it belongs; nothing if there is one already.
+/// Puts the rule in its place, unless there is one already.
 fn add(rules: &mut Value, (at, rule): &(&str, Value)) {
     let (parent, name) = at.rsplit_once('/').unwrap();
     let parent = rules.pointer_mut(parent).unwrap().as_object_mut().unwrap();
     parent.entry(name).or_insert_with(|| rule.clone());
 }
 
-/// Something that a transaction does.
+/// An effect of a transaction.
 #[derive(Debug, Clone)]
 enum Effect {
     Pay(&'static str, u64),
@@ -158,13 +158,12 @@ fn task() -> impl Strategy<Value = Task> {
     ]
 }
 
-/// Whether the rules approve the last of these tasks, after the node decided on the others.
+/// True if the rules approve the last of these tasks, after the node decided on the others.
 fn approves(rules: &Value, before: &[Task], last: &Task) -> bool {
     let config =
         json::config::<Config>(&value!({"enable": true, "key_sign": rules}).to_string()).unwrap();
     let host = MockHost::default();
-    // What was approved before is the same in both worlds: state is part of the world, not of the
-    // rules.
+    // Earlier approvals are the same in both worlds: state is part of the world, not of the rules.
     for (i, task) in before.iter().enumerate() {
         let spent = task.transaction().map_or("0", |tx| {
             tx.destinations.first().map_or("0", |to| &to.amount)

@@ -1,5 +1,5 @@
-//! The policy of `docs/payloads.md` for a desk that pays on Solana, on messages as a node decodes
-//! them.
+//! The policy of `docs/payloads.md` for a desk that pays on Solana, on messages as
+//! a node decodes them.
 
 use countersign_payload::{Key, Networks, decode};
 use countersign_protocol::{Payload, PayloadKind, Scheme};

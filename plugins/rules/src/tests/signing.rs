@@ -20,10 +20,10 @@ const ACCOUNT: &str = "7dHbWXmci3dT8UFYWYZweBLXgycu7Y3iL6trKn1Y7ARj";
 const USDC_SOL: &str =
     "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/token:EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
 const BITCOIN: &str = "bip122:000000000019d6689c085ae165831e93";
-/// What a Safe makes of a transaction, as its owners sign it.
+/// A Safe's transaction hash, as its owners sign it.
 const SAFE: &[u8] = &[0x5a; 32];
 
-/// A code, rules under `key_sign`, what they refuse with it, and what they let pass.
+/// A code, rules under `key_sign`, a task that they refuse with it, and one that they let pass.
 type Case = (&'static str, String, Task, Task);
 
 fn case(code: &'static str, rules: &str, refused: Task, passes: Task) -> Case {
@@ -35,7 +35,6 @@ fn transactions(code: &'static str, rules: &str, refused: Task, passes: Task) ->
     policy(code, &format!("transactions: {{{rules}}}"), refused, passes)
 }
 
-/// One policy.
 fn policy(code: &'static str, rules: &str, refused: Task, passes: Task) -> Case {
     let assets = format!(
         "assets: {{eth: {{id: 'eip155:1', decimals: 18}}, usdc: {{id: '{USDC_ID}', decimals: 6}}}}"
@@ -84,7 +83,7 @@ fn with_rights(rights: &str, task: Task) -> Task {
     with_fact(task, "typed-data-rights", rights)
 }
 
-/// Of a type that the node knows to hand out nothing.
+/// Of a type that the node knows to grant nothing.
 fn order(contract: Option<&str>, primary_type: &str) -> Task {
     with_rights(
         "none",
@@ -92,7 +91,7 @@ fn order(contract: Option<&str>, primary_type: &str) -> Task {
     )
 }
 
-/// Of a type that the node does not know, or knows to hand out more than grants can show.
+/// Of a type that the node does not know, or knows to grant more than grants can show.
 fn other(rights: &str) -> Task {
     with_rights(
         rights,
@@ -134,8 +133,8 @@ fn with_standards(code: &'static str, rules: &str, refused: Task, passes: Task) 
     )
 }
 
-/// What is encoded alike in ERC-20 and ERC-721 is judged by the standard that the operator gave the
-/// contract, and by the worse of both where none was given.
+/// Calls that are encoded alike in ERC-20 and ERC-721 are judged by the standard that the operator
+/// gave the contract, and by the worse of both if none was given.
 fn cases_of_two_standards() -> Vec<Case> {
     let grants = format!(
         "transactions: {{}}, grants: {{spenders: ['{BOB}'], amounts: [{{asset: apes, max: 1}}, {{asset: usdc, max: 5}}]}}"
@@ -222,7 +221,7 @@ fn cases_of_two_standards() -> Vec<Case> {
             transfers(NFT, ALICE, "0"),
             transaction(ETHEREUM).task(),
         ),
-        // A number is no amount of apes: many of them are one.
+        // A number is not an amount of apes: many of them are one.
         with_standards(
             "keysign-amount",
             amounts,
@@ -248,7 +247,7 @@ fn cases_of_two_standards() -> Vec<Case> {
             transfers(USDC, ALICE, "0"),
             transfers(NFT, ALICE, "0"),
         ),
-        // ERC-1155: nothing of a token is still that token.
+        // ERC-1155: none of a token is still that token.
         with_standards(
             "keysign-asset-not-allowed",
             "transactions: {amounts: [{asset: usdc, max: 5}]}",
@@ -298,8 +297,7 @@ fn solana_token(owner: Option<&str>) -> Task {
     }
 }
 
-/// Whom nobody can name may be on any list of whom nothing may go to. Every such list, beside what
-/// it lets pass.
+/// An unknown recipient may be on any deny list. Every such list, with a task that it lets pass.
 fn cases_of_unknown_recipients() -> Vec<Case> {
     let deny = |list: &str| format!("{{deny: ['{list}']}}");
     let deny_beside =
@@ -364,7 +362,7 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
         case("keysign-destination-denied", &destinations(OWNER), solana_token(Some(OWNER)), solana_token(Some("Some0ther"))),
         case("keysign-address-denied", &deny(OWNER), wraps(OWNER), wraps("Some0ther")),
         case("keysign-address-denied", &deny(ACCOUNT), solana_token(Some(OWNER)), transfer(SOLANA, OWNER, "1")),
-        // What a call does that nobody understands, and what a new contract does.
+        // The effects of a call that nobody understands, and of a new contract.
         case(unknown, &deny(BOB), multicall(), pay_usdc(ALICE, "1")),
         case(unknown, &deny_beside("transactions: {calls: {unknown: allow}}"), multicall(), pay_usdc(ALICE, "1")),
         case(unknown, &deny(BOB), transaction(ETHEREUM).creates().task(), pay(ALICE, "1")),
@@ -384,7 +382,7 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
         case(unknown, &deny(BOB), other("hidden"), permit(ALICE, Some("1"))),
         case(unknown, &deny(BOB), typed_data(Some(ETHEREUM), Some(USDC), "Session", vec![]), order(Some(ALICE), "Order")),
         case("keysign-address-denied", &deny_beside("typed_data: {primary_types: [Session]}"), in_document(other("unknown"), BOB), in_document(other("unknown"), ALICE)),
-        // An authorisation that counts on every chain.
+        // An authorisation that is valid on every chain.
         case(
             "keysign-address-denied",
             &deny(&format!("eip155:10:{BOB}")),
@@ -398,7 +396,7 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
             multicall(),
             transaction(ETHEREUM).calls(BOB, &[0xac, 0x96, 0x50, 0xd8]).task(),
         ),
-        // Lists of what is allowed take an owner for its accounts.
+        // Allow lists take an owner for its accounts.
         transactions("keysign-destination-not-allowed", &format!("destinations: {{allow: ['{OWNER}']}}"), solana_token(None), solana_token(Some(OWNER))),
     ]);
     cases
@@ -664,7 +662,7 @@ fn cases() -> Vec<Case> {
                 .known_as("Create")
                 .task(),
         ),
-        // Two calls: which of them the token's destination comes from, nobody can tell.
+        // Two calls: nobody can tell which of them the token's destination comes from.
         transactions(
             "keysign-call-unknown",
             "",
@@ -790,7 +788,7 @@ fn cases() -> Vec<Case> {
                 .change(BOB, "6")
                 .task(),
         ),
-        // A call takes along what no destination shows.
+        // A call takes along value that no destination shows.
         transactions(
             "keysign-amount",
             &format!(
@@ -860,7 +858,7 @@ fn cases() -> Vec<Case> {
             testing::transaction(ETHEREUM).task(),
             transaction(ETHEREUM).fee("1").task(),
         ),
-        // The fee leaves too, so amounts want to know it and count it.
+        // The fee leaves too, so amounts must know and count it.
         transactions(
             "keysign-fee-unknown",
             "amounts: [{asset: eth, max: 1}]",
@@ -1035,7 +1033,7 @@ fn delegation(to: &str) -> Task {
     )
 }
 
-/// Blind, although the node shows a meaning: nothing is believed of what is blind.
+/// Blind, although the node shows a meaning: nothing about a blind payload is believed.
 fn said_to_be_blind() -> Task {
     let mut task = message("message", "x");
     let Operation::Sign(signing) = &mut task.operation else {

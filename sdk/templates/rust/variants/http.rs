@@ -1,8 +1,8 @@
-//! Asks a server before each signature, and approves what the server answers with `{"approve":
-//! true}` and nothing else.
+//! Asks a server before each signature, and approves only if the server answers with
+//! `{"approve": true}` and nothing else.
 //!
-//! Whoever can answer for the server's name decides: use https, or `keys` to check a signature over
-//! the answer.
+//! Anybody who can answer for the server's name decides: use https, or `keys` to check a signature
+//! over the answer.
 
 use countersign_sdk::{
     Failure, Host, Level, Operation, Plugin, Request, Task, Verdict, approve, export_plugin, json, reject,
@@ -17,7 +17,7 @@ pub struct Config {
     url: String,
 }
 
-/// What the server answers.
+/// The server's answer, as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answer {

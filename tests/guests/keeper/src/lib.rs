@@ -1,5 +1,5 @@
-//! A guest that keeps something in memory from `check` on, and says by its code whether a call
-//! still finds it.
+//! A guest that keeps something in memory from `check` on, and says by its code whether a
+//! call still finds it.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use countersign_sdk::{Failure, Host, Plugin, Task, Verdict, export_plugin, reject};
 use serde::Deserialize;
 
-/// What `check` does before it keeps something.
+/// The behaviour of `check` before it keeps something.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -18,7 +18,7 @@ pub struct Config {
     pub padding: String,
 }
 
-/// What `check` asks for.
+/// Something that `check` asks for.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deed {
@@ -87,14 +87,14 @@ fn act(deed: Deed, host: &impl Host) -> Result<(), Failure> {
     }
 }
 
-/// By the C library, which every component of this target carries.
+/// Provided by the C library, which every component of this target carries.
 #[cfg(target_family = "wasm")]
 fn random() -> Result<(), Failure> {
     unsafe extern "C" {
         fn getentropy(buffer: *mut u8, length: usize) -> i32;
     }
     let mut bytes = [0_u8; 16];
-    // SAFETY: the buffer is as long as said.
+    // SAFETY: the buffer has the given length.
     let result = unsafe { getentropy(bytes.as_mut_ptr(), bytes.len()) };
     std::hint::black_box(bytes);
     (result == 0)

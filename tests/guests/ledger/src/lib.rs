@@ -1,15 +1,15 @@
-//! A guest that approves so many tasks and no more, and remembers each under its own name.
+//! A guest that approves a limited number of tasks, and remembers each under its own name.
 
 use std::time::Duration;
 
 use countersign_sdk::{Failure, Host, Plugin, Task, Verdict, approve, export_plugin, reject};
 use serde::Deserialize;
 
-/// How many.
+/// The guest's configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The most tasks that it approves.
+    /// Number of tasks that it approves.
     pub limit: usize,
 }
 

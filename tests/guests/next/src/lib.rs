@@ -1,10 +1,10 @@
-//! A guest of `countersign:policy@0.2.0`, a version that only tests know. It says what its
-//! configuration is, and shows by its reason how the task reached it.
+//! A guest of `countersign:policy@0.2.0`, a version that only tests know. It reports its
+//! configuration, and its reason shows in which form the task reached it.
 
 #[cfg(target_family = "wasm")]
 mod wasm {
     wit_bindgen::generate!({
-        path: "../../../node/host/tests/fixtures/wit-next",
+        path: "../../../host/tests/fixtures/wit-next",
         world: "risk-plugin",
     });
 

@@ -10,7 +10,7 @@ use countersign_sdk::{
 };
 use serde::Deserialize;
 
-/// Which call misbehaves, and how.
+/// The call that misbehaves, and its behaviour.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -28,7 +28,7 @@ pub struct Config {
     pub observe: Deed,
 }
 
-/// What it does.
+/// The misbehaviour of a call.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Deed {
@@ -45,13 +45,13 @@ pub enum Deed {
     Panic,
     /// Leaves the process.
     Exit,
-    /// Rejects with a reason of so many bytes, and a code that nobody may use.
+    /// Rejects with a reason of this length in bytes, and a code that is not allowed.
     Reason(usize),
-    /// Logs so many lines of so many bytes.
+    /// Logs this many lines of this length in bytes.
     Log(u32, usize),
-    /// Prints so many bytes.
+    /// Prints this number of bytes.
     Print(usize),
-    /// Sleeps through the host, for so many milliseconds.
+    /// Sleeps through the host, in milliseconds.
     Sleep(u64),
     /// Sleeps through WASI.
     WasiSleep(u64),
@@ -59,7 +59,7 @@ pub enum Deed {
     Sign(String),
     /// Signs a JWT without end.
     SignForEver(String),
-    /// Signs text with a key and an algorithm, and rejects with what comes of it.
+    /// Signs text with a key and an algorithm, and rejects with the result.
     SignBy(String, String),
     /// Verifies with a key.
     Verify(String),
@@ -67,9 +67,9 @@ pub enum Deed {
     Request(String, String),
     /// Looks at environment and arguments.
     Environment,
-    /// Writes an entry of so many bytes, reads it back and counts its calls.
+    /// Writes an entry of this length in bytes, reads it back and counts its calls.
     Remember(usize),
-    /// Rejects with what its clocks and its random numbers say.
+    /// Rejects with the values of its clocks and random numbers.
     ClocksAndDice,
     /// Fails by itself.
     Fail(String),
@@ -152,7 +152,7 @@ fn recurse() -> Result<Verdict, Failure> {
     approve()
 }
 
-/// Neither a loop in disguise nor a user of linear memory, whose end would stop it first.
+/// Neither a recognisable loop nor a user of linear memory, whose end would stop it first.
 #[inline(never)]
 fn descend(depth: u64, end: u64) -> u64 {
     if depth == end {

@@ -1,5 +1,5 @@
-//! A guest that computes without end, and asks for nothing: neither state nor keys nor network, so
-//! that it holds no turn while it does.
+//! A guest that computes without end and asks for nothing: neither state nor keys nor network, so
+//! that it holds no turn while it computes.
 
 use std::hint::black_box;
 

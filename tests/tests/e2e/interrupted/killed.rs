@@ -1,26 +1,25 @@
-//! Nodes killed, at moments that chance chooses and at each step of their writing, and started
-//! again.
+//! Nodes killed at random moments and at each step of their writing, and restarted.
 
 use std::time::Duration;
 
 use countersign_protocol::{Committee, KeyId, Scheme};
 use countersign_tests::process::Daemon;
-use countersign_tests::{Blueprint, Cluster, Fuse};
+use countersign_tests::{Blueprint, Cluster, Failpoint};
 
 use super::{EARLY, blueprint, ecdsa_blueprint, reshare, settled, signs, some_of};
 
-/// How long a node may write after a task is settled.
+/// Time for which a node may write after a task is settled.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// More moments than any task has.
 const ENDLESS: usize = 10_000;
 
-/// Whose keys are made and handed over while nodes are killed at random.
+/// Schemes whose keys are made and reshared while nodes are killed at random.
 const SCHEMES: [Scheme; 2] = [Scheme::Ed25519, Scheme::Taproot];
 
 const PARTS: [Part; 4] = [Part::Leaves, Part::Stays, Part::Joins, Part::Generates];
 
-/// How often a node is killed; `COUNTERSIGN_KILLS` asks for more.
+/// Number of kills; `COUNTERSIGN_KILLS` asks for more.
 fn rounds() -> u32 {
     std::env::var("COUNTERSIGN_KILLS")
         .ok()
@@ -96,10 +95,10 @@ async fn members(cluster: &Cluster, wallet: KeyId) -> [[usize; 2]; 2] {
     }
 }
 
-/// What the node that is killed takes part in.
+/// The part of the killed node in a task.
 #[derive(Debug, Clone, Copy)]
 enum Part {
-    /// Of a reshare, as a member that will be none.
+    /// Of a reshare, as a member that leaves.
     Leaves,
     /// Of a reshare, as a member before and after.
     Stays,
@@ -112,7 +111,7 @@ enum Part {
 /// A cluster whose nodes can be ended at each step of their writing, and a key of nodes 0 and 1.
 struct Mortals {
     cluster: Cluster,
-    fuses: Vec<Fuse>,
+    failpoints: Vec<Failpoint>,
     scheme: Scheme,
     wallet: KeyId,
 }
@@ -121,11 +120,11 @@ impl Mortals {
     async fn start(scheme: Scheme, blueprint: Blueprint) -> Self {
         let mut cluster = Cluster::prepare(blueprint).await.unwrap();
         cluster.start_coordinator().unwrap();
-        let mut fuses = Vec::new();
+        let mut failpoints = Vec::new();
         for node in &mut cluster.nodes {
-            let fuse = Fuse::of(node);
-            node.daemon = Some(fuse.start(node).unwrap());
-            fuses.push(fuse);
+            let failpoint = Failpoint::of(node);
+            node.daemon = Some(failpoint.start(node).unwrap());
+            failpoints.push(failpoint);
         }
         cluster.wait_online().await.unwrap();
         let mut new = cluster.new_wallet("moves", scheme, 2).unwrap();
@@ -138,13 +137,13 @@ impl Mortals {
             .key;
         Self {
             cluster,
-            fuses,
+            failpoints,
             scheme,
             wallet,
         }
     }
 
-    /// Kills the node of this part after so many moments. Returns how many were left, if any.
+    /// Kills the node of this part after this many moments. Returns how many were left, if any.
     async fn interrupt(&mut self, part: Part, moments: usize) -> Option<usize> {
         let [now, next] = members(&self.cluster, self.wallet).await;
         let [leaves, stays, joins] = if now == [0, 1] { [0, 1, 2] } else { [2, 1, 0] };
@@ -173,7 +172,7 @@ impl Mortals {
         self.recover(victim, revived, when).await
     }
 
-    /// A key that was acknowledged signs.
+    /// An acknowledged key signs.
     async fn generate(&mut self, moments: usize, when: &str) -> Option<usize> {
         let victim = moments % 3;
         let task = self.cluster.create_wallet(when, self.scheme, 2);
@@ -185,8 +184,8 @@ impl Mortals {
         left
     }
 
-    /// Runs a task to its end at all nodes while the fuse of one burns. If that node is ended it is
-    /// started again at once, as a supervisor does.
+    /// Runs a task to its end at all nodes while the failpoint of one is armed. If that node is
+    /// killed it is restarted at once, as a supervisor does.
     async fn run<T>(
         &self,
         victim: usize,
@@ -194,7 +193,7 @@ impl Mortals {
         task: impl Future<Output = T>,
         when: &str,
     ) -> (T, Option<Daemon>) {
-        let fuse = &self.fuses[victim];
+        let failpoint = &self.failpoints[victim];
         let node = &self.cluster.nodes[victim];
         let daemon = node.daemon.as_ref().expect("it runs");
         let task = async {
@@ -204,12 +203,12 @@ impl Mortals {
             result
         };
         tokio::pin!(task);
-        fuse.light(moments).unwrap();
+        failpoint.arm(moments).unwrap();
         let over = tokio::select! {
             result = &mut task => Some(result),
             () = daemon.ended() => None,
         };
-        let revived = daemon.has_ended().then(|| fuse.start(node).unwrap());
+        let revived = daemon.has_ended().then(|| failpoint.start(node).unwrap());
         match over {
             Some(result) => (result, revived),
             None => (task.await, revived),
@@ -222,7 +221,7 @@ impl Mortals {
         revived: Option<Daemon>,
         when: &str,
     ) -> Option<usize> {
-        let left = self.fuses[victim].put_out().unwrap();
+        let left = self.failpoints[victim].put_out().unwrap();
         if revived.is_some() {
             self.cluster.nodes[victim].daemon = revived;
         }
@@ -248,7 +247,7 @@ async fn each_step_of_writing_may_be_the_last(
             - mortals
                 .interrupt(part, ENDLESS)
                 .await
-                .expect("an endless fuse");
+                .expect("an endless failpoint");
         assert!(writes > EARLY, "{part:?}: {writes} moments");
         println!("{part:?}: {writes} moments");
         for moment in some_of(writes, moments) {
@@ -262,7 +261,7 @@ async fn each_step_of_writing_may_be_the_last(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_step_of_writing_may_be_the_last_ed25519() {
-    // Who was killed needs a moment to meet the others again.
+    // A killed node needs a moment to reach the others again.
     let limits = "{ ready_seconds: 5, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0, reshares: 1000 }";
     let blueprint = Blueprint {
         limits: limits.into(),

@@ -1,4 +1,4 @@
-//! A key's life interrupted: messages kept back, nodes killed at any moment and at every step of
+//! A key's life interrupted: messages withheld, nodes killed at any moment and at every step of
 //! their writing. A key signs with the old or the new generation, never with neither.
 
 mod killed;
@@ -7,11 +7,11 @@ mod withheld;
 use std::time::{Duration, Instant};
 
 use countersign_client::{ClientError, ReshareOrder};
-use countersign_protocol::{Announcement, Committee, KeyId, Threshold};
-use countersign_store::{Handover, HandoverStage};
+use countersign_protocol::{Committee, KeyDescriptor, KeyId, Threshold};
+use countersign_store::{PreparedReshare, ReshareStage};
 use countersign_tests::{Blueprint, Cluster, Node, Plugins, PrimeSource, process};
 
-/// From the moment that everything passes again to a definite state.
+/// Time from the moment that everything passes again to a definite state.
 const SETTLED: Duration = Duration::from_secs(25);
 
 /// A step that every task reaches at every party, however early it fails.
@@ -26,8 +26,7 @@ fn blueprint() -> Blueprint {
     }
 }
 
-/// So many of all the steps of something, at random, one of them early.
-/// `COUNTERSIGN_INTERRUPTIONS=all` asks for each.
+/// A random selection of steps, one of them early. `COUNTERSIGN_INTERRUPTIONS=all` asks for each.
 fn some_of(all: usize, few: usize) -> Vec<usize> {
     if few >= all || std::env::var("COUNTERSIGN_INTERRUPTIONS").is_ok_and(|asked| asked == "all") {
         return (0..all).collect();
@@ -53,7 +52,7 @@ async fn reshare(
     cluster: &Cluster,
     wallet: KeyId,
     members: &[usize],
-) -> Result<Announcement, ClientError> {
+) -> Result<KeyDescriptor, ClientError> {
     let order = ReshareOrder::new(
         wallet,
         Committee::new(cluster.ids(members)).unwrap(),
@@ -62,7 +61,7 @@ async fn reshare(
     cluster.client.reshare(&order, |_| {}).await
 }
 
-/// Signs with whoever holds the key now, as soon as that is settled.
+/// Signs with the present holders of the key, as soon as they are settled.
 async fn signs(cluster: &Cluster, wallet: KeyId, when: &str) {
     let deadline = Instant::now() + SETTLED;
     loop {
@@ -79,7 +78,7 @@ async fn signs(cluster: &Cluster, wallet: KeyId, when: &str) {
     }
 }
 
-/// Every node knows what became of every reshare.
+/// Waits until every node knows the outcome of every reshare.
 async fn settled(cluster: &Cluster, when: &str) {
     let deadline = Instant::now() + SETTLED;
     while let Some(node) = cluster
@@ -97,11 +96,11 @@ async fn settled(cluster: &Cluster, when: &str) {
     }
 }
 
-/// A reshare waits to be settled at this node.
+/// True if a reshare is in doubt at this node.
 fn waits(node: &Node) -> anyhow::Result<bool> {
     let printed = process::expect_success(node.command("task")?.args(["list", "--json"]))?;
-    let handovers: Vec<Handover> = serde_json::from_str(&printed)?;
-    Ok(handovers
+    let prepared_reshares: Vec<PreparedReshare> = serde_json::from_str(&printed)?;
+    Ok(prepared_reshares
         .iter()
-        .any(|handover| handover.stage == HandoverStage::Open))
+        .any(|prepared| prepared.stage == ReshareStage::InDoubt))
 }

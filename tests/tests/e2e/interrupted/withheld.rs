@@ -1,4 +1,4 @@
-//! Every message of a key's life kept back once.
+//! Every message of a key's life is withheld once.
 
 use countersign_coordinator::{Config, Coordinator};
 use countersign_protocol::{Committee, KeyId, Scheme};
@@ -9,7 +9,7 @@ use super::{blueprint, ecdsa_blueprint, reshare, settled, signs, some_of};
 /// More messages than any run here has.
 const MESSAGES: usize = 200;
 
-/// A cluster whose coordinator keeps back what it is told to.
+/// A cluster whose coordinator withholds messages on request.
 async fn gated(blueprint: Blueprint) -> (Cluster, Coordinator, Gate) {
     let mut cluster = Cluster::prepare(blueprint).await.unwrap();
     let gate = Gate::default();
@@ -55,8 +55,8 @@ async fn wallet_of(cluster: &Cluster, name: &str, scheme: Scheme, members: [usiz
 async fn each_message_of_a_reshare(scheme: Scheme, blueprint: Blueprint, few: usize) {
     let (cluster, coordinator, gate) = gated(blueprint).await;
     let wallet = wallet_of(&cluster, "withheld", scheme, [0, 1]).await;
-    // A key that stays with a committee keeps its auxiliary information in use: no reshare here
-    // makes any.
+    // A key that stays with a committee keeps its auxiliary information in use: no
+    // reshare here makes any.
     wallet_of(&cluster, "stays", scheme, [0, 1]).await;
     wallet_of(&cluster, "stays too", scheme, [1, 2]).await;
     reshare(&cluster, wallet, &[1, 2]).await.unwrap();
@@ -68,8 +68,8 @@ async fn each_message_of_a_reshare(scheme: Scheme, blueprint: Blueprint, few: us
         "a reshare does not have {messages} messages"
     );
     gate.open();
-    // Messages may travel in more pieces than they did: all of them are tried until nothing is kept
-    // back.
+    // Messages may travel in more pieces than they did: all of them are tried
+    // until nothing is withheld.
     let chosen = if few < MESSAGES {
         some_of(messages, few)
     } else {
@@ -152,7 +152,7 @@ async fn each_message_of_a_key_generation_and_of_a_signature_may_be_kept_back() 
         let order = cluster.order(wallet, "m", b"pay", Some(&[0, 1])).unwrap();
         let result = cluster.client.sign(&order, |_| {}).await;
         let kept = gate.open();
-        // The same signers again: three in a row that come to nothing would stop them.
+        // The same signers again: three failures in a row would stop them.
         let again = cluster
             .order(wallet, "m/1", b"still mine", Some(&[0, 1]))
             .unwrap();

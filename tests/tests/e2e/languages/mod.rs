@@ -26,7 +26,7 @@ fn build(dir: &Path, language: &str, command: &[&str], component: &str) -> PathB
         .arg(process::repository().join("sdk"));
     process::expect_success(new.arg("--dir").arg(&project)).unwrap();
     let mut build = Command::new(command[0]);
-    // The tools of one test run are those of the next.
+    // The tools of one test run are reused by the next.
     build
         .args(&command[1..])
         .current_dir(&project)
@@ -49,7 +49,7 @@ async fn answers(component: PathBuf, lines: &[Line]) -> Vec<String> {
         KeyRing::default(),
         HttpClient::new(&HttpOptions::default()).unwrap(),
     );
-    // An interpreter starts within the call, and on a machine that does other things as well.
+    // An interpreter starts within the call, and on a machine with other work as well.
     let grants = Grants {
         cpu_ms: 2_000,
         memory_bytes: 64 << 20,

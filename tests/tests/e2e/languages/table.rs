@@ -1,5 +1,4 @@
-//! Fifty tasks and what the policy of the templates says of each, whatever language it is written
-//! in.
+//! Fifty tasks with the expected decisions of the templates' policy, whatever its language.
 
 use countersign_host::{
     Call, Destination, Grant, Input, Intent, Key, KeyShareSigning, Keygen, Operation, Origin,
@@ -17,15 +16,15 @@ const UNSUPPORTED: &str = "plugin-failed:unsupported";
 const TWO_TO_256_MINUS_1: &str =
     "115792089237316195423570985008687907853269984665640564039457584007913129639935";
 
-/// One line of the table: the answer is `approve`, the code of a rejection, or the host's code of a
-/// failure.
+/// One line of the table: the answer is `approve`, the code of a rejection, or the host's
+/// code of a failure.
 pub struct Line {
     pub name: &'static str,
     pub task: Task,
     pub answer: &'static str,
 }
 
-/// What the policy is configured with.
+/// The policy's configuration.
 pub fn config() -> Value {
     json!({
         "chains": ["eip155:1", "eip155:137", "bip122:000000000019d6689c085ae165831e93"],
@@ -35,7 +34,6 @@ pub fn config() -> Value {
     })
 }
 
-/// The table.
 pub fn table() -> Vec<Line> {
     let mut lines = transfers();
     lines.extend(amounts());

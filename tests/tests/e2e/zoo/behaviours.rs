@@ -1,4 +1,4 @@
-//! Guests that are loaded, and misbehave when they are asked.
+//! Guests that load, and misbehave when they are called.
 
 use countersign_host::Code;
 use serde_json::json;
@@ -12,21 +12,14 @@ const LOOP: &str = "(loop (br 0))";
 pub const SLEEP: &str =
     r#"(import "countersign:policy/clock@0.1.0" "sleep" (func $sleep (param i64)))"#;
 const NOW: &str = r#"(import "countersign:policy/clock@0.1.0" "now" (func $now (result i64)))"#;
-/// How a line begins that a guest would like to see in the log.
+/// The beginning of a line that a guest tries to forge in the log.
 pub const FORGED: &str = "2026-01-01T00:00:00Z";
 
-/// All of them.
 pub fn all(gate: &Gate) -> Vec<Specimen> {
-    [
-        time(),
-        space(),
-        output(),
-        traps(),
-        answers(),
-        words(),
-        reach(gate),
-    ]
-    .concat()
+    let others = [space(), output(), traps(), answers(), words(), reach(gate)];
+    // On a slow machine, these too would use up a CPU budget before they reach their own limit.
+    let others = others.into_iter().flatten().map(Specimen::with_ample_cpu);
+    time().into_iter().chain(others).collect()
 }
 
 /// Computes without end.
@@ -171,7 +164,7 @@ fn hoarding() -> Animal {
         .with(r#"(import "wasi:cli/stdout@0.2.0" "get-stdout" (func $open (result i32)))"#)
 }
 
-/// Makes a resource of its own and drops it; `body` is its destructor.
+/// Creates a resource of its own and drops it; `body` is its destructor.
 fn destroying(body: &str) -> Animal {
     let wit = other_wit(
         "world risk-plugin {",
@@ -356,7 +349,7 @@ fn answers() -> Vec<Specimen> {
     ]
 }
 
-/// Reject, in words that nobody should see as they are.
+/// Reject in words that must not be shown verbatim.
 fn words() -> Vec<Specimen> {
     let said = |name, reason: &str, code, words| {
         let animal =
@@ -424,7 +417,7 @@ fn words() -> Vec<Specimen> {
     ]
 }
 
-/// Use what was granted for something else.
+/// Use a grant for something else.
 fn reach(gate: &Gate) -> Vec<Specimen> {
     let asking = |name, url: String, header: &str, code, words| {
         Specimen::deed(name, json!({ "request": [url, header] }), code, words)

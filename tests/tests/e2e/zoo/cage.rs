@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::animal::Animal;
 use super::gate::Gate;
 
-/// What is locked up, and what is to come of asking it.
+/// A hostile guest, and the expected refusal.
 #[derive(Clone)]
 pub struct Specimen {
     /// Label of its entry.
@@ -21,20 +21,20 @@ pub struct Specimen {
     pub body: Body,
     /// Code of the refusal.
     pub code: &'static str,
-    /// What the reason says.
+    /// A part of the reason.
     pub words: &'static str,
     pub cpu_ms: u64,
     pub wall_ms: u64,
-    /// Whether the entry pins the digest of what is honest.
+    /// True if the entry pins the digest of the honest component.
     pub pinned: bool,
 }
 
-/// What lies at the place of its component.
+/// The file at the place of its component.
 #[derive(Clone)]
 pub enum Body {
     /// A file.
     Bytes(Vec<u8>),
-    /// The guest `rogue`, told to do this when it is asked.
+    /// The guest `rogue`, with this behaviour.
     Deed(Value),
     Nothing,
     Folder,
@@ -74,6 +74,14 @@ impl Specimen {
         }
     }
 
+    /// With so much CPU time that another limit stops it first.
+    pub fn with_ample_cpu(self) -> Self {
+        Self {
+            cpu_ms: self.wall_ms,
+            ..self
+        }
+    }
+
     pub fn pinned(self) -> Self {
         Self {
             pinned: true,
@@ -82,7 +90,7 @@ impl Specimen {
     }
 }
 
-/// The harmless component that takes a specimen's place.
+/// The harmless component that replaces a specimen.
 pub fn honest() -> Vec<u8> {
     Animal::default().component()
 }
@@ -156,7 +164,7 @@ impl Cage {
         self.replace_by(&bytes);
     }
 
-    /// Puts a file in place as an operator should: beside, then renamed.
+    /// Installs a file as an operator should: written beside the target, then renamed.
     pub fn replace_by(&self, bytes: &[u8]) {
         let beside = self.file.with_extension("new");
         std::fs::write(&beside, bytes).unwrap();
@@ -166,7 +174,7 @@ impl Cage {
         std::fs::rename(beside, &self.file).unwrap();
     }
 
-    /// Whether the node has what is harmless in force, and nothing else, by its own public record.
+    /// True if the node has the harmless one in force, and nothing else, by its own public record.
     pub fn is_honest_in(&self, node: &Node) -> bool {
         let entry = self.entry();
         let plugins = countersign_node::public::read(&node.db()).unwrap().plugins;
@@ -179,7 +187,7 @@ impl Cage {
         plugin.state == "in-force" && shown.as_deref() == Some(hex::encode(expected).as_str())
     }
 
-    /// Its entry of `policy.plugins`, which grants a little of everything to what uses it.
+    /// Its entry of `policy.plugins`, which grants a little of everything it uses.
     pub fn policy(&self, rogue: &Path, gate: &Gate) -> String {
         let Specimen {
             cpu_ms,
@@ -221,7 +229,7 @@ impl Cage {
     }
 }
 
-/// A pipe, for whose writer nobody may wait.
+/// A pipe that never has a writer.
 pub fn make_pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }

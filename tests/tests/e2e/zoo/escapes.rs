@@ -1,6 +1,6 @@
-//! Files that change while a task is judged. What was hashed is what runs, to the end of the task.
-//! A sound change counts for the next task, whatever it does then; an unsound one counts for none,
-//! and what was in force stays so.
+//! Files that change while a task is judged. The hashed bytes are the ones that run, to the end of
+//! the task. A sound change counts for the next task, whatever it does then; an unsound one counts
+//! for none, and the version in force stays so.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -19,10 +19,10 @@ use super::files::machine_code;
 use super::gate::Gate;
 use super::{Zoo, behaviours};
 
-/// By then every task that was ordered is being judged.
+/// Time after which every ordered task is being judged.
 const AT_WORK: Duration = Duration::from_millis(500);
 
-/// What lies there afterwards is sound, and traps.
+/// Afterwards the file is sound, and traps.
 const SOUND: &Ways = &[
     ("overwritten", |file| std::fs::write(file, trap()).unwrap()),
     ("made-a-link", |file| {

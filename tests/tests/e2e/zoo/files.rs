@@ -1,5 +1,5 @@
-//! Files that never become a plugin. The entry is broken from the start, and what it guards is
-//! refused until something sound lies there.
+//! Files that never become a plugin. The entry is broken from the start, and its key is refused
+//! until something sound is installed.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -11,12 +11,11 @@ use super::COMPONENT;
 use super::animal::{Animal, other_wit};
 use super::cage::{Body, Specimen, honest};
 
-/// All of them.
 pub fn all() -> Vec<Specimen> {
     [none(), bytes(), contracts(), starts()].concat()
 }
 
-/// No component at all.
+/// Files that are not components at all.
 fn none() -> Vec<Specimen> {
     let missing = |name, body, words| Specimen::new(name, body, Code::Missing.as_str(), words);
     vec![
@@ -86,8 +85,7 @@ fn bytes() -> Vec<Specimen> {
     ]
 }
 
-/// What the node itself would run in place of `component`, were it to believe somebody else's
-/// compiler.
+/// The precompiled form that the node would run, were it to trust somebody else's compiler.
 pub fn machine_code(component: &[u8]) -> Vec<u8> {
     let mut compiler = Command::new(process::program("countersign-node").unwrap());
     compiler
@@ -123,7 +121,7 @@ fn invalid() -> Vec<u8> {
     bytes
 }
 
-/// Components for another contract, or that want what was not granted.
+/// Components for another contract, or that want more than was granted.
 fn contracts() -> Vec<Specimen> {
     let changed = |name, from: &str, to: &str, words| {
         let animal = Animal {

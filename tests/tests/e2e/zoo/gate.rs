@@ -12,7 +12,7 @@ impl Gate {
         Self(Server::start(answer).await.unwrap())
     }
 
-    /// The paths that were asked for, in turn.
+    /// The paths requested so far, in order.
     pub fn passed(&self) -> Vec<String> {
         self.0.asked().into_iter().map(|asked| asked.path).collect()
     }
@@ -22,8 +22,8 @@ impl Gate {
         self.0.url(path)
     }
 
-    /// The same by a name that leads to this machine and is not `localhost`, if this machine has
-    /// one.
+    /// The same by a name that leads to this machine and is not `localhost`, if
+    /// this machine has one.
     pub fn url_by_name(&self, path: &str) -> Option<String> {
         Some(format!(
             "http://{}:{}{path}",
@@ -33,7 +33,7 @@ impl Gate {
     }
 }
 
-/// `/allowed/away` sends on to where nobody may go.
+/// `/allowed/away` redirects to a forbidden place.
 fn answer(asked: &Asked) -> Say {
     Say::Bytes(match asked.path.as_str() {
         "/allowed/away" => http("307 Temporary Redirect", &[("location", "/forbidden")], ""),

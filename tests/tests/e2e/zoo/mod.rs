@@ -1,13 +1,13 @@
 //! Hostile guests that reach a key. Each guards a key of its own at one of two nodes. While a
 //! KeySign of that key is decided it does its worst: the KeySign is refused, with the code and the
-//! words that `node/host/tests/zoo` has for it, and the seven checks of the oracle hold. Then
-//! something honest lies in its place, which the node takes up while it runs, and the key signs.
+//! words that `host/tests/zoo` has for it, and the seven checks of the oracle hold. Then something
+//! honest is installed in its place, which the running node takes up, and the key signs.
 //!
-//! `behaviours` are those that misbehave when they are asked, `files` those that never become a
-//! plugin. All of them are in force at once, so that what one does would show at the others.
+//! `behaviours` are those that misbehave when they are called, `files` those that never become a
+//! plugin. All of them are in force at once, so that a side effect of one would show at the others.
 
 // One file makes specimens for both zoos.
-#[path = "../../../../node/host/tests/zoo/animal.rs"]
+#[path = "../../../../host/tests/zoo/animal.rs"]
 mod animal;
 mod behaviours;
 mod cage;
@@ -40,7 +40,7 @@ const GUESTS: &[&str] = &[
     "status-307",
 ];
 
-/// Largest component: the node looks at all files again and again.
+/// Largest component: the node reads all files again and again.
 const COMPONENT: usize = 1 << 20;
 
 /// Two nodes, of which the first keeps the cages.
@@ -51,8 +51,8 @@ struct Zoo {
 }
 
 impl Zoo {
-    /// Makes a key for each specimen under harmless rules, and then locks the specimens up in front
-    /// of them.
+    /// Makes a key for each specimen under harmless rules, and then locks the specimens up
+    /// in front of them.
     async fn open(specimens: Vec<Specimen>, gate: &Gate) -> Self {
         let mut cluster = Cluster::start(Blueprint {
             nodes: 2,
@@ -123,7 +123,7 @@ impl Zoo {
         refusal
     }
 
-    /// What the first node's plugin said.
+    /// The verdict of the first node's plugin.
     async fn verdict(&self, task: TaskId) -> PluginVerdict {
         let view = self.cluster.client.task(task).await.unwrap();
         let party = view
@@ -160,7 +160,7 @@ impl Zoo {
         );
     }
 
-    /// Every key signs.
+    /// Signs with every key.
     async fn all_sign(&mut self) {
         for cage in &self.cages {
             let name = cage.specimen.name;

@@ -1,0 +1,170 @@
+//! Checks on new tasks: known wallets, admitted nodes, members.
+
+use countersign_protocol::{
+    KeyDescriptor, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Task,
+    TaskError, TaskId,
+};
+
+use super::{Inner, TaskRegistry};
+use crate::store::StoreError;
+
+/// Why a task is not accepted. Each has a stable [code](SubmitError::code).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The task is malformed, expired, or badly signed.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The id belongs to a different task.
+    #[error("task {0} exists with other bytes; choose a new random id for a new task")]
+    Conflict(TaskId),
+    /// The wallet was not created or imported here.
+    #[error(
+        "wallet {0} is not known to this coordinator; list the wallets and use one of their ids"
+    )]
+    UnknownWallet(KeyId),
+    /// A named node is not admitted here.
+    #[error(
+        "node {0} is not admitted at this coordinator; add it under `nodes` in its configuration"
+    )]
+    UnknownNode(NodeId),
+    /// The requested signers do not fit the wallet.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    #[error(
+        "the signers must be exactly {needed} different members of the wallet's committee; correct the list"
+    )]
+    Signers { needed: u16 },
+    /// The node to be checked does not hold a share.
+    #[error("{0} is not a member of the wallet's present committee; correct the list of nodes")]
+    Holders(NodeId),
+    /// The reshare starts from an old generation.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    #[error(
+        "wallet {wallet} is at generation {generation} by now, or other facts of it differ; take it from this coordinator and order again"
+    )]
+    StaleWallet { wallet: KeyId, generation: u32 },
+    /// Another reshare of the wallet is unfinished.
+    #[error(
+        "task {task} is handing on wallet {wallet}, or nodes wait to learn whether it did; connect all its nodes, and order again once it has ended"
+    )]
+    Moving {
+        /// The wallet that both tasks would reshare.
+        wallet: KeyId,
+        /// The reshare that is in progress, or failed and is not settled at all its parties.
+        task: TaskId,
+    },
+    /// The limit on open tasks is reached.
+    #[error("{0} tasks are under way, which is the limit; wait until some have ended")]
+    Busy(usize),
+    /// The requester, or the API key, has too many open tasks.
+    #[error(
+        "{0} of your tasks are under way, and no more places are left than that, which are for others; wait until some have ended"
+    )]
+    Share(usize),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SubmitError {
+    /// The stable code on the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Task(error) => error.code().as_str(),
+            Self::Conflict(_) => "task-conflict",
+            Self::UnknownWallet(_) => "wallet-unknown",
+            Self::UnknownNode(_) => "node-unknown",
+            Self::Signers { .. } => "task-signers",
+            Self::Holders(_) => "wallet-holders",
+            Self::StaleWallet { .. } => "wallet-stale",
+            Self::Moving { .. } => "wallet-moving",
+            Self::Busy(_) | Self::Share(_) => "too-many-tasks",
+            Self::Store(_) => "store",
+        }
+    }
+}
+
+impl TaskRegistry {
+    /// Checks the references of a task, and returns the wallet that it uses.
+    pub(super) fn wallet_for(
+        &self,
+        inner: &Inner,
+        task: &Task,
+    ) -> Result<Option<KeyDescriptor>, SubmitError> {
+        match &task.operation {
+            Operation::KeyGen(KeyGen { committee, .. }) => {
+                self.check_admitted(committee.members()).map(|()| None)
+            }
+            Operation::KeySign(keysign) => {
+                let wallet = self.newest(keysign.key)?;
+                check_signers(keysign, &wallet)?;
+                Ok(Some(wallet))
+            }
+            Operation::KeyReshare(reshare) => {
+                self.check_reshare(inner, reshare)?;
+                Ok(None)
+            }
+            Operation::KeyShareSign(KeyShareSign { key, nodes }) => {
+                let wallet = self.newest(*key)?;
+                match nodes
+                    .iter()
+                    .find(|node| wallet.committee.index_of(node).is_none())
+                {
+                    Some(stranger) => Err(SubmitError::Holders(*stranger)),
+                    None => Ok(Some(wallet)),
+                }
+            }
+        }
+    }
+
+    fn check_reshare(&self, inner: &Inner, reshare: &KeyReshare) -> Result<(), SubmitError> {
+        let wallet = reshare.from.key;
+        let newest = self.newest(wallet)?;
+        if newest.digest() != reshare.from.digest() {
+            return Err(SubmitError::StaleWallet {
+                wallet,
+                generation: newest.generation,
+            });
+        }
+        self.check_admitted(reshare.committee.members())?;
+        self.check_admitted(reshare.dealers.as_deref().unwrap_or_default())?;
+        let moves = |flow: &crate::task::flow::Flow| {
+            flow.moves().is_some_and(|other| other.from.key == wallet)
+        };
+        match inner.tasks.iter().find(|(_, active)| moves(&active.flow)) {
+            Some((task, _)) => Err(SubmitError::Moving {
+                wallet,
+                task: *task,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn newest(&self, key: KeyId) -> Result<KeyDescriptor, SubmitError> {
+        self.store
+            .wallet(key)?
+            .ok_or(SubmitError::UnknownWallet(key))
+    }
+
+    fn check_admitted(&self, nodes: &[NodeId]) -> Result<(), SubmitError> {
+        let unknown = nodes
+            .iter()
+            .find(|node| !self.rules.load().nodes.contains_key(node));
+        unknown.map_or(Ok(()), |node| Err(SubmitError::UnknownNode(*node)))
+    }
+}
+
+fn check_signers(keysign: &KeySign, wallet: &KeyDescriptor) -> Result<(), SubmitError> {
+    let Some(signers) = &keysign.signers else {
+        return Ok(());
+    };
+    let needed = wallet.threshold.get();
+    let members = signers
+        .iter()
+        .all(|node| wallet.committee.index_of(node).is_some());
+    if members && signers.len() == usize::from(needed) {
+        Ok(())
+    } else {
+        Err(SubmitError::Signers { needed })
+    }
+}

@@ -1,0 +1,41 @@
+//! `config`: the plugin's section of the node's configuration. Always available.
+
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::capability::interface::{Capability, Interface, PreInit};
+use crate::contract::bindings::countersign::policy::config;
+use crate::contract::grants::Grants;
+use crate::sandbox::call_state::CallState;
+
+pub(crate) enum Config {}
+
+impl Capability for Config {
+    const INTERFACES: &'static [Interface] = &[Interface {
+        name: "countersign:policy/config",
+        pre_init: PreInit::Linked,
+    }];
+
+    type Grant = ();
+
+    fn granted(_grants: &Grants) -> Option<&()> {
+        Some(&())
+    }
+
+    fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+        config::add_to_linker::<CallState, HasSelf<CallState>>(linker, |call| call)
+    }
+
+    fn link_for_pre_init(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+        Self::link(linker)
+    }
+}
+
+impl config::Host for CallState {
+    fn document(&mut self) -> wasmtime::Result<String> {
+        Ok(self.context.document.to_string())
+    }
+
+    fn revision(&mut self) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.context.revision.to_vec())
+    }
+}

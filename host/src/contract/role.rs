@@ -1,0 +1,115 @@
+//! The role of an entry: the tasks that it guards, or the decision that it shadows.
+
+use std::time::Duration;
+
+use countersign_protocol::OperationKind;
+
+use crate::contract::task::{Key, Operation};
+
+/// The part that an operator gives to one plugin entry. By default it guards every task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// The tasks that the entry guards.
+    pub scope: Scope,
+    /// If set, the entry decides nothing and is compared with this.
+    pub shadow: Option<Shadow>,
+    /// Interval between probes of its dependencies. Never probed, if absent.
+    pub monitor: Option<Duration>,
+}
+
+/// The tasks that an entry guards, by facts alone. An empty list allows everything; a task
+/// must fit all three.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Kinds of operation. One that this version does not know is guarded by
+    /// entries without this list.
+    pub operations: Vec<OperationKind>,
+    /// Key ids. An operation without a key, such as a key generation, is guarded by
+    /// entries without this list.
+    pub keys: Vec<String>,
+    /// Signature schemes by name, e.g. `ed25519`.
+    pub schemes: Vec<String>,
+}
+
+/// The decision that a shadow, which decides nothing, is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shadow {
+    /// The entry of this name. The shadow sees that entry's memory too.
+    Entry(String),
+    /// All deciding entries together.
+    Chain,
+}
+
+impl Shadow {
+    /// Name of the entry it is compared with, if it is one.
+    pub fn entry(&self) -> Option<&str> {
+        match self {
+            Self::Entry(name) => Some(name),
+            Self::Chain => None,
+        }
+    }
+}
+
+/// One thing that a task uses. A check-up of shares can use several keys; every
+/// one must be guarded.
+pub(crate) struct Subject<'t> {
+    operation: Option<OperationKind>,
+    key: Option<&'t str>,
+    scheme: Option<&'t str>,
+}
+
+impl Scope {
+    pub(crate) fn covers(&self, subject: &Subject) -> bool {
+        let listed = |list: &[String], fact: Option<&str>| {
+            list.is_empty() || list.iter().any(|item| fact == Some(item))
+        };
+        let operation = self.operations.is_empty()
+            || subject
+                .operation
+                .is_some_and(|operation| self.operations.contains(&operation));
+        operation && listed(&self.keys, subject.key) && listed(&self.schemes, subject.scheme)
+    }
+}
+
+/// The keys and schemes that `operation` uses; at least one subject.
+pub(crate) fn subjects(operation: &Operation) -> Vec<Subject<'_>> {
+    use OperationKind::{KeyGen, KeyReshare, KeyShareSign, KeySign};
+    match operation {
+        Operation::Keygen(keygen) => {
+            vec![Subject {
+                operation: Some(KeyGen),
+                key: None,
+                scheme: Some(&keygen.scheme),
+            }]
+        }
+        Operation::Sign(signing) => vec![Subject::of_key(KeySign, &signing.key)],
+        Operation::Reshare(resharing) => vec![Subject::of_key(KeyReshare, &resharing.key)],
+        Operation::KeyShareSign(signing) if !signing.checks.is_empty() => signing
+            .checks
+            .iter()
+            .map(|check| Subject::of_key(KeyShareSign, &check.key))
+            .collect(),
+        Operation::KeyShareSign(_) => {
+            vec![Subject {
+                operation: Some(KeyShareSign),
+                key: None,
+                scheme: None,
+            }]
+        }
+        Operation::Other(_) => vec![Subject {
+            operation: None,
+            key: None,
+            scheme: None,
+        }],
+    }
+}
+
+impl<'t> Subject<'t> {
+    fn of_key(operation: OperationKind, key: &'t Key) -> Self {
+        Self {
+            operation: Some(operation),
+            key: Some(&key.id),
+            scheme: Some(&key.scheme),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The command line of an operator. Each verb has a file of its own.
+
+mod audit;
+mod backup;
+mod bounds;
+mod change_password;
+mod check;
+mod event;
+mod export_share;
+mod info;
+mod init;
+mod migrate;
+mod passphrase;
+mod plugin;
+mod quarantine;
+mod restore;
+mod sign;
+mod start;
+mod table;
+mod task;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use countersign_node::world::rfc3339 as time;
+
+/// Default path of the configuration file.
+const CONFIG: &str = "configs/countersign-node.yaml";
+
+/// Maximum size in bytes of a file that is read for a command.
+const MAX_INPUT: u64 = 256 << 20;
+
+/// A co-signer node: holds key shares, consults your risk control, and takes
+/// part in threshold signatures.
+///
+/// To set up a new node, run `init`, which creates its identity, its callback key and its first
+/// primes; write its id (`info`) into the configurations of the coordinator and the other
+/// nodes; then run `start`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "countersign-node",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub struct Args {
+    /// The configuration file (YAML).
+    #[arg(short, long, global = true, default_value = CONFIG)]
+    config: PathBuf,
+    /// File with the passphrase, mode 600; overrides db.key_file.
+    #[arg(long, global = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create the store of a new node: identity, callback key and primes. Refuses to
+    /// touch an existing store.
+    Init(init::Init),
+    /// Run the node until SIGTERM or Ctrl-C. Exit codes: 0 stopped on request, 70 a part of it
+    /// died, 74 its store failed or was moved, 1 anything else; let a supervisor restart it.
+    Start,
+    /// Show the node's id, its callback public key and its keys. Needs no passphrase, and works
+    /// while the node runs.
+    Info(info::Info),
+    /// Work with the configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Work with plugins, which decide whether this node takes part in a task.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Check this node's own shares: prove that each is intact, without network. Signs nothing.
+    /// Stop the node first.
+    Sign(sign::Sign),
+    /// Show the log of everything that this node did, and verify that it is intact.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Write a backup of everything that this node needs to continue. Works while the node runs.
+    Backup(backup::BackupCommand),
+    /// Restore a node from its backup, or prove that it could be done (--drill).
+    Restore(restore::Restore),
+    /// Write this node's share of a key into a recovery file. Stop the node first.
+    ExportShare(export_share::ExportShare),
+    /// Put the store under another password. Stop the node first.
+    ChangePassword(change_password::ChangePassword),
+    /// Rewrite the store after a backup: in the newest format, under a new storage key, for the
+    /// recovery recipients that are configured now. Stop the node first.
+    Migrate(migrate::Migrate),
+    /// Work with peers that have cheated with a key.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
+    /// Work with reshares of which this node does not know the outcome.
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Work with the key that signs events for receivers.
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    /// Show the version of this program.
+    Version,
+    /// Compile the component on standard input. Only used by the node, which
+    /// starts itself with this.
+    #[command(hide = true)]
+    PluginCompiler,
+    /// Generate auxiliary information. Only used by the node, which starts itself with this.
+    #[command(hide = true)]
+    AuxEngine,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the file, load every plugin, and report errors. Changes nothing.
+    Check,
+}
+
+impl Command {
+    /// True if the command changes nothing, and may end when its output is closed.
+    fn only_prints(&self) -> bool {
+        match self {
+            Self::Plugin(plugin) => plugin.only_prints(),
+            Self::Info(_) | Self::Config(_) | Self::Audit(_) | Self::Version => true,
+            Self::Init(_)
+            | Self::Start
+            | Self::Sign(_)
+            | Self::Event(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::ExportShare(_)
+            | Self::ChangePassword(_)
+            | Self::Migrate(_)
+            | Self::Quarantine(_)
+            | Self::Task(_)
+            | Self::PluginCompiler
+            | Self::AuxEngine => false,
+        }
+    }
+}
+
+/// Runs the command that was entered.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.command.only_prints() {
+        countersign_node::harden::end_on_closed_output();
+    }
+    match &args.command {
+        Command::Init(init) => init.run(&args),
+        Command::Start => start::run(&args),
+        Command::Info(info) => info.run(&args),
+        Command::Config(ConfigCommand::Check) => check::run(&args),
+        Command::Event(event) => event.run(&args),
+        Command::Audit(audit) => audit.run(&args),
+        Command::Backup(backup) => backup.run(&args),
+        Command::Restore(restore) => restore.run(&args),
+        Command::ExportShare(export) => export.run(&args),
+        Command::ChangePassword(change) => change.run(&args),
+        Command::Migrate(migrate) => migrate.run(&args),
+        Command::Quarantine(quarantine) => quarantine.run(&args),
+        Command::Sign(sign) => sign.run(&args),
+        Command::Task(task) => task.run(&args),
+        Command::Plugin(plugin) => return plugin.run(&args),
+        Command::Version => {
+            println!("countersign-node {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Command::PluginCompiler => return Ok(countersign_host::compile_main()),
+        Command::AuxEngine => return Ok(countersign_node::heavy::aux_main()),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}

@@ -1,0 +1,111 @@
+//! `start`: runs the node as a daemon.
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use countersign_node::config::Config;
+use countersign_node::daemon;
+use countersign_node::names::Named;
+use countersign_node::patience;
+use countersign_node::vault::Vault;
+use countersign_node::world::now;
+use countersign_stdio::Rest;
+use countersign_store::Passphrase;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::{Args, passphrase};
+
+/// Time for threads to end after everything else has ended.
+const STUCK: std::time::Duration = std::time::Duration::from_secs(5);
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    countersign_node::harden::outlive_file_limits();
+    countersign_node::harden::outlive_hangups();
+    countersign_door::take_all_descriptors();
+    let config = Config::load(&args.config)?;
+    let complete = config.check_complete().map(drop);
+    complete.with_context(|| format!("{} is not complete", args.config.display()))?;
+    // Kept until the end: it writes the lines that are still queued.
+    let _log = log_to_terminal(&config);
+    config
+        .notes
+        .iter()
+        .for_each(|note| tracing::warn!("{note}"));
+    let passphrase = passphrase::existing(args, &config)?;
+    let vault = patience::open_vault(&config, &passphrase)?;
+    let vault = renew_key_if_due(vault, &config, &passphrase)?;
+    drop(passphrase);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        let terminate = signal(SignalKind::terminate())
+            .context("SIGTERM cannot be handled; run the node on Linux")?;
+        let interrupt = signal(SignalKind::interrupt())
+            .context("Ctrl-C cannot be handled; run the node on Linux")?;
+        tokio::spawn(wait_for_signal(terminate, interrupt, shutdown.clone()));
+        daemon::run(config, vault, shutdown)
+            .await
+            .context("the node stopped")
+    });
+    // A thread that waits for a dead disk must not keep the process running: monitoring would take
+    // it to be alive.
+    runtime.shutdown_timeout(STUCK);
+    ended
+}
+
+/// Renews the storage key after a share was destroyed, so that earlier copies of the key
+/// open nothing new. It happens at startup because the passphrase that protects the new key
+/// is available only then.
+fn renew_key_if_due(
+    vault: Vault,
+    config: &Config,
+    passphrase: &Passphrase,
+) -> anyhow::Result<Vault> {
+    let journal = patience::open_journal(&config.dir)?;
+    if journal.rekey_due()?.is_none() {
+        return Ok(vault);
+    }
+    let vault = vault.renew_key(passphrase)?;
+    journal.rekeyed(now())?;
+    tracing::info!(
+        "shares were destroyed since the last start: the storage key was renewed; make a new backup"
+    );
+    Ok(vault)
+}
+
+/// Logs our own messages at the configured level, and those of libraries only from warnings up.
+fn log_to_terminal(config: &Config) -> Option<Rest> {
+    let level = config.log_level?;
+    let filter = Targets::new()
+        .with_default(level.min(tracing::Level::WARN))
+        .with_target("countersign", level);
+    let colours = std::io::stderr().is_terminal();
+    let (writer, rest) = countersign_stdio::log_lines();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(Named::new(&config.roster, move || writer))
+        .with_target(false)
+        .with_ansi(colours)
+        .log_internal_errors(false);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .init();
+    Some(rest)
+}
+
+async fn wait_for_signal(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    shutdown: CancellationToken,
+) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    shutdown.cancel();
+}

@@ -1,0 +1,251 @@
+//! Delivers what waits in the journal, one task of the runtime for each receiver. What fails is
+//! tried again at a fixed interval, as often as the operator set, and is given up then.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use countersign_host::{Code, Event, What};
+use countersign_protocol::UnixMillis;
+use countersign_store::{Delivery, Journal};
+use tokio_util::sync::CancellationToken;
+
+use super::receivers::ReceiverError;
+use super::{Events, Receivers};
+use crate::config::ReceiverEntry;
+use crate::off_thread::with_journal;
+use crate::parts::Parts;
+use crate::world::World;
+
+/// Deliveries that are looked at in one go.
+const BATCH: usize = 1000;
+/// The longest that nobody looks.
+const IDLE: Duration = Duration::from_secs(60);
+/// A delivery has ended by then, whatever its grants say.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Further tries of a ping, and the pause between them.
+const PING_RETRIES: u32 = 2;
+const PING_PAUSE: Duration = Duration::from_secs(3);
+
+/// What all deliveries share.
+pub struct Deliveries {
+    /// Where events come from.
+    pub events: Arc<Events>,
+    /// The outbox.
+    pub journal: Journal,
+    /// Where events go.
+    pub receivers: Arc<Receivers>,
+    /// The receivers' entries, in the same order.
+    pub entries: Vec<ReceiverEntry>,
+    /// Time.
+    pub world: World,
+    /// Cancelled when the node is to stop.
+    pub stopping: CancellationToken,
+}
+
+/// Why an event was not delivered.
+#[derive(Debug, thiserror::Error)]
+enum DeliveryError {
+    #[error(transparent)]
+    NotLoaded(#[from] ReceiverError),
+    #[error("{code}: {reason}")]
+    Receiver { code: Code, reason: String },
+}
+
+/// Starts a delivery worker for each receiver.
+pub(crate) fn deliver(shared: Deliveries, parts: &mut Parts) {
+    let shared = Arc::new(shared);
+    for index in 0..shared.entries.len() {
+        let worker = Arc::new(DeliveryWorker {
+            shared: shared.clone(),
+            index,
+        });
+        if let Some(interval) = worker.entry().plugin.monitor_interval {
+            parts.run(
+                "the probing of a receiver of events",
+                worker.clone().monitor(interval),
+            );
+        }
+        parts.run("the delivery of events", worker.run());
+    }
+}
+
+struct DeliveryWorker {
+    shared: Arc<Deliveries>,
+    /// The receiver's place among the entries.
+    index: usize,
+}
+
+impl DeliveryWorker {
+    async fn run(self: Arc<Self>) {
+        let stopping = self.shared.stopping.clone();
+        Box::pin(stopping.run_until_cancelled(self.serve())).await;
+    }
+
+    async fn serve(&self) {
+        loop {
+            // Asked for before the look, so that nothing that comes meanwhile waits.
+            let fresh = self.shared.events.fresh.notified();
+            let pause = self.deliver_due().await.min(IDLE);
+            tokio::select! {
+                () = fresh => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Tries everything that is due, oldest first; how long until something is due again.
+    async fn deliver_due(&self) -> Duration {
+        let name = self.name().to_owned();
+        let waiting = match with_journal(&self.shared.journal, move |journal| {
+            journal.outbox(&name, BATCH)
+        })
+        .await
+        {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                tracing::error!(receiver = self.name(), %error, "events cannot be read from the journal");
+                return IDLE;
+            }
+        };
+        let full = waiting.len() == BATCH;
+        let mut pause = if full { Duration::ZERO } else { IDLE };
+        for (position, delivery) in waiting {
+            let now = self.shared.world.now();
+            if delivery.next > now {
+                pause = pause.min(Duration::from_millis(delivery.next.0 - now.0));
+                continue;
+            }
+            if let Some(again) = self.try_once(position, delivery).await {
+                pause = pause.min(again);
+            }
+        }
+        // A full batch of which nothing is due yet must not be looked at without a pause.
+        pause.max(Duration::from_millis(50))
+    }
+
+    /// One try; how long until the next, if there is to be one.
+    async fn try_once(&self, position: u64, delivery: Delivery) -> Option<Duration> {
+        let tries = delivery.tries.saturating_add(1);
+        let problem = match serde_json::from_slice::<Event>(&delivery.body) {
+            Ok(event) => self.pass_on(&event, delivery.tries).await.err(),
+            Err(error) => {
+                return self
+                    .give_up(position, tries, &format!("unreadable: {error}"))
+                    .await;
+            }
+        };
+        let Some(problem) = problem else {
+            self.record(move |journal| journal.delivered(position))
+                .await;
+            return None;
+        };
+        if self
+            .entry()
+            .retry_times
+            .is_some_and(|times| u64::from(tries) > times)
+        {
+            return self.give_up(position, tries, &problem.to_string()).await;
+        }
+        tracing::warn!(receiver = self.name(), tries, %problem, "an event was not delivered; it is tried again");
+        let pause = self.entry().pause;
+        let next = UnixMillis(
+            self.shared
+                .world
+                .now()
+                .0
+                .saturating_add(pause.as_millis() as u64),
+        );
+        self.record(move |journal| journal.try_again(position, tries, next))
+            .await;
+        Some(pause)
+    }
+
+    async fn give_up(&self, position: u64, tries: u32, problem: &str) -> Option<Duration> {
+        tracing::error!(receiver = self.name(), tries, %problem, "an event is given up");
+        let why = problem.to_owned();
+        self.record(move |journal| journal.give_up(position, tries, &why))
+            .await;
+        None
+    }
+
+    /// What is not recorded is tried again: events are delivered at least once.
+    async fn record(
+        &self,
+        write: impl FnOnce(
+            &countersign_store::Journal,
+        ) -> Result<(), countersign_store::WriteJournalError>
+        + Send
+        + 'static,
+    ) {
+        if let Err(error) = with_journal(&self.shared.journal, write).await {
+            tracing::error!(receiver = self.name(), %error, "a delivery was not recorded");
+        }
+    }
+
+    async fn pass_on(&self, event: &Event, tries: u32) -> Result<(), DeliveryError> {
+        let receiver = self.receiver().await?;
+        let delivery = receiver
+            .deliver(event, tries, Instant::now() + PATIENCE)
+            .await;
+        for line in &delivery.logs {
+            tracing::debug!(receiver = self.name(), fields = ?line.fields, "{}", line.message);
+        }
+        delivery
+            .result
+            .map_err(|(code, reason)| DeliveryError::Receiver { code, reason })
+    }
+
+    /// Asks now and then whether the receiver lives. Tells the operator, and changes nothing.
+    async fn monitor(self: Arc<Self>, interval: Duration) {
+        let stopping = self.shared.stopping.clone();
+        let watch = async {
+            loop {
+                tokio::time::sleep(interval).await;
+                self.ping().await;
+            }
+        };
+        stopping.run_until_cancelled(watch).await;
+    }
+
+    async fn ping(&self) {
+        for tries in 0..=PING_RETRIES {
+            if tries > 0 {
+                tokio::time::sleep(PING_PAUSE).await;
+            }
+            match self.pass_on(&self.shared.events.ping(), tries).await {
+                Ok(()) => {
+                    return tracing::debug!(receiver = self.name(), "the receiver of events lives");
+                }
+                Err(problem) if tries == PING_RETRIES => {
+                    tracing::warn!(receiver = self.name(), %problem, "the receiver of events does not answer");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn receiver(&self) -> Result<Arc<countersign_host::Receiver>, ReceiverError> {
+        self.shared.receivers.get(self.index).await
+    }
+
+    fn entry(&self) -> &ReceiverEntry {
+        &self.shared.entries[self.index]
+    }
+
+    fn name(&self) -> &str {
+        &self.entry().plugin.name
+    }
+}
+
+impl Events {
+    fn ping(&self) -> Event {
+        Event {
+            id: super::uuid(&self.world),
+            at: self.world.now().0,
+            node: self.me.to_string(),
+            task: None,
+            raw: Vec::new(),
+            what: What::Ping,
+        }
+    }
+}

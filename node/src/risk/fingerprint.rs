@@ -1,0 +1,92 @@
+//! What the files look like that plugins, receivers and their keys come from.
+
+use std::path::{Path, PathBuf};
+
+use countersign_host::read_linked;
+use sha2::{Digest, Sha256};
+
+use super::specs;
+use crate::config::{PluginEntry, Policy};
+
+/// What a file looks like that cannot be read.
+const UNREADABLE: [u8; 32] = [0; 32];
+
+/// What the watched files look like: one hash for each.
+pub(crate) type Fingerprint = Vec<[u8; 32]>;
+
+/// Looks at everything on which these entries alone depend.
+pub(crate) async fn look(
+    policy: &Policy,
+    entries: impl IntoIterator<Item = &PluginEntry>,
+) -> Fingerprint {
+    let own = entries
+        .into_iter()
+        .flat_map(|entry| specs::own_files(policy, entry));
+    look_at(policy, own.collect()).await
+}
+
+/// Looks at keys and authorities, in the order of [`specs::shared_files`].
+pub(super) async fn look_at_keys(policy: &Policy) -> Fingerprint {
+    look_at(
+        policy,
+        specs::shared_files(policy).map(|(_, file)| file).collect(),
+    )
+    .await
+}
+
+async fn look_at(policy: &Policy, files: Vec<PathBuf>) -> Fingerprint {
+    let limit = policy.compile.component_bytes.max(specs::DOCUMENT);
+    let looked =
+        tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file, limit)).collect());
+    looked.await.unwrap_or_default()
+}
+
+/// A file that cannot be read, as a pipe or a device, looks different from every file that can.
+fn sight(file: &Path, limit: u64) -> [u8; 32] {
+    read_linked(file, limit).map_or(UNREADABLE, |bytes| Sha256::digest(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody writes into the pipe: whoever opens it as a file waits for ever.
+    #[test]
+    fn a_pipe_in_place_of_a_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("plugin.wasm");
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let (said, hear) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || said.send(sight(&pipe, 1 << 20)));
+        assert_eq!(
+            hear.recv_timeout(std::time::Duration::from_secs(10))
+                .unwrap(),
+            UNREADABLE
+        );
+    }
+
+    #[tokio::test]
+    async fn keys_and_authorities_are_looked_at_whoever_uses_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(name);
+        let policy = Policy {
+            public_keys: [("approver".to_owned(), file("key.pem"))].into(),
+            secrets: [("hook".to_owned(), file("secret"))].into(),
+            ca_file: Some(file("ca.pem")),
+            ..Policy::default()
+        };
+        let mut before = look_at_keys(&policy).await;
+        for name in ["key.pem", "secret", "ca.pem"] {
+            std::fs::write(file(name), "changed").unwrap();
+            let after = look_at_keys(&policy).await;
+            assert_ne!(after, before, "{name}");
+            before = after;
+        }
+    }
+}

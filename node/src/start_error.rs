@@ -1,0 +1,96 @@
+//! Errors that keep a node from starting, or end it.
+
+use countersign_protocol::IdError;
+use countersign_store::{JournalOpenError, ReadJournalError, WriteJournalError};
+
+use crate::config::ConfigError;
+use crate::key_switch::SwitchError;
+use crate::metrics::influx::PushError;
+use crate::risk::{GuardError, SandboxError, ServicesError};
+use crate::vault::VaultError;
+
+/// Exit code of a node after one of its parts has died (`EX_SOFTWARE` of `sysexits.h`).
+pub const PART_DIED: u8 = 70;
+/// Exit code of a node whose store failed or was moved away (`EX_IOERR` of `sysexits.h`).
+pub const STORE_FAILED: u8 = 74;
+
+/// Reasons why a node does not start, or has to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration lacks a setting that a running node needs.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The secrets cannot be opened or used.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    OpenJournal(#[from] JournalOpenError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    ReadJournal(#[from] ReadJournalError),
+    /// The journal cannot be written.
+    #[error(transparent)]
+    WriteJournal(#[from] WriteJournalError),
+    /// The journal and the secrets file disagree about a key.
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
+    /// The services for plugins cannot be set up.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+    /// The configured plugins cannot be set up.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The sandbox of the event receivers cannot be set up.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The identity in the store is not a valid one.
+    #[error(transparent)]
+    Identity(#[from] IdError),
+    /// The operating system refused a resource.
+    #[error("the node cannot start: {0}; free resources and try again")]
+    System(#[from] std::io::Error),
+    /// The address for metrics cannot be bound.
+    #[error(
+        "cannot listen on metrics.listen: {0}; choose another port, or stop the program that uses it"
+    )]
+    Metrics(std::io::Error),
+    /// The push of metrics cannot be set up.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// A vital part of the node has ended.
+    #[error(
+        "{0} ended unexpectedly and the node stops; start it again, and report this with the log"
+    )]
+    Died(&'static str),
+    /// The journal or the secrets can no longer be written. The text ends with the remedy.
+    #[error("the node's store has failed and the node stops: {0}")]
+    Store(String),
+}
+
+impl StartError {
+    /// The exit code of the node's program: [`PART_DIED`], [`STORE_FAILED`], or 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Died(_) => PART_DIED,
+            Self::Store(_) => STORE_FAILED,
+            Self::WriteJournal(error) => match error {
+                WriteJournalError::Refused(_) | WriteJournalError::Read(_) => 1,
+                _ => STORE_FAILED,
+            },
+            Self::Config(_)
+            | Self::Vault(_)
+            | Self::OpenJournal(_)
+            | Self::ReadJournal(_)
+            | Self::Switch(_)
+            | Self::Services(_)
+            | Self::Guard(_)
+            | Self::Sandbox(_)
+            | Self::Identity(_)
+            | Self::System(_)
+            | Self::Metrics(_)
+            | Self::Push(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Restores, renewals of the storage key, and other processes with this node's identity.
+
+use countersign_protocol::UnixMillis;
+
+use super::Journal;
+use crate::journal::error::{ReadJournalError, WriteJournalError};
+use crate::journal::moments::{DESTROYED, MOMENTS, RESTORED, TWIN};
+use crate::journal::operation::Operation;
+use crate::journal::written::Written;
+
+impl Journal {
+    /// Notes that the journal was restored from a backup and may lack tasks that the node has
+    /// decided on. From here on tasks made before `time` are refused.
+    pub fn restored(&self, time: UnixMillis) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Restored(time)).map(drop)
+    }
+
+    /// The time of the last restore from a backup.
+    pub fn restored_at(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
+        self.moment(RESTORED)
+    }
+
+    /// The time at which a share was destroyed for the first time since the storage key was
+    /// renewed; absent if none was.
+    pub fn rekey_due(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
+        self.moment(DESTROYED)
+    }
+
+    /// Notes that the storage key was renewed.
+    pub fn rekeyed(&self, now: UnixMillis) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Rekeyed(now)).map(drop)
+    }
+
+    /// Records the proof that another process has this node's identity.
+    pub fn twin(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::Twin(now))
+    }
+
+    /// The time at which another process was proven to have this node's identity; absent if the
+    /// operator has decided since.
+    pub fn twin_since(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
+        self.moment(TWIN)
+    }
+
+    /// Records the operator's decision that this process goes on. [`Written::Already`] if there was
+    /// no twin on record.
+    pub fn lift_twin(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::LiftTwin(now))
+    }
+
+    fn moment(&self, which: u8) -> Result<Option<UnixMillis>, ReadJournalError> {
+        self.look(|| {
+            let Some(table) = self.later_table(MOMENTS)? else {
+                return Ok(None);
+            };
+            Ok(table.get(which)?.map(|time| UnixMillis(time.value())))
+        })
+    }
+}

@@ -1,0 +1,11 @@
+//! Numbers about the journal as a whole.
+
+use redb::TableDefinition;
+
+/// Name to number: [`FORMAT`] and [`RECORDING_BYTES`].
+pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+
+/// Version of the file, written when the journal is created.
+pub(super) const FORMAT: &str = "format";
+/// Total size of the recordings that are kept, in bytes.
+pub(super) const RECORDING_BYTES: &str = "recording-bytes";

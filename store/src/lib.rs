@@ -1,0 +1,36 @@
+//! The node's storage: [`Secrets`], sealed with age, and the [`Journal`], which holds no secret.
+//!
+//! The only crate of the node that uses redb and age. It reads no clock, opens no socket and starts
+//! one thread, the journal's writer. Every call blocks until it is done. A write that returned `Ok`
+//! survives a power cut.
+
+pub mod backup;
+mod contain;
+mod files;
+mod image;
+pub mod journal;
+mod passphrase;
+mod place;
+mod seal;
+pub mod secrets;
+mod trailer;
+mod trouble;
+
+pub use backup::{Backup, BackupError};
+pub use contain::is_contained;
+#[cfg(any(test, feature = "testing"))]
+pub use journal::Silent;
+pub use journal::{
+    Attempt, AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Consequences, Count,
+    Counted, Decided, Delivery, Difference, Evidence, Generation, Journal, JournalOpenError,
+    KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp, NewEvent, OperationKind, PeerMark,
+    PreparedReshare, Proof, Quarantine, ReadJournalError, Refused, ReshareStage, Row, Snapshot,
+    State, StateWrite, Stop, TaskChange, Teller, WriteJournalError, Written,
+};
+pub use passphrase::{Passphrase, PassphraseError};
+pub use place::MovedError;
+pub use seal::DEFAULT_WORK_FACTOR;
+pub use secrets::{
+    Change, CommitError, CreateError, OpenError, ReadError, RenewError, Secrets, Section,
+};
+pub use trouble::{StoreEnded, Trouble};

@@ -1,0 +1,14 @@
+//! The store seen from outside: it keeps, it refuses, and it survives crashes.
+
+mod additions;
+mod backup;
+mod damage;
+mod evidence;
+mod fixtures;
+mod flips;
+mod glance;
+mod journal;
+mod kill;
+mod recovery;
+mod secrets;
+mod support;
