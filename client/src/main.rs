@@ -9,6 +9,6 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    countersign_stdio::report_panics();
+    countersign_cli_kit::start();
     cli::main()
 }

@@ -74,13 +74,13 @@ enum ApiKeyCommand {
 }
 
 fn main() -> ExitCode {
-    countersign_stdio::report_panics();
-    match execute(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    countersign_cli_kit::start();
+    match countersign_cli_kit::parse_args::<Cli>() {
+        Ok(cli) => match execute(cli.command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => countersign_cli_kit::fail(&error),
+        },
+        Err(code) => code,
     }
 }
 

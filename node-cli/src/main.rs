@@ -1,15 +1,13 @@
 //! `countersign-node`: parses the command line, runs the command, and maps errors to exit codes.
 
-#[macro_use(print, println, eprint, eprintln)]
+#[macro_use(print, println, eprint)]
 extern crate countersign_stdio;
 
 mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use countersign_node::daemon::StartError;
-use countersign_node::harden;
 
 /// Wipes every block of memory when it is freed.
 #[global_allocator]
@@ -26,24 +24,24 @@ type Beneath = tests::Inspector;
 const BENEATH: Beneath = tests::Inspector;
 
 fn main() -> ExitCode {
-    countersign_stdio::report_panics();
+    if let Err(code) = countersign_cli_kit::start_hardened() {
+        return code;
+    }
     report_no_contained_panic();
-    if let Err(error) = harden::harden_process() {
-        eprintln!(
-            "countersign-node: the process cannot be hardened ({error}); run it on Linux with its usual system calls"
-        );
-        return ExitCode::FAILURE;
+    match countersign_cli_kit::parse_args() {
+        Ok(args) => run(args),
+        Err(code) => code,
     }
-    match cli::run(cli::Args::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("countersign-node: {}", told(&error));
-            let stopped = error
-                .chain()
-                .find_map(|cause| cause.downcast_ref::<StartError>());
-            stopped.map_or(ExitCode::FAILURE, |stopped| stopped.exit_code().into())
-        }
-    }
+}
+
+fn run(args: cli::Args) -> ExitCode {
+    cli::run(args).unwrap_or_else(|error| {
+        let failed = countersign_cli_kit::fail(&error);
+        let stopped = error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<StartError>());
+        stopped.map_or(failed, |stopped| stopped.exit_code().into())
+    })
 }
 
 /// Silences panics that the store contains: they become errors with advice, which say all
@@ -55,22 +53,6 @@ fn report_no_contained_panic() {
             report(panic);
         }
     }));
-}
-
-/// Formats an error with its causes. A cause that an error already names in its
-/// own text is skipped.
-fn told(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .skip(1)
-        .map(ToString::to_string)
-        .fold(error.to_string(), |told, cause| {
-            if told.contains(&cause) {
-                told
-            } else {
-                format!("{told}: {cause}")
-            }
-        })
 }
 
 #[cfg(test)]

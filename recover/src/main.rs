@@ -1,10 +1,5 @@
 //! `countersign-recover`: hardens the process, then leaves the rest to the library's command line.
 
-#[macro_use(eprintln)]
-extern crate countersign_stdio;
-
-mod harden;
-
 use std::process::ExitCode;
 
 /// Wipes every block of memory when it is freed.
@@ -13,12 +8,8 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
-    countersign_stdio::report_panics();
-    if let Err(error) = harden::harden_process() {
-        eprintln!(
-            "error: the process cannot be hardened ({error}): run it on Linux with its usual system calls"
-        );
-        return ExitCode::FAILURE;
+    match countersign_cli_kit::start_hardened() {
+        Ok(()) => countersign_recover::cli::main(),
+        Err(code) => code,
     }
-    countersign_recover::cli::main()
 }

@@ -132,18 +132,13 @@ enum Command {
 
 /// Parses the arguments of the process, runs, and returns the exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Nothing more can be reported to a closed stdout or stderr.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(1)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
-    };
+    match countersign_cli_kit::parse_args() {
+        Ok(cli) => run(cli),
+        Err(code) => code,
+    }
+}
+
+fn run(cli: Cli) -> ExitCode {
     let output = Output::new(cli.global.json);
     match execute(cli, &output) {
         Ok(()) => ExitCode::SUCCESS,

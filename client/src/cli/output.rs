@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use countersign_cli_kit::ClosedOutput;
 use countersign_client::ClientError;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use super::line::{Line, Tone};
 /// The form of output that the caller wants.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
-    json: bool,
+    form: countersign_cli_kit::Output,
     colours: bool,
 }
 
@@ -21,54 +22,43 @@ impl Output {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_none_or(|term| term == "dumb");
         Self {
-            json,
+            form: countersign_cli_kit::Output::new(json),
             colours: !json && !dumb && set("NO_COLOR").is_none(),
         }
     }
 
     /// True if the output is for programs.
     pub fn is_json(self) -> bool {
-        self.json
+        self.form.is_json()
     }
 
     /// True if lines can be redrawn.
     pub fn is_live(self) -> bool {
-        !self.json && std::io::stderr().is_terminal()
+        !self.is_json() && std::io::stderr().is_terminal()
     }
 
     /// Prints the result, once: as JSON, or as lines for people.
     pub fn result(self, json: &Value, lines: &[Line]) -> Result<(), ClientError> {
-        let mut stdout = std::io::stdout().lock();
-        let colours = self.colours && stdout.is_terminal();
-        let lines = || {
+        let colours = self.colours && std::io::stdout().is_terminal();
+        let text = || {
             lines
                 .iter()
                 .map(|line| line.rendered(colours) + "\n")
                 .collect()
         };
-        let text = if self.json {
-            format!("{json}\n")
-        } else {
-            lines()
-        };
-        let printed = stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush());
-        printed.map_err(|error| {
-            ClientError::Usage(format!("stdout is closed ({error}); read it to its end"))
-        })
+        self.form.result(json, text).map_err(closed)
     }
 
     /// Prints a remark for people beside the result.
     pub fn note(self, line: impl Into<Line>) {
-        if !self.json {
+        if !self.is_json() {
             self.say(&line.into());
         }
     }
 
     /// Prints the error in both forms.
     pub fn error(self, error: &ClientError) {
-        if self.json {
+        if self.is_json() {
             let mut body =
                 json!({"code": error.code(), "message": error.to_string(), "task": error.task()});
             if !error.details().is_empty() {
@@ -88,9 +78,9 @@ impl Output {
     }
 
     pub fn version(self) -> Result<(), ClientError> {
-        let version = env!("CARGO_PKG_VERSION");
-        let line = format!("countersign {version}").into();
-        self.result(&json!({"name": "countersign", "version": version}), &[line])
+        self.form
+            .version("countersign", env!("CARGO_PKG_VERSION"))
+            .map_err(closed)
     }
 
     /// Renders a line for the terminal on stderr.
@@ -101,4 +91,8 @@ impl Output {
     fn say(self, line: &Line) {
         eprintln!("{}", self.rendered(line));
     }
+}
+
+fn closed(error: ClosedOutput) -> ClientError {
+    ClientError::Usage(error.to_string())
 }

@@ -36,7 +36,7 @@ pub fn aux_main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // There may be nobody left to read it.
-            eprintln!("countersign-node: the engine of auxiliary information ends: {error}");
+            eprintln!("error: the engine of auxiliary information ends: {error}");
             ExitCode::FAILURE
         }
     }

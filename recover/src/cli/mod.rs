@@ -84,18 +84,13 @@ enum Outcome {
 
 /// Parses the arguments of the process, runs, and returns the exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Nothing more can be reported to a closed stdout or stderr.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(1)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
-    };
+    match countersign_cli_kit::parse_args() {
+        Ok(cli) => run(cli),
+        Err(code) => code,
+    }
+}
+
+fn run(cli: Cli) -> ExitCode {
     let output = Output::new(cli.json);
     let ended = match cli.command {
         Command::Verify(args) => args.run(output),
@@ -106,9 +101,6 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Incomplete) => ExitCode::from(2),
-        Err(error) => {
-            output.error(&error);
-            ExitCode::from(1)
-        }
+        Err(error) => output.error(&error),
     }
 }

@@ -1,35 +1,24 @@
 //! Output: results to stdout, everything else to stderr; with `--json`, one JSON value on stdout.
 
-use std::io::Write;
+use std::process::ExitCode;
 
-use anyhow::anyhow;
+use countersign_cli_kit::{fail, with_causes};
 use serde_json::{Value, json};
 
 use super::Outcome;
 
 /// The form of output that the caller wants.
 #[derive(Debug, Clone, Copy)]
-pub struct Output {
-    json: bool,
-}
+pub struct Output(countersign_cli_kit::Output);
 
 impl Output {
     pub fn new(json: bool) -> Self {
-        Self { json }
+        Self(countersign_cli_kit::Output::new(json))
     }
 
     /// Prints the result, once: as JSON, or as lines for people.
     pub fn result(self, json: &Value, lines: &[String]) -> anyhow::Result<()> {
-        let text = if self.json {
-            format!("{json}\n")
-        } else {
-            lines.join("\n") + "\n"
-        };
-        let mut stdout = std::io::stdout().lock();
-        let printed = stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush());
-        printed.map_err(|error| anyhow!("stdout is closed ({error}): read it to its end"))
+        Ok(self.0.result(json, || lines.join("\n") + "\n")?)
     }
 
     /// Prints a remark for people beside the result.
@@ -37,22 +26,17 @@ impl Output {
         eprintln!("{text}");
     }
 
-    /// Prints the error and its causes in both forms.
-    pub fn error(self, error: &anyhow::Error) {
-        let message = format!("{error:#}");
-        if self.json {
-            println!("{}", json!({ "error": message }));
+    /// Prints the error and its causes in both forms, and returns the exit code.
+    pub fn error(self, error: &anyhow::Error) -> ExitCode {
+        if self.0.is_json() {
+            println!("{}", json!({ "error": with_causes(error) }));
         }
-        eprintln!("error: {message}");
+        fail(error)
     }
 
     pub fn version(self) -> anyhow::Result<Outcome> {
-        let version = env!("CARGO_PKG_VERSION");
-        let line = format!("countersign-recover {version}");
-        self.result(
-            &json!({ "name": "countersign-recover", "version": version }),
-            &[line],
-        )?;
+        self.0
+            .version("countersign-recover", env!("CARGO_PKG_VERSION"))?;
         Ok(Outcome::Done)
     }
 }
