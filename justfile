@@ -94,6 +94,7 @@ docs:
 # Checks the layers of ARCHITECTURE.md against what cargo resolves.
 purity:
     ./tests/purity.sh
+    python3 tests/sabotage/run.py --fit
 
 # Compares our code with the bare library calls, as ratios in one run, with release builds.
 bench: plugins

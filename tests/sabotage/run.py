@@ -4,6 +4,7 @@
     tests/sabotage/run.py            all removals of removals.txt
     tests/sabotage/run.py verify     those with "verify" in their name
     tests/sabotage/run.py --list     their names
+    tests/sabotage/run.py --fit      runs nothing; checks that each still fits the source
 
 Works in a copy of HEAD under target/sabotage, so nothing here is changed. Exit code 1: a removal left
 its test green, did not compile, or no longer fits the source.
@@ -36,6 +37,13 @@ def removals():
         yield entry.groupdict()
 
 
+def misfit(entry, root):
+    """Why the entry does not fit the source under `root`; None if it does."""
+    path = root / entry["file"]
+    found = path.read_text(encoding="utf-8").count(entry["old"]) if path.exists() else 0
+    return None if found == 1 else f"`{entry['old']}` is {found} times in {entry['file']}"
+
+
 def run_test(test):
     """The exit code and output of `PACKAGE TARGET NAME`, such as `countersign-verify --lib a::b`."""
     package, *target, name = test.split(" ")
@@ -52,10 +60,10 @@ def run_test(test):
 
 def remove(entry):
     """Runs the entry's test without its defence. An error says why that shows nothing."""
+    if error := misfit(entry, TREE):
+        return error
     path = TREE / entry["file"]
     source = path.read_text(encoding="utf-8")
-    if source.count(entry["old"]) != 1:
-        return f"`{entry['old']}` is {source.count(entry['old'])} times in {entry['file']}"
     path.write_text(source.replace(entry["old"], entry["new"]), encoding="utf-8")
     code, output = run_test(entry["test"])
     path.write_text(source, encoding="utf-8")
@@ -92,6 +100,9 @@ def main():
     entries = list(removals())
     if wanted == ["--list"]:
         return print("\n".join(entry["name"] for entry in entries))
+    if wanted == ["--fit"]:
+        errors = [f"{e['name']}: {error}" for e in entries if (error := misfit(e, ROOT))]
+        sys.exit("\n".join(errors) or None)
     entries = [e for e in entries if not wanted or any(word in e["name"] for word in wanted)]
     prepare()
     print(f"{len(entries)} removals; each test must be green before and red after", flush=True)
