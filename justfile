@@ -30,7 +30,16 @@ test: plugins models outsiders
     cargo test --workspace --lib --bins --test '[!e]*'
     RUST_TEST_THREADS=3 cargo test --workspace --test 'e*'
     cargo test --workspace --doc
+    {{just_executable()}} examples
     target/debug/countersign-demo
+
+# Runs the examples of the crates that serve on their own. `test` has built them.
+examples:
+    target/debug/examples/task
+    target/debug/examples/check
+    target/debug/examples/decode
+    target/debug/examples/sign
+    target/debug/examples/tunnel
 
 # Installs third-party models of the documents that plugins send into dist/models. The tests parse our documents with them.
 models:
@@ -71,7 +80,7 @@ fuzz seconds="60" *targets:
     fuzz/run.sh {{seconds}} {{targets}}
 
 # All pre-merge checks except tests.
-check: fmt clippy deny docs purity
+check: fmt clippy deny docs purity (packages "--no-verify")
 
 # Checks formatting, and the style rules that rustfmt does not cover.
 fmt:
@@ -95,6 +104,11 @@ docs:
 purity:
     ./tests/purity.sh
     python3 tests/sabotage/run.py --fit
+
+# Packages the crates that serve on their own as for publication, and builds each package alone. Uploads nothing.
+packages *flags:
+    cargo publish --dry-run --allow-dirty {{flags}} -p countersign-strict -p countersign-protocol -p countersign-verify \
+        -p countersign-payload -p countersign-engine -p countersign-link -p countersign-sdk
 
 # Compares our code with the bare library calls, as ratios in one run, with release builds.
 bench: plugins
