@@ -59,6 +59,7 @@ pub mod jwt;
 #[cfg(target_family = "wasm")]
 mod node;
 mod parsed;
+pub mod payload;
 mod plugin;
 mod receiver;
 mod selector;

@@ -7,7 +7,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_sdk::{Failure, Grant, Host, Intent, Level, Origin, Signing, Task, json};
+use countersign_sdk::{Failure, Grant, Host, Intent, Level, Origin, Signing, Task, json, payload};
 use serde_json::{Map, Value};
 
 /// Name of the claim with the requester's members.
@@ -130,7 +130,7 @@ fn messages(signing: &Signing) -> Result<Vec<Value>, Failure> {
         Intent::Transaction(_) if is_psbt(signing) => digests(),
         Intent::Transaction(_) => Vec::new(),
         Intent::Message(bytes) => {
-            let kind = if signing.payload == "eip191" {
+            let kind = if signing.payload == payload::EIP191 {
                 "ETH_MESSAGE"
             } else {
                 "RAW"
@@ -148,7 +148,7 @@ fn messages(signing: &Signing) -> Result<Vec<Value>, Failure> {
 }
 
 fn is_psbt(signing: &Signing) -> bool {
-    signing.payload == "psbt"
+    signing.payload == payload::PSBT
 }
 
 /// The PSBT in Base64, as handlers know it: the one in the task's bytes, which the node decoded.

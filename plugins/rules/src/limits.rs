@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use countersign_sdk::{Amount, Failure, Host, Signing, Task};
+use countersign_sdk::{Amount, Failure, Host, Signing, Task, payload};
 use serde::Deserialize;
 
 use crate::assets::{Assets, Ceiling, Spending};
@@ -367,7 +367,7 @@ impl Entry {
 /// The number of tasks that a signing counts as. Nobody knows what a list's digests are of: each
 /// may be a transaction.
 fn weight(signing: &Signing) -> usize {
-    if signing.payload == "digests" {
+    if signing.payload == payload::DIGESTS {
         signing.inputs.len().max(1)
     } else {
         1

@@ -1,23 +1,10 @@
 //! `when:` of a policy: the signatures that it applies to.
 
-use countersign_sdk::{Intent, Signing, Task};
+use countersign_sdk::{Intent, Signing, Task, payload};
 use serde::Deserialize;
 
 use crate::assets::is_chain;
 use crate::choice::present;
-
-const PAYLOADS: [&str; 10] = [
-    "message",
-    "digest",
-    "evm-transaction",
-    "eip191",
-    "eip712",
-    "psbt",
-    "solana-message",
-    "digests",
-    "bitcoin-message",
-    "eip7702",
-];
 
 /// Every selector that is written must match; one that is not written always matches.
 #[derive(Debug, Default, Deserialize)]
@@ -63,11 +50,11 @@ impl When {
             .payloads
             .iter()
             .flatten()
-            .find(|kind| !PAYLOADS.contains(&kind.as_str()))
+            .find(|kind| !payload::ALL.contains(&kind.as_str()))
         {
             return Err(format!(
                 "when.payloads: there is no kind `{kind}`, only: {}",
-                PAYLOADS.join(", ")
+                payload::ALL.join(", ")
             ));
         }
         Ok(())

@@ -82,6 +82,7 @@ const SDK: &[File] = &sdk![
     "lib.rs",
     "node.rs",
     "parsed.rs",
+    "payload.rs",
     "plugin.rs",
     "receiver.rs",
     "selector.rs",

@@ -381,6 +381,7 @@ fn transfer() -> Transaction {
 #[cfg(test)]
 mod tests {
     use clap::ValueEnum;
+    use countersign_protocol::OperationKind;
 
     use super::*;
 
@@ -389,6 +390,16 @@ mod tests {
         for example in Example::value_variants() {
             let task = parse(&example.to_json()).unwrap();
             assert_eq!(task.operation, example.operation().meant());
+        }
+    }
+
+    #[test]
+    fn every_operation_has_an_example() {
+        for kind in OperationKind::ALL {
+            assert!(
+                Example::from_str(kind.name(), false).is_ok(),
+                "write an example of {kind}"
+            );
         }
     }
 

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_sdk::{
     Destination, Failure, Intent, Key, KeyShareCheck, Operation, Signing, Task, Transaction, json,
+    payload,
 };
 use serde_json::{Value, json};
 
@@ -185,7 +186,7 @@ fn unsigned_raw_tx(transaction: &Transaction) -> String {
 fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
     Ok(match &signing.intent {
         Intent::Transaction(transaction) => transaction_destination(config, transaction),
-        Intent::Message(message) if signing.payload == "eip191" => {
+        Intent::Message(message) if signing.payload == payload::EIP191 => {
             json!({"destination_type": "EVM_EIP_191_Signature", "message": STANDARD.encode(message)})
         }
         Intent::TypedData(data) => {
@@ -210,8 +211,8 @@ fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
 
 /// The two payloads that are messages in the form of BIP-322. A PSBT that is a
 /// payment has another intent.
-fn is_bip322(payload: &str) -> bool {
-    matches!(payload, "bitcoin-message" | "psbt")
+fn is_bip322(kind: &str) -> bool {
+    [payload::BITCOIN_MESSAGE, payload::PSBT].contains(&kind)
 }
 
 /// The payments, if nothing else happens and the asset has a name for the server; else the call

@@ -1,0 +1,9 @@
+//! The kinds of payloads that plugins compare with are those that a task can have.
+
+use countersign_protocol::PayloadKind;
+use countersign_sdk::payload;
+
+#[test]
+fn plugins_know_every_kind_of_payload() {
+    assert_eq!(payload::ALL, PayloadKind::ALL.map(|kind| kind.name()));
+}
