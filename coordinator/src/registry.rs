@@ -319,7 +319,7 @@ impl TaskRegistry {
             ),
             FromNode::Outcome { task, outcome } => (task, Input::Outcome { from, outcome }),
             FromNode::Stored { task, descriptor } => (task, Input::Stored { from, descriptor }),
-            FromNode::AbortVote { task, mark } => (task, Input::AbortVote { from, mark }),
+            FromNode::AbortVote { task, ack } => (task, Input::AbortVote { from, ack }),
             FromNode::Evidence { task, evidence } => (task, Input::Evidence { from, evidence }),
             FromNode::Holds { keys } if keys.len() > MAX_HELD => {
                 return Err(Misbehaviour::TooManyHeld(keys.len()));

@@ -110,28 +110,28 @@ pub fn descriptor(task: TaskId, hash: Hash) -> KeyDescriptor {
         public_shares: public_shares_hash(public_shares(3).iter().map(|share| &share.0[..])),
         aux: None,
         parties: Vec::new(),
-        stored: Vec::new(),
+        acks: Vec::new(),
     };
-    mark(&mut made);
+    ack(&mut made);
     made
 }
 
 /// Renews all acknowledgements after a change.
-pub fn mark(made: &mut KeyDescriptor) {
-    mark_by(made, &[0, 1, 2]);
+pub fn ack(made: &mut KeyDescriptor) {
+    ack_by(made, &[0, 1, 2]);
 }
 
 /// Signs the acknowledgements of these nodes of the crowd.
-pub fn mark_by(made: &mut KeyDescriptor, who: &[usize]) {
+pub fn ack_by(made: &mut KeyDescriptor, who: &[usize]) {
     let digest = made.digest();
-    made.stored = who
+    made.acks = who
         .iter()
-        .map(|number| stored_mark(*number, &digest))
+        .map(|number| stored_ack(*number, &digest))
         .collect();
-    made.stored.sort_by_key(|mark| mark.node);
+    made.acks.sort_by_key(|ack| ack.node);
 }
 
-fn stored_mark(who: usize, digest: &Hash) -> SignedAck {
+fn stored_ack(who: usize, digest: &Hash) -> SignedAck {
     let key = &crowd_keys()[who];
     SignedAck {
         node: node_id(key),
@@ -141,7 +141,7 @@ fn stored_mark(who: usize, digest: &Hash) -> SignedAck {
 
 /// The abort vote of a node of the crowd for the task with this hash.
 pub fn abort_vote_of(who: usize, task: Hash) -> SignedAck {
-    stored_mark(who, &abort_vote_digest(task))
+    stored_ack(who, &abort_vote_digest(task))
 }
 
 /// Reshares a wallet to these nodes of the crowd, with a threshold of two.
@@ -165,7 +165,7 @@ pub fn next(reshare: &KeyReshare, task: TaskId, parties: Vec<NodeId>) -> KeyDesc
         generation: reshare.generation(),
         public_shares: public_shares_hash(shares.iter().map(|share| &share.0[..])),
         parties,
-        stored: Vec::new(),
+        acks: Vec::new(),
         ..reshare.from.clone()
     }
 }

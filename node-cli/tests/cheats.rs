@@ -949,14 +949,14 @@ async fn a_generation_that_others_invent_is_not_handed_on() {
         ..world.made.clone().unwrap()
     };
     let digest = from.digest();
-    from.stored = holders
+    from.acks = holders
         .iter()
         .map(|holder| SignedAck {
             node: node_id(holder),
             signature: holder.sign(digest.as_bytes()).to_vec(),
         })
         .collect();
-    from.stored.sort_by_key(|mark| mark.node);
+    from.acks.sort_by_key(|mark| mark.node);
     assert!(from.key == key && from.has_all_acks());
     let committee = Committee::new(world.parties()).unwrap();
     let threshold = from.threshold;
@@ -990,7 +990,7 @@ async fn a_false_mark_keeps_its_author_away_and_its_proof_reaches_the_coordinato
             ..
         } = body
         {
-            claim.mark.0[0] ^= 1;
+            claim.ack.0[0] ^= 1;
             let digest = result_digest(task.hash(), session, &node_id(&peer), claim);
             claim.signature = Signature(peer.sign(digest.as_bytes()));
         }

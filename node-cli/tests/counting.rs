@@ -508,7 +508,7 @@ fn record(committee: Vec<NodeId>) -> KeyRecord {
         public_shares: Hash([6; 32]),
         aux: None,
         parties: Vec::new(),
-        stored: Vec::new(),
+        acks: Vec::new(),
     };
     KeyRecord {
         descriptor,

@@ -167,7 +167,7 @@ impl Dispatch {
             Ok(ToNode::Settle { task, descriptor }) => {
                 self.participant.settle(task, *descriptor).await;
             }
-            Ok(ToNode::AbortVote { task, mark }) => self.participant.abort_vote(task, mark).await,
+            Ok(ToNode::AbortVote { task, ack }) => self.participant.abort_vote(task, ack).await,
             Ok(ToNode::Replaced { generations }) => self.participant.replaced(generations).await,
             Ok(ToNode::Show { keys }) => self.show(keys).await,
             Ok(ToNode::Probe { other }) => self.reporter.send(self.twins.alive(other)),

@@ -59,7 +59,7 @@ pub enum FromNode {
     AbortVote {
         task: TaskId,
         /// Signed over [`crate::outcome::abort_vote_digest`].
-        mark: SignedAck,
+        ack: SignedAck,
     },
     /// The keys that this node holds, once after every `Welcome`; long lists take several frames.
     Holds {
@@ -166,7 +166,7 @@ pub enum ToNode {
     AbortVote {
         task: TaskId,
         /// Signed by that party.
-        mark: SignedAck,
+        ack: SignedAck,
     },
     /// The generations of a key that moved on without this node, from the one after its own, in
     /// order. More follow when the node reports that it holds the last of these.

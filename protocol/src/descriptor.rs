@@ -52,7 +52,7 @@ pub struct KeyDescriptor {
     /// list them; see [`KeyDescriptor::parties`].
     pub parties: Vec<NodeId>,
     /// One acknowledgement of each party over [`KeyDescriptor::digest`], in the order of the ids.
-    pub stored: Vec<SignedAck>,
+    pub acks: Vec<SignedAck>,
 }
 
 /// A party's signed acknowledgement of a generation. Over [`KeyDescriptor::digest`]: its part is
@@ -130,25 +130,23 @@ impl KeyDescriptor {
     /// parties are not listed: if those of the members are among them, which was once sufficient
     /// and stays so for old descriptors.
     pub fn has_all_acks(&self) -> bool {
-        let marked = || self.stored.iter().map(|mark| &mark.node);
+        let acked = || self.acks.iter().map(|ack| &ack.node);
         let all_there = match self.parties() {
-            Some(parties) => self.lists_parties_well() && marked().eq(parties),
+            Some(parties) => self.lists_parties_well() && acked().eq(parties),
             None => {
-                self.stored
-                    .windows(2)
-                    .all(|pair| pair[0].node < pair[1].node)
-                    && self.stored.len() <= 2 * Committee::SIZES.end()
+                self.acks.windows(2).all(|pair| pair[0].node < pair[1].node)
+                    && self.acks.len() <= 2 * Committee::SIZES.end()
                     && self
                         .committee
                         .members()
                         .iter()
-                        .all(|member| marked().any(|node| node == member))
+                        .all(|member| acked().any(|node| node == member))
             }
         };
         let digest = self.digest();
         all_there
             && self.generation <= Self::MAX_GENERATION
-            && self.stored.iter().all(|mark| mark.verifies(&digest))
+            && self.acks.iter().all(|ack| ack.verifies(&digest))
     }
 
     fn lists_parties_well(&self) -> bool {
@@ -203,7 +201,7 @@ impl KeyDescriptor {
                     && leaving.len() <= needed
                     && staying + leaving.len() >= needed
             }
-            None => self.stored.iter().filter(|mark| held(&mark.node)).count() >= needed,
+            None => self.acks.iter().filter(|ack| held(&ack.node)).count() >= needed,
         }
     }
 }
@@ -211,13 +209,13 @@ impl KeyDescriptor {
 impl GenerationProof {
     /// True if every acknowledgement of `in_force` is a member's, in order, and verifies. The
     /// descriptor is not checked.
-    pub fn marks_verify(&self) -> bool {
+    pub fn acks_verify(&self) -> bool {
         let digest = self.descriptor.in_force_digest();
         self.in_force
             .windows(2)
             .all(|pair| pair[0].node < pair[1].node)
-            && self.in_force.iter().all(|mark| {
-                self.descriptor.committee.index_of(&mark.node).is_some() && mark.verifies(&digest)
+            && self.in_force.iter().all(|ack| {
+                self.descriptor.committee.index_of(&ack.node).is_some() && ack.verifies(&digest)
             })
     }
 }

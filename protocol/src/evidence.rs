@@ -79,7 +79,7 @@ pub struct Claim {
     /// Digest of the result.
     pub digest: Hash,
     /// The acknowledgement: over `digest` alone, so that it can become part of the key descriptor.
-    pub mark: Signature,
+    pub ack: Signature,
     /// Signed over [`result_digest`], which binds digest and acknowledgement to the run.
     pub signature: Signature,
 }
@@ -112,8 +112,8 @@ impl Claim {
     }
 
     /// Returns true if the acknowledgement is `node`'s signature over the result.
-    pub fn is_marked(&self, node: &NodeId) -> bool {
-        node.verify(self.digest.as_bytes(), &self.mark.0)
+    pub fn is_acked(&self, node: &NodeId) -> bool {
+        node.verify(self.digest.as_bytes(), &self.ack.0)
     }
 }
 
@@ -153,7 +153,7 @@ impl Evidence {
                         && two.is_of(task, *session, node)
                 }
                 Misconduct::FalseMark { session, claim } => {
-                    claim.is_of(task, *session, node) && !claim.is_marked(node)
+                    claim.is_of(task, *session, node) && !claim.is_acked(node)
                 }
                 Misconduct::FalseEcho { session, echo } => {
                     let digest = echo_digest(task, *session, node, echo);

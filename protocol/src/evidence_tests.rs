@@ -58,12 +58,12 @@ fn broadcast(seed: u8, body: u8) -> SignedHash {
     }
 }
 
-fn claim(seed: u8, digest: u8, mark: Option<Signature>) -> Claim {
+fn claim(seed: u8, digest: u8, ack: Option<Signature>) -> Claim {
     let digest = Hash([digest; 32]);
-    let mark = mark.unwrap_or_else(|| sign(seed, digest));
+    let ack = ack.unwrap_or_else(|| sign(seed, digest));
     let claim = Claim {
         digest,
-        mark,
+        ack,
         signature: Signature([0; 64]),
     };
     Claim {
@@ -126,7 +126,7 @@ fn results(session: SessionId, claims: [Claim; 2]) -> Misconduct {
     }
 }
 
-fn false_mark(session: SessionId, claim: Claim) -> Misconduct {
+fn false_ack(session: SessionId, claim: Claim) -> Misconduct {
     Misconduct::FalseMark {
         session,
         claim: Box::new(claim),
@@ -146,7 +146,7 @@ fn whole() -> [Misconduct; 5] {
         readies(ready(CHEAT, TASK, 1), ready(CHEAT, TASK, 2)),
         broadcasts(RUN, 4, 5, [1, 2].map(|body| broadcast(CHEAT, body))),
         results(RUN, [1, 2].map(|digest| claim(CHEAT, digest, None))),
-        false_mark(RUN, claim(CHEAT, 1, Some(Signature([9; 64])))),
+        false_ack(RUN, claim(CHEAT, 1, Some(Signature([9; 64])))),
         false_echo(RUN, echo(node(INNOCENT), Signature([9; 64]))),
     ]
 }
@@ -245,34 +245,34 @@ fn two_broadcasts_convict_only_under_one_number_of_one_run() {
 #[test]
 fn confirmations_convict_only_if_the_party_signed_them() {
     let [one, two] = [1, 2].map(|digest| claim(CHEAT, digest, None));
-    let wrong_mark = claim(CHEAT, 1, Some(Signature([9; 64])));
+    let wrong_ack = claim(CHEAT, 1, Some(Signature([9; 64])));
     let bad = |claim: Claim| Claim {
         signature: flipped(claim.signature),
         ..claim
     };
-    let another_mark = |claim: Claim| Claim {
-        mark: flipped(claim.mark),
+    let another_ack = |claim: Claim| Claim {
+        ack: flipped(claim.ack),
         ..claim
     };
     for wrong in [
         results(RUN, [one, one]),
         results(RUN, [bad(one), two]),
         results(RUN, [one, bad(two)]),
-        results(RUN, [one, another_mark(two)]),
+        results(RUN, [one, another_ack(two)]),
         results(RUN, [one, claim(INNOCENT, 2, None)]),
         results(SessionId([7; 32]), [one, two]),
-        false_mark(RUN, one),
-        false_mark(RUN, bad(wrong_mark)),
+        false_ack(RUN, one),
+        false_ack(RUN, bad(wrong_ack)),
         // An acknowledgement altered in transit is not its author's doing.
-        false_mark(RUN, another_mark(one)),
-        false_mark(
+        false_ack(RUN, another_ack(one)),
+        false_ack(
             RUN,
             Claim {
                 digest: OTHER,
                 ..one
             },
         ),
-        false_mark(SessionId([7; 32]), wrong_mark),
+        false_ack(SessionId([7; 32]), wrong_ack),
     ] {
         assert!(!convicts(&wrong), "{wrong:?}");
     }

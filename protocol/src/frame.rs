@@ -411,7 +411,7 @@ pub fn result_digest(task: Hash, session: SessionId, sender: &NodeId, claim: &Cl
         .field(&session.0)
         .field(sender.as_bytes())
         .field(claim.digest.as_bytes())
-        .field(&claim.mark.0)
+        .field(&claim.ack.0)
         .finish()
 }
 

@@ -14,7 +14,7 @@ fn node(seed: u8) -> NodeId {
     NodeId::from_bytes(secret(seed).verifying_key().to_bytes()).unwrap()
 }
 
-fn mark(seed: u8, digest: Hash) -> SignedAck {
+fn ack(seed: u8, digest: Hash) -> SignedAck {
     SignedAck {
         node: node(seed),
         signature: secret(seed).sign(digest.as_bytes()).to_bytes().to_vec(),
@@ -27,11 +27,11 @@ fn threshold(value: u16) -> Threshold {
 
 /// Builds the generation with these members, acknowledged by all its parties.
 fn generation(number: u32, members: &[u8], parties: &[u8]) -> KeyDescriptor {
-    marked(number, members, parties, parties)
+    acked(number, members, parties, parties)
 }
 
 /// Builds the same with the acknowledgements of these nodes alone.
-fn marked(number: u32, members: &[u8], parties: &[u8], marked_by: &[u8]) -> KeyDescriptor {
+fn acked(number: u32, members: &[u8], parties: &[u8], acked_by: &[u8]) -> KeyDescriptor {
     let mut listed: Vec<NodeId> = parties.iter().map(|seed| node(*seed)).collect();
     listed.sort_unstable();
     let mut descriptor = KeyDescriptor {
@@ -48,30 +48,30 @@ fn marked(number: u32, members: &[u8], parties: &[u8], marked_by: &[u8]) -> KeyD
         public_shares: Hash([6; 32]),
         aux: None,
         parties: if number == 0 { Vec::new() } else { listed },
-        stored: Vec::new(),
+        acks: Vec::new(),
     };
-    sign(&mut descriptor, marked_by);
+    sign(&mut descriptor, acked_by);
     descriptor
 }
 
 /// Builds it as written by a program that did not list parties.
-fn unlisted(number: u32, members: &[u8], marked_by: &[u8]) -> KeyDescriptor {
+fn unlisted(number: u32, members: &[u8], acked_by: &[u8]) -> KeyDescriptor {
     let mut descriptor = KeyDescriptor {
         parties: Vec::new(),
-        ..generation(number, members, marked_by)
+        ..generation(number, members, acked_by)
     };
-    sign(&mut descriptor, marked_by);
+    sign(&mut descriptor, acked_by);
     descriptor
 }
 
-fn sign(descriptor: &mut KeyDescriptor, marked_by: &[u8]) {
+fn sign(descriptor: &mut KeyDescriptor, acked_by: &[u8]) {
     let digest = descriptor.digest();
-    descriptor.stored = marked_by.iter().map(|seed| mark(*seed, digest)).collect();
-    descriptor.stored.sort_by_key(|mark| mark.node);
+    descriptor.acks = acked_by.iter().map(|seed| ack(*seed, digest)).collect();
+    descriptor.acks.sort_by_key(|ack| ack.node);
 }
 
 #[test]
-fn a_generation_needs_the_marks_of_all_its_parties_and_a_quorum_of_the_one_before_among_them() {
+fn a_generation_needs_the_acks_of_all_its_parties_and_a_quorum_of_the_one_before_among_them() {
     let old = generation(0, &[1, 2, 3], &[1, 2, 3]);
     assert!(old.has_all_acks());
     assert!(generation(1, &[4, 5], &[1, 2, 4, 5]).succeeds(&old));
@@ -108,10 +108,10 @@ fn a_generation_needs_the_marks_of_all_its_parties_and_a_quorum_of_the_one_befor
         "a stranger's acknowledgement of a new key"
     );
     let mut twice = generation(1, &[4, 5], &[1, 4, 5]);
-    twice.stored.insert(1, twice.stored[0].clone());
+    twice.acks.insert(1, twice.acks[0].clone());
     assert!(!twice.succeeds(&old), "one member twice is not a quorum");
     let mut forged = generation(1, &[4, 5], &[1, 2, 4, 5]);
-    forged.stored[0].signature[0] ^= 1;
+    forged.acks[0].signature[0] ^= 1;
     assert!(!forged.succeeds(&old));
     let mut other = generation(1, &[4, 5], &[1, 2, 4, 5]);
     other.key = KeyId::from_bytes([9; 16]).unwrap();
@@ -122,7 +122,7 @@ fn a_generation_needs_the_marks_of_all_its_parties_and_a_quorum_of_the_one_befor
 /// missing acknowledgement could be told that a reshare is done which its own parties
 /// would never consider done.
 #[test]
-fn anybody_sees_that_a_party_s_mark_is_missing() {
+fn anybody_sees_that_a_party_s_ack_is_missing() {
     let old = generation(0, &[1, 2, 3], &[1, 2, 3]);
     for (members, parties) in [
         (&[4, 5][..], &[1, 2, 4, 5][..]),
@@ -136,14 +136,14 @@ fn anybody_sees_that_a_party_s_mark_is_missing() {
                 .copied()
                 .filter(|party| party != missing)
                 .collect();
-            let without = marked(1, members, parties, &rest);
+            let without = acked(1, members, parties, &rest);
             assert!(
                 !without.has_all_acks() && !without.succeeds(&old),
                 "{missing} of {parties:?}"
             );
         }
     }
-    let mut shorter = marked(1, &[4, 5], &[1, 2, 3, 4, 5], &[1, 2, 4, 5]);
+    let mut shorter = acked(1, &[4, 5], &[1, 2, 3, 4, 5], &[1, 2, 4, 5]);
     shorter.parties.retain(|party| *party != node(3));
     assert!(
         !shorter.has_all_acks(),
@@ -212,7 +212,7 @@ fn both_forms_of_a_descriptor_are_read() {
     }
     let before = KeyDescriptor {
         parties: Vec::new(),
-        stored: Vec::new(),
+        acks: Vec::new(),
         ..listed
     };
     assert_eq!(
@@ -235,24 +235,24 @@ fn both_forms_of_a_descriptor_are_read() {
 fn in_force_is_said_by_members_under_a_label_of_its_own() {
     let descriptor = generation(1, &[4, 5], &[1, 2, 4, 5]);
     let said = |seeds: &[u8], digest: Hash| {
-        let mut in_force: Vec<SignedAck> = seeds.iter().map(|seed| mark(*seed, digest)).collect();
-        in_force.sort_by_key(|mark| mark.node);
+        let mut in_force: Vec<SignedAck> = seeds.iter().map(|seed| ack(*seed, digest)).collect();
+        in_force.sort_by_key(|ack| ack.node);
         GenerationProof {
             descriptor: descriptor.clone(),
             in_force,
         }
     };
     let digest = descriptor.in_force_digest();
-    assert!(said(&[], digest).marks_verify() && said(&[4, 5], digest).marks_verify());
+    assert!(said(&[], digest).acks_verify() && said(&[4, 5], digest).acks_verify());
     assert!(
-        !said(&[4], descriptor.digest()).marks_verify(),
+        !said(&[4], descriptor.digest()).acks_verify(),
         "what it stored is another word"
     );
     assert!(
-        !said(&[1], digest).marks_verify(),
+        !said(&[1], digest).acks_verify(),
         "who leaves holds nothing"
     );
-    assert!(!said(&[4, 4], digest).marks_verify(), "twice");
+    assert!(!said(&[4, 4], digest).acks_verify(), "twice");
 }
 
 pub(crate) fn reshare(members: &[u8], dealers: Option<&[u8]>) -> KeyReshare {

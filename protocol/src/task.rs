@@ -779,9 +779,9 @@ mod tests {
                 "{dealers:?}"
             );
         }
-        let mut unmarked = reshare(&[4, 5], None);
-        unmarked.from.stored.pop();
-        assert_eq!(ordered(unmarked), Err("task-from"));
+        let mut unacked = reshare(&[4, 5], None);
+        unacked.from.acks.pop();
+        assert_eq!(ordered(unacked), Err("task-from"));
         let mut last = reshare(&[4, 5], None);
         last.from.generation = u32::MAX;
         assert_eq!(ordered(last), Err("task-from"));

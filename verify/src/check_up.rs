@@ -212,7 +212,7 @@ mod tests {
             public_shares: public_shares_hash(public.public_shares.iter().map(Vec::as_slice)),
             aux: None,
             parties: Vec::new(),
-            stored: Vec::new(),
+            acks: Vec::new(),
         }
     }
 

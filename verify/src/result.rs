@@ -36,7 +36,7 @@ pub enum WrongResult {
     RootKey(#[from] DeriveError),
     /// Acknowledgements are missing, or do not verify.
     #[error("not every holder's acknowledgement is there and verifies")]
-    Marks,
+    Acks,
     /// Acknowledgements of a new generation are missing, do not verify, or are not
     /// those of the parties.
     #[error("the acknowledgements are not exactly those of the parties, or do not verify")]
@@ -125,7 +125,7 @@ pub fn created(
     if made.has_all_acks() {
         Ok(())
     } else {
-        Err(WrongResult::Marks)
+        Err(WrongResult::Acks)
     }
 }
 
@@ -165,8 +165,8 @@ pub fn reshared(
     made: &KeyDescriptor,
 ) -> Result<(), WrongResult> {
     next(task, reshare, parties, made)?;
-    let marked = || made.stored.iter().map(|mark| &mark.node);
-    let exactly = parties.is_none_or(|parties| marked().eq(parties));
+    let acked = || made.acks.iter().map(|ack| &ack.node);
+    let exactly = parties.is_none_or(|parties| acked().eq(parties));
     if exactly && made.succeeds(&reshare.from) {
         Ok(())
     } else {
@@ -237,15 +237,18 @@ mod tests {
         nodes
     }
 
-    fn marked(made: KeyDescriptor, by: &[u8]) -> KeyDescriptor {
+    fn acked(made: KeyDescriptor, by: &[u8]) -> KeyDescriptor {
         let digest = made.digest();
-        let mark = |seed: &u8| SignedAck {
+        let ack = |seed: &u8| SignedAck {
             node: node(*seed),
             signature: pair(*seed).sign(digest.as_bytes()).as_ref().to_vec(),
         };
-        let mut stored: Vec<_> = by.iter().map(mark).collect();
-        stored.sort_by_key(|mark| mark.node);
-        KeyDescriptor { stored, ..made }
+        let mut stored: Vec<_> = by.iter().map(ack).collect();
+        stored.sort_by_key(|ack| ack.node);
+        KeyDescriptor {
+            acks: stored,
+            ..made
+        }
     }
 
     fn committee(seeds: &[u8]) -> Committee {
@@ -283,13 +286,13 @@ mod tests {
             public_shares: Hash([6; 32]),
             aux: None,
             parties: Vec::new(),
-            stored: Vec::new(),
+            acks: Vec::new(),
         }
     }
 
     fn reshare() -> KeyReshare {
         KeyReshare {
-            from: marked(key(), &[1, 2]),
+            from: acked(key(), &[1, 2]),
             committee: committee(&[2, 3]),
             threshold: Threshold::try_from(2).unwrap(),
             dealers: None,
@@ -310,9 +313,9 @@ mod tests {
     type Change = fn(&mut KeyDescriptor);
 
     #[test]
-    fn a_new_key_is_what_was_ordered_with_all_marks() {
+    fn a_new_key_is_what_was_ordered_with_all_acks() {
         let check = |made: &KeyDescriptor| created(TASK, HASH, &keygen(), made);
-        assert_eq!(check(&marked(key(), &[1, 2])), Ok(()));
+        assert_eq!(check(&acked(key(), &[1, 2])), Ok(()));
         let changes: [(&str, Change); 8] = [
             ("key id", |made| {
                 made.key = KeyId::of_task(&Hash([0; 32]));
@@ -335,20 +338,20 @@ mod tests {
         for (fact, change) in changes {
             let mut made = key();
             change(&mut made);
-            let made = marked(made, &[1, 2]);
+            let made = acked(made, &[1, 2]);
             assert_eq!(check(&made), Err(WrongResult::Fact(fact)));
         }
         let mut keyless = key();
         keyless.root_public_key = vec![1; 31];
-        let keyless = check(&marked(keyless, &[1, 2]));
+        let keyless = check(&acked(keyless, &[1, 2]));
         assert!(matches!(keyless, Err(WrongResult::RootKey(_))));
         for by in [&[1][..], &[1, 3], &[]] {
-            assert_eq!(check(&marked(key(), by)), Err(WrongResult::Marks));
+            assert_eq!(check(&acked(key(), by)), Err(WrongResult::Acks));
         }
     }
 
     #[test]
-    fn a_next_generation_is_what_was_ordered_with_exactly_the_parties_marks() {
+    fn a_next_generation_is_what_was_ordered_with_exactly_the_parties_acks() {
         let parties = nodes(&[1, 2, 3]);
         let check = |made: &KeyDescriptor| {
             let known = reshared(TaskId([2; 16]), &reshare(), Some(&parties), made);
@@ -357,7 +360,7 @@ mod tests {
             assert!(known.is_err() || unknown.is_ok());
             known
         };
-        assert_eq!(check(&marked(next_generation(), &[1, 2, 3])), Ok(()));
+        assert_eq!(check(&acked(next_generation(), &[1, 2, 3])), Ok(()));
         let changes: [(&str, Change); 8] = [
             ("list of parties", |made| made.parties = nodes(&[2, 3])),
             ("root key, chain code or name", |made| {
@@ -379,11 +382,11 @@ mod tests {
         for (fact, change) in changes {
             let mut made = next_generation();
             change(&mut made);
-            let made = marked(made, &[1, 2, 3]);
+            let made = acked(made, &[1, 2, 3]);
             assert_eq!(check(&made), Err(WrongResult::Fact(fact)));
         }
         for by in [&[1, 2][..], &[2, 3], &[1, 2, 4]] {
-            let made = marked(next_generation(), by);
+            let made = acked(next_generation(), by);
             assert_eq!(check(&made), Err(WrongResult::Succession));
         }
     }
@@ -435,9 +438,9 @@ mod tests {
             proof: countersign_protocol::Point(Vec::new()),
         };
         let outcomes = [
-            Outcome::Created(marked(key(), &[1, 2])),
+            Outcome::Created(acked(key(), &[1, 2])),
             Outcome::Signed(signature(9, b"m")),
-            Outcome::Reshared(marked(next_generation(), &[1, 2, 3])),
+            Outcome::Reshared(acked(next_generation(), &[1, 2, 3])),
             Outcome::Intact(intact),
         ];
         let wallet = key();

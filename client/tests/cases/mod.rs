@@ -3,7 +3,7 @@
 
 use countersign_protocol::{Operation, Scheme};
 
-use super::forged::coordinator::{Forger, OURS, made, marked, task};
+use super::forged::coordinator::{Forger, OURS, acked, made, task};
 use super::*;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../payload/fixtures");
@@ -161,7 +161,7 @@ fn wallet(
         ..made(&order, 100)
     };
     let members = wallet.committee.members().to_vec();
-    (order, marked(wallet, &members))
+    (order, acked(wallet, &members))
 }
 
 /// Returns the description of a file. After an error nothing is submitted.

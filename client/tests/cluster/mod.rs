@@ -272,9 +272,9 @@ fn descriptor(order: &SignedTask, keygen: &KeyGen) -> KeyDescriptor {
         public_shares: shares::hash(keygen.committee.members().len()),
         aux: None,
         parties: Vec::new(),
-        stored: Vec::new(),
+        acks: Vec::new(),
     };
-    mark(&mut made, keygen.committee.members());
+    ack(&mut made, keygen.committee.members());
     made
 }
 
@@ -290,19 +290,19 @@ fn next(task: TaskId, reshare: &KeyReshare, parties: &[NodeId]) -> KeyDescriptor
         parties: parties.to_vec(),
         ..reshare.from.clone()
     };
-    mark(&mut made, parties);
+    ack(&mut made, parties);
     made
 }
 
-fn mark(made: &mut KeyDescriptor, by: &[NodeId]) {
+fn ack(made: &mut KeyDescriptor, by: &[NodeId]) {
     let digest = made.digest();
     let keys: Vec<_> = (1..=4).map(node).collect();
     let key = |who: &NodeId| keys.iter().find(|key| id(key) == *who).unwrap();
-    let mark = |who: &NodeId| SignedAck {
+    let ack = |who: &NodeId| SignedAck {
         node: *who,
         signature: key(who).sign(digest.as_bytes()).to_vec(),
     };
-    made.stored = by.iter().map(mark).collect();
+    made.acks = by.iter().map(ack).collect();
 }
 
 fn signed(keysign: &KeySign) -> Signed {

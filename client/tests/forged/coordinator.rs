@@ -236,9 +236,9 @@ pub fn made(order: &SignedTask, root: u8) -> KeyDescriptor {
         public_shares: Hash([7; 32]),
         aux: keygen.scheme.needs_aux().then_some(Hash([8; 32])),
         parties: Vec::new(),
-        stored: vec![],
+        acks: vec![],
     };
-    marked(wallet, keygen.committee.members())
+    acked(wallet, keygen.committee.members())
 }
 
 /// The next generation, held by `to`, with the acknowledgements of `by`.
@@ -252,28 +252,28 @@ pub fn moved(from: &KeyDescriptor, to: &[u8], by: &[u8]) -> KeyDescriptor {
     let mut parties: Vec<NodeId> = to.iter().chain(by).map(|seed| node(*seed)).collect();
     parties.sort_unstable();
     parties.dedup();
-    marked(wallet, &parties)
+    acked(wallet, &parties)
 }
 
 /// Adds the genuine acknowledgements of these nodes.
-pub fn marked(wallet: KeyDescriptor, by: &[NodeId]) -> KeyDescriptor {
-    marked_with(wallet, by, |node| {
+pub fn acked(wallet: KeyDescriptor, by: &[NodeId]) -> KeyDescriptor {
+    acked_with(wallet, by, |node| {
         key((1..=255).find(|seed| self::node(*seed) == *node).unwrap())
     })
 }
 
 /// Adds acknowledgements under these names, by arbitrary keys.
-pub fn marked_with(
+pub fn acked_with(
     mut wallet: KeyDescriptor,
     by: &[NodeId],
     key: impl Fn(&NodeId) -> SigningKey,
 ) -> KeyDescriptor {
     let digest = wallet.digest();
-    let mark = |who: &NodeId| SignedAck {
+    let ack = |who: &NodeId| SignedAck {
         node: *who,
         signature: key(who).sign(digest.as_bytes()).to_vec(),
     };
-    wallet.stored = by.iter().map(mark).collect();
+    wallet.acks = by.iter().map(ack).collect();
     wallet
 }
 

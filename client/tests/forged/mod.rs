@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::*;
 use coordinator::{
-    Forger, OURS, THEIRS, key, made, marked, marked_with, moved, node, order, task, view,
+    Forger, OURS, THEIRS, acked, acked_with, key, made, moved, node, order, task, view,
     write_book_v1,
 };
 
@@ -203,30 +203,30 @@ async fn a_chain_of_generations_without_its_beginning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_root_key_with_marks_by_other_keys_under_our_names() {
+async fn another_root_key_with_acks_by_other_keys_under_our_names() {
     let forger = Forger::start().await;
     let order = order(&forger.own, &OURS, 1);
     let genuine = made(&order, 77);
-    let marks = genuine.committee.members().to_vec();
-    let forged = marked_with(made(&order, 100), &marks, |_| key(101));
+    let acks = genuine.committee.members().to_vec();
+    let forged = acked_with(made(&order, 100), &acks, |_| key(101));
     refused(&forger, &[(&order, &[forged])], INVALID).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_root_key_with_the_marks_of_strangers() {
+async fn another_root_key_with_the_acks_of_strangers() {
     let forger = Forger::start().await;
     let order = order(&forger.own, &OURS, 1);
     let strangers: Vec<_> = THEIRS.iter().map(|seed| node(*seed)).collect();
     refused(
         &forger,
-        &[(&order, &[marked(made(&order, 100), &strangers)])],
+        &[(&order, &[acked(made(&order, 100), &strangers)])],
         INVALID,
     )
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_chain_code_under_the_genuine_marks() {
+async fn another_chain_code_under_the_genuine_acks() {
     let forger = Forger::start().await;
     let order = order(&forger.own, &OURS, 1);
     let mut wallet = made(&order, 77);
@@ -242,7 +242,7 @@ async fn a_wallet_of_strangers_under_the_id_of_our_order() {
     let mut forged = made(&theirs, 100);
     forged.key = made(&ours, 77).key;
     let strangers = forged.committee.members().to_vec();
-    let forged = marked(forged, &strangers);
+    let forged = acked(forged, &strangers);
     refused(&forger, &[(&ours, from_ref(&forged))], INVALID).await;
     // And in place of the one that the book has.
     let genuine = made(&ours, 77);
@@ -507,7 +507,7 @@ async fn a_persons_word_is_for_what_the_person_was_shown() {
     // No word helps against what does not fit together.
     let broken = SigningKey::from_bytes(&[9; 32]);
     let mut bad = made(&order(&forger.stranger, &THEIRS, 3), 77);
-    bad = marked_with(bad.clone(), bad.committee.members(), |_| broken.clone());
+    bad = acked_with(bad.clone(), bad.committee.members(), |_| broken.clone());
     forger.tell(&[(&order(&forger.stranger, &THEIRS, 3), from_ref(&bad))]);
     let output = command(&forger, &["wallet", "trust", &bad.key.to_string()]).await;
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));

@@ -64,7 +64,7 @@ async fn a_wallet_is_handed_over_and_signs_with_its_new_nodes() {
     let made = client.reshare(&order, |_| ()).await.unwrap();
     assert!(made.succeeds(&wallet) && made.generation == 1);
     assert_eq!(
-        (&made.committee, made.stored.len()),
+        (&made.committee, made.acks.len()),
         (&committee(&cluster, &[1, 3]), 4)
     );
     assert_eq!(
@@ -123,8 +123,8 @@ async fn a_client_that_was_away_follows_the_wallet_from_the_one_it_knows() {
 async fn a_generation_that_does_not_prove_that_it_succeeds_is_refused() {
     let (cluster, _, before, all) = moved_twice().await;
     // An acknowledgement of the generation between, which the coordinator cannot make up.
-    let mark = hex::encode(&all[1].stored[0].signature);
-    cluster.lie(&mark, &changed(&mark)).await;
+    let ack = hex::encode(&all[1].acks[0].signature);
+    cluster.lie(&ack, &changed(&ack)).await;
     let liar = client(&cluster);
     std::fs::write(book(&cluster), &before).unwrap();
     let error = liar.newest_wallet(all[0].key).await.unwrap_err();
@@ -195,7 +195,7 @@ async fn a_coordinator_that_knows_less_than_the_book_is_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reshare_counts_only_with_the_marks_of_those_that_gave_it_away() {
+async fn a_reshare_counts_only_with_the_acks_of_those_that_gave_it_away() {
     let (cluster, honest, wallet) = ready(Mood::Honest).await;
     let before = std::fs::read_to_string(book(&cluster)).unwrap();
     // The acknowledgements cover the session.

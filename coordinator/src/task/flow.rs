@@ -77,7 +77,7 @@ pub enum Input {
     AbortVote {
         from: NodeId,
         /// Its signed statement.
-        mark: SignedAck,
+        ack: SignedAck,
     },
     /// Proof that a party cheated.
     Evidence {
@@ -314,7 +314,7 @@ impl Flow {
             Input::Stored { from, descriptor } => {
                 self.stored(from, *descriptor, world, &mut effects)
             }
-            Input::AbortVote { from, mark } => self.voted_abort(from, mark, world, &mut effects),
+            Input::AbortVote { from, ack } => self.voted_abort(from, ack, world, &mut effects),
             Input::Evidence { from, evidence } => {
                 self.evidence(from, *evidence, world, &mut effects)
             }

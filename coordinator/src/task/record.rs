@@ -209,13 +209,13 @@ impl TaskRecord {
             .stored
             .iter()
             .chain(self.result.as_ref().and_then(Proof::wallet));
-        made.flat_map(|made| &made.stored)
-            .any(|mark| mark.node == *node)
+        made.flat_map(|made| &made.acks)
+            .any(|ack| ack.node == *node)
     }
 
     /// True if this party voted to abort.
     pub fn has_voted_abort(&self, node: &NodeId) -> bool {
-        self.abort_vote.iter().any(|mark| mark.node == *node)
+        self.abort_vote.iter().any(|ack| ack.node == *node)
     }
 
     /// True if more is expected: it has not ended, or parties are in doubt about a reshare.
@@ -227,10 +227,10 @@ impl TaskRecord {
     /// key must not be reshared by another task in the meantime: both could be committed. It is
     /// settled once the operators of all that have stored abandoned it.
     pub fn is_unsettled(&self) -> bool {
-        let mut waiting = self.stored.iter().flat_map(|made| &made.stored);
+        let mut waiting = self.stored.iter().flat_map(|made| &made.acks);
         self.result.is_none()
             && self.abort_vote().is_none()
-            && waiting.any(|mark| !self.has_abandoned(&mark.node))
+            && waiting.any(|ack| !self.has_abandoned(&ack.node))
     }
 
     fn has_abandoned(&self, node: &NodeId) -> bool {
@@ -248,7 +248,7 @@ impl TaskRecord {
     pub fn abort_vote(&self) -> Option<&SignedAck> {
         self.abort_vote
             .iter()
-            .find(|mark| !self.has_stored(&mark.node))
+            .find(|ack| !self.has_stored(&ack.node))
     }
 
     /// Adds an entry to the history.

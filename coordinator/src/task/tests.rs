@@ -135,9 +135,9 @@ impl Play {
                         descriptor,
                     });
                 }
-                Act::AbortVote(n, mark) => self.step(Input::AbortVote {
+                Act::AbortVote(n, ack) => self.step(Input::AbortVote {
                     from: crowd()[n],
-                    mark,
+                    ack,
                 }),
                 Act::Pending(n) => self.step(Input::Pending(crowd()[n])),
                 Wait(seconds) => {
@@ -519,7 +519,7 @@ fn a_signature_must_be_the_one_that_was_ordered() {
 }
 
 #[test]
-fn a_member_that_missed_the_last_marks_is_settled_and_may_report_again() {
+fn a_member_that_missed_the_last_acks_is_settled_and_may_report_again() {
     let mut play = Play::keygen().act([
         On(0),
         On(1),
@@ -562,7 +562,7 @@ fn a_new_key_is_settled_at_members_that_did_not_report_it() {
 }
 
 #[test]
-fn a_new_key_must_be_the_one_that_was_ordered_with_all_marks() {
+fn a_new_key_must_be_the_one_that_was_ordered_with_all_acks() {
     type Change = fn(&mut KeyDescriptor);
     let changes: [(&str, Change); 10] = [
         ("task", |made| made.task.0[0] ^= 1),
@@ -586,7 +586,7 @@ fn a_new_key_must_be_the_one_that_was_ordered_with_all_marks() {
         let play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
         let mut made = descriptor(play.flow.task().id, play.flow.hash());
         change(&mut made);
-        mark(&mut made);
+        ack(&mut made);
         let expected = if what == "nothing" {
             State::Completed
         } else {
@@ -600,7 +600,7 @@ fn a_new_key_must_be_the_one_that_was_ordered_with_all_marks() {
     }
     let play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
     let mut made = descriptor(play.flow.task().id, play.flow.hash());
-    made.stored[2].signature[0] ^= 1;
+    made.acks[2].signature[0] ^= 1;
     assert_eq!(
         play.act([says(0, Outcome::Created(made))]).look().0,
         State::Running,

@@ -35,7 +35,7 @@ fn moved_on(from: &KeyDescriptor, task: u8, members: &[usize], dealers: &[usize]
         TaskId([task; 16]),
         parties,
     );
-    mark_by(&mut made, &numbers);
+    ack_by(&mut made, &numbers);
     made
 }
 
@@ -131,14 +131,14 @@ async fn what_proves_itself_to_nobody_here_is_refused() {
     let world = anew(dir.path());
     let mut forged = all[0].clone();
     forged.root_public_key[0] ^= 1;
-    let mut unmarked = all[2].clone();
-    unmarked.stored.pop();
+    let mut unacked = all[2].clone();
+    unacked.acks.pop();
     let other_order = new_task(7, keygen());
     let cases: [(&[KeyDescriptor], Option<&SignedTask>, &str); 8] = [
         (&[], None, "wallet-generations"),
         (&vec![all[0].clone(); 257], None, "wallet-generations"),
         (&[forged], None, "wallet-unproven"),
-        (&[unmarked], None, "wallet-unproven"),
+        (&[unacked], None, "wallet-unproven"),
         (&[all[0].clone(), all[2].clone()], None, "wallet-unproven"),
         (&[all[1].clone(), all[0].clone()], None, "wallet-unproven"),
         (&all, Some(&other_order), "wallet-order"),
@@ -204,7 +204,7 @@ async fn another_story_that_is_no_longer_than_the_known_one_is_refused() {
     let mut same_id = descriptor(TaskId([2; 16]), order.hash());
     same_id.committee = Committee::new(crowd()[..2].to_vec()).unwrap();
     same_id.threshold = Threshold::try_from(2).unwrap();
-    mark_by(&mut same_id, &[0, 1]);
+    ack_by(&mut same_id, &[0, 1]);
     assert_eq!(
         code(&world.bring(&[same_id], None).await.1),
         "wallet-conflict"
@@ -258,7 +258,7 @@ fn invented(real: &KeyDescriptor) -> [KeyDescriptor; 2] {
     let mut first = real.clone();
     first.committee = Committee::new(crowd()[3..].to_vec()).unwrap();
     first.parties = Vec::new();
-    mark_by(&mut first, &[3, 4]);
+    ack_by(&mut first, &[3, 4]);
     let second = moved_on(&first, 8, &[3, 4], &[3, 4]);
     assert!(first.has_all_acks() && second.succeeds(&first));
     [first, second]

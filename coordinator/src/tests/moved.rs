@@ -41,7 +41,7 @@ fn made(order: &KeyReshare, task: TaskId, by: &[usize]) -> KeyDescriptor {
         .as_ref()
         .map_or_else(|| some(by), |dealers| order.parties(dealers));
     let mut made = next(order, task, parties);
-    mark_by(&mut made, by);
+    ack_by(&mut made, by);
     made
 }
 
@@ -176,7 +176,7 @@ async fn a_reshare_must_begin_where_the_wallet_is() {
     let (world, mut all, wallet) = crowded(dir.path()).await;
     let mut unknown = wallet.clone();
     unknown.key = KeyId::from_bytes([1; 16]).unwrap();
-    mark(&mut unknown);
+    ack(&mut unknown);
     let to = |from: &KeyDescriptor, members: &[usize]| move_task(9, &reshare(from, members, None));
     assert_eq!(
         world.refused(to(&unknown, &[0, 3])).await,
@@ -184,7 +184,7 @@ async fn a_reshare_must_begin_where_the_wallet_is() {
     );
     let mut other = wallet.clone();
     other.public_shares.0[0] ^= 1;
-    mark(&mut other);
+    ack(&mut other);
     assert_eq!(
         world.refused(to(&other, &[0, 3])).await,
         (StatusCode::CONFLICT, "wallet-stale".into())
@@ -263,7 +263,7 @@ async fn a_check_up_from_order_to_result() {
 }
 
 #[tokio::test]
-async fn marks_meet_at_the_coordinator_after_the_task_has_failed() {
+async fn acks_meet_at_the_coordinator_after_the_task_has_failed() {
     let dir = tempfile::tempdir().unwrap();
     let (order, task, wallet) = {
         let (world, mut all, wallet) = crowded(dir.path()).await;
@@ -378,11 +378,11 @@ async fn a_party_that_never_stored_frees_the_others() {
     let task = world.begin(&mut all, 3, &order, &[0, 1, 3]).await;
     let descriptor = Box::new(made(&order, task, &[0]));
     all[0].say(FromNode::Stored { task, descriptor }).await;
-    let mark = abort_vote_of(3, move_task_hash(&world, task).await);
+    let ack = abort_vote_of(3, move_task_hash(&world, task).await);
     all[3]
         .say(FromNode::AbortVote {
             task,
-            mark: mark.clone(),
+            ack: ack.clone(),
         })
         .await;
     let ended = world.ended(task).await;
@@ -394,16 +394,16 @@ async fn a_party_that_never_stored_frees_the_others() {
         match all[0].hear().await {
             ToNode::AbortVote {
                 task: voted_abort,
-                mark: told,
+                ack: told,
             } => {
-                break assert_eq!((voted_abort, told), (task, mark.clone()));
+                break assert_eq!((voted_abort, told), (task, ack.clone()));
             }
             ToNode::Cancel { .. } => {}
             other => panic!("{other:?}"),
         }
     }
     let mut back = FakeNode::connect(&world, 0, vec![task]).await;
-    assert_eq!(back.hear().await, ToNode::AbortVote { task, mark });
+    assert_eq!(back.hear().await, ToNode::AbortVote { task, ack });
     assert_eq!(
         world.app.registry.store().wallet(wallet.key).unwrap(),
         Some(wallet)
@@ -461,7 +461,7 @@ async fn a_key_is_not_handed_on_twice_while_nodes_wait_for_the_first_time() {
     third
         .say(FromNode::AbortVote {
             task,
-            mark: abort_vote_of(3, hash),
+            ack: abort_vote_of(3, hash),
         })
         .await;
     for _ in 0..500 {

@@ -61,7 +61,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let both = [people::descriptor(), sample()];
     let proof = GenerationProof {
         descriptor: sample(),
-        in_force: sample().stored,
+        in_force: sample().acks,
     };
     let text = |it: &KeyDescriptor| serde_json::to_vec(it).expect("plain data");
     both.iter()

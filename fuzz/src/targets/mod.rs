@@ -33,7 +33,7 @@ pub const TARGETS: &[Target] = &[
         wire::from_node_seeds,
     ),
     Target::new("control_to_nodes", wire::to_nodes, wire::to_node_seeds),
-    Target::new("announcements", descriptor::run, descriptor::seeds),
+    Target::new("descriptors", descriptor::run, descriptor::seeds),
     Target::new("tasks", task::run, task::seeds),
     Target::new(
         "payload_message",

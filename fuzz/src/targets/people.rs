@@ -43,7 +43,7 @@ pub(super) fn descriptor() -> KeyDescriptor {
         scheme: Scheme::Ed25519,
         generation: 0,
         parties: vec![],
-        stored: vec![],
+        acks: vec![],
         ..fixture
     };
     signed(descriptor)
@@ -57,7 +57,7 @@ pub(super) fn signed(descriptor: KeyDescriptor) -> KeyDescriptor {
         signature: key.sign(digest.as_bytes()).to_bytes().to_vec(),
     };
     KeyDescriptor {
-        stored: keys().iter().map(ack).collect(),
+        acks: keys().iter().map(ack).collect(),
         ..descriptor
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn frame_seeds() -> Vec<Vec<u8>> {
     };
     let told = Claim {
         digest: HASH,
-        mark: Signature([1; 64]),
+        ack: Signature([1; 64]),
         signature: Signature([2; 64]),
     };
     let abort = Abort {
@@ -224,7 +224,7 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
         },
         FromNode::AbortVote {
             task: TASK,
-            mark: ack(),
+            ack: ack(),
         },
         FromNode::Holds { keys: held() },
         FromNode::Generations {
@@ -276,7 +276,7 @@ pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
         },
         ToNode::AbortVote {
             task: TASK,
-            mark: ack(),
+            ack: ack(),
         },
         ToNode::Replaced {
             generations: vec![descriptor()],

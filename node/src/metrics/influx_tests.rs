@@ -182,7 +182,7 @@ fn a_credential_that_others_may_read_or_that_is_none_is_refused_at_the_start() {
     assert!(refused("token", 0o640).unwrap().contains("chmod 600"));
     for text in ["", " \n", "two\nlines", "caf\u{e9}"] {
         assert!(
-            refused(text, 0o600).unwrap().contains("write it anew"),
+            refused(text, 0o600).unwrap().contains("write it again"),
             "{text:?}"
         );
     }

@@ -353,7 +353,7 @@ fn known(
             .generation(&held.key, held.generation)?
             .map(|kept| kept.proof);
         let party = |proof: &GenerationProof| {
-            proof.descriptor.stored.iter().any(|ack| ack.node == *peer)
+            proof.descriptor.acks.iter().any(|ack| ack.node == *peer)
                 && proof.descriptor.has_all_acks()
         };
         proofs.extend(kept.filter(party));
@@ -482,7 +482,7 @@ mod tests {
             public_shares: Hash([6; 32]),
             aux: None,
             parties: members,
-            stored: Vec::new(),
+            acks: Vec::new(),
         }
     }
 

@@ -115,7 +115,7 @@ impl Job for KeyGenPlan {
         let written = descriptor.clone();
         let write = move |node: &JobContext| write_share(node, &approved, &share, written, fresh);
         storing::store(&node, write).await?;
-        descriptor.stored = run
+        descriptor.acks = run
             .store(descriptor.digest())
             .await
             .map_err(Stopped::Unsettled)?;
@@ -173,7 +173,7 @@ fn descriptor_of(
         public_shares,
         aux,
         parties: Vec::new(),
-        stored: Vec::<SignedAck>::new(),
+        acks: Vec::<SignedAck>::new(),
     }
 }
 

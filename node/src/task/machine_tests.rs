@@ -305,15 +305,15 @@ fn made(generation: u32) -> KeyDescriptor {
         public_shares: Hash([6; 32]),
         aux: None,
         parties: if generation == 0 { vec![] } else { nodes() },
-        stored: Vec::new(),
+        acks: Vec::new(),
     };
     let digest = made.digest();
     let ack = |seed: u8| SignedAck {
         node: node(seed),
         signature: identity(seed).sign(digest.as_bytes()).to_vec(),
     };
-    made.stored = (1..=3).map(ack).collect();
-    made.stored.sort_by_key(|ack| ack.node);
+    made.acks = (1..=3).map(ack).collect();
+    made.acks.sort_by_key(|ack| ack.node);
     made
 }
 
@@ -492,7 +492,7 @@ fn signed() -> Outcome {
 fn proof() -> Proof {
     let claim = |digest| Claim {
         digest,
-        mark: Signature([0; 64]),
+        ack: Signature([0; 64]),
         signature: Signature([0; 64]),
     };
     Proof {

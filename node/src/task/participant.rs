@@ -107,7 +107,7 @@ impl Participant {
             node: self.own.id(),
             signature,
         };
-        self.reporter.send(FromNode::AbortVote { task, mark: ack });
+        self.reporter.send(FromNode::AbortVote { task, ack });
     }
 
     /// Repeats the reports of reshares in doubt until the node stops, in case the coordinator lost
@@ -308,7 +308,7 @@ fn stored(own: &NodeKey, task: TaskId, next: &KeyDescriptor) -> FromNode {
         signature,
     };
     let descriptor = Box::new(KeyDescriptor {
-        stored: vec![ack],
+        acks: vec![ack],
         ..next.clone()
     });
     FromNode::Stored { task, descriptor }
@@ -395,7 +395,7 @@ pub fn learn(
         .generation(&next.key, next.generation)?
         .filter(|kept| kept.is(next));
     if kept.as_ref().is_none_or(|kept| !kept.covers(proof))
-        && !(next.has_all_acks() && proof.marks_verify())
+        && !(next.has_all_acks() && proof.acks_verify())
     {
         return Err(Unfit::Unproven.into());
     }

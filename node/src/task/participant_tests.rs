@@ -87,14 +87,14 @@ pub(super) fn generation(number: u32, members: [u8; 2], acked_by: &[u8]) -> KeyD
         public_shares: Hash([number as u8; 32]),
         aux: None,
         parties,
-        stored: Vec::new(),
+        acks: Vec::new(),
     };
     let digest = descriptor.digest();
-    descriptor.stored = acked_by
+    descriptor.acks = acked_by
         .iter()
         .map(|seed| ack(*seed, digest.as_bytes()))
         .collect();
-    descriptor.stored.sort_by_key(|ack| ack.node);
+    descriptor.acks.sort_by_key(|ack| ack.node);
     descriptor
 }
 
@@ -185,7 +185,7 @@ fn the_acks_of_all_parties_put_the_next_generation_in_force() {
     };
     let digest = other.digest();
     let other = KeyDescriptor {
-        stored: reshare_acks(&digest),
+        acks: reshare_acks(&digest),
         ..other
     };
     assert!(other.has_all_acks());
@@ -224,7 +224,7 @@ fn a_new_link_is_told_at_once_of_what_waits() {
             FromNode::Stored {
                 task: TASK,
                 descriptor,
-            } if descriptor.digest() == digest => Some(descriptor.stored),
+            } if descriptor.digest() == digest => Some(descriptor.acks),
             _ => None,
         })
         .collect();
@@ -436,7 +436,7 @@ fn a_key_moves_on_without_this_node_by_the_word_of_all_parties_alone() {
         (Some(2), KeyStatus::Leaving, 2)
     );
     let mut one_missing = generation(1, [3, 4], &[1, 2, 3, 4]);
-    one_missing.stored.retain(|ack| ack.node != node(2));
+    one_missing.acks.retain(|ack| ack.node != node(2));
     for forged in [
         vec![generation(1, [3, 4], &[2, 3, 4])],
         vec![generation(1, [3, 4], &[1, 2, 3])],
@@ -578,7 +578,7 @@ fn a_dealer_that_leaves_keeps_its_share_as_long_and_tells_everybody() {
     };
     let digest = next.digest();
     let all = KeyDescriptor {
-        stored: reshare_acks(&digest),
+        acks: reshare_acks(&digest),
         ..next.clone()
     };
     journal
@@ -640,7 +640,7 @@ fn a_member_says_in_force_once_its_switch_is_durable_and_not_before() {
     assert!(vouched());
     assert!(!vouched(), "once");
     let kept = journal.generation(&key(), 1).unwrap().unwrap();
-    assert!(kept.proof.marks_verify());
+    assert!(kept.proof.acks_verify());
     assert_eq!(
         kept.proof
             .in_force

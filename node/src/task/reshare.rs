@@ -149,7 +149,7 @@ impl Job for KeyResharePlan {
         let write = move |node: &JobContext| write(node, &stored, reshared, next, fresh);
         storing::store(&node, write).await?;
         node.participant.report(plan.task, &descriptor);
-        descriptor.stored = run
+        descriptor.acks = run
             .store(descriptor.digest())
             .await
             .map_err(Stopped::Unsettled)?;
@@ -323,7 +323,7 @@ fn descriptor_of(
         public_shares: public_shares_hash(reshared.public_shares.iter().map(Vec::as_slice)),
         aux,
         parties: plan.parties.clone(),
-        stored: Vec::new(),
+        acks: Vec::new(),
         ..plan.reshare.from.clone()
     }
 }

@@ -145,7 +145,7 @@ impl InDoubt {
                 "it is not the generation stored here; compare both",
             ));
         }
-        let acked = |node: &NodeId| next.stored.iter().any(|ack| ack.node == *node);
+        let acked = |node: &NodeId| next.acks.iter().any(|ack| ack.node == *node);
         if !next.has_all_acks() || !row.parties.iter().all(acked) {
             return Err(Unfit::Unproven);
         }

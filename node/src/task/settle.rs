@@ -83,7 +83,10 @@ mod tests {
         };
         let mut stored: Vec<_> = seeds.iter().map(ack).collect();
         stored.sort_by_key(|ack| ack.node);
-        KeyDescriptor { stored, ..made }
+        KeyDescriptor {
+            acks: stored,
+            ..made
+        }
     }
 
     fn confirm(
@@ -115,7 +118,7 @@ mod tests {
             public_shares: Hash([6; 32]),
             aux: None,
             parties: Vec::new(),
-            stored: Vec::new(),
+            acks: Vec::new(),
         }
     }
 

@@ -38,7 +38,9 @@ struct Text {
     aux: Option<Hash>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parties: Vec<NodeId>,
-    stored: Vec<SignedAck>,
+    /// The name that it always had in JSON.
+    #[serde(rename = "stored")]
+    acks: Vec<SignedAck>,
 }
 
 impl Serialize for KeyDescriptor {
@@ -69,7 +71,7 @@ impl Serialize for KeyDescriptor {
         if listed {
             fields.serialize_element(&self.parties)?;
         }
-        fields.serialize_element(&self.stored)?;
+        fields.serialize_element(&self.acks)?;
         fields.end()
     }
 }
@@ -129,7 +131,7 @@ impl<'de> Visitor<'de> for Fields {
             public_shares,
             aux,
             parties,
-            stored: next(&mut fields)?,
+            acks: next(&mut fields)?,
         })
     }
 }

@@ -106,7 +106,7 @@ fn messages_of_a_run_are_not_held() {
         },
         Message::Stored(Claim {
             digest,
-            mark: signature,
+            ack: signature,
             signature,
         }),
     ];

@@ -376,10 +376,10 @@ impl Session {
     }
 
     fn claim(&self, session: SessionId, digest: Hash) -> Claim {
-        let mark = Signature(self.setup.signer.sign(digest.as_bytes()));
+        let ack = Signature(self.setup.signer.sign(digest.as_bytes()));
         let claim = Claim {
             digest,
-            mark,
+            ack,
             signature: Signature([0; 64]),
         };
         let bound = result_digest(self.setup.task_hash, session, &self.setup.me, &claim);
@@ -759,7 +759,7 @@ impl Session {
     fn on_stored(&mut self, session: SessionId, sender: usize, claim: Claim) {
         let task = self.setup.task_hash;
         let node = self.setup.parties[sender];
-        if !claim.is_marked(&node) {
+        if !claim.is_acked(&node) {
             let misconduct = Misconduct::FalseMark {
                 session,
                 claim: Box::new(claim),
@@ -806,14 +806,14 @@ impl Session {
                 Some((node, claim)),
             );
         }
-        let marks: Vec<SignedAck> = self.stored_marks().collect();
-        if marks.len() == self.parties.len() {
+        let acks: Vec<SignedAck> = self.stored_acks().collect();
+        if acks.len() == self.parties.len() {
             self.state = State::Done;
-            self.events.push_back(SessionEvent::AllStored(marks));
+            self.events.push_back(SessionEvent::AllStored(acks));
         }
     }
 
-    fn stored_marks(&self) -> impl Iterator<Item = SignedAck> {
+    fn stored_acks(&self) -> impl Iterator<Item = SignedAck> {
         self.setup
             .parties
             .iter()
@@ -822,7 +822,7 @@ impl Session {
                 let claim = party.claim?;
                 Some(SignedAck {
                     node: *node,
-                    signature: claim.mark.0.to_vec(),
+                    signature: claim.ack.0.to_vec(),
                 })
             })
     }

@@ -1170,7 +1170,7 @@ fn a_false_mark_convicts_its_author_at_all_parties() {
             },
         ) = (from == cheat, to == victim, &mut frame.body)
         {
-            claim.mark.0[3] ^= 1;
+            claim.ack.0[3] ^= 1;
             let digest = result_digest(Hash([1; 32]), session, &cheat, claim);
             claim.signature = Signature(key.sign(digest.as_bytes()));
         }
@@ -1200,7 +1200,7 @@ fn a_confirmation_that_is_not_signed_counts_for_nothing() {
             ) = (from == cheat, &mut frame.body)
             {
                 let signature = if part == 0 {
-                    &mut claim.mark
+                    &mut claim.ack
                 } else {
                     &mut claim.signature
                 };

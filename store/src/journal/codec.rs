@@ -133,7 +133,7 @@ mod tests {
             public_shares: Hash([9; 32]),
             aux: Some(Hash([10; 32])),
             parties: Vec::new(),
-            stored: vec![SignedAck {
+            acks: vec![SignedAck {
                 node: node(1),
                 signature: vec![11; 64],
             }],
@@ -236,7 +236,7 @@ mod tests {
         }; 2];
         let claim = Claim {
             digest: Hash([12; 32]),
-            mark: signature,
+            ack: signature,
             signature,
         };
         let of = node(1);

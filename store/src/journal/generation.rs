@@ -189,7 +189,7 @@ fn concerned(descriptor: &KeyDescriptor, holders: &[NodeId]) -> BTreeSet<NodeId>
     if descriptor.generation == 0 {
         return BTreeSet::new();
     }
-    let acked = descriptor.stored.iter().map(|ack| &ack.node);
+    let acked = descriptor.acks.iter().map(|ack| &ack.node);
     let members = descriptor.committee.members();
     let parties = descriptor.parties.iter().chain(acked).chain(members);
     parties.chain(holders).copied().collect()

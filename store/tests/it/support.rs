@@ -213,7 +213,7 @@ pub fn descriptor(number: u8) -> KeyDescriptor {
         public_shares: Hash([7; 32]),
         aux: None,
         parties: Vec::new(),
-        stored: Vec::new(),
+        acks: Vec::new(),
     }
 }
 

@@ -45,7 +45,7 @@ async fn waiting() -> (Cluster, KeyDescriptor, KeyDescriptor) {
         committee: cluster.ids(&[1, 2]).try_into().unwrap(),
         public_shares: Hash([9; 32]),
         parties: parties.clone(),
-        stored: Vec::new(),
+        acks: Vec::new(),
         ..wallet.clone()
     };
     let journal = Journal::open(&cluster.nodes[0].db()).unwrap();
@@ -123,15 +123,15 @@ async fn an_operator_may_give_a_reshare_up_but_only_on_purpose() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_marks_in_a_file_end_what_a_node_waits_for() {
+async fn all_acks_in_a_file_end_what_a_node_waits_for() {
     let (cluster, wallet, mut next) = waiting().await;
     let node = &cluster.nodes[0];
     let digest = next.digest();
-    let mark = |node: &Node| SignedAck {
+    let ack = |node: &Node| SignedAck {
         node: node.id,
         signature: identity(node).sign(digest.as_bytes()).to_vec(),
     };
-    let all: Vec<SignedAck> = cluster.nodes.iter().map(mark).collect();
+    let all: Vec<SignedAck> = cluster.nodes.iter().map(ack).collect();
     let file = node.dir.join("announcement.json");
     let adopt = |next: &KeyDescriptor| {
         std::fs::write(&file, serde_json::to_vec(next).unwrap()).unwrap();
@@ -141,16 +141,16 @@ async fn all_marks_in_a_file_end_what_a_node_waits_for() {
             .arg(&file))
         .unwrap()
     };
-    next.stored = all[1..].to_vec();
-    next.stored.sort_by_key(|mark| mark.node);
+    next.acks = all[1..].to_vec();
+    next.acks.sort_by_key(|ack| ack.node);
     let refused = adopt(&next);
     assert!(!refused.status.success());
     assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("not every party's mark"),
+        String::from_utf8_lossy(&refused.stderr).contains("not every party's ack"),
         "{refused:?}"
     );
-    next.stored = all;
-    next.stored.sort_by_key(|mark| mark.node);
+    next.acks = all;
+    next.acks.sort_by_key(|ack| ack.node);
     // As printed by `info --json group` of a node that has committed.
     std::fs::write(&file, serde_json::json!([next]).to_string()).unwrap();
     let mut resolve = node.command("task").unwrap();

@@ -34,7 +34,7 @@ fn the_task_of_the_page_is_authentic() {
     assert!(
         vector
             .text()
-            .contains(&format!("here\n`{}`.", authenticated.hash()))
+            .contains(&format!("here `{}`.", authenticated.hash()))
     );
 }
 

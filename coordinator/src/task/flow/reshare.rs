@@ -30,7 +30,7 @@ enum Unstored {
     #[error(transparent)]
     Wrong(#[from] WrongResult),
     #[error("not with its own acknowledgement alone, or the acknowledgement does not verify")]
-    Mark,
+    Ack,
 }
 
 /// The parties that stored another generation than this one claims.
@@ -61,7 +61,7 @@ impl Flow {
             Ok(true) => {
                 self.record.note(world.now, format!("stored at {from}"));
                 effects.change = Change::Stored;
-                self.judge_mark(from, effects);
+                self.judge_ack(from, effects);
                 self.complete_if_all_stored(from, world, effects);
             }
             Ok(false) => {}
@@ -83,9 +83,9 @@ impl Flow {
         }
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
         result::next(self.task().id, reshare, Some(&parties), &descriptor)?;
-        match &descriptor.stored[..] {
-            [mark] if mark.node == from && mark.verifies(&descriptor.digest()) => Ok(descriptor),
-            _ => Err(Unstored::Mark),
+        match &descriptor.acks[..] {
+            [ack] if ack.node == from && ack.verifies(&descriptor.digest()) => Ok(descriptor),
+            _ => Err(Unstored::Ack),
         }
     }
 
@@ -93,16 +93,16 @@ impl Flow {
     /// names those that stored something else.
     fn merge(&mut self, from: NodeId, mut descriptor: KeyDescriptor) -> Result<bool, OthersStored> {
         let digest = descriptor.digest();
-        let marks = std::mem::take(&mut descriptor.stored);
+        let acks = std::mem::take(&mut descriptor.acks);
         let known = self.record.stored.get_or_insert(descriptor);
         if known.digest() != digest {
-            let others = known.stored.iter().map(|mark| mark.node);
+            let others = known.acks.iter().map(|ack| ack.node);
             return Err(OthersStored(others.collect()));
         }
-        let new = known.stored.iter().all(|mark| mark.node != from);
+        let new = known.acks.iter().all(|ack| ack.node != from);
         if new {
-            known.stored.extend(marks);
-            known.stored.sort_by_key(|mark| mark.node);
+            known.acks.extend(acks);
+            known.acks.sort_by_key(|ack| ack.node);
         }
         Ok(new)
     }
@@ -131,12 +131,12 @@ impl Flow {
     pub(super) fn voted_abort(
         &mut self,
         from: NodeId,
-        mark: SignedAck,
+        ack: SignedAck,
         world: &World<'_>,
         effects: &mut Effects,
     ) {
         let reshare = matches!(self.task().operation, Operation::KeyReshare(_));
-        let own = mark.node == from && mark.verifies(&abort_vote_digest(self.hash()));
+        let own = ack.node == from && ack.verifies(&abort_vote_digest(self.hash()));
         if !reshare || !own || !self.is_party(&from) {
             return effects.alarms.push(format!(
                 "{from} says that it stored nothing, but not as a party would"
@@ -145,23 +145,23 @@ impl Flow {
         if self.record.has_voted_abort(&from) {
             return;
         }
-        self.record.abort_vote.push(mark.clone());
+        self.record.abort_vote.push(ack.clone());
         self.record
             .note(world.now, format!("nothing stored at {from}, for good"));
         effects.change = Change::Stored;
-        self.judge_mark(from, effects);
+        self.judge_ack(from, effects);
         if self.record.has_stored(&from) {
             return self.settle(from, effects);
         }
         self.fail_aborted(from, world.now, effects);
-        let waiting = self.record.stored.iter().flat_map(|made| &made.stored);
+        let waiting = self.record.stored.iter().flat_map(|made| &made.acks);
         let task = self.task().id;
         effects.send.extend(waiting.map(|stored| {
             (
                 stored.node,
                 ToNode::AbortVote {
                     task,
-                    mark: mark.clone(),
+                    ack: ack.clone(),
                 },
             )
         }));
@@ -169,7 +169,7 @@ impl Flow {
 
     /// A party that contradicts itself lies or has lost its memory. Its acknowledgement counts: the
     /// others may have it, too.
-    fn judge_mark(&self, from: NodeId, effects: &mut Effects) {
+    fn judge_ack(&self, from: NodeId, effects: &mut Effects) {
         if self.record.has_stored(&from) && self.record.has_voted_abort(&from) {
             effects.alarms.push(format!(
                 "{from} signed both that it stored and that it never will; examine that node"
@@ -205,12 +205,12 @@ impl Flow {
             if !effects.send.iter().any(settled) {
                 self.settle(node, effects);
             }
-        } else if let Some(mark) = self.record.abort_vote().cloned() {
+        } else if let Some(ack) = self.record.abort_vote().cloned() {
             effects.send.push((
                 node,
                 ToNode::AbortVote {
                     task: self.task().id,
-                    mark,
+                    ack,
                 },
             ));
         } else if self.record.state.is_final()

@@ -28,7 +28,7 @@ impl Play {
     }
 
     /// The new generation, with these acknowledgements.
-    fn made(&self, marked_by: &[usize]) -> KeyDescriptor {
+    fn made(&self, acked_by: &[usize]) -> KeyDescriptor {
         let parties = self
             .flow
             .record
@@ -37,7 +37,7 @@ impl Play {
             .map(|party| party.node)
             .collect();
         let mut made = next(&self.order(), self.flow.task().id, parties);
-        mark_by(&mut made, marked_by);
+        ack_by(&mut made, acked_by);
         made
     }
 
@@ -140,7 +140,7 @@ fn the_coordinator_chooses_dealers_that_the_nodes_find_again() {
 }
 
 #[test]
-fn a_reshare_ends_well_whoever_misses_the_last_mark() {
+fn a_reshare_ends_well_whoever_misses_the_last_ack() {
     // Nobody misses it.
     let play = Play::running();
     let reshared = play.reshared();
@@ -189,7 +189,7 @@ fn a_reshare_ends_well_whoever_misses_the_last_mark() {
     let Some(Proof::Reshared(made)) = &play.flow.record.result else {
         panic!("no result")
     };
-    assert!(made.succeeds(&wallet()) && made.stored.len() == 3);
+    assert!(made.succeeds(&wallet()) && made.acks.len() == 3);
 }
 
 /// Frames to several nodes go out in the order of ids, which says nothing.
@@ -207,7 +207,7 @@ impl Sorted for (State, &str, Vec<(usize, &'static str)>) {
 }
 
 #[test]
-fn marks_that_come_after_the_failure_still_complete_it() {
+fn acks_that_come_after_the_failure_still_complete_it() {
     let play = Play::running().act([Wait(300)]);
     let one = play.stores(0);
     let two = play.stores(1);
@@ -299,7 +299,7 @@ fn the_real_cause_is_told_where_it_is_known() {
 }
 
 #[test]
-fn who_says_both_is_named_and_the_key_is_where_all_marks_are() {
+fn who_says_both_is_named_and_the_key_is_where_all_acks_are() {
     // An acknowledgement, then an abort vote: the former counts, so nobody is
     // told to drop anything.
     let play = Play::running();
@@ -344,15 +344,15 @@ fn who_says_both_is_named_and_the_key_is_where_all_marks_are() {
 }
 
 #[test]
-fn marks_count_only_for_one_and_the_same_generation() {
+fn acks_count_only_for_one_and_the_same_generation() {
     let play = Play::running();
     let mut other = play.made(&[]);
     other.public_shares.0[0] ^= 1;
-    mark_by(&mut other, &[1]);
+    ack_by(&mut other, &[1]);
     let first = play.stores(0);
     let last = play.stores(3);
     let play = play.act([first, Act::Stored(1, Box::new(other)), last]);
-    assert_eq!(play.flow.record.stored.as_ref().unwrap().stored.len(), 2);
+    assert_eq!(play.flow.record.stored.as_ref().unwrap().acks.len(), 2);
     assert_eq!(
         (play.flow.record.state, play.alarms.len()),
         (State::Running, 1)
@@ -371,7 +371,7 @@ fn who_stored_something_else_is_freed_all_the_same() {
     let play = Play::running();
     let mut other = play.made(&[]);
     other.public_shares.0[0] ^= 1;
-    mark_by(&mut other, &[0]);
+    ack_by(&mut other, &[0]);
     let abort_vote = play.abort_votes(3);
     let stored = play.stores(1);
     let mut play = play.act([Act::Stored(0, Box::new(other)), abort_vote]);
@@ -381,7 +381,7 @@ fn who_stored_something_else_is_freed_all_the_same() {
 }
 
 #[test]
-fn a_mark_must_be_the_partys_own_over_what_was_ordered() {
+fn an_ack_must_be_the_partys_own_over_what_was_ordered() {
     type Change = fn(&mut KeyDescriptor);
     let changes: [(&str, Change); 9] = [
         ("task", |made| made.task.0[0] ^= 1),
@@ -405,9 +405,9 @@ fn a_mark_must_be_the_partys_own_over_what_was_ordered() {
         let mut made = play.made(&[]);
         let mut complete = play.made(&[]);
         change(&mut made);
-        mark_by(&mut made, &[0]);
+        ack_by(&mut made, &[0]);
         change(&mut complete);
-        mark_by(&mut complete, &[0, 1, 3]);
+        ack_by(&mut complete, &[0, 1, 3]);
         let play = play.act([
             Act::Stored(0, Box::new(made)),
             says(1, Outcome::Reshared(complete)),
@@ -420,7 +420,7 @@ fn a_mark_must_be_the_partys_own_over_what_was_ordered() {
     }
     let play = Play::running();
     let mut wrong = play.made(&[0]);
-    wrong.stored[0].signature[0] ^= 1;
+    wrong.acks[0].signature[0] ^= 1;
     let acts = [
         Act::Stored(0, Box::new(wrong)),
         Act::Stored(0, Box::new(play.made(&[1]))),
@@ -449,8 +449,8 @@ fn a_mark_must_be_the_partys_own_over_what_was_ordered() {
 }
 
 #[test]
-fn a_result_has_exactly_the_marks_of_the_parties() {
-    for (marks, expected) in [
+fn a_result_has_exactly_the_acks_of_the_parties() {
+    for (acks, expected) in [
         (&[0, 1, 3][..], State::Completed),
         (&[0, 1], State::Running),
         (&[0, 3], State::Running),
@@ -458,11 +458,11 @@ fn a_result_has_exactly_the_marks_of_the_parties() {
         (&[0, 1, 3, 4], State::Running),
     ] {
         let play = Play::running();
-        let made = play.made(marks);
+        let made = play.made(acks);
         assert_eq!(
             play.act([says(0, Outcome::Reshared(made))]).look().0,
             expected,
-            "{marks:?}"
+            "{acks:?}"
         );
     }
     let play = Play::running();
