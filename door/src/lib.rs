@@ -1,8 +1,8 @@
-//! HTTP listeners that cannot be exhausted: a bounded number of connections, each with a limit on
-//! its slowness, and no idle connection keeps an active caller out.
+//! HTTP listeners that cannot be exhausted: the number of connections is bounded, slow ones are cut
+//! off, and idle ones do not keep active callers out.
 //!
-//! A connection costs a descriptor, and descriptors that callers hold are missing where the program
-//! stores its work. So a listener never takes more than half of the process's limit.
+//! Each connection costs a descriptor, which the program then lacks for storing its work. So a
+//! listener never takes more than half of the process's limit.
 
 mod places;
 
@@ -33,21 +33,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Limits on the number and duration of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum number of connections; fewer if the process may have few descriptors.
+    /// Maximum number of connections, or less if the process's limit of descriptors is low.
     pub connections: usize,
-    /// Maximum number of connections of one remote address. A proxy on this
-    /// machine speaks for many.
+    /// Maximum number of connections of one remote address. Does not apply to this machine's own
+    /// addresses, since a proxy here serves many callers.
     pub of_one_address: usize,
-    /// Time limit for a request's head, and between two requests of a connection.
+    /// Time limit for a request's head, and for the pause between two requests.
     pub head: Duration,
-    /// The lifetime of a connection. A request under way may finish. `None`: as long
-    /// as requests come in.
+    /// Maximum lifetime of a connection, after which a running request may still finish. `None`: as
+    /// long as requests come in.
     pub life: Option<Duration>,
-    /// Time for requests under way to finish, at the stop and at the end of a connection's life.
+    /// Time for running requests to finish, at the stop and at the end of a connection's lifetime.
     pub grace: Duration,
 }
 
-/// Serves until `stop`, then gives requests under way some time to finish.
+/// Serves until `stop`, then gives running requests some time to finish.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -76,7 +76,7 @@ pub async fn serve(
             () = &mut stop => break,
         };
         let Some((number, activity)) = places.take(peer, Instant::now()) else {
-            debug!(%peer, "all connections are busy; one more was closed");
+            debug!(%peer, "all connections are busy; a new one was refused");
             continue;
         };
         let leaving = Leaving {
@@ -108,11 +108,11 @@ pub fn take_all_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        debug!(%error, "the limit on open files stays as it is");
+        debug!(%error, "the limit on open files could not be raised");
     }
 }
 
-/// Half of the process's descriptors: the other half is for its files and its other connections.
+/// Returns half of the process's descriptors; the rest is for its files and other connections.
 fn affordable() -> usize {
     match getrlimit(Resource::Nofile).current {
         Some(descriptors) => usize::try_from(descriptors / 2).unwrap_or(usize::MAX),
@@ -127,7 +127,7 @@ async fn visit(
     limits: Limits,
     stopping: CancellationToken,
 ) {
-    // An answer in two segments must not wait for the caller's delayed acknowledgement.
+    // The second segment of an answer must not wait for the caller's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "answers on this connection may be slow");
     }
@@ -157,7 +157,7 @@ async fn visit(
     }
 }
 
-/// Frees the connection's place, no matter how its task ends.
+/// Frees the connection's place when dropped, however its task ends.
 struct Leaving {
     places: Arc<Places>,
     number: u64,
@@ -172,7 +172,7 @@ impl Drop for Leaving {
 type Inner = TowerToHyperService<Router>;
 type Incoming = hyper::Request<hyper::body::Incoming>;
 
-/// The router, which reports whether its connection is asking for something.
+/// The router, which records whether its connection is busy with a request.
 struct Watched {
     inner: Inner,
     activity: Arc<Activity>,

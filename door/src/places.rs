@@ -1,9 +1,8 @@
-//! Allocation of connections, and the choice of one to close when there are
-//! no more: pure bookkeeping.
+//! Allocation of connections, and the choice of one to close when all are taken: pure bookkeeping.
 //!
-//! An idle connection is worth less than a caller who waits at the door. So a full house closes the
-//! connection that has been idle longest, first of the same address if that has more than its
-//! share. Only if all are busy is the newcomer refused.
+//! An idle connection matters less than a new caller. So if all places are taken, the connection
+//! that has been idle longest is closed; if the caller's address has used up its share, one of that
+//! address. The new caller is refused only if all of them are busy.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,7 +18,7 @@ const BUSY: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Places {
     limit: usize,
-    /// Maximum for one address other than this machine's own, on which a proxy may run.
+    /// Maximum for one address, except for this machine's own, where a proxy may run.
     each: usize,
     start: Instant,
     held: Mutex<Held>,
@@ -42,12 +41,12 @@ struct Connection {
 #[derive(Debug)]
 pub struct Activity {
     start: Instant,
-    /// Milliseconds since `start`; [`BUSY`] while a request is served.
+    /// Milliseconds from `start` to the end of the last request; [`BUSY`] while one is served.
     idle_since: AtomicU64,
 }
 
 impl Places {
-    /// Allows at most `limit` connections at once, and `each` of them for one address.
+    /// Allows at most `limit` connections at once, of which at most `each` for one address.
     pub fn new(limit: usize, each: usize, now: Instant) -> Self {
         Self {
             limit,
@@ -57,7 +56,7 @@ impl Places {
         }
     }
 
-    /// Takes a place for a connection from `peer`, possibly from an idle connection. `None`
+    /// Takes a place for a connection from `peer`, if need be that of an idle connection. `None`
     /// if all are busy.
     pub fn take(&self, peer: IpAddr, now: Instant) -> Option<(u64, Arc<Activity>)> {
         let mut held = self.held();
@@ -93,7 +92,7 @@ impl Places {
     pub fn served_by(&self, number: u64, task: AbortHandle) {
         match self.held().connections.get_mut(&number) {
             Some(connection) => connection.task = Some(task),
-            // It was turned out before it was served.
+            // Its place was taken away before it was served.
             None => task.abort(),
         }
     }

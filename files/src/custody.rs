@@ -1,12 +1,12 @@
-//! Critical files are read only if nobody but their operator could have written them: each file,
-//! each folder on the way to it and each link belongs to root or to the user that runs this
-//! program, and is writable by nobody else.
+//! Reads critical files only if nobody but their operator could have written them: each file, each
+//! folder on the way to it and each link must belong to root or to the user that runs this program,
+//! and nobody else may be able to write it.
 //!
-//! A world-writable folder is accepted if it has the sticky bit, as `/tmp` has: there others can
-//! neither remove nor rename files of root or of this user, and files of anybody else are refused.
-//! The path is walked by descriptors from `/`, links included, and the checked object is the opened
-//! one: nothing can be exchanged between check and use. Access control lists count, since their
-//! mask shows in the mode as the rights of the group.
+//! A world-writable folder is accepted if it has the sticky bit, like `/tmp`: others can neither
+//! remove nor rename files of root or of this user there, and files of anybody else are refused.
+//! The path is walked by descriptors from `/`, including links, and the checked object is the
+//! opened one, so nothing can be exchanged between check and use. Access control lists count, since
+//! their mask shows up in the mode as the rights of the group.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -28,21 +28,21 @@ const STICKY: u32 = 0o1000;
 /// The requirement on a file's custody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Custody {
-    /// The file is critical, so it must be the operator's alone.
+    /// The file is critical, so only its operator may be able to write it.
     Operator,
-    /// Nothing depends on the file: an author tries something out.
+    /// The file is not critical, for instance while an author tries something out.
     #[default]
     Anyone,
 }
 
-/// The reason a file was not read.
+/// The reason why a file was not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CustodyError {
     /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Somebody else could have written it.
+    /// Others could have written the file.
     #[error(
         "{path} may be written by more than its owner (mode {mode:o}), so somebody else could change it; look \
          at its contents, then run `chmod go-w {path}`", path = path.display()
@@ -50,10 +50,10 @@ pub enum CustodyError {
     Writable {
         /// The file, or the folder or link on the way to it.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits of that object.
         mode: u32,
     },
-    /// It belongs to another user.
+    /// The file belongs to another user.
     #[error(
         "{path} belongs to user {owner}, but must belong to root or to the user that runs this program \
          ({me} here); look at its contents, then change its owner with `chown`, or run this as user {owner}", path = path.display()
@@ -61,7 +61,7 @@ pub enum CustodyError {
     Foreign {
         /// The file, or the folder or link on the way to it.
         path: PathBuf,
-        /// The user id of its owner.
+        /// The user id of the object's owner.
         owner: u32,
         /// The user id of this process.
         me: u32,
@@ -69,7 +69,7 @@ pub enum CustodyError {
 }
 
 impl Custody {
-    /// Reads the whole file at `path`, following links, which must be a regular one. More than
+    /// Reads the whole regular file at `path`, following links. More than
     /// `limit` bytes are [`io::ErrorKind::FileTooLarge`].
     pub fn read(self, path: &Path, limit: u64) -> Result<Vec<u8>, CustodyError> {
         match self {
@@ -79,7 +79,7 @@ impl Custody {
     }
 }
 
-/// Opens the folder at `path`, following links, if it is its operator's alone.
+/// Opens the folder at `path`, following links, if only its operator can write it.
 pub fn open_folder(path: &Path) -> Result<File, CustodyError> {
     let folder = Walk::as_this_user().to(path)?;
     match FileType::from_raw_mode(fstat(&folder).map_err(io::Error::from)?.st_mode) {
@@ -88,7 +88,7 @@ pub fn open_folder(path: &Path) -> Result<File, CustodyError> {
     }
 }
 
-/// Checks that `file`, which was opened at `place`, is its operator's alone. The path to
+/// Checks that only its operator can write `file`, which was opened at `place`. The path to
 /// it is not checked.
 pub fn check_opened(file: &File, place: &Path) -> Result<(), CustodyError> {
     Walk {
@@ -102,7 +102,7 @@ pub fn check_opened(file: &File, place: &Path) -> Result<(), CustodyError> {
 struct Walk {
     /// The user besides root that files may belong to.
     me: u32,
-    /// The names that remain to be walked.
+    /// The names that are still to be walked.
     ahead: VecDeque<OsString>,
     /// The current place, for messages.
     at: PathBuf,
@@ -132,7 +132,7 @@ impl Walk {
         Ok(here)
     }
 
-    /// Walks one name further: into a folder, to the start of a link's target, or to the end.
+    /// Walks one name further: into a folder, to the start of a link's target, or to the file.
     fn step(&mut self, here: File, name: &OsStr) -> Result<File, CustodyError> {
         let place = self.at.join(name);
         let found =
@@ -143,7 +143,7 @@ impl Walk {
             let target = readlinkat(&found, "", Vec::new()).map_err(io::Error::from)?;
             return self.follow(here, Path::new(&OsString::from_vec(target.into_bytes())));
         }
-        // The checked descriptor is the one used from here on.
+        // Only the checked descriptor is used from here on.
         let opened = if self.ahead.is_empty() {
             File::from(openat(&here, name, to_read(), Mode::empty()).map_err(io::Error::from)?)
         } else {
@@ -197,7 +197,7 @@ impl Walk {
             .for_each(|name| self.ahead.push_front(name));
     }
 
-    /// Checks that the object opened here is its operator's alone.
+    /// Checks that only the operator can write the object opened here.
     fn check(&self, opened: &File) -> Result<(), CustodyError> {
         let stat = fstat(opened).map_err(io::Error::from)?;
         self.check_owner(&self.at, stat.st_uid)?;
@@ -227,12 +227,12 @@ impl Walk {
     }
 }
 
-/// Flags to inspect a name without opening its object: a folder need not be readable to be passed.
+/// Flags to inspect a name without opening its object: folders on the way need not be readable.
 fn look() -> OFlags {
     OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-/// Flags to read it: a pipe does not block, and a link that took the file's place is not followed.
+/// Flags to read a file: pipes do not block, and a link that replaced the file is not followed.
 fn to_read() -> OFlags {
     OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }

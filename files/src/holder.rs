@@ -1,8 +1,7 @@
-//! The process that holds a lock on a file, for messages, so that its operator need
-//! not search for it.
+//! The process that holds a lock on a file, for messages, so that operators need not search for it.
 //!
-//! Taken from the kernel's `/proc/locks`. A process id recorded by the holder itself could be that
-//! of a process long gone.
+//! The source is the kernel's `/proc/locks`. A process id recorded by the holder itself could
+//! belong to a process that is long gone.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -10,14 +9,14 @@ use std::path::Path;
 
 use rustix::fs::{major, minor};
 
-/// The process that holds a lock, as far as it is visible. Displayed as ` (pid 4711)` after the
-/// words that name it, or not at all.
+/// The process that holds a lock, as far as it is visible. It is displayed as ` (pid 4711)` after
+/// the words that name it, or as nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder(Option<u32>);
 
 impl Holder {
-    /// Finds the holder of a lock (`flock`) on this file. Unknown if it is not visible, such
-    /// as from another container.
+    /// Finds the holder of a lock (`flock`) on this file. It is unknown if it is not visible,
+    /// as in another container.
     pub fn of(file: &Path) -> Self {
         let seen = std::fs::metadata(file).and_then(|file| {
             let locks = std::fs::read_to_string("/proc/locks")?;
@@ -26,7 +25,7 @@ impl Holder {
         Self(seen.unwrap_or(None))
     }
 
-    /// A holder that is not known.
+    /// A holder that could not be found.
     pub const UNKNOWN: Self = Self(None);
 }
 
@@ -39,8 +38,9 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A line is `1: FLOCK  ADVISORY  WRITE 4711 fd:01:123456 0 EOF`, with device and inode of the file
-/// in the sixth field; `proc_locks(5)`. A waiting process has an arrow in the second field.
+/// Finds the holder in `/proc/locks`. A line is
+/// `1: FLOCK  ADVISORY  WRITE 4711 fd:01:123456 0 EOF`, with the file's device and inode in the
+/// sixth field (`proc_locks(5)`). A waiting process has an arrow in the second field.
 fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let place = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
     locks.lines().find_map(|line| {
@@ -48,7 +48,7 @@ fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
         let kind = words.next()?;
         let pid = words.nth(2)?;
         let file = words.next()?;
-        // For a process that is not visible from here the number is 0 or less.
+        // The number is 0 or less for a process that is not visible from here.
         let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
         (kind == "FLOCK" && file == place).then_some(pid)
     })

@@ -1,10 +1,10 @@
 //! Opens regular files, and refuses everything that only looks like one.
 //!
-//! Opening a pipe in the place of a file blocks until a writer comes, possibly for ever, and a
-//! device can be read without end. Every file that people give to our programs, and every file
-//! that our programs left behind, is opened here: nothing blocks, and anything but a regular file
-//! is refused. Links are followed. Critical files are read by [`custody`], which also checks
-//! their owners and permissions.
+//! Opening a pipe instead of a file blocks until a writer comes, possibly for ever, and a
+//! device can be read without end. All files that people pass to our programs, and all files
+//! that our programs left behind, are opened here: nothing blocks, and anything but a regular
+//! file is refused. Links are followed. Critical files are read by [`custody`], which also
+//! checks their owners and permissions.
 
 pub mod custody;
 mod holder;
@@ -17,23 +17,22 @@ use std::path::Path;
 pub use custody::{Custody, CustodyError};
 pub use holder::Holder;
 
-/// Opens a regular file for reading. Anything else is [`io::ErrorKind::InvalidInput`].
+/// Opens a regular file for reading. Anything else fails with [`io::ErrorKind::InvalidInput`].
 pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path.as_ref())
 }
 
-/// Opens a regular file, which must be there, for reading and writing.
+/// Opens an existing regular file for reading and writing.
 pub fn open_writable(path: impl AsRef<Path>) -> io::Result<File> {
     open_with(OpenOptions::new().read(true).write(true), path.as_ref())
 }
 
-/// Reads a whole regular file. More than `limit` bytes are [`io::ErrorKind::FileTooLarge`].
+/// Reads a whole regular file. Fails above `limit` bytes: [`io::ErrorKind::FileTooLarge`].
 pub fn read(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
     read_opened(open(path)?, limit)
 }
 
-/// Reads a whole regular file of UTF-8 text. More than `limit` bytes are
-/// [`io::ErrorKind::FileTooLarge`].
+/// Reads a whole regular file of UTF-8 text. Fails above `limit` bytes, as [`read`] does.
 pub fn read_to_string(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
     String::from_utf8(read(path, limit)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
@@ -46,7 +45,7 @@ pub fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
     if length > limit {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    // Readers of secrets wipe these bytes: they must not have been moved, leaving a copy behind.
+    // Readers of secrets wipe these bytes, so the buffer must not be reallocated, leaving a copy.
     let mut bytes = Vec::with_capacity(
         usize::try_from(length)
             .unwrap_or_default()
@@ -61,11 +60,11 @@ pub fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // Meaningless for a regular file; a pipe opens at once, with or without a writer.
+    // Has no effect on a regular file, but lets a pipe open at once, with or without a writer.
     regular(options.custom_flags(libc::O_NONBLOCK).open(path)?)
 }
 
-/// Returns the file if it is a regular one, however it was opened.
+/// Returns the file if it is a regular one, regardless of the way it was opened.
 pub fn regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)

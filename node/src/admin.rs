@@ -168,7 +168,7 @@ pub struct TaskRecording {
     pub task: Vec<u8>,
 }
 
-/// Reasons why a question could not be put.
+/// Reasons why a question was not answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {

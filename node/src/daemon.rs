@@ -1,5 +1,5 @@
-//! Wires a node from its configuration, runs it, and stops it without losing a session that can
-//! still finish.
+//! Wires a node from its configuration, runs it, and stops it without losing a session
+//! that can still finish.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub async fn run(
 }
 
 impl Node {
-    /// Starts every part, then serves until the end.
+    /// Starts every part, then runs until the node has to stop.
     async fn run(
         mut self,
         hangup: Option<Signal>,
@@ -334,7 +334,7 @@ impl Node {
         {
             tracing::error!(%error, "the link did not end cleanly");
         }
-        // All parts were told to stop; this lets the admin socket remove its file, for one.
+        // All parts were told to stop; this lets the admin socket, for one, remove its file.
         drop(tokio::time::timeout(LAST_WORDS, parts.ended()).await);
         tracing::info!("stopped");
         reason

@@ -39,7 +39,7 @@ pub struct Dispatch {
     /// Runs the tunnels to other nodes through the link.
     pub router: Arc<Router>,
     pub twins: Arc<Twins>,
-    /// Shows if the node is online.
+    /// Records whether the node is online.
     pub counters: Arc<Counters>,
     pub reporter: Reporter,
     /// Reports of tasks, sent while there is a link.
@@ -75,7 +75,7 @@ impl Dispatch {
                     self.service
                         .cancel_all("another process has the identity of this node");
                 }
-                // For the other process: it proves that the coordinator did not invent this one.
+                // Proves to the other process that the coordinator did not invent this one.
                 if let Err(error) = sender.send(&encode(&self.twins.alive(mark.instance))).await {
                     return error.to_string();
                 }

@@ -302,7 +302,7 @@ async fn told_behind(node: &Watermarks, peers: &mut Peers, peer: NodeId, then: S
     }
 }
 
-/// Compares this node's own numbers with a mark it has signed. Nobody else's word counts.
+/// Compares this node's own numbers with a mark that it has signed. Other signatures do not count.
 fn is_behind(me: &NodeId, now: &Mark, then: &SignedMark) -> bool {
     then.verifies(me) && (now.secrets < then.mark.secrets || now.audit < then.mark.audit)
 }

@@ -1,7 +1,6 @@
-//! The Countersign co-signer node: what its daemon and its command line are made of.
+//! The Countersign co-signer node: the parts of its daemon, and those shared with its command line.
 //!
-//! [`daemon::run`] wires a node; `cli` is what an operator types. The way of a task is told in
-//! [`task`].
+//! [`daemon::run`] wires and runs a node. The module [`task`] describes the path of a task.
 
 #[macro_use(eprintln)]
 extern crate countersign_stdio;

@@ -1,34 +1,21 @@
-//! Lists of addresses, compared as each kind of chain compares them.
+//! Lists of addresses, compared by the rules of each kind of chain.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 use sha3::{Digest, Keccak256};
 
-/// A list of addresses, built once and asked often: a lookup costs the logarithm of its length.
+/// A list of addresses with lookups in logarithmic time ([example](crate#values-in-tasks)).
 ///
 /// An entry is an address, `0x…` or `bc1…`, which then counts on every chain that has such
 /// addresses; or an account of one chain ([CAIP-10](https://chainagnostic.org/CAIPs/caip-10)),
-/// `eip155:1:0x…`. As an object it can carry a label for people: `{"address":
-/// "0x…", "label": "cold storage"}`.
-///
+/// `eip155:1:0x…`. As an object it can carry a label for people: `{"address": "0x…", "label": "cold
+/// storage"}`. Comparison depends on the kind of address:
 /// * `0x` and 40 hex digits: case does not matter. An entry in mixed case must
 ///   fit its checksum ([EIP-55](https://eips.ethereum.org/EIPS/eip-55)).
 /// * SegWit addresses ([BIP-173](https://github.com/bitcoin/bips/blob/master/bip-0173.mediawiki),
 ///   BIP-350): case does not matter; an entry must fit its checksum.
-/// * Anything else: equal to the letter.
-///
-/// ```
-/// use countersign_sdk::AddressSet;
-/// let list = AddressSet::new([
-///     ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", Some("cold storage")),
-///     ("eip155:1:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", None),
-/// ])?;
-/// let found = list.find("eip155:137", "0x5AAEB6053f3e94c9b9a09f33669435e7ef1beaed").unwrap();
-/// assert_eq!(found.label(), Some("cold storage"));
-/// assert!(!list.contains("eip155:137", "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359"), "listed on another chain");
-/// # Ok::<(), countersign_sdk::AddressError>(())
-/// ```
+/// * Anything else: every character must be equal.
 #[derive(Debug, Clone, Default)]
 pub struct AddressSet(AddressMap<AddressEntry>);
 
@@ -45,15 +32,8 @@ impl AddressEntry {
     }
 }
 
-/// Values by address, which is written and compared as in an [`AddressSet`]. An
-/// address can have several.
-///
-/// ```
-/// use countersign_sdk::AddressMap;
-/// let fees = AddressMap::new([("0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", 3)])?;
-/// assert_eq!(fees.find("eip155:1", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359").next(), Some(&3));
-/// # Ok::<(), countersign_sdk::AddressError>(())
-/// ```
+/// Values by address, which is written and compared as in an [`AddressSet`]. An address can have
+/// several values. See the [example](crate#values-in-tasks).
 #[derive(Debug, Clone)]
 pub struct AddressMap<V>(Vec<Listed<V>>);
 
@@ -71,7 +51,7 @@ impl<V> Default for AddressMap<V> {
 }
 
 impl<V> AddressMap<V> {
-    /// Builds the map of these addresses.
+    /// Builds the map from addresses and their values.
     pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, V)>) -> Result<Self, AddressError> {
         let entries = entries.into_iter().map(|(text, value)| listed(text, value));
         let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
@@ -112,14 +92,13 @@ impl<V> AddressMap<V> {
     }
 }
 
-/// Why a text is not an address for a list.
+/// Reasons why a text cannot be an entry of an address list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// The text is empty, or has white space within.
+    /// The text is empty, or contains white space.
     Malformed(String),
-    /// The name of an address, such as one of ENS. Tasks show addresses, so it
-    /// would never be found.
+    /// The text is a name, such as one of ENS. Tasks show addresses, so it would never match.
     Name(String),
     /// The case of the letters does not fit EIP-55, or the checksum of a SegWit address is wrong.
     Checksum(String),
@@ -148,7 +127,7 @@ impl fmt::Display for AddressError {
 impl std::error::Error for AddressError {}
 
 impl AddressSet {
-    /// Builds the list of these addresses with their labels.
+    /// Builds the list from addresses with optional labels.
     pub fn new<'a>(
         entries: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
     ) -> Result<Self, AddressError> {
@@ -168,7 +147,7 @@ impl AddressSet {
         self.0.find(chain, address).next()
     }
 
-    /// Finds the entry for `address` on any chain, for deny lists when the chain is not known.
+    /// Finds the entry for `address` on any chain: for deny lists, if the chain is not known.
     pub fn find_on_any_chain(&self, address: &str) -> Option<&AddressEntry> {
         self.0.find_on_any_chain(address).next()
     }
@@ -178,8 +157,8 @@ impl AddressSet {
         self.find(chain, address).is_some()
     }
 
-    /// True if an entry can be an address of `chain`: it is listed for that chain, or for none and
-    /// has the form of such addresses.
+    /// True if an entry can be an address of `chain`: it is listed for that chain, or for none but
+    /// in the form of its addresses.
     pub fn concerns(&self, chain: &str) -> bool {
         let is_evm = chain.starts_with("eip155:");
         self.0
@@ -203,12 +182,7 @@ impl AddressSet {
     }
 }
 
-/// True if two texts are the same address.
-///
-/// ```
-/// assert!(countersign_sdk::same_address("0xAB00000000000000000000000000000000000000", "0xab00000000000000000000000000000000000000"));
-/// assert!(!countersign_sdk::same_address("1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "1boatSLRHtKNngkdXEeobR76b53LETtpyT"));
-/// ```
+/// True if two texts are the same address, by the rules of an [`AddressSet`].
 pub fn same_address(a: &str, b: &str) -> bool {
     Address::of_task(a) == Address::of_task(b)
 }
@@ -291,7 +265,7 @@ fn is_segwit(text: &str) -> bool {
     looks_like_segwit(text) && bech32::segwit::decode(text).is_ok()
 }
 
-/// True for texts that begin as SegWit addresses of Bitcoin's networks do.
+/// True for texts that begin like a SegWit address of one of Bitcoin's networks.
 fn looks_like_segwit(text: &str) -> bool {
     ["bc1", "tb1", "bcrt1"].iter().any(|prefix| {
         text.get(..prefix.len())

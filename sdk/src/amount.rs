@@ -1,5 +1,5 @@
-//! Amounts of money: unsigned whole numbers of any size, counted in an asset's smallest unit. There
-//! is no floating point, no rounding and no overflow anywhere.
+//! Amounts of money: unsigned whole numbers of any size, counted in an asset's smallest unit.
+//! Nothing here uses floating point, rounds or overflows.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,34 +7,22 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// An unsigned whole number of any size.
-///
-/// It is kept as its decimal digits, as tasks show it: policies compare and add,
-/// and need nothing else.
-///
-/// ```
-/// use countersign_sdk::Amount;
-/// let limit = Amount::from_units("1.5", 18)?; // 1.5 ether in wei
-/// let spent: Amount = "1499999999999999999".parse()?;
-/// assert!(spent < limit);
-/// assert!(spent + &"1".parse()? == limit);
-/// assert_eq!(limit.in_units(18), "1.5");
-/// # Ok::<(), countersign_sdk::AmountError>(())
-/// ```
+/// An unsigned whole number of any size, stored as its decimal digits, as tasks show it. It has
+/// what policies need: comparison, addition and multiplication ([example](crate#values-in-tasks)).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Amount(String);
 
-/// Why a text is not an amount.
+/// Reasons why a text is not an amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AmountError {
-    /// The text is empty, or has other characters than decimal digits.
+    /// The text is empty, or has characters other than decimal digits.
     NotDecimal(String),
     /// The text has more decimals than the asset.
     TooPrecise {
         /// The text as given.
         text: String,
-        /// Decimals of the asset.
+        /// The number of decimals of the asset.
         decimals: u8,
     },
 }
@@ -61,10 +49,10 @@ impl fmt::Display for AmountError {
 impl std::error::Error for AmountError {}
 
 impl Amount {
-    /// Digits that a product may have; a number of 256 bits has 78.
+    /// Maximum number of digits of a product; a number of 256 bits has 78.
     pub const DIGITS: usize = 200;
 
-    /// The amount 0.
+    /// Returns the amount 0.
     pub fn zero() -> Self {
         Self("0".into())
     }
@@ -74,8 +62,8 @@ impl Amount {
         self.0 == "0"
     }
 
-    /// Reads decimal notation of an asset with `decimals` digits behind the point: `1.5`, `1500`,
-    /// `0.000001`. Strict: digits on both sides of a point, no sign, no exponent, no separators.
+    /// Parses an amount of an asset with `decimals` decimals: `1.5`, `1500`, `0.000001`. Strict:
+    /// digits on both sides of a point, no sign, exponent or separators.
     pub fn from_units(text: &str, decimals: u8) -> Result<Self, AmountError> {
         let not_decimal = || AmountError::NotDecimal(text.into());
         let (whole, fraction) = match text.split_once('.') {
@@ -98,8 +86,7 @@ impl Amount {
         )))
     }
 
-    /// Decimal notation of an asset with `decimals` digits behind the
-    /// point, without needless zeros.
+    /// Formats the amount of an asset with `decimals` decimals, without trailing zeros.
     pub fn in_units(&self, decimals: u8) -> String {
         let decimals = usize::from(decimals);
         let padded = format!("{:0>width$}", self.0, width = decimals + 1);
@@ -111,22 +98,13 @@ impl Amount {
     }
 
     /// Multiplies exactly, such as a price by a quantity. `None` if the product would have more
-    /// than [`DIGITS`](Self::DIGITS) digits, which no asset has and a plugin's time
-    /// would not suffice for.
-    ///
-    /// ```
-    /// use countersign_sdk::Amount;
-    ///
-    /// let price: Amount = "340282366920938463463374607431768211455".parse()?;
-    /// assert_eq!(price.checked_mul(&Amount::from(3)).unwrap().as_str(), "1020847100762815390390123822295304634365");
-    /// # Ok::<(), countersign_sdk::AmountError>(())
-    /// ```
+    /// than [`DIGITS`](Self::DIGITS) digits: no asset has so many, and the multiplication would
+    /// exceed a plugin's time limit.
     pub fn checked_mul(&self, times: &Self) -> Option<Self> {
         if self.0.len() + times.0.len() > Self::DIGITS {
             return None;
         }
-        // Least digit first. A place holds at most 9 * 9 * DIGITS and a carry, far below what u32
-        // holds.
+        // Least digit first. A place holds at most 9 * 9 * DIGITS and a carry, far below u32::MAX.
         let mut places = vec![0u32; self.0.len() + times.0.len()];
         for (i, a) in self.0.bytes().rev().enumerate() {
             for (j, b) in times.0.bytes().rev().enumerate() {
@@ -145,12 +123,12 @@ impl Amount {
         ))
     }
 
-    /// The decimal digits, without leading zeros.
+    /// Returns the decimal digits, without leading zeros.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// `digits` are decimal digits, at least one.
+    /// Constructs an amount from `digits`, at least one decimal digit.
     fn from_digits(digits: &str) -> Self {
         match digits.trim_start_matches('0') {
             "" => Self::zero(),
@@ -233,7 +211,7 @@ impl From<u64> for Amount {
     }
 }
 
-/// A text of digits, or a JSON number that is whole.
+/// Accepts a text of digits, or a whole JSON number.
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

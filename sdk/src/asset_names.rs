@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use crate::Amount;
 
-/// Servers have their own names for assets, and write amounts in whole units. A node knows neither:
-/// it has CAIP ids and smallest units. An operator who lists both lets a plugin translate.
+/// The operator's translation from CAIP ids and smallest units, which the node uses, to a server's
+/// own names and whole units.
 ///
-/// By [CAIP-2](https://chainagnostic.org/CAIPs/caip-2) id for a chain's native asset, by
-/// [CAIP-19](https://chainagnostic.org/CAIPs/caip-19) id for others: `{"eip155:1":
-/// {"id": "ETH", "decimals": 18}}`.
+/// Keyed by [CAIP-2](https://chainagnostic.org/CAIPs/caip-2) id for a chain's native asset, and by
+/// [CAIP-19](https://chainagnostic.org/CAIPs/caip-19) id for others, for example
+/// `{"eip155:1": {"id": "ETH", "decimals": 18}}`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct AssetNames(BTreeMap<String, AssetName>);
@@ -23,7 +23,7 @@ pub struct AssetNames(BTreeMap<String, AssetName>);
 pub struct AssetName {
     /// The server's id, such as `ETH_USDT`.
     pub id: String,
-    /// Decimals, at most [`MAX_DECIMALS`](Self::MAX_DECIMALS).
+    /// The number of decimals, at most [`MAX_DECIMALS`](Self::MAX_DECIMALS).
     pub decimals: u8,
 }
 
@@ -48,10 +48,10 @@ impl fmt::Display for AssetNameError {
 impl std::error::Error for AssetNameError {}
 
 impl AssetName {
-    /// A 256-bit number has at most 78 digits.
+    /// The maximum number of decimals: a 256-bit number has at most 78 digits.
     pub const MAX_DECIMALS: u8 = 77;
 
-    /// Converts from the smallest unit to whole units, without needless zeros. `None` if `smallest`
+    /// Converts from the smallest unit to whole units, without trailing zeros. `None` if `smallest`
     /// is not a number.
     pub fn in_units(&self, smallest: &str) -> Option<String> {
         Some(smallest.parse::<Amount>().ok()?.in_units(self.decimals))

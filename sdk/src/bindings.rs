@@ -1,5 +1,5 @@
-//! The output of wit-bindgen for `policy.wit`. Not edited, and not imported by name: see the
-//! re-exports of the crate root.
+//! The output of wit-bindgen for `policy.wit`. It is generated, and not meant to be imported by
+//! name: use the re-exports of the crate root.
 #![allow(missing_docs, clippy::all)]
 
 wit_bindgen::generate!({

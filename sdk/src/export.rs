@@ -1,4 +1,4 @@
-//! Maps the component's exports to [`Plugin`](crate::Plugin). Makes no decisions.
+//! Maps the component's exports to [`Plugin`](crate::Plugin), and decides nothing itself.
 
 #[cfg(target_family = "wasm")]
 pub use wasm::{check, describe, evaluate, observe, probe};
@@ -9,7 +9,7 @@ mod wasm {
     use crate::parsed::Parsed;
     use crate::{Failure, Info, Plugin, Task, Verdict};
 
-    /// The export `describe` of `P`.
+    /// Implements the export `describe` for the plugin `P`.
     pub fn describe<P: Plugin>(version: &str) -> Info {
         Info {
             name: P::NAME.into(),
@@ -19,29 +19,29 @@ mod wasm {
         }
     }
 
-    /// The export `check` of `P`.
+    /// Implements the export `check` for the plugin `P`.
     pub fn check<P: Plugin>(config: &Parsed<P::Config>) -> Result<(), Failure> {
         P::check(&*config.get(&Node)?, &Node)
     }
 
-    /// The export `evaluate` of `P`.
+    /// Implements the export `evaluate` for the plugin `P`.
     pub fn evaluate<P: Plugin>(config: &Parsed<P::Config>, task: Task) -> Result<Verdict, Failure> {
         P::evaluate(&*config.get(&Node)?, &task, &Node)
     }
 
-    /// The export `observe` of `P`.
+    /// Implements the export `observe` for the plugin `P`.
     pub fn observe<P: Plugin>(config: &Parsed<P::Config>, task: Task) -> Result<(), Failure> {
         P::observe(&*config.get(&Node)?, &task, &Node)
     }
 
-    /// The export `probe` of `P`.
+    /// Implements the export `probe` for the plugin `P`.
     pub fn probe<P: Plugin>(config: &Parsed<P::Config>) -> Result<(), Failure> {
         P::probe(&*config.get(&Node)?, &Node)
     }
 }
 
-/// Makes a [`Plugin`](crate::Plugin) the component's export. Once per crate; expands
-/// to nothing outside WebAssembly.
+/// Exports a [`Plugin`](crate::Plugin) from the component. To be called once per crate; outside
+/// WebAssembly it expands to nothing.
 #[macro_export]
 macro_rules! export_plugin {
     ($plugin:ty) => {

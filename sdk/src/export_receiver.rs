@@ -8,7 +8,7 @@ mod wasm {
     use crate::node::Node;
     use crate::{Event, EventReceiver, Failure, Host, Info};
 
-    /// The export `describe` of `R`.
+    /// Implements the export `describe` for the receiver `R`.
     pub fn describe_receiver<R: EventReceiver>(version: &str) -> Info {
         Info {
             name: R::NAME.into(),
@@ -18,12 +18,12 @@ mod wasm {
         }
     }
 
-    /// The export `check` of `R`.
+    /// Implements the export `check` for the receiver `R`.
     pub fn check_receiver<R: EventReceiver>() -> Result<(), Failure> {
         R::check(&config::<R>()?, &Node)
     }
 
-    /// The export `deliver` of `R`.
+    /// Implements the export `deliver` for the receiver `R`.
     pub fn deliver<R: EventReceiver>(event: Event) -> Result<(), Failure> {
         R::deliver(&config::<R>()?, &event, &Node)
     }
@@ -33,8 +33,8 @@ mod wasm {
     }
 }
 
-/// Makes an [`EventReceiver`](crate::EventReceiver) the component's export. Once per crate; expands
-/// to nothing outside WebAssembly.
+/// Exports an [`EventReceiver`](crate::EventReceiver) from the component. To be called once per
+/// crate; expands to nothing outside WebAssembly.
 #[macro_export]
 macro_rules! export_event_receiver {
     ($receiver:ty) => {

@@ -1,4 +1,4 @@
-//! The kind of [`Failure`] for each error of the node, so that `?` picks the right one.
+//! Conversions from the node's errors to [`Failure`], so that `?` picks the right kind.
 
 use crate::{Failure, HttpError, KeyError, StateError};
 

@@ -5,25 +5,23 @@ use std::time::Duration;
 
 use crate::{HttpError, KeyError, Level, Request, Response, StateError};
 
-/// The node, as a plugin sees it. Inside a component it is the node; in
-/// tests it is [`MockHost`](crate::testing::MockHost).
+/// The node, as seen by a plugin. In tests [`MockHost`](crate::testing::MockHost) takes its place.
 ///
-/// Take it as `&impl Host`, never as `&dyn Host`: a trait object would make
-/// the component import everything.
+/// Take it as `&impl Host`, not `&dyn Host`: a trait object makes the component import everything.
 pub trait Host {
-    /// The plugin's configuration as JSON.
+    /// Returns the plugin's configuration as JSON.
     fn document(&self) -> String;
 
-    /// SHA-256 of [`document`](Self::document), 32 bytes.
+    /// Returns the SHA-256 of [`document`](Self::document), 32 bytes.
     fn revision(&self) -> Vec<u8>;
 
-    /// The time in milliseconds since 1970.
+    /// Returns the current time in milliseconds since 1970.
     fn now(&self) -> u64;
 
-    /// Pauses. Does not extend the task's deadline.
+    /// Pauses. This does not extend the task's deadline.
     fn sleep(&self, duration: Duration);
 
-    /// 32 unpredictable bytes, different in every call, for nonces and ids.
+    /// Returns 32 unpredictable bytes, different in every call, for nonces and ids.
     fn random(&self) -> [u8; 32];
 
     /// Writes one line to the node's log.
@@ -41,7 +39,7 @@ pub trait Host {
         signature: &[u8],
     ) -> Result<bool, KeyError>;
 
-    /// Public half of a key, DER SubjectPublicKeyInfo.
+    /// Returns the public half of a key as DER SubjectPublicKeyInfo.
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError>;
 
     /// Sends one HTTP request and reads the whole response.

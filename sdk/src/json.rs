@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 
 use crate::Failure;
 
-/// Reads JSON in which no object repeats a member, at any depth.
+/// Parses JSON, and rejects it if an object at any depth repeats a member.
 pub fn strict<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     let Unique(value) = serde_json::from_slice(text)?;
     serde_json::from_value(value)
 }
 
-/// Reads a plugin's configuration; an error becomes [`Failure::Misconfigured`], with its position.
+/// Parses a plugin's configuration. An error becomes [`Failure::Misconfigured`], with its position.
 pub fn config<T: DeserializeOwned>(document: &str) -> Result<T, Failure> {
     let misconfigured = |error: serde_json::Error| Failure::Misconfigured(error.to_string());
     let Unique(value) = serde_json::from_str(document).map_err(misconfigured)?;

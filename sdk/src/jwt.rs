@@ -19,21 +19,21 @@ const YEAR_10000: f64 = 253_402_300_800.0;
 /// Seconds by which the signer's clock may be ahead.
 const CLOCK_SKEW: f64 = 60.0;
 
-/// Why a token is not believed.
+/// Reasons why a token is not valid.
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// Not three parts of strict base64url, or not JSON objects without repeated members.
+    /// It is not three parts of strict base64url with JSON objects without repeated members.
     Malformed(&'static str),
     /// The header asks for something other than RS256, or for an extension.
     Header(&'static str),
-    /// The signature is not by the named key.
+    /// The signature was not made by the named key.
     Signature,
     /// `exp` is missing, not a number, not a date, or not in the future.
     Expired(&'static str),
     /// `nbf` is not a number, or more than a minute ahead.
     Early(&'static str),
-    /// The node could not verify.
+    /// The node could not verify the signature.
     Key(KeyError),
 }
 

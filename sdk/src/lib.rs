@@ -1,4 +1,4 @@
-//! What the author of a Countersign plugin imports.
+//! The SDK for authors of Countersign plugins.
 //!
 //! A plugin is a type that implements [`Plugin`], and one line that exports it:
 //!
@@ -35,14 +35,55 @@
 //! assert!(matches!(ChainList::evaluate(&config, &task, &host), Ok(Verdict::Approve)));
 //! ```
 //!
-//! A receiver of events is likewise a type that implements [`EventReceiver`], exported with
-//! [`export_event_receiver!`]. It is told what became of tasks, and decides nothing.
+//! An event receiver is likewise a type that implements [`EventReceiver`], exported with
+//! [`export_event_receiver!`]. It is notified of the progress of tasks, and decides nothing.
 //!
 //! The crate type is `cdylib`, the target `wasm32-wasip2`; `cargo build` emits a component. A
 //! plugin that never calls [`Host::send`] does not import `http`, so what a plugin *can* do is
 //! visible in the binary.
 //!
 //! This crate never talks to a node by itself: all effects go through [`Host`].
+//!
+//! # Values in tasks
+//!
+//! Tasks show amounts, addresses and selectors as text or bytes. These types parse them, and
+//! compare them as the chains do:
+//!
+//! ```
+//! use countersign_sdk::{AddressMap, AddressSet, Amount, Selector, same_address};
+//!
+//! let limit = Amount::from_units("1.5", 18)?; // 1.5 ether in wei
+//! let spent: Amount = "1499999999999999999".parse()?;
+//! assert!(spent < limit);
+//! assert_eq!(spent + &Amount::from(1), limit);
+//! assert_eq!(limit.in_units(18), "1.5");
+//! let price: Amount = "340282366920938463463374607431768211455".parse()?;
+//! let product = price.checked_mul(&Amount::from(3)).unwrap();
+//! assert_eq!(product.as_str(), "1020847100762815390390123822295304634365");
+//!
+//! let list = AddressSet::new([
+//!     ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", Some("cold storage")),
+//!     ("eip155:1:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", None),
+//! ])?;
+//! let found = list.find("eip155:137", "0x5AAEB6053f3e94c9b9a09f33669435e7ef1beaed").unwrap();
+//! assert_eq!(found.label(), Some("cold storage"));
+//! let elsewhere = list.find("eip155:137", "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359");
+//! assert_eq!(elsewhere, None, "listed on another chain");
+//!
+//! let fees = AddressMap::new([("0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", 3)])?;
+//! let mut fee = fees.find("eip155:1", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359");
+//! assert_eq!(fee.next(), Some(&3));
+//!
+//! let (evm, bitcoin) = ("0xAB00000000000000000000000000000000000000", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT");
+//! assert!(same_address(evm, "0xab00000000000000000000000000000000000000"));
+//! assert!(!same_address(bitcoin, "1boatSLRHtKNngkdXEeobR76b53LETtpyT"));
+//!
+//! let transfer: Selector = "transfer(address,uint256)".parse()?;
+//! let hex: Selector = "0xa9059cbb".parse()?;
+//! assert_eq!(transfer, hex);
+//! assert!(transfer.matches(&[0xa9, 0x05, 0x9c, 0xbb]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod address;
 mod amount;

@@ -1,11 +1,11 @@
-//! [`Host`] inside a component: every method is one import.
+//! The implementation of [`Host`] inside a component: every method calls one import.
 
 use std::time::Duration;
 
 use crate::bindings::countersign::policy::{clock, config, http, keys, logging, state};
 use crate::{Host, HttpError, KeyError, Level, Request, Response, StateError};
 
-/// The longest sleep that the interface can express. The node ends any component long before.
+/// The longest sleep that the interface can express. The node ends the component long before.
 const LONGEST_SLEEP_MS: u128 = u64::MAX as u128;
 
 /// The node that runs this component.
@@ -28,8 +28,8 @@ impl Host for Node {
         clock::sleep(duration.as_millis().min(LONGEST_SLEEP_MS) as u64);
     }
 
-    /// WASI's generator, which the node backs by its own; nothing is kept
-    /// in the component's memory.
+    /// Uses WASI's generator, which the node backs by its own, so that the component's memory keeps
+    /// no state of a generator.
     fn random(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).expect("the node has randomness");

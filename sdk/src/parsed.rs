@@ -1,5 +1,5 @@
-//! A configuration that is parsed once and used by every later call of the instance, as long as it
-//! is the one in force.
+//! A configuration that is parsed once and used by all later calls of the instance while it is in
+//! force.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,19 +8,17 @@ use serde::de::DeserializeOwned;
 
 use crate::{Failure, Host};
 
-/// The parsed configuration, with the revision of its document.
-///
-/// `check` fills it; a node that keeps the memory of an instance after `check` hands it
-/// to every later call.
+/// The parsed configuration, with the revision of its document. `check` fills it: a node that keeps
+/// the memory of an instance after `check` passes it to every later call.
 pub struct Parsed<C>(RefCell<Option<(Vec<u8>, Rc<C>)>>);
 
 impl<C: DeserializeOwned> Parsed<C> {
-    /// Nothing was parsed yet.
+    /// Creates a cell without a parsed configuration.
     pub const fn new() -> Self {
         Self(RefCell::new(None))
     }
 
-    /// Returns the configuration of the document that `host` has now.
+    /// Returns the parsed form of the document that `host` has now.
     pub fn get(&self, host: &impl Host) -> Result<Rc<C>, Failure> {
         let revision = host.revision();
         if let Some((read, config)) = &*self.0.borrow()

@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{Event, Failure, Host};
 
-/// A receiver of events. Export it with [`export_event_receiver!`](crate::export_event_receiver).
+/// An event receiver. Export it with [`export_event_receiver!`](crate::export_event_receiver).
 pub trait EventReceiver {
-    /// The receiver's configuration, read from the
-    /// node's JSON. Use `#[serde(deny_unknown_fields)]`.
+    /// The receiver's configuration, parsed from the node's JSON. Use
+    /// `#[serde(deny_unknown_fields)]` so that no misspelt member is ignored.
     type Config: DeserializeOwned;
 
     /// Name by which configuration refers to the receiver, e.g. `jwt-events`.
@@ -20,13 +20,13 @@ pub trait EventReceiver {
     /// JSON Schema of [`Config`](Self::Config), if there is one.
     const CONFIG_SCHEMA: Option<&'static str> = None;
 
-    /// Checks the configuration beyond its form. Called before it takes effect.
+    /// Validates the configuration beyond its syntax. Called before it takes effect.
     fn check(config: &Self::Config, host: &impl Host) -> Result<(), Failure> {
         let _ = (config, host); // The form was checked when `config` was parsed.
         Ok(())
     }
 
-    /// Delivers the event, once: the node keeps it, and tries again after a failure. An event may
-    /// come twice, with the same id.
+    /// Tries once to deliver the event: the node keeps it, and retries after a failure. An event
+    /// may come twice, with the same id.
     fn deliver(config: &Self::Config, event: &Event, host: &impl Host) -> Result<(), Failure>;
 }

@@ -7,29 +7,21 @@ use serde::{Deserialize, Deserializer};
 use sha3::{Digest, Keccak256};
 
 /// The bytes that name a method, as in [`Call::selector`](crate::Call): four on EVM chains,
-/// one to eight elsewhere.
+/// one to eight elsewhere. See the [example](crate#values-in-tasks).
 ///
 /// Written as hex (`0xa9059cbb`) or as the signature of an EVM method, whose selector is the
-/// beginning of its Keccak-256
-/// hash ([Solidity ABI](https://docs.soliditylang.org/en/latest/abi-spec.html#function-selector)):
-///
-/// ```
-/// use countersign_sdk::Selector;
-/// let transfer: Selector = "transfer(address,uint256)".parse()?;
-/// assert_eq!(transfer, "0xa9059cbb".parse()?);
-/// assert!(transfer.matches(&[0xa9, 0x05, 0x9c, 0xbb]));
-/// # Ok::<(), countersign_sdk::SelectorError>(())
-/// ```
+/// beginning of its Keccak-256 hash,
+/// by the [Solidity ABI](https://docs.soliditylang.org/en/latest/abi-spec.html#function-selector).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector(Box<[u8]>);
 
-/// Why a text is not a selector.
+/// Reasons why a text is not a selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SelectorError {
-    /// Neither hex nor a signature.
+    /// The text is neither hex nor a signature.
     Malformed(String),
-    /// A type that has a shorter and a longer name, of which only the longer one counts.
+    /// The signature uses the short alias of a type; selectors are made from the long name only.
     #[allow(missing_docs, reason = "the fields are named for what they hold")]
     Alias {
         written: String,
@@ -123,7 +115,7 @@ fn is_balanced(text: &str) -> bool {
     open == 0 && text.ends_with(')')
 }
 
-/// The hex form in which it is compared.
+/// Formats the selector as hex.
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{}", hex::encode(&self.0))

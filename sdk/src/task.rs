@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{Call, Destination, Grant, Intent, Operation, Origin, Signing, Task, Transaction};
 
-/// Completeness of the grants of typed data: the node may or may not know all the rights that the
-/// type of the message conveys.
+/// The completeness of typed data's grants: the node may not know all rights that a type conveys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
     /// The message conveys no rights.
@@ -19,7 +18,7 @@ pub enum Rights {
 }
 
 impl Task {
-    /// The signing request, if the task is one.
+    /// Returns the signing request, if the task is one.
     pub fn signing(&self) -> Option<&Signing> {
         match &self.operation {
             Operation::Sign(signing) => Some(signing),
@@ -27,7 +26,7 @@ impl Task {
         }
     }
 
-    /// The transaction to sign, if the task signs one.
+    /// Returns the transaction to sign, if the task signs one.
     pub fn transaction(&self) -> Option<&Transaction> {
         match &self.signing()?.intent {
             Intent::Transaction(transaction) => Some(transaction),
@@ -35,12 +34,12 @@ impl Task {
         }
     }
 
-    /// Value of an extra statement that the node itself vouches for.
+    /// Returns the value of an extra statement that the node itself vouches for.
     pub fn fact(&self, name: &str) -> Option<&str> {
         self.statement(name, Origin::Fact)
     }
 
-    /// Completeness of the grants of the typed data to sign.
+    /// Returns the completeness of the grants of the typed data to sign.
     pub fn typed_data_rights(&self) -> Rights {
         match self.fact("typed-data-rights") {
             Some("none") => Rights::None,
@@ -50,7 +49,7 @@ impl Task {
         }
     }
 
-    /// The owners of accounts that receive tokens, by account, as far as the node knows.
+    /// Returns the owners of token accounts that receive tokens, by account, as far as known.
     pub fn token_owners(&self) -> BTreeMap<String, String> {
         let owners = self
             .fact("token-owners")
@@ -58,7 +57,7 @@ impl Task {
         owners.and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Value of an extra statement that only the requester makes.
+    /// Returns the value of an extra statement that only the requester makes.
     pub fn claim(&self, name: &str) -> Option<&str> {
         self.statement(name, Origin::Claim)
     }
@@ -73,17 +72,17 @@ impl Task {
 }
 
 impl Transaction {
-    /// Recipients outside the key that signs.
+    /// Returns the destinations that do not belong to the key that signs.
     pub fn outgoing(&self) -> Vec<&Destination> {
         self.destinations.iter().filter(|to| !to.change).collect()
     }
 
-    /// The outgoing payments, if the transaction consists of nothing else: it conveys no right, and
-    /// each of its calls is a token's transfer, which is among the destinations, or only sets fees,
-    /// a nonce or a memo. Calls beside which nobody receives anything are not a payment.
+    /// Returns the outgoing payments, if the transaction does nothing else: it conveys no rights,
+    /// and each of its calls either is a token transfer, which is among the destinations, or only
+    /// sets fees, a nonce or a memo. Calls without any recipient are not a payment.
     ///
-    /// Use it to describe a transaction as "so much to so-and-so". `None` means that such a line
-    /// would show a part for the whole.
+    /// Use it to describe a transaction as "this amount to that address". `None` means that such a
+    /// line would be incomplete.
     pub fn payments(&self) -> Option<Vec<&Destination>> {
         let moves = self.calls.is_empty() || !self.destinations.is_empty();
         let counted = self
@@ -97,7 +96,7 @@ impl Transaction {
         only_pays.then(|| self.outgoing())
     }
 
-    /// True if the transaction hands the whole account over (EIP-7702). Its calls do not show that:
+    /// True if the transaction hands over the whole account (EIP-7702). Its calls do not show that:
     /// the authorisations are separate.
     pub fn hands_over_the_account(&self) -> bool {
         self.grants.iter().any(|grant| grant.asset.is_empty())
@@ -105,27 +104,27 @@ impl Transaction {
 }
 
 impl Destination {
-    /// The amount paid, or the token id.
+    /// Returns the amount paid, or the token id.
     pub fn shown(&self) -> Shown<'_> {
         Shown::of(&self.asset, Some(&self.amount))
     }
 }
 
 impl Grant {
-    /// The amount that may be moved, or the token id.
+    /// Returns the amount that may be moved, or the token id.
     pub fn shown(&self) -> Shown<'_> {
         Shown::of(&self.asset, self.amount.as_deref())
     }
 }
 
-/// The number beside an asset, in documents for others: in one of two members, so that a token id
-/// never stands where amounts do.
+/// The number beside an asset in documents for others, split into two members so that a token id is
+/// never shown as an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown<'a> {
-    /// In smallest units. For a right, `None` is one without limit, or one with a `number`.
+    /// The amount in smallest units. For a right `None` means unlimited, if there is no `number`.
     pub amount: Option<&'a str>,
-    /// Set for a contract that may be of ERC-20 or of ERC-721, which `approve` and `transferFrom`
-    /// do not tell: an amount in the one, the id of the one token in the other.
+    /// Set if the contract may be of ERC-20 or of ERC-721, which `approve` and `transferFrom` do
+    /// not show: an amount in the former, a token id in the latter.
     pub number: Option<&'a str>,
 }
 
@@ -144,8 +143,8 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Adds to `document`, a JSON object, the member `amount`, which may be null, and `number`
-    /// if there is one.
+    /// Adds the member `amount`, which may be null, to the JSON object `document`, and the member
+    /// `number` if there is one.
     pub fn within(self, mut document: serde_json::Value) -> serde_json::Value {
         document["amount"] = self.amount.into();
         if let Some(number) = self.number {
@@ -155,7 +154,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The node names methods only where it knows the program.
+/// True for the parts of a payment. The node names a method only if it knows the program.
 fn is_part_of_a_payment(call: &Call) -> bool {
     match call.method.as_deref() {
         // ERC-20. Value sent along would be a second payment, to the contract.

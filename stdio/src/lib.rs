@@ -1,12 +1,11 @@
-//! Standard streams that may be closed, full or slow. Nothing here panics or
+//! Output to standard streams that may be closed, full or slow. Nothing here panics or
 //! blocks a working program.
 //!
-//! The standard library's macros panic when a stream cannot be written, and block for ever
-//! when nobody reads it; so does a log subscriber that writes to standard error, and so does
-//! a panic report. A coordinator whose disk is full, or whose log is read by a stopped
-//! pager, would stop keeping deadlines because it could not write a message. Programs import
-//! the macros of the same names from here, so that the wrong ones cannot be used by mistake,
-//! and begin with [`report_panics`]:
+//! The standard library's macros panic if a stream cannot be written, and block for ever if nobody
+//! reads it. So do a log subscriber that writes to standard error, and a panic report. A
+//! coordinator with a full disk, or whose log is read by a stopped pager, would miss deadlines
+//! because it could not write a message. Programs import the macros of the same names from here, so
+//! that the wrong ones cannot be used by mistake, and begin with [`report_panics`]:
 //!
 //! ```
 //! #[macro_use(println, eprintln)]
@@ -21,9 +20,9 @@ use std::io::{ErrorKind, Write};
 
 pub use stderr::{Lines, Rest, log_lines};
 
-/// Prints results. Output that was requested and cannot be written is a failure: the process ends
-/// with exit code 1. A reader that has left, such as `head`, wants no more: exit code 0. A slow
-/// reader is waited for.
+/// Prints results. Requested output that cannot be written is a failure: the process exits with
+/// code 1. A reader that has left, such as `head`, wants no more: exit code 0. Waits for slow
+/// readers, however long they take.
 #[doc(hidden)]
 pub fn print(text: Arguments<'_>) {
     let mut out = std::io::stdout().lock();
@@ -39,16 +38,15 @@ pub fn print(text: Arguments<'_>) {
     }
 }
 
-/// Prints messages for people. Failing to write them is not an error, and nobody
-/// waits for a reader.
+/// Prints messages for people. Failing to write them is not an error, and a stuck reader delays
+/// nothing for long.
 #[doc(hidden)]
 pub fn eprint(text: Arguments<'_>) {
     stderr::tell(text.to_string().into_bytes());
 }
 
-/// Makes panics be reported like messages for people. The standard library's report blocks
-/// for ever if nobody reads: a part of a program that panics would neither continue nor be
-/// seen to have died.
+/// Reports panics like messages for people. The standard library's report blocks for ever if nobody
+/// reads it: a part of a program that panics would hang, and its death would go unnoticed.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();

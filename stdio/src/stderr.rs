@@ -1,5 +1,4 @@
-//! The only thread that writes to standard error. All others hand over their output, in
-//! order, and go on.
+//! The only thread that writes to standard error. All others queue their output and go on.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
@@ -7,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-/// Capacity of the queue in jobs; more are dropped.
+/// Capacity of the queue in jobs. Further jobs are dropped.
 const WAITING: usize = 16 * 1024;
-/// The time to wait for the first message that nobody reads.
+/// Maximum time to wait for a message to be read. Once it has passed, later ones do not wait.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The interval at which a message checks for room in the queue.
+/// Interval at which a waiting message checks for room in the queue.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Absent if the thread could not be started.
+/// The queue of the writing thread; absent if that could not be started.
 static WRITER: LazyLock<Option<SyncSender<Job>>> = LazyLock::new(|| {
     let (sender, jobs) = sync_channel(WAITING);
     let writer = std::thread::Builder::new().name("stderr".into());
@@ -23,19 +22,19 @@ static WRITER: LazyLock<Option<SyncSender<Job>>> = LazyLock::new(|| {
 /// True while standard error takes no output.
 static STUCK: AtomicBool = AtomicBool::new(false);
 
-/// Output, and a sender that is dropped once it is written.
+/// Output, and a sender that is dropped once the output is written.
 type Job = (Vec<u8>, Option<SyncSender<()>>);
 
 fn write(jobs: &Receiver<Job>) {
     for (text, written) in jobs {
-        // There is nowhere left to report a failure.
+        // A failure cannot be reported anywhere.
         let _ = io::stderr().write_all(&text);
         STUCK.store(false, Ordering::Relaxed);
         drop(written);
     }
 }
 
-/// Hands a message over, and waits until it is written, so that later standard output follows
+/// Queues a message, and waits until it is written, so that later standard output follows
 /// it on the terminal.
 pub(super) fn tell(text: Vec<u8>) {
     let Some(writer) = &*WRITER else {
@@ -48,8 +47,8 @@ pub(super) fn tell(text: Vec<u8>) {
     }
 }
 
-/// Returns true if the writer took the job. A log that is written faster than it is read leaves no
-/// room for a while; messages are worth waiting for.
+/// Returns true if the writer took the job. A log that is written faster than it is read may fill
+/// the queue for a while; a message waits for room.
 fn hand_over(writer: &SyncSender<Job>, mut job: Job) -> bool {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -71,7 +70,7 @@ fn hand_over(writer: &SyncSender<Job>, mut job: Job) -> bool {
 
 fn wait_for(written: &Receiver<()>) {
     if io::stderr().is_terminal() {
-        // Whoever stopped the terminal is there, and will read on.
+        // The terminal was stopped by a user, who will let it continue.
         let _ = written.recv();
     } else if !STUCK.load(Ordering::Relaxed)
         && matches!(
@@ -83,7 +82,7 @@ fn wait_for(written: &Receiver<()>) {
     }
 }
 
-/// The writer for a log subscriber. Lines that cannot be written are lost, and nobody waits.
+/// The writer for a log subscriber. Lines that cannot be written at once are dropped.
 #[derive(Debug, Clone, Copy)]
 pub struct Lines(());
 
@@ -100,7 +99,7 @@ pub fn log_lines() -> (Lines, Rest) {
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &*WRITER {
-            // If the queue is full, this line is lost.
+            // If the queue is full, this line is dropped.
             Some(writer) => drop(writer.try_send((bytes.to_vec(), None))),
             None => drop(io::stderr().write_all(bytes)),
         }

@@ -1,23 +1,23 @@
-//! Errors of a document, with their place.
+//! Errors in a document, with their places.
 
 use std::fmt;
 
-/// A place in a text, as line and character. Both count from 1.
+/// A place in a text, as line and character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The number of the line.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The number of the character in the line.
+    /// The character within the line, counted from 1.
     pub column: usize,
 }
 
-/// The reason a document is not accepted. The text ends with what to do.
+/// The reason why a document is refused. Its text ends with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{what}", At(*.place))]
 pub struct DocumentError {
     /// The place of the error; absent if the parser could not tell.
     pub place: Option<Place>,
-    /// The error, followed by what to do.
+    /// The error, followed by the remedy.
     pub what: String,
 }
 
@@ -53,7 +53,7 @@ impl DocumentError {
         )
     }
 
-    /// Completes an error of serde with the place of its subject, and an unknown key with
+    /// Completes an error of serde with the place of its subject, and, for an unknown key, with
     /// the nearest known one.
     pub(crate) fn said(self, place: Place) -> Self {
         match self.place {
@@ -98,7 +98,7 @@ pub(crate) fn advise(text: &str) -> String {
     }
 }
 
-/// Adds an instruction if the text has none: a type's own message ends with one, serde's do not.
+/// Adds a remedy if the text has none: a type's own message ends with one, serde's do not.
 fn instructed(text: &str) -> String {
     let bare = ["invalid ", "missing field", "unknown variant", "expected "]
         .iter()

@@ -28,7 +28,7 @@ fn placed(error: serde_json::Error) -> DocumentError {
     }
 }
 
-/// A value without duplicate members in any object. Stores nothing.
+/// A value without duplicate members in any object. It is checked and not stored.
 struct Unique;
 
 impl<'de> Deserialize<'de> for Unique {

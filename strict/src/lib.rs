@@ -1,9 +1,9 @@
-//! Parses YAML and JSON written by people, so that a document means one thing or is refused.
+//! Parses YAML and JSON written by people. A document with more than one meaning is refused.
 //!
-//! Two parsers may disagree on which of two equal keys counts, and a person sees only one of them.
-//! So a duplicate key in a mapping is an error at any depth, whatever type is read. In YAML so are
+//! Two parsers may disagree on which of two equal keys counts, and a reader may see only one of
+//! them. So a duplicate key in a mapping is an error, at any depth and for any type. In YAML so are
 //! merge keys, anchors, aliases and tags: every value must be written in its place. Errors give
-//! line and column, and the nearest key if one is misspelt.
+//! line and column, and the nearest known key if one is misspelt.
 //!
 //! Nothing here opens a file, and nothing is lenient.
 

@@ -1,5 +1,5 @@
-//! Deserialisation of the tree. Plain text has its meaning in the core schema of YAML 1.2.2 (10.3)
-//! where any type will do, and is taken verbatim where a text is wanted.
+//! Deserialisation of the tree. Plain text is interpreted by the core schema of YAML 1.2.2 (10.3)
+//! if any type will do, and taken verbatim if a text is expected.
 
 use serde::Deserializer;
 use serde::de::value::StrDeserializer;
@@ -12,7 +12,7 @@ use serde::forward_to_deserialize_any;
 use crate::error::{DocumentError, Place};
 use crate::tree::{Key, Node, Value};
 
-/// The meaning of a plain text.
+/// The meaning of a text without quotes.
 enum Meaning {
     Nothing,
     Bool(bool),
@@ -22,7 +22,7 @@ enum Meaning {
     Text,
 }
 
-/// Returns `None` for a number that no program would read exactly.
+/// Interprets a plain text; `None` for a number that no program would read exactly.
 fn meaning(text: &str) -> Option<Meaning> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Meaning::Nothing),
@@ -45,17 +45,17 @@ fn meaning(text: &str) -> Option<Meaning> {
             .or_else(|_| number.parse().map(Meaning::Signed));
         return read.ok();
     }
-    // A number longer than 64 bits is an address or a digest, which is a text.
+    // A number of more than 64 bits is an address or a digest, which is a text.
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
         let digits = unsigned
             .strip_prefix(prefix)
             .filter(|digits| !digits.starts_with(['+', '-']));
         if let Some(number) = digits.and_then(|digits| u64::from_str_radix(digits, radix).ok()) {
-            // With a sign it is a number to some and a text to the core schema.
+            // With a sign some parsers read a number, but the core schema a text.
             return (unsigned.len() == text.len()).then_some(Meaning::Unsigned(number));
         }
     }
-    // Rust's words for infinity and NaN are not numbers here.
+    // Rust also parses words for infinity and NaN, which are not numbers here.
     let like_a_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     match text.parse::<f64>().ok().filter(|_| like_a_number) {
         Some(number) if number.is_finite() => Some(Meaning::Float(number)),
@@ -126,7 +126,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         read.map_err(|error: DocumentError| error.said(self.place))
     }
 
-    /// A list whose items are all omitted is written as a key without a value.
+    /// Accepts a key without a value as an empty list.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DocumentError> {
         match &self.value {
             Value::Plain(text) if text.is_empty() => visitor.visit_seq(Items([].iter())),
@@ -134,7 +134,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         }
     }
 
-    /// A mapping whose members are all omitted is written likewise.
+    /// Accepts a key without a value as an empty mapping.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DocumentError> {
         match &self.value {
             Value::Plain(text) if text.is_empty() => {
@@ -167,7 +167,7 @@ impl<'de> Deserializer<'de> for &'de Node {
             .map_err(|error: DocumentError| error.said(self.place))
     }
 
-    /// A text is a variant without contents, a mapping with one key a variant with contents.
+    /// Reads a text as a variant without contents, a mapping with one key as one with contents.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -293,7 +293,7 @@ impl<'de> VariantAccess<'de> for Contents<'de> {
     }
 }
 
-/// Reports an error in a key at the place of the key.
+/// Reads a key, and reports errors at its place.
 fn named<'de, K: DeserializeSeed<'de>>(seed: K, key: &'de Key) -> Result<K::Value, DocumentError> {
     let place: Place = key.place;
     seed.deserialize(StrDeserializer::new(&key.name))

@@ -1,5 +1,4 @@
-//! A YAML document as a tree in which every key and value has its place, and every mapping
-//! has each key once.
+//! A YAML document as a tree with the place of every key and value, and without duplicate keys.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +7,25 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{DocumentError, Place};
 
-/// Maximum depth of mappings and lists. Files written by people have ten.
+/// Maximum depth of mappings and lists. Files written by people are at most about ten deep.
 const DEPTH: usize = 64;
 
 /// Parsers differ on the final line feed of such a block.
 const ENDS_IN_A_BLOCK: &str =
-    "a block of text ends the file without an end of its last line; end the line";
+    "the block of text at the end of the file lacks its last line feed; end the line";
 
-/// If it begins with `#`, some take it for a comment. No file written by people is a text alone.
+/// If it begins with `#`, some parsers take it for a comment. No real file is just a text.
 const IS_A_BLOCK: &str = "the whole file is one block of text; write keys and their values";
 
-/// Within brackets some treat these characters as marking a key or a value, although they do so
-/// only before a space.
+/// Within brackets some parsers take these characters for the mark of a key or a value, although
+/// they are one only before a space.
 const BEGINS_WITH_A_MARK: &str =
-    "a text that begins with `?` or `:` is read in two ways; write it in quotes";
+    "a text that begins with `?` or `:` is ambiguous; write it in quotes";
 
-/// Anything after it may be a key or a value.
-const NO_KEY: &str = "a key is missing here; write one, the empty one as \"\"";
+/// The text after a missing key may be a key or a value.
+const NO_KEY: &str = "a key is missing here; write one, or \"\" for the empty key";
 
-/// A parsed document. Its values are typed once it is [read](Self::read) into a type.
+/// A parsed document. Its values are untyped until it is [read](Self::read) into a type.
 #[derive(Debug)]
 pub struct Document {
     root: Node,
@@ -40,7 +39,7 @@ pub(crate) struct Node {
 
 #[derive(Debug)]
 pub(crate) enum Value {
-    /// Text that was written without quotes, which may mean a number, a truth value or nothing.
+    /// Text without quotes, which may mean a number, a truth value or nothing.
     Plain(String),
     /// Text in quotes, or a block of text.
     Text(String),
@@ -55,8 +54,8 @@ pub(crate) struct Key {
 }
 
 impl Document {
-    /// Parses YAML: one document, without anchors, aliases, merge keys and tags, and with every key
-    /// once in its mapping. An empty text is a document without a value.
+    /// Parses YAML: one document without anchors, aliases, merge keys, tags and duplicate keys. An
+    /// empty text is a document without a value.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let cut = (!text.ends_with(['\n', '\r'])).then(|| text.chars().count());
@@ -82,7 +81,7 @@ impl Document {
                     Some(_) => {
                         return Err(DocumentError::at(
                             place,
-                            "a second document begins here; write one to a file",
+                            "a second document begins here; write one document per file",
                         ));
                     }
                 },
@@ -91,7 +90,7 @@ impl Document {
         }
     }
 
-    /// Deserialises its contents as a `T`.
+    /// Deserialises the contents of the document as a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, DocumentError> {
         T::deserialize(&self.root).map_err(|error| error.said(self.root.place))
     }
@@ -101,8 +100,8 @@ impl Document {
         matches!(&self.root.value, Value::Plain(text) if text.is_empty())
     }
 
-    /// The place of `path`, in the usual notation: `limits[2].amount`. The nearest place above it,
-    /// if it is not there.
+    /// Returns the place of `path`, in the usual notation: `limits[2].amount`. If it is absent,
+    /// returns the nearest place above it.
     pub fn place(&self, path: &str) -> Place {
         let mut node = &self.root;
         let mut place = self.root.place;
@@ -195,11 +194,11 @@ impl<'t> Events<'t> {
         let refuse = |what: &str| Err(DocumentError::at(place, what));
         if anchor > 0 {
             return refuse(
-                "an anchor (&) stands here; write the value out at every place that it is meant for",
+                "an anchor (&) is not allowed; write out the value wherever it is meant",
             );
         }
         if tag {
-            return refuse("a tag (!) stands here; write the value without it");
+            return refuse("a tag (!) is not allowed; write the value without it");
         }
         if depth > DEPTH {
             return refuse("mappings and lists are nested too deeply here; flatten them");
@@ -247,7 +246,7 @@ impl<'t> Events<'t> {
         match event {
             Event::Alias(_) => DocumentError::at(
                 place,
-                "an alias (*) stands here; write out the value that it means",
+                "an alias (*) is not allowed; write out the value that it stands for",
             ),
             _ => DocumentError::at(place, "a value is missing here; write one"),
         }
@@ -258,7 +257,7 @@ fn key(node: Node) -> Result<Key, DocumentError> {
     match node.value {
         Value::Plain(name) if name == "<<" => Err(DocumentError::at(
             node.place,
-            "a merge key (<<) stands here; write out the keys that it would bring",
+            "a merge key (<<) is not allowed; write out the keys that it would merge",
         )),
         Value::Plain(name) if name.is_empty() => Err(DocumentError::at(node.place, NO_KEY)),
         Value::Plain(name) | Value::Text(name) => Ok(Key {

@@ -1,5 +1,5 @@
-//! Delivers what waits in the journal, one task of the runtime for each receiver. What fails is
-//! tried again at a fixed interval, as often as the operator set, and is given up then.
+//! Delivers the events that wait in the journal, with one worker per receiver. Failed deliveries
+//! are retried at a fixed interval up to the operator's limit, then given up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,33 +16,33 @@ use crate::off_thread::with_journal;
 use crate::parts::Parts;
 use crate::world::World;
 
-/// Deliveries that are looked at in one go.
+/// Maximum number of deliveries read from the journal at once.
 const BATCH: usize = 1000;
-/// The longest that nobody looks.
+/// Maximum pause between two looks at the journal.
 const IDLE: Duration = Duration::from_secs(60);
-/// A delivery has ended by then, whatever its grants say.
+/// Time limit for a delivery, regardless of the receiver's grants.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Further tries of a ping, and the pause between them.
+/// Retries of a ping, and the pause between them.
 const PING_RETRIES: u32 = 2;
 const PING_PAUSE: Duration = Duration::from_secs(3);
 
-/// What all deliveries share.
+/// State shared by all deliveries.
 pub struct Deliveries {
-    /// Where events come from.
+    /// Signals new events, and creates pings.
     pub events: Arc<Events>,
-    /// The outbox.
+    /// Holds the outbox of undelivered events.
     pub journal: Journal,
-    /// Where events go.
+    /// The receivers that events are delivered to.
     pub receivers: Arc<Receivers>,
     /// The receivers' entries, in the same order.
     pub entries: Vec<ReceiverEntry>,
-    /// Time.
+    /// Clock and randomness of the node.
     pub world: World,
-    /// Cancelled when the node is to stop.
+    /// Cancelled when the node has to stop.
     pub stopping: CancellationToken,
 }
 
-/// Why an event was not delivered.
+/// Reasons why an event was not delivered.
 #[derive(Debug, thiserror::Error)]
 enum DeliveryError {
     #[error(transparent)]
@@ -71,7 +71,7 @@ pub(crate) fn deliver(shared: Deliveries, parts: &mut Parts) {
 
 struct DeliveryWorker {
     shared: Arc<Deliveries>,
-    /// The receiver's place among the entries.
+    /// Index of the receiver among the entries.
     index: usize,
 }
 
@@ -83,7 +83,7 @@ impl DeliveryWorker {
 
     async fn serve(&self) {
         loop {
-            // Asked for before the look, so that nothing that comes meanwhile waits.
+            // Subscribed before the look, so that an event that comes meanwhile is not missed.
             let fresh = self.shared.events.fresh.notified();
             let pause = self.deliver_due().await.min(IDLE);
             tokio::select! {
@@ -93,7 +93,7 @@ impl DeliveryWorker {
         }
     }
 
-    /// Tries everything that is due, oldest first; how long until something is due again.
+    /// Tries all due deliveries, oldest first. Returns the time until the next one is due.
     async fn deliver_due(&self) -> Duration {
         let name = self.name().to_owned();
         let waiting = match with_journal(&self.shared.journal, move |journal| {
@@ -119,11 +119,11 @@ impl DeliveryWorker {
                 pause = pause.min(again);
             }
         }
-        // A full batch of which nothing is due yet must not be looked at without a pause.
+        // Avoids a busy loop on a full batch in which nothing is due yet.
         pause.max(Duration::from_millis(50))
     }
 
-    /// One try; how long until the next, if there is to be one.
+    /// Tries a delivery once. Returns the time until its next try, if there is one.
     async fn try_once(&self, position: u64, delivery: Delivery) -> Option<Duration> {
         let tries = delivery.tries.saturating_add(1);
         let problem = match serde_json::from_slice::<Event>(&delivery.body) {
@@ -146,7 +146,7 @@ impl DeliveryWorker {
         {
             return self.give_up(position, tries, &problem.to_string()).await;
         }
-        tracing::warn!(receiver = self.name(), tries, %problem, "an event was not delivered; it is tried again");
+        tracing::warn!(receiver = self.name(), tries, %problem, "an event was not delivered; it will be retried");
         let pause = self.entry().pause;
         let next = UnixMillis(
             self.shared
@@ -168,7 +168,7 @@ impl DeliveryWorker {
         None
     }
 
-    /// What is not recorded is tried again: events are delivered at least once.
+    /// Records a delivery's result. If that fails, the event is sent again: at least once is sure.
     async fn record(
         &self,
         write: impl FnOnce(
@@ -195,7 +195,7 @@ impl DeliveryWorker {
             .map_err(|(code, reason)| DeliveryError::Receiver { code, reason })
     }
 
-    /// Asks now and then whether the receiver lives. Tells the operator, and changes nothing.
+    /// Pings the receiver at this interval. The result is logged and changes nothing else.
     async fn monitor(self: Arc<Self>, interval: Duration) {
         let stopping = self.shared.stopping.clone();
         let watch = async {
@@ -214,10 +214,10 @@ impl DeliveryWorker {
             }
             match self.pass_on(&self.shared.events.ping(), tries).await {
                 Ok(()) => {
-                    return tracing::debug!(receiver = self.name(), "the receiver of events lives");
+                    return tracing::debug!(receiver = self.name(), "the event receiver is alive");
                 }
                 Err(problem) if tries == PING_RETRIES => {
-                    tracing::warn!(receiver = self.name(), %problem, "the receiver of events does not answer");
+                    tracing::warn!(receiver = self.name(), %problem, "the event receiver does not answer");
                 }
                 Err(_) => {}
             }

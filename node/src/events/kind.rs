@@ -1,4 +1,4 @@
-//! The names of events, by which operators choose.
+//! The names by which operators select events.
 
 use std::str::FromStr;
 
@@ -7,19 +7,19 @@ use countersign_store::OperationKind;
 
 const HAPPENINGS: [&str; 4] = ["created", "updated", "succeeded", "failed"];
 
-/// A name on the list that the configuration knows, such as `request.keysign.succeeded`.
+/// The name of an event in the configuration, such as `request.keysign.succeeded`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
     operation: OperationKind,
     happening: &'static str,
 }
 
-/// Not the name of an event.
+/// The text does not name an event.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnknownEvent;
 
 impl Wanted {
-    /// The name of what happened to a task of this kind; none for a ping.
+    /// Returns the name of an event about a task of this kind; `None` for a ping.
     pub(super) fn of(kind: OperationKind, what: &What) -> Option<Self> {
         let happening = match what {
             What::Ping => return None,

@@ -1,9 +1,8 @@
-//! Events: receivers are told what becomes of tasks. They decide nothing, and nothing waits for
-//! them.
+//! Events: receivers are notified of the progress of tasks. They decide nothing, and nothing waits
+//! for them.
 //!
-//! What is to be told is written into the journal in the same commit as what it tells of;
-//! `delivery` delivers it, after a restart too. A receiver that is broken or away costs no task
-//! anything.
+//! An event is written to the journal in the same commit as the change that it reports; `delivery`
+//! delivers it, after a restart too. A receiver that is broken or unreachable delays no task.
 
 mod delivery;
 mod kind;
@@ -25,15 +24,15 @@ pub use kind::{UnknownEvent, Wanted};
 pub use outcome::what_of;
 pub use receivers::{LiveReceiver, ReceiverError, Receivers, check};
 
-/// What receivers are to be told.
+/// Creates the events for all configured receivers.
 pub struct Events {
     me: NodeId,
     world: World,
-    /// Who wants what, by name.
+    /// The names of receivers, each with the events that it wants.
     receivers: Vec<(String, BTreeSet<Wanted>)>,
     /// Tasks under way, as events describe them.
     open: Mutex<HashMap<TaskId, Subject>>,
-    /// Wakes the couriers.
+    /// Wakes the delivery workers.
     fresh: Arc<Notify>,
 }
 
@@ -42,12 +41,12 @@ pub struct Events {
 struct Subject {
     kind: OperationKind,
     question: Arc<countersign_host::Task>,
-    /// Holders of the shares that it made, once this node knows them.
+    /// Holders of the shares that it created, once this node knows them.
     participants: Vec<Participant>,
 }
 
 impl Events {
-    /// For these receivers.
+    /// Creates events for the receivers with these entries.
     pub fn new(me: NodeId, world: World, receivers: &[ReceiverEntry]) -> Self {
         let wants = |entry: &ReceiverEntry| (entry.plugin.name.clone(), entry.wanted.clone());
         let receivers = receivers
@@ -57,7 +56,7 @@ impl Events {
         Self::told_to(me, world, receivers.collect())
     }
 
-    /// For receivers that each want these events, by name.
+    /// Creates events for receivers given by name and wanted events.
     pub(crate) fn told_to(
         me: NodeId,
         world: World,
@@ -72,7 +71,7 @@ impl Events {
         }
     }
 
-    /// A task came in; `question` is what plugins are to be asked about it.
+    /// Registers a new task with the `question` that plugins will be asked about it.
     pub fn begin(&self, task: TaskId, kind: OperationKind, question: Arc<countersign_host::Task>) {
         if !self.receivers.is_empty() {
             let subject = Subject {
@@ -84,21 +83,21 @@ impl Events {
         }
     }
 
-    /// The task made these shares.
+    /// Records the holders of the shares that the task created.
     pub fn shares(&self, task: TaskId, participants: Vec<Participant>) {
         if let Some(subject) = self.lock().get_mut(&task) {
             subject.participants = participants;
         }
     }
 
-    /// Nothing more will happen to the task.
+    /// Forgets a task that is over, and wakes the delivery workers.
     pub fn finish(&self, task: TaskId) {
         self.lock().remove(&task);
         self.fresh.notify_waiters();
     }
 
-    /// What is to be written along with what happened to a task. Reads the journal for a task that
-    /// is not under way: call it where that may block.
+    /// Returns the events to commit together with a change of the task. Reads the journal for a
+    /// task that is not under way: call it where blocking is allowed.
     pub fn tell(&self, journal: &Journal, task: TaskId, what: What) -> Vec<NewEvent> {
         if self.receivers.is_empty() {
             return Vec::new();
@@ -110,7 +109,7 @@ impl Events {
         self.write(task, &subject, what).into_iter().collect()
     }
 
-    /// The same for something that is not on record anywhere else. Nothing waits for it.
+    /// Records events in the background, for changes that are not journalled otherwise.
     pub fn post(&self, journal: &Journal, task: TaskId, what: Vec<What>) {
         let Some(subject) = self.lock().get(&task).cloned() else {
             return;
@@ -132,7 +131,7 @@ impl Events {
         });
     }
 
-    /// Holders of the shares of a new key, as far as this node knows them.
+    /// Returns the holders of a new key's shares, as far as this node knows them.
     fn participants(&self, task: TaskId) -> Vec<Participant> {
         self.lock()
             .get(&task)
@@ -159,7 +158,7 @@ impl Events {
             what,
         };
         let body = serde_json::to_vec(&event).inspect_err(
-            |error| tracing::error!(%task, %error, "an event cannot be written; report this"),
+            |error| tracing::error!(%task, %error, "an event cannot be encoded; report this"),
         );
         Some(NewEvent {
             task: Some(task),
@@ -168,8 +167,8 @@ impl Events {
         })
     }
 
-    /// A task that is over or waits since before a restart: as its decision was recorded, or at
-    /// least ids and bytes.
+    /// Restores a task that is over, or has been waiting since before a restart: as recorded with
+    /// its decision, or else only ids and bytes.
     fn recorded(&self, journal: &Journal, task: TaskId) -> Option<Subject> {
         let row = journal.row(&task).ok().flatten()?;
         let recording = journal.recording(&task).ok().flatten();
@@ -190,7 +189,7 @@ impl Events {
     }
 }
 
-/// What the journal's row alone says of a task: what the requester wrote, and no facts of a key.
+/// Describes a task by its journal row alone: the requester's words, without facts about a key.
 fn question_of(me: NodeId, row: &Row) -> countersign_host::Task {
     let nobody = || countersign_host::Principal {
         id: String::new(),
@@ -238,12 +237,12 @@ fn question_of(me: NodeId, row: &Row) -> countersign_host::Task {
     }
 }
 
-/// An operation of which nothing but the kind is known.
+/// An operation of which only the kind is known.
 pub fn unread(kind: OperationKind) -> countersign_host::Operation {
     countersign_host::Operation::Other(kind.name().into())
 }
 
-/// Version 4 of RFC 9562.
+/// Generates a random UUID, version 4 of RFC 9562.
 fn uuid(world: &World) -> String {
     let mut bytes: [u8; 16] = world.random();
     bytes[6] = bytes[6] & 0x0F | 0x40;

@@ -1,4 +1,4 @@
-//! From the outcome of a task to what its event says.
+//! Translates the outcome of a task to its event.
 
 use countersign_host::{
     Key, NewKey, Operation, Participant, ShareSignature, Signature, Success, What,
@@ -9,7 +9,7 @@ use countersign_protocol::{
 
 use super::Events;
 
-/// What the end of a task is to receivers.
+/// Translates the outcome of a task to the event that receivers get.
 pub fn what_of(events: &Events, task: TaskId, outcome: &Outcome, now: u64) -> What {
     match outcome {
         Outcome::Created(descriptor) => What::Succeeded(Success::Key(new_key(
@@ -73,7 +73,7 @@ fn new_key(key: &KeyDescriptor, known: Vec<Participant>, now: u64) -> NewKey {
     }
 }
 
-/// A proof is no signature of the wallet, and what it is made for is public.
+/// The proof of an intact share is not a signature of the wallet, and its message is public.
 fn share_signature(intact: &Intact) -> ShareSignature {
     ShareSignature {
         key: intact.key.to_string(),
@@ -83,7 +83,7 @@ fn share_signature(intact: &Intact) -> ShareSignature {
     }
 }
 
-/// In the order of the task's inputs.
+/// Returns the signatures in the order of the task's inputs.
 fn signatures(events: &Events, task: TaskId, signed: &Signed) -> Vec<Signature> {
     let tweaks = events.tweaks(task);
     let signature = |(index, made): (usize, &InputSignature)| Signature {
@@ -102,7 +102,7 @@ fn signatures(events: &Events, task: TaskId, signed: &Signed) -> Vec<Signature> 
 }
 
 impl Events {
-    /// What each input of the task adds to the child key, as far as it is known.
+    /// Returns the tweak of each input of the task, as far as it is known.
     fn tweaks(&self, task: TaskId) -> Vec<Option<Vec<u8>>> {
         match self
             .lock()

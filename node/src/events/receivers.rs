@@ -1,5 +1,5 @@
-//! The receivers of events, each replaceable by itself while the node runs. One that cannot be
-//! loaded keeps its own events waiting and costs nobody else anything.
+//! The event receivers, each replaceable on its own while the node runs. If one cannot be loaded,
+//! only its own events wait.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -12,53 +12,53 @@ use tokio::sync::Mutex;
 use crate::config::{Policy, ReceiverEntry};
 use crate::risk::{Fingerprint, NodeServices, SandboxError, SpecError};
 
-/// Why a receiver cannot be used.
+/// Reasons why a receiver cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiverError {
-    /// Its entry.
+    /// Its configuration entry cannot be used.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// Its component.
+    /// Its component cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
 }
 
-/// All configured receivers.
+/// All configured receivers, in the order of the configuration.
 pub struct Receivers {
     policy: Policy,
     services: ArcSwap<NodeServices>,
     places: Vec<Place>,
-    /// What their files looked like before any of them was loaded.
+    /// Fingerprint of their files, taken before the first one was loaded.
     loaded: Fingerprint,
 }
 
-/// The place of one receiver.
+/// A slot for one receiver.
 struct Place {
     entry: ReceiverEntry,
     host: Host,
-    /// Nothing until it could be loaded.
+    /// Empty until the receiver has been loaded.
     receiver: ArcSwapOption<Receiver>,
-    /// Why it could not be loaded last time, if it could not.
+    /// The error of the last attempt to load it, if that failed.
     trouble: std::sync::Mutex<Option<String>>,
-    /// Held while it is loaded.
+    /// Held while the receiver is being loaded.
     loading: Mutex<()>,
 }
 
-/// A receiver as the node that runs knows it.
+/// The state of a receiver in a running node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveReceiver {
-    /// Its entry.
+    /// Name of its configuration entry.
     pub name: String,
-    /// By its own description; absent as long as it could not be loaded, as is the digest.
+    /// Version that it states itself. Absent, like the digest, until it has been loaded.
     pub version: Option<String>,
-    /// SHA-256 of the component, hex.
+    /// SHA-256 of the component, in hex.
     pub digest: Option<String>,
-    /// Why what is on disk is not in force.
+    /// The reason why the files on disk are not in force, if they are not.
     pub trouble: Option<String>,
 }
 
-/// The receivers that were not renewed, by name, and why.
+/// Names of the receivers that were not renewed, with the reasons.
 #[derive(Debug, thiserror::Error)]
 pub(crate) struct ReloadReceiversError(Vec<(String, ReceiverError)>);
 
@@ -73,7 +73,7 @@ impl fmt::Display for ReloadReceiversError {
 }
 
 impl Receivers {
-    /// Prepares a place for each entry. `cache` keeps machine code between starts.
+    /// Prepares a slot for each entry. `cache` keeps machine code between starts.
     pub async fn new(
         policy: &Policy,
         entries: &[ReceiverEntry],
@@ -89,7 +89,7 @@ impl Receivers {
             loaded,
         };
         if !entries.is_empty() {
-            // Of their own, so that a receiver takes no plugin's place.
+            // A separate sandbox, so that receivers do not use up the plugins' capacity.
             let host = crate::risk::sandbox(policy, Some(cache))?;
             let place = |entry: &ReceiverEntry| Place {
                 entry: entry.clone(),
@@ -103,12 +103,12 @@ impl Receivers {
         Ok(receivers)
     }
 
-    /// What their files looked like before any of them was loaded.
+    /// Fingerprint of their files, taken before the first one was loaded.
     pub(crate) fn loaded(&self) -> &Fingerprint {
         &self.loaded
     }
 
-    /// The receiver in place `index`, loaded now if it could not be before.
+    /// Returns the receiver in slot `index`, loading it if that has not succeeded before.
     pub(super) async fn get(&self, index: usize) -> Result<Arc<Receiver>, ReceiverError> {
         let place = &self.places[index];
         if let Some(receiver) = place.receiver.load_full() {
@@ -123,8 +123,8 @@ impl Receivers {
         Ok(receiver)
     }
 
-    /// Loads each anew with these services, and puts it in its place if it is good. Tells what is
-    /// in place now, or which of those that worked stay as they were, and why.
+    /// Reloads each receiver with these services, and replaces it if that succeeds. Returns a
+    /// description of the new ones, or the errors of those that stay as they were.
     pub(crate) async fn reload(
         &self,
         services: Arc<NodeServices>,
@@ -149,8 +149,7 @@ impl Receivers {
         }
     }
 
-    /// Loads each for the first time. One that cannot be loaded is tried again when there is
-    /// something to deliver.
+    /// Loads each receiver for the first time. A failed one is retried at its next delivery.
     pub(crate) async fn load_all(&self) {
         for (index, place) in self.places.iter().enumerate() {
             if let Err(error) = self.get(index).await {
@@ -160,12 +159,12 @@ impl Receivers {
         }
     }
 
-    /// Where they run; `None` if there are none.
+    /// Returns the host that they run in; `None` if there are none.
     pub(crate) fn host(&self) -> Option<&Host> {
         self.places.first().map(|place| &place.host)
     }
 
-    /// SHA-256 of the components in place.
+    /// Returns the SHA-256 of each loaded component.
     pub(crate) fn digests(&self) -> Vec<[u8; 32]> {
         self.places
             .iter()
@@ -173,7 +172,7 @@ impl Receivers {
             .collect()
     }
 
-    /// How each fares, in the order of the configuration.
+    /// Returns the state of each receiver, in the order of the configuration.
     pub fn live(&self) -> Vec<LiveReceiver> {
         let live = |place: &Place| {
             let receiver = place.receiver.load();
@@ -209,8 +208,8 @@ impl Receivers {
     }
 }
 
-/// Loads every receiver as `start` does, and says what each is; or whose fault it is that one is
-/// not loaded.
+/// Loads every receiver as `start` does, and returns a description of each. On failure returns the
+/// name and error of the first that was not loaded.
 pub async fn check(
     policy: &Policy,
     entries: &[ReceiverEntry],

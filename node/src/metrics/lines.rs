@@ -1,6 +1,6 @@
-//! Converts the output of [`super::text`] to InfluxDB's line protocol. Both thus carry the very
-//! samples that `/metrics` shows. A sample's name is the measurement, its labels are the tags, and
-//! its value is the field `value`.
+//! Converts the output of [`super::text`] to InfluxDB's line protocol, so that pushes carry the
+//! same samples as `/metrics`. A sample's name is the measurement, its labels are the tags, and its
+//! value is the field `value`.
 //!
 //! Format: <https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>. Tags
 //! without a value are not allowed there and are left out.
@@ -37,8 +37,7 @@ fn line(sample: &str, now: UnixMillis) -> Option<String> {
     Some(format!("{line} value={value} {}", now.0))
 }
 
-/// Splits labels into names and values. Values have neither quotes nor backslashes: see
-/// `text::plain`.
+/// Splits labels into names and values. `text::plain` keeps quotes and backslashes out of values.
 fn tags(mut labels: &str) -> Option<Vec<(&str, &str)>> {
     let mut tags = Vec::new();
     while !labels.is_empty() {

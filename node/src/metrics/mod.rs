@@ -1,6 +1,6 @@
 //! Monitoring: `/live`, `/ready` and `/metrics` over HTTP, on this machine only and only if the
-//! operator enables it; and pushes to an InfluxDB if the operator names one. Nothing can be changed
-//! through it, and it shows no secret, no key id and no content of a task.
+//! operator enables it, and pushes to an InfluxDB if the operator names one. It is read-only, and
+//! shows no secret, no key id and no content of a task.
 
 mod counters;
 pub mod influx;
@@ -38,8 +38,7 @@ pub async fn listen(metrics: &Metrics) -> std::io::Result<Option<TcpListener>> {
 /// Limits on concurrent connections and on the time for an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Limits on connections. Descriptors held by clients are missing where the
-    /// node stores and signs.
+    /// Limits on connections: descriptors held by clients are not available to the node's work.
     pub door: Limits,
     /// Time limit for a snapshot, for instance when a disk does not respond.
     pub look: Duration,

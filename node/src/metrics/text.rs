@@ -1,6 +1,6 @@
 //! A [`Snapshot`] in the format of Prometheus. Each metric is described here and in
-//! `docs/metrics.md`. Labels have few distinct values: entries, versions, verdicts, codes of the
-//! host; never a code or a text that a plugin makes up.
+//! `docs/metrics.md`. Labels have few distinct values: entries, versions, verdicts and codes of the
+//! host, but never a code or a text made up by a plugin.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -2,9 +2,8 @@
 
 use countersign_protocol::PluginVerdict;
 
-/// An operation that every configured plugin approved. Made by [`Guard::decide`](super::Guard)
-/// alone; nobody else can:
-///
+/// An operation that every configured plugin approved. Only [`Guard::decide`](super::Guard) can
+/// construct one:
 /// ```compile_fail,E0451
 /// let forged = countersign_node::risk::Approved { plan: "pay me", verdicts: Vec::new() };
 /// ```
@@ -14,30 +13,30 @@ pub struct Approved<J> {
     verdicts: Vec<PluginVerdict>,
 }
 
-/// A value that is the whole content of another, such as that of a variant of an enum. Nothing of
-/// it may be changed: what was approved is what is done.
+/// A value that is the whole content of another, such as the content of an enum's variant. It must
+/// be unaltered: exactly what was approved is carried out.
 pub trait PartOf<J>: Sized {
-    /// The part, if it is there.
+    /// Returns the part, if `whole` consists of it.
     fn part_of(whole: J) -> Option<Self>;
 }
 
 impl<J> Approved<J> {
-    /// For the guard alone.
+    /// Constructs an approval; to be called by the guard only.
     pub(super) fn new(plan: J, verdicts: Vec<PluginVerdict>) -> Self {
         Self { plan, verdicts }
     }
 
-    /// What was approved.
+    /// Returns the operation that was approved.
     pub fn plan(&self) -> &J {
         &self.plan
     }
 
-    /// Who approved.
+    /// Returns the verdicts of the plugins, all of them approvals.
     pub fn verdicts(&self) -> &[PluginVerdict] {
         &self.verdicts
     }
 
-    /// The approval of what this plan consists of.
+    /// Narrows the approval to the content of its plan.
     pub fn narrowed<K: PartOf<J>>(self) -> Option<Approved<K>> {
         Some(Approved {
             plan: K::part_of(self.plan)?,

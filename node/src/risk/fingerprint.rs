@@ -1,4 +1,4 @@
-//! What the files look like that plugins, receivers and their keys come from.
+//! Fingerprints of the files that plugins, receivers and their keys are loaded from.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ use sha2::{Digest, Sha256};
 use super::specs;
 use crate::config::{PluginEntry, Policy};
 
-/// What a file looks like that cannot be read.
+/// The hash that stands for a file that cannot be read.
 const UNREADABLE: [u8; 32] = [0; 32];
 
-/// What the watched files look like: one hash for each.
+/// The state of the watched files: one hash for each.
 pub(crate) type Fingerprint = Vec<[u8; 32]>;
 
-/// Looks at everything on which these entries alone depend.
+/// Takes the fingerprint of all files on which only these entries depend.
 pub(crate) async fn look(
     policy: &Policy,
     entries: impl IntoIterator<Item = &PluginEntry>,
@@ -25,7 +25,7 @@ pub(crate) async fn look(
     look_at(policy, own.collect()).await
 }
 
-/// Looks at keys and authorities, in the order of [`specs::shared_files`].
+/// Takes the fingerprint of keys and authorities, in the order of [`specs::shared_files`].
 pub(super) async fn look_at_keys(policy: &Policy) -> Fingerprint {
     look_at(
         policy,
@@ -41,7 +41,7 @@ async fn look_at(policy: &Policy, files: Vec<PathBuf>) -> Fingerprint {
     looked.await.unwrap_or_default()
 }
 
-/// A file that cannot be read, as a pipe or a device, looks different from every file that can.
+/// Hashes a file. One that cannot be read, such as a pipe or a device, differs from any other.
 fn sight(file: &Path, limit: u64) -> [u8; 32] {
     read_linked(file, limit).map_or(UNREADABLE, |bytes| Sha256::digest(bytes).into())
 }

@@ -1,6 +1,6 @@
 //! Removes machine code and replaced components that nothing refers to any more, by the rule in
-//! `docs/plugins.md`. Touches nothing that the node did not put there, and nothing at all when it
-//! cannot tell what is still needed.
+//! `docs/plugins.md`. Only files that the node itself stored are removed, and none at all if it
+//! cannot tell which are still needed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::off_thread::off_thread;
 
 type Digest = [u8; 32];
 
-/// Why nothing was removed.
+/// Reasons why nothing was removed.
 #[derive(Debug, thiserror::Error)]
 enum SweepError {
     #[error(transparent)]
@@ -26,28 +26,28 @@ enum SweepError {
     Cache(#[from] std::io::Error),
 }
 
-/// What is in use, and what was.
+/// The users of plugin files, past and present.
 #[derive(Clone)]
 pub struct Housekeeping {
-    /// Pins, folders and receivers.
+    /// Names the pinned components, the folders and the receivers.
     pub config: Arc<Config>,
-    /// Plugins.
+    /// Holds the plugins that are or have been in force.
     pub guard: Arc<Guard>,
-    /// Receivers of events.
+    /// Holds the event receivers that are in force.
     pub receivers: Arc<Receivers>,
     /// Names the components that recordings need.
     pub journal: Journal,
 }
 
 impl Housekeeping {
-    /// Removes what is not needed now. A failure costs room and nothing else.
+    /// Removes the files that are not needed now. A failure only costs disk space.
     pub async fn sweep(&self) {
         let _alone = self.guard.changing.lock().await;
         let all = self.clone();
         match off_thread(move || all.sweep_now()).await {
             Ok(removed) if removed.is_empty() => {}
             Ok(removed) => tracing::info!(?removed, "nothing refers to these files any more"),
-            Err(error) => tracing::warn!(%error, "replaced plugins are not removed"),
+            Err(error) => tracing::warn!(%error, "replaced plugins could not be removed"),
         }
     }
 
@@ -55,7 +55,7 @@ impl Housekeeping {
         let store = PluginStore::new(&self.config.policy.plugin_dir);
         let needed = self.needed();
         let mut removed = Vec::new();
-        // The journal is read only if there is something to be removed.
+        // The journal is read only if there is something to remove.
         if !store.unlisted()?.is_subset(&needed) {
             let recorded = self.journal.recorded_components()?;
             let recorded = recorded.iter().map(|hash| hash.0);
@@ -72,8 +72,8 @@ impl Housekeeping {
         Ok(removed)
     }
 
-    /// The digests of all components that plugins were made of since the node started, that
-    /// receivers are made of, and that the configuration pins.
+    /// Returns the digests of all components that plugins have used since the node started, that
+    /// receivers use, and that the configuration pins.
     fn needed(&self) -> BTreeSet<Digest> {
         let receivers = self.config.receivers.iter();
         let entries = self.config.policy.plugins.iter();

@@ -1,7 +1,7 @@
-//! Risk control: the one place that can say yes.
+//! Risk control: the only place that can approve an operation.
 //!
-//! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A
-//! plugin can only refuse.
+//! An [`Approved`] is constructed only after every configured plugin has approved. A plugin on its
+//! own can only refuse.
 
 mod approved;
 mod fingerprint;
@@ -39,26 +39,26 @@ pub use services::{NodeServices, ServicesError, scratch};
 pub use specs::{SpecError, spec, users};
 pub use watch::{PolicyWatch, hangup};
 
-/// What became of the question.
+/// The decision on a task.
 pub enum Decision<J> {
-    /// This node takes part.
+    /// This node takes part in the task.
     Approved {
-        /// The evidence.
+        /// The proof of the approval.
         approved: Approved<J>,
-        /// What plugins remember if the approval becomes durable.
+        /// Writes to the plugins' memory, effective if the approval becomes durable.
         writes: Vec<StateWrite>,
-        /// What a replay needs.
+        /// Everything that a replay needs.
         evidence: Evidence,
-        /// To be kept until the approval is durable.
+        /// Must be held until the approval is durable.
         guard: DecisionGuard,
     },
-    /// It does not.
+    /// This node does not take part in the task.
     Refused {
-        /// By whom, and why.
+        /// The refusing plugin and its reason.
         refusal: Refusal,
-        /// What each plugin that was asked said.
+        /// The verdicts of all plugins that were asked.
         verdicts: Vec<PluginVerdict>,
-        /// What a replay needs.
+        /// Everything that a replay needs.
         evidence: Evidence,
     },
 }
@@ -66,48 +66,46 @@ pub enum Decision<J> {
 /// The plugins of this node.
 pub struct Guard {
     policy: Policy,
-    /// `None` only where the operator allowed it in writing.
+    /// `None` only if the operator allowed it in the configuration.
     pipeline: Option<Pipeline>,
-    /// Where they run; `None` if there are none.
+    /// The host that they run in; `None` if there are none.
     host: Option<Host>,
-    /// Keys and authorities that are in force.
+    /// The keys and authorities that are in force.
     services: ArcSwap<NodeServices>,
-    /// What the plugins' files looked like just before they were loaded.
+    /// Fingerprint of the plugins' files, taken just before they were loaded.
     loaded: Fingerprint,
-    /// The same of keys and authorities.
+    /// Fingerprint of keys and authorities, taken likewise.
     trusted: Fingerprint,
-    /// What was in force at any time since the node started: a task under way may yet be decided by
-    /// it.
+    /// Components that have been in force since the node started: they may still decide a task.
     has_been: Mutex<BTreeSet<[u8; 32]>>,
-    /// Held while plugins are loaded, and while files are removed: what is being loaded must not be
-    /// taken for forgotten.
+    /// Held while plugins are loaded, and while files are removed, so that a load loses no file.
     changing: tokio::sync::Mutex<()>,
 }
 
-/// Why there is no risk control, and so no node.
+/// Reasons why risk control, and thus the node, cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {
     /// The sandbox cannot run here.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// Nothing guards the shares, and nobody allowed that.
+    /// No plugin guards the shares, and the operator has not allowed that.
     #[error(transparent)]
     Unguarded(#[from] ConfigError),
     /// A plugin's entry cannot be used.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// What plugins are given.
+    /// The services for plugins cannot be set up.
     #[error(transparent)]
     Services(#[from] ServicesError),
-    /// A plugin was refused.
+    /// A plugin cannot be loaded.
     #[error(transparent)]
     Chain(#[from] countersign_host::ChainError),
 }
 
 impl Guard {
-    /// Loads every configured plugin. One that cannot be loaded does not stop the node: what it
-    /// guards is refused. `cache` keeps machine code between starts.
+    /// Loads every configured plugin. One that cannot be loaded does not stop the node: everything
+    /// that it guards is refused. `cache` keeps machine code between starts.
     pub async fn load(
         policy: Policy,
         cache: Option<CodeCache>,
@@ -115,7 +113,7 @@ impl Guard {
     ) -> Result<Self, GuardError> {
         policy.check_guarded()?;
         let trusted = fingerprint::look_at_keys(&policy).await;
-        // Read after the look at their files: what changed in between is noticed as a change.
+        // Read after the fingerprint was taken, so that a change in between is noticed later.
         let services = Arc::new(services.renewed(&policy)?);
         let loaded = fingerprint::look(&policy, &policy.plugins).await;
         let host = if policy.plugins.is_empty() {
@@ -146,14 +144,14 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Notes what is in force now; gives all that has been noted.
+    /// Notes the components in force now; returns all that have been noted.
     fn note(&self) -> BTreeSet<[u8; 32]> {
         let mut has_been = self.has_been.lock().unwrap_or_else(PoisonError::into_inner);
         has_been.extend(self.status().into_iter().filter_map(|entry| entry.digest));
         has_been.clone()
     }
 
-    /// How each plugin entry fares.
+    /// Returns the state of each plugin entry.
     pub fn status(&self) -> Vec<EntryStatus> {
         self.pipeline
             .as_ref()
@@ -161,13 +159,13 @@ impl Guard {
             .unwrap_or_default()
     }
 
-    /// Keys and authorities that are in force.
+    /// Returns the services with the keys and authorities in force.
     pub(crate) fn services(&self) -> Arc<NodeServices> {
         self.services.load_full()
     }
 
-    /// Asks plugins whether what they depend on is in reach, as often as their entries say, for
-    /// ever.
+    /// Asks plugins for ever, at the intervals of their entries, whether their dependencies are
+    /// reachable. Without plugins it just waits.
     pub async fn monitor(&self) {
         match &self.pipeline {
             Some(pipeline) => pipeline.monitor().await,
@@ -175,8 +173,8 @@ impl Guard {
         }
     }
 
-    /// Asks every plugin, in turn with other tasks if one of them remembers anything. `until`: the
-    /// end of the task's life.
+    /// Asks every plugin about a task that expires at `until`. Tasks take turns if one of the
+    /// plugins has a memory.
     pub async fn decide<J>(
         &self,
         world: &World,
@@ -205,8 +203,8 @@ impl Guard {
 }
 
 impl Guard {
-    /// Tells plugins that count what others sign of such a task: those that `wanted` names. `None`:
-    /// other decisions were under way until `deadline`.
+    /// Reports a task that others sign to the plugins that count such tasks and that `wanted`
+    /// selects. Returns `None` if other decisions were under way until `deadline`.
     pub async fn observe(
         &self,
         world: &World,
@@ -251,22 +249,22 @@ impl Guard {
     }
 }
 
-/// What plugins made of a task that others sign.
+/// The result of reporting a task that others sign.
 #[derive(Default)]
 pub struct Observed {
-    /// What they remember, if it becomes durable.
+    /// Writes to the plugins' memory, effective once durable.
     pub writes: Vec<StateWrite>,
-    /// Entries that did not count it, and may when they are told again.
+    /// Entries that did not count the task, but may do so when they are told again.
     pub owed: Vec<String>,
-    /// What they say of it that an operator should see.
+    /// Remarks of the plugins that an operator should see.
     pub warnings: Vec<String>,
-    /// To be kept until the writes are durable.
+    /// Must be held until the writes are durable.
     pub guard: DecisionGuard,
 }
 
 fn report_broken(entry: &EntryStatus) {
     if let Condition::Broken { code, reason } = &entry.condition {
-        tracing::error!(plugin = entry.name, %code, reason, "the plugin cannot be used, and what it guards is refused");
+        tracing::error!(plugin = entry.name, %code, reason, "the plugin cannot be used, and everything that it guards is refused");
     }
 }
 
@@ -300,7 +298,7 @@ fn conclude<J>(
     }
 }
 
-/// What the plugins saw and heard, and under which configurations they judged.
+/// Collects the plugins' inputs, and the configurations under which they decided.
 fn evidence(decision: &countersign_host::Decision, question: countersign_host::Task) -> Evidence {
     let configuration = |(digest, document): (_, &Arc<str>)| Configuration {
         digest: Hash(digest),
@@ -319,7 +317,7 @@ fn evidence(decision: &countersign_host::Decision, question: countersign_host::T
     }
 }
 
-/// Notes in the audit log what is in force now that the node starts.
+/// Records in the audit log which chain is in force as the node starts.
 pub fn note_start(
     guard: &Guard,
     config: &Config,
@@ -336,7 +334,7 @@ pub fn note_start(
     journal.policy(now, text.long(), Some(described))
 }
 
-/// Loads every plugin as `start` would, and gives what would be in force.
+/// Loads every plugin as `start` would, and returns the chain that would be in force.
 pub async fn check(
     policy: &Policy,
     host: &Host,
@@ -345,7 +343,7 @@ pub async fn check(
     Ok(Chain::load(host, specs::read(policy)?, services).await?)
 }
 
-/// What plugins log, under the node's own name for them. The host has bounded and cleaned it.
+/// Logs a plugin's lines under its entry's name. The host has bounded and sanitised them.
 fn pass_on_logs(task: &str, plugin: &str, logs: &[LogLine]) {
     for line in logs {
         let message = &line.message;

@@ -1,5 +1,5 @@
-//! What operators are told of a change of what decides: in full for the audit log, with shortened
-//! digests for logs.
+//! Reports to operators on changes of plugins, rules and keys: in full for the audit log, with
+//! shortened digests for logs.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,15 @@ use countersign_store::Configuration;
 
 use crate::config::Config;
 
-/// Digits of a digest in a log.
+/// Number of hex digits of a digest in a log.
 const SHORT: usize = 12;
 
-/// A text in two lengths.
+/// A report that is available in two lengths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct News(String);
 
 impl News {
-    /// What is in force when the node starts.
+    /// Reports the chain and the configuration in force when the node starts.
     pub(super) fn at_start(config: &Config, chain: &Chain) -> Self {
         let keys: Vec<_> = in_force(chain)
             .all_anchors()
@@ -38,7 +38,7 @@ impl News {
         ))
     }
 
-    /// From which chain to which, and what makes the difference; `None` if nothing does.
+    /// Reports the differences between two chains; `None` if there are none.
     pub(super) fn of_change(old: &Chain, new: &Chain) -> Option<Self> {
         if old.revision() == new.revision() {
             return None;
@@ -48,7 +48,7 @@ impl News {
             hex::encode(old.revision()),
             hex::encode(new.revision())
         )];
-        // First, since a line of the audit log has a bounded length.
+        // These come first, since a line of the audit log has a bounded length.
         parts.extend(changed_anchors(&in_force(old), &in_force(new)));
         let before: BTreeSet<String> = old.plugins().into_iter().map(describe).collect();
         let changed = new
@@ -63,18 +63,18 @@ impl News {
         Some(Self(parts.join("; ")))
     }
 
-    /// For the audit log.
+    /// Returns the full report, for the audit log.
     pub(super) fn long(&self) -> &str {
         &self.0
     }
 
-    /// For logs.
+    /// Returns the report with shortened digests, for logs.
     pub(super) fn short(&self) -> String {
         shortened(&self.0)
     }
 }
 
-/// The chain's description, to be kept with what it decides.
+/// Returns the chain's description, to be kept with its decisions.
 pub(super) fn described(chain: &Chain) -> Configuration {
     Configuration {
         digest: Hash(chain.revision()),
@@ -105,7 +105,7 @@ fn named(anchor: &Anchor) -> String {
     )
 }
 
-/// Keys and authorities that differ: `public key approver: A -> B`.
+/// Lists the keys and authorities that differ: `public key approver: A -> B`.
 fn changed_anchors(old: &InForce, new: &InForce) -> Vec<String> {
     let old = old.all_anchors();
     let new = new.all_anchors();
@@ -134,7 +134,7 @@ fn changed_anchors(old: &InForce, new: &InForce) -> Vec<String> {
         .collect()
 }
 
-/// Cuts whatever looks like a digest.
+/// Shortens every run of 64 hex digits, which is taken for a digest.
 fn shortened(text: &str) -> String {
     let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_hexdigit).count();
     let mut short = String::with_capacity(text.len());

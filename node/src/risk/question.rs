@@ -1,5 +1,5 @@
-//! What plugins are asked, and receivers told: every fact is this node's own, and what the
-//! requester claims is marked as such.
+//! The description of a task for plugins and receivers: every fact is this node's own, and the
+//! requester's claims are marked as such.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use countersign_protocol::{Authenticated, NodeId, RequesterId, UnixMillis};
 
 use crate::config::Coordinator;
 
-/// Who asks: what every question of this node has in common.
+/// The asking node: the part that all of its questions have in common.
 pub struct Asker {
     node: NodeId,
     coordinator: Principal,
-    /// Names of those who may order tasks.
+    /// The requesters that may order tasks, with their names.
     requesters: BTreeMap<RequesterId, String>,
 }
 
 impl Asker {
-    /// For this node.
+    /// Creates the questions of this node.
     pub fn new(
         node: NodeId,
         coordinator: &Coordinator,
@@ -33,7 +33,7 @@ impl Asker {
         }
     }
 
-    /// The question about a task; `operation` and `facts` are what the node established.
+    /// Builds the question about a task; the node itself established `operation` and `facts`.
     pub fn question(
         &self,
         now: UnixMillis,
@@ -61,7 +61,7 @@ impl Asker {
     }
 }
 
-/// What the requester says, and nobody else.
+/// A statement for which only the requester vouches.
 fn claim(name: &str, value: &str) -> Statement {
     Statement {
         name: name.into(),

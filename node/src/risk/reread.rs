@@ -1,6 +1,6 @@
-//! What an operator is told who changed the configuration file and asks a running node to take it
-//! (SIGHUP): which of it is in force only after a restart, so that nobody believes in a change that
-//! has not happened.
+//! Reports changes of the configuration file when an operator asks a running node to reload
+//! (SIGHUP): which of them take effect only after a restart, so that no operator assumes a change
+//! that has not happened.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,18 +10,18 @@ use serde_json::{Map, Value};
 
 use crate::config::{Config, ConfigError, Source};
 
-/// What the file says now, against what the node runs with.
+/// The difference between the file and the configuration that the node runs with.
 #[derive(Debug, PartialEq, Eq)]
 enum Finding {
-    /// The same.
+    /// The file has the same content.
     Unchanged,
-    /// Something else, in these sections.
+    /// These sections of the file have changed.
     Changed(Vec<String>),
-    /// Nothing that a node could start with.
+    /// A node could not start with the file, for this reason.
     Bad(String),
 }
 
-/// Reads the file again, and says what of it is not in force.
+/// Reads the file again, and logs which of its changes are not in force.
 pub(super) async fn tell(source: &Source) {
     let source = source.clone();
     if source.file.as_os_str().is_empty() {
@@ -33,7 +33,7 @@ pub(super) async fn tell(source: &Source) {
         Finding::Unchanged => {
             tracing::info!(
                 file,
-                "the configuration file is what it was; plugins, keys and receivers are read again"
+                "the configuration file is unchanged; plugins, keys and receivers are read again"
             );
         }
         Finding::Changed(sections) => tracing::warn!(
@@ -44,7 +44,7 @@ pub(super) async fn tell(source: &Source) {
         ),
         Finding::Bad(error) => tracing::warn!(
             file,
-            "the configuration file has changed and the node would not start with it: {error}; what was in force stays"
+            "the configuration file has changed, but the node would not start with it: {error}; the previous one stays in force"
         ),
     }
 }
@@ -61,7 +61,7 @@ fn look(file: &Path, before: &str) -> Finding {
     }
 }
 
-/// Names of the sections that differ.
+/// Returns the names of the sections that differ.
 fn changed(before: &str, now: &str) -> Result<Vec<String>, ConfigError> {
     let sections =
         |text| Ok::<_, ConfigError>(Document::parse(text)?.read::<Option<Map<String, Value>>>()?);

@@ -1,4 +1,4 @@
-//! The sandbox with the operator's limits, as the daemon and the command line use it alike.
+//! The sandbox with the operator's limits, shared by the daemon and the command line.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use countersign_host::{
 
 use crate::config::Policy;
 
-/// Why there is no sandbox.
+/// Reasons why the sandbox cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {
-    /// A publisher's key.
+    /// The key of a trusted publisher is not valid.
     #[error(transparent)]
     Publisher(#[from] PublisherError),
-    /// The engine.
+    /// The WebAssembly engine cannot be set up.
     #[error(transparent)]
     Host(#[from] HostError),
 }
 
-/// Starts it. `cache` keeps machine code between starts.
+/// Starts the sandbox. `cache` keeps machine code between starts.
 pub fn sandbox(policy: &Policy, cache: Option<CodeCache>) -> Result<Host, SandboxError> {
     let publishers = policy
         .trusted_publishers

@@ -1,4 +1,4 @@
-//! What the host gives to plugins on behalf of this node: its own keys, the keys of its approvers,
+//! The services that plugins get on behalf of this node: its own keys, the keys of its approvers,
 //! HTTP, memory.
 
 use std::os::unix::fs::MetadataExt;
@@ -19,8 +19,8 @@ use crate::config::Policy;
 use crate::own_keys::{CALLBACK_KEY, EVENT_KEY};
 use crate::world::World;
 
-/// Services backed by the node's store and journal. They never change: whoever was given them keeps
-/// the keys and authorities that stand in the record.
+/// Services backed by the node's store and journal. They are immutable: a plugin keeps the keys and
+/// authorities that were recorded when it was loaded.
 pub struct NodeServices {
     own: Arc<Own>,
     outside: Outside,
@@ -28,74 +28,63 @@ pub struct NodeServices {
     world: World,
 }
 
-/// Keys of the node itself.
+/// The keys of the node itself.
 struct Own {
-    /// Callback, and event if it has one.
+    /// The callback key, and the event key if there is one.
     keys: KeyRing,
-    /// Under which digests of shared secrets are made.
+    /// The HMAC key of the digests of shared secrets.
     digests: Zeroizing<[u8; 32]>,
 }
 
-/// Others as the policy's files describe them, read whole or not at all.
+/// Keys and authorities of others from the policy's files, read whole or not at all.
 struct Outside {
-    /// Public keys and shared secrets.
+    /// Public keys and shared secrets of approvers.
     approvers: KeyRing,
-    /// Believes the configured authorities. A new one has no connections: none outlives the trust
-    /// it was made in.
+    /// Trusts the configured authorities. A new client has no connections, so none outlives the
+    /// trust under which it was made.
     http: HttpClient,
 }
 
-/// Why plugins cannot be served.
+/// Reasons why the services cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub enum ServicesError {
     /// A file of `policy` cannot be read.
     #[error("cannot read {}: {source}; correct its path in the configuration", file.display())]
     Unreadable {
-        /// Which.
         file: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// Somebody else could have written a file of `policy`.
     #[error("{what} is not used: {source}")]
     Custody {
-        /// Which key.
+        /// The configuration's name of the file, such as `policy.secrets.hook`.
         what: String,
-        /// Why.
         source: CustodyError,
     },
     /// A public key cannot be used.
     #[error("policy.public_keys.{name} cannot be used: {source}; correct the file that it names")]
     PublicKey {
-        /// Which.
         name: String,
-        /// Why.
         source: rs256::KeyFormatError,
     },
     /// A shared secret cannot be used.
     #[error("policy.secrets.{name} cannot be used: {source}")]
     Secret {
-        /// Which.
         name: String,
-        /// Why.
         source: hs256::TooShort,
     },
     /// Others can read a secret.
     #[error("others may read the secret `{name}`; run `chmod 600 {}`, and change the secret if somebody did", file.display())]
-    Exposed {
-        /// Which.
-        name: String,
-        /// Its file.
-        file: PathBuf,
-    },
+    Exposed { name: String, file: PathBuf },
     /// The node's own key cannot be used.
     #[error("the callback key of the store cannot be used: {0}; restore the store from a backup")]
     CallbackKey(rs256::KeyFormatError),
     /// The node's event key cannot be used.
     #[error("the event key of the store cannot be used: {0}; restore the store from a backup")]
     EventKey(rs256::KeyFormatError),
-    /// No HTTP client.
+    /// The HTTP client cannot be created.
     #[error(transparent)]
     Http(#[from] HttpClientError),
 }
@@ -119,7 +108,7 @@ impl NodeServices {
         })
     }
 
-    /// The same node with the files of keys and authorities as they are now.
+    /// Creates the services of the same node from the present files of keys and authorities.
     pub(super) fn renewed(&self, policy: &Policy) -> Result<Self, ServicesError> {
         let outside = Outside::read(policy)?.with_digests(&self.own.digests)?;
         Ok(Self {
@@ -178,8 +167,8 @@ impl Outside {
     }
 }
 
-/// Services without a store: what plugins and receivers are checked against before a node runs,
-/// with throw-away keys in place of the node's own.
+/// Creates services without a store, to check plugins and receivers before a node runs.
+/// Throw-away keys replace the node's own.
 pub fn scratch(policy: &Policy) -> Result<LocalServices, ServicesError> {
     let Outside {
         approvers: mut keys,
@@ -319,13 +308,13 @@ impl Services for NodeServices {
         let journal = self.journal.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = journal.differ(record) {
-                tracing::error!(%error, "what a shadow would have decided was not recorded");
+                tracing::error!(%error, "the different decision of a shadow was not recorded");
             }
         });
     }
 }
 
-/// What one plugin remembers.
+/// The memory of one plugin.
 struct PluginMemory {
     snapshot: Snapshot,
     plugin: String,

@@ -1,4 +1,4 @@
-//! From the operator's plugin entries to what the host loads. Read anew at every reload.
+//! Translates the operator's plugin entries to the host's specifications, anew at every reload.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,70 +12,52 @@ use countersign_strict::Document;
 use crate::config::{self, Component, PluginConfig, PluginEntry, Policy};
 use crate::own_keys::{CALLBACK_KEY, EVENT_KEY};
 
-/// Most bytes of a file that the policy names, other than a component.
+/// Maximum size in bytes of a file that the policy names, other than a component.
 pub(super) const DOCUMENT: u64 = 64 << 20;
 
-/// Why an entry cannot be used.
+/// Reasons why an entry cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub enum SpecError {
-    /// The plugin's own configuration file.
+    /// The plugin's own configuration file cannot be read.
     #[error("plugin `{plugin}`: cannot read {}: {why}; correct the file or its path", file.display())]
     ConfigFile {
-        /// Which plugin.
         plugin: String,
-        /// Which file.
         file: PathBuf,
-        /// Why.
         why: String,
     },
-    /// What stands in it.
+    /// The content of the plugin's configuration file is not valid.
     #[error("plugin `{plugin}`: {}: {why}", file.display())]
     Document {
-        /// Which plugin.
         plugin: String,
-        /// Which file.
         file: PathBuf,
-        /// Where, why, and what to do.
+        /// The place of the mistake, the reason, and the remedy.
         why: String,
     },
-    /// Somebody else could have written it.
+    /// Somebody else could have written the plugin's configuration file.
     #[error("plugin `{plugin}`: {source}")]
     Custody {
-        /// Which plugin.
         plugin: String,
-        /// Why.
         source: CustodyError,
     },
-    /// A key that nobody configured.
+    /// The entry is granted a key that is not configured.
     #[error(
         "plugin `{plugin}` is granted the key `{key}`, which is neither `callback` nor under policy.public_keys or policy.secrets; add it there"
     )]
-    UnknownKey {
-        /// Which plugin.
-        plugin: String,
-        /// Which key.
-        key: String,
-    },
-    /// The installed component.
+    UnknownKey { plugin: String, key: String },
+    /// The installed component cannot be found or used.
     #[error("plugin `{plugin}`: {source}")]
     Store {
-        /// Which plugin.
         plugin: String,
-        /// Why.
         source: Box<StoreError>,
     },
-    /// A URL prefix.
+    /// The entry is granted a malformed URL prefix.
     #[error("plugin `{plugin}`: {source}")]
-    Prefix {
-        /// Which plugin.
-        plugin: String,
-        /// Why.
-        source: PrefixError,
-    },
+    Prefix { plugin: String, source: PrefixError },
 }
 
-/// What the host is to load, in the order of the configuration.
+/// Translates all entries, in the order of the configuration.
 pub fn read(policy: &Policy) -> Result<Vec<PluginSpec>, SpecError> {
     policy
         .plugins
@@ -84,8 +66,8 @@ pub fn read(policy: &Policy) -> Result<Vec<PluginSpec>, SpecError> {
         .collect()
 }
 
-/// The same for a node that runs: an entry that cannot be used is said to be so, and what it guards
-/// is refused.
+/// Translates all entries for a running node: an unusable one is marked as such, and everything
+/// that it guards is refused.
 pub fn configured(policy: &Policy) -> Vec<EntrySpec> {
     let configured = |entry: &PluginEntry| match spec(policy, entry) {
         Ok(spec) => spec.into(),
@@ -98,7 +80,7 @@ pub fn configured(policy: &Policy) -> Vec<EntrySpec> {
     policy.plugins.iter().map(configured).collect()
 }
 
-/// What the host is to load for one entry.
+/// Translates one entry to the host's specification.
 pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
     let (config, written): (_, Option<Arc<dyn Written>>) = match &entry.source {
         PluginConfig::Inline(value) => (value.clone(), None),
@@ -162,7 +144,7 @@ fn role(entry: &PluginEntry) -> Role {
     }
 }
 
-/// The entries that use what is installed as `installed`.
+/// Returns the entries that use the component installed as `installed`.
 pub fn users<'a>(policy: &'a Policy, installed: &'a str) -> impl Iterator<Item = &'a PluginEntry> {
     let uses = move |entry: &&PluginEntry| matches!(&entry.component, Component::Installed(name) if name == installed);
     policy.plugins.iter().filter(uses)
@@ -181,14 +163,14 @@ fn source(entry: &PluginEntry) -> PluginSource {
     }
 }
 
-/// Files on which an entry alone depends: when one changes, the entry is loaded again.
+/// Returns the files on which only this entry depends: when one changes, the entry is reloaded.
 pub(crate) fn own_files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
     let store = PluginStore::new(&policy.plugin_dir);
     let mut files = vec![match &entry.component {
         Component::File(file) => file.clone(),
         Component::Installed(name) => store.folder().join(format!("{name}.json")),
     }];
-    // A signature may come after its component.
+    // A signature may be added after its component.
     if let (Component::File(file), false) = (&entry.component, policy.trusted_publishers.is_empty())
     {
         files.push(PathBuf::from(format!("{}.sig", file.display())));
@@ -199,8 +181,8 @@ pub(crate) fn own_files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
     files
 }
 
-/// Files that plugins and receivers share: keys and authorities of those whom they ask and tell,
-/// each with its place in the configuration.
+/// Returns the files that plugins and receivers share: keys and authorities of the servers that
+/// they contact, each with its place in the configuration.
 pub(crate) fn shared_files(policy: &Policy) -> impl Iterator<Item = (String, PathBuf)> {
     let named = |section: &'static str| {
         move |(name, file): (&String, &PathBuf)| (format!("policy.{section}.{name}"), file.clone())
@@ -214,7 +196,7 @@ pub(crate) fn shared_files(policy: &Policy) -> impl Iterator<Item = (String, Pat
         .chain(authorities)
 }
 
-/// A plugin's configuration in a file of its own, YAML or JSON.
+/// A plugin's configuration in a separate file, as YAML or JSON.
 #[derive(Debug)]
 struct ConfigFile {
     file: PathBuf,
@@ -277,8 +259,8 @@ fn mistake(entry: &PluginEntry, file: &Path, why: String) -> SpecError {
     }
 }
 
-/// The node's own key signs tokens; a public key verifies; a secret does both with whoever shares
-/// it.
+/// Grants a key for its kind of use: the node's own keys sign tokens, public keys verify, and
+/// shared secrets make and check MACs.
 fn key_grant(policy: &Policy, entry: &PluginEntry, key: &str) -> Result<KeyGrant, SpecError> {
     let usage = match key {
         CALLBACK_KEY | EVENT_KEY => KeyUsage::SignJwt,

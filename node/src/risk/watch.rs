@@ -1,10 +1,10 @@
 //! Notices changed components, manifests and rule files, and swaps them in while the node runs:
-//! those of plugins whole or not at all, then those of receivers, each by itself.
+//! those of plugins all or nothing, then those of receivers one by one.
 //!
-//! A change counts when the bytes differ and have been still for one look. What is new is validated
-//! beside what is in force; if it is bad, what is in force stays, and that is said loudly and
-//! written into the audit log. Keys and authorities are taken when an operator asks for it (SIGHUP)
-//! and never by themselves: a change of their files is only told.
+//! A change counts once the bytes differ and have been the same at two successive looks. New files
+//! are validated beside those in force; if they are bad, the old ones stay in force, and a warning
+//! goes to the log and the audit log. Keys and authorities are never reloaded unless an operator
+//! asks for it (SIGHUP): a change of their files is only reported.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,58 +22,58 @@ use crate::off_thread::{off_thread, record_alarm, with_journal};
 use crate::public::{PublicFile, PublicPluginRecord};
 use crate::world::World;
 
-/// How often the files are looked at.
+/// Interval between two looks at the files.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A change that was refused is tried again after this, even if no file has changed: the disk or
-/// the memory may have been at fault.
+/// Time after which a refused change is retried, even if no file has changed: the disk or the
+/// memory may have been at fault.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// What is known of some files.
+/// The state of a set of watched files.
 struct Watch {
-    /// Whose they are, for messages.
+    /// The owners of the files, for messages: `plugins` or `receivers`.
     whose: &'static str,
-    /// What they looked like when they were last loaded, or refused.
+    /// Fingerprint of the files when they were last loaded, or refused.
     tried: Fingerprint,
-    /// What they looked like at the last look.
+    /// Fingerprint of the files at the last look.
     before: Fingerprint,
-    /// When the last try was refused, and why; `None` if it was not.
+    /// The time and reason of the last try's refusal; `None` if it was not refused.
     refused: Option<(Instant, String)>,
 }
 
-/// Keys and authorities on disk, which count once an operator asks for it.
+/// Keys and authorities on disk, which take effect when an operator asks for it.
 struct Untaken {
-    /// What is in force.
+    /// Fingerprint of the files that are in force.
     taken: Fingerprint,
-    /// What they looked like at the last look.
+    /// Fingerprint of the files at the last look.
     before: Fingerprint,
-    /// What was told.
+    /// Fingerprint that was last reported to the operator.
     told: Fingerprint,
 }
 
-/// What became of a try that succeeded.
+/// The result of a successful reload.
 struct Reloaded {
-    /// For logs.
+    /// Description of the new state, for logs.
     text: String,
-    /// For the audit log, if anything changed that decides.
+    /// Entry for the audit log, if anything changed that affects decisions.
     record: Option<(News, countersign_store::Configuration)>,
 }
 
-/// Watches over the files of plugins and receivers.
+/// Watches the files of plugins and receivers.
 pub struct PolicyWatch {
-    /// What is in force, and what is removed after a swap.
+    /// The plugins and receivers in force; removes unused files after a swap.
     pub housekeeping: Housekeeping,
-    /// Where changes are counted.
+    /// Counts the changes that were put in force or refused.
     pub counters: Arc<Counters>,
-    /// Where changes are shown.
+    /// The public record, which shows the plugins in force.
     pub public: Arc<PublicFile>,
-    /// Time.
+    /// Clock and randomness of the node.
     pub world: World,
 }
 
 impl PolicyWatch {
-    /// Runs until the node stops. SIGHUP loads everything at once, changed or not, keys and
-    /// authorities too.
+    /// Runs until the node stops. SIGHUP reloads everything at once, changed or not, keys and
+    /// authorities included.
     pub async fn follow(self, mut hangup: Option<Signal>, stopping: CancellationToken) {
         let mut plugins = Watch::since("plugins", self.housekeeping.guard.loaded.clone());
         let mut receivers = Watch::since("receivers", self.housekeeping.receivers.loaded().clone());
@@ -99,8 +99,7 @@ impl PolicyWatch {
             if keys.is_news(trusted.clone()) {
                 self.tell_untaken(&keys.taken, &trusted).await;
             }
-            // After the guard, which alone decides whether changed keys and authorities are in
-            // force.
+            // After the guard, which decides whether changed keys and authorities take effect.
             let sight = look(policy, entries.iter().map(|entry| &entry.plugin)).await;
             if receivers.wants(asked, sight) && !entries.is_empty() {
                 let reloaded = self
@@ -120,7 +119,7 @@ impl PolicyWatch {
         }
     }
 
-    /// Says that keys or authorities on disk are not those in force.
+    /// Reports that keys or authorities on disk differ from those in force.
     async fn tell_untaken(&self, taken: &Fingerprint, seen: &Fingerprint) {
         let files: Vec<_> = specs::shared_files(&self.housekeeping.config.policy).collect();
         let changed = files
@@ -131,10 +130,10 @@ impl PolicyWatch {
             .map(|((name, file), _)| format!("{name} ({})", file.display()))
             .collect();
         let text = if changed.is_empty() {
-            "the files of keys and authorities are again what is in force".to_owned()
+            "the files of keys and authorities are again those in force".to_owned()
         } else {
             format!(
-                "changed on disk and not in force: {}; if that is meant, send SIGHUP to the node",
+                "changed on disk and not in force: {}; if this is intended, send SIGHUP to the node",
                 changed.join(", ")
             )
         };
@@ -149,7 +148,7 @@ impl PolicyWatch {
         }
     }
 
-    /// Keeps the public record true: entries break, heal and change also without a reload.
+    /// Keeps the public record up to date: entries also break, heal and change without a reload.
     async fn publish(&self, shown: Vec<PublicPluginRecord>) -> Vec<PublicPluginRecord> {
         let mut plugins = self.public.plugins();
         plugins
@@ -178,7 +177,7 @@ impl Untaken {
         (self.before, self.told, self.taken) = (sight.clone(), sight.clone(), sight);
     }
 
-    /// True if what was seen has been still for one look and was not told yet.
+    /// True if the files have not changed since the last look and were not reported yet.
     fn is_news(&mut self, sight: Fingerprint) -> bool {
         let news = sight == self.before && sight != self.told;
         if news {
@@ -189,14 +188,14 @@ impl Untaken {
     }
 }
 
-/// Without it a node still looks at its files.
-/// SIGHUP from now on. It would end a process that does not expect it.
+/// Subscribes to SIGHUP, which would otherwise end the process. On failure returns `None`: the node
+/// still looks at its files.
 pub fn hangup() -> Option<Signal> {
     let hangup = signal(SignalKind::hangup());
-    hangup.inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be handled; changed files are noticed all the same")).ok()
+    hangup.inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be handled; changed files are still noticed")).ok()
 }
 
-/// Waits until it is time to look; true if an operator asked for it.
+/// Waits for the next look; returns true if an operator asked for it.
 async fn next_look(hangup: &mut Option<Signal>) -> bool {
     let asked = async {
         match hangup {
@@ -217,8 +216,8 @@ impl Watch {
         }
     }
 
-    /// True if what was seen is to be loaded now. If an operator asked for it, whatever comes of it
-    /// is told, even if it was told before.
+    /// True if the files are to be loaded now. If an operator asked for it, the result is reported
+    /// even if it was reported before.
     fn wants(&mut self, asked: bool, sight: Fingerprint) -> bool {
         if asked {
             self.refused = None;
@@ -239,7 +238,7 @@ impl Watch {
         due
     }
 
-    /// Logs and records what an operator must hear of a try. Only what was refused is an alarm.
+    /// Logs and records the result of a reload for the operator. Only a refusal is an alarm.
     async fn tell<E: fmt::Display>(&mut self, node: &PolicyWatch, result: Result<Reloaded, E>) {
         let now = node.world.now();
         let recorded = match self.tried(Instant::now(), result) {
@@ -265,7 +264,7 @@ impl Watch {
         }
     }
 
-    /// Leaves out why a try was refused if that was told before.
+    /// Drops the reason of a refusal if it was reported before.
     fn tried<T, E: fmt::Display>(
         &mut self,
         now: Instant,
@@ -280,7 +279,7 @@ impl Watch {
     }
 }
 
-/// Why what is on disk was not put in force.
+/// Reasons why the files on disk were not put in force.
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
     #[error(transparent)]
@@ -290,8 +289,8 @@ enum ReloadError {
 }
 
 impl Guard {
-    /// Loads what is on disk now, keys and authorities only if an operator `asked`, and swaps it in
-    /// if it is good.
+    /// Loads the files on disk, keys and authorities only if an operator `asked`, and swaps them in
+    /// if they are good.
     async fn reload(&self, asked: bool) -> Result<Reloaded, ReloadError> {
         let _alone = self.changing.lock().await;
         let services = if asked {

@@ -1,4 +1,4 @@
-//! Amounts as handlers read them: in whole units with decimals, exact.
+//! Exact amounts in the form that handlers read: whole units with decimals.
 
 use crate::Config;
 
@@ -23,7 +23,7 @@ pub(crate) fn known<'a>(config: &'a Config, chain: &'a str, asset: &'a str) -> K
 }
 
 impl Known<'_> {
-    /// Converts decimal digits to whole units. Other texts are unchanged, and no handler takes
+    /// Converts decimal digits to whole units. Other texts stay unchanged, and no handler mistakes
     /// them for a number.
     pub(crate) fn amount(&self, smallest: &str) -> String {
         if self.decimals == 0

@@ -1,4 +1,4 @@
-//! A handler's answer. Strict: anything but an exact answer to this request is not an answer.
+//! A handler's answer. Strict: only an exact answer to this request counts.
 
 use countersign_sdk::{Host, Response, jwt};
 use serde_json::Value;
@@ -6,15 +6,16 @@ use serde_json::Value;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Approve,
-    /// With the reason that the handler gave.
+    /// Carries the reason that the handler gave.
     Reject(String),
-    /// "Somebody else may decide." Here nobody else can: every plugin must approve.
+    /// The handler leaves the decision to others. Here that is a refusal:
+    /// every plugin must approve.
     Ignore,
-    /// The handler wants to be asked again.
+    /// The handler asks for a retry.
     Retry,
 }
 
-/// Reads the answer to the request `id`. The protocol's answers do not expire; the id keeps an
+/// Reads the answer to the request `id`. Answers do not expire in this protocol; the id keeps an
 /// old one from counting.
 pub(crate) fn read(
     host: &impl Host,

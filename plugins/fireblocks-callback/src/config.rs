@@ -14,24 +14,23 @@ pub struct Config {
     /// Name of the node's key that signs requests.
     #[serde(default = "callback")]
     pub signing_key: String,
-    /// Limit of one exchange in seconds, 1 to 30: the protocol gives a handler 30 seconds.
+    /// Time limit of one exchange in seconds, 1 to 30: the protocol gives a handler 30 seconds.
     #[serde(default = "thirty")]
     pub request_timeout: u32,
     /// Number of times that the handler may answer RETRY; 0: never.
     #[serde(default = "twenty")]
     pub retry_times: u64,
-    /// Pause after a RETRY. Fireblocks waits 180 seconds; here other signers wait, too.
+    /// Pause after a RETRY, in seconds. Fireblocks waits 180, but here other signers wait too.
     #[serde(default = "fifteen")]
     pub retry_seconds: u64,
     /// The handler's names for assets, by CAIP-2 id for a chain's native asset and by CAIP-19 id
-    /// for others. An asset that is not listed is named by that id, its amounts
-    /// in the smallest unit.
+    /// for others. An unlisted asset is named by that id, with amounts in the smallest unit.
     #[serde(default)]
     pub assets: AssetNames,
 }
 
 impl Config {
-    /// Checks the values beyond their form.
+    /// Validates the values beyond their syntax.
     pub fn validate(&self) -> Result<(), String> {
         if self.url.is_empty() || self.url.contains(['?', '#']) {
             return Err("`url` is the handler's base URL, without query".into());
@@ -48,7 +47,7 @@ impl Config {
         self.assets.validate().map_err(|error| error.to_string())
     }
 
-    /// The whole URL of an endpoint, e.g. `tx_sign_request`.
+    /// Builds the whole URL of an endpoint, e.g. `tx_sign_request`.
     pub(crate) fn endpoint(&self, name: &str) -> String {
         format!("{}/v2/{name}", self.url.trim_end_matches('/'))
     }

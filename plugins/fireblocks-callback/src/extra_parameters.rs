@@ -1,9 +1,9 @@
 //! `extraParameters` of a signing request.
 //!
 //! The protocol lets the initiator add members here, and plugins of handlers read some by name,
-//! such as `message` and `extraSignature`. A requester gives them in the claim `extra-parameters`,
-//! a JSON object. Descriptions of what is signed are the node's: a claim under one of those names
-//! is dropped, even if the node has no value for it.
+//! such as `message` and `extraSignature`. A requester supplies them in the claim
+//! `extra-parameters`, a JSON object. Only the node describes what is signed: a claim under one of
+//! those names is dropped, even if the node has no value for it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 /// Name of the claim with the requester's members.
 const EXTRA_PARAMETERS: &str = "extra-parameters";
 
-/// Members that describe what is signed, ours and the protocol's.
+/// Members that describe what is signed, both ours and the protocol's.
 const OF_THE_NODE: [&str; 13] = [
     "rawMessageData",
     "psbt",
@@ -30,8 +30,8 @@ const OF_THE_NODE: [&str; 13] = [
     "useMessageSigning",
 ];
 
-/// Builds the object from the requester's members, those that handlers know by name, and facts that
-/// the protocol has no field for.
+/// Builds the object from the requester's members, members that handlers know by name, and facts
+/// for which the protocol has no field.
 pub(crate) fn extra_parameters(
     task: &Task,
     signing: &Signing,
@@ -75,7 +75,7 @@ fn grant(grant: &Grant) -> Value {
         .within(serde_json::json!({ "spender": grant.spender, "asset": grant.asset }))
 }
 
-/// All of the requester's claims, by name.
+/// Returns all of the requester's claims, by name.
 pub(crate) fn claims(task: &Task) -> Value {
     let claims = task
         .extra
@@ -107,14 +107,14 @@ fn requesters(task: &Task, host: &impl Host) -> Result<Map<String, Value>, Failu
             .join(" ");
         host.log(
             Level::Warn,
-            "members of extra-parameters are the node's to say",
+            "dropped members of extra-parameters that only the node may set",
             &[("members", &names)],
         );
     }
     Ok(kept)
 }
 
-/// The bytes to sign unless it is a transaction, and of a PSBT the digests, which
+/// Returns the bytes to sign, except for transactions; for a PSBT the digests, which
 /// handlers compare with it.
 fn messages(signing: &Signing) -> Result<Vec<Value>, Failure> {
     let message =
@@ -151,7 +151,7 @@ fn is_psbt(signing: &Signing) -> bool {
     signing.payload == payload::PSBT
 }
 
-/// The PSBT in Base64, as handlers know it: the one in the task's bytes, which the node decoded.
+/// Returns the PSBT in Base64, which handlers expect, from the task's bytes that the node decoded.
 fn psbt(task: &Task, signing: &Signing) -> Result<Option<String>, Failure> {
     if !is_psbt(signing) {
         return Ok(None);

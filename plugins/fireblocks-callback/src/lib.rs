@@ -1,19 +1,19 @@
 //! Asks a callback handler that was written for Fireblocks' API co-signer (callback handler v2), so
-//! that an operator can keep it.
+//! that operators can keep theirs.
 //!
 //! A signing task becomes `POST <url>/v2/tx_sign_request`, any other `POST
 //! <url>/v2/config_change_sign_request`; the body is an RS256 JWT signed by the node, its claims
 //! the request. The handler answers within 30 seconds with an RS256 JWT of its own: `{"action":
 //! "APPROVE" | "REJECT" | "IGNORE" | "RETRY", "requestId", "rejectionReason"}`.
 //!
-//! Only APPROVE approves. RETRY asks again, a bounded number of times and never past the task's
-//! deadline. IGNORE, which at Fireblocks leaves the decision to people, refuses. No answer, or one
-//! that is not sound, refuses at once. Tokens carry no expiry in this protocol; the request id,
-//! random and used for one decision, keeps one answer to one question.
+//! Only APPROVE approves. RETRY is repeated a bounded number of times, and never past the task's
+//! deadline. IGNORE, which at Fireblocks leaves the decision to people, refuses. A missing or
+//! invalid answer refuses at once. Tokens carry no expiry in this protocol; the request id, which
+//! is random and used for one decision only, ties an answer to its question.
 //!
 //! Differences that follow from the node's knowledge: a key stands for the vault account,
 //! recipients are always one-time addresses (the key's own are `VAULT`), there are no amounts in
-//! dollars, and the deprecated fractional numbers (`amount`, `requestedAmount`) are left out, since
+//! dollars, and the deprecated fractional numbers (`amount`, `requestedAmount`) are omitted, since
 //! they cannot be exact.
 
 mod amount;
@@ -71,21 +71,21 @@ impl Plugin for FireblocksCallback {
             }
             host.log(
                 Level::Info,
-                "the handler asks to be asked again",
+                "the handler asks for a retry",
                 &[("request", &request.id)],
             );
             host.sleep(pause);
         }
         reject(
             "callback-undecided",
-            "the handler asks to be asked again; no try or no time is left",
+            "the handler asks for a retry, but no try or no time is left",
         )
     }
 }
 
 export_plugin!(FireblocksCallback);
 
-/// Asks once. The protocol has no second try for a handler that does not answer.
+/// Asks once. The protocol does not retry if a handler does not answer.
 fn ask(
     config: &Config,
     request: &request::Request,

@@ -1,8 +1,8 @@
-//! The two documents that a handler reads. Names and nesting are the protocol's;
+//! The two documents that a handler reads. Names and nesting are those of the protocol;
 //! nothing is decided here.
 //!
-//! The node's facts take the place of the wallet's own statements in the protocol; the requester's
-//! claims take that of the initiator's (`externalTxId`, `note`, members of `extraParameters`).
+//! The node's facts replace the wallet's own statements in the protocol; the requester's claims
+//! replace those of the initiator (`externalTxId`, `note`, members of `extraParameters`).
 
 use countersign_sdk::{
     Destination, Failure, Host, Intent, KeyShareSigning, Keygen, Operation, Resharing, Signing,
@@ -93,7 +93,7 @@ struct Dest<'a> {
     display_dst_address: &'a str,
 }
 
-/// A signature to be made: its digest, and its key.
+/// A requested signature: its digest and its key.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RawTx {
@@ -148,8 +148,8 @@ fn tx_sign<'a>(
     })
 }
 
-/// The single recipient of a transaction that does nothing else. Otherwise the fields stay empty
-/// rather than show a part, which a handler might mistake for the whole.
+/// The single recipient of a transaction that does nothing else. Otherwise the fields stay empty,
+/// as a handler might mistake a part for the whole.
 #[derive(Default)]
 struct Summary {
     address: String,
@@ -169,7 +169,7 @@ fn summary(config: &Config, tx: &Transaction) -> Summary {
             stays: true,
             ..destination_summary(config, tx, one)
         },
-        // A call is all that an EVM transaction does, unless it carries authorisations of EIP-7702.
+        // An EVM transaction consists of its call, unless it carries authorisations of EIP-7702.
         (None, destinations, [call])
             if is_evm(tx)
                 && !tx.hands_over_the_account()
@@ -201,8 +201,8 @@ fn destination_summary(config: &Config, tx: &Transaction, destination: &Destinat
     }
 }
 
-/// The protocol's word for the intent. A call counts as a transfer only if nothing
-/// but the transfer happens.
+/// Returns the protocol's name of the intent. A call counts as a transfer only
+/// if nothing else happens.
 fn operation(intent: &Intent) -> &'static str {
     match intent {
         Intent::Transaction(tx) if !tx.grants.is_empty() => "APPROVE",
@@ -250,7 +250,7 @@ fn raw_tx(signing: &Signing, transaction: Option<&Transaction>) -> Vec<RawTx> {
     signing.inputs.iter().map(entry).collect()
 }
 
-/// `m/44/60/0/0/0` as handlers read it: `[ 44, 60, 0, 0, 0 ]`.
+/// Formats a path such as `m/44/60/0/0/0` for handlers: `[ 44, 60, 0, 0, 0 ]`.
 fn path(path: &str) -> String {
     let steps: Vec<_> = path.split('/').filter(|step| *step != "m").collect();
     if steps.is_empty() {
@@ -261,7 +261,7 @@ fn path(path: &str) -> String {
 }
 
 /// Body of `config_change_sign_request`. The protocol's own types are about workspaces, which a
-/// node does not have; these are ours, and a handler that does not know them must not approve them.
+/// node does not have. These are ours, and a handler that does not know them must not approve them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ConfigChange<'a> {

@@ -6,37 +6,37 @@ use std::ops::RangeInclusive;
 use countersign_sdk::AssetNames;
 use serde::Deserialize;
 
-/// The node's limit on requests per call.
+/// The maximum number of requests per call that the node allows.
 const REQUESTS: u64 = 256;
 
 /// Root of the configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Servers, all of which must approve. All are asked at once.
+    /// The servers, all of which must approve. They are asked at the same time.
     pub servers: Vec<Server>,
-    /// Life of a request's token: 1 to 1440 minutes.
+    /// Lifetime of a request's token: 1 to 1440 minutes.
     #[serde(default = "two")]
     pub token_expire_minutes: u64,
-    /// Further tries after the first, for each server that gave no sound answer; 0: none. Tries
-    /// also end if the task's deadline leaves no time for another.
+    /// Number of retries for each server that gave no valid answer; 0: none. Tries also end if the
+    /// task's deadline leaves no time for another.
     #[serde(default = "two")]
     pub retry_times: u64,
-    /// Pause before a further try: 0 to 86400 seconds.
+    /// Pause before a retry: 0 to 86400 seconds.
     #[serde(default = "fifteen")]
     pub sleep_seconds: u64,
-    /// Limit of one try: 1 to 60 seconds.
+    /// Time limit of one try: 1 to 60 seconds.
     #[serde(default = "ten")]
     pub request_timeout: u32,
     /// Name of the node's key that signs requests.
     #[serde(default = "callback")]
     pub signing_key: String,
-    /// Requests carry a nonce and a digest, and answers must repeat both and name this node: for
-    /// servers that know this mode. `false`: as servers in the field expect.
+    /// If true, requests carry a nonce and a digest, and answers must repeat both and name this
+    /// node, for servers that know this mode. If false, as servers in the field expect.
     #[serde(default)]
     pub strict: bool,
-    /// The servers' names for assets. One that is not listed has no `coin` and no `token_id`,
-    /// which some servers demand.
+    /// The servers' names for assets. An unlisted asset has no `coin` and no `token_id`,
+    /// which some servers require.
     #[serde(default)]
     pub assets: AssetNames,
 }
@@ -49,24 +49,24 @@ pub struct Server {
     pub url: String,
     /// Name under which the node holds the server's public key.
     pub key: String,
-    /// Vocabulary of `extra_info` that it understands.
+    /// The vocabulary of `extra_info` that the server understands.
     #[serde(default)]
     pub version: Version,
 }
 
-/// Vocabulary of `extra_info`. Both speak the same envelope.
+/// The vocabulary of `extra_info`. The envelope is the same in both.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Version {
-    /// Flat members, as in the first API.
+    /// Flat members, as in the incumbent's first API.
     V1,
-    /// Objects of the later API.
+    /// Objects, as in the incumbent's later API.
     #[default]
     V2,
 }
 
 impl Config {
-    /// Checks the values beyond their form.
+    /// Validates the values beyond their syntax.
     pub fn validate(&self) -> Result<(), String> {
         if self.servers.is_empty() {
             return Err(
@@ -116,7 +116,7 @@ fn within(name: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), Stri
     }
 }
 
-/// Normalizes `url`. The host has the last word on URLs; this finds mistakes before a task does.
+/// Normalises `url`. The host decides on URLs; this reports mistakes before the first task.
 fn canonical(url: &str) -> Result<String, &'static str> {
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains('#') {
         return Err("a URL is plain ASCII without spaces and fragment");

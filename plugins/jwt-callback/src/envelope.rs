@@ -1,8 +1,8 @@
-//! The envelope of both directions: a JWT whose claim `package_data` is Base64 of a JSON document.
-//! Strict in what it believes (algorithm, key, expiry, request id), tolerant where eight known
-//! servers vary (quotes, null, absence).
+//! The envelope of both directions: a JWT whose claim `package_data` is a JSON document in Base64.
+//! Strict about trust (algorithm, key, expiry, request id), tolerant where eight known servers
+//! differ (quotes, null, absence).
 //!
-//! Strict mode adds claims beside `package_data`, and nothing inside it:
+//! Strict mode adds claims beside `package_data`, but nothing inside it:
 //!
 //! | claim | in the request | in the answer |
 //! |---|---|---|
@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// A server's decision.
+/// The decision of a server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Approve,
-    /// With the server's reason; empty if it gave none.
+    /// Carries the server's reason, empty if it gave none.
     Reject(String),
 }
 
@@ -63,7 +63,8 @@ impl Binding {
     }
 }
 
-/// Without a binding exactly the first three: servers in the field reject others.
+/// The claims of a request. Servers in the field reject others than the first three, so without a
+/// binding the rest is absent.
 #[derive(Serialize)]
 struct Claims<'a> {
     package_data: String,
@@ -75,7 +76,7 @@ struct Claims<'a> {
     digest: Option<&'a str>,
 }
 
-/// Members may be missing or null.
+/// The document of an answer. Members may be missing or null.
 #[derive(Deserialize)]
 struct CallbackResponse {
     status: Option<i64>,
@@ -161,7 +162,7 @@ fn open(
         .decode(package)
         .map_err(|_| "package_data is not Base64")?;
     let package = |error: serde_json::Error| format!("package_data: {error}");
-    // An object first: read as the struct itself, an array of its members would do as well.
+    // Parsed as an object first: the struct itself could also be read from an array.
     let members: Map<String, Value> = json::strict(&document).map_err(package)?;
     serde_json::from_value(Value::Object(members)).map_err(package)
 }
@@ -180,15 +181,15 @@ fn judge(response: CallbackResponse, id: &str) -> Result<Answer, String> {
     let error = error.unwrap_or_default();
     match action.as_deref() {
         Some("REJECT") => Ok(Answer::Reject(error)),
-        // Some servers report an objection of their rules as a status, without any action. They
-        // would only repeat it.
+        // Some servers report an objection of their rules as a status without an action. A retry
+        // would not change it.
         _ if status != 0 => Ok(Answer::Reject(format!("status {status}: {error}"))),
         Some("APPROVE") => Ok(Answer::Approve),
         other => Err(format!("action {other:?}: {error}")),
     }
 }
 
-/// Some frameworks answer with a JSON string.
+/// Strips the quotes of a JSON string, which some frameworks send.
 fn unquote(text: &str) -> &str {
     text.strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))

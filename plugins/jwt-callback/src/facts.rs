@@ -1,17 +1,17 @@
 //! The member `countersign` of `extra_info` in strict mode: the node's own facts, without the
-//! limits of the servers' vocabulary, and the extent to which the rest is the requester's word. In
-//! compatible mode the member is never there, nor can a requester bring it in.
+//! limits of the servers' vocabulary, and the extent to which the rest is only claimed by the
+//! requester. In compatible mode the member is always absent, and a requester cannot add it.
 
 use countersign_sdk::{Destination, Grant, Intent, Task, Transaction};
 use serde_json::{Value, json};
 
 use crate::request::hex0x;
 
-/// `{node, requester, received_at, overridden}`, and for a KeySign `{payload, blind, intent}`.
-/// `intent` is null for bare digests, else an object of one member: `transaction`, `message` (hex)
-/// or `typed_data`. Names, units and meaning of their members are those of `wit/policy.wit`; bytes
-/// are hex. A number that may be a token id is in `number`, and `amount` is null. `overridden`:
-/// members of the claim `extra-info` that contradicted the node.
+/// Builds `{node, requester, received_at, overridden}`, for a KeySign with `{payload, blind,
+/// intent}`. `intent` is null for bare digests, else an object with one member: `transaction`,
+/// `message` (hex) or `typed_data`. Names, units and meaning of their members are those of
+/// `wit/policy.wit`; bytes are hex. A number that may be a token id is in `number`, and `amount` is
+/// null. `overridden` lists members of the claim `extra-info` that contradicted the node.
 pub(crate) fn facts(task: &Task, overridden: &[String]) -> Value {
     let mut facts = json!({
         "node": task.node,

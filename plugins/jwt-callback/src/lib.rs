@@ -1,7 +1,7 @@
-//! Asks callback servers, by the wire format that servers in the field speak: an RS256 JWT in a
-//! form field, answered by another. All servers are asked at once and every one must answer
-//! APPROVE; a failed try is repeated, and a server that never gives a sound answer rejects. The
-//! private key stays in the node: this plugin only names it.
+//! Asks callback servers, in the wire format of servers in the field: an RS256 JWT in a form field,
+//! answered by another one. All servers are asked at once, and every one must answer APPROVE.
+//! Failed tries are repeated, and a server that never gives a valid answer counts as a rejection.
+//! The private key stays in the node: this plugin only names it.
 
 mod config;
 mod envelope;
@@ -80,7 +80,7 @@ impl Plugin for JwtCallback {
 
 export_plugin!(JwtCallback);
 
-/// The questions to the servers: the same for all that use one vocabulary, each under its own id.
+/// Builds the questions to the servers: the same for each vocabulary, but each under its own id.
 fn questions<'a>(
     config: &'a Config,
     task: &'a Task,
@@ -118,8 +118,8 @@ fn questions<'a>(
     config.servers.iter().map(question).collect()
 }
 
-/// `<32 hex digits>:<attempt>`, as servers in the field know it; the task's own
-/// id is in `request_detail`.
+/// Generates an id of the form `<32 hex digits>:<attempt>`, as servers in the field expect. The
+/// task's own id is in `request_detail`.
 fn request_id(task: &Task, host: &impl Host) -> String {
     format!("{}:{}", countersign_sdk::request_id(host), task.attempt)
 }

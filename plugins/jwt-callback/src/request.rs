@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::{Config, Version};
 use crate::extra::{self, REFERENCE};
 
-/// All four members, always.
+/// The document. All four members are always present.
 #[derive(Serialize)]
 struct CallbackRequest<'a> {
     request_id: &'a str,
@@ -18,7 +18,8 @@ struct CallbackRequest<'a> {
     extra_info: &'a str,
 }
 
-/// The contents for all servers of one vocabulary. Each server gets them under its own request id.
+/// The contents for all servers of one vocabulary, each of which gets them under
+/// its own request id.
 #[derive(Default)]
 pub(crate) struct Contents {
     request_type: u8,
@@ -26,7 +27,7 @@ pub(crate) struct Contents {
     extra_info: String,
 }
 
-/// The contents for `task` in ASCII.
+/// Builds the contents for `task`, in ASCII.
 pub(crate) fn contents(
     config: &Config,
     task: &Task,
@@ -53,7 +54,7 @@ pub(crate) fn contents(
 }
 
 impl Contents {
-    /// The document that asks under `id`.
+    /// Builds the document for the request id `id`.
     pub(crate) fn document(&self, id: &str) -> Result<String, Failure> {
         let Self {
             request_type,
@@ -69,12 +70,12 @@ impl Contents {
     }
 }
 
-/// The document that asks for a sign of life: type 0, and nothing else.
+/// Builds the document of a ping: type 0, and nothing else.
 pub(crate) fn ping() -> Result<String, Failure> {
     Contents::default().document("")
 }
 
-/// A detail with the two ids that each has at its end.
+/// A detail, followed by the two ids that every detail has.
 #[derive(Serialize)]
 struct Detail<'a, T> {
     #[serde(flatten)]
@@ -140,7 +141,7 @@ fn key_sign(signing: &Signing) -> Result<KeySign<'_>, Failure> {
     })
 }
 
-/// Parallel to the hashes if there is any tweak, else empty.
+/// Returns the tweaks, parallel to the hashes if there is any, else empty.
 fn tweaks(inputs: &[Input]) -> Vec<String> {
     if inputs.iter().all(|input| input.tweak.is_none()) {
         return Vec::new();
@@ -207,8 +208,8 @@ fn curve(name: &str) -> Result<u8, Failure> {
     }
 }
 
-/// Numbers of signature type and protocol. The protocols on their list are not ours, so that
-/// one is 0, "unknown".
+/// Returns the numbers of signature type and protocol. The servers' list lacks our protocols, so
+/// the latter is 0, "unknown".
 fn signature_type(scheme: &str) -> Result<(u8, u8), Failure> {
     match scheme {
         "ecdsa-secp256k1" => Ok((1, 0)),

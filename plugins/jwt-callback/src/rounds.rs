@@ -1,6 +1,5 @@
-//! Asks all servers at once, and again those that gave no sound answer, at a fixed interval, never
-//! past the task's deadline. Each try has a token of its own: the previous one may
-//! have expired by then.
+//! Asks all servers at once, and retries those that gave no valid answer at a fixed interval, never
+//! past the task's deadline. Each try has its own token, since the previous one may have expired.
 
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use countersign_sdk::{Failure, Host, HttpError, Level, Request, Response, timeou
 use crate::config::{Config, Server};
 use crate::envelope::{self, Answer, Binding};
 
-/// Reserve for reading the answers, so that the node does not cut the plugin off with
-/// an answer in hand.
+/// Time reserved for reading the answers, so that the node does not stop the plugin after
+/// it has received one.
 const MARGIN_MS: u64 = 100;
-/// Shortest time for which a round is begun.
+/// Minimum time that must be left to begin a round.
 const SHORTEST_ROUND_MS: u64 = 500;
 
 /// A question to one server.
@@ -21,7 +20,7 @@ pub(crate) struct Question<'a> {
     /// The request id, unique to this server.
     pub(crate) id: String,
     pub(crate) document: String,
-    /// Id of the asking node.
+    /// The id of the asking node.
     pub(crate) node: &'a str,
 }
 
@@ -30,7 +29,7 @@ pub(crate) struct Objection {
     pub(crate) error: String,
 }
 
-/// Asks until every server approved (`None`), one objects, or a server is given up.
+/// Asks until every server has approved (`None`), one objects, or the tries of one are used up.
 pub(crate) fn ask(
     config: &Config,
     mut open: Vec<Question>,
@@ -62,7 +61,7 @@ pub(crate) fn ask(
 
 enum Round<'a> {
     Objection(Objection),
-    /// Questions without a sound answer, with what was wrong.
+    /// Questions without a valid answer, with the reasons.
     Unanswered(Vec<(Question<'a>, String)>),
 }
 
@@ -87,7 +86,7 @@ fn round<'a>(
             ),
             Err(error) => {
                 let text = error.describe();
-                // The node itself refused to send: another try would not change that.
+                // The node itself refused to send; a retry would not change that.
                 if matches!(error, HttpError::Denied(_) | HttpError::Invalid(_)) {
                     refused = Some(error);
                 }
@@ -149,7 +148,7 @@ pub(crate) fn ping(
     }
 }
 
-/// Time limit in milliseconds for a round that begins at `now`: never past the deadline.
+/// Returns the time limit in milliseconds for a round that begins at `now`, within the deadline.
 fn time_for_a_round(config: &Config, now: u64, deadline: u64) -> Option<u32> {
     let left = deadline.saturating_sub(now).saturating_sub(MARGIN_MS);
     (left >= SHORTEST_ROUND_MS).then(|| timeout_ms(config.request_timeout, left))
@@ -180,10 +179,10 @@ fn exchange(
         requests.push(post(&question.server.url, &token, timeout_ms));
     }
     let responses = host.send_all(&requests);
-    // A server that is missing here would count as one that approved.
+    // A missing answer would otherwise count as an approval.
     if responses.len() != questions.len() {
         return Err(Failure::Internal(
-            "the node answered another number of requests than it was given".into(),
+            "the node returned a different number of answers than requests".into(),
         ));
     }
     let pair = |(binding, response)| Exchange { binding, response };
@@ -198,7 +197,7 @@ fn post(url: &str, token: &str, timeout_ms: u32) -> Request {
             "content-type".into(),
             "application/x-www-form-urlencoded".into(),
         )],
-        // A compact JWT consists of characters that a form does not escape.
+        // A compact JWT only has characters that need no escaping in a form.
         body: format!("TSS_JWT_MSG={token}").into_bytes(),
         timeout_ms: Some(timeout_ms),
     }

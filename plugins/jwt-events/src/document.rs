@@ -12,7 +12,7 @@ const EXTRA_INFO: &str = "extra-info";
 /// Name of the claim with the requester's own reference.
 const REFERENCE: &str = "reference";
 
-/// The protocols on the receivers' list are not ours.
+/// The number of the protocol: the receivers' list lacks ours.
 const UNKNOWN_PROTOCOL: u8 = 0;
 
 /// Builds the document for the receiver.
@@ -29,7 +29,7 @@ pub(crate) fn document(event: &Event) -> Result<Value, Failure> {
     Ok(document)
 }
 
-/// `ping`, or `request.<operation>.<what>`.
+/// Returns the event's type: `ping`, or `request.<operation>.<what>`.
 fn event_type(event: &Event) -> Result<String, Failure> {
     let what = match &event.what {
         What::Ping => return Ok("ping".into()),
@@ -54,7 +54,7 @@ fn data_type(operation: &Operation) -> Result<&str, Failure> {
         Operation::Sign(_) => Ok("KeySign"),
         Operation::Reshare(_) => Ok("KeyReshare"),
         Operation::KeyShareSign(_) => Ok("KeyShareSign"),
-        // A task that the node refused before it understood it has no facts, only a name.
+        // A task that the node refused before decoding it has no facts, only a name.
         Operation::Other(name) => ["KeyGen", "KeySign", "KeyReshare", "KeyShareSign"]
             .into_iter()
             .find(|known| known.eq_ignore_ascii_case(name))
@@ -76,7 +76,7 @@ fn data(task: &Task, what: &What) -> Result<Value, Failure> {
     }))
 }
 
-/// 110 scheduling, 130 approving, 140 processing, 160 declined, 170 failed,
+/// Returns the status: 110 scheduling, 130 approving, 140 processing, 160 declined, 170 failed,
 /// 180 cancelled, 190 completed.
 fn status(what: &What) -> u16 {
     match what {
@@ -100,7 +100,7 @@ fn failed_reason(what: &What) -> String {
     }
 }
 
-/// An object here, where requests to approval servers have text.
+/// Returns the detail as an object, whereas requests to approval servers carry it as text.
 fn detail(task: &Task) -> Result<Value, Failure> {
     let mut detail = match &task.operation {
         Operation::Keygen(keygen) => key_gen(keygen)?,
@@ -139,7 +139,7 @@ fn key_sign(signing: &Signing) -> Result<Value, Failure> {
     }))
 }
 
-/// Parallel to the hashes if there is any tweak, else empty.
+/// Returns the tweaks, parallel to the hashes if there is any, else empty.
 fn tweaks(inputs: &[Input]) -> Vec<String> {
     if inputs.iter().all(|input| input.tweak.is_none()) {
         return Vec::new();
@@ -217,7 +217,7 @@ fn signature(signature: &Signature) -> Value {
         "msg_hash": hex0x(&signature.digest),
         "tweak": signature.tweak.as_deref().map(hex0x).unwrap_or_default(),
         "signature": hex0x(&signature.signature),
-        // Text in every model of this document; empty where the scheme has none.
+        // Text in every model of this document; empty if the scheme has none.
         "signature_recovery": signature.recovery_id.map(|id| id.to_string()).unwrap_or_default(),
     })
 }

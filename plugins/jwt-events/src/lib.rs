@@ -1,6 +1,6 @@
-//! Reports the ends of tasks to an event receiver, by the wire format that receivers in the field
-//! read: an RS256 JWT in a form field, signed by the node's event key. Status 200 or 201 is a
-//! delivery; the body of the answer means nothing.
+//! Reports the ends of tasks to an event receiver, in the wire format that receivers in the field
+//! read: an RS256 JWT in a form field, signed by the node's event key. Status 200 or 201 confirms
+//! the delivery; the body of the answer is ignored.
 //!
 //! One call is one try. The node chooses the events, the number of tries and their interval: it
 //! keeps an event until this component has delivered it.
@@ -23,10 +23,10 @@ pub struct JwtEvents;
 pub struct Config {
     /// Whole URL, e.g. `https://events.example.com/v2/event`.
     pub url: String,
-    /// Life of a token in minutes, at least 1.
+    /// Lifetime of a token in minutes, at least 1.
     #[serde(default = "two")]
     pub token_expire_minutes: u64,
-    /// Limit of one try in seconds, at least 1.
+    /// Time limit of one try in seconds, at least 1.
     #[serde(default = "ten")]
     pub request_timeout: u32,
     /// Name of the node's key that signs events.
@@ -34,7 +34,7 @@ pub struct Config {
     pub signing_key: String,
 }
 
-/// Exactly these claims: servers in the field reject others.
+/// The claims of a token. There may be no others: servers in the field reject them.
 #[derive(Serialize)]
 struct Claims {
     package_data: String,
@@ -46,7 +46,8 @@ impl EventReceiver for JwtEvents {
     type Config = Config;
 
     const NAME: &'static str = "jwt-events";
-    const DESCRIPTION: &'static str = "Tells an event receiver by RS256 JWT what became of tasks.";
+    const DESCRIPTION: &'static str =
+        "Reports the ends of tasks to an event receiver by RS256 JWT.";
 
     fn check(config: &Config, host: &impl Host) -> Result<(), Failure> {
         if config.url.is_empty() {
@@ -76,7 +77,7 @@ impl EventReceiver for JwtEvents {
 
 export_event_receiver!(JwtEvents);
 
-/// A new token for each try: that of the previous one may have expired by then.
+/// Builds the request, with a new token for each try, since the previous one may have expired.
 fn post(config: &Config, document: &str, host: &impl Host) -> Result<Request, Failure> {
     let exp = (host.now() / 1000).saturating_add(config.token_expire_minutes.saturating_mul(60));
     let claims = Claims {
@@ -92,7 +93,7 @@ fn post(config: &Config, document: &str, host: &impl Host) -> Result<Request, Fa
             "content-type".into(),
             "application/x-www-form-urlencoded".into(),
         )],
-        // A compact JWT consists of characters that a form does not escape.
+        // A compact JWT only has characters that need no escaping in a form.
         body: format!("TSS_JWT_MSG={token}").into_bytes(),
         timeout_ms: Some(config.request_timeout.saturating_mul(1000)),
     })

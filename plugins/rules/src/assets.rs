@@ -1,4 +1,4 @@
-//! Assets by their configured names, and ceilings in their units.
+//! Assets by their configured names, and maximum amounts in their units.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,14 +12,14 @@ use crate::trail::{Objection, refuse};
 
 pub type Assets = BTreeMap<String, Asset>;
 
-/// A configured asset.
+/// An asset that the operator has configured.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asset {
     /// CAIP-19 id, e.g. `eip155:1/erc20:0x...`; for the native asset of a chain the CAIP-2
     /// id of the chain.
     pub id: String,
-    /// Decimals of the amounts in this file; 0: they are in smallest units.
+    /// Number of decimals of its amounts in this file; 0 if they are in smallest units.
     #[serde(default)]
     pub decimals: u8,
 }
@@ -69,7 +69,7 @@ pub struct Ceiling {
     /// The operator's name of the asset.
     pub name: String,
     pub asset: Asset,
-    /// In smallest units of the asset.
+    /// The maximum, in smallest units of the asset.
     pub max: Amount,
 }
 
@@ -150,7 +150,7 @@ pub fn find<'a>(ceilings: &'a [Ceiling], asset: &str) -> Option<&'a Ceiling> {
     })
 }
 
-/// The id of an asset in a task: an empty id stands for the chain's native asset.
+/// Returns the id of an asset in a task: an empty one stands for the chain's native asset.
 pub fn id<'a>(chain: &'a str, asset: &'a str) -> &'a str {
     if asset.is_empty() { chain } else { asset }
 }
@@ -165,9 +165,9 @@ pub fn parse(amount: &str) -> Result<Amount, Objection> {
     })
 }
 
-/// The outflow of the wallet, by asset. Change does not count; of native value the larger of the
-/// destinations' and the calls' amounts counts, plus the highest fee. Limits count rights that
-/// are granted as well.
+/// The outflow of the wallet, by asset. Change does not count. For native value the larger of
+/// the destinations' and the calls' amounts counts, plus the highest fee. Limits also count
+/// granted rights as outflow.
 #[derive(Debug, Default)]
 pub struct Spending<'a> {
     amounts: Vec<(Cow<'a, str>, Amount)>,
@@ -176,7 +176,7 @@ pub struct Spending<'a> {
 }
 
 impl<'a> Spending<'a> {
-    /// The outflow of this transaction.
+    /// Computes the outflow of this transaction.
     pub fn of(transaction: &'a Transaction, standards: &Standards) -> Result<Self, Objection> {
         let chain = transaction.chain.as_str();
         let mut spending = Spending::default();
@@ -209,20 +209,20 @@ impl<'a> Spending<'a> {
         *self.entry(asset) += amount;
     }
 
-    /// Refuses an unknown outflow; for rules that bound amounts.
+    /// Refuses an unknown outflow, on behalf of rules that bound amounts.
     pub fn refuse_unknown(&self) -> Result<(), Objection> {
         if self.unknown_fee {
             refuse(
                 "keysign-fee-unknown",
-                "the node cannot tell the fee, which counts among the amounts",
+                "the node cannot tell the fee, which counts as an amount",
             )
         } else {
             Ok(())
         }
     }
 
-    /// Iterates over every asset with its outflow. A named token counts whatever its amount: 0 may
-    /// be a token id.
+    /// Iterates over the assets and their outflow. A named token counts even if its amount is 0,
+    /// which may be a token id.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Amount)> {
         let leaves =
             |(asset, amount): &&(Cow<str>, Amount)| !amount.is_zero() || asset.contains('/');
@@ -232,7 +232,7 @@ impl<'a> Spending<'a> {
             .map(|(asset, amount)| (asset.as_ref(), amount))
     }
 
-    /// The total outflow of assets under `ceiling`; `None` if there is none.
+    /// Sums up the outflow of all assets under `ceiling`; `None` if there are none.
     pub fn under(&self, ceiling: &Ceiling) -> Option<Amount> {
         let mut amounts = self
             .iter()

@@ -1,4 +1,4 @@
-//! `calls:` of a policy: methods of contracts that may be called.
+//! `calls:` of a policy: the contracts' methods that may be called.
 
 use countersign_sdk::{AddressMap, Call, Selector, Transaction};
 use serde::{Deserialize, Deserializer};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use crate::choice::{Choice, present};
 use crate::trail::{Ruling, refuse};
 
-/// Lists of calls.
+/// The section of a policy.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calls {
@@ -16,15 +16,15 @@ pub struct Calls {
     /// No call may be in this list.
     #[serde(default)]
     pub deny: CallList,
-    /// Calls that the node does not understand and `allow` does not list.
+    /// Decision on calls that the node does not understand and `allow` does not list.
     #[serde(default)]
     pub unknown: Choice,
-    /// Creation of contracts by a transaction.
+    /// Decision on transactions that create a contract.
     #[serde(default)]
     pub create: Choice,
 }
 
-/// Contracts with their methods; no methods: all of them.
+/// Contracts with their methods; all of them if none is named.
 #[derive(Debug, Default)]
 pub struct CallList(AddressMap<Option<Vec<Selector>>>);
 
@@ -44,18 +44,17 @@ impl CallList {
 }
 
 impl Calls {
-    /// Rejects contradictory settings.
+    /// Rejects settings that contradict each other.
     pub fn validate(&self) -> Result<(), String> {
         if self.unknown == Choice::Allow && self.allow.is_some() {
             return Err(
-                "calls: with `unknown: allow` beside `allow` nobody can tell what is meant; leave one out"
-                    .into(),
+                "calls: `unknown: allow` contradicts the list `allow`; leave one out".into(),
             );
         }
         Ok(())
     }
 
-    /// True if the operator lists this call, and so answers for its effects.
+    /// True if the operator lists this call, and is thus responsible for its effects.
     pub fn list(&self, chain: &str, call: &Call) -> bool {
         self.allow
             .as_ref()
@@ -92,8 +91,7 @@ impl Calls {
                 format!("calls.allow does not list {}", show(call)),
             ),
             None if is_understood(transaction, call) => Ok("every call is understood".into()),
-            // A method that nobody understands may call another one of its
-            // contract, such as `multicall`.
+            // An unknown method, such as `multicall`, may call others of its contract.
             None if self.unknown == Choice::Allow && self.deny.names(chain, &call.contract) => {
                 refuse(
                     "keysign-call-unknown",
@@ -117,14 +115,14 @@ impl Calls {
 }
 
 /// True if destinations and grants show all effects of the call. On EVM chains a transaction has
-/// one call, and the tokens that its destinations and grants name can only come from there: a
-/// well-known selector alone proves nothing.
+/// one call, and the tokens in its destinations and grants can only come from there: a well-known
+/// selector alone proves nothing.
 pub fn is_understood(transaction: &Transaction, call: &Call) -> bool {
     if !transaction.chain.starts_with("eip155:") {
         return call.method.is_some();
     }
     if call.data.is_empty() && call.selector.is_empty() {
-        return true; // Native value alone, which destinations and `amount` show.
+        return true; // Only native value, which destinations and `amount` show.
     }
     let mut received = transaction
         .destinations
@@ -156,7 +154,7 @@ impl<'de> Deserialize<'de> for CallList {
             contract: String,
             #[serde(default, deserialize_with = "present")]
             methods: Option<Vec<Selector>>,
-            /// For readers of the file.
+            /// A note for people who read the file.
             #[serde(default, rename = "label")]
             _label: Option<String>,
         }

@@ -1,19 +1,19 @@
-//! Small values with the same syntax in several rules.
+//! Small values that several rules write alike.
 
 use countersign_sdk::{Amount, AmountError};
 use serde::{Deserialize, Deserializer};
 
-/// `allow` or `refuse`.
+/// The operator's choice, written `allow` or `refuse`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
     Allow,
-    /// Also if nothing is written.
+    /// Also the default if nothing is written.
     #[default]
     Refuse,
 }
 
-/// For optional members: `key:` without a value is a mistake, not an absence.
+/// Deserialises optional members: `key:` without a value is an error instead of an absence.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

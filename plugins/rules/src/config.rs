@@ -1,5 +1,5 @@
-//! The incumbent's `embedded_risk_control_rules` tree, which `key_sign` extends. Unknown keys are
-//! errors: a misspelt rule must not vanish.
+//! The incumbent's `embedded_risk_control_rules` tree, extended by `key_sign`. Unknown keys are
+//! errors, so that a misspelt rule is not silently ignored.
 
 use serde::Deserialize;
 
@@ -9,24 +9,24 @@ use crate::key_sign::KeySignRules;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Must be true: see `disabled`.
+    /// Must be true; see `disabled` for the reason.
     #[serde(default)]
     pub enable: bool,
-    /// Rules for KeyGen.
+    /// Rules for KeyGen; without a list all are refused.
     #[serde(default)]
     pub key_gen: KeyGenRules,
-    /// Rules for KeySign; without policies and deny list allowed unless `reject_all`.
+    /// Rules for KeySign; without policies and deny list all are allowed unless `reject_all`.
     #[serde(default)]
     pub key_sign: KeySignRules,
-    /// Rules for KeyReshare.
+    /// Rules for KeyReshare; without a list all are refused.
     #[serde(default)]
     pub key_reshare: KeyReshareRules,
-    /// Rules for check-ups of key shares; allowed unless `reject_all`.
+    /// Rules for check-ups of key shares; all are allowed unless `reject_all`.
     #[serde(default)]
     pub key_share_sign: RejectAll,
 }
 
-/// A switch without a list.
+/// A section with a switch and no list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RejectAll {
@@ -35,7 +35,7 @@ pub struct RejectAll {
     pub reject_all: bool,
 }
 
-/// Rules for KeyGen. No list, no key.
+/// Rules for KeyGen. Without a list no key can be created.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyGenRules {
@@ -47,17 +47,17 @@ pub struct KeyGenRules {
     pub allow_list: Vec<KeyGenEntry>,
 }
 
-/// A permitted committee of new keys.
+/// A permitted committee for new keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyGenEntry {
-    /// Exactly this threshold, not more.
+    /// The exact threshold; a higher one does not match.
     pub threshold: u16,
-    /// Exactly these nodes, in any order.
+    /// The exact set of nodes, in any order.
     pub node_ids: Vec<String>,
 }
 
-/// Rules for KeyReshare. No list, no reshare.
+/// Rules for KeyReshare. Without a list no key can be reshared.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyReshareRules {
@@ -75,9 +75,9 @@ pub struct KeyReshareRules {
 pub struct KeyReshareEntry {
     /// Root extended public key of the key.
     pub xpubkey: String,
-    /// Exactly this threshold afterwards.
+    /// The exact threshold after the move.
     pub new_threshold: u16,
-    /// Exactly these nodes afterwards, in any order.
+    /// The exact set of nodes after the move, in any order.
     pub new_node_ids: Vec<String>,
 }
 

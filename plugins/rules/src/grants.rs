@@ -15,12 +15,12 @@ const NOBODY: &str = "0x0000000000000000000000000000000000000000";
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenGrants {
-    /// Addresses that may be given a right.
+    /// Addresses that may be granted a right.
     pub spenders: AddressSet,
-    /// Rights without limit.
+    /// Decision on rights to an unlimited amount.
     #[serde(default)]
     pub unlimited: Choice,
-    /// The largest amounts of rights; an asset that is not listed is refused.
+    /// The maximum amounts of rights; an asset that is not listed is refused.
     #[serde(default, deserialize_with = "present")]
     pub amounts: Option<Vec<WrittenCeiling>>,
 }
@@ -57,12 +57,12 @@ impl Grants {
         })
     }
 
-    /// True if it lists the assets to which there may be rights.
+    /// True if the section lists the assets to which rights may be granted.
     pub fn list_assets(&self) -> bool {
         self.amounts.is_some()
     }
 
-    /// Checks `right`, which `spender` may move.
+    /// Checks the `right` that is granted to `spender`.
     fn judge(&self, chain: &str, spender: &str, right: &Portion) -> Ruling {
         if !self.spenders.contains(chain, spender) {
             return refuse(
@@ -72,7 +72,7 @@ impl Grants {
         }
         let Some(amount) = &right.amount else {
             return match self.unlimited {
-                Choice::Allow => Ok("a right without limit for a listed spender".into()),
+                Choice::Allow => Ok("an unlimited right for a listed spender".into()),
                 Choice::Refuse => refuse(
                     "keysign-grant-unlimited",
                     format!("{spender} may move {} without limit", right.asset),
@@ -98,7 +98,7 @@ impl Grants {
     }
 }
 
-/// Checks every right over single assets. A right to nothing revokes one and is always allowed.
+/// Checks every right to a single asset. A right to nothing revokes one and is always allowed.
 pub fn judge(
     rules: Option<&Grants>,
     standards: &Standards,
@@ -122,7 +122,7 @@ pub fn judge(
     Ok(why)
 }
 
-/// Every right over single assets that is granted and not revoked.
+/// Iterates over the rights to single assets that are granted and not revoked.
 pub fn given<'a>(
     standards: &Standards,
     chain: &'a str,
@@ -138,13 +138,13 @@ pub fn given<'a>(
     })
 }
 
-/// The largest amount of a token on EVM chains, 2^256 - 1.
+/// Returns the largest amount of a token on EVM chains, 2^256 - 1.
 pub fn everything() -> Amount {
     let most = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
     most.parse().expect("decimal digits")
 }
 
-/// Checks rights over everything that the account holds (EIP-7702): only to listed contracts.
+/// Checks rights to the whole account (EIP-7702): only listed contracts may have them.
 pub fn judge_delegations(delegates: Option<&AddressSet>, chain: &str, grants: &[Grant]) -> Ruling {
     for grant in grants.iter().filter(|grant| grant.asset.is_empty()) {
         let listed = delegates.is_some_and(|delegates| delegates.contains(chain, &grant.spender));
@@ -155,11 +155,11 @@ pub fn judge_delegations(delegates: Option<&AddressSet>, chain: &str, grants: &[
             );
         }
     }
-    Ok("hands the account to nobody who is not listed".into())
+    Ok("hands the account to listed contracts only".into())
 }
 
-/// True if the right is empty: to an amount of 0 where that means nothing, or to the zero address,
-/// which acts for nobody (so the right to one token of ERC-721 is revoked).
+/// True if the right is empty: an amount of 0 that means nothing, or granted to the zero address,
+/// which cannot act (this is how the right to one token of ERC-721 is revoked).
 fn takes_away(chain: &str, spender: &str, right: &Portion) -> bool {
     let nothing = right.zero_is_nothing && right.amount.as_ref().is_some_and(Amount::is_zero);
     nothing || (chain.starts_with("eip155:") && same_address(spender, NOBODY))

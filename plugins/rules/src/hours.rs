@@ -1,4 +1,4 @@
-//! `hours:` of a policy: the times at which it signs. Judged by the time at which the
+//! `hours:` of a policy: the times at which it allows signing. What counts is the time at which the
 //! node received the task.
 
 use countersign_sdk::Task;
@@ -24,13 +24,13 @@ const EVERY_DAY: [Weekday; 7] = [
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hours {
-    /// Offset from UTC of all times here.
+    /// The offset from UTC of all times in the section.
     #[serde(default)]
     pub zone: Zone,
-    /// Signs only within one of these, if there are any.
+    /// Signing is only allowed within one of these spans, if present.
     #[serde(default, deserialize_with = "present")]
     pub allow: Option<Vec<Span>>,
-    /// Never signs within one of these.
+    /// Signing is never allowed within one of these spans.
     #[serde(default)]
     pub quiet: Vec<Span>,
 }
@@ -44,7 +44,7 @@ pub struct Span {
     #[serde(default, deserialize_with = "present")]
     pub days: Option<Vec<Weekday>>,
     pub from: TimeOfDay,
-    /// The minute after the last.
+    /// The end, exclusive: the minute after the last.
     pub to: TimeOfDay,
 }
 
@@ -61,18 +61,18 @@ pub enum Weekday {
     Sun,
 }
 
-/// Minutes since midnight, from `00:00` to `24:00`.
+/// A time of the day as minutes since midnight, from `00:00` to `24:00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct TimeOfDay(i64);
 
-/// Minutes east of UTC, written `+02:00`, `-05:30` or `Z`.
+/// An offset in minutes east of UTC, written `+02:00`, `-05:30` or `Z`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Zone(i64);
 
 impl Hours {
-    /// Rejects spans without meaning.
+    /// Rejects spans and lists that cannot be meant.
     pub fn validate(&self) -> Result<(), String> {
         let spans = self.allow.iter().flatten().chain(&self.quiet);
         for span in spans {
@@ -118,7 +118,7 @@ impl Hours {
         }
     }
 
-    /// Minutes since Monday 00:00 in the zone. 1970 began on a Thursday.
+    /// Returns the minutes since Monday 00:00 in the zone. 1970 began on a Thursday.
     fn minute_of_week(&self, milliseconds: u64) -> i64 {
         let minutes = i64::try_from(milliseconds).unwrap_or(i64::MAX) / MINUTE;
         (minutes + 3 * DAY + self.zone.0).rem_euclid(WEEK)

@@ -1,4 +1,4 @@
-//! `key_sign:`: the signatures that may be made.
+//! `key_sign:`, the rules for signatures.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,8 +16,8 @@ use crate::standards::Standards;
 use crate::trail::{Objection, Ruling, Trail, refuse};
 use crate::transactions::refuse_found;
 
-/// Rules for KeySign. With `policies` the first whose `when` matches decides, and a signature that
-/// none matches is refused; without, every signature is allowed unless `deny`
+/// Rules for KeySign. If there are `policies`, the first whose `when` matches decides, and a
+/// signature that none matches is refused. Otherwise every signature is allowed unless `deny`
 /// or `reject_all` refuses it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(try_from = "Written")]
@@ -31,15 +31,15 @@ pub struct KeySignRules {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    /// Refuses every KeySign, whatever a policy says.
+    /// Refuses every KeySign, regardless of policies.
     #[serde(default)]
     reject_all: bool,
-    /// Addresses that may not receive, be called, or be given a right, whatever a policy says.
+    /// Addresses that may not receive, be called, or be granted a right, regardless of policies.
     #[serde(default)]
     deny: AddressSet,
     #[serde(default)]
     assets: Assets,
-    /// The first that matches decides.
+    /// The policies in order: the first that matches decides.
     #[serde(default, deserialize_with = "present")]
     policies: Option<Vec<WrittenPolicy>>,
 }
@@ -89,7 +89,7 @@ fn repeated_name(policies: &[Policy]) -> Option<&str> {
 }
 
 impl KeySignRules {
-    /// Checks a signature: by the refusals that apply everywhere, then by the matching policy.
+    /// Checks a signature, first by the refusals that always apply, then by the matching policy.
     pub fn judge(&self, host: &impl Host, task: &Task, signing: &Signing) -> Result<(), Objection> {
         let trail = Trail::new(host);
         if self.reject_all {
@@ -125,15 +125,15 @@ impl KeySignRules {
         }
         trail.rule(
             "policies",
-            refuse("keysign-no-policy", "no policy is made for this signature"),
+            refuse("keysign-no-policy", "no policy applies to this signature"),
         )
     }
 
     /// Counts a signature of others in the limits of the policy that would judge it here. If none
-    /// would, or this node cannot read the payload, it counts in every policy that could be made
-    /// for it: one whose `keys`, `paths` and `payloads` fit, which all nodes see alike. Names of
-    /// requesters and the chain of a payload depend on the node's own configuration, which may
-    /// differ from the signers'.
+    /// would, or if this node cannot read the payload, it counts in every policy that could apply
+    /// to it: those whose `keys`, `paths` and `payloads` match, which are the same at all nodes.
+    /// Names of requesters and the chain of a payload depend on the node's own configuration, which
+    /// may differ from the signers'.
     pub fn count(&self, host: &impl Host, task: &Task, signing: &Signing) -> Result<(), Objection> {
         let trail = Trail::new(host);
         let policies = self.policies.as_deref().unwrap_or_default();
@@ -154,7 +154,7 @@ impl KeySignRules {
         Ok(())
     }
 
-    /// Refuses transfers to an address of the list, or to an unknown recipient.
+    /// Refuses transfers to an address on the deny list, or to an unknown recipient.
     fn judge_deny(&self, task: &Task, signing: &Signing) -> Ruling {
         let refuse_found = |found| refuse_found("key_sign.deny", "keysign-address-denied", found);
         match &signing.intent {
@@ -189,7 +189,7 @@ impl KeySignRules {
                 if self.policies.is_none() {
                     refuse_digest(message)?;
                 }
-                Ok("a message names no address that the node knows of".into())
+                Ok("a message names no address known to the node".into())
             }
             Intent::Opaque if self.policies.is_none() => refuse(
                 "keysign-blind",
@@ -199,8 +199,8 @@ impl KeySignRules {
         }
     }
 
-    /// Refuses signatures that may reach an address of the list in a way that the node does not
-    /// see, unless the policy names that way: its operator then answers for it.
+    /// Refuses signatures that may reach an address on the deny list in a way that the node does
+    /// not see, unless the policy lists that call or type: the operator is then responsible for it.
     fn judge_unknown(&self, task: &Task, signing: &Signing, policy: Option<&Policy>) -> Ruling {
         let unknown = match &signing.intent {
             Intent::Transaction(transaction) => {
@@ -220,7 +220,7 @@ impl KeySignRules {
                     None
                 }
                 Rights::Hidden | Rights::Unknown => Some(format!(
-                    "whom a `{}` pays or empowers, the node cannot tell",
+                    "the node cannot tell whom a `{}` pays or empowers",
                     data.primary_type
                 )),
             },
@@ -231,12 +231,12 @@ impl KeySignRules {
                 "keysign-address-unknown",
                 format!("{what}: it may be an address that key_sign.deny lists"),
             ),
-            None => Ok("everybody who gets anything is named".into()),
+            None => Ok("all recipients are known".into()),
         }
     }
 }
 
-/// Collects every text in a JSON document, at any depth.
+/// Collects all texts in a JSON document, at any depth.
 fn texts(json: &str) -> Result<Vec<String>, Objection> {
     let document = json::strict::<Texts>(json.as_bytes());
     let texts = document.map_err(|error| {

@@ -1,6 +1,6 @@
-//! The embedded risk rules: the incumbent's configuration tree with policies for signatures, judged
-//! on the node's own facts only. No I/O; remembers only the counts of limits, if there are any.
-//! `docs/rules.yaml` shows every key and code.
+//! The embedded risk rules: the incumbent's configuration tree with policies for signatures,
+//! applied to the node's own facts only. There is no I/O, and the only memory is that of limits, if
+//! there are any. `docs/rules.yaml` shows every key and code.
 //!
 //! From a file's root inwards: `config` → `key_sign` → `policy` → one module for each
 //! section of a policy.
@@ -81,7 +81,7 @@ impl Plugin for Rules {
         }
         match &task.operation {
             Operation::Sign(signing) => trail::counted(config.key_sign.count(host, task, signing)),
-            // No limit is about these.
+            // Limits do not apply to these.
             Operation::Keygen(_)
             | Operation::Reshare(_)
             | Operation::KeyShareSign(_)
@@ -92,8 +92,9 @@ impl Plugin for Rules {
 
 export_plugin!(Rules);
 
-/// The incumbent's `enable: false` turns the rules off. Here every plugin must approve, so a plugin
-/// that is turned off would either block everything or be a hole; neither can be intended.
+/// The error for `enable: false`, which turns the incumbent's rules off. Here every plugin
+/// must approve, so a plugin that is off would either block everything or leave a hole; the
+/// operator cannot want either.
 fn disabled() -> Failure {
     Failure::Misconfigured(
         "`enable` is not true: set it, or remove this plugin's entry to do without rules".into(),
@@ -151,7 +152,7 @@ fn judge_check_up(rules: &RejectAll) -> Ruling {
     }
 }
 
-/// Equality of committees: order does not matter, and a repeated id never equals anything.
+/// Compares committees regardless of order. A repeated id never equals anything.
 fn same_set(listed: &[String], actual: &[String]) -> bool {
     let set: BTreeSet<_> = actual.iter().collect();
     set.len() == actual.len()

@@ -1,15 +1,16 @@
-//! `limits:` of a policy: the number of tasks, and the amount of an asset, for which a key may sign
-//! within an hour, a day or a week. The window slides with the time at which the
+//! `limits:` of a policy: the number of tasks, and the amount of an asset, for which a key
+//! may sign within an hour, a day or a week. The window slides with the time at which the
 //! node received a task.
 //!
 //! Signatures of other members of the key's committee count too, as far as this node hears of them,
-//! and whether or not they exceed the limits here: the count is the key's, not each node's.
+//! even if they exceed the limits here: the count belongs to the key, not to each node.
 //!
-//! Each task writes one entry, `used/<policy>/<key>/<milliseconds>/<task id>`, whose value lists
-//! its outflow of the limited assets, `<asset> <amount>`, separated by `;`. A list of digests
-//! counts as so many tasks, since each of them may be one: its entry has `tasks <number>` before
-//! that. The node keeps an entry if it approves the task and takes it back if nothing was signed,
-//! so the entries are what was or may yet be spent; they expire with the policy's longest window.
+//! Each task writes one entry, `used/<policy>/<key>/<milliseconds>/<task id>`, whose value
+//! lists its outflow of the limited assets, `<asset> <amount>`, separated by `;`. A list of
+//! digests counts as that many tasks, since each of them may be one: its entry begins with
+//! `tasks <number>`. The node keeps an entry if it approves the task, and takes it back if
+//! nothing was signed, so the entries show what was or may yet be spent. They expire with
+//! the policy's longest window.
 
 use std::time::Duration;
 
@@ -21,12 +22,12 @@ use crate::choice::{Quantity, present};
 use crate::standards::covers;
 use crate::trail::{Objection, Ruling, Trail, refuse};
 
-/// The node's limit on listed entries.
+/// The maximum number of entries that the node lists at once.
 const LIST: u32 = 1000;
-/// Digits of the milliseconds in an entry's name; enough until the year 2286.
+/// Number of digits of the milliseconds in an entry's name; enough until the year 2286.
 const DIGITS: usize = 13;
 
-/// In an entry, before a number; no asset has this name.
+/// Marks the number of tasks in an entry; no asset has this name.
 const TASKS: &str = "tasks";
 
 /// A limit as written.
@@ -36,10 +37,10 @@ pub struct WrittenLimit {
     pub per: Window,
     #[serde(default, deserialize_with = "present")]
     pub tasks: Option<usize>,
-    /// The operator's name of an asset.
+    /// The operator's name of the limited asset.
     #[serde(default, deserialize_with = "present")]
     pub asset: Option<String>,
-    /// The most of that asset.
+    /// The maximum amount of that asset.
     #[serde(default, deserialize_with = "present")]
     pub max: Option<Quantity>,
 }
@@ -115,12 +116,12 @@ impl Limits {
             .map(Limits)
     }
 
-    /// True if any of them bounds an amount.
+    /// True if any of the limits bounds an amount.
     pub fn bound_amounts(&self) -> bool {
         self.ceilings().next().is_some()
     }
 
-    /// True if one of them bounds this asset.
+    /// True if any of the limits bounds this asset.
     pub fn names(&self, asset: &str) -> bool {
         self.ceilings()
             .any(|ceiling| covers(&ceiling.asset.id, asset))
@@ -133,7 +134,7 @@ impl Limits {
         })
     }
 
-    /// Checks a task that everything else lets pass, and writes its entry.
+    /// Checks a task that has passed all other rules, and writes its entry.
     pub fn judge(
         &self,
         trail: &Trail<impl Host>,
@@ -161,7 +162,7 @@ impl Limits {
         self.write(trail, host, policy, task, signing, spending)
     }
 
-    /// Writes the entry of a task that others signed, even beyond the limits.
+    /// Writes the entry of a task that others signed, even if it exceeds the limits.
     pub fn count(
         &self,
         trail: &Trail<impl Host>,
@@ -174,7 +175,7 @@ impl Limits {
         let Some(longest) = self.longest() else {
             return Ok(());
         };
-        // Unreadable entries are found by the next task that is judged.
+        // Unreadable entries are reported by the next task that is judged.
         if let Ok(used) = Used::since(
             host,
             &prefix(policy, signing),
@@ -216,7 +217,7 @@ impl Limits {
             .or_else(|error| trail.rule("limits", Err(full(error))))
     }
 
-    /// The value of a task's entry: the number of tasks it counts as, unless that is one, and its
+    /// Formats a task's entry: the number of tasks that it counts as, unless that is one, and its
     /// outflow of the limited assets.
     fn entry(&self, tasks: usize, spending: &Spending) -> String {
         let counted = (tasks != 1).then(|| format!("{TASKS} {tasks}"));
@@ -274,37 +275,37 @@ impl Limit {
     }
 }
 
-/// The common prefix of the entries of a policy and a key.
+/// Returns the common prefix of the entries of a policy and a key.
 fn prefix(policy: &str, signing: &Signing) -> String {
     format!("used/{policy}/{}/", signing.key.id)
 }
 
-/// First instant of the window that ends now.
+/// Returns the first instant of the window that ends now, in milliseconds since 1970.
 fn begin(now: u64, window: Window) -> u64 {
     (now + 1).saturating_sub(1000 * window.seconds())
 }
 
-/// The entries of earlier tasks.
+/// The entries of earlier tasks within a window.
 struct Used(Vec<Entry>);
 
 struct Entry {
     at: u64,
-    /// The number of tasks it counts as.
+    /// The number of tasks that the entry counts as.
     tasks: usize,
     spent: Vec<(String, Amount)>,
 }
 
 impl Used {
-    /// Entries below `prefix` not older than `since`. Those of the future count as well:
-    /// clocks are set back.
+    /// Reads the entries below `prefix` that are not older than `since`. Those of the future count
+    /// too, since clocks may be set back.
     fn since(host: &impl Host, prefix: &str, since: u64) -> Result<Self, Objection> {
         let mut used = Self(Vec::new());
         used.collect(host, prefix, "", since)?;
         Ok(used)
     }
 
-    /// Reads the entries whose time begins with `digits`; if they are too many for one
-    /// list, digit by digit.
+    /// Reads the entries whose time begins with `digits`, digit by digit if they are too
+    /// many for one list.
     fn collect(
         &mut self,
         host: &impl Host,
@@ -364,8 +365,8 @@ impl Entry {
     }
 }
 
-/// The number of tasks that a signing counts as. Nobody knows what a list's digests are of: each
-/// may be a transaction.
+/// Returns the number of tasks that a signing counts as. Each digest of a list may be
+/// that of a transaction.
 fn weight(signing: &Signing) -> usize {
     if signing.payload == payload::DIGESTS {
         signing.inputs.len().max(1)
@@ -376,11 +377,11 @@ fn weight(signing: &Signing) -> usize {
 
 fn damaged(name: &str) -> Objection {
     Objection::Failed(Failure::Internal(format!(
-        "the entry `{name}` is not one that this plugin wrote"
+        "the entry `{name}` was not written by this plugin"
     )))
 }
 
-/// The memory is too full for the entry.
+/// The objection if the memory is too full for the entry.
 fn full(error: countersign_sdk::StateError) -> Objection {
     match error {
         countersign_sdk::StateError::Denied(text) => Objection::Refused {

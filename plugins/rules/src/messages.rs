@@ -1,4 +1,4 @@
-//! `messages:` and `typed_data:` of a policy. Without these sections none may be signed.
+//! `messages:` and `typed_data:` of a policy. Without its section no such payload may be signed.
 
 use countersign_sdk::{AddressSet, Rights, Task, TypedData};
 use regex_lite::Regex;
@@ -7,17 +7,17 @@ use serde::Deserialize;
 use crate::choice::{Choice, present};
 use crate::trail::{Objection, Ruling, refuse};
 
-/// Lengths of the digests in use, in bytes.
+/// Lengths of the common digests, in bytes.
 const DIGESTS: [usize; 5] = [20, 28, 32, 48, 64];
 
-/// Rules for messages, plain and EIP-191.
+/// Rules for plain messages and those of EIP-191.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Messages {
-    /// The whole message must match one of these, if there are any.
+    /// The whole message must match one of these patterns, if present.
     #[serde(default, deserialize_with = "present")]
     pub patterns: Option<Vec<Pattern>>,
-    /// Messages that could be digests.
+    /// Decision on messages that could be digests.
     #[serde(default)]
     pub digests: Choice,
 }
@@ -33,7 +33,7 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, String> {
         let error =
             |error: regex_lite::Error| format!("`{text}` is not a regular expression: {error}");
-        Regex::new(&text).map_err(error)?; // By itself, so that no bracket reaches out of the group.
+        Regex::new(&text).map_err(error)?; // On its own, so that no bracket closes the group below.
         Regex::new(&format!("^(?:{text})$"))
             .map(Pattern)
             .map_err(error)
@@ -68,9 +68,9 @@ impl Messages {
     }
 }
 
-/// Refuses a message that could be the digest of something that the node does not see. Contracts
-/// take signatures over such messages for consent to the hashed data: a Safe executes a transaction
-/// whose hash was signed as an EIP-191 message.
+/// Refuses a message that could be the digest of data that the node does not see. Contracts accept
+/// signatures over such messages as consent to the hashed data: a Safe executes a transaction whose
+/// hash was signed as an EIP-191 message.
 pub fn refuse_digest(message: &[u8]) -> Result<(), Objection> {
     if !could_be_digest(message) {
         return Ok(());
@@ -80,9 +80,9 @@ pub fn refuse_digest(message: &[u8]) -> Result<(), Objection> {
     refuse("keysign-message-digest", reason)
 }
 
-/// Anything of 32 bytes, since a digest can be made to look like anything with enough work and
-/// every contract that takes digests takes 32 bytes; anything but text that is as long as another
-/// digest; and the hexadecimal digits of a digest.
+/// True for anything of 32 bytes, since with enough work a digest can be made to look like
+/// anything, and every contract that accepts digests accepts 32 bytes; for anything but text that
+/// is as long as another digest; and for the hexadecimal digits of a digest.
 fn could_be_digest(message: &[u8]) -> bool {
     let is_text = || str::from_utf8(message).is_ok_and(|text| !text.contains(char::is_control));
     let digits = message
@@ -99,24 +99,24 @@ fn could_be_digest(message: &[u8]) -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TypedDataRules {
-    /// The domain must name one of these contracts, if there are any.
+    /// The domain must name one of these contracts, if present.
     #[serde(default, deserialize_with = "present")]
     pub contracts: Option<AddressSet>,
-    /// The primary type must be one of these, if there are any. Types that the node does not know
-    /// to convey only grants pass only if they are listed.
+    /// The primary type must be one of these, if present. A type that may convey more than its
+    /// grants, as far as the node knows, only passes if it is listed.
     #[serde(default, deserialize_with = "present")]
     pub primary_types: Option<Vec<String>>,
 }
 
 impl TypedDataRules {
-    /// True if the type is listed.
+    /// True if `primary_types` lists the type.
     pub fn list(&self, primary_type: &str) -> bool {
         self.primary_types
             .as_ref()
             .is_some_and(|types| types.iter().any(|listed| listed == primary_type))
     }
 
-    /// Checks everything but the rights that it grants.
+    /// Checks everything but the rights that the message grants.
     pub fn judge(&self, task: &Task, data: &TypedData) -> Ruling {
         let chain = data.chain.as_deref().unwrap_or_default();
         let contract = data.verifying_contract.as_deref();

@@ -1,4 +1,4 @@
-//! One policy: the signatures that it applies to, and its demands on them.
+//! One policy: the signatures that it applies to, and the rules for them.
 
 use std::rc::Rc;
 
@@ -20,7 +20,7 @@ use crate::when::When;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenPolicy {
-    /// Lower-case letters, digits and `-`; part of the limits' entries.
+    /// Lower-case letters, digits and `-`; it is part of the names of the limits' entries.
     pub name: String,
     #[serde(default)]
     pub when: When,
@@ -43,7 +43,7 @@ pub struct WrittenPolicy {
 /// The policy as evaluated.
 #[derive(Debug)]
 pub struct Policy {
-    /// Name, unique within the file.
+    /// The name, unique within the file.
     pub name: String,
     when: When,
     hours: Option<Hours>,
@@ -134,21 +134,22 @@ impl Policy {
         }
     }
 
-    /// True if it lists this call, and so answers for its effects.
+    /// True if the policy lists this call, so that the operator is responsible for its effects.
     pub fn lists_call(&self, chain: &str, call: &Call) -> bool {
         self.transactions
             .as_ref()
             .is_some_and(|rules| rules.list(chain, call))
     }
 
-    /// True if it lists this type of typed data, and so answers for its meaning.
+    /// True if the policy lists this type of typed data, so that the operator
+    /// is responsible for it.
     pub fn lists_type(&self, primary_type: &str) -> bool {
         self.typed_data
             .as_ref()
             .is_some_and(|rules| rules.list(primary_type))
     }
 
-    /// Why the policy does not apply to this signature; `None`: it does.
+    /// Returns the reason why the policy does not apply to this signature; `None` if it does.
     pub fn mismatch(&self, task: &Task, signing: &Signing) -> Option<String> {
         self.when.mismatch(task, signing)
     }
@@ -171,12 +172,12 @@ impl Policy {
             .judge(trail, host, &self.name, task, signing, &spending)
     }
 
-    /// True if it may apply to this signature under other names of requesters and chains.
+    /// True if the policy may apply to this signature under other names of requesters and chains.
     pub fn could_be_for(&self, signing: &Signing) -> bool {
         self.when.could_match(signing)
     }
 
-    /// Counts a signature of others in the limits.
+    /// Counts a signature of others in the policy's limits.
     pub fn count(
         &self,
         trail: &Trail<impl Host>,
@@ -194,8 +195,8 @@ impl Policy {
         )
     }
 
-    /// The outflow by a signature of others, including rights to limited assets, as far as the node
-    /// can tell. A right without limit is a right to more than any limit.
+    /// Computes the outflow by a signature of others, including rights to limited assets, as far as
+    /// the node can tell. An unlimited right exceeds every limit.
     fn spent<'t>(&self, intent: &'t Intent) -> Spending<'t> {
         let (chain, rights, mut spending) = match intent {
             Intent::Transaction(transaction) => {
@@ -290,9 +291,9 @@ impl Policy {
         Ok(Spending::default())
     }
 
-    /// Counts the rights granted by the signature as spent, where limits bound it: the holder of
-    /// the right needs no further signature. Where limits name assets and no list of rights does,
-    /// they are the list.
+    /// Counts the rights granted by the signature as spent if limits bound amounts: the holder of
+    /// a right needs no further signature. If limits name assets and no list of rights does,
+    /// other assets are refused.
     fn count_rights<'t>(&self, intent: &'t Intent, spending: &mut Spending<'t>) -> Ruling {
         let (chain, rights) = match intent {
             Intent::Transaction(transaction) => {
@@ -313,8 +314,7 @@ impl Policy {
                 (true, Some(amount)) => spending.add(right.asset, &amount),
                 (true, None) => {
                     let asset = show(&right.asset);
-                    let reason =
-                        format!("a right to {asset} without limit is more than any limit of it");
+                    let reason = format!("an unlimited right to {asset} exceeds every limit of it");
                     return refuse("keysign-grant-unlimited", reason);
                 }
                 (false, _) if listed => {}
@@ -330,7 +330,7 @@ impl Policy {
         Ok("rights count as spent".into())
     }
 
-    /// Where limits name assets and no list per transaction does, they are the list.
+    /// Refuses assets without a limit, if limits name assets and no list per transaction does.
     fn judge_assets(&self, spending: &Spending) -> Ruling {
         if self.limits.bound_amounts() {
             spending.refuse_unknown()?;

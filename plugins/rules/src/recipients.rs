@@ -1,5 +1,5 @@
-//! The recipients of a signature's effects, for deny lists. Such a list holds only if every
-//! recipient is known: an unknown one may be anybody on it.
+//! The recipients of a signature's effects, for deny lists. Such a list is effective only if every
+//! recipient is known: an unknown one may be on it.
 
 use std::collections::BTreeMap;
 
@@ -7,26 +7,26 @@ use countersign_sdk::{AddressEntry, AddressSet, Call, Destination, Task, Transac
 
 use crate::calls::is_understood;
 
-/// In place of a chain: an authorisation of EIP-7702 that is valid on each.
+/// The chain of an authorisation of EIP-7702 that is valid on every chain.
 const EVERY_CHAIN: &str = "eip155:0";
 
-/// The result of asking a deny list.
+/// The result of a query of a deny list.
 pub enum Found<'a> {
-    /// This address is on it.
+    /// This address is on the list.
     Listed(&'a str, &'a AddressEntry),
-    /// A recipient is unknown, for this reason.
+    /// A recipient cannot be identified, for this reason.
     Unknown(String),
 }
 
 /// A recipient of assets or rights.
 enum Recipient<'a> {
     Named(&'a str),
-    /// An account for tokens, which does not tell its owner.
+    /// A token account, whose owner is not shown.
     AccountOf(&'a str),
     Unknown(String),
 }
 
-/// A deny list, asked about one task.
+/// A deny list, to be queried about one task.
 pub struct Negative<'a> {
     list: &'a AddressSet,
     chain: Option<&'a str>,
@@ -34,7 +34,7 @@ pub struct Negative<'a> {
 }
 
 impl<'a> Negative<'a> {
-    /// `chain` is the one that the signature is for, if it is for one alone.
+    /// Prepares queries about `task`. `chain` is absent if the signature is valid on several.
     pub fn new(list: &'a AddressSet, chain: Option<&'a str>, task: &Task) -> Self {
         Negative {
             list,
@@ -104,7 +104,7 @@ impl<'a> Negative<'a> {
     }
 }
 
-/// `None`: there is no recipient, as for an output that carries data.
+/// Returns the recipient; `None` if there is none, such as for an output that carries data.
 fn recipient<'t>(transaction: &'t Transaction, to: &'t Destination) -> Option<Recipient<'t>> {
     let carries_data =
         transaction.chain.starts_with("bip122:") && to.address.is_empty() && to.memo.is_some();
@@ -119,8 +119,8 @@ fn recipient<'t>(transaction: &'t Transaction, to: &'t Destination) -> Option<Re
     })
 }
 
-/// Texts that decoders write where there is no address: nothing, the place in a lookup table,
-/// a script without address.
+/// Interprets the texts of decoders, which may stand for a missing address: the empty text, a place
+/// in a lookup table, or a script without an address.
 fn named(address: &str) -> Recipient<'_> {
     match address {
         "" => Recipient::Unknown("a recipient has no address".into()),
@@ -135,15 +135,15 @@ fn named(address: &str) -> Recipient<'_> {
     }
 }
 
-/// Describes the effects of a call that destinations and grants do not show; `None`:
-/// they show it all.
+/// Describes the effects of a call that destinations and grants do not show; `None` if they
+/// show all of them.
 pub fn hidden_effect(transaction: &Transaction, call: &Call) -> Option<String> {
     if call.contract.is_empty() {
         return Some("the contract that is created may pay anybody".into());
     }
     (!is_understood(transaction, call)).then(|| {
         format!(
-            "whom the call of {} pays or empowers, the node cannot tell",
+            "the node cannot tell whom the call of {} pays or empowers",
             call.contract
         )
     })

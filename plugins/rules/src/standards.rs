@@ -1,7 +1,7 @@
-//! The meaning of a number in a task for a token: an amount, or a token id.
+//! The meaning of a token's number in a task: an amount, or a token id.
 //!
-//! `approve` and `transferFrom` of ERC-20 and ERC-721 are encoded alike, and the node shows their
-//! asset as `<chain>/token:<contract>`. The operator says under `assets` which of the two a
+//! `approve` and `transferFrom` are encoded alike in ERC-20 and ERC-721, so the node shows their
+//! asset as `<chain>/token:<contract>`. The operator states under `assets` which of the two a
 //! contract is. Otherwise the number is neither an amount nor harmless: a list of assets does not
 //! contain it, and 0 is not "nothing".
 
@@ -15,7 +15,7 @@ use crate::trail::Objection;
 const LARGEST: &str =
     "115792089237316195423570985008687907853269984665640564039457584007913129639935";
 
-/// Standards of tokens on EVM chains.
+/// The token standards of EVM chains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standard {
     Erc20,
@@ -44,14 +44,14 @@ pub struct Portion<'a> {
     /// CAIP-19 id, or the chain's id for its native asset. The id of one token of ERC-721 or
     /// ERC-1155 follows a `/`.
     pub asset: Cow<'a, str>,
-    /// In smallest units; for single tokens their number of pieces. `None`: without limit.
+    /// The amount in smallest units, or the number of pieces of a single token. `None`: unlimited.
     pub amount: Option<Amount>,
-    /// True if an amount of 0 means nothing at all. False if it may be a token id.
+    /// True if an amount of 0 means nothing at all; false if it may be a token id.
     pub zero_is_nothing: bool,
 }
 
 impl Standards {
-    /// Collects those of `assets:`.
+    /// Collects the standards of the contracts under `assets:`.
     pub fn of(assets: &Assets) -> Result<Self, String> {
         let mut standards = Self::default();
         for (name, asset) in assets.iter() {
@@ -83,7 +83,7 @@ impl Standards {
         Ok(standards)
     }
 
-    /// Interprets `number` of `asset` on `chain`, both as the task shows them.
+    /// Interprets `number` of `asset` on `chain`, both as shown by the task.
     pub fn portion<'a>(
         &self,
         chain: &'a str,
@@ -126,7 +126,7 @@ impl Standards {
     }
 }
 
-/// A token's CAIP-19 id in its parts.
+/// The parts of a token's CAIP-19 id.
 struct Token<'a> {
     chain: &'a str,
     standard: &'a str,
@@ -154,7 +154,7 @@ impl<'a> Token<'a> {
         format!("{}/{standard}:{}", self.chain, self.contract)
     }
 
-    /// The one token of ERC-721 with this id. The node shows the largest id as "without limit".
+    /// Returns the ERC-721 token with this id. The node shows the largest id as "without limit".
     fn one(&self, number: Option<Amount>) -> Portion<'static> {
         let number = number.as_ref().map_or(LARGEST, Amount::as_str);
         Portion {
@@ -165,7 +165,7 @@ impl<'a> Token<'a> {
     }
 }
 
-/// Formats an asset for people, with both standards if there may be two.
+/// Formats an asset for people, with both standards if it may be of either.
 pub fn show(asset: &str) -> String {
     match Token::of(asset) {
         Some(token) if token.chain.starts_with("eip155:") && token.standard == "token" => format!(
@@ -176,8 +176,8 @@ pub fn show(asset: &str) -> String {
     }
 }
 
-/// True if `listed`, an id under `assets`, covers `asset` of a task: the same, or the
-/// contract of one token.
+/// True if `listed`, an id under `assets`, covers `asset` of a task: it is the same, or the
+/// contract of that single token.
 pub fn covers(listed: &str, asset: &str) -> bool {
     same_asset(listed, asset)
         || (Token::of(listed).is_some_and(|token| token.number.is_none())
@@ -187,8 +187,8 @@ pub fn covers(listed: &str, asset: &str) -> bool {
                 .is_some_and(|(contract, _)| same_asset(listed, contract)))
 }
 
-/// Ids of EVM chains contain addresses, in which case does not matter; the others are
-/// equal to the letter.
+/// Compares ids of assets. Those of EVM chains contain addresses, in which case does not matter;
+/// all others must be equal to the letter.
 pub fn same_asset(a: &str, b: &str) -> bool {
     a == b || (a.starts_with("eip155:") && b.starts_with("eip155:") && a.eq_ignore_ascii_case(b))
 }

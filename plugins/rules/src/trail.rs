@@ -1,20 +1,19 @@
-//! The trail of a decision: one log line for each rule that was considered, and the
-//! reason that ended it.
+//! The trail of a decision: one log line for each rule that was considered, and the final reason.
 
 use std::borrow::Cow;
 
 use countersign_sdk::{Failure, Host, Level, StateError, Verdict, approve, reject};
 
-/// Why a rule does not let a task pass.
+/// The reason why a rule does not let a task pass.
 #[derive(Debug)]
 pub enum Objection {
     Refused {
-        /// Stable code, listed in `docs/rules.yaml`.
+        /// The stable code, listed in `docs/rules.yaml`.
         code: &'static str,
-        /// One sentence for people.
+        /// The reason as one sentence for people.
         reason: String,
     },
-    /// The rule could not be judged.
+    /// The rule could not be evaluated.
     Failed(Failure),
 }
 
@@ -27,7 +26,7 @@ impl From<StateError> for Objection {
 /// The result of a rule: pass, with the reason, or an objection.
 pub type Ruling = Result<Cow<'static, str>, Objection>;
 
-/// An objection with this code and reason.
+/// Returns an objection with this code and reason.
 pub fn refuse<T>(code: &'static str, reason: impl Into<String>) -> Result<T, Objection> {
     Err(Objection::Refused {
         code,
@@ -35,20 +34,20 @@ pub fn refuse<T>(code: &'static str, reason: impl Into<String>) -> Result<T, Obj
     })
 }
 
-/// The writer of the log lines.
+/// The writer of a decision's log lines.
 pub struct Trail<'a, H> {
     host: &'a H,
-    /// The policy whose rules are considered.
+    /// The name of the policy whose rules are considered.
     policy: Option<&'a str>,
 }
 
 impl<'a, H: Host> Trail<'a, H> {
-    /// The trail of the rules outside of policies.
+    /// Starts the trail of the rules outside of policies.
     pub fn new(host: &'a H) -> Self {
         Trail { host, policy: None }
     }
 
-    /// The trail of the rules of a policy.
+    /// Starts the trail of a policy's rules.
     pub fn within(&self, policy: &'a str) -> Self {
         Trail {
             host: self.host,
@@ -56,7 +55,7 @@ impl<'a, H: Host> Trail<'a, H> {
         }
     }
 
-    /// Logs the ruling of `rule`, and passes it on.
+    /// Logs the ruling of `rule`, and returns its objection, if any.
     pub fn rule(&self, rule: &str, ruling: Ruling) -> Result<(), Objection> {
         match ruling {
             Ok(why) => {
@@ -74,7 +73,7 @@ impl<'a, H: Host> Trail<'a, H> {
         }
     }
 
-    /// Logs that a policy does not apply, because of this selector.
+    /// Logs that a policy does not apply, for this reason.
     pub fn skip(&self, why: &str) {
         self.line(Level::Debug, "when", "does not match", why);
     }
@@ -103,7 +102,7 @@ impl<'a, H: Host> Trail<'a, H> {
     }
 }
 
-/// The answer to the node about signatures of others.
+/// Converts a ruling about signatures of others to the answer to the node.
 pub fn counted(counted: Result<(), Objection>) -> Result<(), Failure> {
     counted.map_err(|objection| match objection {
         Objection::Refused { reason, .. } => Failure::Unavailable(reason),
@@ -111,7 +110,7 @@ pub fn counted(counted: Result<(), Objection>) -> Result<(), Failure> {
     })
 }
 
-/// The answer to the node.
+/// Converts a ruling to the answer to the node.
 pub fn verdict(judged: Result<(), Objection>) -> Result<Verdict, Failure> {
     match judged {
         Ok(()) => approve(),

@@ -1,4 +1,4 @@
-//! `transactions:` of a policy. Without this section none may be signed.
+//! `transactions:` of a policy. Without this section no transaction may be signed.
 
 use countersign_sdk::{AddressSet, Call, Host, Task, Transaction};
 use serde::Deserialize;
@@ -22,15 +22,15 @@ pub struct WrittenTransactions {
     /// Contracts to which the whole account may be delegated (EIP-7702).
     #[serde(default, deserialize_with = "present")]
     pub delegates: Option<AddressSet>,
-    /// The most that one transaction may spend; an asset that is not listed is refused.
+    /// The maximum amounts that one transaction may spend; an unlisted asset is refused.
     #[serde(default, deserialize_with = "present")]
     pub amounts: Option<Vec<WrittenCeiling>>,
-    /// The highest fee of one transaction; a chain whose native asset is not listed is refused.
+    /// The maximum fee of one transaction; a chain whose native asset is unlisted is refused.
     #[serde(default, deserialize_with = "present")]
     pub fees: Option<Vec<WrittenCeiling>>,
 }
 
-/// Lists of recipients.
+/// The permitted and the forbidden recipients.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Destinations {
@@ -86,7 +86,7 @@ impl Transactions {
         })
     }
 
-    /// The first of the rules here that a call that nobody understands would evade.
+    /// Returns the name of the first rule here that an unknown call would evade.
     pub fn evaded_by_unknown_calls(&self) -> Option<&'static str> {
         if !self.allows_unknown_calls() {
             None
@@ -97,22 +97,22 @@ impl Transactions {
         }
     }
 
-    /// True if calls that nobody understands pass.
+    /// True if unknown calls, or new contracts, are allowed.
     pub fn allows_unknown_calls(&self) -> bool {
         self.calls.unknown == Choice::Allow || self.calls.create == Choice::Allow
     }
 
-    /// Contracts to which the whole account may be delegated.
+    /// Returns the contracts to which the whole account may be delegated.
     pub fn delegates(&self) -> Option<&AddressSet> {
         self.delegates.as_ref()
     }
 
-    /// True if the operator lists this call, and so answers for its effects.
+    /// True if the operator lists this call, and is thus responsible for its effects.
     pub fn list(&self, chain: &str, call: &Call) -> bool {
         self.calls.list(chain, call)
     }
 
-    /// The assets that may be spent, if they are listed here.
+    /// Returns the assets that may be spent, if they are listed here.
     pub fn assets(&self) -> Option<&[Ceiling]> {
         self.amounts.as_deref()
     }
@@ -159,8 +159,8 @@ impl Transactions {
 }
 
 impl Destinations {
-    /// Change returns to the wallet and needs no entry; but nothing goes to an address of the deny
-    /// list. An account for tokens may be listed by itself or by its owner.
+    /// Checks the recipients. Change returns to the wallet and needs no entry, but the deny list
+    /// applies to it too. A token account may be listed itself or by its owner.
     fn judge(&self, task: &Task, transaction: &Transaction) -> Ruling {
         if !self.deny.is_empty() {
             let negative = Negative::new(&self.deny, Some(&transaction.chain), task);
@@ -196,7 +196,7 @@ impl Destinations {
     }
 }
 
-/// Refuses what a deny list found; `code` is for listed addresses.
+/// Refuses the finding of a deny list, if any; `code` is used for listed addresses.
 pub fn refuse_found(list: &str, code: &'static str, found: Option<Found>) -> Result<(), Objection> {
     match found {
         None => Ok(()),
@@ -240,7 +240,7 @@ fn judge_amounts(ceilings: &[Ceiling], spending: &Spending) -> Ruling {
             Some(_) | None => {}
         }
     }
-    Ok("every amount is within its most".into())
+    Ok("every amount is within its maximum".into())
 }
 
 fn judge_fee(ceilings: &[Ceiling], transaction: &Transaction) -> Ruling {

@@ -6,17 +6,17 @@ use serde::Deserialize;
 use crate::assets::is_chain;
 use crate::choice::present;
 
-/// Every selector that is written must match; one that is not written always matches.
+/// The selectors of a policy: all that are present must match.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct When {
-    /// Ids of keys, or their root extended public keys.
+    /// Ids of keys, or root extended public keys.
     #[serde(default, deserialize_with = "present")]
     pub keys: Option<Vec<String>>,
     /// Derivation paths; every signature of the task must be below one of them.
     #[serde(default, deserialize_with = "present")]
     pub paths: Option<Vec<PathPattern>>,
-    /// Requesters, by the names that the node's operator gave them, or by their ids.
+    /// Requesters, by the names that the node's operator gave them, or by id.
     #[serde(default, deserialize_with = "present")]
     pub requesters: Option<Vec<String>>,
     /// CAIP-2 ids of the transaction's chain, or of the one that typed data names.
@@ -60,7 +60,7 @@ impl When {
         Ok(())
     }
 
-    /// The first selector that does not match, with the task's value.
+    /// Returns the first selector that does not match, with the task's value.
     pub fn mismatch(&self, task: &Task, signing: &Signing) -> Option<String> {
         if let Some(why) = self.mismatch_of_key(signing) {
             return Some(why);
@@ -102,7 +102,7 @@ impl When {
     }
 }
 
-/// True if a selector lets `text` pass; one that is left out does.
+/// True if a selector matches `text`; an absent one always does.
 fn listed(list: &Option<Vec<String>>, text: &str) -> bool {
     list.as_ref()
         .is_none_or(|list| list.iter().any(|listed| listed == text))
@@ -116,14 +116,14 @@ fn chain(signing: &Signing) -> Option<&str> {
     }
 }
 
-/// A derivation path in which `*` stands for any index and a last `**` for any
+/// A derivation path in which `*` stands for any index, and `**` at the end for any
 /// number of them: `m/44/60/0/0/*`.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PathPattern(Vec<String>);
 
 impl PathPattern {
-    /// True if `path` is one of those.
+    /// True if `path` matches the pattern.
     pub fn matches(&self, path: &str) -> bool {
         let mut parts = path.split('/');
         for pattern in &self.0 {

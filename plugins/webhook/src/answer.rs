@@ -1,4 +1,4 @@
-//! A server's answer. Strict: anything but a fresh answer to exactly this request is not an answer.
+//! A server's answer. Strict: only a fresh answer to exactly this request counts.
 
 use countersign_sdk::{Host, Response, json};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ enum Action {
     Reject,
 }
 
-/// A sound answer; a rejection has the server's reason.
+/// A valid answer; a rejection carries the server's reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Approve,

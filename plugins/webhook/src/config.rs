@@ -10,12 +10,12 @@ pub struct Config {
     pub url: String,
     /// Name of the secret that authenticates requests.
     pub secret: String,
-    /// Name of the secret that authenticates answers; the same, if not given.
+    /// Name of the secret that authenticates answers; by default the same.
     pub answer_secret: Option<String>,
-    /// Limit of one try, in seconds.
+    /// Time limit of one try, in seconds.
     #[serde(default = "ten")]
     pub request_timeout: u32,
-    /// Further tries after the first; 0: none.
+    /// Number of retries after the first try; 0: none.
     #[serde(default = "two")]
     pub retry_times: u64,
     /// Pause between tries, in seconds.
@@ -24,7 +24,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks the values beyond their form.
+    /// Validates the values beyond their syntax.
     pub fn validate(&self) -> Result<(), String> {
         if !self.url.starts_with("https://") && !is_local(&self.url) {
             return Err("`url` must begin with https:// (http:// is for this machine only)".into());
@@ -35,7 +35,7 @@ impl Config {
         Ok(())
     }
 
-    /// Name of the secret that authenticates answers.
+    /// Returns the name of the secret that authenticates answers.
     pub(crate) fn answer_secret(&self) -> &str {
         self.answer_secret.as_deref().unwrap_or(&self.secret)
     }

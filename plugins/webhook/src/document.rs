@@ -1,4 +1,5 @@
-//! The request's document, as described in `docs/webhook.md`. Members are only ever added.
+//! The request's document, as described in `docs/webhook.md`. Members may be
+//! added, but never change.
 
 use countersign_sdk::{
     Call, Destination, Failure, Grant, Input, Intent, Key, Operation, Origin, Principal, Signing,

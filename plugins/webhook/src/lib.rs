@@ -15,9 +15,9 @@
 //! "nonce", "action": "approve" | "reject", "reason"}`. `docs/webhook.md` lists every member.
 //!
 //! An answer counts if it is signed with the expected secret, is at most 60 seconds old, and
-//! repeats id and nonce of the request. Anything else is a failed try; each try has a nonce of its
-//! own. When the tries or the time are used up, the node stays out. Requests are never
-//! authenticated by anything but the HMAC: the secret is worth the wallet's policy.
+//! repeats id and nonce of the request. Anything else is a failed try; each try has its own nonce.
+//! When the tries or the time are used up, the node stays out. The HMAC is the only authentication:
+//! anyone with the secret can bypass the wallet's policy.
 
 mod answer;
 mod config;
@@ -63,7 +63,7 @@ impl Plugin for Webhook {
 
 export_plugin!(Webhook);
 
-/// Asks until there is a sound answer, the tries are used up, or the deadline is near.
+/// Asks until there is a valid answer, the tries are used up, or the deadline is near.
 fn ask(config: &Config, task: &Task, id: &str, host: &impl Host) -> Result<Answer, Failure> {
     let pause = Duration::from_secs(config.sleep_seconds);
     let mut tries = 0;
@@ -94,7 +94,7 @@ fn ask(config: &Config, task: &Task, id: &str, host: &impl Host) -> Result<Answe
     }
 }
 
-/// One exchange. The outer error ends the task, the inner one is worth another try.
+/// Makes one exchange. The outer error ends the task, the inner one is worth a retry.
 fn try_once(
     config: &Config,
     task: &Task,

@@ -5,10 +5,10 @@ use countersign_sdk::{Failure, Host, Response};
 
 pub(crate) const HEADER: &str = "countersign-signature";
 const ALGORITHM: &str = "HS256";
-/// Seconds by which the time of an answer may differ from the node's.
+/// Maximum difference between an answer's time and the node's, in seconds.
 const FRESH: u64 = 60;
 
-/// The header's value for `body`, sent now.
+/// Computes the header's value for `body`, sent now.
 pub(crate) fn sign(host: &impl Host, secret: &str, body: &[u8]) -> Result<String, Failure> {
     let time = (host.now() / 1000).to_string();
     let code = host.sign(secret, ALGORITHM, &signed(&time, body))?;
@@ -45,8 +45,8 @@ fn header(response: &Response) -> Result<&str, String> {
     }
 }
 
-/// Parses the time and the codes. There may be several codes, as while a secret is replaced;
-/// other schemes are skipped.
+/// Parses the time and the codes. There may be several codes while a secret is being replaced.
+/// Other schemes are skipped.
 fn parse(header: &str) -> Result<(&str, Vec<Vec<u8>>), String> {
     let malformed = |what: &str| format!("{HEADER}: {what}");
     let mut time = None;

@@ -1,5 +1,4 @@
-//! A node for unit tests: its clock advances on request, its servers are closures, and it
-//! remembers the plugin's actions.
+//! A mock node for unit tests of plugins.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,10 +24,9 @@ pub struct MockLine {
 }
 
 /// A node for unit tests: its clock moves only by [`Host::sleep`] and [`advance`](Self::advance),
-/// its servers are closures, and it remembers the plugin's actions.
-///
-/// As a [`Host`] it makes every write of state durable at once. [`decide`](Self::decide) makes
-/// decisions one after the other as a node does; [`call`](Self::call) makes concurrent ones.
+/// its servers are closures, and it records the plugin's actions. As a [`Host`] it makes every
+/// write of state durable at once. [`decide`](Self::decide) makes decisions one after the other, as
+/// a node does; [`call`](Self::call) makes concurrent ones.
 #[derive(Default)]
 pub struct MockHost {
     document: String,
@@ -45,7 +43,7 @@ pub struct MockHost {
 }
 
 impl MockHost {
-    /// Initial time of the clock, in milliseconds since 1970.
+    /// The clock's initial time, in milliseconds since 1970.
     pub const NOW: u64 = 1_800_000_000_000;
 
     /// Sets the plugin's configuration, as JSON.
@@ -75,18 +73,18 @@ impl MockHost {
         self
     }
 
-    /// Cuts the answers of [`Host::send_all`] to the first `most`, as no node should.
+    /// Truncates the answers of [`Host::send_all`] to the first `most`, as no node should.
     pub fn with_answers(mut self, most: usize) -> Self {
         self.answers = Some(most);
         self
     }
 
-    /// The requests sent so far.
+    /// Returns the requests sent so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.borrow().clone()
     }
 
-    /// The lines logged so far, without their fields.
+    /// Returns the lines logged so far, without their fields.
     pub fn lines(&self) -> Vec<(Level, String)> {
         self.lines
             .borrow()
@@ -95,7 +93,7 @@ impl MockHost {
             .collect()
     }
 
-    /// The lines logged so far.
+    /// Returns the lines logged so far, with their fields.
     pub fn logged(&self) -> Vec<MockLine> {
         self.lines.borrow().clone()
     }
@@ -105,14 +103,13 @@ impl MockHost {
         self.advanced.set(self.advanced.get() + duration);
     }
 
-    /// Limits the plugin's memory, keys and values together. By default there is no limit.
+    /// Limits the bytes of the plugin's memory, keys and values together. Unlimited by default.
     pub fn with_state_bytes(self, quota: u64) -> Self {
         self.state.borrow_mut().quota = Some(quota);
         self
     }
 
-    /// Asks `P` as a node does: its writes become durable if it approves, and are dropped
-    /// if it does not.
+    /// Asks `P` as a node does: its writes become durable if it approves, else they are dropped.
     pub fn decide<P: Plugin>(&self, config: &P::Config, task: &Task) -> Result<Verdict, Failure> {
         let call = self.call();
         let answer = P::evaluate(config, task, &call);
@@ -122,8 +119,7 @@ impl MockHost {
         answer
     }
 
-    /// Tells `P` of a task that others signed, as a node does: its writes become
-    /// durable if it succeeds.
+    /// Reports a task that others signed to `P` as a node does: its writes are kept on success.
     pub fn observe<P: Plugin>(&self, config: &P::Config, task: &Task) -> Result<(), Failure> {
         let call = self.call();
         let counted = P::observe(config, task, &call);
@@ -143,7 +139,7 @@ impl MockHost {
         self.state.borrow_mut().release(reservation);
     }
 
-    /// The total time that the plugin slept.
+    /// Returns the total time that the plugin has slept.
     pub fn slept(&self) -> Duration {
         self.slept.get()
     }
@@ -158,7 +154,7 @@ impl MockHost {
     }
 }
 
-/// The secret behind a name.
+/// The key that is granted under a name.
 enum Granted<'a> {
     Pair,
     Secret(&'a [u8]),
@@ -181,7 +177,7 @@ impl Host for MockHost {
         self.slept.set(self.slept.get() + duration);
     }
 
-    /// Not random at all: the number of the call, from 1, 32 times.
+    /// Returns deterministic bytes: the number of the call, counted from 1, 32 times.
     fn random(&self) -> [u8; 32] {
         self.drawn.set(self.drawn.get().wrapping_add(1));
         [self.drawn.get(); 32]

@@ -1,6 +1,6 @@
 //! Native unit tests for plugins: a scripted [`MockHost`] and ready-made tasks. Never part of a
-//! component: nothing there refers to it. Its RS256 signatures protect nothing; its
-//! HS256 codes are genuine.
+//! component, since nothing there refers to it. Its RS256 signatures are fake; its HS256 codes are
+//! genuine.
 //!
 //! ```
 //! use countersign_sdk::testing::{self, MockHost};

@@ -1,5 +1,5 @@
-//! A plugin's memory in unit tests, with the guarantees of the contract: a call sees its own
-//! writes, nobody else does until the decision; entries expire; reservations can be taken back.
+//! A plugin's memory in unit tests, with the guarantees of the contract: until the decision only
+//! the call itself sees its writes, entries expire, and reservations can be taken back.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,23 +22,23 @@ pub(super) struct Store {
 #[derive(Debug, Clone)]
 struct Entry {
     value: Vec<u8>,
-    /// Time in milliseconds since 1970.
+    /// Expiry in milliseconds since 1970; `None`: never.
     expires: Option<u64>,
-    /// Number of the commit that wrote it.
+    /// The number of the commit that wrote the entry.
     commit: u64,
 }
 
-/// A write that is not decided yet; `None` deletes.
+/// A write of an undecided call; `None` deletes the entry.
 type Write = Option<(Vec<u8>, Option<Duration>)>;
 
-/// The writes of an approved task, until the task has an end. See [`MockHost::release`].
+/// The writes of an approved task that has not ended yet. See [`MockHost::release`].
 #[derive(Debug)]
 pub struct Reservation {
     commit: u64,
     before: BTreeMap<String, Option<Entry>>,
 }
 
-/// Another decision became durable since this one began: a node asks again.
+/// Another decision became durable after this one began: a node would ask again.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Conflict;
 
@@ -73,7 +73,7 @@ impl Store {
         }
     }
 
-    /// Entries written by a later commit stay.
+    /// Takes back a reservation, except for entries that a later commit wrote.
     pub(super) fn release(&mut self, reservation: Reservation) {
         for (key, before) in reservation.before {
             if self
@@ -96,7 +96,7 @@ fn is_alive(entry: &Entry, now: u64) -> bool {
     entry.expires.is_none_or(|expires| now < expires)
 }
 
-/// A decision in progress. Everything but state is the host's.
+/// A decision in progress, with its own view of the state. Everything else is the host's.
 pub struct MockCall<'a> {
     host: &'a MockHost,
     store: &'a RefCell<Store>,

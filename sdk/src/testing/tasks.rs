@@ -1,4 +1,4 @@
-//! Ready-made tasks of every operation and intent. Change the fields that a test is about.
+//! Ready-made tasks of every operation and intent. A test changes the fields that it is about.
 
 use super::MockHost;
 use crate::{
@@ -7,8 +7,7 @@ use crate::{
     What,
 };
 
-/// A task that asks for `operation`, received [now](MockHost::NOW), to be
-/// answered within two minutes.
+/// A task for `operation`, received [now](MockHost::NOW) and due within two minutes.
 pub fn task(operation: Operation) -> Task {
     Task {
         id: "task-1".into(),
@@ -118,7 +117,7 @@ pub fn message(payload: &str, text: impl AsRef<[u8]>) -> Task {
     signing_of(payload, Intent::Message(text.as_ref().into()))
 }
 
-/// A task to sign typed data with this domain and primary type, and these grants.
+/// A task to sign typed data with this domain, primary type and grants.
 pub fn typed_data(
     chain: Option<&str>,
     verifying_contract: Option<&str>,
@@ -136,7 +135,7 @@ pub fn typed_data(
     signing_of("eip712", Intent::TypedData(typed_data))
 }
 
-/// The task with one more statement that the node vouches for.
+/// Adds a statement to the task that the node vouches for.
 pub fn with_fact(mut task: Task, name: &str, value: &str) -> Task {
     task.extra.push(Statement {
         name: name.into(),
@@ -181,12 +180,12 @@ pub struct TransactionBuilder {
 }
 
 impl TransactionBuilder {
-    /// Adds native value to `address`.
+    /// Adds a payment of native value to `address`.
     pub fn pays(self, address: &str, amount: &str) -> Self {
         self.pays_asset("", address, amount)
     }
 
-    /// Adds value of another asset, by its CAIP-19 id.
+    /// Adds a payment of another asset, by its CAIP-19 id.
     pub fn pays_asset(mut self, asset: &str, address: &str, amount: &str) -> Self {
         self.transaction.destinations.push(Destination {
             address: address.into(),
@@ -211,7 +210,7 @@ impl TransactionBuilder {
         changed
     }
 
-    /// Adds a call without value, of an unknown method.
+    /// Adds a call of an unknown method, without value.
     pub fn calls(mut self, contract: &str, selector: &[u8]) -> Self {
         self.transaction.calls.push(Call {
             contract: contract.into(),
@@ -233,7 +232,7 @@ impl TransactionBuilder {
         self
     }
 
-    /// Marks the last call as one of a well-known method.
+    /// Marks the last call as calling a well-known method.
     pub fn known_as(mut self, method: &str) -> Self {
         self.transaction
             .calls
@@ -248,7 +247,7 @@ impl TransactionBuilder {
         self.calls("", &[0x60, 0x80, 0x60, 0x40])
     }
 
-    /// Lets `spender` move an asset, without limit if there is no amount.
+    /// Lets `spender` move an asset, without limit if `amount` is absent.
     pub fn grants(mut self, spender: &str, asset: &str, amount: Option<&str>) -> Self {
         self.transaction.grants.push(Grant {
             spender: spender.into(),
@@ -264,7 +263,7 @@ impl TransactionBuilder {
         self
     }
 
-    /// Builds the task to sign it.
+    /// Builds the task to sign the transaction.
     pub fn task(self) -> Task {
         signing_of(self.payload, Intent::Transaction(self.transaction))
     }

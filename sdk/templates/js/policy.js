@@ -1,7 +1,7 @@
 // Approves transfers on listed chains to listed addresses, up to an amount. Everything else is refused.
 //
-// Every call may find a new instance: keep nothing in variables between calls. `evaluate` returns a verdict; whatever it
-// throws refuses the task.
+// Every call may run in a new instance: keep nothing in variables between calls. `evaluate` returns a verdict; whatever
+// it throws refuses the task.
 
 import { document } from 'countersign:policy/config@0.1.0';
 import { log } from 'countersign:policy/logging@0.1.0';
@@ -36,7 +36,7 @@ export const plugin = told({
   },
 });
 
-// A mistake in the code refuses the task and says where it is. Without this, all that is left of it is a trap.
+// An error in the code refuses the task and reports its place. Without this wrapper it would be a mere trap.
 function told(functions) {
   const wrapped = {};
   for (const [name, run] of Object.entries(functions)) {
@@ -61,7 +61,7 @@ function readConfig() {
   } catch (error) {
     throw misconfigured(`not JSON: ${error.message}`);
   }
-  // A misspelt rule must not be silently absent.
+  // A misspelt rule must not be silently ignored.
   for (const key of Object.keys(config)) {
     if (!KEYS.includes(key)) throw misconfigured(`unknown key ${key}`);
   }

@@ -1,6 +1,6 @@
 """Approves transfers on listed chains to listed addresses, up to an amount. Everything else is refused.
 
-Every call may find a new instance: keep nothing in globals between calls. `evaluate` returns a verdict; whatever it
+Every call may run in a new instance: keep nothing in globals between calls. `evaluate` returns a verdict; whatever it
 raises refuses the task.
 """
 
@@ -29,7 +29,7 @@ KEYS = {"chains", "addresses", "max_amount", "min_threshold"}
 
 
 def told(function):
-    """A mistake in the code refuses the task and says where it is. Without this, all that is left of it is a trap."""
+    """Makes an error in the code refuse the task and report its place. Without this wrapper it would be a mere trap."""
 
     def wrapped(*parameters):
         try:
@@ -78,7 +78,7 @@ def read_config():
         rules = json.loads(config.document())
     except ValueError as error:
         raise Err(Failure_Misconfigured(f"not JSON: {error}"))
-    # A misspelt rule must not be silently absent.
+    # A misspelt rule must not be silently ignored.
     if rules.keys() != KEYS:
         raise Err(Failure_Misconfigured(f"unknown or missing keys: {sorted(rules.keys() ^ KEYS)}"))
     if not (isinstance(rules["max_amount"], str) and DECIMAL.fullmatch(rules["max_amount"])):

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-/// Members of one object: at first all of them claims, until the node writes its facts over them.
+/// The members of one object. All are claims at first, until the node overwrites some with facts.
 pub(super) struct Members {
     members: Map<String, Value>,
-    /// Names of the members that are facts.
+    /// The names of the members that are facts.
     facts: BTreeSet<String>,
-    /// Claims that were replaced by another value.
+    /// The names of claims that were replaced by another value.
     pub(super) overridden: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl Members {
         self.facts.insert(name.into());
     }
 
-    /// Works on the members of the object `name`; a claim of this name that is not
+    /// Edits the members of the object `name`. A claim of this name that is not
     /// an object is replaced.
     pub(super) fn within(&mut self, name: &str, work: impl FnOnce(&mut Self)) {
         let claim = self.members.remove(name);
@@ -63,8 +63,8 @@ impl Members {
         self.facts.insert(name.into());
     }
 
-    /// Moves every claim whose name is not among `passed` into an object `aside`, which exists only
-    /// if it has members. A claim of that very name is moved, too.
+    /// Moves every claim whose name is not among `passed` into an object `aside`, which is omitted
+    /// if it is empty. A claim with the name `aside` itself is moved too.
     pub(super) fn set_aside(&mut self, passed: &[&str], aside: &str) {
         let stays = |name: &str| self.facts.contains(name) || passed.contains(&name);
         let (kept, moved): (Map<_, _>, Map<_, _>) = std::mem::take(&mut self.members)

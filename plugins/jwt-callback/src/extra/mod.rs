@@ -1,14 +1,14 @@
 //! `extra_info`: the node's facts in the servers' vocabulary, and the requester's claims.
 //!
-//! The requester may state members in the claim `extra-info`, a JSON object. Where the node decoded
+//! The requester may supply members in the claim `extra-info`, a JSON object. If the node decoded
 //! what is signed, and for every operation but a KeySign of bare digests, a claim stays in its
-//! place only if it names who ordered and why ([`v1::PASSED`], [`v2::PASSED`]). Every other member
-//! of the vocabulary describes what is signed: it is the node's, or it is absent. Readers take
-//! these members for facts, so all other claims go to the member `claims`, whose name says what it
-//! is. A claim that contradicts a fact is logged.
+//! place only if it tells who ordered the task and why ([`v1::PASSED`], [`v2::PASSED`]). Every
+//! other member of the vocabulary describes what is signed: it is the node's, or it is absent.
+//! Readers trust these members as facts, so all other claims go to the member `claims`, whose name
+//! shows what they are. A claim that contradicts a fact is logged.
 //!
-//! The node knows nothing about bare digests, and the claims stay where the requester put them: a
-//! server that is told the raw transaction can hash it itself.
+//! The node knows nothing about bare digests, so then the claims stay where the requester put them:
+//! a server that is given the raw transaction can hash it itself.
 //!
 //! Amounts of v1 are in the asset's smallest unit, those of v2 in whole coins; chains and assets
 //! have the names of the configuration's `assets`, else CAIP ids.
@@ -30,12 +30,12 @@ use members::Members;
 const EXTRA_INFO: &str = "extra-info";
 /// Name of the claim with the requester's own reference.
 pub(crate) const REFERENCE: &str = "reference";
-/// The member that only the node writes.
+/// The name of the member that only the node writes.
 const COUNTERSIGN: &str = "countersign";
-/// The member with the requester's other claims.
+/// The name of the member with the requester's other claims.
 const CLAIMS: &str = "claims";
 
-/// Builds the object. Never empty, even if nothing is known: servers reject that.
+/// Builds the object. It is never empty, even if nothing is known, since servers reject that.
 pub(crate) fn extra_info(
     config: &Config,
     task: &Task,
@@ -78,7 +78,7 @@ fn claimed(task: &Task) -> Result<Map<String, Value>, Failure> {
     })
 }
 
-/// True if bare digests are signed, about which the node knows nothing.
+/// True if bare digests are to be signed, about which the node knows nothing.
 fn is_opaque(task: &Task) -> bool {
     match &task.operation {
         Operation::Sign(signing) => match &signing.intent {
@@ -99,8 +99,8 @@ fn only_source(transaction: &Transaction) -> Option<&str> {
     }
 }
 
-/// The outgoing payments, if nothing else happens and all are of one asset:
-/// these vocabularies name one.
+/// Returns the outgoing payments, if nothing else happens and all are of one asset, since these
+/// vocabularies can only name one.
 fn payments(transaction: &Transaction) -> Option<Vec<&Destination>> {
     let payments = transaction.payments()?;
     let one_asset = payments

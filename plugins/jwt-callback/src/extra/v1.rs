@@ -1,8 +1,8 @@
 //! The first vocabulary: flat members of a KeySign.
 //!
-//! Types are those of the servers that read them: `fee`, `decimal`, `operation` and
-//! `transaction_type` are JSON numbers that fit into 64 bits with a sign, all else is text. A
-//! number out of that range is left out.
+//! Types are those that servers expect: `fee`, `decimal`, `operation` and `transaction_type` are
+//! JSON numbers that fit into a signed 64-bit integer, everything else is text. A number out of
+//! that range is omitted.
 
 use countersign_sdk::{Destination, Intent, Task, Transaction};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use super::{REFERENCE, only_source, payments};
 use crate::config::Config;
 use crate::request::hex0x;
 
-/// The requester, the reference, and the reason.
+/// Members that name the requester, the reference, and the reason.
 pub(super) const PASSED: &[&str] = &[
     "cobo_id",
     "api_request_id",
@@ -56,7 +56,7 @@ fn write_transaction(extra: &mut Members, config: &Config, transaction: &Transac
     extra.fact("raw_tx_hex", Some(hex0x(&transaction.unsigned).into()));
     extra.fact("from_address", only_source(transaction).map(Into::into));
     extra.fact("fee", transaction.fee.as_deref().and_then(number));
-    // All recipients or none: a server must not take a part for the whole.
+    // All recipients or none: a server must not mistake a part for the whole.
     let Some(payments) = payments else { return };
     extra.fact("to_address_details", Some(details(&payments)));
     if let Some(first) = payments.first() {
@@ -70,13 +70,13 @@ fn write_transaction(extra: &mut Members, config: &Config, transaction: &Transac
     }
 }
 
-/// Servers read these numbers into 64 bits with a sign, and refuse the whole document if
-/// one does not fit.
+/// Converts a number. Servers read it into a signed 64-bit integer, and refuse the whole document
+/// if it does not fit.
 fn number(digits: &str) -> Option<Value> {
     digits.parse::<i64>().ok().map(Into::into)
 }
 
-/// JSON in a text, as required by that vocabulary.
+/// Encodes the payments as JSON in a text, as this vocabulary requires.
 fn details(payments: &[&Destination]) -> Value {
     let detail = |to: &&Destination| json!({"to_address": to.address, "amount": to.amount});
     Value::Array(payments.iter().map(detail).collect())

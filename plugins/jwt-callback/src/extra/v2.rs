@@ -14,9 +14,9 @@ use super::{CLAIMS, REFERENCE, is_opaque, only_source, payments};
 use crate::config::Config;
 use crate::request::hex0x;
 
-/// The organisation that the key belongs to.
+/// Members that name the organisation that the key belongs to.
 pub(super) const PASSED: &[&str] = &["org", "project", "vault"];
-/// Of `transaction`: the requester, the reference, and the reason.
+/// Members of `transaction` that name the requester, the reference, and the reason.
 const PASSED_OF_TRANSACTION: &[&str] = &[
     "transaction_id",
     "cobo_id",
@@ -154,7 +154,7 @@ fn kind(intent: &Intent) -> &'static str {
     }
 }
 
-/// That vocabulary names a chain by its native asset.
+/// Returns the id of a chain, which this vocabulary names by its native asset.
 fn chain_id<'a>(config: &'a Config, transaction: &'a Transaction) -> &'a str {
     config
         .assets
@@ -162,7 +162,7 @@ fn chain_id<'a>(config: &'a Config, transaction: &'a Transaction) -> &'a str {
         .map_or(&transaction.chain, |native| &native.id)
 }
 
-/// The asset that is paid; a call is paid for in the native one.
+/// Returns the asset that is paid; for a call the native one.
 fn token_id<'a>(config: &'a Config, transaction: &Transaction) -> Option<&'a str> {
     let payments = payments(transaction).unwrap_or_default();
     let asset = payments.first().map_or("", |first| &first.asset);
@@ -172,8 +172,8 @@ fn token_id<'a>(config: &'a Config, transaction: &Transaction) -> Option<&'a str
         .map(|asset| asset.id.as_str())
 }
 
-/// Hex of the bytes that are hashed; for Solana hex of the Base64 text of the transaction without
-/// signatures, which is a byte 0 and the message.
+/// Returns the hashed bytes in hex; for Solana, hex of the Base64 text of the transaction without
+/// signatures, which is a zero byte and the message.
 fn unsigned_raw_tx(transaction: &Transaction) -> String {
     if transaction.chain.starts_with("solana:") {
         let unsigned = [&[0], transaction.unsigned.as_slice()].concat();
@@ -182,7 +182,7 @@ fn unsigned_raw_tx(transaction: &Transaction) -> String {
     hex0x(&transaction.unsigned)
 }
 
-/// Typed data that a server would have to judge unseen is not sent to it.
+/// Builds the destination. Typed data that a server could not see in full is not sent to it.
 fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
     Ok(match &signing.intent {
         Intent::Transaction(transaction) => transaction_destination(config, transaction),
@@ -200,7 +200,7 @@ fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
         }
         Intent::Message(_) | Intent::Opaque => {
             let mut raw = json!({"destination_type": "Raw_Message_Signature"});
-            // There is room for one; all of them are in `msg_hash_list`.
+            // There is only room for one; `msg_hash_list` has all of them.
             if let [only] = &signing.inputs[..] {
                 raw["msg_hash"] = hex0x(&only.digest).into();
             }
@@ -209,14 +209,14 @@ fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
     })
 }
 
-/// The two payloads that are messages in the form of BIP-322. A PSBT that is a
+/// True for the two payloads that are messages in the form of BIP-322. A PSBT that is a
 /// payment has another intent.
 fn is_bip322(kind: &str) -> bool {
     [payload::BITCOIN_MESSAGE, payload::PSBT].contains(&kind)
 }
 
-/// The payments, if nothing else happens and the asset has a name for the server; else the call
-/// itself, or, if that has no form, only the fact that there is one.
+/// Returns the payments, if nothing else happens and the asset has a name at the server; else the
+/// call itself, or only its existence if the vocabulary cannot express it.
 fn transaction_destination(config: &Config, transaction: &Transaction) -> Value {
     let native = |to: &Destination| to.asset.is_empty();
     let named = |to: &Destination| config.assets.find(&transaction.chain, &to.asset).is_some();
@@ -236,8 +236,7 @@ fn transaction_destination(config: &Config, transaction: &Transaction) -> Value 
                 .collect();
             json!({"destination_type": "Address", "utxo_outputs": outputs})
         }
-        // Authorisations of EIP-7702 are not part of the call, which would be shown
-        // as all that happens.
+        // Authorisations of EIP-7702 are not part of the call, which would look like everything.
         (None, [call])
             if transaction.chain.starts_with("eip155:")
                 && !transaction.hands_over_the_account() =>
@@ -263,7 +262,7 @@ fn output(config: &Config, transaction: &Transaction, to: &Destination) -> Value
     output
 }
 
-/// `amount` in whole coins, exactly; absent if the decimals of the asset are unknown.
+/// Converts `amount` to whole coins, exactly; absent if the asset's decimals are unknown.
 fn coins(config: &Config, chain: &str, asset: &str, amount: &str) -> Option<String> {
     if let Some(known) = config.assets.find(chain, asset) {
         return known.in_units(amount);

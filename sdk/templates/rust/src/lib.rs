@@ -7,7 +7,7 @@ use countersign_sdk::{
 };
 use serde::Deserialize;
 
-/// Unknown keys are errors: a misspelt rule must not be silently absent.
+/// Unknown keys are errors, so that a misspelt rule is not silently ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -1,15 +1,15 @@
 //! Asks a server before each signature, and approves only if the server answers with
 //! `{"approve": true}` and nothing else.
 //!
-//! Anybody who can answer for the server's name decides: use https, or `keys` to check a signature
-//! over the answer.
+//! Anyone who can answer under the server's name can approve: use https, or verify a signature over
+//! the answer with `keys`.
 
 use countersign_sdk::{
     Failure, Host, Level, Operation, Plugin, Request, Task, Verdict, approve, export_plugin, json, reject,
 };
 use serde::Deserialize;
 
-/// Unknown keys are errors: a misspelt rule must not be silently absent.
+/// Unknown keys are errors, so that a misspelt rule is not silently ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -1,5 +1,5 @@
-//! Lets transfers of one asset through until their sum within a day reaches a limit. Everything
-//! else is refused.
+//! Approves transfers of one asset until their sum within a day reaches a limit. Everything else is
+//! refused.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use countersign_sdk::{
 use serde::Deserialize;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Entries that are read. A day with more transfers is refused.
+/// Maximum number of entries read. Further transfers on a day with more are refused.
 const MOST: u32 = 1000;
 
-/// Unknown keys are errors: a misspelt rule must not be silently absent.
+/// Unknown keys are errors, so that a misspelt rule is not silently ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -38,8 +38,8 @@ impl Plugin for Policy {
         }
     }
 
-    /// Transfers that other holders of the key sign without this node: without them each node would
-    /// have a limit of its own.
+    /// Counts transfers that other holders of the key sign without this node. Otherwise each node
+    /// would have its own limit.
     fn observe(config: &Config, task: &Task, host: &impl Host) -> Result<(), Failure> {
         let Some(transaction) = task.transaction().filter(|transaction| transaction.chain == config.chain) else {
             return Ok(());
@@ -81,7 +81,7 @@ fn judge(config: &Config, task: &Task, transaction: &Transaction, host: &impl Ho
     approve()
 }
 
-/// One entry for each task: the node takes back what it reserved if nothing is signed.
+/// Writes an entry for the task, which the node takes back if nothing is signed.
 fn remember(task: &Task, amount: &Amount, host: &impl Host) -> Result<(), Failure> {
     Ok(host.state_set(&format!("spent/{}", task.id), amount.as_str().as_bytes(), Some(DAY))?)
 }
