@@ -39,3 +39,30 @@ impl Activation {
             .build_tables(aux, self.vault.clone(), self.pool.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::public;
+    use crate::test_node::TestNode;
+
+    #[tokio::test]
+    async fn a_changed_key_brings_the_public_record_up_to_date() {
+        let node = TestNode::build().await;
+        assert_eq!(public::read(node.dir.path()).unwrap().generation, 0);
+        node.parts.participant.activation.activate(None).await;
+        let record = public::read(node.dir.path()).unwrap();
+        assert_eq!(record.generation, node.parts.vault.generation().unwrap());
+    }
+
+    /// The key has changed already, so there is nobody to tell but the log.
+    #[tokio::test]
+    async fn a_public_record_that_is_lost_does_not_stop_a_key_from_being_used() {
+        let node = TestNode::build().await;
+        std::fs::remove_file(node.dir.path().join(public::FILE)).unwrap();
+        node.parts.participant.activation.activate(None).await;
+        assert!(
+            public::read(node.dir.path()).is_err(),
+            "never a made-up one"
+        );
+    }
+}

@@ -432,3 +432,7 @@ async fn plugins(node: &Administered) -> Answer {
         Err(error) => Answer::Failed(format!("{} cannot be read: {error}", public::FILE)),
     }
 }
+
+#[cfg(test)]
+#[path = "admin_tests.rs"]
+mod tests;

@@ -90,3 +90,60 @@ pub fn unstage(staging: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::test_node::{empty_vault, node};
+
+    fn store() -> (tempfile::TempDir, Vault, Journal) {
+        let (dir, vault) = empty_vault();
+        let journal = Journal::create(dir.path()).unwrap();
+        (dir, vault, journal)
+    }
+
+    #[test]
+    fn staged_copies_are_the_nodes_files_in_a_folder_of_its_own() {
+        let (dir, vault, journal) = store();
+        let staged = stage(&vault, &journal, node(1), dir.path()).unwrap();
+        assert_eq!(staged.dir, dir.path().join(FOLDER));
+        assert_eq!(staged.generation, vault.generation().unwrap());
+        let mode = std::fs::metadata(&staged.dir).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        for name in [IDENTITY_FILE, SECRETS_FILE] {
+            let read = |dir: &Path| std::fs::read(dir.join(name)).unwrap();
+            assert_eq!(read(&staged.dir), read(dir.path()), "{name}");
+        }
+        assert!(staged.journal().is_file());
+    }
+
+    #[test]
+    fn the_remains_of_an_earlier_backup_are_not_part_of_the_next() {
+        let (dir, vault, journal) = store();
+        let folder = dir.path().join(FOLDER);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("remains"), "").unwrap();
+        let staged = stage(&vault, &journal, node(1), dir.path()).unwrap();
+        assert!(!staged.dir.join("remains").exists());
+    }
+
+    #[test]
+    fn copies_are_removed_when_they_cannot_be_sealed() {
+        let (dir, vault, journal) = store();
+        let staged = stage(&vault, &journal, node(1), dir.path()).unwrap();
+        let out = dir.path().join("backup.age");
+        assert!(seal(&staged, &SealTo::Recipients(&[]), &out).is_err());
+        assert!(!staged.dir.exists() && !out.exists());
+    }
+
+    #[test]
+    fn removing_copies_that_are_not_there_succeeds_and_a_file_in_their_place_is_an_error() {
+        let dir = crate::test_node::private_dir();
+        let folder = dir.path().join(FOLDER);
+        unstage(&folder).unwrap();
+        std::fs::write(&folder, "").unwrap();
+        assert!(unstage(&folder).is_err());
+    }
+}

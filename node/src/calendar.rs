@@ -72,3 +72,57 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::KeyId;
+
+    use super::*;
+    use crate::public;
+    use crate::test_node::{NOW, TestNode, key, key_record};
+
+    fn schedule(node: &TestNode) -> Schedule {
+        let participant = &node.parts.participant;
+        Schedule {
+            every: Duration::from_secs(3600),
+            me: participant.own.id(),
+            world: participant.world.clone(),
+            journal: node.journal.clone(),
+            vault: node.parts.vault.clone(),
+            results: node.check_ups.clone(),
+            public: node.parts.public.clone(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_round_without_shares_is_published() {
+        let node = TestNode::build().await;
+        schedule(&node).round().await;
+        let round = public::read(node.dir.path()).unwrap().check_up.unwrap();
+        assert_eq!((round.at, round.intact), (NOW, 0));
+        assert_eq!(node.check_ups.last(), Some(round));
+    }
+
+    #[tokio::test]
+    async fn a_share_that_is_lost_is_published_and_in_the_audit_log() {
+        let node = TestNode::build().await;
+        node.journal.put_key(key_record(1, 0)).unwrap();
+        schedule(&node).round().await;
+        let round = node.check_ups.last().unwrap();
+        let damaged: Vec<KeyId> = round.damaged.iter().map(|(key, _)| *key).collect();
+        assert_eq!((round.intact, damaged), (0, vec![key(1)]));
+        let audit = node.journal.audit(0, 100).unwrap();
+        let start = format!("the share of {} is not intact: ", key(1));
+        assert!(audit.iter().any(|entry| entry.text.starts_with(&start)));
+        assert_eq!(public::read(node.dir.path()).unwrap().check_up, Some(round));
+    }
+
+    #[tokio::test]
+    async fn no_round_begins_once_the_node_stops() {
+        let node = TestNode::build().await;
+        let stopping = CancellationToken::new();
+        stopping.cancel();
+        schedule(&node).follow(stopping).await;
+        assert_eq!(node.check_ups.last(), None);
+    }
+}

@@ -431,4 +431,59 @@ mod tests {
         let end = until_end(&shutdown, &mut trouble, &mut parts, &mut ends, &mut lives).await;
         assert!(end.is_ok(), "it was told to");
     }
+
+    /// A full disk also ends the parts that write to it.
+    #[tokio::test]
+    async fn a_failed_store_is_the_reason_though_parts_have_died_of_it() {
+        let shutdown = CancellationToken::new();
+        let (told, mut trouble) = mpsc::channel(2);
+        told.send("the disk is full".into()).await.unwrap();
+        let mut parts = Parts::default();
+        parts.run("a part", async {});
+        tokio::task::yield_now().await;
+        let mut routed = tokio::spawn(async {});
+        let end = until_end(
+            &shutdown,
+            &mut trouble,
+            &mut parts,
+            &mut routed,
+            &mut pending(),
+        )
+        .await;
+        assert!(matches!(&end, Err(StartError::Store(_))), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_was_told_to_stop_stops_without_error_whatever_fails_meanwhile() {
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let (told, mut trouble) = mpsc::channel(2);
+        told.send("the disk is full".into()).await.unwrap();
+        let mut parts = Parts::default();
+        parts.run("a part", async {});
+        tokio::task::yield_now().await;
+        let end = until_end(
+            &shutdown,
+            &mut trouble,
+            &mut parts,
+            &mut pending(),
+            &mut pending(),
+        )
+        .await;
+        assert!(end.is_ok(), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn trouble_of_the_journal_and_of_the_secrets_is_told() {
+        let node = crate::test_node::TestNode::build().await;
+        let mut trouble = troubles(&node.journal, &node.parts.vault);
+        assert!(trouble.try_recv().is_err());
+        let dir = node.dir.path();
+        std::fs::remove_file(dir.join(countersign_store::journal::JOURNAL_FILE)).unwrap();
+        assert!(node.journal.check().is_err());
+        assert!(trouble.try_recv().is_ok(), "of the journal");
+        std::fs::remove_file(dir.join("secrets.redb.age")).unwrap();
+        assert!(node.parts.vault.check().is_err());
+        assert!(trouble.try_recv().is_ok(), "of the secrets");
+    }
 }

@@ -34,6 +34,8 @@ pub mod session;
 mod start_error;
 mod store_watch;
 pub mod task;
+#[cfg(test)]
+mod test_node;
 mod twins;
 pub mod vault;
 mod wiring;

@@ -130,6 +130,59 @@ mod tests {
         );
     }
 
+    fn shown(line: &str) -> String {
+        let roster = BTreeMap::from([(node(1), "alice".to_owned())]);
+        let mut written = Vec::new();
+        let mut log = Named::new(&roster, &mut written);
+        log.write_all(line.as_bytes()).unwrap();
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn an_id_is_named_wherever_it_stands_and_however_often() {
+        let id = node(1);
+        let line = format!("node={id} [{id}] {id}{id}x");
+        assert_eq!(shown(&line), "node=alice [alice] alicealicex");
+    }
+
+    #[test]
+    fn an_id_that_is_cut_off_or_mistyped_stays_as_it_is() {
+        let mut id = node(1).to_string();
+        let last = id.pop().unwrap();
+        let cut = format!("{id}\n");
+        assert_eq!(shown(&cut), cut);
+        let other = if last == 'q' { 'p' } else { 'q' };
+        let mistyped = format!("{id}{other}\n");
+        assert_eq!(shown(&mistyped), mistyped);
+    }
+
+    /// The 62nd byte lies within a character.
+    #[test]
+    fn a_line_with_other_characters_where_an_id_would_end_is_passed_on() {
+        let line = format!("csn1{}\u{fc}\n", "q".repeat(57));
+        assert_eq!(shown(&line), line);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_told_to_the_logger() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+        }
+        let mut log = Named::new(&BTreeMap::new(), Full);
+        for line in [&b"text"[..], &[0xff]] {
+            let error = log.write(line).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        }
+        assert!(log.flush().is_err());
+    }
+
     #[derive(Clone, Default)]
     struct Shared(Arc<std::sync::Mutex<Vec<u8>>>);
 

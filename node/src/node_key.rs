@@ -35,3 +35,32 @@ impl IdentitySigner for NodeKey {
         self.identity.sign(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> NodeKey {
+        NodeKey::new(Arc::new(Identity::from_seed(&[seed; 32]).unwrap())).unwrap()
+    }
+
+    #[test]
+    fn a_signature_verifies_under_the_nodes_id_for_this_message_alone() {
+        let key = key(1);
+        let signature = key.sign(b"message");
+        assert!(key.id().verify(b"message", &signature));
+        assert!(!key.id().verify(b"another", &signature));
+    }
+
+    #[test]
+    fn a_signature_does_not_verify_under_the_id_of_another_node() {
+        let signature = key(1).sign(b"message");
+        assert!(!key(2).id().verify(b"message", &signature));
+    }
+
+    #[test]
+    fn the_id_is_the_public_key_of_the_identity() {
+        let key = key(1);
+        assert_eq!(key.id().as_bytes(), &key.identity().public().0);
+    }
+}

@@ -10,3 +10,16 @@ pub const EVENT_KEY: &str = "event";
 pub fn is_own_key(name: &str) -> bool {
     matches!(name, CALLBACK_KEY | EVENT_KEY)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_own_key;
+
+    #[test]
+    fn the_node_owns_two_keys_by_their_exact_names() {
+        assert!(is_own_key("callback") && is_own_key("event"));
+        for other in ["", "Callback", "callback-v1-1", "events", "event "] {
+            assert!(!is_own_key(other), "{other}");
+        }
+    }
+}

@@ -92,4 +92,47 @@ mod tests {
             "{dies:?}"
         );
     }
+
+    #[tokio::test]
+    async fn errands_that_end_well_are_never_told() {
+        let mut parts = Parts::default();
+        parts.send("one", async {});
+        parts.send("two", async {});
+        let turns = async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            died = parts.died() => panic!("{died:?}"),
+            () = turns => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_that_were_told_to_stop_are_waited_for_though_one_panics() {
+        let mut parts = Parts::default();
+        let (ended, mut told) = tokio::sync::mpsc::channel(1);
+        parts.run("panics", async { panic!("for the test") });
+        parts.run("ends", async move {
+            tokio::task::yield_now().await;
+            ended.send(()).await.unwrap();
+        });
+        parts.ended().await;
+        assert_eq!(told.try_recv(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn parts_end_with_the_node_that_they_belong_to() {
+        let mut parts = Parts::default();
+        let (alive, gone) = tokio::sync::oneshot::channel::<()>();
+        parts.run("lives", async move {
+            let _alive = alive;
+            std::future::pending().await
+        });
+        tokio::task::yield_now().await;
+        drop(parts);
+        assert!(gone.await.is_err());
+    }
 }

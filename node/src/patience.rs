@@ -82,4 +82,27 @@ mod tests {
             assert!(open_journal(dir.path()).is_ok());
         });
     }
+
+    #[test]
+    fn a_store_that_is_not_held_is_tried_once() {
+        let tries = std::cell::Cell::new(0);
+        let open = || {
+            tries.set(tries.get() + 1);
+            Err::<(), _>("missing")
+        };
+        let opened = patiently(PATIENCE, |error| *error == "held", open);
+        assert_eq!((opened, tries.get()), (Err("missing"), 1));
+    }
+
+    #[test]
+    fn a_store_that_stays_held_is_given_up_with_its_own_error() {
+        let opened = patiently(Duration::ZERO, |_| true, || Err::<(), _>("held"));
+        assert_eq!(opened, Err("held"));
+    }
+
+    #[test]
+    fn a_store_that_opens_at_once_costs_no_patience() {
+        let opened = patiently(Duration::ZERO, |_: &()| true, || Ok(7));
+        assert_eq!(opened, Ok(7));
+    }
 }

@@ -120,3 +120,59 @@ pub fn fill(
     progress(have, wanted);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_node::empty_vault;
+
+    #[test]
+    fn an_empty_pool_yields_nothing_and_asks_for_more_once() {
+        let (_dir, vault) = empty_vault();
+        let pool = PrimePool::new();
+        for _ in 0..3 {
+            assert!(pool.take(&vault).unwrap().is_none());
+        }
+        let wishes = pool.wishes.lock().unwrap().take().unwrap();
+        assert_eq!(wishes.try_recv(), Ok(()));
+        assert!(wishes.try_recv().is_err(), "one request is enough");
+    }
+
+    #[test]
+    fn a_search_that_is_told_to_stop_leaves_the_pool_as_it_was() {
+        let (_dir, vault) = empty_vault();
+        let mut asked = Vec::new();
+        let mut stop = |have, wanted| {
+            asked.push((have, wanted));
+            false
+        };
+        fill(&vault, 2, &mut stop).unwrap();
+        assert_eq!(asked, [(0, 2 * SET)]);
+        assert_eq!(vault.prime_count().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_pool_that_is_to_hold_nothing_is_full() {
+        let (_dir, vault) = empty_vault();
+        let mut told = Vec::new();
+        let mut note = |have, wanted| {
+            told.push((have, wanted));
+            true
+        };
+        fill(&vault, 0, &mut note).unwrap();
+        assert_eq!(told, [(0, 0)]);
+    }
+
+    #[tokio::test]
+    async fn a_pool_is_filled_by_one_thread_which_ends_with_it() {
+        let (_dir, vault) = empty_vault();
+        let vault = Arc::new(vault);
+        let pool = PrimePool::new();
+        let stopping = CancellationToken::new();
+        let ended = pool.keep_full(vault.clone(), 0, stopping.clone()).unwrap();
+        let again = pool.keep_full(vault, 0, stopping).err().unwrap();
+        assert!(again.to_string().contains("started already"), "{again}");
+        drop(pool);
+        ended.await;
+    }
+}

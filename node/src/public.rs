@@ -320,34 +320,5 @@ pub fn describe(descriptor: KeyDescriptor) -> Result<PublicKeyRecord, DeriveErro
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Written by a program of version 1.
-    const OLD: &str = include_str!("fixtures/public-1.json");
-
-    #[test]
-    fn a_record_of_version_1_is_read_with_its_keys_and_what_is_written_lists_none() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), OLD).unwrap();
-        let old = read(dir.path()).unwrap();
-        assert_eq!((old.version, old.keys.len(), old.generation), (1, 2, 21));
-        let key = &old.keys[0];
-        let described = describe(key.descriptor.clone()).unwrap();
-        assert_eq!(described.extended_public_key, key.extended_public_key);
-        write(
-            dir.path(),
-            &PublicRecord {
-                version: VERSION,
-                ..old
-            },
-        )
-        .unwrap();
-        let written = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
-        assert!(
-            !written.contains("\"keys\"") && written.contains("\"version\": 2"),
-            "{written}"
-        );
-        assert_eq!(read(dir.path()).unwrap().generation, 21);
-    }
-}
+#[path = "public_tests.rs"]
+mod tests;

@@ -48,3 +48,78 @@ impl Reporter {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::control::{Pace, Stage};
+
+    use super::*;
+    use crate::test_node::node;
+
+    const TASK: TaskId = TaskId([1; 16]);
+
+    fn report() -> FromNode {
+        FromNode::Capacity { tasks: 1 }
+    }
+
+    #[test]
+    fn reports_leave_in_the_order_in_which_they_were_made() {
+        let (reporter, mut reports) = Reporter::new();
+        for tasks in [1, 2] {
+            reporter.clone().send(FromNode::Capacity { tasks });
+        }
+        for tasks in [1, 2] {
+            assert_eq!(reports.try_recv(), Ok(FromNode::Capacity { tasks }));
+        }
+    }
+
+    /// A task must not wait for a coordinator that is away.
+    #[test]
+    fn a_report_too_many_is_dropped_and_the_earlier_ones_stay() {
+        let (reporter, mut reports) = Reporter::new();
+        for _ in 0..QUEUE {
+            reporter.send(report());
+        }
+        reporter.send(FromNode::Capacity { tasks: 2 });
+        let waiting: Vec<_> = std::iter::from_fn(|| reports.try_recv().ok()).collect();
+        assert_eq!(waiting, vec![report(); QUEUE]);
+        reporter.send(report());
+        assert_eq!(reports.try_recv(), Ok(report()), "there is room again");
+    }
+
+    #[test]
+    fn a_report_without_a_link_harms_nobody() {
+        let (reporter, reports) = Reporter::new();
+        drop(reports);
+        reporter.send(report());
+    }
+
+    #[test]
+    fn progress_has_a_pace_only_in_a_long_stage() {
+        let (reporter, mut reports) = Reporter::new();
+        let progress = reporter.progress(TASK);
+        let task = TASK;
+        let stage = Stage::AuxInfo;
+        let waiting_for = vec![node(2)];
+        let pace = Pace {
+            elapsed_ms: 1,
+            limit_ms: 2,
+            percent: None,
+        };
+        progress(stage, waiting_for.clone(), None);
+        progress(stage, waiting_for.clone(), Some(pace));
+        let short = FromNode::Progress {
+            task,
+            stage,
+            waiting_for: waiting_for.clone(),
+        };
+        let long = FromNode::Working {
+            task,
+            stage,
+            waiting_for,
+            pace,
+        };
+        assert_eq!(reports.try_recv(), Ok(short));
+        assert_eq!(reports.try_recv(), Ok(long));
+    }
+}

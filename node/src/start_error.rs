@@ -94,3 +94,89 @@ impl StartError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::TaskId;
+    use countersign_store::Refused;
+
+    use super::*;
+
+    fn full() -> std::io::Error {
+        std::io::ErrorKind::StorageFull.into()
+    }
+
+    /// A supervisor restarts a node whose part has died.
+    #[test]
+    fn a_dead_part_has_an_exit_code_of_its_own() {
+        let error = StartError::Died("the admin socket");
+        assert_eq!(error.exit_code(), 70);
+        let told = error.to_string();
+        assert!(told.starts_with("the admin socket ended"), "{told}");
+        assert!(told.ends_with("start it again, and report this with the log"));
+    }
+
+    #[test]
+    fn a_failed_store_has_an_exit_code_of_its_own() {
+        let error = StartError::Store("the disk is full; make room".into());
+        assert_eq!(error.exit_code(), 74);
+        let told = error.to_string();
+        assert!(
+            told.ends_with("stops: the disk is full; make room"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_written_counts_as_a_failed_store() {
+        for error in [
+            WriteJournalError::Failed("full".into()),
+            WriteJournalError::Moved("moved".into()),
+            WriteJournalError::Ended("ended".into()),
+            WriteJournalError::Closed,
+        ] {
+            assert_eq!(StartError::from(error).exit_code(), STORE_FAILED);
+        }
+    }
+
+    #[test]
+    fn a_journal_that_refuses_an_operation_goes_on() {
+        let refused = WriteJournalError::from(Refused::Known(TaskId([1; 16])));
+        assert_eq!(StartError::from(refused).exit_code(), 1);
+        let read = ReadJournalError::Damaged { table: "keys" };
+        let unread = WriteJournalError::from(read);
+        assert_eq!(StartError::from(unread).exit_code(), 1);
+    }
+
+    #[test]
+    fn a_node_that_was_never_started_exits_with_1() {
+        for error in [
+            StartError::from(ConfigError::Unguarded),
+            StartError::from(full()),
+            StartError::Metrics(full()),
+        ] {
+            assert_eq!(error.exit_code(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_told_with_its_setting_and_a_remedy() {
+        let taken = std::io::ErrorKind::AddrInUse.into();
+        let told = StartError::Metrics(taken).to_string();
+        assert!(
+            told.starts_with("cannot listen on metrics.listen: "),
+            "{told}"
+        );
+        assert!(
+            told.ends_with("choose another port, or stop the program that uses it"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_missing_resource_is_told_with_a_remedy() {
+        let told = StartError::from(full()).to_string();
+        assert!(told.starts_with("the node cannot start: "), "{told}");
+        assert!(told.ends_with("free resources and try again"), "{told}");
+    }
+}

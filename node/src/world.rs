@@ -83,4 +83,23 @@ mod tests {
         assert!(World::system().now() >= before);
         assert_ne!(World::system().random::<16>(), World::system().random());
     }
+
+    #[test]
+    fn an_instant_is_shown_in_utc() {
+        assert_eq!(rfc3339(UnixMillis(0)), "1970-01-01T00:00:00Z");
+        let shown = rfc3339(UnixMillis(1_700_000_000_123));
+        assert_eq!(shown, "2023-11-14T22:13:20.123Z");
+    }
+
+    #[test]
+    fn an_instant_beyond_the_calendar_is_shown_in_milliseconds() {
+        let never = UnixMillis(u64::MAX);
+        assert_eq!(rfc3339(never), "18446744073709551615 ms");
+    }
+
+    #[test]
+    fn a_fixed_clock_leaves_the_randomness_alone() {
+        let world = World::system().at(UnixMillis(7));
+        assert_ne!(world.random::<16>(), world.random());
+    }
 }

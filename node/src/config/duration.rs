@@ -74,4 +74,34 @@ mod tests {
             assert_eq!(parse(text), None, "{text}");
         }
     }
+
+    #[test]
+    fn a_unit_is_not_taken_for_a_shorter_one_that_it_begins_with() {
+        assert_eq!(parse("60000ms"), parse("1m"));
+        assert_eq!(parse("1m1ms"), Some(Duration::from_millis(60_001)));
+    }
+
+    #[test]
+    fn micro_and_nanoseconds_are_known() {
+        let micro = Some(Duration::from_micros(5));
+        assert_eq!([parse("5us"), parse("5µs"), parse("5000ns")], [micro; 3]);
+    }
+
+    #[test]
+    fn a_number_that_no_duration_holds_is_not_one() {
+        let endless = format!("{}h", "9".repeat(400));
+        for text in [endless.as_str(), "99999999999999999999s", "1.2.3s"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_is_a_second_to_a_day_and_its_refusal_names_the_key() {
+        assert_eq!(seconds("k", 1).unwrap(), Duration::from_secs(1));
+        assert_eq!(seconds("k", 86_400).unwrap(), Duration::from_secs(86_400));
+        for value in [0, 86_401] {
+            let told = seconds("k", value).unwrap_err().to_string();
+            assert_eq!(told, format!("k is {value}; choose 1 to 86400"));
+        }
+    }
 }

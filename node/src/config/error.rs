@@ -149,3 +149,60 @@ impl ConfigError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::refusal;
+
+    /// Operators read the last words.
+    #[test]
+    fn a_refusal_names_the_setting_and_ends_with_what_to_do() {
+        for (text, setting, remedy) in [
+            (
+                "db: {path: x}",
+                "db.path",
+                "change the last part of the path",
+            ),
+            ("limits: {tasks: 0}", "limits.tasks", "choose 1 to 10000"),
+            (
+                "log: {std: {level: x}}",
+                "log.std.level",
+                "choose error, warn, info or debug",
+            ),
+            (
+                "embedded_risk_control_rules: 1",
+                "embedded_risk_control_rules.enable",
+                "correct it",
+            ),
+            ("metrics: {instance: []}", "metrics.instance", "correct it"),
+            (
+                "metrics: {listen: x}",
+                "metrics.listen",
+                "write 127.0.0.1:PORT or [::1]:PORT",
+            ),
+            (
+                "metrics: {name_prefix: '-'}",
+                "metrics.name_prefix",
+                "use letters, digits and _, and do not begin with a digit",
+            ),
+            (
+                "metrics: {influxdb: {server_addr: x}}",
+                "metrics.influxdb.server_addr",
+                "http://HOST:PORT or https://HOST:PORT; correct it",
+            ),
+            (
+                "policy: {public_keys: {event: e.pem}}",
+                "policy.public_keys",
+                "choose another name",
+            ),
+            (
+                "events: {receivers: [{name: a, event_types: [x]}]}",
+                "`x` is not an event",
+                "created, updated, succeeded, failed",
+            ),
+        ] {
+            let told = refusal(&format!("{text}\n"));
+            assert!(told.contains(setting) && told.ends_with(remedy), "{told}");
+        }
+    }
+}

@@ -56,3 +56,70 @@ fn refuse(raw: &RawConfig) -> Result<(), ConfigError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{parse, refusal};
+
+    fn notes(text: &str) -> Vec<String> {
+        parse(text).unwrap().notes
+    }
+
+    #[test]
+    fn a_file_without_foreign_sections_has_no_notes() {
+        assert!(notes("{}\n").is_empty());
+    }
+
+    #[test]
+    fn an_environment_is_ignored_with_a_note() {
+        let told = notes("env: production\n");
+        assert!(
+            told.len() == 1 && told[0].starts_with("env is ignored: "),
+            "{told:?}"
+        );
+        assert!(told[0].contains("coordinator.address"), "{told:?}");
+    }
+
+    #[test]
+    fn a_log_file_is_noted_unless_it_is_turned_off() {
+        for on in ["{enable: true}", "{filename: a.log}", "a.log"] {
+            let told = notes(&format!("log: {{file: {on}}}\n"));
+            assert!(
+                told.len() == 1 && told[0].starts_with("log.file is ignored: "),
+                "{told:?}"
+            );
+        }
+        assert!(notes("log: {file: {enable: false, filename: a.log}}\n").is_empty());
+        assert!(notes("log: {file: }\n").is_empty());
+    }
+
+    #[test]
+    fn a_relay_is_refused_with_what_takes_its_place() {
+        let told = refusal("websocket: {url: 'wss://relay.example/'}\n");
+        assert_eq!(
+            told,
+            "websocket.url cannot be honoured here; write coordinator.address and coordinator.id, which a node dials over QUIC"
+        );
+    }
+
+    #[test]
+    fn a_websocket_section_that_names_no_relay_is_accepted() {
+        for nothing in ["", "{}", "{url: }", "{url: ''}"] {
+            assert!(notes(&format!("websocket: {nothing}\n")).is_empty());
+        }
+    }
+
+    /// Ignoring one would leave out a check that the operator relied on.
+    #[test]
+    fn policies_of_callbacks_are_refused_and_never_ignored() {
+        for key in ["policy", "check_policy"] {
+            for value in ["{}", "false", "any"] {
+                let told = refusal(&format!("callback: {{{key}: {value}}}\n"));
+                assert_eq!(
+                    told,
+                    "callback.policy cannot be honoured here; write the entry under policy.plugins instead of `callback` and give it a `scope`"
+                );
+            }
+        }
+    }
+}

@@ -250,3 +250,147 @@ fn interval(seconds: u64) -> Result<Duration, ConfigError> {
             to,
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{assert_bounds, parse, refusal};
+
+    const DATABASE: &str = "server_addr: 'http://localhost:8086', database: d";
+
+    fn influx(keys: &str) -> Influx {
+        let config = parse(&format!("metrics: {{influxdb: {{{keys}}}}}\n")).unwrap();
+        config.metrics.influx.expect("it is configured")
+    }
+
+    fn refused(keys: &str) -> String {
+        refusal(&format!("metrics: {{influxdb: {{{keys}}}}}\n"))
+    }
+
+    #[test]
+    fn metrics_are_pushed_every_second_to_every_hour() {
+        assert_bounds("metrics.influxdb.interval_seconds", 1, 3_600, |value| {
+            format!("metrics: {{influxdb: {{{DATABASE}, interval_seconds: {value}}}}}\n")
+        });
+        assert_eq!(influx(DATABASE).every, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn the_path_of_the_server_ends_in_one_slash() {
+        for (address, path) in [
+            ("http://h:1", "/"),
+            ("http://h:1/", "/"),
+            ("http://h:1/a", "/a/"),
+            ("http://h:1/a/b//", "/a/b/"),
+        ] {
+            let server = influx(&format!("server_addr: '{address}', database: d")).server;
+            assert_eq!(server.path(), path, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_paths_cannot_be_appended_to_is_refused() {
+        for address in [
+            "ftp://h:1",
+            "unix:/run/influx",
+            "h:1",
+            "http://h:1?db=a",
+            "http://h:1#a",
+            "http://",
+        ] {
+            let told = refused(&format!("server_addr: '{address}', database: d"));
+            assert_eq!(
+                told,
+                "metrics.influxdb.server_addr is not of the form http://HOST:PORT or https://HOST:PORT; correct it"
+            );
+        }
+    }
+
+    #[test]
+    fn credentials_in_the_address_are_refused_and_not_repeated() {
+        for address in ["http://bob@h:1", "http://:hunter2@h:1"] {
+            let told = refused(&format!("server_addr: '{address}', database: d"));
+            assert_eq!(
+                told,
+                "metrics.influxdb.server_addr has a user in it; write username and password_file"
+            );
+        }
+    }
+
+    #[test]
+    fn secrets_in_files_are_sought_from_the_configuration_file() {
+        let user = influx(&format!("{DATABASE}, username: u, password_file: p")).into;
+        let InfluxInto::Database {
+            user: Some((_, password)),
+            ..
+        } = user
+        else {
+            panic!("{user:?}")
+        };
+        assert_eq!(password, Secret::File("/base/p".into()));
+        let bucket = influx("server_addr: 'http://h:1', org: o, bucket: b, token_file: /t").into;
+        let InfluxInto::Bucket { token, .. } = bucket else {
+            panic!("{bucket:?}")
+        };
+        assert_eq!(token, Path::new("/t"));
+    }
+
+    #[test]
+    fn a_database_without_user_is_pushed_to_without_credentials() {
+        let name = "d".into();
+        let user = None;
+        assert_eq!(influx(DATABASE).into, InfluxInto::Database { name, user });
+    }
+
+    #[test]
+    fn an_organisation_without_a_bucket_is_not_a_destination() {
+        let told = refused("server_addr: 'http://h:1', org: o, token_file: t");
+        assert_eq!(
+            told,
+            "metrics.influxdb.server_addr has no destination for the metrics; write database, or org, bucket and token_file"
+        );
+    }
+
+    #[test]
+    fn an_empty_password_counts_as_none() {
+        let told = refused(&format!("{DATABASE}, username: u, password: ''"));
+        assert_eq!(
+            told,
+            "metrics.influxdb.username has no password; write password_file"
+        );
+        let user = influx(&format!("{DATABASE}, username: '', password: ''")).into;
+        assert!(matches!(user, InfluxInto::Database { user: None, .. }));
+    }
+
+    #[test]
+    fn only_a_password_in_the_configuration_file_counts_as_here() {
+        let here = format!("{DATABASE}, username: u, password: p");
+        let file = format!("{DATABASE}, username: u, password_file: p");
+        let has = |keys: &str| influx(keys).has_password_here();
+        assert!(has(&here));
+        assert!(!has(&file) && !has(DATABASE));
+    }
+
+    #[test]
+    fn a_password_here_and_a_server_without_tls_are_noted() {
+        let notes = influx("server_addr: 'http://h:1', database: d, username: u, password: p");
+        let notes = notes.notes();
+        assert!(notes[0].ends_with("in transit; use https"), "{notes:?}");
+        assert!(notes[1].ends_with("with password_file"), "{notes:?}");
+        let quiet = influx("server_addr: 'https://h:1', database: d").notes();
+        assert!(quiet.is_empty(), "{quiet:?}");
+    }
+
+    #[test]
+    fn a_password_is_not_in_the_debug_output_of_the_section() {
+        let raw = RawInflux {
+            password: Some("hunter2".to_owned().into()),
+            ..RawInflux::default()
+        };
+        let shown = format!("{raw:?}");
+        assert!(
+            shown.contains("Password(..)") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+}

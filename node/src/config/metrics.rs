@@ -85,3 +85,91 @@ fn prefix(text: String) -> Result<String, ConfigError> {
         Err(ConfigError::MetricsPrefix(text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{parse, refusal};
+
+    fn metrics(keys: &str) -> Metrics {
+        parse(&format!("metrics: {{{keys}}}\n")).unwrap().metrics
+    }
+
+    fn refused(keys: &str) -> String {
+        refusal(&format!("metrics: {{{keys}}}\n"))
+    }
+
+    #[test]
+    fn nothing_is_served_or_pushed_unless_the_file_says_so() {
+        assert_eq!(parse("{}\n").unwrap().metrics, Metrics::default());
+        assert_eq!(metrics(""), Metrics::default());
+    }
+
+    #[test]
+    fn every_loopback_address_may_be_listened_on() {
+        for address in ["127.0.0.1:1", "127.1.2.3:65535", "[::1]:0"] {
+            let listen = metrics(&format!("listen: '{address}'")).listen;
+            assert_eq!(listen, Some(address.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn an_address_that_other_machines_may_reach_is_refused() {
+        for address in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[fe80::1]:1"] {
+            let told = refused(&format!("listen: '{address}'"));
+            assert!(
+                told.starts_with(&format!(
+                    "metrics.listen is `{address}`, which other machines may reach"
+                )),
+                "{told}"
+            );
+            assert!(told.ends_with("on this machine forward it"), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_valid_port_is_refused() {
+        for address in ["127.0.0.1", "127.0.0.1:65536", ":1", "localhost:1", ""] {
+            let told = refused(&format!("listen: '{address}'"));
+            assert_eq!(
+                told,
+                format!("metrics.listen is `{address}`; write 127.0.0.1:PORT or [::1]:PORT")
+            );
+        }
+    }
+
+    #[test]
+    fn labels_are_those_that_are_given() {
+        let job = ("job".to_owned(), "tss".to_owned());
+        assert_eq!(metrics("job: tss").labels, [job]);
+        let instance = ("instance".to_owned(), "a".to_owned());
+        assert_eq!(metrics("instance: a").labels, [instance]);
+    }
+
+    #[test]
+    fn an_instance_may_be_a_number_and_nothing_else_than_that_or_a_text() {
+        let number = ("instance".to_owned(), "3".to_owned());
+        assert_eq!(metrics("instance: 3").labels, [number]);
+        for other in ["true", "[1]", "{a: 1}"] {
+            let told = refused(&format!("instance: {other}"));
+            assert_eq!(
+                told,
+                "metrics.instance must be a text or a number; correct it"
+            );
+        }
+    }
+
+    #[test]
+    fn a_prefix_begins_the_name_of_a_metric() {
+        for prefix in ["", "a", "_", "A1_b"] {
+            assert_eq!(metrics(&format!("name_prefix: '{prefix}'")).prefix, prefix);
+        }
+        for prefix in ["1a", "a-b", "a.b", "a ", "a\u{e9}"] {
+            let told = refused(&format!("name_prefix: '{prefix}'"));
+            assert!(
+                told.starts_with(&format!("metrics.name_prefix is `{prefix}`; use letters")),
+                "{told}"
+            );
+        }
+    }
+}

@@ -41,6 +41,13 @@ pub use reshare_rate::ReshareRate;
 
 /// Maximum size of the file in bytes.
 const LARGEST: u64 = 4 << 20;
+/// Levels of the log by name; these are all that the documentation lists.
+const LOG_LEVELS: [(&str, tracing::Level); 4] = [
+    ("error", tracing::Level::ERROR),
+    ("warn", tracing::Level::WARN),
+    ("info", tracing::Level::INFO),
+    ("debug", tracing::Level::DEBUG),
+];
 
 /// The configuration that a node runs with.
 #[derive(Debug, Clone)]
@@ -282,14 +289,15 @@ fn named<I: Ord + std::fmt::Display>(
 fn check_up(hours: u64) -> Result<Option<Duration>, ConfigError> {
     let key = "check_up.hours";
     let to = 24 * 366;
-    let in_range = (0..=to).contains(&hours);
-    let every = (hours > 0).then(|| Duration::from_secs(hours * 3600));
-    in_range.then_some(every).ok_or(ConfigError::Range {
-        key,
-        value: hours,
-        from: 0,
-        to,
-    })
+    if hours > to {
+        return Err(ConfigError::Range {
+            key,
+            value: hours,
+            from: 0,
+            to,
+        });
+    }
+    Ok((hours > 0).then(|| Duration::from_secs(hours * 3600)))
 }
 
 fn count(key: &'static str, value: usize, from: u64, to: u64) -> Result<usize, ConfigError> {
@@ -306,8 +314,12 @@ fn log_level(log: &raw::RawLogStd) -> Result<Option<tracing::Level>, ConfigError
     if !log.enable {
         return Ok(None);
     }
-    log.level
-        .parse()
-        .map(Some)
-        .map_err(|_| ConfigError::LogLevel(log.level.clone()))
+    LOG_LEVELS
+        .into_iter()
+        .find(|(name, _)| log.level.eq_ignore_ascii_case(name))
+        .map(|(_, level)| Some(level))
+        .ok_or_else(|| ConfigError::LogLevel(log.level.clone()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,4 +60,41 @@ mod tests {
                 .all(|server| note("grants.http", server, "questions").is_none())
         );
     }
+
+    #[test]
+    fn this_machine_is_recognised_in_every_spelling_and_no_name_that_begins_like_it() {
+        let told = |server| note("k", server, "questions").is_some();
+        for here in [
+            "http://LocalHost:1/",
+            "http://127.9.9.9/",
+            "http://[::ffff:127.0.0.1]/",
+        ] {
+            assert!(!told(here), "{here}");
+        }
+        for elsewhere in [
+            "http://localhost.example/",
+            "http://127.0.0.1.example/",
+            "http://0.0.0.0/",
+        ] {
+            assert!(told(elsewhere), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn every_open_server_of_every_plugin_is_noted_with_the_plugins_name() {
+        let config = crate::config::tests::parse(
+            "policy: {plugins: [{name: a, grants: {http: ['http://x/', 'https://y/', 'http://z/']}}]}\n\
+             events: {receivers: [{name: b, grants: {http: ['http://w/']}}]}\n",
+        )
+        .unwrap();
+        let starts = [
+            "grants.http of a is http://x/: ",
+            "grants.http of a is http://z/: ",
+            "grants.http of b is http://w/: ",
+        ];
+        assert_eq!(config.notes.len(), starts.len(), "{:?}", config.notes);
+        for (note, start) in config.notes.iter().zip(starts) {
+            assert!(note.starts_with(start), "{note}");
+        }
+    }
 }

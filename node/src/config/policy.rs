@@ -307,3 +307,7 @@ fn digest(plugin: &str, text: &str) -> Result<[u8; 32], ConfigError> {
     })?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;

@@ -63,3 +63,39 @@ pub(super) fn empty_if_null<'de, D: Deserializer<'de>, T: Default + Deserialize<
 ) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> RawCallback {
+        countersign_strict::yaml(text).unwrap()
+    }
+
+    #[test]
+    fn a_key_without_a_value_counts_as_absent() {
+        let callback = read("cb_server:\ncb_server_v2:\nmonitor_interval:\npolicy:\n");
+        assert!(callback.cb_server.is_empty() && callback.cb_server_v2.is_empty());
+        assert_eq!(
+            (callback.monitor_interval, callback.policy),
+            (String::new(), None)
+        );
+    }
+
+    #[test]
+    fn a_server_has_an_address_and_a_key() {
+        for (server, missing) in [
+            ("{pubkey_path: a.pem}", "service_address"),
+            ("{service_address: 'http://a'}", "pubkey_path"),
+        ] {
+            let text = format!("cb_server_v2: [{server}]\n");
+            let error = countersign_strict::yaml::<RawCallback>(&text).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .contains(&format!("missing field `{missing}`")),
+                "{error}"
+            );
+        }
+    }
+}

@@ -116,3 +116,40 @@ fn sixty() -> u64 {
 fn is_sixty(value: &u64) -> bool {
     *value == 60
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receiver(text: &str) -> RawReceiver {
+        countersign_strict::yaml(text).unwrap()
+    }
+
+    #[test]
+    fn the_printed_receiver_leaves_out_what_is_usual() {
+        let text = "name: a\nevent_types: []\n";
+        let printed = serde_norway::to_string(&receiver("name: a\n")).unwrap();
+        assert_eq!(printed, text);
+    }
+
+    #[test]
+    fn every_setting_of_a_receiver_that_is_not_usual_is_printed() {
+        let unusual = receiver(
+            "{name: a, file: a.wasm, installed: b, digest: d, config: {c: 1}, grants: {cpu_ms: 1}, \
+             event_types: [e], retry_times: 0, sleep_seconds: 61, monitor_interval: 5m}\n",
+        );
+        let printed = serde_norway::to_string(&unusual).unwrap();
+        assert_eq!(receiver(&printed), unusual, "{printed}");
+        assert_eq!((unusual.retry_times, unusual.sleep_seconds), (0, 61));
+    }
+
+    #[test]
+    fn an_event_is_sent_61_times_a_minute_apart_unless_the_file_says_otherwise() {
+        let usual = receiver("name: a\n");
+        assert_eq!((usual.retry_times, usual.sleep_seconds), (60, 60));
+        let shorthand = RawEvent::default();
+        assert_eq!((shorthand.retry_times, shorthand.sleep_seconds), (60, 60));
+        assert_eq!(shorthand.request_timeout, 10);
+        assert_eq!(shorthand.token_expire_minutes, 2);
+    }
+}

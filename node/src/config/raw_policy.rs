@@ -228,3 +228,90 @@ fn is_usual_cpu(value: &u64) -> bool {
 fn is_usual_memory(value: &u64) -> bool {
     *value == USUAL_MEMORY
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::Scheme;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Every setting of an entry, none as usual.
+    fn unusual() -> RawPlugin {
+        RawPlugin {
+            name: "a".into(),
+            file: Some("a.wasm".into()),
+            installed: Some("b".into()),
+            digest: Some("sha256:00".into()),
+            config: Some(json!({ "c": 1 })),
+            config_file: Some("c.yaml".into()),
+            scope: RawScope {
+                operations: vec![OperationKind::KeyShareSign],
+                keys: vec![KeyId::from_bytes([1; 16]).unwrap()],
+                schemes: vec![Scheme::Ed25519],
+            },
+            shadow: true,
+            shadows: Some("d".into()),
+            monitor_interval: "5m".into(),
+            grants: RawGrants {
+                keys: vec!["callback".into()],
+                http: vec!["https://e/".into()],
+                state_bytes: 1,
+                cpu_ms: 2,
+                wall_ms: Some(3),
+                memory_bytes: 4,
+            },
+        }
+    }
+
+    #[test]
+    fn the_printed_entry_leaves_out_what_is_usual() {
+        let printed = serde_norway::to_string(&RawPlugin::named("rules")).unwrap();
+        assert_eq!(printed, "name: rules\n");
+        let printed = serde_norway::to_string(&RawPolicy::default()).unwrap();
+        assert_eq!(printed, "{}\n");
+    }
+
+    #[test]
+    fn every_setting_of_an_entry_that_is_not_usual_is_printed() {
+        let printed = serde_norway::to_string(&unusual()).unwrap();
+        let again: RawPlugin = countersign_strict::yaml(&printed).unwrap();
+        assert_eq!(again, unusual(), "{printed}");
+    }
+
+    #[test]
+    fn every_setting_of_the_policy_that_is_not_usual_is_printed() {
+        let policy = RawPolicy {
+            allow_unguarded: true,
+            deadline_seconds: 61,
+            public_keys: [("k".into(), "k.pem".into())].into(),
+            secrets: [("s".into(), "s.key".into())].into(),
+            ca_file: Some("ca.pem".into()),
+            plugin_dir: "wasm".into(),
+            trusted_publishers: [("p".into(), "00".into())].into(),
+            compile: RawCompile {
+                cpu_seconds: 61,
+                ..RawCompile::default()
+            },
+            plugins: vec![RawPlugin::named("rules")],
+        };
+        let printed = serde_norway::to_string(&policy).unwrap();
+        let again: RawPolicy = countersign_strict::yaml(&printed).unwrap();
+        assert_eq!(again, policy, "{printed}");
+    }
+
+    #[test]
+    fn an_entry_is_a_shadow_in_either_notation() {
+        let decides = RawPlugin::named("a");
+        let of_all = RawPlugin {
+            shadow: true,
+            ..RawPlugin::named("a")
+        };
+        let of_one = RawPlugin {
+            shadows: Some("b".into()),
+            ..RawPlugin::named("a")
+        };
+        let shadows = [decides, of_all, of_one].map(|entry| entry.is_shadow());
+        assert_eq!(shadows, [false, true, true]);
+    }
+}

@@ -62,4 +62,37 @@ mod tests {
         assert_eq!(next(100, &[99, 98, 90]), Some(hour(122)));
         assert_eq!(next(114, &[99, 90]), None);
     }
+
+    #[test]
+    fn a_reshare_leaves_the_window_to_the_millisecond() {
+        let rate = ReshareRate { count: 1 };
+        let window = ReshareRate::HOURS * 3_600_000;
+        let next = |now| rate.next_allowed(UnixMillis(now), [UnixMillis(1_000)]);
+        assert_eq!(next(1_000 + window - 1), Some(UnixMillis(1_000 + window)));
+        assert_eq!(next(1_000 + window), None);
+    }
+
+    #[test]
+    fn the_order_in_which_reshares_are_listed_does_not_matter() {
+        let rate = ReshareRate { count: 2 };
+        let next = |started: [u64; 3]| rate.next_allowed(UnixMillis(50), started.map(UnixMillis));
+        let window = ReshareRate::HOURS * 3_600_000;
+        assert_eq!(next([10, 20, 30]), Some(UnixMillis(20 + window)));
+        assert_eq!(next([30, 10, 20]), next([10, 20, 30]));
+    }
+
+    /// A clock that was wrong once must not lift the limit, nor stop the node.
+    #[test]
+    fn a_reshare_of_the_far_future_counts() {
+        let rate = ReshareRate { count: 1 };
+        let never = UnixMillis(u64::MAX);
+        assert_eq!(rate.next_allowed(UnixMillis(5), [never]), Some(never));
+    }
+
+    #[test]
+    fn the_window_begins_a_day_ago_and_not_before_1970() {
+        let rate = ReshareRate { count: 1 };
+        assert_eq!(rate.since(UnixMillis(86_400_001)), UnixMillis(1));
+        assert_eq!(rate.since(UnixMillis(86_399_999)), UnixMillis(0));
+    }
 }

@@ -260,3 +260,7 @@ fn missing_key(server: &RawCallbackServer, base: &Path) -> Option<String> {
 fn without_query(url: &str) -> String {
     url.split(['?', '#']).next().unwrap_or_default().into()
 }
+
+#[cfg(test)]
+#[path = "shorthand_tests.rs"]
+mod tests;
