@@ -94,7 +94,7 @@ pub(crate) fn key_record(seed: u8, generation: u32) -> KeyRecord {
         public_shares: Hash([6; 32]),
         aux: None,
         parties: Vec::new(),
-        stored: Vec::new(),
+        acks: Vec::new(),
     };
     KeyRecord {
         descriptor,
