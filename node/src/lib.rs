@@ -31,6 +31,8 @@ pub mod public;
 mod report;
 pub mod risk;
 pub mod session;
+#[cfg(test)]
+mod specimen;
 mod start_error;
 mod store_watch;
 pub mod task;

@@ -36,6 +36,18 @@ impl World {
         }
     }
 
+    /// Replaces the clock by one that shows a millisecond more each time, and keeps the randomness.
+    #[cfg(test)]
+    pub fn ticking(self, from: UnixMillis) -> Self {
+        let next = std::sync::atomic::AtomicU64::new(from.0);
+        Self {
+            clock: Arc::new(move || {
+                UnixMillis(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+            }),
+            ..self
+        }
+    }
+
     /// Returns the current Unix time in milliseconds.
     pub fn now(&self) -> UnixMillis {
         (self.clock)()

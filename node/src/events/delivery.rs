@@ -238,7 +238,7 @@ impl DeliveryWorker {
 }
 
 impl Events {
-    fn ping(&self) -> Event {
+    pub(super) fn ping(&self) -> Event {
         Event {
             id: super::uuid(&self.world),
             at: self.world.now().0,
@@ -249,3 +249,7 @@ impl Events {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;

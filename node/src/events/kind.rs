@@ -87,4 +87,29 @@ mod tests {
             assert_eq!(unknown.parse::<Wanted>(), Err(UnknownEvent), "{unknown}");
         }
     }
+
+    #[test]
+    fn every_operation_has_four_events_and_each_has_one_name() {
+        let operations = ["keygen", "keysign", "keyreshare", "keysharesign"];
+        let names = operations.iter().flat_map(|operation| {
+            HAPPENINGS.map(|happening| format!("request.{operation}.{happening}"))
+        });
+        let parsed: std::collections::BTreeSet<Wanted> =
+            names.map(|name| name.parse().unwrap()).collect();
+        assert_eq!(parsed.len(), 16);
+    }
+
+    #[test]
+    fn a_name_with_anything_before_or_behind_it_is_unknown() {
+        for unknown in [
+            " request.keygen.failed",
+            "request.keygen.failed ",
+            "request.keygen.failed.now",
+            "Request.keygen.failed",
+            "request..failed",
+            "request.keygen.",
+        ] {
+            assert_eq!(unknown.parse::<Wanted>(), Err(UnknownEvent), "{unknown}");
+        }
+    }
 }

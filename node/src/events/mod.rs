@@ -257,3 +257,6 @@ fn uuid(world: &World) -> String {
     ]
     .join("-")
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,3 +244,7 @@ fn describe(receiver: &Receiver) -> String {
         receiver.info().version
     )
 }
+
+#[cfg(test)]
+#[path = "receivers_tests.rs"]
+pub(super) mod tests;

@@ -116,3 +116,68 @@ impl Counters {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_starts_off_line_sound_and_with_nothing_counted() {
+        let counters = Counters::default();
+        assert!(!counters.is_online() && !counters.has_failed());
+        assert_eq!((counters.swaps(), counters.pushes()), ((0, 0), (0, 0)));
+        assert!(counters.tasks().is_empty());
+    }
+
+    #[test]
+    fn swaps_and_pushes_are_counted_apart_by_whether_they_succeeded() {
+        let counters = Counters::default();
+        for taken in [true, true, false] {
+            counters.swap(taken);
+        }
+        for written in [false, false, true, false] {
+            counters.push(written);
+        }
+        assert_eq!((counters.swaps(), counters.pushes()), ((2, 1), (1, 3)));
+    }
+
+    #[test]
+    fn tasks_are_counted_by_kind_and_outcome_and_listed_in_a_fixed_order() {
+        let counters = Counters::default();
+        counters.task(OperationKind::KeySign, Ended::Failed);
+        counters.task(OperationKind::KeySign, Ended::Succeeded);
+        counters.task(OperationKind::KeyGen, Ended::Succeeded);
+        counters.task(OperationKind::KeySign, Ended::Failed);
+        let expected = [
+            ("KeyGen", Ended::Succeeded, 1),
+            ("KeySign", Ended::Succeeded, 1),
+            ("KeySign", Ended::Failed, 2),
+        ];
+        assert_eq!(counters.tasks(), expected);
+    }
+
+    #[test]
+    fn a_link_comes_and_goes_and_a_fatal_failure_stays() {
+        let counters = Counters::default();
+        counters.set_online(true);
+        assert!(counters.is_online());
+        counters.fail();
+        counters.set_online(false);
+        assert!(!counters.is_online() && counters.has_failed());
+    }
+
+    /// Dashboards and alert rules name them.
+    #[test]
+    fn the_names_of_outcomes_in_metrics_are_fixed() {
+        let all = [
+            Ended::Succeeded,
+            Ended::Refused,
+            Ended::Failed,
+            Ended::Alarmed,
+        ];
+        assert_eq!(
+            all.map(Ended::name),
+            ["succeeded", "refused", "failed", "alarmed"]
+        );
+    }
+}

@@ -44,30 +44,33 @@ fn database() -> InfluxInto {
 async fn server(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let served = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        let mut piece = [0; 4096];
-        loop {
-            let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
-            let length = text
-                .split_once("content-length: ")
-                .and_then(|(_, rest)| rest.lines().next()?.parse().ok());
-            let body = text.split_once("\r\n\r\n").map(|(_, body)| body.len());
-            if length
-                .zip(body)
-                .is_some_and(|(length, body): (usize, usize)| body >= length)
-            {
-                break;
-            }
-            let read = stream.read(&mut piece).await.unwrap();
-            assert!(read > 0, "the request is cut");
-            request.extend_from_slice(&piece[..read]);
-        }
-        stream.write_all(answer.as_bytes()).await.unwrap();
-        String::from_utf8(request).unwrap()
-    });
+    let served = tokio::spawn(async move { answered(&listener, answer).await });
     (address, served)
+}
+
+/// Reads one whole request, and answers it.
+async fn answered(listener: &TcpListener, answer: &str) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
+        let length = text
+            .split_once("content-length: ")
+            .and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body.len());
+        if length
+            .zip(body)
+            .is_some_and(|(length, body): (usize, usize)| body >= length)
+        {
+            break;
+        }
+        let read = stream.read(&mut piece).await.unwrap();
+        assert!(read > 0, "the request is cut");
+        request.extend_from_slice(&piece[..read]);
+    }
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    String::from_utf8(request).unwrap()
 }
 
 #[tokio::test]
@@ -259,6 +262,137 @@ fn the_log_says_that_it_fails_once_an_hour_and_when_it_is_over() {
     assert_eq!(note(None, 63), Say::Well { times: 4 });
     assert_eq!(note(None, 64), Say::Nothing);
     assert_eq!(note(Some(&error), 65), Say::Fails { times: 1, why });
+}
+
+fn influx(server: &str, into: InfluxInto) -> Influx {
+    Influx {
+        server: server.parse().unwrap(),
+        into,
+        every: Duration::from_secs(1),
+    }
+}
+
+fn bucket(token: PathBuf) -> InfluxInto {
+    InfluxInto::Bucket {
+        org: "o".into(),
+        name: "b".into(),
+        token,
+    }
+}
+
+#[test]
+fn lines_go_below_the_path_of_the_server_and_names_are_encoded() {
+    let odd = InfluxInto::Database {
+        name: "a&db=b#c".into(),
+        user: None,
+    };
+    let into = place(&influx("https://influx.example/base/", odd));
+    assert_eq!(
+        into.as_str(),
+        "https://influx.example/base/write?db=a%26db%3Db%23c&precision=ms"
+    );
+    let into = place(&influx("https://influx.example/base/", bucket("t".into())));
+    assert_eq!(into.path(), "/base/api/v2/write");
+}
+
+#[test]
+fn a_credential_is_one_line_of_at_most_4_kib() {
+    let dir = tempfile::tempdir().unwrap();
+    let length = |bytes: usize| {
+        let text = "x".repeat(bytes);
+        credential(&file(dir.path(), &text, 0o600)).map(|line| line.len())
+    };
+    assert_eq!(length(4 << 10).unwrap(), 4 << 10);
+    assert!(matches!(
+        length((4 << 10) + 1),
+        Err(PushError::Credential { .. })
+    ));
+}
+
+#[test]
+fn a_credential_that_is_not_there_is_refused_with_its_path() {
+    let into = bucket("/nowhere/token".into());
+    let influx = influx("http://127.0.0.1:1/", into);
+    let error = Pusher::new(influx, Metrics::default(), None).err();
+    let error = error.expect("refused").to_string();
+    assert!(
+        error.contains("/nowhere/token") && error.ends_with("correct the file"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_password_in_the_configuration_is_sent_as_it_stands_and_a_database_may_do_without() {
+    let authorization = |user| {
+        let into = InfluxInto::Database {
+            name: "tss".into(),
+            user,
+        };
+        let pusher = Pusher::new(
+            influx("http://127.0.0.1:1/", into),
+            Metrics::default(),
+            None,
+        );
+        pusher.unwrap().authorization().unwrap()
+    };
+    assert!(authorization(None).is_none());
+    let password = Secret::Here(crate::config::Password::from(" p:w ".to_owned()));
+    let sent = authorization(Some(("node".into(), password))).unwrap();
+    let expected = format!("Basic {}", STANDARD.encode("node: p:w "));
+    assert_eq!(*sent, expected);
+}
+
+#[test]
+fn authorities_that_cannot_be_read_keep_the_pushing_from_starting() {
+    let text = "policy: {allow_unguarded: true, ca_file: /nowhere/ca.pem}\n\
+                metrics: {influxdb: {server_addr: 'http://127.0.0.1:1/', database: tss}}\n";
+    let config = Config::parse(text, Path::new("/")).unwrap();
+    let error = Pusher::of(&config).err().expect("refused").to_string();
+    assert!(
+        error.contains("policy.ca_file, /nowhere/ca.pem, cannot be read"),
+        "{error}"
+    );
+    let none = Config::parse("policy: {allow_unguarded: true}\n", Path::new("/")).unwrap();
+    assert!(Pusher::of(&none).unwrap().is_none());
+}
+
+#[test]
+fn every_refusal_of_a_server_has_its_advice() {
+    let told: Vec<_> = [302, 400, 401, 404, 413, 429].map(advice).to_vec();
+    let distinct: std::collections::BTreeSet<_> = told.iter().collect();
+    assert_eq!(distinct.len(), told.len());
+    assert_eq!(advice(401), advice(403));
+    assert_eq!(advice(429), advice(503));
+    assert_eq!(advice(500), "see its log");
+    assert!(advice(302).contains("redirects are not followed"));
+}
+
+/// A thousand plugins make more lines than a server is to be given at once.
+#[tokio::test]
+async fn a_large_snapshot_is_sent_in_batches_and_cut_at_its_limit() {
+    let mut large = snapshot();
+    let entry = large.plugins[0].clone();
+    large.plugins = (0..1_000)
+        .map(|number| countersign_host::EntryStatus {
+            name: format!("rules:{number}"),
+            ..entry.clone()
+        })
+        .collect();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = tokio::spawn(async move {
+        let mut lines = Vec::new();
+        for _ in 0..MOST / BATCH {
+            let request = answered(&listener, TAKEN).await;
+            let (_, body) = request.split_once("\r\n\r\n").unwrap();
+            lines.push(body.lines().count());
+        }
+        lines
+    });
+    let pushed = pusher(&address, database()).push(large, NOW).await.unwrap();
+    assert_eq!(pushed, MOST);
+    let lines = crate::specimen::soon(served).await.unwrap();
+    assert_eq!(lines, [BATCH; MOST / BATCH]);
 }
 
 /// A local InfluxDB 1 with user accounts.

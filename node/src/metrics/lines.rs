@@ -80,4 +80,42 @@ mod tests {
             "half a label"
         );
     }
+
+    fn one(sample: &str) -> Option<String> {
+        line(sample, UnixMillis(7))
+    }
+
+    #[test]
+    fn names_and_values_with_the_characters_of_the_format_are_escaped() {
+        assert_eq!(one("a b,c{x=\"1\"} 2").unwrap(), "a\\ b\\,c,x=1 value=2 7");
+        assert_eq!(
+            one("a{x=\"p q,r=s\"} 2").unwrap(),
+            "a,x=p\\ q\\,r\\=s value=2 7"
+        );
+    }
+
+    #[test]
+    fn braces_within_a_value_do_not_end_the_labels() {
+        assert_eq!(one("a{x=\"{1}\"} 2").unwrap(), "a,x={1} value=2 7");
+    }
+
+    #[test]
+    fn what_is_no_number_that_can_be_stored_is_left_out() {
+        for value in ["+Inf", "-Inf", "NaN", "many", ""] {
+            assert_eq!(one(&format!("a {value}")), None, "{value}");
+        }
+        assert_eq!(one("a -1.5e3").unwrap(), "a value=-1500 7");
+    }
+
+    #[test]
+    fn a_sample_with_broken_labels_is_left_out_and_spoils_no_other() {
+        let text = "a{x=\"1\" 2\nb{x=1} 2\nc{x} 2\nd 2\n";
+        assert_eq!(lines(text, UnixMillis(7)), ["d value=2 7"]);
+    }
+
+    #[test]
+    fn all_lines_of_a_snapshot_have_its_time() {
+        let lines = lines("a 1\nb 2\n", UnixMillis(1_700_000_000_123));
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.ends_with(" 1700000000123")));
+    }
 }

@@ -146,7 +146,7 @@ fn broken(entry: &EntryStatus) -> Option<String> {
 }
 
 impl JournalSnapshot {
-    fn of(journal: &Journal) -> Result<Self, ReadJournalError> {
+    pub(super) fn of(journal: &Journal) -> Result<Self, ReadJournalError> {
         let keys = journal.key_counts()?;
         Ok(Self {
             active_keys: keys.active,

@@ -44,3 +44,48 @@ impl<J> Approved<J> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::Hash;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Amount(u64);
+
+    impl PartOf<Option<u64>> for Amount {
+        fn part_of(whole: Option<u64>) -> Option<Self> {
+            whole.map(Amount)
+        }
+    }
+
+    fn verdict() -> PluginVerdict {
+        PluginVerdict {
+            plugin: "rules".into(),
+            version: "1.0.0".into(),
+            digest: Hash([1; 32]),
+            config: Hash([2; 32]),
+            approved: true,
+            code: String::new(),
+            reason: String::new(),
+            micros: 3,
+        }
+    }
+
+    #[test]
+    fn a_part_of_what_was_approved_keeps_who_approved() {
+        let approved = Approved::new(Some(7), vec![verdict()]);
+        let part: Approved<Amount> = approved.narrowed().unwrap();
+        assert_eq!(
+            (part.plan(), part.verdicts()),
+            (&Amount(7), &[verdict()][..])
+        );
+    }
+
+    #[test]
+    fn what_is_not_part_of_the_plan_was_not_approved() {
+        let approved = Approved::new(None, vec![verdict()]);
+        assert!(approved.narrowed::<Amount>().is_none());
+    }
+}

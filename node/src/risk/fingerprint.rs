@@ -49,6 +49,7 @@ fn sight(file: &Path, limit: u64) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::specimen::{entry, policy};
 
     /// Nobody writes into the pipe: whoever opens it as a file waits for ever.
     #[test]
@@ -88,5 +89,61 @@ mod tests {
             assert_ne!(after, before, "{name}");
             before = after;
         }
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_looked_at_by_its_component_and_its_configuration_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(name);
+        let mut plugin = entry("one", &file("one.wasm"));
+        plugin.source = crate::config::PluginConfig::File(file("rules.yaml"));
+        let policy = policy(dir.path(), vec![plugin]);
+        let mut before = look(&policy, &policy.plugins).await;
+        for name in ["one.wasm", "rules.yaml"] {
+            std::fs::write(file(name), "changed").unwrap();
+            let after = look(&policy, &policy.plugins).await;
+            assert_ne!(after, before, "{name}");
+            before = after;
+        }
+        std::fs::write(file("one.wasm.sig"), "nobody reads it").unwrap();
+        std::fs::write(file("two.wasm"), "of nobody").unwrap();
+        assert_eq!(look(&policy, &policy.plugins).await, before);
+    }
+
+    #[tokio::test]
+    async fn a_signature_that_comes_after_its_component_is_noticed_where_publishers_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("one.wasm");
+        let mut policy = policy(dir.path(), vec![entry("one", &file)]);
+        policy.trusted_publishers = [("mint".to_owned(), [1; 32])].into();
+        std::fs::write(&file, "component").unwrap();
+        let before = look(&policy, &policy.plugins).await;
+        std::fs::write(dir.path().join("one.wasm.sig"), "signature").unwrap();
+        assert_ne!(look(&policy, &policy.plugins).await, before);
+    }
+
+    #[tokio::test]
+    async fn an_installed_component_is_looked_at_by_its_manifest() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut plugin = entry("one", Path::new(""));
+        plugin.component = crate::config::Component::Installed("rules".into());
+        let policy = policy(dir.path(), vec![plugin]);
+        let before = look(&policy, &policy.plugins).await;
+        std::fs::create_dir(&policy.plugin_dir).unwrap();
+        std::fs::write(policy.plugin_dir.join("rules.json"), "{}").unwrap();
+        assert_ne!(look(&policy, &policy.plugins).await, before);
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_looks_as_if_it_could_not_be_read_and_an_empty_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("plugin.wasm");
+        let seen = |bytes: &[u8]| {
+            std::fs::write(&file, bytes).unwrap();
+            sight(&file, 4)
+        };
+        assert_eq!(seen(b"12345"), UNREADABLE);
+        assert_ne!(seen(b"1234"), UNREADABLE);
+        assert_ne!(seen(b""), UNREADABLE);
     }
 }

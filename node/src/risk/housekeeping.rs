@@ -86,3 +86,7 @@ impl Housekeeping {
             .collect()
     }
 }
+
+#[cfg(test)]
+#[path = "housekeeping_tests.rs"]
+mod tests;

@@ -381,3 +381,6 @@ fn state_write(now: UnixMillis, plugin: &str, write: &countersign_host::StateWri
         expires: write.ttl_seconds.map(expiry),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,4 +102,41 @@ mod tests {
         std::fs::write(&file, "policy: {allow_unguarded: true}\n").unwrap();
         assert!(matches!(look(&file, ""), Finding::Bad(text) if text.contains("coordinator")));
     }
+
+    /// A configuration that a node could start with.
+    fn complete(rest: &str) -> String {
+        use countersign_protocol::CoordinatorId;
+        let id = CoordinatorId::from_bytes(*crate::specimen::node(5).as_bytes()).unwrap();
+        format!(
+            "coordinator: {{address: 'localhost:7443', id: {id}}}\npolicy: {{allow_unguarded: true}}\n{rest}"
+        )
+    }
+
+    #[test]
+    fn a_file_that_says_the_same_in_other_words_is_unchanged() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("node.yaml");
+        let text = complete("");
+        for now in [text.clone(), format!("# a comment\n{text}")] {
+            std::fs::write(&file, now).unwrap();
+            assert_eq!(look(&file, &text), Finding::Unchanged);
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_told_by_its_sections_in_the_order_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("node.yaml");
+        std::fs::write(&file, complete("limits: {tasks: 3}\n")).unwrap();
+        let found = look(&file, &complete("check_up: {hours: 5}\n"));
+        let sections = ["check_up", "limits"].map(String::from).to_vec();
+        assert_eq!(found, Finding::Changed(sections));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_told_and_not_taken_for_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("node.yaml");
+        assert!(matches!(look(&file, ""), Finding::Bad(text) if text.contains("node.yaml")));
+    }
 }

@@ -529,4 +529,210 @@ mod tests {
             "no node, no key"
         );
     }
+
+    /// A folder, and a policy with this secret in it.
+    fn secret(text: &str, mode: u32) -> (tempfile::TempDir, Policy) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret");
+        std::fs::write(&file, text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&file, mode).unwrap();
+        let policy = Policy {
+            secrets: [("hook".to_owned(), file)].into(),
+            ..Policy::default()
+        };
+        (dir, policy)
+    }
+
+    fn refused(policy: &Policy) -> String {
+        Outside::read(policy).err().expect("refused").to_string()
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused_with_the_command_that_mends_it() {
+        for mode in [0o640, 0o604, 0o610] {
+            let (_dir, policy) = secret(&"a".repeat(64), mode);
+            let text = refused(&policy);
+            assert!(
+                text.contains("`hook`") && text.contains("run `chmod 600 "),
+                "{mode:o}: {text}"
+            );
+        }
+        let (_dir, policy) = secret(&"a".repeat(64), 0o400);
+        assert!(Outside::read(&policy).is_ok());
+    }
+
+    #[test]
+    fn a_secret_is_measured_without_the_end_of_its_line() {
+        let (_dir, policy) = secret(&format!("{}\n", "a".repeat(32)), 0o600);
+        assert!(Outside::read(&policy).is_ok());
+        let (_dir, policy) = secret(&format!("{}\n", "a".repeat(31)), 0o600);
+        let text = refused(&policy);
+        assert!(
+            text.starts_with("policy.secrets.hook cannot be used") && text.contains("32 bytes"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_key_or_an_authority_that_is_not_there_is_refused_with_its_path() {
+        let missing = |name: &str| Path::new("/nowhere").join(name);
+        let with_key = Policy {
+            public_keys: [("approver".to_owned(), missing("key.pem"))].into(),
+            ..Policy::default()
+        };
+        let with_secret = Policy {
+            secrets: [("hook".to_owned(), missing("secret"))].into(),
+            ..Policy::default()
+        };
+        let with_authorities = Policy {
+            ca_file: Some(missing("ca.pem")),
+            ..Policy::default()
+        };
+        for (policy, file) in [
+            (with_key, "/nowhere/key.pem"),
+            (with_secret, "/nowhere/secret"),
+            (with_authorities, "/nowhere/ca.pem"),
+        ] {
+            let text = refused(&policy);
+            assert!(text.contains(file), "{text}");
+            assert!(
+                text.ends_with("correct its path in the configuration"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_holds_no_public_key_is_refused_by_the_name_of_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key.pem");
+        std::fs::write(&file, "no key").unwrap();
+        let policy = Policy {
+            public_keys: [("approver".to_owned(), file)].into(),
+            ..Policy::default()
+        };
+        let text = refused(&policy);
+        assert!(
+            text.contains("policy.public_keys.approver cannot be used"),
+            "{text}"
+        );
+        assert!(text.ends_with("correct the file that it names"), "{text}");
+    }
+
+    #[test]
+    fn a_key_that_others_can_write_is_refused_by_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key.pem");
+        std::fs::write(&file, "any").unwrap();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(&file, open).unwrap();
+        let policy = Policy {
+            public_keys: [("approver".to_owned(), file)].into(),
+            custody: countersign_host::Custody::Operator,
+            ..Policy::default()
+        };
+        let text = refused(&policy);
+        assert!(
+            text.starts_with("policy.public_keys.approver is not used"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_store_with_a_damaged_callback_or_event_key_says_which_and_names_the_backup() {
+        let good = rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
+        let refused = |callback: &[u8], event| {
+            let own = Own::new(callback, event);
+            own.err().expect("refused").to_string()
+        };
+        let callback = refused(b"damaged", None);
+        let event = refused(&good, Some(b"damaged"));
+        assert!(
+            callback.starts_with("the callback key of the store"),
+            "{callback}"
+        );
+        assert!(event.starts_with("the event key of the store"), "{event}");
+        for text in [callback, event] {
+            assert!(text.ends_with("restore the store from a backup"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_public_key_named_like_one_of_the_nodes_own_does_not_take_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key.pem");
+        let foreign = rs256::SigningKey::generate().unwrap();
+        std::fs::write(&file, foreign.verifying_key().to_pem()).unwrap();
+        let policy = Policy {
+            public_keys: ["callback", "event", "approver"]
+                .map(|name| (name.to_owned(), file.clone()))
+                .into(),
+            ..Policy::default()
+        };
+        let (_journal_dir, journal) = crate::specimen::journal();
+        let services = crate::specimen::services(&policy, &journal, &World::system());
+        let foreign = foreign.verifying_key();
+        assert_ne!(services.public_key("callback").unwrap(), foreign.spki_der());
+        assert_eq!(services.public_key("approver").unwrap(), foreign.spki_der());
+        assert!(
+            matches!(services.public_key("event"), Err(KeyError::Unknown(_))),
+            "a node without an event key has none"
+        );
+        assert!(matches!(
+            services.sign("approver", "RS256", b"x"),
+            Err(KeyError::Unknown(_))
+        ));
+    }
+
+    #[test]
+    fn each_plugin_remembers_its_own_entries_as_they_were_at_one_moment() {
+        let (_dir, journal) = crate::specimen::journal();
+        let services = crate::specimen::services(&Policy::default(), &journal, &World::system());
+        remember(&journal, 1, "rules", "spent", b"7");
+        remember(&journal, 2, "other", "spent", b"99");
+        let memory = services.memory("rules").unwrap();
+        remember(&journal, 3, "rules", "later", b"1");
+        assert_eq!(memory.get("spent").unwrap().as_deref(), Some(&b"7"[..]));
+        assert_eq!(memory.get("later").unwrap(), None);
+        let entries = memory.entries("", 10).unwrap();
+        assert_eq!(entries, [("spent".to_owned(), b"7".to_vec())]);
+    }
+
+    #[test]
+    fn a_quota_is_used_up_by_keys_and_values_together() {
+        let (_dir, journal) = crate::specimen::journal();
+        let services = crate::specimen::services(&Policy::default(), &journal, &World::system());
+        let used = |plugin: &str| services.memory(plugin).unwrap().used().unwrap();
+        assert_eq!(used("rules"), 0);
+        remember(&journal, 1, "rules", "spent", b"1234");
+        remember(&journal, 2, "rules", "b", b"");
+        remember(&journal, 3, "other", "spent", b"1234");
+        assert_eq!(used("rules"), 5 + 4 + 1);
+    }
+
+    /// Writes an entry with the approval of a task.
+    fn remember(journal: &Journal, task: u8, plugin: &str, key: &str, value: &[u8]) {
+        use countersign_protocol::{Hash, TaskId};
+        use countersign_store::Silent;
+        let decided = countersign_store::Decided {
+            task: TaskId([task; 16]),
+            hash: Hash([task; 32]),
+            kind: countersign_store::OperationKind::KeySign,
+            received_at: UnixMillis(1),
+            verdicts: Vec::new(),
+            parties: Vec::new(),
+            bytes: Vec::new(),
+            evidence: countersign_store::Evidence::default(),
+        };
+        let write = countersign_store::StateWrite {
+            plugin: plugin.into(),
+            key: key.into(),
+            value: Some(value.to_vec()),
+            expires: None,
+        };
+        journal
+            .approve(UnixMillis(1), decided, vec![write])
+            .unwrap();
+    }
 }

@@ -278,3 +278,7 @@ fn key_grant(policy: &Policy, entry: &PluginEntry, key: &str) -> Result<KeyGrant
         usage,
     })
 }
+
+#[cfg(test)]
+#[path = "specs_tests.rs"]
+mod tests;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::fingerprint::{Fingerprint, look, look_at_keys};
 use super::news::{self, News};
 use super::{Guard, Housekeeping, ServicesError, specs};
+use crate::config::Policy;
 use crate::metrics::Counters;
 use crate::off_thread::{off_thread, record_alarm, with_journal};
 use crate::public::{PublicFile, PublicPluginRecord};
@@ -52,11 +53,12 @@ struct Untaken {
 }
 
 /// The result of a successful reload.
-struct Reloaded {
+#[derive(Debug)]
+pub(super) struct Reloaded {
     /// Description of the new state, for logs.
-    text: String,
+    pub(super) text: String,
     /// Entry for the audit log, if anything changed that affects decisions.
-    record: Option<(News, countersign_store::Configuration)>,
+    pub(super) record: Option<(News, countersign_store::Configuration)>,
 }
 
 /// Watches the files of plugins and receivers.
@@ -121,22 +123,7 @@ impl PolicyWatch {
 
     /// Reports that keys or authorities on disk differ from those in force.
     async fn tell_untaken(&self, taken: &Fingerprint, seen: &Fingerprint) {
-        let files: Vec<_> = specs::shared_files(&self.housekeeping.config.policy).collect();
-        let changed = files
-            .iter()
-            .zip(taken.iter().zip(seen))
-            .filter(|(_, (taken, seen))| taken != seen);
-        let changed: Vec<_> = changed
-            .map(|((name, file), _)| format!("{name} ({})", file.display()))
-            .collect();
-        let text = if changed.is_empty() {
-            "the files of keys and authorities are again those in force".to_owned()
-        } else {
-            format!(
-                "changed on disk and not in force: {}; if this is intended, send SIGHUP to the node",
-                changed.join(", ")
-            )
-        };
+        let text = untaken(&self.housekeeping.config.policy, taken, seen);
         tracing::warn!("{text}");
         let now = self.world.now();
         if let Err(error) = with_journal(&self.housekeeping.journal, move |journal| {
@@ -162,6 +149,23 @@ impl PolicyWatch {
         }
         plugins
     }
+}
+
+/// Names the keys and authorities that differ, with what to do.
+fn untaken(policy: &Policy, taken: &Fingerprint, seen: &Fingerprint) -> String {
+    let changed = specs::shared_files(policy)
+        .zip(taken.iter().zip(seen))
+        .filter(|(_, (taken, seen))| taken != seen);
+    let changed: Vec<_> = changed
+        .map(|((name, file), _)| format!("{name} ({})", file.display()))
+        .collect();
+    if changed.is_empty() {
+        return "the files of keys and authorities are again those in force".to_owned();
+    }
+    format!(
+        "changed on disk and not in force: {}; if this is intended, send SIGHUP to the node",
+        changed.join(", ")
+    )
 }
 
 impl Untaken {
@@ -281,7 +285,7 @@ impl Watch {
 
 /// Reasons why the files on disk were not put in force.
 #[derive(Debug, thiserror::Error)]
-enum ReloadError {
+pub(super) enum ReloadError {
     #[error(transparent)]
     Services(#[from] ServicesError),
     #[error(transparent)]
@@ -291,7 +295,7 @@ enum ReloadError {
 impl Guard {
     /// Loads the files on disk, keys and authorities only if an operator `asked`, and swaps them in
     /// if they are good.
-    async fn reload(&self, asked: bool) -> Result<Reloaded, ReloadError> {
+    pub(super) async fn reload(&self, asked: bool) -> Result<Reloaded, ReloadError> {
         let _alone = self.changing.lock().await;
         let services = if asked {
             Arc::new(self.services().renewed(&self.policy)?)
@@ -380,5 +384,54 @@ mod tests {
         assert_eq!(keys.taken, seen(1));
         keys.take(seen(3));
         assert!(!keys.is_news(seen(3)));
+    }
+
+    #[test]
+    fn an_operator_who_asks_gets_a_reload_of_what_has_not_changed() {
+        let mut watch = Watch::since("plugins", seen(1));
+        assert!(!watch.wants(false, seen(1)));
+        assert!(watch.wants(true, seen(1)));
+        assert!(watch.wants(true, seen(2)), "even while it changes");
+    }
+
+    #[test]
+    fn another_reason_for_a_refusal_is_told_though_the_last_one_was() {
+        let now = Instant::now();
+        let mut watch = Watch::since("plugins", seen(1));
+        let refuse =
+            |watch: &mut Watch, why: &str| watch.tried::<(), _>(now, Err(why)).unwrap_err();
+        assert_eq!(refuse(&mut watch, "bad").as_deref(), Some("bad"));
+        assert_eq!(refuse(&mut watch, "worse").as_deref(), Some("worse"));
+        assert_eq!(refuse(&mut watch, "worse"), None);
+    }
+
+    #[test]
+    fn a_refusal_after_a_success_is_told_again() {
+        let now = Instant::now();
+        let mut watch = Watch::since("plugins", seen(1));
+        assert!(watch.tried::<(), _>(now, Err("bad")).unwrap_err().is_some());
+        assert_eq!(watch.tried::<_, String>(now, Ok(())), Ok(()));
+        assert!(watch.tried::<(), _>(now, Err("bad")).unwrap_err().is_some());
+    }
+
+    #[test]
+    fn keys_that_changed_on_disk_are_named_with_their_files_and_what_to_do() {
+        let policy = Policy {
+            public_keys: [("approver".to_owned(), "/k/approver.pem".into())].into(),
+            secrets: [("hook".to_owned(), "/k/hook".into())].into(),
+            ca_file: Some("/k/ca.pem".into()),
+            ..Policy::default()
+        };
+        let taken = vec![[1; 32], [2; 32], [3; 32]];
+        let changed = |seen| untaken(&policy, &taken, &seen);
+        assert_eq!(
+            changed(vec![[1; 32], [9; 32], [9; 32]]),
+            "changed on disk and not in force: policy.secrets.hook (/k/hook), \
+             policy.ca_file (/k/ca.pem); if this is intended, send SIGHUP to the node"
+        );
+        assert_eq!(
+            changed(taken.clone()),
+            "the files of keys and authorities are again those in force"
+        );
     }
 }
