@@ -89,7 +89,8 @@ impl Switching<'_> {
 
 /// Brings the secrets file in line with the journal's record of a key. Idempotent. Must run one at
 /// a time, and never while a next share is being stored ([`KeySwitch`]): that share would be
-/// mistaken for an orphaned one.
+/// mistaken for an orphaned one. A destruction is recorded before it is carried out: after a crash
+/// between the two, the storage key is renewed nevertheless, and the destruction recorded again.
 pub fn align(
     journal: &Journal,
     vault: &Vault,
@@ -121,8 +122,8 @@ pub fn align(
                 .map(|(share, _)| share.clone())
                 .collect();
             if present.is_some() || !to_delete.is_empty() {
-                vault.release_share(key, &to_delete)?;
                 journal.destroyed(now, record.descriptor)?;
+                vault.release_share(key, &to_delete)?;
             }
             Ok(())
         }
@@ -206,11 +207,11 @@ fn promote(
         .iter()
         .filter(|(_, other)| succession::dooms(taken, other));
     let to_delete: Vec<KeyDescriptor> = to_delete.map(|(share, _)| share.clone()).collect();
-    vault.promote_share(promoted, &to_delete)?;
-    // A node that holds the key for the first time has nothing to destroy.
-    if present.is_some() {
+    // A node that joins has nothing to destroy, unless it stored for an aborted reshare before.
+    if present.is_some() || !to_delete.is_empty() {
         journal.destroyed(now, record)?;
     }
+    vault.promote_share(promoted, &to_delete)?;
     Ok(())
 }
 
@@ -236,3 +237,7 @@ pub fn align_all(journal: &Journal, vault: &Vault, now: UnixMillis) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "key_switch_tests.rs"]
+mod tests;

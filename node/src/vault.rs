@@ -9,7 +9,7 @@
 //! next generation beside it.
 
 mod error;
-mod record;
+pub(crate) mod record;
 mod shares;
 
 use std::path::Path;
@@ -549,12 +549,5 @@ fn delete(section: Section, key: &str) -> Change {
     }
 }
 
-/// A record is the length of its public part (4 bytes, big-endian), the public part as
-/// JSON, then the share.
 #[cfg(test)]
-pub(crate) mod tests {
-    thread_local! {
-        /// Number of share records that this thread has read.
-        pub(crate) static RECORDS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-    }
-}
+pub(crate) mod tests;

@@ -161,7 +161,7 @@ mod tests {
             public_shares: Hash([6; 32]),
             aux: None,
             parties: Vec::new(),
-            stored: Vec::new(),
+            acks: Vec::new(),
         }
     }
 

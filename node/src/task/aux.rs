@@ -320,3 +320,102 @@ pub(super) fn to_store(fresh: &Fresh) -> Option<NewAux> {
         bytes: aux.to_bytes(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_store::KeyStatus;
+
+    use super::*;
+    use crate::task::fixtures::{Parts, generation, node, nodes, put_key};
+
+    const ONE: Hash = Hash([1; 32]);
+    const TWO: Hash = Hash([2; 32]);
+
+    #[test]
+    fn what_all_members_hold_is_used_and_nothing_else() {
+        let parties = nodes(&[1, 2, 3]);
+        let held = |holds: [Option<Hash>; 3]| held_by(&parties, &holds, &parties);
+        assert_eq!(held([Some(ONE); 3]), Some(ONE));
+        assert_eq!(held([Some(ONE), Some(ONE), Some(TWO)]), None);
+        assert_eq!(held([Some(ONE), None, Some(ONE)]), None);
+        assert_eq!(held([None; 3]), None);
+    }
+
+    /// A dealer that leaves has none, or that of the committee which it leaves.
+    #[test]
+    fn what_parties_outside_the_committee_hold_does_not_matter() {
+        let parties = nodes(&[1, 2, 3]);
+        let members = [parties[0], parties[2]];
+        let holds = [Some(ONE), Some(TWO), Some(ONE)];
+        assert_eq!(held_by(&parties, &holds, &members), Some(ONE));
+        assert_eq!(held_by(&parties, &holds, &nodes(&[8, 9])), None);
+    }
+
+    #[test]
+    fn only_a_proven_cheat_spoils_the_primes_of_a_run() {
+        for (failure, cheat) in [
+            (Failure::new(FailureCode::Protocol, "t"), true),
+            (Failure::new(FailureCode::Equivocation, "t"), true),
+            (Failure::new(FailureCode::PeerAborted, "t"), false),
+            (Failure::new(FailureCode::PeerLost, "t"), false),
+            (Failure::new(FailureCode::AuxTimeout, "t"), false),
+            (Failure::new(FailureCode::EngineDied, "t"), false),
+        ] {
+            assert_eq!(shows_a_cheat(&failure), cheat, "{}", failure.code);
+        }
+    }
+
+    #[test]
+    fn a_node_that_takes_no_part_has_no_position() {
+        let among = nodes(&[1, 2, 3]);
+        let all: Vec<u16> = positions(&among, &among)
+            .unwrap()
+            .iter()
+            .map(|position| position.0)
+            .collect();
+        assert_eq!(all, [0, 1, 2]);
+        assert_eq!(
+            position(node(9), &among).unwrap_err().code,
+            FailureCode::NotAParty
+        );
+        assert!(positions(&[among[0], node(9)], &among).is_err());
+    }
+
+    /// The pace that is shown is a share of all steps.
+    #[test]
+    fn a_party_sends_and_receives_three_broadcasts_and_one_message_of_each() {
+        assert_eq!(steps(2), 3 + 1 + 4);
+        assert_eq!(steps(9), 3 + 8 + 32);
+    }
+
+    #[test]
+    fn a_committee_uses_the_auxiliary_information_of_its_own_confirmed_keys() {
+        let parts = Parts::new();
+        let with = |seed: u8, members: &[u8]| countersign_protocol::KeyDescriptor {
+            key: countersign_protocol::KeyId::from_bytes([seed; 16]).unwrap(),
+            aux: Some(Hash([seed; 32])),
+            ..generation(0, members)
+        };
+        put_key(parts.journal(), KeyStatus::Pending, with(1, &[1, 2]));
+        put_key(parts.journal(), KeyStatus::Active, with(2, &[1, 3]));
+        let known = |members: &[u8]| {
+            let committee = Committee::new(nodes(members)).unwrap();
+            parts.jobs.aux.known(&committee)
+        };
+        assert_eq!(known(&[1, 2]), None, "its members may not all have it");
+        assert_eq!(known(&[1, 3]), Some(TWO));
+        assert_eq!(known(&[1, 2, 3]), None);
+    }
+
+    #[test]
+    fn a_turn_is_waited_for_as_long_as_twelve_others_may_take() {
+        let parts = Parts::new();
+        let aux = &parts.jobs.aux;
+        assert_eq!(aux.turn_limit(), aux.limit * 12);
+    }
+
+    #[test]
+    fn auxiliary_information_that_was_there_before_is_not_stored_again() {
+        assert!(to_store(&None).is_none());
+    }
+}

@@ -119,3 +119,77 @@ fn invalid(wrong: &WrongResult) -> Failure {
     );
     Failure::new(FailureCode::ShareDamaged, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_store::KeyStatus;
+    use countersign_verify::verify_intact;
+
+    use super::*;
+    use crate::task::fixtures::{NOW, Parts, approved, node, wallet};
+
+    const TASK_HASH: Hash = Hash([7; 32]);
+
+    fn plan(descriptor: KeyDescriptor) -> CheckUpPlan {
+        let record = KeyRecord {
+            descriptor,
+            status: KeyStatus::Active,
+            created: NOW,
+        };
+        CheckUpPlan {
+            record: record.into(),
+            me: [node(1)],
+            task: TASK_HASH,
+            root: "cpub".into(),
+        }
+    }
+
+    #[test]
+    fn the_proof_is_of_this_nodes_share_for_this_task_alone() {
+        let parts = Parts::holding(KeyStatus::Active);
+        let proven = prove(&parts.jobs, &approved(plan(wallet()))).unwrap();
+        let shown = intact(node(1), &wallet(), proven);
+        assert!(verify_intact(&wallet(), TASK_HASH, &shown).is_ok());
+        assert!(verify_intact(&wallet(), Hash([8; 32]), &shown).is_err());
+        let borrowed = Intact {
+            node: node(2),
+            ..shown
+        };
+        assert!(verify_intact(&wallet(), TASK_HASH, &borrowed).is_err());
+    }
+
+    #[test]
+    fn a_share_of_another_generation_or_none_proves_nothing() {
+        let later = KeyDescriptor {
+            generation: 1,
+            ..wallet()
+        };
+        let parts = Parts::holding(KeyStatus::Active);
+        for (parts, key) in [(parts, later), (Parts::new(), wallet())] {
+            let failed = prove(&parts.jobs, &approved(plan(key)));
+            assert!(matches!(failed, Err(WorkError::Secrets(_))));
+        }
+    }
+
+    #[test]
+    fn plugins_see_the_very_context_that_is_proven() {
+        let plan = plan(wallet());
+        let countersign_host::Operation::KeyShareSign(asked) = plan.question() else {
+            panic!("a check-up is ordered");
+        };
+        let expected = Intact::context(TASK_HASH, wallet().key, 0, &node(1));
+        assert_eq!(asked.checks.len(), 1);
+        assert_eq!(asked.checks[0].message, expected.to_string());
+    }
+
+    /// Nothing is in doubt, as nobody else takes part.
+    #[test]
+    fn a_proof_that_does_not_verify_says_that_the_share_is_damaged() {
+        let stopped = CheckUpPlan::unbelieved(&WrongResult::WalletUnknown, None);
+        let Stopped::Failed(failure) = stopped else {
+            panic!("{stopped:?}");
+        };
+        assert_eq!(failure.code, FailureCode::ShareDamaged);
+        assert!(failure.text.ends_with("restore the store from a backup"));
+    }
+}

@@ -131,3 +131,7 @@ impl Register {
         Ok(tasks)
     }
 }
+
+#[cfg(test)]
+#[path = "commit_tests.rs"]
+mod tests;

@@ -388,41 +388,5 @@ async fn answer(counter: &Counter, peer: NodeId, task: Hash, released: bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn part(number: u8, of: u8, task: u8) -> UsePart {
-        UsePart {
-            task: Hash([task; 32]),
-            number,
-            of,
-            bytes: vec![number],
-        }
-    }
-
-    #[test]
-    fn parts_are_joined_in_their_order_and_nothing_else_is() {
-        let mut peer = Peer::default();
-        assert_eq!(peer.join(part(0, 1, 1)), Some(vec![0]));
-        assert_eq!(peer.join(part(0, 3, 1)), None);
-        assert_eq!(peer.join(part(1, 3, 1)), None);
-        assert_eq!(peer.join(part(2, 3, 1)), Some(vec![0, 1, 2]));
-        for stray in [
-            part(2, 3, 1),
-            part(1, 3, 2),
-            part(1, 2, 1),
-            part(3, 3, 1),
-            part(0, 4, 1),
-            part(0, 0, 1),
-        ] {
-            peer.join(part(0, 3, 1));
-            assert_eq!(peer.join(stray), None);
-            assert!(peer.half.is_none());
-        }
-        let large = UsePart {
-            bytes: vec![0; MAX_USE_PART + 1],
-            ..part(0, 1, 1)
-        };
-        assert_eq!(peer.join(large), None);
-    }
-}
+#[path = "counting_tests.rs"]
+mod tests;

@@ -33,3 +33,32 @@ pub(super) fn participants(
         };
     holders.map(participant).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::fixtures::{generation, nodes as seeds};
+
+    #[test]
+    fn shares_are_numbered_from_one_in_the_order_of_their_holders() {
+        let members = seeds(&[1, 2, 3]);
+        let shares = [vec![10], vec![20], vec![30]];
+        let shown = participants(&members, &shares);
+        let numbers: Vec<&str> = shown.iter().map(|shown| &shown.share_id[..]).collect();
+        assert_eq!(numbers, ["1", "2", "3"]);
+        for (shown, (member, share)) in shown.iter().zip(members.iter().zip(&shares)) {
+            assert_eq!(shown.node, member.to_string());
+            assert_eq!(&shown.share_public_key, share);
+        }
+    }
+
+    #[test]
+    fn a_key_is_described_from_the_record_and_not_from_the_order() {
+        let descriptor = generation(3, &[1, 2, 3]);
+        let shown = key(&descriptor, "cpub".into());
+        assert_eq!(shown.id, descriptor.key.to_string());
+        assert_eq!((&shown.scheme[..], shown.threshold), ("ed25519", 2));
+        assert_eq!(shown.root_public_key, "cpub");
+        assert_eq!(shown.members, nodes(descriptor.committee.members()));
+    }
+}

@@ -198,3 +198,119 @@ fn write_share(
     };
     Ok(node.journal().put_key(pending)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::{Scheme, Threshold};
+    use countersign_verify::WrongResult;
+
+    use super::*;
+    use crate::task::fixtures::{NOW, Parts, TASK, approved, key, node, nodes, own_share, wallet};
+    use crate::vault::VaultError;
+
+    fn plan(scheme: Scheme) -> KeyGenPlan {
+        let keygen = KeyGen {
+            name: "treasury".into(),
+            scheme,
+            committee: Committee::new(nodes(&[1, 2])).unwrap(),
+            threshold: Threshold::try_from(2).unwrap(),
+        };
+        KeyGenPlan::new(TASK, key(), keygen, Some(Hash([8; 32])))
+    }
+
+    /// The descriptor that the members will acknowledge.
+    fn made() -> KeyDescriptor {
+        descriptor_of(
+            &plan(Scheme::Ed25519),
+            SessionId([3; 32]),
+            &own_share(),
+            None,
+        )
+    }
+
+    fn write(parts: &Parts, made: KeyDescriptor) -> Result<(), StoreShareError> {
+        let approved = approved(plan(Scheme::Ed25519));
+        write_share(&parts.jobs, &approved, &own_share(), made, None)
+    }
+
+    #[test]
+    fn before_a_member_acknowledges_it_has_the_share_and_a_record_of_it() {
+        let parts = Parts::new();
+        write(&parts, made()).unwrap();
+        let held = parts.vault().held(key()).unwrap().unwrap();
+        assert_eq!(held.digest, made().digest());
+        let record = parts.journal().key(&key()).unwrap().unwrap();
+        assert_eq!(record.status, KeyStatus::Pending, "nobody has confirmed it");
+        assert_eq!((record.descriptor, record.created), (made(), NOW));
+    }
+
+    #[test]
+    fn a_share_of_another_key_than_the_ordered_one_is_neither_stored_nor_recorded() {
+        let parts = Parts::new();
+        let other = KeyDescriptor {
+            key: KeyId::from_bytes([9; 16]).unwrap(),
+            ..made()
+        };
+        let refused = write(&parts, other);
+        assert!(matches!(
+            refused,
+            Err(StoreShareError::Vault(VaultError::NotApproved))
+        ));
+        assert_eq!(parts.journal().keys().unwrap(), []);
+        assert_eq!(parts.vault().held_keys().unwrap(), []);
+    }
+
+    /// A record would promise a share that is not there.
+    #[test]
+    fn a_share_that_could_not_be_stored_has_no_record() {
+        let parts = Parts::new();
+        parts.lose_the_secrets();
+        assert!(write(&parts, made()).is_err());
+        assert_eq!(parts.journal().keys().unwrap(), []);
+    }
+
+    #[test]
+    fn a_new_key_is_described_as_its_order_and_its_run_say() {
+        let made = made();
+        assert_eq!(made.generation, 0);
+        assert_eq!((made.task, made.key), (TASK, key()));
+        assert_eq!(made.public_shares, wallet().public_shares);
+        assert_eq!((made.parties, made.acks), (vec![], vec![]));
+    }
+
+    #[test]
+    fn only_ecdsa_queues_for_auxiliary_information() {
+        let makes = |scheme| plan(scheme).makes_aux_for(&node(1)).is_some();
+        assert!(makes(Scheme::EcdsaSecp256k1));
+        for scheme in [Scheme::Ed25519, Scheme::SchnorrSecp256k1, Scheme::Taproot] {
+            assert!(!makes(scheme), "{scheme}");
+        }
+    }
+
+    #[test]
+    fn a_member_says_which_auxiliary_information_it_has() {
+        let plan = plan(Scheme::EcdsaSecp256k1);
+        assert_eq!(plan.holds(), Some(Hash([8; 32])));
+    }
+
+    #[test]
+    fn plugins_are_asked_about_the_members_and_the_threshold() {
+        let countersign_host::Operation::Keygen(asked) = plan(Scheme::Ed25519).question() else {
+            panic!("a new key is ordered");
+        };
+        assert_eq!(asked.threshold, 2);
+        let members: Vec<String> = nodes(&[1, 2]).iter().map(NodeId::to_string).collect();
+        assert_eq!(asked.members, members);
+    }
+
+    /// The others may have a key: the task must not end here.
+    #[test]
+    fn a_result_that_does_not_verify_leaves_a_new_key_in_doubt() {
+        let stopped = KeyGenPlan::unbelieved(&WrongResult::WalletUnknown, Some(node(2)));
+        let Stopped::Unsettled(failure) = stopped else {
+            panic!("{stopped:?}");
+        };
+        assert_eq!(failure.cause, countersign_protocol::Cause::Bug);
+        assert_eq!(failure.culprits, [], "it is this node's own result");
+    }
+}

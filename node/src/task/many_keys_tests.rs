@@ -8,7 +8,7 @@ use super::*;
 use crate::key_switch::{align, align_all};
 use crate::task::history::steps;
 use crate::task::settle;
-use crate::vault::tests::RECORDS;
+use crate::vault::record::READ;
 
 /// A node with so many keys, just started: nothing of them is known yet but what is on the disk.
 fn node_with(keys: u32) -> (tempfile::TempDir, Journal, Vault) {
@@ -40,9 +40,9 @@ fn key_of(number: u32) -> KeyDescriptor {
 
 /// The rows and records that this reads.
 fn cost(journal: &Journal, of: impl FnOnce()) -> (u64, usize) {
-    let before = (journal.rows_read(), RECORDS.get());
+    let before = (journal.rows_read(), READ.get());
     of();
-    (journal.rows_read() - before.0, RECORDS.get() - before.1)
+    (journal.rows_read() - before.0, READ.get() - before.1)
 }
 
 #[test]

@@ -7,6 +7,8 @@ pub mod check_up;
 mod commit;
 pub mod counting;
 mod describe;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod gossip;
 pub mod history;
 mod intent;

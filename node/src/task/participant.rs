@@ -702,3 +702,7 @@ mod tests;
 #[cfg(test)]
 #[path = "many_keys_tests.rs"]
 mod many_keys_tests;
+
+#[cfg(test)]
+#[path = "participant_report_tests.rs"]
+mod report_tests;

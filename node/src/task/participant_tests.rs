@@ -1,6 +1,5 @@
 //! Settlements of a reshare that apply and that do not, at the journal of one node.
 
-use countersign_link::Identity;
 use countersign_protocol::{Committee, Failure, FailureCode, Hash, Scheme, SessionId, Threshold};
 use countersign_store::{Decided, Evidence, OperationKind, Silent};
 
@@ -8,6 +7,7 @@ use super::*;
 use crate::events::{Events, Wanted};
 use crate::key_switch::{align, align_all};
 use crate::metrics::Ended;
+pub(super) use crate::task::fixtures::{empty_journal, identity, node};
 use crate::task::history::{never_stored, steps};
 use crate::task::succession::Step;
 
@@ -46,14 +46,6 @@ fn adopt(
 
 fn abandon(journal: &Journal, task: TaskId) -> Result<Outcome, ParticipantError> {
     settled(journal, task, key(), Settlement::Abandoned)
-}
-
-pub(super) fn identity(seed: u8) -> Identity {
-    Identity::from_seed(&[seed; 32]).unwrap()
-}
-
-pub(super) fn node(seed: u8) -> NodeId {
-    NodeId::from_bytes(identity(seed).public().0).unwrap()
 }
 
 fn ack(seed: u8, message: &[u8]) -> SignedAck {
@@ -111,16 +103,6 @@ fn journal() -> (tempfile::TempDir, Journal) {
         })
         .unwrap();
     approve(&journal);
-    (dir, journal)
-}
-
-pub(super) fn empty_journal() -> (tempfile::TempDir, Journal) {
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    let dir = tempfile::Builder::new()
-        .permissions(private)
-        .tempdir()
-        .unwrap();
-    let journal = Journal::create(dir.path()).unwrap();
     (dir, journal)
 }
 
@@ -757,7 +739,7 @@ pub(super) fn passphrase() -> countersign_store::Passphrase {
 }
 
 pub(super) fn empty_vault(dir: &tempfile::TempDir) -> Vault {
-    Vault::create(dir.path(), &passphrase(), &[], vec![1].into()).unwrap()
+    crate::vault::tests::cheap_vault(dir.path())
 }
 
 /// A store beside the journal, with the share of generation 0 and the next one of the task.

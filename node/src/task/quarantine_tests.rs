@@ -8,17 +8,9 @@ use countersign_protocol::{
 use countersign_store::{Decided, OperationKind, Silent};
 
 use super::*;
+use crate::task::fixtures::{empty_journal as journal, key, node};
 
 const NOW: UnixMillis = UnixMillis(1_000);
-
-fn node(seed: u8) -> NodeId {
-    let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
-    NodeId::from_bytes(identity.public().0).unwrap()
-}
-
-fn key() -> KeyId {
-    KeyId::from_bytes([2; 16]).unwrap()
-}
 
 fn task(id: u8, operation: Operation) -> Task {
     Task {
@@ -84,16 +76,6 @@ fn tried<'a>(task: &'a Task, parties: &'a [NodeId]) -> Tried<'a> {
         stopping: false,
         evidence: None,
     }
-}
-
-fn journal() -> (tempfile::TempDir, Journal) {
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    let dir = tempfile::Builder::new()
-        .permissions(private)
-        .tempdir()
-        .unwrap();
-    let journal = Journal::create(dir.path()).unwrap();
-    (dir, journal)
 }
 
 /// Takes one task from its approval to this end.
@@ -321,4 +303,115 @@ fn signers_stop_when_their_signatures_come_to_nothing_again_and_again() {
     journal.start_again(NOW, key()).unwrap();
     end(&one, true, false, lost());
     assert_eq!(code(check(&journal, key(), &one)), "", "counted anew");
+}
+
+/// A proof against one culprit must not be shown as one against another.
+#[test]
+fn a_proof_is_kept_with_the_peer_that_it_convicts() {
+    let task = keysign(1);
+    let parties = [node(1), node(2), node(3)];
+    let evidence = Evidence {
+        task: Hash([1; 32]),
+        node: node(2),
+        misconduct: Misconduct::Broadcasts {
+            session: SessionId([1; 32]),
+            phase: 0,
+            number: 0,
+            signed: [countersign_protocol::evidence::SignedHash {
+                hash: Hash([1; 32]),
+                signature: countersign_protocol::evidence::Signature([1; 64]),
+            }; 2],
+        },
+    };
+    let tried = Tried {
+        evidence: Some(evidence.clone()),
+        ..tried(&task, &parties)
+    };
+    let outcome = failed(Cause::Peer, "equivocation", &[node(2), node(3)]);
+    let found = tried.consequences(&outcome).quarantines;
+    assert_eq!(found[0].evidence, Some(evidence));
+    assert_eq!((found[1].peer, &found[1].evidence), (node(3), &None));
+}
+
+#[test]
+fn what_ends_well_or_is_refused_has_no_consequences_for_anybody() {
+    let task = keysign(1);
+    let parties = [node(1), node(2)];
+    let refusal = Refusal {
+        code: countersign_protocol::RefusalCode::Busy,
+        reason: "r".into(),
+        plugin: None,
+    };
+    let found = tried(&task, &parties).consequences(&Outcome::Refused(refusal));
+    assert_eq!(found, Consequences::default());
+}
+
+#[test]
+fn only_signatures_are_counted_as_lost() {
+    let parties = [node(1), node(2)];
+    let lost = failed(Cause::Peer, "peer-aborted", &[]);
+    let attempt = |task: &Task| tried(task, &parties).consequences(&lost).attempt;
+    assert!(attempt(&keysign(1)).is_some());
+    assert!(attempt(&keygen(1)).is_none());
+}
+
+#[test]
+fn a_key_stopped_for_some_signers_is_stopped_for_exactly_these() {
+    let (_dir, journal) = journal();
+    let parties = [node(1), node(2)];
+    for id in 1..=MAX_LOST as u8 {
+        let task = keysign(id);
+        ends(
+            &journal,
+            &tried(&task, &parties),
+            failed(Cause::Peer, "peer-aborted", &[]),
+        );
+    }
+    assert_eq!(code(check(&journal, key(), &parties)), "key-stopped");
+    for others in [
+        vec![node(1)],
+        vec![node(1), node(2), node(3)],
+        vec![node(1), node(3)],
+    ] {
+        assert_eq!(code(check(&journal, key(), &others)), "");
+    }
+    assert_eq!(
+        code(check(
+            &journal,
+            KeyId::from_bytes([3; 16]).unwrap(),
+            &parties
+        )),
+        "",
+        "another key"
+    );
+}
+
+#[test]
+fn a_refusal_for_a_cheat_names_the_peer_the_task_and_the_way_out() {
+    let (_dir, journal) = journal();
+    let task = keysign(1);
+    let parties = [node(1), node(2)];
+    ends(
+        &journal,
+        &tried(&task, &parties),
+        failed(Cause::Peer, "protocol", &[node(2)]),
+    );
+    let refusal = check_new(&journal, &parties).unwrap_err();
+    for told in [node(2).to_string(), task.id.to_string(), key().to_string()] {
+        assert!(refusal.reason.contains(&told), "{}", refusal.reason);
+    }
+    assert!(refusal.reason.ends_with("lift its quarantine"));
+}
+
+#[test]
+fn evidence_is_shown_for_its_own_task_alone() {
+    let (_dir, journal) = journal();
+    assert_eq!(evidence(&journal, TaskId([1; 16])).unwrap(), []);
+    let task = keysign(1);
+    ends(
+        &journal,
+        &tried(&task, &[node(1), node(2)]),
+        failed(Cause::Peer, "protocol", &[node(2)]),
+    );
+    assert_eq!(evidence(&journal, task.id).unwrap(), [], "seen, not proven");
 }

@@ -385,3 +385,7 @@ fn check_present(
         Some(_) | None => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "reshare_tests.rs"]
+mod tests;

@@ -246,3 +246,7 @@ fn closed(
         outcome,
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -673,3 +673,7 @@ fn trusted(journal: &Journal, check: Check) -> Result<(), Refusal> {
         Check::Key(key, parties) => quarantine::check(journal, key, &parties),
     }
 }
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

@@ -44,3 +44,31 @@ pub(super) async fn store(
         Failure::new(FailureCode::Store, text)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::TaskId;
+
+    use super::*;
+    use crate::task::fixtures::Parts;
+
+    #[tokio::test]
+    async fn a_share_that_was_not_stored_fails_the_session_and_says_why() {
+        let parts = Parts::new();
+        let hindrance = Hindrance::Unsettled(TaskId([7; 16]));
+        for (error, why) in [
+            (StoreShareError::Moved(3), "moved on to generation 3"),
+            (hindrance.into(), "is not settled at this node"),
+            (
+                VaultError::NotApproved.into(),
+                "another key than the approved one",
+            ),
+        ] {
+            let failure = store(&parts.jobs, |_| Err(error)).await.unwrap_err();
+            assert_eq!(failure.code, FailureCode::Store);
+            assert!(failure.text.contains(why), "{}", failure.text);
+            assert_eq!(failure.culprits, []);
+        }
+        assert!(store(&parts.jobs, |_| Ok(())).await.is_ok());
+    }
+}

@@ -174,3 +174,135 @@ pub fn old_share(evidence: &Evidence) -> OldShare {
 #[cfg(test)]
 #[path = "succession_search.rs"]
 mod search;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(generation: u32, created: u64, task: u8) -> Step {
+        Step {
+            generation,
+            created: UnixMillis(created),
+            task: TaskId([task; 16]),
+        }
+    }
+
+    #[test]
+    fn reshares_are_ordered_by_generation_then_by_time_then_by_task() {
+        let ascending = [
+            step(1, 10, 1),
+            step(1, 10, 2),
+            step(1, 11, 1),
+            step(2, 5, 1),
+        ];
+        assert!(ascending.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn nothing_is_stored_beside_a_reshare_in_doubt_whatever_its_order() {
+        for other in [step(1, 9, 1), step(1, 11, 3), step(2, 1, 1)] {
+            let known = [(other, Standing::InDoubt)];
+            assert_eq!(
+                may_store(&step(1, 10, 2), &known),
+                Err(Hindrance::Unsettled(other.task))
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_stored_that_was_ordered_before_what_was_stored() {
+        for standing in [Standing::Aborted, Standing::Committed] {
+            let against = |other| may_store(&step(1, 10, 2), &[(other, standing)]);
+            assert_eq!(against(step(1, 9, 9)), Ok(()));
+            assert_eq!(against(step(1, 10, 1)), Ok(()), "by its task");
+            for later in [step(1, 10, 3), step(1, 11, 1), step(2, 1, 1)] {
+                assert_eq!(against(later), Err(Hindrance::Later(later.task)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_hindrance_names_the_task_and_says_what_to_do() {
+        let task = TaskId([7; 16]);
+        let unsettled = Hindrance::Unsettled(task).to_string();
+        assert!(unsettled.contains(&task.to_string()));
+        assert!(unsettled.ends_with("connect all its parties to the coordinator"));
+        let later = Hindrance::Later(task).to_string();
+        assert!(later.contains(&task.to_string()));
+        assert!(later.ends_with("order the reshare again"));
+    }
+
+    #[test]
+    fn a_complete_reshare_is_committed_as_its_standing_asks() {
+        let this = step(1, 10, 2);
+        let on = |known: &[(Step, Standing)], present| on_complete(&this, known, present);
+        for (standing, expected) in [
+            (Standing::InDoubt, OnComplete::Commit),
+            (Standing::Aborted, OnComplete::CommitLate),
+            (Standing::Committed, OnComplete::Already),
+        ] {
+            assert_eq!(on(&[(this, standing)], Some(0)), expected);
+            assert_eq!(on(&[(this, standing)], None), expected, "a new holder");
+        }
+        assert_eq!(on(&[], Some(0)), OnComplete::Commit);
+    }
+
+    #[test]
+    fn a_complete_reshare_does_not_undo_a_later_one() {
+        let this = step(1, 10, 2);
+        for standing in [Standing::InDoubt, Standing::Aborted] {
+            let on = |other, present| {
+                on_complete(
+                    &this,
+                    &[(this, standing), (other, Standing::Committed)],
+                    present,
+                )
+            };
+            assert_eq!(on(step(1, 11, 1), Some(1)), OnComplete::Passed);
+            assert_eq!(on(step(2, 1, 1), Some(1)), OnComplete::Passed);
+            assert_ne!(on(step(1, 9, 1), Some(1)), OnComplete::Passed);
+            assert_eq!(on(step(1, 9, 1), Some(2)), OnComplete::Passed);
+        }
+    }
+
+    #[test]
+    fn an_abort_vote_counts_only_while_the_reshare_is_in_doubt() {
+        assert!(heeds_abort_vote(Standing::InDoubt));
+        assert!(!heeds_abort_vote(Standing::Aborted));
+        assert!(!heeds_abort_vote(Standing::Committed));
+    }
+
+    #[test]
+    fn a_reshare_dooms_those_ordered_before_it_and_not_itself() {
+        let taken = step(1, 10, 2);
+        assert!(dooms(&taken, &step(1, 9, 9)));
+        assert!(dooms(&taken, &step(1, 10, 1)));
+        assert!(!dooms(&taken, &taken));
+        assert!(!dooms(&taken, &step(1, 11, 1)));
+    }
+
+    #[test]
+    fn an_old_share_goes_only_with_a_quorum_and_once_everybody_was_told() {
+        let evidence = |complete, in_force, handed_on| {
+            old_share(&Evidence {
+                complete,
+                in_force,
+                threshold: 2,
+                handed_on,
+            })
+        };
+        assert_eq!(evidence(false, 9, true), OldShare::InUse);
+        assert_eq!(evidence(true, 1, true), OldShare::Kept, "one short");
+        assert_eq!(evidence(true, 2, false), OldShare::Kept);
+        assert_eq!(evidence(true, 2, true), OldShare::Destroyed);
+        assert_eq!(evidence(true, 3, true), OldShare::Destroyed);
+    }
+
+    #[test]
+    fn both_ways_to_abort_stand_alike() {
+        assert_eq!(Standing::of(ReshareStage::Aborted), Standing::Aborted);
+        assert_eq!(Standing::of(ReshareStage::Abandoned), Standing::Aborted);
+        assert_eq!(Standing::of(ReshareStage::InDoubt), Standing::InDoubt);
+        assert_eq!(Standing::of(ReshareStage::Committed), Standing::Committed);
+    }
+}

@@ -211,3 +211,7 @@ pub(super) fn not_started() -> Failure {
         "the other parties did not approve in time; see whom the task waits for, then make a new one",
     )
 }
+
+#[cfg(test)]
+#[path = "telling_tests.rs"]
+mod tests;

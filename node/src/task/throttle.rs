@@ -60,4 +60,26 @@ mod tests {
         assert_eq!(pass(1000), Some(999));
         assert_eq!(pass(2500), Some(0));
     }
+
+    #[test]
+    fn the_pause_is_counted_from_the_last_that_passed() {
+        let throttle = Throttle::every(Duration::from_millis(10));
+        let start = Instant::now();
+        let pass = |millis| throttle.pass(start + Duration::from_millis(millis));
+        assert_eq!(pass(0), Some(0));
+        assert_eq!(pass(9), None, "one short of the pause");
+        assert_eq!(pass(10), Some(1));
+        assert_eq!(pass(19), None, "not counted from those left out");
+        assert_eq!(pass(20), Some(1));
+    }
+
+    /// Callers read the clock before they get the lock.
+    #[test]
+    fn an_event_that_comes_out_of_order_is_left_out_and_counted() {
+        let throttle = Throttle::default();
+        let start = Instant::now() + Duration::from_secs(10);
+        assert_eq!(throttle.pass(start), Some(0));
+        assert_eq!(throttle.pass(start - Duration::from_secs(5)), None);
+        assert_eq!(throttle.pass(start + Duration::from_secs(1)), Some(1));
+    }
 }

@@ -1,14 +1,10 @@
 use countersign_protocol::SignedTask;
 
 use super::*;
+use crate::task::fixtures::node;
 
 const UNTIL: UnixMillis = UnixMillis(1_000_000);
 const TIME: UnixMillis = UnixMillis(1);
-
-fn node(seed: u8) -> NodeId {
-    let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
-    NodeId::from_bytes(identity.public().0).unwrap()
-}
 
 fn used(number: usize, bytes: usize) -> Use {
     let mut bytes = vec![0; bytes];
@@ -154,4 +150,111 @@ fn memory_is_bounded_and_time_forgets() {
     let late = UnixMillis(UNTIL.0 + AFTERMATH_MS + 1);
     assert!(told.due(Instant::now(), late, |_| true).is_empty());
     assert!(told.tasks.is_empty() && told.bytes == 0);
+}
+
+#[test]
+fn a_use_without_other_holders_is_told_to_nobody() {
+    let uses = Uses::default();
+    uses.approved(&used(0, 100), Vec::new(), UNTIL);
+    assert!(uses.lock().tasks.is_empty());
+    uses.approved(&used(0, 100), vec![node(3)], UNTIL);
+    assert_eq!(uses.lock().tasks.len(), 1);
+}
+
+/// The coordinator may offer a task again after this node has approved it.
+#[test]
+fn a_task_approved_again_takes_no_more_memory() {
+    let mut told = Told::default();
+    told.add(&used(0, 100), vec![node(3)], UNTIL);
+    let once = told.bytes;
+    told.add(&used(0, 100), vec![node(3)], UNTIL);
+    assert_eq!((told.bytes, told.tasks.len()), (once, 1));
+    told.remove(&used(0, 100).task.hash());
+    assert_eq!(told.bytes, 0);
+}
+
+#[test]
+fn a_kept_use_is_told_until_its_task_expires() {
+    let (mut told, task, _) = told();
+    told.end(task, true);
+    let later = Instant::now() + Duration::from_secs(3600);
+    assert_eq!(told.due(later, UNTIL, |_| true).len(), 1, "the last moment");
+    told.up(&node(3));
+    let over = UnixMillis(UNTIL.0 + 1);
+    assert!(told.due(later, over, |_| true).is_empty());
+    assert!(told.tasks.is_empty());
+}
+
+/// A session may end after its task has expired, and what nothing came of is still given back.
+#[test]
+fn a_release_is_told_until_a_session_must_have_ended() {
+    let (mut told, task, _) = told();
+    told.end(task, false);
+    let later = Instant::now() + Duration::from_secs(7200);
+    let last = UnixMillis(UNTIL.0 + AFTERMATH_MS);
+    let due = told.due(later, last, |_| true);
+    assert_eq!(due[&node(3)], [Body::Released(task)]);
+    told.up(&node(3));
+    let over = UnixMillis(last.0 + 1);
+    assert!(told.due(later, over, |_| true).is_empty());
+}
+
+#[test]
+fn the_word_of_another_peer_or_about_another_task_answers_nothing() {
+    let (mut told, task, now) = told();
+    let answer = |released| Body::Counted { task, released };
+    told.hear(&node(4), &answer(false));
+    told.hear(&node(3), &Body::Released(task));
+    let elsewhere = Body::Counted {
+        task: used(9, 100).task.hash(),
+        released: false,
+    };
+    told.hear(&node(3), &elsewhere);
+    let again = due(&mut told, now + Duration::from_secs(2));
+    assert_eq!(again.len(), 1, "it is told again");
+}
+
+#[test]
+fn that_a_release_was_heard_does_not_say_that_a_use_was_counted() {
+    let (mut told, task, now) = told();
+    answer(&mut told, task, true);
+    assert_eq!(due(&mut told, now).len(), 1);
+}
+
+#[test]
+fn each_holder_is_told_until_it_has_answered_for_itself() {
+    let mut told = Told::default();
+    let now = Instant::now();
+    told.add(&used(0, 100), vec![node(3), node(4)], UNTIL);
+    assert_eq!(told.due(now, TIME, |_| true).len(), 2);
+    answer(&mut told, used(0, 100).task.hash(), false);
+    let later = now + Duration::from_secs(2);
+    let due = told.due(later, TIME, |_| true);
+    assert_eq!(due.keys().collect::<Vec<_>>(), [&node(4)]);
+}
+
+#[test]
+fn the_first_repetition_waits_two_seconds() {
+    let (mut told, _, start) = told();
+    let almost = start + Duration::from_millis(1_999);
+    assert!(due(&mut told, almost).is_empty());
+    assert_eq!(due(&mut told, start + Duration::from_secs(2)).len(), 1);
+}
+
+#[test]
+fn the_oldest_task_gives_way_to_a_new_one() {
+    let mut told = Told::default();
+    (0..=MAX_TASKS).for_each(|number| told.add(&used(number, 100), vec![node(3)], UNTIL));
+    let has = |number| told.tasks.contains_key(&used(number, 100).task.hash());
+    assert!(!has(0));
+    assert!(has(1) && has(MAX_TASKS));
+}
+
+#[test]
+fn the_end_of_a_task_that_nobody_was_to_hear_of_changes_nothing() {
+    let (mut told, task, now) = told();
+    told.end(used(9, 100).task.hash(), false);
+    told.up(&node(3));
+    assert!(matches!(due(&mut told, now)[..], [Body::Used(_)]));
+    assert!(told.tasks.contains_key(&task));
 }

@@ -7,6 +7,12 @@ use zeroize::Zeroizing;
 
 use super::error::VaultError;
 
+#[cfg(test)]
+thread_local! {
+    /// Number of records that this thread has read.
+    pub(crate) static READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 pub(super) fn join_share(key: &KeyDescriptor, share: &Share) -> Zeroizing<Vec<u8>> {
     let public = serde_json::to_vec(key)
         .unwrap_or_else(|error| unreachable!("a key record is plain data: {error}"));
@@ -30,7 +36,7 @@ pub(super) fn descriptor_in(name: &str, record: &[u8]) -> Result<KeyDescriptor, 
 
 pub(super) fn split_share(record: &[u8]) -> Option<(KeyDescriptor, &[u8])> {
     #[cfg(test)]
-    super::tests::RECORDS.set(super::tests::RECORDS.get() + 1);
+    READ.set(READ.get() + 1);
     let (length, rest) = record.split_first_chunk::<4>()?;
     let (public, secret) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
     Some((serde_json::from_slice(public).ok()?, secret))

@@ -1,0 +1,465 @@
+//! Tasks from their offer to their outcome, at one node that has the wallet's share. Check-ups run
+//! alone, so that no other node is needed.
+
+use countersign_link::Mesh;
+use countersign_link::mesh::MeshConfig;
+use countersign_protocol::session::Rooms;
+use countersign_protocol::{
+    Failure, FailureCode, KeyShareSign, Operation, Outcome, RefusalCode, Task,
+};
+use countersign_store::{KeyStatus, PreparedReshare, ReshareStage, Silent};
+
+use super::*;
+use crate::high_water::OwnMark;
+use crate::session::Router;
+use crate::task::fixtures::{
+    NOW, Parts, TASK, config, decided, empty_journal, generation, guard, identity, key, node,
+    nodes, quarantined, sign, task,
+};
+
+/// A node at work, with what it reports.
+struct Desk {
+    service: Arc<TaskService>,
+    parts: Parts,
+}
+
+impl Desk {
+    /// Holds the wallet, with room for two tasks.
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same, with other settings.
+    fn with(change: impl FnOnce(&mut Services)) -> Self {
+        let parts = Parts::holding(KeyStatus::Active);
+        let mut services = services(&parts);
+        change(&mut services);
+        Self {
+            service: TaskService::new(services),
+            parts,
+        }
+    }
+
+    fn offer(&self, task: &Task) {
+        self.service.offer(Offered {
+            signed: sign(task),
+            parties: vec![node(1)],
+        });
+    }
+
+    /// The next decision or outcome. How it is getting on is left out.
+    async fn answer(&mut self) -> FromNode {
+        loop {
+            match self.parts.reports.recv().await.unwrap() {
+                FromNode::Progress { .. } | FromNode::Working { .. } => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// The code of the next decision; empty for an approval.
+    async fn decision(&mut self) -> String {
+        match self.answer().await {
+            FromNode::Decision { refusal, .. } => {
+                refusal.map_or(String::new(), |refusal| refusal.code.to_string())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn outcome(&mut self) -> Outcome {
+        match self.answer().await {
+            FromNode::Outcome { outcome, .. } => outcome,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn state(&self) -> Option<State> {
+        let row = self.parts.journal().row(&TASK).unwrap();
+        row.map(|row| row.state)
+    }
+
+    fn counted(&self) -> Vec<(&'static str, Ended, u64)> {
+        self.service.node.register.counters.tasks()
+    }
+}
+
+fn services(parts: &Parts) -> Services {
+    let jobs = &parts.jobs;
+    let world = jobs.world.clone();
+    let journal = parts.journal().clone();
+    let config = Arc::new(config(""));
+    let coordinator = config.coordinator.clone().unwrap();
+    let mesh = Mesh::new(identity(1).into(), MeshConfig::default()).0;
+    let router = Router::new(mesh, Default::default());
+    let own_mark = OwnMark::new(world.clone(), journal.clone(), jobs.vault.clone());
+    let roster = config.roster.clone();
+    let twins = Twins::new(jobs.own.clone(), journal.clone(), world.clone(), roster);
+    Services {
+        me: node(1),
+        world: world.clone(),
+        register: jobs.participant.register.clone(),
+        admission: Arc::new(AdmissionControl {
+            me: node(1),
+            world: world.clone(),
+            journal,
+            config: config.clone(),
+        }),
+        asker: Arc::new(Asker::new(node(1), &coordinator, config.requesters.clone())),
+        guard: guard(),
+        sessions: Arc::new(Sessions {
+            own: jobs.own.clone(),
+            world,
+            router,
+            own_mark: own_mark.into(),
+            reporter: parts.reporter.clone(),
+            limits: config.session,
+            jobs: jobs.clone(),
+        }),
+        participant: jobs.participant.clone(),
+        uses: Arc::default(),
+        aux: jobs.aux.clone(),
+        reporter: parts.reporter.clone(),
+        twins: Arc::new(twins.unwrap()),
+        restored: None,
+        tasks: 2,
+        stopping: CancellationToken::new(),
+    }
+}
+
+fn check_up_of(key: countersign_protocol::KeyId) -> Task {
+    let nodes = vec![node(1)];
+    task(Operation::KeyShareSign(KeyShareSign { key, nodes }))
+}
+
+fn check_up() -> Task {
+    check_up_of(key())
+}
+
+/// The same id, and other bytes.
+fn other_bytes() -> Task {
+    Task {
+        note: Some("another".into()),
+        ..check_up()
+    }
+}
+
+#[tokio::test]
+async fn an_approved_task_runs_when_it_is_started_and_ends_on_record() {
+    let mut desk = Desk::new();
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "");
+    assert_eq!(desk.state(), Some(State::Approved), "before it is reported");
+    desk.service.start(TASK);
+    let outcome = desk.outcome().await;
+    let Outcome::Intact(intact) = &outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!((intact.node, intact.key), (node(1), key()));
+    let ended = State::Ended {
+        outcome: outcome.into(),
+        at: NOW,
+    };
+    assert_eq!(desk.state(), Some(ended));
+    let title = OperationKind::KeyShareSign.title();
+    assert_eq!(desk.counted(), [(title, Ended::Succeeded, 1)]);
+}
+
+#[tokio::test]
+async fn a_refused_task_is_refused_again_in_the_same_words_without_another_row() {
+    let mut desk = Desk::new();
+    let unknown = check_up_of(countersign_protocol::KeyId::from_bytes([9; 16]).unwrap());
+    desk.offer(&unknown);
+    let first = desk.answer().await;
+    desk.service.tracker.close();
+    desk.service.tracker.wait().await;
+    let commits = desk.parts.journal().commits();
+    desk.offer(&unknown);
+    assert_eq!(desk.answer().await, first);
+    assert_eq!(desk.parts.journal().commits(), commits);
+    let title = OperationKind::KeyShareSign.title();
+    assert_eq!(desk.counted(), [(title, Ended::Refused, 1)]);
+}
+
+#[tokio::test]
+async fn an_approved_task_that_is_offered_again_is_approved_again() {
+    let mut desk = Desk::new();
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "");
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "");
+    assert_eq!(desk.state(), Some(State::Approved));
+}
+
+#[tokio::test]
+async fn other_bytes_under_the_id_of_a_task_raise_an_alarm_and_change_nothing() {
+    let mut desk = Desk::new();
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "");
+    desk.offer(&other_bytes());
+    assert_eq!(desk.decision().await, "task-id-reused");
+    assert_eq!(desk.state(), Some(State::Approved));
+    let title = OperationKind::KeyShareSign.title();
+    assert_eq!(desk.counted(), [(title, Ended::Alarmed, 1)]);
+    let last = desk.parts.journal().audit(0, 100).unwrap().pop().unwrap();
+    assert!(last.text.contains("task-id-reused"), "{}", last.text);
+}
+
+/// Nobody must be able to use up the ids of a requester.
+#[tokio::test]
+async fn a_forged_order_leaves_an_alarm_and_no_row() {
+    let mut desk = Desk::new();
+    let forged = SignedTask {
+        signature: [7; 64],
+        ..sign(&check_up())
+    };
+    desk.service.offer(Offered {
+        signed: forged,
+        parties: vec![node(1)],
+    });
+    assert_eq!(desk.decision().await, "requester-signature");
+    assert_eq!(desk.state(), None);
+    desk.service.tracker.close();
+    desk.service.tracker.wait().await;
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "", "the id is not used up");
+}
+
+#[tokio::test]
+async fn an_order_from_the_future_or_the_past_leaves_no_row() {
+    let mut desk = Desk::new();
+    let early = Task {
+        created: UnixMillis(NOW.0 + Task::MAX_SKEW_MS + 1),
+        not_after: UnixMillis(NOW.0 + 60_000),
+        ..check_up()
+    };
+    let late = Task {
+        created: UnixMillis(NOW.0 - 60_000),
+        not_after: NOW,
+        ..check_up()
+    };
+    for (order, code) in [(early, "task-from-the-future"), (late, "task-expired")] {
+        let other = Task {
+            id: TaskId([code.len() as u8; 16]),
+            ..order
+        };
+        desk.offer(&other);
+        assert_eq!(desk.decision().await, code);
+    }
+    assert_eq!(desk.parts.journal().recent(10).unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_is_not_a_task_is_not_answered() {
+    let desk = Desk::new();
+    desk.service.offer(Offered {
+        signed: SignedTask {
+            bytes: b"{}".to_vec(),
+            signature: [0; 64],
+        },
+        parties: vec![node(1)],
+    });
+    desk.service.tracker.close();
+    desk.service.tracker.wait().await;
+    let mut parts = desk.parts;
+    assert_eq!(parts.reported(), []);
+}
+
+#[tokio::test]
+async fn a_node_that_handles_its_limit_refuses_the_next_task() {
+    let mut desk = Desk::with(|services| services.tasks = 0);
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "busy");
+    assert!(matches!(desk.state(), Some(State::Ended { .. })));
+}
+
+#[tokio::test]
+async fn offers_beyond_what_can_be_examined_are_dropped() {
+    let desk = Desk::with(|services| services.tasks = 0);
+    for _ in 0..=SPARE_OFFERS {
+        desk.offer(&check_up());
+    }
+    assert_eq!(desk.service.tracker.len(), SPARE_OFFERS);
+    assert_eq!(desk.service.offers.available_permits(), 0);
+}
+
+#[tokio::test]
+async fn a_stopping_node_takes_no_offers() {
+    let desk = Desk::new();
+    desk.service.node.stopping.cancel();
+    desk.offer(&check_up());
+    assert_eq!(desk.service.tracker.len(), 0);
+}
+
+#[tokio::test]
+async fn a_restored_node_refuses_what_was_ordered_before_and_nothing_else() {
+    for (restored, code) in [(NOW.0, ""), (NOW.0 + 1, "task-before-restore")] {
+        let restored = Some(UnixMillis(restored));
+        let mut desk = Desk::with(|services| services.restored = restored);
+        desk.offer(&check_up());
+        assert_eq!(desk.decision().await, code);
+    }
+}
+
+#[tokio::test]
+async fn a_node_with_a_twin_takes_part_in_nothing() {
+    let parts = Parts::holding(KeyStatus::Active);
+    parts.journal().twin(NOW).unwrap();
+    let mut desk = Desk {
+        service: TaskService::new(services(&parts)),
+        parts,
+    };
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "twin");
+}
+
+#[tokio::test]
+async fn a_waiting_task_that_the_coordinator_cancels_ends_without_a_session() {
+    let mut desk = Desk::new();
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "");
+    desk.service.cancel(TASK, "tired");
+    let Outcome::Failed(failure) = desk.outcome().await else {
+        panic!("it was cancelled");
+    };
+    assert_eq!(failure.code, FailureCode::Cancelled);
+    assert!(failure.text.ends_with("try again with a new task"));
+    let title = OperationKind::KeyShareSign.title();
+    assert_eq!(desk.counted(), [(title, Ended::Failed, 1)]);
+}
+
+#[tokio::test]
+async fn all_waiting_tasks_can_be_given_up_at_once() {
+    let mut desk = Desk::new();
+    let other = Task {
+        id: TaskId([2; 16]),
+        ..check_up()
+    };
+    for order in [check_up(), other] {
+        desk.offer(&order);
+        assert_eq!(desk.decision().await, "");
+    }
+    desk.service.cancel_all("a twin");
+    for _ in 0..2 {
+        assert!(matches!(desk.outcome().await, Outcome::Failed(_)));
+    }
+}
+
+#[tokio::test]
+async fn a_start_or_a_cancellation_of_an_unknown_task_does_nothing() {
+    let mut desk = Desk::new();
+    desk.service.start(TASK);
+    desk.service.cancel(TASK, "tired");
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "");
+    assert_eq!(
+        desk.state(),
+        Some(State::Approved),
+        "it waits for its start"
+    );
+}
+
+#[tokio::test]
+async fn a_waiting_task_ends_when_the_node_stops() {
+    let mut desk = Desk::new();
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "");
+    desk.service.node.stopping.cancel();
+    let Outcome::Failed(failure) = desk.outcome().await else {
+        panic!("it was cancelled");
+    };
+    assert!(failure.text.contains("this node is stopping"));
+    desk.service.drain(Duration::from_secs(60)).await;
+    assert!(desk.service.lock().is_empty());
+}
+
+/// Frames of two sessions under one task would be mixed.
+#[tokio::test]
+async fn a_task_has_one_session_at_a_time() {
+    let mut desk = Desk::new();
+    let router = desk.service.node.sessions.router.clone();
+    let _first = router.open(TASK, &[node(1)], Rooms::default()).unwrap();
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "");
+    desk.service.start(TASK);
+    let Outcome::Failed(failure) = desk.outcome().await else {
+        panic!("a session is open already");
+    };
+    assert_eq!(failure.code, FailureCode::SessionOpen);
+}
+
+/// The share went missing after the task was admitted.
+#[tokio::test]
+async fn a_share_that_cannot_be_opened_fails_the_task_and_not_the_node() {
+    let mut desk = Desk::new();
+    desk.offer(&check_up());
+    assert_eq!(desk.decision().await, "");
+    desk.parts.vault().release_share(key(), &[]).unwrap();
+    desk.service.start(TASK);
+    let Outcome::Failed(failure) = desk.outcome().await else {
+        panic!("there is no share");
+    };
+    assert_eq!(failure.code, FailureCode::Secrets);
+    assert!(failure.text.contains("restore it from a backup"));
+}
+
+#[test]
+fn the_journal_tells_a_new_task_from_a_known_one_and_from_other_bytes() {
+    let (_dir, journal) = empty_journal();
+    let row = decided(TASK, OperationKind::KeyReshare, nodes(&[1, 2, 3]));
+    let hash = row.hash;
+    let found = |hash| look_up(&journal, TASK, hash).unwrap();
+    assert!(matches!(found(hash), Found::New));
+    journal.approve(NOW, row, Vec::new()).unwrap();
+    assert!(matches!(found(Hash([9; 32])), Found::OtherBytes));
+    assert!(matches!(found(hash), Found::Approved { stored: None }));
+    let descriptor = countersign_protocol::KeyDescriptor {
+        task: TASK,
+        ..generation(1, &[1, 3])
+    };
+    let prepared = PreparedReshare {
+        task: TASK,
+        descriptor: descriptor.clone(),
+        joins: true,
+        opened: NOW,
+        stage: ReshareStage::InDoubt,
+        created: NOW,
+    };
+    journal.prepare_reshare(prepared).unwrap();
+    assert!(matches!(
+        found(hash),
+        Found::Approved { stored: Some(stored) } if *stored == descriptor
+    ));
+}
+
+#[test]
+fn an_ended_reshare_is_found_with_whether_this_node_may_vote_to_abort_it() {
+    let (_dir, journal) = empty_journal();
+    let row = decided(TASK, OperationKind::KeyReshare, nodes(&[1, 2, 3]));
+    let hash = row.hash;
+    journal.approve(NOW, row, Vec::new()).unwrap();
+    let failure = Failure::new(FailureCode::SessionTimeout, "t");
+    let outcome = Outcome::Failed(failure);
+    journal.end(NOW, TASK, outcome.clone()).unwrap();
+    assert!(matches!(
+        look_up(&journal, TASK, hash).unwrap(),
+        Found::Ended { outcome: found, never_stored: true, .. } if *found == outcome
+    ));
+}
+
+#[test]
+fn trust_is_looked_up_for_the_key_or_for_any_key() {
+    let (_dir, journal) = empty_journal();
+    let elsewhere = countersign_protocol::KeyId::from_bytes([9; 16]).unwrap();
+    journal.quarantine(quarantined(2, elsewhere)).unwrap();
+    let parties = nodes(&[1, 2]);
+    let same = trusted(&journal, Check::Key(key(), parties.clone()));
+    assert_eq!(same, Ok(()));
+    for check in [
+        Check::NewKey(parties.clone()),
+        Check::Key(elsewhere, parties),
+    ] {
+        let refusal = trusted(&journal, check).unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::PeerQuarantined);
+    }
+}
