@@ -203,4 +203,29 @@ mod tests {
         assert!(cache.kept_primes(&with(2)).is_none());
         assert!(cache.kept_primes(&with(18)).is_some());
     }
+
+    #[test]
+    fn a_committee_that_tries_again_is_not_the_next_to_make_room() {
+        let cache = AuxCache::default();
+        let keep = |other| cache.keep_primes(&with(other), Zeroizing::new(vec![other]));
+        let last = u8::try_from(MAX_KEPT).unwrap() + 1;
+        (2..=last).for_each(keep);
+        keep(2);
+        assert!(cache.kept_primes(&with(3)).is_some(), "nobody made room");
+        keep(last + 1);
+        assert!(cache.kept_primes(&with(2)).is_some());
+        assert!(cache.kept_primes(&with(3)).is_none());
+    }
+
+    #[test]
+    fn the_key_of_another_run_takes_no_leftovers_away() {
+        let cache = AuxCache::default();
+        cache.keep_aux(&with(2), Hash([7; 32]), aux());
+        cache.keep_primes(&with(3), Zeroizing::new(vec![9]));
+        cache.confirmed(Hash([8; 32]));
+        assert!(cache.kept_aux(&with(2)).is_some());
+        cache.confirmed(Hash([7; 32]));
+        assert!(cache.kept_aux(&with(2)).is_none());
+        assert!(cache.kept_primes(&with(3)).is_some());
+    }
 }

@@ -110,3 +110,64 @@ pub fn intact(node: NodeId, key: &KeyDescriptor, (public_shares, proof): Proven)
         proof: Point(proof.bytes),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_store::KeyRecord;
+
+    use super::*;
+    use crate::task::gossip::tests::{empty_journal, empty_vault, generation, node};
+
+    const NOW: UnixMillis = UnixMillis(7);
+
+    fn round(intact: usize) -> Round {
+        Round {
+            at: NOW,
+            intact,
+            damaged: Vec::new(),
+        }
+    }
+
+    /// A journal with one key in this status, of which the store has no share.
+    fn checked(status: KeyStatus) -> Round {
+        let (dir, journal) = empty_journal();
+        let descriptor = generation(0, &[1, 2]);
+        journal
+            .put_key(KeyRecord {
+                descriptor,
+                status,
+                created: NOW,
+            })
+            .unwrap();
+        check_all(&empty_vault(&dir), &journal, node(1), NOW).unwrap()
+    }
+
+    #[test]
+    fn the_latest_round_replaces_the_one_before() {
+        let check_ups = CheckUps::default();
+        assert_eq!(check_ups.last(), None);
+        check_ups.put(round(1));
+        check_ups.put(round(2));
+        assert_eq!(check_ups.last(), Some(round(2)));
+    }
+
+    #[test]
+    fn a_share_that_cannot_be_opened_is_reported_as_damaged_with_the_reason() {
+        let round = checked(KeyStatus::Active);
+        assert_eq!((round.at, round.intact), (NOW, 0));
+        let [(key, why)] = &round.damaged[..] else {
+            panic!("one key: {round:?}")
+        };
+        assert_eq!(*key, generation(0, &[1, 2]).key);
+        assert!(!why.is_empty());
+    }
+
+    /// Its share is gone, or not confirmed yet: nobody relies on it.
+    #[test]
+    fn only_active_keys_are_checked() {
+        for status in [KeyStatus::Pending, KeyStatus::Leaving, KeyStatus::Released] {
+            let round = checked(status);
+            assert_eq!((round.intact, round.damaged.len()), (0, 0), "{status:?}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Instant;
 use countersign_link::{Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, Held, ToNode};
 use countersign_protocol::text::escaped;
+use countersign_protocol::twin::TwinMark;
 use countersign_protocol::{PROTOCOL_VERSION, TaskId, decode, encode};
 use countersign_store::Journal;
 use rand::RngCore;
@@ -26,6 +27,14 @@ use crate::world::World;
 
 /// The reason why a link ended.
 type Ended = String;
+
+/// The coordinator's answer to the first frame.
+enum Welcomed {
+    /// The link is up. `software` is safe to print.
+    Linked { software: String },
+    /// The link is refused: another process is alive under this node's identity.
+    Twin(Box<TwinMark>),
+}
 
 pub struct Dispatch {
     pub own: NodeKey,
@@ -69,8 +78,8 @@ impl Dispatch {
         };
         let mut sender = link.control.sender;
         let mut receiver = link.control.receiver;
-        match decode::<ToNode>(&link.welcome) {
-            Ok(ToNode::Twin { mark }) => {
+        match welcomed(&link.welcome) {
+            Ok(Welcomed::Twin(mark)) => {
                 if self.twins.learn(&mark).await {
                     self.service
                         .cancel_all("another process has the identity of this node");
@@ -81,16 +90,10 @@ impl Dispatch {
                 }
                 return link.handle.closed().await.to_string();
             }
-            Ok(ToNode::Welcome {
-                protocol: PROTOCOL_VERSION,
-                software,
-            }) => {
-                let software = escaped(&software);
+            Ok(Welcomed::Linked { software }) => {
                 tracing::info!(coordinator = %self.coordinator.id, %software, "linked");
             }
-            Ok(_) | Err(_) => {
-                return "the coordinator speaks another version; update the older program".into();
-            }
+            Err(ended) => return ended,
         }
         reconnect.connected(Instant::now());
         self.router.mesh().attach(link.pairs);
@@ -210,6 +213,23 @@ impl Dispatch {
     }
 }
 
+/// Reads the coordinator's answer to the first frame.
+fn welcomed(welcome: &[u8]) -> Result<Welcomed, Ended> {
+    match decode::<ToNode>(welcome) {
+        Ok(ToNode::Twin { mark }) => Ok(Welcomed::Twin(mark)),
+        Ok(ToNode::Welcome {
+            protocol: PROTOCOL_VERSION,
+            software,
+        }) => {
+            let software = escaped(&software);
+            Ok(Welcomed::Linked { software })
+        }
+        Ok(_) | Err(_) => {
+            Err("the coordinator speaks another version; update the older program".into())
+        }
+    }
+}
+
 async fn resolve(address: &str) -> Result<SocketAddr, Ended> {
     let advice = "correct coordinator.address in the configuration";
     let mut found = tokio::net::lookup_host(address)
@@ -218,4 +238,65 @@ async fn resolve(address: &str) -> Result<SocketAddr, Ended> {
     found
         .next()
         .ok_or_else(|| format!("{address} resolves to nothing; {advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::gossip::tests::own;
+
+    fn welcome(protocol: u16, software: &str) -> Vec<u8> {
+        encode(&ToNode::Welcome {
+            protocol,
+            software: software.into(),
+        })
+    }
+
+    #[test]
+    fn a_coordinator_of_this_version_is_welcome_and_cannot_write_to_the_terminal() {
+        let Ok(Welcomed::Linked { software }) =
+            welcomed(&welcome(PROTOCOL_VERSION, "c 1\u{1b}[2J"))
+        else {
+            panic!("linked")
+        };
+        assert!(software.starts_with("c 1") && !software.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_coordinator_of_another_version_is_left_with_the_advice_to_update() {
+        let stray = encode(&ToNode::Start {
+            task: TaskId([1; 16]),
+        });
+        for answer in [
+            welcome(PROTOCOL_VERSION + 1, "c 2"),
+            welcome(PROTOCOL_VERSION - 1, "c 0"),
+            stray,
+            Vec::new(),
+            vec![0xff; 9],
+        ] {
+            let ended = welcomed(&answer).err().unwrap();
+            assert!(ended.ends_with("update the older program"), "{ended}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_refused_because_of_a_twin_carries_the_proof() {
+        let own = own(1);
+        let mark = TwinMark::sign(&own.id(), [1; 16], [2; 16], &own);
+        let refused = encode(&ToNode::Twin {
+            mark: mark.clone().into(),
+        });
+        assert!(matches!(welcomed(&refused), Ok(Welcomed::Twin(proof)) if *proof == mark));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_cannot_be_dialled_is_to_be_corrected_in_the_configuration() {
+        let refused = resolve("no port").await.unwrap_err();
+        assert!(refused.starts_with("cannot resolve no port: "), "{refused}");
+        assert!(refused.ends_with("correct coordinator.address in the configuration"));
+        assert_eq!(
+            resolve("127.0.0.1:4433").await.unwrap(),
+            SocketAddr::from(([127, 0, 0, 1], 4433))
+        );
+    }
 }

@@ -38,3 +38,34 @@ pub async fn record_alarm(journal: &Journal, now: UnixMillis, text: String) {
         tracing::error!(%error, "the alarm was not recorded");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::gossip::tests::{alarms, empty_journal};
+
+    #[tokio::test]
+    async fn the_network_goes_on_while_the_work_blocks() {
+        let (go, wait) = std::sync::mpsc::sync_channel(0);
+        let work = off_thread(move || wait.recv().unwrap());
+        let network = off_thread(move || go.send(7).unwrap());
+        assert_eq!(tokio::join!(work, network).0, 7);
+    }
+
+    /// Else a task would go on as if the work were done, or wait for ever.
+    #[tokio::test]
+    async fn a_panic_in_the_work_is_a_panic_of_the_caller() {
+        let work = || std::panic::resume_unwind(Box::new("broken"));
+        let caller = tokio::spawn(off_thread::<(), _>(work));
+        let panic = caller.await.unwrap_err().into_panic();
+        assert_eq!(panic.downcast_ref(), Some(&"broken"));
+    }
+
+    #[tokio::test]
+    async fn an_alarm_is_on_record_when_it_was_raised() {
+        let (_dir, journal) = empty_journal();
+        record_alarm(&journal, UnixMillis(7), "a peer is behind".into()).await;
+        assert_eq!(alarms(&journal), ["a peer is behind"]);
+        assert_eq!(journal.audit(0, 1).unwrap()[0].time, UnixMillis(7));
+    }
+}

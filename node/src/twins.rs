@@ -98,3 +98,129 @@ impl Twins {
         record_alarm(&self.journal, self.world.now(), text).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::UnixMillis;
+
+    use super::*;
+    use crate::task::gossip::tests::{alarms, empty_journal, own as key};
+
+    const NOW: UnixMillis = UnixMillis(7);
+
+    /// A process of node 1, which has nodes 2 and 3 on its roster.
+    fn process(journal: &Journal) -> Twins {
+        let roster = [2, 3].map(|seed| (key(seed).id(), format!("node-{seed}")));
+        let world = World::system().at(NOW);
+        Twins::new(key(1), journal.clone(), world, roster.into()).unwrap()
+    }
+
+    /// The statement of process `of` of a node that process `other` of it is alive.
+    fn mark(seed: u8, of: Instance, other: Instance) -> TwinMark {
+        TwinMark::sign(&key(seed).id(), of, other, &key(seed))
+    }
+
+    #[test]
+    fn two_processes_of_a_node_can_be_told_apart() {
+        let (_dir, journal) = empty_journal();
+        assert_ne!(process(&journal).instance(), process(&journal).instance());
+    }
+
+    #[test]
+    fn what_a_process_says_of_another_convinces_that_one() {
+        let (_dir, journal) = empty_journal();
+        let [one, two] = [process(&journal), process(&journal)];
+        let FromNode::Alive { mark } = one.alive(two.instance()) else {
+            panic!("a statement")
+        };
+        assert!(mark.convinces(&key(1).id(), two.instance()));
+        assert!(!mark.convinces(&key(1).id(), one.instance()));
+    }
+
+    #[tokio::test]
+    async fn a_proven_twin_stops_the_node_and_is_on_record_before_anybody_goes_on() {
+        let (_dir, journal) = empty_journal();
+        let process = process(&journal);
+        assert!(!process.is_known());
+        assert!(process.learn(&mark(1, [9; 16], process.instance())).await);
+        assert!(process.is_known());
+        assert_eq!(journal.twin_since().unwrap(), Some(NOW));
+    }
+
+    /// Else a coordinator could stop every node.
+    #[tokio::test]
+    async fn a_twin_that_nobody_proves_changes_nothing() {
+        let (_dir, journal) = empty_journal();
+        let process = process(&journal);
+        let me = process.instance();
+        let forged = TwinMark {
+            other: me,
+            ..mark(1, [9; 16], [8; 16])
+        };
+        for (what, unproven) in [
+            ("this process itself", mark(1, me, me)),
+            ("of a process before this one", mark(1, [9; 16], [8; 16])),
+            ("of another node", mark(2, [9; 16], me)),
+            ("what it did not sign", forged),
+        ] {
+            assert!(!process.learn(&unproven).await, "{what}");
+            assert!(!process.is_known(), "{what}");
+        }
+        assert_eq!(journal.twin_since().unwrap(), None);
+        assert!(alarms(&journal).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_restart_does_not_forget_a_twin_but_the_operators_decision_does() {
+        let (_dir, journal) = empty_journal();
+        let before = process(&journal);
+        before.learn(&mark(1, [9; 16], before.instance())).await;
+        let restarted = process(&journal);
+        assert!(restarted.is_known());
+        journal.lift_twin(NOW).unwrap();
+        restarted.lift();
+        assert!(!restarted.is_known());
+        assert!(!process(&journal).is_known());
+    }
+
+    #[tokio::test]
+    async fn the_same_twin_is_recorded_once() {
+        let (_dir, journal) = empty_journal();
+        let process = process(&journal);
+        let twin = mark(1, [9; 16], process.instance());
+        assert!(process.learn(&twin).await);
+        let recorded = alarms(&journal);
+        assert_eq!(recorded.len(), 1);
+        assert!(process.learn(&twin).await);
+        assert_eq!(alarms(&journal), recorded);
+    }
+
+    #[tokio::test]
+    async fn twins_of_a_peer_raise_an_alarm_with_its_name_and_stop_nothing_here() {
+        let (_dir, journal) = empty_journal();
+        let process = process(&journal);
+        let marks = [mark(2, [8; 16], [9; 16]), mark(2, [9; 16], [8; 16])];
+        process.hear_of(key(2).id(), &marks).await;
+        let alarms = alarms(&journal);
+        assert_eq!(alarms.len(), 1);
+        assert!(alarms[0].contains("(node-2)"), "{alarms:?}");
+        assert!(alarms[0].ends_with("ask its operator which one is the original"));
+        assert!(!process.is_known());
+    }
+
+    #[tokio::test]
+    async fn twins_of_a_peer_without_proof_raise_no_alarm() {
+        let (_dir, journal) = empty_journal();
+        let process = process(&journal);
+        let pair = |seed| [mark(seed, [8; 16], [9; 16]), mark(seed, [9; 16], [8; 16])];
+        let one_process = [mark(2, [8; 16], [9; 16]), mark(2, [8; 16], [9; 16])];
+        for (what, peer, marks) in [
+            ("a stranger", 4, pair(4)),
+            ("the marks of another", 2, pair(3)),
+            ("one process", 2, one_process),
+        ] {
+            process.hear_of(key(peer).id(), &marks).await;
+            assert!(alarms(&journal).is_empty(), "{what}");
+        }
+    }
+}

@@ -191,3 +191,67 @@ fn say(said: &FromChild) -> io::Result<()> {
     stdout.write_all(&frame(said)?)?;
     stdout.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_engine::EngineError;
+
+    use super::*;
+
+    /// What the node is told: the side at fault, the text and the culprits.
+    fn told(error: WorkError) -> (Cause, String, Vec<u16>) {
+        let FromChild::Failed {
+            cause,
+            text,
+            culprits,
+        } = failed(error).unwrap()
+        else {
+            panic!("a failure")
+        };
+        (cause, text, culprits)
+    }
+
+    #[test]
+    fn a_fault_of_a_party_reaches_the_node_with_its_culprits() {
+        let fault = Fault {
+            cause: Cause::Peer,
+            text: "a proof is wrong".into(),
+            culprits: vec![PartyIndex(2), PartyIndex(0)],
+        };
+        let expected = (Cause::Peer, "a proof is wrong".to_owned(), vec![2, 0]);
+        assert_eq!(told(WorkError::Protocol(fault)), expected);
+    }
+
+    #[test]
+    fn a_fault_of_the_engine_itself_blames_nobody() {
+        let bug = EngineError::Bug("it has no state".into());
+        let (cause, text, culprits) = told(WorkError::Engine(bug));
+        assert_eq!((cause, culprits), (Cause::Bug, vec![]));
+        assert!(text.contains("it has no state"));
+    }
+
+    #[test]
+    fn what_this_machine_cannot_do_is_no_partys_fault() {
+        for error in [WorkError::Secrets, WorkError::Process] {
+            let expected = (Cause::Environment, "no memory".to_owned(), vec![]);
+            assert_eq!(told(error("no memory".into())), expected);
+        }
+    }
+
+    #[test]
+    fn a_child_that_nobody_listens_to_says_nothing_more() {
+        assert!(failed(WorkError::Stopped).is_err());
+    }
+
+    #[test]
+    fn primes_that_cannot_be_read_are_refused_instead_of_searched_anew() {
+        let order = Order {
+            cpu_seconds: 1,
+            session: [7; 32],
+            me: 0,
+            parties: 2,
+            primes: Some(Secret(zeroize::Zeroizing::new(vec![1, 2, 3]))),
+        };
+        assert!(matches!(build(order), Err(WorkError::Secrets(_))));
+    }
+}

@@ -245,3 +245,97 @@ async fn ended(child: &mut Child, error: &io::Error) -> WorkError {
         "the process that makes auxiliary information ended before its time ({how}); see the node's log and free memory, then try again with a new task"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::session::worker::Pulse;
+
+    fn post() -> Post<Aux> {
+        let (_, inbox) = mpsc::channel(1);
+        let (outbox, _) = mpsc::channel(1);
+        Post {
+            inbox,
+            outbox,
+            pulse: Arc::<Pulse>::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn job() -> AuxJob {
+        AuxJob {
+            session: [7; 32],
+            me: PartyIndex(0),
+            parties: 2,
+            primes: None,
+            found: Box::new(|_| {}),
+            limit: Duration::from_secs(1),
+        }
+    }
+
+    fn missing() -> Program {
+        Program {
+            path: "/nonexistent/countersign-node".into(),
+            arguments: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_cannot_be_started_is_named_and_its_turn_is_free_again() {
+        let pool = CpuPool::of(1);
+        let ended = missing().aux(job(), pool.clone(), None, post()).await;
+        let Err(WorkError::Process(text)) = ended else {
+            panic!("it does not exist")
+        };
+        assert!(text.starts_with("/nonexistent/countersign-node cannot be started"));
+        assert!(text.ends_with("the node may have more processes"), "{text}");
+        assert_eq!(pool.free(), Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_session_ended_while_it_waited_for_its_turn_starts_no_program() {
+        let pool = CpuPool::of(1);
+        let _held = pool.enter().await;
+        let post = post();
+        post.stop.cancel();
+        let ended = missing().aux(job(), pool, None, post).await;
+        assert!(matches!(ended, Err(WorkError::Stopped)));
+    }
+
+    /// A silent peer would otherwise keep the processor from all other wallets.
+    #[test]
+    fn a_child_that_waits_for_a_message_gives_up_its_turn() {
+        let pool = CpuPool::of(1);
+        let post = post();
+        let mut talk = Talk {
+            turn: pool.enter().now_or_never(),
+            place: None,
+            pool: pool.clone(),
+        };
+        talk.computes(&post);
+        assert_eq!(pool.free(), Some(0));
+        talk.rests(&post);
+        assert_eq!(pool.free(), Some(1));
+    }
+
+    #[test]
+    fn a_result_that_is_no_auxiliary_information_is_refused() {
+        let result = Secret(Zeroizing::new(vec![0xff; 10]));
+        let Err(WorkError::Process(text)) = decoded(&result) else {
+            panic!("it is none")
+        };
+        assert!(text.ends_with("report this"), "{text}");
+    }
+
+    /// An update replaces the file while the node runs; both ends must speak one protocol.
+    #[test]
+    fn the_child_is_the_program_that_runs_now_with_its_hidden_command() {
+        let program = Program::default();
+        assert_eq!(program.path.to_str(), Some("/proc/self/exe"));
+        assert_eq!(program.arguments, ["aux-engine"]);
+    }
+}

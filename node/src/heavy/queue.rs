@@ -280,4 +280,80 @@ mod tests {
         drop(first);
         waits.await;
     }
+
+    #[test]
+    fn a_place_that_was_left_has_no_turn_and_holds_up_nobody() {
+        let mut line = Line::default();
+        let now = Instant::now();
+        let [first, second] = [2, 3].map(|other| line.enter(with(other)));
+        line.leave(first);
+        line.stand(first, Standing::Computes);
+        assert_eq!(line.turn(first, now), Turn::AfterAnother);
+        assert_eq!(line.turn(second, now), Turn::Now);
+    }
+
+    #[test]
+    fn a_place_that_is_taken_again_is_at_the_end() {
+        let mut line = Line::default();
+        let now = Instant::now();
+        let [first, second] = [2, 3].map(|other| line.enter(with(other)));
+        line.leave(first);
+        let again = line.enter(with(2));
+        assert_ne!(again, first);
+        assert_eq!(
+            [line.turn(second, now), line.turn(again, now)],
+            [Turn::Now, Turn::AfterAnother]
+        );
+    }
+
+    #[test]
+    fn a_task_waits_for_the_latest_of_those_that_rest_ahead_of_it() {
+        let mut line = Line::default();
+        let now = Instant::now();
+        let later = now + Duration::from_secs(7);
+        let [first, second, third] = [2, 3, 4].map(|other| line.enter(with(other)));
+        line.stand(first, Standing::Rests(later));
+        line.stand(second, Standing::Rests(now));
+        assert_eq!(line.turn(third, now), Turn::NotBefore(later + PATIENCE));
+        line.leave(first);
+        assert_eq!(line.turn(third, now), Turn::NotBefore(now + PATIENCE));
+    }
+
+    #[test]
+    fn those_behind_do_not_change_the_turn_of_a_task() {
+        let mut line = Line::default();
+        let now = Instant::now();
+        let [first, second] = [2, 3].map(|other| line.enter(with(other)));
+        for standing in [Standing::Waits, Standing::Rests(now), Standing::Computes] {
+            line.stand(second, standing);
+            assert_eq!(line.turn(first, now), Turn::Now, "{standing:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_computes_at_its_turn_keeps_the_next_waiting_until_it_leaves() {
+        let queue = Queue::new();
+        let first = queue.enter(with(2));
+        let second = queue.enter(with(3));
+        assert!(first.turn().now_or_never().is_some());
+        first.computes();
+        let long_after = Instant::now() + 2 * PATIENCE_OF_SAME;
+        assert_eq!(queue.look(second.number, long_after), Turn::AfterAnother);
+        first.rests(long_after - PATIENCE);
+        assert_eq!(queue.look(second.number, long_after), Turn::Now);
+    }
+
+    #[test]
+    fn a_task_at_its_turn_rests_from_then_on() {
+        let queue = Queue::new();
+        let first = queue.enter(with(2));
+        let second = queue.enter(with(3));
+        let before = Instant::now();
+        assert_eq!(queue.look(second.number, before), Turn::AfterAnother);
+        assert!(first.turn().now_or_never().is_some());
+        assert!(matches!(
+            queue.look(second.number, before),
+            Turn::NotBefore(at) if at >= before + PATIENCE
+        ));
+    }
 }

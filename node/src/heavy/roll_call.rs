@@ -98,7 +98,15 @@ impl Heard {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use countersign_link::Identity;
+    use countersign_protocol::{Committee, NodeId};
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::heavy::Queue;
+    use crate::session::worker::Worker;
 
     fn says(from: u16, kind: MessageKind, held: Option<Hash>) -> Incoming {
         Incoming {
@@ -135,5 +143,83 @@ mod tests {
         }
         heard.take(&says(0, MessageKind::Broadcast, held)).unwrap();
         assert_eq!(heard.all(), Some(vec![held, held, None]));
+    }
+
+    fn queue() -> Queue {
+        Queue::new()
+    }
+
+    fn committee() -> Committee {
+        let node = |seed| {
+            NodeId::from_bytes(Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap()
+        };
+        Committee::new(vec![node(1), node(2)]).unwrap()
+    }
+
+    /// The call of the second of two members, in a run of its own.
+    fn call(place: Place, held: Option<Hash>) -> Worker<Here> {
+        Worker::spawn(move |post| async move {
+            roll_call(&place, (PartyIndex(1), 2), || async move { held }, post).await
+        })
+    }
+
+    #[tokio::test]
+    async fn a_member_says_what_it_holds_and_ends_with_the_answers_in_order() {
+        let held = Some(Hash([1; 32]));
+        let mut worker = call(queue().enter(committee()), held);
+        let Some(FromEngine::Send(said)) = worker.next().await else {
+            panic!("it speaks first")
+        };
+        assert_eq!(said.to, Recipient::All);
+        assert_eq!(decode::<Option<Hash>>(&said.body).unwrap(), held);
+        assert!(worker.deliver(says(0, MessageKind::Broadcast, None)));
+        let Some(FromEngine::Done(Ok(here))) = worker.next().await else {
+            panic!("all were heard")
+        };
+        assert_eq!(here, [None, held]);
+    }
+
+    /// It says what it holds by then: the task ahead may be making it.
+    #[tokio::test]
+    async fn a_member_says_nothing_before_its_turn() {
+        let queue = queue();
+        let ahead = queue.enter(committee());
+        let mut worker = call(queue.enter(committee()), None);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+            assert!(worker.next().now_or_never().is_none());
+        }
+        drop(ahead);
+        assert!(matches!(worker.next().await, Some(FromEngine::Send(_))));
+    }
+
+    #[tokio::test]
+    async fn a_broken_answer_ends_the_call_at_once() {
+        let mut worker = call(queue().enter(committee()), None);
+        assert!(worker.deliver(says(0, MessageKind::Direct, None)));
+        assert!(matches!(worker.next().await, Some(FromEngine::Send(_))));
+        assert!(matches!(
+            worker.next().await,
+            Some(FromEngine::Done(Err(WorkError::Protocol(_))))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_member_whose_session_has_ended_leaves_the_queue() {
+        let queue = queue();
+        let ahead = queue.enter(committee());
+        let worker = call(queue.enter(committee()), None);
+        let behind = queue.enter(committee());
+        drop(worker);
+        tokio::task::yield_now().await;
+        drop(ahead);
+        let turn = tokio::time::timeout(Duration::from_secs(20), behind.turn());
+        turn.await.expect("nobody is ahead");
+    }
+
+    #[test]
+    fn the_longest_answer_is_within_the_room_of_a_roll_call() {
+        let longest = encode(&Some(Hash([0xff; 32]))).len();
+        assert!(longest <= room().longest && longest <= room().total);
     }
 }

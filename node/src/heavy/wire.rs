@@ -168,4 +168,123 @@ mod tests {
         let body = Secret(Zeroizing::new(vec![0; MAX_FRAME]));
         assert!(frame(&FromChild::Done(body)).is_err());
     }
+
+    fn order() -> ToChild {
+        ToChild::Order(Order {
+            cpu_seconds: 9,
+            session: [7; 32],
+            me: 1,
+            parties: 3,
+            primes: Some(Secret(Zeroizing::new(vec![8; 100]))),
+        })
+    }
+
+    fn is_refused(content: &impl Serialize) -> bool {
+        let bytes = frame(content).unwrap();
+        read::<ToChild>(&mut &bytes[..]).is_err()
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_anywhere_is_refused() {
+        let bytes = frame(&order()).unwrap();
+        for end in 0..bytes.len() {
+            assert!(read::<ToChild>(&mut &bytes[..end]).is_err(), "{end}");
+        }
+        assert!(read::<ToChild>(&mut &bytes[..]).is_ok());
+    }
+
+    #[test]
+    fn a_length_that_is_wrong_is_refused_whether_too_short_or_too_long() {
+        let bytes = frame(&order()).unwrap().to_vec();
+        let length = (bytes.len() - 4) as u32;
+        for wrong in [0, 1, length - 1, length + 1] {
+            let wrong = [&wrong.to_be_bytes()[..], &bytes[4..], &[0]].concat();
+            assert!(read::<ToChild>(&mut &wrong[..]).is_err());
+        }
+    }
+
+    #[test]
+    fn frames_are_read_one_after_the_other() {
+        let body = Secret(Zeroizing::new(vec![1, 2, 3]));
+        let message = ToChild::Message {
+            from: 2,
+            broadcast: true,
+            body,
+        };
+        let mut stream = frame(&order()).unwrap().to_vec();
+        stream.extend_from_slice(&frame(&message).unwrap());
+        let mut rest = &stream[..];
+        assert!(matches!(read(&mut rest), Ok(ToChild::Order(_))));
+        let Ok(ToChild::Message {
+            from,
+            broadcast,
+            body,
+        }) = read(&mut rest)
+        else {
+            panic!("a message")
+        };
+        assert_eq!((from, broadcast, &body.0[..]), (2, true, &[1, 2, 3][..]));
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn the_longest_frame_is_taken_on_both_sides_and_one_byte_more_on_neither() {
+        let done = |length| FromChild::Done(Secret(Zeroizing::new(vec![0; length])));
+        let around = frame(&done(MAX_BODY)).unwrap().len() - 4 - MAX_BODY;
+        let longest = frame(&done(MAX_FRAME - around)).unwrap();
+        assert_eq!(longest.len() - 4, MAX_FRAME);
+        let ahead = *longest.first_chunk().unwrap();
+        assert_eq!(length(ahead).unwrap(), MAX_FRAME);
+        assert!(frame(&done(MAX_FRAME - around + 1)).is_err());
+    }
+
+    /// Engines may send bodies of that length, and the node passes them on.
+    #[test]
+    fn a_message_with_the_longest_body_of_an_engine_fits_into_a_frame() {
+        let body = || Secret(Zeroizing::new(vec![0xff; MAX_BODY]));
+        let message = ToChild::Message {
+            from: u16::MAX,
+            broadcast: false,
+            body: body(),
+        };
+        assert!(frame(&message).is_ok());
+        let to = Some(u16::MAX);
+        assert!(frame(&FromChild::Send { to, body: body() }).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_cbor_of_this_protocol_is_refused() {
+        for garbage in [&[][..], &[0xff], &[0xf6], &[0x9f, 0x9f, 0x9f], b"{}"] {
+            assert!(content::<FromChild>(garbage).is_err(), "{garbage:?}");
+        }
+        assert!(is_refused(&"Reboot"), "an unknown kind of frame");
+    }
+
+    #[test]
+    fn an_order_with_a_session_id_of_another_length_is_refused() {
+        #[derive(Serialize)]
+        struct Shaped<'a> {
+            cpu_seconds: u64,
+            #[serde(with = "serde_bytes")]
+            session: &'a [u8],
+            me: u16,
+            parties: u16,
+            primes: Option<()>,
+        }
+        #[derive(Serialize)]
+        enum Sent<'a> {
+            Order(Shaped<'a>),
+        }
+        let sent = |session| {
+            Sent::Order(Shaped {
+                cpu_seconds: 9,
+                session,
+                me: 1,
+                parties: 3,
+                primes: None,
+            })
+        };
+        assert!(!is_refused(&sent(&[7; 32])));
+        assert!(is_refused(&sent(&[7; 31])) && is_refused(&sent(&[7; 33])));
+    }
 }

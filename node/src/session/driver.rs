@@ -721,40 +721,5 @@ fn called_off() -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn node(seed: u8) -> NodeId {
-        NodeId::from_bytes(
-            countersign_link::Identity::from_seed(&[seed; 32])
-                .unwrap()
-                .public()
-                .0,
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn of_two_parties_the_other_one_did_what_the_engine_blames_on_nobody() {
-        let [me, other, third] = [1, 2, 3].map(node);
-        assert_eq!(other_of_two(&[me, other], me), Some(other));
-        assert_eq!(other_of_two(&[other, me], me), Some(other));
-        for participant in [&[me][..], &[other, third], &[me, other, third]] {
-            assert_eq!(other_of_two(participant, me), None);
-        }
-        assert_eq!(blamed(Cause::Peer, vec![], Some(other)), [other]);
-        assert_eq!(
-            blamed(Cause::Peer, vec![third], Some(other)),
-            [third],
-            "the engine knows better"
-        );
-        assert_eq!(
-            blamed(Cause::Peer, vec![], None),
-            [],
-            "among more nobody is named"
-        );
-        for cause in [Cause::Caller, Cause::Environment, Cause::Bug] {
-            assert_eq!(blamed(cause, vec![], Some(other)), [], "{cause:?}");
-        }
-    }
-}
+#[path = "driver_tests.rs"]
+mod tests;

@@ -75,6 +75,9 @@ impl Hearing {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protocol::Hash;
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn node(seed: u8) -> NodeId {
@@ -96,5 +99,56 @@ mod tests {
         assert_eq!(heard[SHARE], node(2));
         ears.take(Said::Told(node(1), Box::new(Body::Heard(Vec::new()))));
         assert!(hearing.next().await.is_some(), "what was heard makes room");
+    }
+
+    fn told(seed: u8, count: u8) -> Said {
+        Said::Told(node(seed), Box::new(Body::Released(Hash([count; 32]))))
+    }
+
+    fn taken(hearing: &mut Hearing) -> Option<Option<Said>> {
+        hearing.next().now_or_never()
+    }
+
+    #[test]
+    fn what_exceeds_a_share_is_dropped_and_the_first_frames_are_kept() {
+        let (ears, mut hearing) = queue(1);
+        (0..100).for_each(|count| ears.take(told(1, count)));
+        for count in 0..SHARE as u8 {
+            let Some(Some(Said::Told(_, body))) = taken(&mut hearing) else {
+                panic!("frame {count} waits")
+            };
+            assert_eq!(*body, Body::Released(Hash([count; 32])));
+        }
+        assert!(taken(&mut hearing).is_none());
+    }
+
+    /// Else a peer whose frames were dropped could never be heard again.
+    #[test]
+    fn what_the_full_queue_did_not_take_uses_up_no_share() {
+        let (ears, mut hearing) = queue(0);
+        for seed in [1, 2] {
+            (0..SHARE as u8).for_each(|count| ears.take(told(seed, count)));
+        }
+        while taken(&mut hearing).is_some() {}
+        (0..SHARE as u8).for_each(|count| ears.take(told(2, count)));
+        let again = (0..).take_while(|_| taken(&mut hearing).is_some()).count();
+        assert_eq!(again, SHARE);
+    }
+
+    #[test]
+    fn tunnels_that_come_up_use_up_the_share_of_their_peer_too() {
+        let (ears, mut hearing) = queue(1);
+        (0..100).for_each(|_| ears.take(Said::Up(node(1))));
+        let waiting = (0..).take_while(|_| taken(&mut hearing).is_some()).count();
+        assert_eq!(waiting, SHARE);
+    }
+
+    #[test]
+    fn the_reader_learns_that_the_sending_end_is_gone_after_the_last_frame() {
+        let (ears, mut hearing) = queue(1);
+        ears.take(told(1, 0));
+        drop(ears);
+        assert!(matches!(taken(&mut hearing), Some(Some(_))));
+        assert!(matches!(taken(&mut hearing), Some(None)));
     }
 }

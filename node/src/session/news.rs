@@ -119,4 +119,35 @@ mod tests {
         assert!(quiet(2) < 3 && quiet(3) < 3, "they take turns");
         assert_eq!(all.last(), Some(&(node(1), marked(9_999))));
     }
+
+    #[test]
+    fn news_of_one_peer_keep_their_order() {
+        let news = News::default();
+        (0..3).for_each(|audit| news.put(node(1), marked(audit)));
+        for audit in 0..3 {
+            let next = news.next().now_or_never();
+            assert_eq!(next, Some((node(1), marked(audit))));
+        }
+        assert!(news.next().now_or_never().is_none());
+    }
+
+    #[test]
+    fn news_wake_the_reader_that_waits() {
+        let news = News::default();
+        let mut waits = Box::pin(news.next());
+        assert!(waits.as_mut().now_or_never().is_none());
+        news.put(node(1), PeerNews::Up);
+        assert_eq!(waits.now_or_never(), Some((node(1), PeerNews::Up)));
+    }
+
+    /// The reader waits for other things at the same time, and gives up this wait for them.
+    #[test]
+    fn a_reader_that_stopped_waiting_misses_nothing() {
+        let news = News::default();
+        let mut waits = Box::pin(news.next());
+        assert!(waits.as_mut().now_or_never().is_none());
+        news.put(node(1), PeerNews::Up);
+        drop(waits);
+        assert_eq!(news.next().now_or_never(), Some((node(1), PeerNews::Up)));
+    }
 }

@@ -201,7 +201,7 @@ impl<T: Send + 'static> Worker<T> {
         worker
     }
 
-    fn pair() -> (Self, Post<T>) {
+    pub(super) fn pair() -> (Self, Post<T>) {
         let (inbox, incoming) = mpsc::channel(INBOX);
         let (outgoing, outbox) = mpsc::channel(OUTBOX);
         let pulse = Arc::new(Pulse::default());
@@ -319,3 +319,7 @@ pub fn compute<T>(
 pub fn receive<T>(engine: &mut dyn Engine<Output = T>, message: Incoming) -> Result<(), WorkError> {
     Ok(engine.receive(message.from, message.kind, &message.body)?)
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

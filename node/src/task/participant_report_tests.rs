@@ -47,12 +47,12 @@ fn an_abort_vote_is_bound_to_the_exact_bytes_of_the_order() {
     let hash = Hash([7; 32]);
     parts.jobs.participant.report_abort_vote(TASK, hash);
     let reports = parts.reported();
-    let [FromNode::AbortVote { task, mark }] = &reports[..] else {
+    let [FromNode::AbortVote { task, ack }] = &reports[..] else {
         panic!("{reports:?}");
     };
-    assert_eq!((*task, mark.node), (TASK, node(1)));
-    assert!(mark.verifies(&abort_vote_digest(hash)));
-    assert!(!mark.verifies(&abort_vote_digest(Hash([8; 32]))));
+    assert_eq!((*task, ack.node), (TASK, node(1)));
+    assert!(ack.verifies(&abort_vote_digest(hash)));
+    assert!(!ack.verifies(&abort_vote_digest(Hash([8; 32]))));
 }
 
 #[tokio::test]
