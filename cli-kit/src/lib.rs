@@ -1,7 +1,7 @@
 //! The beginning and the end of a command-line program: hardening, arguments, results, errors.
 //!
-//! The programs differ in their commands. They agree in how they start, in the form of their output
-//! and in the exit code of a usage error, and people may rely on that.
+//! The programs differ in their commands. They agree in how they start and in the form of their output
+//! and of their errors, and people may rely on that.
 
 #[macro_use(eprintln)]
 extern crate countersign_stdio;
@@ -38,18 +38,18 @@ pub fn start_hardened() -> Result<(), ExitCode> {
     })
 }
 
-/// Parses the arguments of the process.
+/// Parses the arguments of the process. A usage error ends a program with the exit code that its
+/// documentation gives, since clap's own, 2, can have another meaning.
 ///
 /// # Errors
-/// The exit code of a process that is to end now: 0 after `--help` or `--version`, 1 after a usage
-/// error. Clap's own code for usage errors, 2, has other meanings in our programs. The text has
-/// been printed.
-pub fn parse_args<A: Parser>() -> Result<A, ExitCode> {
+/// The exit code of a process that is to end now: 0 after `--help` or `--version`, else `usage`.
+/// The text has been printed.
+pub fn parse_args<A: Parser>(usage: u8) -> Result<A, ExitCode> {
     A::try_parse().map_err(|error| {
         // Nothing more can be reported to a closed stdout or stderr.
         let _ = error.print();
         if error.use_stderr() {
-            ExitCode::FAILURE
+            ExitCode::from(usage)
         } else {
             ExitCode::SUCCESS
         }

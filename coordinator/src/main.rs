@@ -75,7 +75,7 @@ enum ApiKeyCommand {
 
 fn main() -> ExitCode {
     countersign_cli_kit::start();
-    match countersign_cli_kit::parse_args::<Cli>() {
+    match countersign_cli_kit::parse_args::<Cli>(1) {
         Ok(cli) => match execute(cli.command) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => countersign_cli_kit::fail(&error),

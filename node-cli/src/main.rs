@@ -23,12 +23,15 @@ type Beneath = tests::Inspector;
 #[cfg(test)]
 const BENEATH: Beneath = tests::Inspector;
 
+/// Exit code of a command line that is not understood.
+const USAGE_ERROR: u8 = 2;
+
 fn main() -> ExitCode {
     if let Err(code) = countersign_cli_kit::start_hardened() {
         return code;
     }
     report_no_contained_panic();
-    match countersign_cli_kit::parse_args() {
+    match countersign_cli_kit::parse_args(USAGE_ERROR) {
         Ok(args) => run(args),
         Err(code) => code,
     }

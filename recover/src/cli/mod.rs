@@ -84,7 +84,7 @@ enum Outcome {
 
 /// Parses the arguments of the process, runs, and returns the exit code.
 pub fn main() -> ExitCode {
-    match countersign_cli_kit::parse_args() {
+    match countersign_cli_kit::parse_args(1) {
         Ok(cli) => run(cli),
         Err(code) => code,
     }
