@@ -1,7 +1,7 @@
 //! The beginning and the end of a command-line program: hardening, arguments, results, errors.
 //!
-//! The programs differ in their commands. They agree in how they start and in the form of their output
-//! and of their errors, and people may rely on that.
+//! The programs differ in their commands. They agree in how they start and in the form of their
+//! output and of their errors, and people may rely on that.
 
 #[macro_use(eprintln)]
 extern crate countersign_stdio;

@@ -9,6 +9,9 @@ use std::process::ExitCode;
 
 use countersign_node::daemon::StartError;
 
+/// Exit code of a command line that is not understood.
+const USAGE_ERROR: u8 = 2;
+
 /// Wipes every block of memory when it is freed.
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<Beneath> = zeroizing_alloc::ZeroAlloc(BENEATH);
@@ -22,9 +25,6 @@ type Beneath = std::alloc::System;
 type Beneath = tests::Inspector;
 #[cfg(test)]
 const BENEATH: Beneath = tests::Inspector;
-
-/// Exit code of a command line that is not understood.
-const USAGE_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
     if let Err(code) = countersign_cli_kit::start_hardened() {
