@@ -107,9 +107,12 @@ pub fn align(
     }
     let next = NextShares::of(journal, next)?;
     let passed = |share: &&KeyDescriptor| share.generation < record.descriptor.generation;
-    next.orphaned
-        .iter()
-        .filter(passed)
+    let orphaned: Vec<&KeyDescriptor> = next.orphaned.iter().filter(passed).collect();
+    if !orphaned.is_empty() {
+        journal.destroyed(now, record.descriptor.clone())?;
+    }
+    orphaned
+        .into_iter()
         .try_for_each(|share| vault.drop_next_share(share))?;
     match record.status {
         KeyStatus::Released => {

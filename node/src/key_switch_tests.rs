@@ -263,6 +263,17 @@ fn orphaned_shares_go_once_the_key_is_past_their_generation_and_not_before() {
 }
 
 #[test]
+fn the_destruction_of_an_orphaned_share_is_on_record_before_it_is_gone() {
+    let node = Node::new();
+    node.vault.keep_record(true, &next(6));
+    put_key(&node.journal, KeyStatus::Leaving, generation(2, &[3, 4]));
+    lose_the_secrets(node.dir.path());
+    assert!(matches!(node.align(), Err(SwitchError::Vault(_))));
+    assert!(node.journal.rekey_due().unwrap().is_some());
+    assert_eq!(node.destroyed(), 1);
+}
+
+#[test]
 fn a_missing_share_is_named_with_what_to_do_and_the_other_keys_go_on() {
     let node = Node::new();
     put_key(&node.journal, KeyStatus::Active, next(5));
