@@ -19,7 +19,7 @@ program=$(RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh cargo build --workspac
 
 failed=
 for target in "$@"; do
-    case " $(echo $all) " in *" $target "*) ;; *) echo "fuzz: $target is no target; choose among:" $all >&2; exit 2 ;; esac
+    case " $(echo $all) " in *" $target "*) ;; *) echo "fuzz: $target is not a target; choose one of:" $all >&2; exit 2 ;; esac
     place=target/fuzz/$target
     mkdir -p "$place/corpus"
     options="-max_len=65536 -timeout=20 -rss_limit_mb=2048 -artifact_prefix=$place/"

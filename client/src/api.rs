@@ -25,7 +25,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Waiting for nodes that are not on line.
+    /// Waiting for nodes that are not online.
     Waiting,
     /// Waiting for the parties' decisions.
     Approving,
@@ -37,7 +37,7 @@ pub enum State {
     Rejected,
     /// Ended without a result after it was offered.
     Failed,
-    /// Ended because nodes did not come on line in time.
+    /// Ended because nodes did not come online in time.
     Expired,
 }
 

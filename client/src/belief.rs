@@ -46,7 +46,7 @@ pub struct Order {
 pub enum Doubt {
     /// A member of a generation that is not under `nodes`.
     Member(NodeId),
-    /// A requester that is neither the own one nor under `trusted_requesters`.
+    /// A requester that is neither this client's own nor under `trusted_requesters`.
     Requester(RequesterId),
     /// The coordinator does not provide the order, so nobody knows who gave it.
     NoOrder,
@@ -79,8 +79,8 @@ pub struct Belief {
 pub enum Ground {
     /// This client ordered it and chose its members.
     Ordered,
-    /// All its members are under `nodes`, and its requester is the own
-    /// one or under `trusted_requesters`.
+    /// All its members are under `nodes`, and its requester is this
+    /// client's own or under `trusted_requesters`.
     Profile,
     /// A person compared it through another channel and vouched for it: `countersign wallet trust`.
     Trusted,
@@ -136,7 +136,7 @@ impl Introduction {
         let bad = |reason: String| ClientError::Wallet { wallet: id, reason };
         proof::check_wallet(id, told)?;
         let Some((first, rest)) = generations.split_first() else {
-            return Err(bad("the coordinator does not tell how it came to be".into()));
+            return Err(bad("the coordinator does not provide its history".into()));
         };
         proof::check_wallet(id, first)?;
         let order = match order {
@@ -228,7 +228,7 @@ impl Introduction {
         now: UnixMillis,
     ) -> Result<Believed, ClientError> {
         if fingerprint != self.fingerprint() {
-            let message = "the fingerprint is not that of this wallet as the coordinator tells it now; look at it again \
+            let message = "the fingerprint is not that of this wallet as the coordinator reports it now; look at it again \
                            with `countersign wallet trust` and compare everything anew";
             return Err(ClientError::Usage(message.into()));
         }
@@ -284,7 +284,7 @@ impl Introduction {
             );
         }
         let requester = match self.requester() {
-            None => "nobody knows: the coordinator does not hand out the order".into(),
+            None => "unknown: the coordinator does not provide the order".into(),
             Some(id) => profile.describe_requester(own, &id),
         };
         lines.push(format!("ordered by   {requester}"));
@@ -337,11 +337,11 @@ impl std::fmt::Display for Doubt {
             Self::NoBeginning(first) => {
                 write!(
                     f,
-                    "the coordinator tells of no generation before {first}, so who held it first is not known"
+                    "the coordinator reports no generation before {first}, so its first holders are unknown"
                 )
             }
             Self::NoOrder => {
-                f.write_str("the coordinator does not hand out the order that made it")
+                f.write_str("the coordinator does not provide the order that created it")
             }
         }
     }

@@ -266,7 +266,7 @@ impl Client {
         Ok(view)
     }
 
-    /// Fetches a page of tasks as the coordinator tells them, newest first.
+    /// Fetches a page of tasks as reported by the coordinator, newest first.
     pub async fn tasks(&self, limit: usize, before: Option<u64>) -> Result<TaskPage, ClientError> {
         self.api.tasks(limit, before).await
     }

@@ -28,7 +28,7 @@ pub enum ClientError {
     Finish(#[from] FinishError),
     /// The coordinator cannot be reached.
     #[error(
-        "the coordinator at {url} does not answer ({reason}); see that it runs and that the URL in the profile is right"
+        "the coordinator at {url} does not answer ({reason}); check that it runs and that the URL in the profile is right"
     )]
     Unreachable {
         /// URL from the profile.
@@ -55,7 +55,7 @@ pub enum ClientError {
     Answer(String),
     /// A node refused the task.
     #[error(
-        "refused by {node}{by}, as the coordinator tells it: {reason} [{code}]; ask that node's operator, then send a new task",
+        "refused by {node}{by}, as reported by the coordinator: {reason} [{code}]; ask that node's operator, then send a new task",
         by = by(.plugin)
     )]
     Rejected {
@@ -116,7 +116,7 @@ pub enum ClientError {
     },
     /// The coordinator knows less than this client.
     #[error(
-        "the coordinator tells of generation {told} of wallet {wallet}, and this client has verified {known}; have its newest backup restored, and do not trust it before"
+        "the coordinator reports generation {told} of wallet {wallet}, but this client has verified {known}; have its newest backup restored, and do not trust it until then"
     )]
     Stale {
         /// Id of the wallet.

@@ -41,7 +41,7 @@ pub struct Profile {
     /// members is one of them.
     #[serde(default, deserialize_with = "names")]
     pub nodes: BTreeMap<String, NodeId>,
-    /// Names of other requesters whose wallets this one uses. The own key needs no entry.
+    /// Names of other requesters whose wallets this one uses. Your own key needs no entry.
     #[serde(default, deserialize_with = "names")]
     pub trusted_requesters: BTreeMap<String, RequesterId>,
     /// Networks of chains whose transactions do not name theirs.
@@ -185,7 +185,7 @@ impl Profile {
         name_in(&self.nodes, node).is_some()
     }
 
-    /// The profile's name for a trusted requester other than the own one.
+    /// The profile's name for a trusted requester, apart from your own.
     pub fn requester_name(&self, requester: &RequesterId) -> Option<&str> {
         name_in(&self.trusted_requesters, requester)
     }
@@ -292,7 +292,7 @@ where
 enum NameError {
     #[error("`{0}` cannot be a name; use letters and digits, and nothing that begins like an id")]
     Unsuitable(String),
-    #[error("the name `{0}` is there twice")]
+    #[error("the name `{0}` appears twice")]
     Twice(String),
 }
 

@@ -33,9 +33,9 @@ pub enum Disbelief {
     /// The summary does not match its order.
     #[error("its {0} is not the one that was ordered")]
     Fact(&'static str),
-    #[error("what is told to follow its generation {0} does not prove that it does")]
+    #[error("the generation reported after {0} does not prove that it follows it")]
     Gap(u32),
-    #[error("its generations do not lead to the one that is told of")]
+    #[error("its generations do not lead to the one reported")]
     OtherEnd,
 }
 
@@ -49,7 +49,7 @@ pub fn check_wallet(id: KeyId, wallet: &KeyDescriptor) -> Result<(), ClientError
         })
     };
     if wallet.key != id {
-        return bad("it has another id than the one that was asked for");
+        return bad("its id is not the one that was asked for");
     }
     if result::root_key(wallet).is_err() {
         return bad("its root key is not a key of its scheme");

@@ -43,7 +43,7 @@ fn client(cluster: &Cluster) -> Client {
     Client::new(cluster.profile()).unwrap()
 }
 
-/// Waits until all nodes are on line, so that no task has to wait for them.
+/// Waits until all nodes are online, so that no task has to wait for them.
 async fn all_on_line(client: &Client) {
     while client
         .nodes()
@@ -256,7 +256,7 @@ async fn people_read_names_and_columns_and_programs_see_no_colours() {
     };
     let nodes = out(&["node", "list"]).await;
     assert!(
-        nodes.starts_with("NAME") && nodes.contains("n0    on line"),
+        nodes.starts_with("NAME") && nodes.contains("n0    online"),
         "{nodes}"
     );
     let wallets = out(&["wallet", "list"]).await;
@@ -287,7 +287,7 @@ async fn people_read_names_and_columns_and_programs_see_no_colours() {
 
 /// A node of another id, under a name that the profile has for somebody else.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_the_coordinator_gives_to_a_node_is_no_name() {
+async fn the_coordinators_name_for_a_node_is_not_accepted_as_a_name() {
     let cluster = Cluster::start(Mood::Honest).await;
     cluster.lie(r#""name":"n0""#, r#""name":"n1""#).await;
     let listed = text(&run(&cluster, &["node", "list"]).await.stdout);
@@ -711,7 +711,7 @@ fn text(bytes: &[u8]) -> String {
 /// Failing output leads to an exit code and never a panic, whether it is a result, an
 /// error or a remark.
 #[test]
-fn an_output_that_is_full_or_closed_is_no_panic() {
+fn a_full_or_closed_output_does_not_panic() {
     let dir = tempfile::tempdir().unwrap();
     let full = || {
         std::fs::File::options()

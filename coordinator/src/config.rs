@@ -195,7 +195,7 @@ pub fn example() -> String {
          # Directory of the identity key and the database, relative to this file.\ndata: .\n\
          # Nodes that may connect. `countersign-node info` prints the id.\nnodes:\n# - name: a\n#   id: csn1...\n\
          # Made with `countersign-coordinator api-key new NAME --scope read,create`, which prints the entry.\napi_keys:\n\
-         # Whose tasks are taken. Nodes check requesters against their own list in any case.\n# requesters: [csr1...]\n\
+         # Requesters whose tasks are accepted. Nodes check requesters against their own list in any case.\n# requesters: [csr1...]\n\
          limits:\n  open_tasks: 1000\n  decision_seconds: 60\n  keygen_seconds: 300\n  keysign_seconds: 60\n",
         quic = default_quic(),
         http = default_http(),

@@ -35,7 +35,7 @@ pub enum IdentityFileError {
     Mode(PathBuf),
     /// The file does not contain a coordinator key.
     #[error(
-        "the identity file {0} holds no coordinator key; restore it from a backup, or run `init` in a new directory"
+        "the identity file {0} does not hold a coordinator key; restore it from a backup, or run `init` in a new directory"
     )]
     Malformed(PathBuf),
 }

@@ -27,10 +27,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a data directory: an identity key, an example configuration;
-    /// prints the coordinator's id.
+    /// Create a data directory with an identity key and an example configuration, and print
+    /// the coordinator's id.
     Init {
-        /// The directory; made if it is not there. An existing identity is never overwritten.
+        /// The directory; created if it does not exist. An existing identity is never overwritten.
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
@@ -59,12 +59,12 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ApiKeyCommand {
-    /// Make an API key. The key is printed on stdout, once; the entry for
+    /// Create an API key. The key is printed on stdout, once; the entry for
     /// the configuration on stderr.
     New {
-        /// Whose key it is, for logs.
+        /// Name of the key's owner, for logs.
         name: String,
-        /// What it may do.
+        /// Permissions of the key.
         #[arg(long, value_enum, value_delimiter = ',', required = true)]
         scope: Vec<Scope>,
         /// Print key and entry as one JSON object on stdout.
@@ -93,7 +93,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::Check { config } => {
             Config::load(&config)?;
-            println!("{} is good", config.display());
+            println!("{} is valid", config.display());
             Ok(())
         }
         Command::Version => {
@@ -111,7 +111,7 @@ fn init(data: &Path) -> anyhow::Result<()> {
         .create(data)
         .with_context(|| {
             format!(
-                "cannot make {}; choose a directory that you may write",
+                "cannot create {}; choose a directory that you may write to",
                 data.display()
             )
         })?;
@@ -149,7 +149,8 @@ fn serve(path: &Path, json: bool) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     // Kept until the end: it still writes what is queued.
     let _log = log_to_stderr(json);
-    let runtime = tokio::runtime::Runtime::new().context("no threads; raise the process limit")?;
+    let runtime =
+        tokio::runtime::Runtime::new().context("cannot start threads; raise the process limit")?;
     runtime.block_on(async {
         let signals = Signals {
             shutdown: shutdown()?,
@@ -184,7 +185,7 @@ fn reload(path: PathBuf) -> anyhow::Result<mpsc::Receiver<Config>> {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(file = %path.display(), %error, "the configuration is not taken up; the one in force stays");
+                    tracing::error!(file = %path.display(), %error, "the new configuration is not applied; the present one stays in force");
                 }
             }
         }

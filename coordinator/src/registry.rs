@@ -1,4 +1,4 @@
-//! The state shared by all connections: nodes on line, tasks in progress, and the store.
+//! The state shared by all connections: nodes online, tasks in progress, and the store.
 //!
 //! One lock, held for microseconds and never across an await. Requests and frames come in as method
 //! calls with the time; frames for nodes go out through each connection's bounded queue. Knows no
@@ -107,7 +107,7 @@ pub struct Connection {
     number: u64,
 }
 
-/// Properties of a node that is on line.
+/// Properties of a node that is online.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Online {
     /// Program name and version, as reported by the node.
@@ -155,7 +155,7 @@ impl TaskRegistry {
             let flow = restore(&store, record)?;
             inner.insert(flow, None);
         }
-        info!(unfinished = inner.tasks.len(), "tasks taken up");
+        info!(unfinished = inner.tasks.len(), "tasks resumed");
         Ok(Self {
             rules: ArcSwap::from_pointee(rules),
             store,
@@ -367,7 +367,7 @@ impl TaskRegistry {
             .map(|active| active.revision.subscribe())
     }
 
-    /// Returns the nodes that are on line.
+    /// Returns the nodes that are online.
     pub fn online(&self) -> BTreeMap<NodeId, Online> {
         let online = |(node, presence): (&NodeId, &Presence)| {
             (
@@ -414,7 +414,7 @@ impl TaskRegistry {
             Some(active) => &mut active.flow,
             None => match self.load(id) {
                 Some(flow) => late.insert(flow),
-                None => return warn!(task = %id, "a node spoke of a task that is not known here"),
+                None => return warn!(task = %id, "a node reported on a task that is unknown here"),
             },
         };
         let had_result = flow.record.result.is_some();

@@ -50,7 +50,7 @@ async fn serve_node(link: NodeLink, registry: Arc<TaskRegistry>) {
     };
     let Control { sender, receiver } = control;
     let end = session::serve(&registry, node, receiver, sender, || place.take()).await;
-    info!(%node, %end, "node off line");
+    info!(%node, %end, "node offline");
     handle.close(&end.to_string());
 }
 

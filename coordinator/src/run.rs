@@ -122,7 +122,7 @@ impl Coordinator {
         let quic = hub.address();
         let (listener, http) = listen(config.listen_http).await?;
         if !http.ip().is_loopback() {
-            warn!(%http, "the API listens without TLS, so API keys can be read on the way; keep `listen_http` on loopback, behind a proxy with TLS");
+            warn!(%http, "the API listens without TLS, so API keys can be read in transit; keep `listen_http` on loopback, behind a proxy with TLS");
         }
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));

@@ -76,9 +76,9 @@ pub enum End {
         "the node speaks protocol version {0}, this coordinator {PROTOCOL_VERSION}; update the older one"
     )]
     Version(u16),
-    /// Another process with the node's identity is on line.
+    /// Another process with the node's identity is online.
     #[error(
-        "another process with the identity of this node is on line and lives; end the one that is not the original"
+        "another process with the identity of this node is online and alive; stop the one that is not the original"
     )]
     Twin,
     /// The node does not read, or did not say hello.
@@ -117,7 +117,7 @@ pub async fn serve(
         instance,
     } = hello;
     let (connection, queue) = registry.join(node, instance, &software, &pending, clock::now());
-    info!(%node, "node on line");
+    info!(%node, "node online");
     let end = tokio::select! {
         end = read(registry, connection, &mut source) => end,
         end = write(queue, &mut sink) => end,

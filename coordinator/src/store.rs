@@ -126,8 +126,8 @@ impl Store {
         })
     }
 
-    /// Makes a task visible, and durable soon; at once if somebody waits for its ticket. What a
-    /// crash loses in between, the nodes tell again: they answer a repeated offer with
+    /// Makes a task visible, and durable soon; at once if somebody waits for its ticket. Anything
+    /// lost in a crash in between is reported again: nodes answer a repeated offer with
     /// their decision and outcome.
     pub fn put_task(&self, id: TaskId, record: &TaskRecord) -> Result<Ticket, StoreError> {
         let open = record.is_open();

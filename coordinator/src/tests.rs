@@ -100,7 +100,7 @@ async fn the_same_task_again_is_the_same_and_another_one_with_its_id_is_a_confli
 }
 
 #[tokio::test]
-async fn what_is_no_good_task_is_refused_with_its_code() {
+async fn an_invalid_task_is_refused_with_its_code() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |rules| drop(rules.nodes.remove(&nodes()[2])));
     let mut forged = new_task(1, keygen());
@@ -239,7 +239,7 @@ async fn there_is_a_limit_to_tasks_under_way() {
     );
 }
 
-/// Their tasks wait for nodes that are off line.
+/// Their tasks wait for nodes that are offline.
 #[tokio::test]
 async fn one_requester_or_one_api_key_leaves_room_for_others() {
     let dir = tempfile::tempdir().unwrap();
@@ -459,7 +459,7 @@ async fn the_newer_connection_of_a_node_is_the_node() {
     assert_eq!(
         world.app.registry.online().len(),
         3,
-        "the end of the older one takes nobody off line"
+        "the end of the older one takes nobody offline"
     );
 }
 

@@ -66,7 +66,7 @@ async fn only_listed_nodes_get_in_and_all_hear_of_the_stop() {
     );
 }
 
-/// What a test's own thread logs.
+/// Log lines of a test's own thread.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

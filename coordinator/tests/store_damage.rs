@@ -35,7 +35,7 @@ fn a_damaged_page_is_found_before_it_is_believed() {
         }
         std::fs::write(&path, &damaged).unwrap();
         match Store::open(&path) {
-            // What was altered belongs to no page.
+            // The altered byte belongs to no page.
             Ok(store) => {
                 (0..100).for_each(|id| drop(store.task(TaskId([id; 16])).unwrap().unwrap()))
             }

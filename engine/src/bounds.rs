@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 
 /// Bits of a modulus: a product of two primes of full length has this many or one less.
 const MODULUS: u32 = 2 * Level::RSA_PRIME_BITLEN;
-/// A random residue is shorter than its modulus by so many bits with a probability of 2⁻²⁵⁶.
+/// A random residue is shorter than its modulus by this many bits with a probability of 2⁻²⁵⁶.
 const SLACK: u32 = 256;
 /// Bits of ±2^(ℓ+ε), the range in which a proof hides a scalar.
 const SCALAR: u32 = (Level::ELL + Level::EPSILON) as u32;

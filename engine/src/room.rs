@@ -35,7 +35,7 @@ pub fn agree_room() -> Room {
     Room::of([MAX_WORD])
 }
 
-/// The room of a [`batch`](crate::batch()) of so many runs of [`sign`](crate::sign()).
+/// The room of a [`batch`](crate::batch()) of this many runs of [`sign`](crate::sign()).
 pub fn sign_room(scheme: Scheme, runs: usize) -> Room {
     let limits = with_suite!(scheme, S => <<S as Suite>::Msg as RoundMessage>::LIMITS);
     Room::of(

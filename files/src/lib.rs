@@ -86,7 +86,7 @@ mod tests {
 
     /// Nobody writes to the pipe, and the devices never end.
     #[test]
-    fn what_is_no_regular_file_is_refused_without_waiting() {
+    fn anything_but_a_regular_file_is_refused_without_waiting() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         assert!(

@@ -19,7 +19,7 @@ static TARGET: LazyLock<&Target> = LazyLock::new(|| {
         .unwrap_or_else(|| {
             let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
             panic!(
-                "COUNTERSIGN_FUZZ=`{name}` is no target; name one of {}",
+                "COUNTERSIGN_FUZZ=`{name}` is not a target; name one of {}",
                 names.join(" ")
             )
         })

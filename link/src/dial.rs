@@ -111,7 +111,7 @@ async fn connect_within(
 
 impl PairOpener {
     /// Opens our end of the pair with `peer` and waits until the peer's end is there too, possibly
-    /// for ever, as the peer may be off line. Dropping the future returns the stream.
+    /// for ever, as the peer may be offline. Dropping the future returns the stream.
     pub async fn open(&self, peer: PeerKey) -> Result<PairStream, io::Error> {
         let (mut send, mut recv) = self.0.open_bi().await?;
         send.write_all(&[&32u32.to_be_bytes()[..], &peer.0].concat())

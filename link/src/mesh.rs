@@ -71,7 +71,7 @@ impl Default for MeshConfig {
 pub enum SendError {
     /// No live tunnel to the peer, or it went down while the frame waited.
     #[error(
-        "no live tunnel to the peer: wait until it is up, and check that it is on line and has us on its roster"
+        "no live tunnel to the peer: wait until it is up, and check that it is online and has us on its roster"
     )]
     NotConnected,
     /// The frame is over [`crate::MAX_FRAME`].

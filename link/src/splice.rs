@@ -47,8 +47,8 @@ pub(crate) async fn splice(found: &mut Match<Halves>, recorder: Option<&Recorder
         &mut one.stream.send,
         tap(recorder, b, a),
     );
-    // Which side left, and how, matters only to the nodes: both learn it from the
-    // end of their stream.
+    // Only the nodes care which side left, and how: both learn it from the end of
+    // their stream.
     tokio::select! {
         _ = forward => {}
         _ = backward => {}

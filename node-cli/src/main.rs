@@ -47,8 +47,8 @@ fn run(args: cli::Args) -> ExitCode {
     })
 }
 
-/// Silences panics that the store contains: they become errors with advice, which say all
-/// there is to say.
+/// Silences panics that the store contains: they become errors that already carry
+/// the advice.
 fn report_no_contained_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -162,7 +162,7 @@ async fn a_computation_ends_with_its_session_and_the_pool_is_free() {
         ended.text
     );
     until("the end of the child", || !exists(pid)).await;
-    until("a free lane", || pool.free() == Some(1)).await;
+    until("a free place in the pool", || pool.free() == Some(1)).await;
 
     // A session that ends early ends the child too, as when the task is cancelled, the peer gives
     // up or the node stops.
@@ -172,7 +172,7 @@ async fn a_computation_ends_with_its_session_and_the_pool_is_free() {
     signal(pid, libc::SIGSTOP);
     drop(worker);
     until("the end of the other child", || !exists(pid)).await;
-    until("a free lane again", || pool.free() == Some(1)).await;
+    until("a free place in the pool again", || pool.free() == Some(1)).await;
 
     two_parties_agree(&pool).await;
 }

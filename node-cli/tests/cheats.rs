@@ -977,14 +977,14 @@ async fn a_generation_that_others_invent_is_not_handed_on() {
 
 /// The task then remains open, but its author is quarantined all the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_false_mark_keeps_its_author_away_and_its_proof_reaches_the_coordinator() {
+async fn a_false_acknowledgement_keeps_its_author_away_and_its_proof_reaches_the_coordinator() {
     let mut world = World::start().await;
     let (id, task) = world.keygen();
     world.offer(&task).await.unwrap();
     world.start_task(id).await;
     let parties = world.parties();
     let peer = world.peer.identity.clone();
-    let mut false_mark = |body: &mut Body, session: SessionId| {
+    let mut false_ack = |body: &mut Body, session: SessionId| {
         if let Body::Run {
             message: Message::Stored(claim),
             ..
@@ -998,7 +998,7 @@ async fn a_false_mark_keeps_its_author_away_and_its_proof_reaches_the_coordinato
     };
     let mut run = world.peer.run(id, task.hash(), parties.clone(), None);
     run.generate(&mut honest).await;
-    run.store(&mut false_mark).await;
+    run.store(&mut false_ack).await;
     match world.hear().await {
         FromNode::Evidence { task: of, evidence } => {
             assert_eq!((of, evidence.node), (id, world.peer.id));

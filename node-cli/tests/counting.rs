@@ -356,7 +356,7 @@ async fn a_limit_of_two_tasks_lets_two_of_three_members_sign_two_whoever_they_ar
     assert!(until_counted(&members.nodes[2], 1).await[0].contains("approved a use"));
     let given_up = members.keysign(&[1, 2]);
     assert_eq!(members.offer(&given_up, &[1, 2]).await, [Ok(()), Ok(())]);
-    // Both have announced the use before either withdraws it.
+    // Both have reported the use before either withdraws it.
     until_counted(&members.nodes[0], 2).await;
     let task = given_up.parse().unwrap().id;
     for at in [1, 2] {
@@ -372,7 +372,7 @@ async fn a_limit_of_two_tasks_lets_two_of_three_members_sign_two_whoever_they_ar
         assert!(matches!(outcome(link).await, Outcome::Failed(_)));
     }
     let freed = until_counted(&members.nodes[0], 3).await;
-    assert!(freed[2].contains("counts no more"), "{freed:?}");
+    assert!(freed[2].contains("no longer counts"), "{freed:?}");
     members.sign(&[1, 2]).await;
     until_counted(&members.nodes[0], 4).await;
     let third = members.keysign(&[2, 0]);
@@ -450,7 +450,7 @@ impl Peer {
         }
     }
 
-    /// Announces a use, and returns true if it counts: the message that follows is answered in any
+    /// Reports a use, and returns true if it counts: the message that follows is answered in any
     /// case, and after it.
     async fn tell(&mut self, task: &SignedTask, signers: &[NodeId]) -> bool {
         for part in (Use {
@@ -657,7 +657,7 @@ async fn only_signers_with_a_requesters_task_are_believed_and_all_must_take_it_b
     )
     .await;
     assert!(matches!(outcome(&mut link).await, Outcome::Failed(_)));
-    // The use may have been announced again meanwhile.
+    // The use may have been reported again meanwhile.
     let end = loop {
         match b.hear().await {
             Body::Used(part) if part.task == last.hash() => {}

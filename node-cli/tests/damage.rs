@@ -166,7 +166,7 @@ fn a_pipe_or_a_folder_in_the_place_of_any_file_is_refused_and_not_waited_for() {
 
 /// Results that cannot be printed are a failure and never a panic; messages for people may be lost.
 #[test]
-fn an_output_that_takes_nothing_is_no_panic() {
+fn an_output_that_takes_nothing_does_not_panic() {
     let node = node();
     let full = || File::options().write(true).open("/dev/full").unwrap();
     std::fs::write(node.path("new"), "another passphrase for tests").unwrap();

@@ -1,7 +1,7 @@
 //! `admin.sock`: serves the node's own command line while the node runs and holds the journal. The
 //! socket lies in the node's folder, which only the node's user can enter. Anyone who can reach it
-//! can replace every file of the node anyway; it grants no more than that: lifting a quarantine,
-//! and copying the sealed files for a backup.
+//! can replace every file of the node anyway; it grants no more than that: lifting a quarantine or
+//! a twin, accepting the proof of a generation, and copying the sealed files for a backup.
 //!
 //! Each connection carries one question, a line of JSON, answered by JSON until the
 //! end of the stream.

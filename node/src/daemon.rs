@@ -171,7 +171,7 @@ impl Node {
         }
         if let Some(counting) = self.router.counting() {
             parts.run(
-                "the signature announcements",
+                "the reports of signatures",
                 uses::tell(
                     self.uses.clone(),
                     self.world.clone(),

@@ -1,4 +1,4 @@
-//! Marks of peers and of this node: which are believed, what they raise, what is remembered.
+//! High-water marks of peers and of this node: checks, alarms and storage.
 
 use countersign_link::Identity;
 use countersign_protocol::{KeyId, UnixMillis};

@@ -208,7 +208,7 @@ fn promote(
     let to_delete = next
         .ended
         .iter()
-        .filter(|(_, other)| succession::dooms(taken, other));
+        .filter(|(_, other)| succession::supersedes(taken, other));
     let to_delete: Vec<KeyDescriptor> = to_delete.map(|(share, _)| share.clone()).collect();
     // A node that joins has nothing to destroy, unless it stored for an aborted reshare before.
     if present.is_some() || !to_delete.is_empty() {

@@ -234,7 +234,7 @@ pub(crate) fn node(seed: u8) -> NodeId {
     NodeId::from_bytes(identity.public().0).unwrap()
 }
 
-/// What plugins are asked, and events tell of.
+/// A task as plugins and events see it.
 pub(crate) fn question(operation: Operation) -> Task {
     let principal = |name: &str| Principal {
         id: format!("{name}-id"),

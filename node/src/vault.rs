@@ -404,7 +404,7 @@ impl Vault {
 
     /// Returns the descriptor of this key's share in force, or of the new key, without
     /// acknowledgements. Reads its record.
-    pub fn announced(&self, key: KeyId) -> Result<Option<KeyDescriptor>, VaultError> {
+    pub fn descriptor(&self, key: KeyId) -> Result<Option<KeyDescriptor>, VaultError> {
         let name = key.to_string();
         let Some(bytes) = self.get(Section::Share, &name)? else {
             return Ok(None);

@@ -169,7 +169,7 @@ impl Node {
         let known: BTreeSet<KeyId> = known.collect();
         let held = self.vault.held_keys()?.into_iter();
         for key in held.filter(|key| !known.contains(key)) {
-            let Some(descriptor) = self.vault.announced(key)? else {
+            let Some(descriptor) = self.vault.descriptor(key)? else {
                 continue;
             };
             tracing::warn!(%key, "a share without a record; the key waits for its members' confirmation");

@@ -464,7 +464,7 @@ fn a_domain_without_a_type_has_the_one_that_its_members_make() {
 }
 
 #[test]
-fn a_domain_may_name_what_is_no_address() {
+fn a_domain_may_name_an_invalid_address() {
     let facts = typed_data(CASES[2].1);
     assert_eq!(
         (facts.verifying_contract.as_deref(), facts.chain.as_deref()),

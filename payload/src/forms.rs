@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_psbt_is_said_to_be_none() {
+    fn an_invalid_psbt_is_reported_as_such() {
         let bare = bitcoin::consensus::serialize(&crate::psbt::parse(BINARY).unwrap().unsigned_tx);
         assert_eq!(
             read_psbt(hex::encode(bare).as_bytes()),

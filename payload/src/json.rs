@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_number_and_what_is_there_twice_is_refused() {
+    fn fractions_and_duplicate_keys_are_refused() {
         for (text, part) in [
             ("1.0", "without point"),
             ("1e3", "without point"),

@@ -17,7 +17,7 @@ pub enum DecodeError {
     /// Not valid postcard for the expected type.
     #[error("the frame cannot be read; check that both sides run the same version")]
     Malformed,
-    /// A well-formed frame followed by so many more bytes.
+    /// A well-formed frame followed by this many more bytes.
     #[error("the frame has {0} bytes too many; check that both sides run the same version")]
     Trailing(usize),
 }

@@ -126,9 +126,9 @@ impl KeyDescriptor {
         }
     }
 
-    /// True if the acknowledgements of all parties are there, in order, and verify. Where the
-    /// parties are not listed: if those of the members are among them, which was once sufficient
-    /// and stays so for old descriptors.
+    /// True if the acknowledgements of all parties are there, in order, and verify. If the
+    /// descriptor does not list its parties, those of the members suffice: older descriptors were
+    /// written that way.
     pub fn has_all_acks(&self) -> bool {
         let acked = || self.acks.iter().map(|ack| &ack.node);
         let all_there = match self.parties() {

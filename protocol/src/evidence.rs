@@ -53,7 +53,8 @@ pub enum Misconduct {
         claims: Box<[Claim; 2]>,
     },
     /// A result confirmed with an acknowledgement that is not its signature over that result.
-    FalseMark {
+    #[serde(rename = "false-mark")]
+    FalseAck {
         session: SessionId,
         claim: Box<Claim>,
     },
@@ -79,6 +80,7 @@ pub struct Claim {
     /// Digest of the result.
     pub digest: Hash,
     /// The acknowledgement: over `digest` alone, so that it can become part of the key descriptor.
+    #[serde(rename = "mark")]
     pub ack: Signature,
     /// Signed over [`result_digest`], which binds digest and acknowledgement to the run.
     pub signature: Signature,
@@ -152,7 +154,7 @@ impl Evidence {
                         && one.is_of(task, *session, node)
                         && two.is_of(task, *session, node)
                 }
-                Misconduct::FalseMark { session, claim } => {
+                Misconduct::FalseAck { session, claim } => {
                     claim.is_of(task, *session, node) && !claim.is_acked(node)
                 }
                 Misconduct::FalseEcho { session, echo } => {
@@ -179,7 +181,7 @@ impl Evidence {
             Misconduct::Readies(_) | Misconduct::Broadcasts { .. } | Misconduct::Results { .. } => {
                 FailureCode::Equivocation
             }
-            Misconduct::FalseMark { .. } | Misconduct::FalseEcho { .. } => {
+            Misconduct::FalseAck { .. } | Misconduct::FalseEcho { .. } => {
                 FailureCode::PeerMisbehaved
             }
         }
@@ -218,7 +220,7 @@ impl Evidence {
                 let [one, two] = claims.map(|claim| claim.digest);
                 format!("confirmed two results of session {session} ({one} and {two})")
             }
-            Misconduct::FalseMark { session, claim } => format!(
+            Misconduct::FalseAck { session, claim } => format!(
                 "confirmed the result {} of session {session} with an acknowledgement that is not its signature",
                 claim.digest
             ),

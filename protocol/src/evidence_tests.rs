@@ -127,7 +127,7 @@ fn results(session: SessionId, claims: [Claim; 2]) -> Misconduct {
 }
 
 fn false_ack(session: SessionId, claim: Claim) -> Misconduct {
-    Misconduct::FalseMark {
+    Misconduct::FalseAck {
         session,
         claim: Box::new(claim),
     }

@@ -169,7 +169,7 @@ fn anybody_sees_that_a_party_s_ack_is_missing() {
 /// Descriptors from programs without lists stay valid by the rules of their time, and nothing can
 /// be converted into one.
 #[test]
-fn what_was_announced_without_a_list_is_read_as_it_was() {
+fn a_descriptor_without_a_list_of_parties_is_read_as_it_was() {
     let old = generation(0, &[1, 2, 3], &[1, 2, 3]);
     assert_eq!(old.parties(), Some(old.committee.members()));
     let unlisted_one = unlisted(1, &[4, 5], &[1, 2, 4, 5]);

@@ -24,7 +24,7 @@ impl Hash {
 
 crate::id::byte_text!(Hash, 32, "a hash (64 lower-case hexadecimal digits)");
 
-/// SHA-256 over a label and fields, each behind its length as eight big-endian bytes.
+/// SHA-256 over a label and fields, each prefixed with its length as eight big-endian bytes.
 pub struct Hasher(Sha256);
 
 impl Hasher {
@@ -33,7 +33,7 @@ impl Hasher {
         Self(Sha256::new()).field(label.as_bytes())
     }
 
-    /// Adds a field behind its length.
+    /// Adds a field, prefixed with its length.
     #[must_use]
     pub fn field(mut self, bytes: &[u8]) -> Self {
         self.0.update((bytes.len() as u64).to_be_bytes());

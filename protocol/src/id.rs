@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_key_is_no_identity_however_often_it_is_shown() {
+    fn a_weak_key_is_never_an_identity() {
         let mut identity_point = [0; 32];
         identity_point[0] = 1;
         for weak in [identity_point, [0; 32], identity_point, [0; 32]] {
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_told_in_a_sentence() {
+    fn an_invalid_id_is_reported_in_a_sentence() {
         let said = |error: IdError| error.to_string();
         let coordinator = said("csc1oops".parse::<CoordinatorId>().unwrap_err());
         assert!(

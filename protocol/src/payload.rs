@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_no_text_is_blind() {
+    fn a_message_that_is_not_text_is_blind() {
         let is_blind = |bytes: &[u8]| Payload::new(PayloadKind::Message, bytes.to_vec()).is_blind();
         for text in ["pay 5", "a\tb\r\nc", "zażółć"] {
             assert!(!is_blind(text.as_bytes()), "{text}");

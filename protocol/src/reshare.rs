@@ -21,7 +21,7 @@ pub struct KeyReshare {
     pub committee: Committee,
     /// The future number of signers.
     pub threshold: Threshold,
-    /// The present members that deal. Absent: the coordinator chooses among those on line.
+    /// The present members that deal. Absent: the coordinator chooses among those online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dealers: Option<Vec<NodeId>>,
 }

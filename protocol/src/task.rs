@@ -101,7 +101,7 @@ pub struct KeySign {
     pub path: DerivationPath,
     /// The content to be signed.
     pub payload: Payload,
-    /// The signers. Absent: the coordinator chooses among the members on line.
+    /// The signers. Absent: the coordinator chooses among the members online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signers: Option<Vec<NodeId>>,
 }
@@ -153,10 +153,10 @@ pub enum TaskError {
         "the signature does not match the task; sign exactly the bytes that are sent, with the key of `requester`"
     )]
     BadSignature,
-    /// Made in the future, by so many seconds.
+    /// Made this many seconds in the future.
     #[error("the task was made {0} s in the future; set the clocks right")]
     FromTheFuture(u64),
-    /// Past its `not_after`, by so many seconds.
+    /// Past its `not_after` by this many seconds.
     #[error("the task expired {0} s ago; make a new one")]
     Expired(u64),
     /// A lifetime that is too long or not positive.
@@ -733,7 +733,7 @@ mod tests {
     }
 
     #[test]
-    fn reshares_and_check_ups_that_cannot_be_carried_out_are_no_tasks() {
+    fn reshares_and_check_ups_that_cannot_be_carried_out_are_invalid() {
         let node = |seed: u8| {
             NodeId::from_bytes(
                 SigningKey::from_bytes(&[seed; 32])

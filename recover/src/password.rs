@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_at_the_ends_is_no_part_of_it() {
+    fn white_space_at_the_ends_is_not_part_of_it() {
         for content in [
             &b"open sesame"[..],
             b"open sesame\n",

@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn an_invalid_address_is_refused() {
         for text in [
             "",
             " 0xab",
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_no_address() {
+    fn a_name_is_not_an_address() {
         for text in [
             "vitalik.eth",
             "eip155:1:vitalik.eth",

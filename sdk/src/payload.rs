@@ -14,7 +14,7 @@ pub const EIP712: &str = "eip712";
 pub const PSBT: &str = "psbt";
 /// The message of a Solana transaction.
 pub const SOLANA_MESSAGE: &str = "solana-message";
-/// Bare digests together with the document that they were computed from.
+/// Several bare digests, each with the path of the child key that signs it.
 pub const DIGESTS: &str = "digests";
 /// A message signed for a Bitcoin address (BIP-322).
 pub const BITCOIN_MESSAGE: &str = "bitcoin-message";

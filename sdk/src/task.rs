@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_a_token_is_no_amount() {
+    fn the_number_of_a_token_is_not_an_amount() {
         let either = "eip155:1/token:0xa0b8";
         let task = ethereum()
             .pays_asset(either, "0xbob", "7")

@@ -97,7 +97,7 @@ pub enum BackupError {
         error: io::Error,
     },
     /// The target exists, and is never overwritten.
-    #[error("{path} is there already and is not overwritten; choose another name")]
+    #[error("{path} already exists and is not overwritten; choose another name")]
     Exists {
         /// The path of the file.
         path: PathBuf,

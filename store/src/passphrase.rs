@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn one_newline_is_no_part_of_it() {
+    fn one_newline_is_not_part_of_it() {
         for (content, expected) in [
             (&b"open sesame\n"[..], "open sesame"),
             (b"open sesame\r\n", "open sesame"),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_of_text_is_refused() {
+    fn anything_but_a_line_of_text_is_refused() {
         for content in [
             &b""[..],
             b"\n",

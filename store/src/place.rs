@@ -39,7 +39,7 @@ pub enum MovedError {
         path: PathBuf,
     },
     /// The operating system refused to tell.
-    #[error("{path} cannot be looked at any more ({error}); check the disk, then start the node", path = path.display())]
+    #[error("{path} can no longer be examined ({error}); check the disk, then start the node", path = path.display())]
     Unknown {
         /// The path at which the node opened it.
         path: PathBuf,

@@ -82,7 +82,7 @@ impl NodeKey {
         identity.set_max_work_factor(MAX_WORK_FACTOR);
         let text = read_all(decryptor, &identity, sealed.len())?;
         let keys = parse_identities(&text).filter(|keys| (1..=2).contains(&keys.len()));
-        keys.ok_or_else(|| Unsealed::Damaged("it holds no age identity".into()))
+        keys.ok_or_else(|| Unsealed::Damaged("it does not hold an age identity".into()))
     }
 
     /// Encrypts the output of `write` to this node and to the others.
@@ -148,7 +148,7 @@ pub(crate) fn open_backup(
         (None, text) => {
             let key = text.and_then(parse_identity);
             let key = key.ok_or_else(|| {
-                Unsealed::Damaged("the identity file holds no age identity".into())
+                Unsealed::Damaged("the identity file does not hold an age identity".into())
             })?;
             read_all(decryptor, &key.0, sealed.len())
         }

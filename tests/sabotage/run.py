@@ -41,7 +41,14 @@ def misfit(entry, root):
     """Why the entry does not fit the source under `root`; None if it does."""
     path = root / entry["file"]
     found = path.read_text(encoding="utf-8").count(entry["old"]) if path.exists() else 0
-    return None if found == 1 else f"`{entry['old']}` is {found} times in {entry['file']}"
+    if found != 1:
+        return f"`{entry['old']}` is {found} times in {entry['file']}"
+    package, *_, test = entry["test"].split(" ")
+    name = test.split("::")[-1]
+    sources = (root / package.removeprefix("countersign-")).rglob("*.rs")
+    if not any(f"fn {name}(" in source.read_text(encoding="utf-8") for source in sources):
+        return f"{package} has no test `{name}`"
+    return None
 
 
 def run_test(test):

@@ -25,7 +25,7 @@ use crate::process::{self, Daemon, Streams};
 
 /// The passphrase of every test node.
 const PASSPHRASE: &str = "a passphrase for tests only";
-/// Time for a node to come on line.
+/// Time for a node to come online.
 const ONLINE: Duration = Duration::from_secs(60);
 
 /// Names of nodes.
@@ -177,14 +177,14 @@ fn node_command(dir: &Path, verb: &str) -> anyhow::Result<Command> {
 }
 
 impl Cluster {
-    /// Initialises everything, starts it, and waits until all nodes are on line.
+    /// Initialises everything, starts it, and waits until all nodes are online.
     pub async fn start(blueprint: Blueprint) -> anyhow::Result<Self> {
         let mut cluster = Self::prepare(blueprint).await?;
         cluster.start_all().await?;
         Ok(cluster)
     }
 
-    /// Starts a prepared cluster, and waits until all nodes are on line.
+    /// Starts a prepared cluster, and waits until all nodes are online.
     pub async fn start_all(&mut self) -> anyhow::Result<()> {
         self.start_coordinator()?;
         for node in &mut self.nodes {
@@ -283,7 +283,7 @@ impl Cluster {
         self.start_all().await
     }
 
-    /// Waits until every started node is on line.
+    /// Waits until every started node is online.
     pub async fn wait_online(&self) -> anyhow::Result<()> {
         let wanted = self
             .nodes
@@ -308,7 +308,7 @@ impl Cluster {
             .map(|node| format!("--- {}\n{}", node.name, node.log()))
             .collect();
         bail!(
-            "the nodes are not on line:\n{}\n--- coordinator\n{}",
+            "the nodes are not online:\n{}\n--- coordinator\n{}",
             logs.join("\n"),
             self.coordinator_log()
         )

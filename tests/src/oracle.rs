@@ -196,7 +196,7 @@ impl Oracle {
             .all(|word| !own.contains(word));
         ensure!(
             sentence && bare,
-            "the reason is no clear sentence (check 3): {refusal:?}"
+            "the reason is not a clear sentence (check 3): {refusal:?}"
         );
         Ok(())
     }

@@ -288,7 +288,7 @@ mod tests {
     /// By solders 0.29: the associated account of a wallet for USDC, whose first two candidates are
     /// points of the curve.
     #[test]
-    fn addresses_of_solana_programs_are_no_points() {
+    fn addresses_of_solana_programs_are_not_points() {
         let key =
             |text: &str| <[u8; 32]>::try_from(bs58::decode(text).into_vec().unwrap()).unwrap();
         let owner = key("J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99");
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_of_the_curve_has_no_address() {
+    fn a_key_that_is_not_on_the_curve_has_no_address() {
         for wrong in [vec![], vec![0; 32], vec![0xff; 33], bytes(G)[1..].to_vec()] {
             assert_eq!(Mainnet.p2pkh(&wrong), Err(DeriveError::PublicKey));
             assert_eq!(Mainnet.p2wpkh(&wrong), Err(DeriveError::PublicKey));

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_no_extended_public_key_are_refused() {
+    fn texts_that_are_not_an_extended_public_key_are_refused() {
         let good = "xpub661MyMwAqRbcFW31YEwpkMuc5THy2PSt5bDMsktWQcFF8syAmRUapSCGu8ED9W6oDMSgv6Zz8idoc4a6mr8BDzTJY47LJhkJ8UB7WEGuduB";
         let bytes = bs58::decode(good).with_check(None).into_vec().unwrap();
         let with = |at: usize, value: &[u8]| {

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_point_has_no_output_key() {
+    fn a_key_that_is_not_a_point_has_no_output_key() {
         // Not on the curve (BIP-340, vector 5).
         let off = hex::decode("eefdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34")
             .unwrap();

@@ -133,17 +133,19 @@ fn typed_data_lines(data: &TypedData) -> Vec<String> {
     let meaning = data.meaning.as_deref();
     lines.push(match data.rights {
         Rights::None => format!(
-            "  {}: hands out no right",
+            "  {}: grants no rights",
             meaning.unwrap_or("a type that is known")
         ),
         Rights::Shown => format!("  {}:", meaning.unwrap_or("a type that is known")),
         Rights::Hidden => {
             format!(
-                "  {}: what it hands out is not shown here",
+                "  {}: the rights it grants are not shown here",
                 meaning.unwrap_or("a type that is known")
             )
         }
-        Rights::Unknown => "  what messages of this type hand out is NOT KNOWN here".into(),
+        Rights::Unknown => {
+            "  the rights that messages of this type grant are NOT KNOWN here".into()
+        }
     });
     lines.extend(data.grants.iter().map(grant_line));
     lines.extend(data.notes.iter().map(|note| format!("  {}", escaped(note))));
@@ -320,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_a_token_is_no_amount() {
+    fn the_number_of_a_token_is_not_an_amount() {
         let either = "eip155:1/token:0xa0b8";
         let amount = |told: &Value| told["amount"].clone();
         let number = |told: &Value| told["number"].clone();

@@ -16,7 +16,7 @@ use super::output::Output;
 pub struct DescriptorArgs {
     /// Id (csk1…), or name in the wallet book.
     wallet: String,
-    /// Where the account begins, such as m/84/0/0. Its addresses are the children 0/* (to
+    /// Path of the account, such as m/84/0/0. Its addresses are the children 0/* (to
     /// receive) and 1/* (change).
     #[arg(long, default_value = "m")]
     path: DerivationPath,

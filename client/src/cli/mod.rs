@@ -47,7 +47,7 @@ Profile (YAML; paths relative to it):
 
 Examples:
   countersign requester new --out requester.key
-  countersign wallet create treasury --scheme ed25519 --threshold 2 --nodes alice,bob,carol
+  countersign wallet create treasury --scheme ecdsa-secp256k1 --threshold 2 --nodes alice,bob,carol
   countersign wallet reshare treasury --nodes alice,bob,dave --threshold 2
   countersign wallet check treasury
   countersign address treasury --path m/44/60/0/0/0,m/44/60/0/0/1
@@ -57,7 +57,7 @@ Examples:
   countersign sign treasury --psbt @payment.psbt --out signed.psbt
   countersign sign treasury --psbt @payment.psbt --out payment.tx --format tx
   countersign sign treasury --path m/0/7 --bitcoin-message 'we own this' --address bc1q...
-  countersign sign treasury --solana @transfer.b64 --out signed.tx
+  countersign sign solana-treasury --solana @transfer.b64 --out signed.tx
   countersign sign treasury --evm-transaction @unsigned.hex --out signed.hex --encoding hex
 
 Colours appear on terminals; NO_COLOR=1 turns them off. Amounts of a chain's own coin are
@@ -66,13 +66,13 @@ shown in the unit people use, with the smallest unit in brackets.
 Commands that wait do so until the order has ended or --timeout is over; a task that is
 not in time may still end.
 
-Which wallets are believed: those that you ordered here; others at first sight only by
+Wallets are believed if you ordered them here; others at first sight only by
 their id (csk1...), and only if every node that ever held the wallet is under `nodes` and
 whoever ordered it is you or under `trusted_requesters`. Anything else is refused until
 `countersign wallet trust` has recorded your word. The wallet book keeps what is believed,
 and why; names of wallets are looked up there alone. A wallet whose root key or committee
 differs from the book is refused, unless enough of the nodes in the book have signed that
-they handed it over. What no client can know is who runs a node: take the ids under
+they handed it over. No client can know who runs a node: take the ids under
 `nodes` and `trusted_requesters` from their owners, never from a coordinator.";
 
 /// Order wallets and signatures from a group of Countersign nodes, and verify what comes back.
@@ -182,7 +182,7 @@ fn connect(global: &Global, output: &Output) -> Result<Client, ClientError> {
     if profile.is_open_to_others() {
         let coordinator = &profile.coordinator;
         output.note(format!(
-            "warning: {coordinator} has no TLS, so the API key can be read on the way; use https"
+            "warning: {coordinator} has no TLS, so the API key can be read in transit; use https"
         ));
     }
     let client = Client::new(profile)?;

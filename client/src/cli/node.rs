@@ -11,8 +11,8 @@ use super::output::Output;
 /// Subcommands for nodes.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
-    /// List the nodes that the coordinator admits, and which are on line, as
-    /// the coordinator tells it.
+    /// List the nodes that the coordinator admits, and which of them are online,
+    /// as reported by the coordinator.
     ///
     /// The first column is your profile's name for the node. The coordinator's name for it is in
     /// the last one and is used for nothing.
@@ -29,9 +29,9 @@ pub async fn execute(
     let mut table = Table::new(&["name", "state", "software", "id", "coordinator's name"]);
     for node in &nodes {
         let state = if node.online {
-            ("on line".into(), Tone::Good)
+            ("online".into(), Tone::Good)
         } else {
-            ("off line".into(), Tone::Attention)
+            ("offline".into(), Tone::Attention)
         };
         let software = node.software.clone().unwrap_or_else(|| "-".into());
         let id = (node.id.to_string(), Tone::Dim);

@@ -160,7 +160,7 @@ fn exists(path: &Path) -> ClientError {
     let advice = "name another one, or replace it with --force";
     ClientError::File {
         path: path.into(),
-        reason: "there is a file already".into(),
+        reason: "the file already exists".into(),
         advice,
     }
 }

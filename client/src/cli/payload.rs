@@ -33,8 +33,8 @@ pub struct What {
     /// Sign this text as an Ethereum personal message (EIP-191, `personal_sign`).
     #[arg(long, value_name = "TEXT")]
     eip191: Option<String>,
-    /// Sign these bytes as an Ethereum personal message: what wallets make of
-    /// a `personal_sign` of 0x…
+    /// Sign these bytes as an Ethereum personal message, as wallets do for
+    /// `personal_sign` of 0x…
     #[arg(long, value_name = "HEX")]
     eip191_hex: Option<String>,
     /// Sign this authorisation of EIP-7702 (05 and the RLP of chain id, address, nonce), which

@@ -109,7 +109,7 @@ impl<'a> Progress<'a> {
                 (stage, Tone::Plain)
             } else {
                 (
-                    format!("{stage}, waits for {}", names.join(", ")),
+                    format!("{stage}, waiting for {}", names.join(", ")),
                     Tone::Attention,
                 )
             };
@@ -117,7 +117,7 @@ impl<'a> Progress<'a> {
         match (&party.decision, party.online) {
             (Some(_), _) => ("approved".into(), Tone::Good),
             (None, true) => ("deciding".into(), Tone::Plain),
-            (None, false) => ("not on line".into(), Tone::Attention),
+            (None, false) => ("not online".into(), Tone::Attention),
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct SignArgs {
     #[arg(long, value_name = "HEX")]
     expect_digest: Vec<String>,
     /// The nodes that sign, as many as the wallet's threshold; default: the coordinator chooses
-    /// among those on line.
+    /// among those online.
     ///
     /// A task has one outcome at each node. Where a wallet has twice as many nodes as must sign, a
     /// coordinator that chooses can have two groups sign the same bytes; with this option only the
@@ -132,7 +132,7 @@ fn offer_others(error: &ClientError, client: &Client, output: &Output) {
         .iter()
         .map(|node| client.profile().name_of(node))
         .collect();
-    output.note("Enough others hold the wallet to sign without those that refused. As a new order, which they decide on:");
+    output.note("Enough other nodes hold the wallet to sign without those that refused. They decide on it as a new order:");
     output.note(format!(
         "  {}",
         with_signers(std::env::args(), &names.join(","))

@@ -14,7 +14,7 @@ use super::progress::{self, Progress};
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
     /// Show a task: its order, which is verified here, and each node's decision and outcome, as
-    /// the coordinator tells them.
+    /// reported by the coordinator.
     Show {
         /// Id of the task.
         task: TaskId,
@@ -22,7 +22,7 @@ pub enum TaskCommand {
         #[arg(long)]
         wait: bool,
     },
-    /// List tasks, newest first, as the coordinator tells them.
+    /// List tasks as reported by the coordinator, newest first.
     List {
         /// Number of tasks, 1 to 200.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
@@ -158,7 +158,7 @@ fn details(party: &PartyView) -> Vec<(&'static str, String, Tone)> {
         (party.abort_vote, "has signed that it never stored"),
     ];
     let said = words.iter().filter(|(said, _)| *said);
-    lines.extend(said.map(|(_, text)| ("mark", (*text).to_owned(), Tone::Plain)));
+    lines.extend(said.map(|(_, text)| ("statement", (*text).to_owned(), Tone::Plain)));
     lines.extend(party.outcome.iter().map(|at| {
         let (text, tone) = progress::ended(&at.outcome);
         ("outcome", text, tone)

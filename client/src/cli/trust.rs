@@ -56,8 +56,7 @@ fn show(introduced: &Introduction, client: &Client, output: &Output) -> Result<(
             .map(|doubt| Line::new(format!("doubt        {doubt}"), Tone::Bad)),
     );
     lines.push(format!("fingerprint  {fingerprint}").into());
-    output
-        .note("This is what the coordinator tells. Nothing of it is believed or written down yet.");
+    output.note("This is what the coordinator reports. None of it is believed or recorded yet.");
     output.note(
         "Compare id, root key, node ids and requester with their owners through another channel; then:",
     );

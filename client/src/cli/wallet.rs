@@ -53,7 +53,7 @@ pub enum WalletCommand {
         #[arg(long, value_name = "T")]
         threshold: u16,
         /// Present nodes that deal, as many as must sign now; default: the coordinator chooses
-        /// among those on line.
+        /// among those online.
         #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
         dealers: Option<Vec<String>>,
         /// A remark that the nodes' plugins and operators see.
@@ -73,8 +73,8 @@ pub enum WalletCommand {
         #[arg(long)]
         note: Option<String>,
     },
-    /// List the wallets of the wallet book, and those that the coordinator tells of
-    /// besides; each is verified.
+    /// List the wallets of the wallet book, and any others that the coordinator reports;
+    /// each is verified.
     List,
     /// Show a wallet with its extended public key, and why it is believed.
     Show {
@@ -225,7 +225,7 @@ async fn list(client: &Client, output: &Output) -> Result<(), ClientError> {
     for Listed { wallet, standing } in client.wallets().await? {
         let (word, tone, problem) = match standing {
             Standing::Believed => ("-", Tone::Dim, None),
-            Standing::Untold => ("the coordinator does not tell of it", Tone::Attention, None),
+            Standing::Untold => ("not known to the coordinator", Tone::Attention, None),
             Standing::New => ("new: give its id once", Tone::Attention, None),
             Standing::Refused(error) => ("NOT TRUSTED", Tone::Bad, Some(error)),
         };
@@ -361,6 +361,6 @@ fn ground(belief: &Belief) -> String {
     match belief.ground {
         Ground::Ordered => "ordered here".into(),
         Ground::Profile => "its members and its requester are in the profile".into(),
-        Ground::Trusted => format!("trusted by hand: {reason}"),
+        Ground::Trusted => format!("trusted by you: {reason}"),
     }
 }

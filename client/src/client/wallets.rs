@@ -12,7 +12,7 @@ use crate::proof;
 /// A wallet in a list.
 #[derive(Debug)]
 pub struct Listed {
-    /// As the book has it now, if the book has it; otherwise as the coordinator tells it.
+    /// As the book has it now, if the book has it; otherwise as the coordinator reports it.
     pub wallet: KeyDescriptor,
     /// This client's opinion of it.
     pub standing: Standing,
@@ -21,7 +21,7 @@ pub struct Listed {
 /// This client's opinion of a wallet.
 #[derive(Debug)]
 pub enum Standing {
-    /// In the book, and the coordinator tells the same.
+    /// In the book, and the coordinator reports the same.
     Believed,
     /// In the book, but unknown to the coordinator.
     Untold,

@@ -28,7 +28,7 @@ const ON_EVM: [Case; 10] = [
         "eip712-hl_usd_send.json",
         &[
             "HyperliquidTransaction:UsdSend",
-            "what it hands out is not shown",
+            "the rights it grants are not shown",
             "0x3e1cc8a4ff4098c79434c2a2ab58d740d35dc2e097c2810597f4eba094aa964c",
         ],
     ),

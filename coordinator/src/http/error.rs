@@ -148,6 +148,6 @@ pub async fn no_such_method() -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "no-such-method",
-        "this path does not know the method; use GET",
+        "this path does not support the method; use GET",
     )
 }

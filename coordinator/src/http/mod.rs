@@ -138,7 +138,7 @@ async fn read_body(
         .map_err(|_| late())?;
     let body = read.map_err(|error| {
         let message = format!(
-            "the body was not taken ({error}); send at most {} KiB",
+            "the body could not be read ({error}); send at most {} KiB",
             MAX_BODY / 1024
         );
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)

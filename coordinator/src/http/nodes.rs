@@ -1,4 +1,4 @@
-//! `/v1/nodes`: the admitted nodes, and which of them are on line.
+//! `/v1/nodes`: the admitted nodes, and which of them are online.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ pub struct NodeView {
     id: NodeId,
     name: String,
     online: bool,
-    /// Program and version, while on line.
+    /// Program and version, while online.
     software: Option<String>,
-    /// Time of connection, while on line.
+    /// Time of connection, while online.
     since: Option<UnixMillis>,
 }
 

@@ -163,7 +163,7 @@ impl Submission {
         hex::decode_to_slice(&self.signature, &mut signature).map_err(|_| {
             ApiError::bad(
                 "signature-malformed",
-                "`signature` has not 128 hexadecimal digits; send Ed25519 in hex",
+                "`signature` does not have 128 hexadecimal digits; send the Ed25519 signature in hex",
             )
         })?;
         Ok(SignedTask {

@@ -45,7 +45,7 @@ pub enum SubmitError {
     StaleWallet { wallet: KeyId, generation: u32 },
     /// Another reshare of the wallet is unfinished.
     #[error(
-        "task {task} is handing on wallet {wallet}, or nodes wait to learn whether it did; connect all its nodes, and order again once it has ended"
+        "task {task} is resharing wallet {wallet}, or nodes wait to learn whether it did; connect all its nodes, and order again once it has ended"
     )]
     Moving {
         /// The wallet that both tasks would reshare.
@@ -58,7 +58,7 @@ pub enum SubmitError {
     Busy(usize),
     /// The requester, or the API key, has too many open tasks.
     #[error(
-        "{0} of your tasks are under way, and no more places are left than that, which are for others; wait until some have ended"
+        "{0} of your tasks are under way, and the places left are reserved for other requesters; wait until some have ended"
     )]
     Share(usize),
     /// The store cannot be read or written.

@@ -90,7 +90,7 @@ impl TaskRegistry {
                 }
                 Ok(_) => {}
                 Err(refused) => {
-                    warn!(node = %connection.node, %key, error = %refused, "a wallet that a node shows is not taken in");
+                    warn!(node = %connection.node, %key, error = %refused, "a wallet that a node reported is rejected");
                 }
             }
         }

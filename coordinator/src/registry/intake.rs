@@ -24,11 +24,11 @@ const MAX: usize = 256;
 #[non_exhaustive]
 pub enum IntakeError {
     /// There are none, too many, or they are of several wallets.
-    #[error("bring 1 to {max} generations of one wallet, oldest first", max = MAX)]
+    #[error("send 1 to {max} generations of one wallet, oldest first", max = MAX)]
     Count,
     /// An acknowledgement or a field is invalid.
     #[error(
-        "{0}; bring the generations of one wallet, oldest first, each with the acknowledgements of all its parties"
+        "{0}; send the generations of one wallet, oldest first, each with the acknowledgements of all its parties"
     )]
     Unproven(&'static str),
     /// A member is not admitted here.
@@ -43,7 +43,7 @@ pub enum IntakeError {
     )]
     Conflict { wallet: KeyId, generation: u32 },
     /// A generation is missing between those known and those imported.
-    #[error("generation {0} of the wallet is not known here; bring it, too")]
+    #[error("generation {0} of the wallet is not known here; send it, too")]
     Gap(u32),
     /// The KeyGen is not the one that created the wallet.
     #[error(
@@ -108,7 +108,7 @@ impl TaskRegistry {
         inner.wallets.insert(newest.key);
         let new = replaced || before.is_none_or(|before| before.generation < newest.generation);
         if new {
-            info!(wallet = %newest.key, generation = newest.generation, "wallet taken in");
+            info!(wallet = %newest.key, generation = newest.generation, "wallet imported");
         }
         if new && (replaced || newest.generation > 0) {
             inner.tell(Moved::to(newest.clone()));
@@ -153,7 +153,7 @@ impl TaskRegistry {
         }
         let readable = newest.name.len() <= 64 && !newest.name.chars().any(char::is_control);
         if !readable || countersign_verify::result::root_key(newest).is_err() {
-            return Err(IntakeError::Unproven("its name or root key is none"));
+            return Err(IntakeError::Unproven("its name or root key is invalid"));
         }
         if let Some(stranger) = newest
             .committee
@@ -230,7 +230,7 @@ impl TaskRegistry {
         if !(truer || parts_later && longer) {
             return Err(IntakeError::Conflict { wallet, generation });
         }
-        error!(%wallet, generation, "two stories of a wallet: another one takes the place of what was known; ask the operators of its nodes");
+        error!(%wallet, generation, "conflicting histories of a wallet: the stored one is replaced; ask the operators of its nodes");
         Ok(self.store.replace_generations(chain, known.generation)?)
     }
 

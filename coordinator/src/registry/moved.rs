@@ -48,7 +48,7 @@ impl Moved {
 }
 
 impl Inner {
-    /// Tells the absent members that are on line. Tasks still waiting for their nodes will
+    /// Tells the absent members that are online. Tasks still waiting for their nodes will
     /// use the new generation.
     pub(super) fn tell(&mut self, moved: Moved) {
         let Moved { to, absent } = moved;

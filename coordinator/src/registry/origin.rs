@@ -27,7 +27,7 @@ pub(super) fn record(
         return Err(bad("its requester did not sign it"));
     }
     if !matches!(task.operation, Operation::KeyGen(_)) {
-        return Err(bad("it is no KeyGen"));
+        return Err(bad("it is not a KeyGen"));
     }
     let members = first.committee.members();
     let ordered = proof::Order {
@@ -64,7 +64,7 @@ pub(super) fn record(
         asked: None,
         events: vec![Event {
             at: now,
-            text: "brought by a client: carried out through another coordinator".into(),
+            text: "imported by a client: carried out through another coordinator".into(),
         }],
     };
     Ok((task.id, record))

@@ -17,7 +17,7 @@ use super::{Connection, TaskRegistry};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl TaskRegistry {
-    /// Asks the process on line as `node`, if it is not `instance`, whether it is
+    /// Asks the process online as `node`, if it is not `instance`, whether it is
     /// alive. Returns its answer.
     pub async fn first(&self, node: NodeId, instance: Instance) -> Option<TwinMark> {
         let mut alive = {

@@ -1,4 +1,4 @@
-//! Choice of the parties: a pure function of the task, the committee and the nodes on line.
+//! Choice of the parties: a pure function of the task, the committee and the nodes online.
 
 use countersign_protocol::{
     Hash, Hasher, KeyDescriptor, KeyGen, KeyReshare, KeyShareSign, KeySign, NodeId, Operation,
@@ -19,8 +19,8 @@ pub fn fixed(operation: &Operation) -> Option<Vec<NodeId>> {
     }
 }
 
-/// Exactly `threshold` members that are on line, in the order of their ids; `None` if there are too
-/// few. Tasks spread over the members, and the same task with the same members on line
+/// Exactly `threshold` members that are online, in the order of their ids; `None` if there are too
+/// few. Tasks spread over the members, and the same task with the same members online
 /// gets the same signers.
 pub fn signers(
     task: &TaskId,
@@ -41,7 +41,7 @@ pub fn signers(
 }
 
 /// All future members and as many dealers as the key needs, in the order of their ids; `None` if
-/// too few are on line. Members that stay deal before those that leave: the fewer parties,
+/// too few are online. Members that stay deal before those that leave: the fewer parties,
 /// the fewer can fail.
 pub fn resharers(
     task: &TaskId,

@@ -46,9 +46,9 @@ pub struct Flow {
 pub enum Input {
     /// Time passed.
     Tick,
-    /// A node came on line, perhaps again.
+    /// A node came online, perhaps again.
     Joined(NodeId),
-    /// A node went off line.
+    /// A node went offline.
     Left(NodeId),
     /// A node decided.
     Decision {
@@ -86,17 +86,17 @@ pub enum Input {
         /// Yet to be verified.
         evidence: Box<Evidence>,
     },
-    /// A node that came on line is in doubt about what it has stored.
+    /// A node that came online is in doubt about what it has stored.
     Pending(NodeId),
 }
 
 /// The result of a step.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// Frames for nodes. One for a node that is off line is dropped: it is offered the task
+    /// Frames for nodes. One for a node that is offline is dropped: it is offered the task
     /// again when it returns.
     pub send: Vec<(NodeId, ToNode)>,
-    /// How far the record changed.
+    /// The extent of the change to the record.
     pub change: Change,
     /// Events that no honest node causes, for the log.
     pub alarms: Vec<String>,
@@ -146,9 +146,9 @@ impl Default for Timings {
 pub struct World<'a> {
     /// The time of the step.
     pub now: UnixMillis,
-    /// True for nodes on line.
+    /// True for nodes online.
     pub online: &'a dyn Fn(&NodeId) -> bool,
-    /// True for nodes on line with room for another task.
+    /// True for nodes online with room for another task.
     pub free: &'a dyn Fn(&NodeId) -> bool,
     /// The limits in force.
     pub timings: &'a Timings,
@@ -386,7 +386,8 @@ impl Flow {
     }
 
     fn expire(&mut self, now: UnixMillis, effects: &mut Effects) {
-        let message = "the nodes that are needed did not come on line in time; start them and send a new task";
+        let message =
+            "the nodes that are needed did not come online in time; start them and send a new task";
         self.record.reason = Some(Reason::failed(FailureCode::Expired, message, Vec::new()));
         self.enter(State::Expired, now, message, effects);
     }

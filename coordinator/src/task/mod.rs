@@ -1,7 +1,7 @@
 //! Tasks: their records ([`record`]), their next steps ([`flow`]), and the verification
 //! of their results ([`proof`]).
 //!
-//! No I/O and no clock: time, the nodes on line and their frames are arguments; frames
+//! No I/O and no clock: time, the nodes online and their frames are arguments; frames
 //! to send are returned.
 
 mod choose;

@@ -58,7 +58,7 @@ pub struct TaskRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Waiting for nodes that are not on line.
+    /// Waiting for nodes that are not online.
     Waiting,
     /// Waiting for the parties' decisions.
     Approving,
@@ -70,7 +70,7 @@ pub enum State {
     Rejected,
     /// Ended without a result after it was offered.
     Failed,
-    /// Ended because nodes did not come on line in time.
+    /// Ended because nodes did not come online in time.
     Expired,
 }
 

@@ -22,7 +22,7 @@ const T0: u64 = 1_000_000;
 const OFFERS: [(usize, &str); 2] = [(0, "offer"), (1, "offer")];
 const STARTS: [(usize, &str); 2] = [(0, "start"), (1, "start")];
 
-/// A flow with a clock and a set of nodes on line.
+/// A flow with a clock and a set of nodes online.
 struct Play {
     flow: Flow,
     online: BTreeSet<NodeId>,
@@ -458,7 +458,7 @@ fn no_node_can_speak_of_a_wrong_result_as_if_it_were_the_coordinator() {
     assert_eq!(reason.nodes, [], "nobody is guilty by the word of another");
     assert_eq!(
         reason.code, "session-timeout",
-        "the code is no node's to give"
+        "no node may report this code"
     );
     assert!(
         reason.message.contains(&format!("{} says: ", nodes()[0])),

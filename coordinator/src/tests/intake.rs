@@ -5,7 +5,7 @@ use countersign_protocol::{Committee, KeyDescriptor, Threshold};
 
 use super::*;
 
-/// Admits the whole crowd; nobody is on line.
+/// Admits the whole crowd; nobody is online.
 pub(super) fn anew(dir: &Path) -> World {
     World::open(dir, |rules| {
         rules.nodes = crowd()

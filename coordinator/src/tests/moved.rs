@@ -5,7 +5,7 @@ use countersign_protocol::{KeyDescriptor, KeyReshare, UnixMillis};
 
 use super::*;
 
-/// A coordinator that admits the whole crowd, all of it on line, with the wallet
+/// A coordinator that admits the whole crowd, all of it online, with the wallet
 /// of the first three.
 async fn crowded(dir: &Path) -> (World, Vec<FakeNode>, KeyDescriptor) {
     let world = open(dir);

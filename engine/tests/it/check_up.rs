@@ -11,7 +11,7 @@ use crate::fixtures::generate;
 use crate::suite::scheme_suite;
 
 scheme_suite! {
-    every_holder_proves_its_share, a_proof_counts_once, no_changed_proof_counts, a_proof_is_no_signature,
+    every_holder_proves_its_share, a_proof_counts_once, no_changed_proof_counts, a_proof_is_not_a_signature,
 }
 
 const CONTEXT: &[u8] = b"2026-11-25, nonce 17";
@@ -114,7 +114,7 @@ fn no_changed_proof_counts(scheme: Scheme) {
 }
 
 /// Neither under the share's public key nor under the root key, for any message.
-fn a_proof_is_no_signature(scheme: Scheme) {
+fn a_proof_is_not_a_signature(scheme: Scheme) {
     let share = &generate(scheme, 2, 2, b"keygen")[0];
     let key = share.public();
     let Proof { bytes } = prove(share, CONTEXT, OsRng).unwrap();

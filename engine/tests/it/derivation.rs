@@ -122,7 +122,7 @@ fn bip_341_output_key() {
 }
 
 #[test]
-fn keys_that_are_no_points_are_refused() {
+fn keys_that_are_not_points_are_refused() {
     for scheme in Scheme::ALL {
         for key in [&[][..], &[0], &[0; 32], &[0; 33], &[255; 32], &[2; 34]] {
             let small_order_or_worse = derive_public(scheme, key, &[0; 32], &[]);

@@ -94,7 +94,7 @@ fn an_oversized_mask_is_stopped_before_anybody_answers() {
 }
 
 #[test]
-fn a_batch_is_no_way_around_it() {
+fn a_batch_does_not_get_around_it() {
     is_stopped((Lie::Nonce, Proof::OfSomethingElse), 3, &[0, 2], 0, 2);
     is_stopped((Lie::Mask, Proof::OfSomethingElse), 5, &[0, 1, 4], 1, 2);
 }

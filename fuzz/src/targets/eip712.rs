@@ -143,7 +143,7 @@ impl<'a> Types<'a> {
         )
     }
 
-    /// Types of members that are no type here, so built in, are among them.
+    /// These include types of members that are not defined here, hence built in.
     fn directly(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0
             .get(name)
@@ -172,7 +172,7 @@ impl<'a> Types<'a> {
             .any(|member| [("verifyingContract", "string"), ("salt", "string")].contains(member))
     }
 
-    /// Whether the types that some type refers to are sorted otherwise if the bracket counts. `$`
+    /// True if the types that some type refers to sort differently when the bracket counts. `$`
     /// alone sorts before it.
     fn sorted_otherwise(&self, primary: &str) -> bool {
         let all = self.reached(primary);
@@ -189,7 +189,7 @@ impl<'a> Types<'a> {
         })
     }
 
-    /// How many structs there are in `name`, each as often as it is referred to. Only for types
+    /// Number of structs in `name`, each counted as often as it is referred to. Only for types
     /// that do not hold themselves.
     fn written_out(&self, name: &'a str, counted: &mut BTreeMap<&'a str, usize>) -> usize {
         if let Some(count) = counted.get(name) {

@@ -244,7 +244,7 @@ impl CompilerProgram {
     }
 }
 
-/// Reads to the end, but at most so many bytes.
+/// Reads to the end, but at most this many bytes.
 async fn collect(from: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(from) = from {

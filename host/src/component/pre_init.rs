@@ -177,7 +177,7 @@ impl PreInitialiser {
         let deadline = Instant::now() + limits.wall;
         match ask::check(&self.sandbox, &prepared, context, deadline).await {
             Ok(()) => Ok(prepared),
-            Err(failure) => wasmtime::bail!("frozen, it fails: {}", failure.reason),
+            Err(failure) => wasmtime::bail!("pre-initialised, it fails: {}", failure.reason),
         }
     }
 

@@ -162,7 +162,7 @@ impl Prepared {
                 Ok((instance, Running::V0_1(RiskPlugin::new(store, &instance)?)))
             }
             #[cfg(test)]
-            Self::Next(_) => wasmtime::bail!("this version is not frozen"),
+            Self::Next(_) => wasmtime::bail!("this version is not pre-initialised"),
         }
     }
 }

@@ -75,10 +75,10 @@ codes! {
         "it was built for another contract",
         "rebuild it, or update the node";
     Name = "plugin-name",
-        "it calls itself otherwise than its entry",
+        "its own name is not that of its entry",
         "rename the entry";
     Grants = "plugin-grants",
-        "the grants themselves are not possible",
+        "the grants themselves are invalid",
         "correct them";
     Trap = "plugin-trap",
         "it panicked, aborted, or accessed memory that it does not have",
@@ -97,7 +97,7 @@ codes! {
         "raise `cpu_ms`, if it should have it";
     Timeout = "plugin-timeout",
         "no answer before the deadline or within `wall_ms`",
-        "look for what it waits for";
+        "find out what it waits for";
     Output = "plugin-output",
         "it passed too much data to the node",
         "tell its author";
@@ -105,13 +105,13 @@ codes! {
         "too many log lines, key operations, requests or state operations",
         "tell its author";
     RejectCode = "plugin-reject-code",
-        "the plugin rejects with a code that is none: empty, longer than 64 bytes, or of other characters than lower-case letters, digits, `-` and `.`",
+        "the plugin rejects with an invalid code: empty, longer than 64 bytes, or with characters other than lower-case letters, digits, `-` and `.`",
         "ask its author to correct the code";
     Misconfigured = "plugin-failed:misconfigured",
-        "it finds its configuration wrong",
+        "it rejects its configuration",
         "correct it";
     Unavailable = "plugin-failed:unavailable",
-        "it misses something outside, such as an approval server",
+        "it cannot reach something outside, such as an approval server",
         "see the reason";
     Unsupported = "plugin-failed:unsupported",
         "it does not understand the task",

@@ -134,7 +134,7 @@ pub struct Conditions {
     pub pre_init_seed: Option<[u8; 32]>,
 }
 
-/// A shadow plugin that would have decided otherwise.
+/// A shadow plugin that would have decided differently.
 #[derive(Clone, Debug)]
 pub struct Difference {
     /// Id of the task.

@@ -45,9 +45,12 @@ pub trait Services: Send + Sync + 'static {
     /// The committed memory of `plugin`, as it is now and stays in this view.
     fn memory(&self, plugin: &str) -> Result<Box<dyn Memory>, StateError>;
 
-    /// Reports that a shadow would have decided otherwise.
+    /// Reports that a shadow would have decided differently.
     fn differs(&self, difference: Difference) {
-        tracing::info!(?difference, "a shadow would have decided otherwise");
+        tracing::info!(
+            ?difference,
+            "a shadow plugin would have decided differently"
+        );
     }
 }
 

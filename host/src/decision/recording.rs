@@ -221,7 +221,7 @@ mod tests {
         }
     }
 
-    /// What each version wrote. A line is never changed; `BLESS=recordings` adds what is missing.
+    /// Written by each version. A line is never changed; `BLESS=recordings` adds what is missing.
     #[test]
     fn recordings_of_every_version_are_read() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/recordings.txt");

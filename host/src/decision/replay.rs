@@ -80,7 +80,7 @@ pub enum ReplayError {
     NeverRan(Code),
     /// It was pre-initialised, and that cannot be repeated.
     #[error(
-        "the plugin judged from a frozen memory, which cannot be made again: {0}; replay it with the program that recorded it"
+        "the plugin judged from a pre-initialised memory, which cannot be reproduced: {0}; replay it with the program that recorded it"
     )]
     PreInit(String),
 }

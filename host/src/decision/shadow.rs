@@ -17,7 +17,7 @@ use crate::decision::entry::Entry;
 /// Shadows that are asked at the same time; further ones are left out.
 const AT_ONCE: usize = 8;
 
-/// Evaluates shadows beside the tasks that they look on.
+/// Evaluates shadows alongside the tasks that they observe.
 pub(crate) struct ShadowRunner(Arc<Semaphore>);
 
 impl Default for ShadowRunner {

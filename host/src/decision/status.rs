@@ -64,7 +64,7 @@ pub struct Counts {
     pub rejected: u64,
     /// Number of evaluations without a usable answer.
     pub failed: u64,
-    /// As a shadow it would have decided otherwise.
+    /// As a shadow it would have decided differently.
     pub differed: u64,
     /// As a shadow it was not asked, because too many were under way or nothing was
     /// there to compare with.

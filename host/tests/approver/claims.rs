@@ -156,7 +156,7 @@ async fn approver_sends_claims_that_are_a_list() {
 }
 
 #[tokio::test]
-async fn approver_sends_claims_that_are_no_json() {
+async fn approver_sends_claims_that_are_not_json() {
     assert_disbelieved(|_| by_server("APPROVE"), MALFORMED).await;
 }
 
@@ -267,6 +267,6 @@ async fn approver_sends_the_bare_response() {
 }
 
 #[tokio::test]
-async fn approver_sends_what_is_no_text() {
+async fn approver_sends_bytes_that_are_not_text() {
     assert_disbelieved(|_| [0xFF, 0xFE, 0x00], "not text").await;
 }

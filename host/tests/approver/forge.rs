@@ -52,7 +52,7 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// What is signed of a token.
+/// The part of a token that is signed.
 pub fn signing_input(header: &str, claims: &str) -> String {
     format!("{}.{}", base64url(header), base64url(claims))
 }

@@ -1,4 +1,4 @@
-//! Whose signature, and by what algorithm: the pinned key and RS256, whatever the header offers.
+//! Only the pinned key and RS256 count, regardless of what the header offers.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -288,7 +288,7 @@ async fn approver_names_two_algorithms() {
 }
 
 #[tokio::test]
-async fn approver_says_the_token_is_no_jwt() {
+async fn approver_says_the_token_is_not_a_jwt() {
     let other = r#"{"alg":"RS256","typ":"JOSE+JSON"}"#;
     assert_disbelieved(
         move |r| token(&server_key(), other, &claims(r).to_string()),

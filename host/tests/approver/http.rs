@@ -1,5 +1,5 @@
 //! Transport: servers that break HTTP, hang, flood, redirect or answer with a status that means
-//! something else. Where a genuine approval is inside, it does not help.
+//! something else. A genuine approval inside does not help.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -54,7 +54,7 @@ async fn approver_disagrees_with_another_in_either_order() {
     assert_eq!((yes.asked(), no.asked()), (2, 2), "a rejection is final");
 }
 
-/// Both are pinned to one key. Whoever sits on the second server must not be able to pass off the
+/// Both are pinned to one key. The operator of the second server must not be able to pass off the
 /// first one's word as its own: under one request id for both it could.
 #[tokio::test]
 async fn approver_repeats_the_approval_of_another_that_shares_its_key() {

@@ -1,4 +1,4 @@
-//! What known servers send, each in its own dialect. All of it is believed.
+//! Answers of known servers, each in its own dialect. All of them are believed.
 
 use serde_json::{Value, json};
 

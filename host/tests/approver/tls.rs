@@ -22,7 +22,7 @@ const GOOD: Certificate = Certificate {
     until: 2090,
 };
 
-/// What a certificate says.
+/// Contents of a certificate.
 struct Certificate {
     name: &'static str,
     until: i32,

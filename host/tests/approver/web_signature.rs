@@ -21,7 +21,7 @@ use crate::world::{Server, assert_failed, evaluate_within, http};
 
 const PUBLISHED: &str = include_str!("../fixtures/wycheproof/json_web_signature_test.json");
 
-/// What the plugin says once the signature is good.
+/// The plugin's answer once the signature verifies.
 const SIGNATURE_COUNTS: &str = "malformed token: the claims are not a JSON object";
 
 /// Good RS256 signatures by the very key, published as invalid because the key's JWK is for
@@ -34,7 +34,7 @@ struct Case {
     jws: String,
     /// The key to pin.
     key: VerifyingKey,
-    /// Whether its key is published for RS256.
+    /// True if its key is published for RS256.
     rs256: bool,
     valid: bool,
 }
@@ -82,7 +82,7 @@ fn pinned(jwk: &Value) -> VerifyingKey {
     VerifyingKey::from_spki(der.as_ref()).unwrap()
 }
 
-/// Whether the plugin finds the signature good. It approves in no case.
+/// True if the plugin accepts the signature. It never approves.
 async fn signature_counts(case: &Case) -> bool {
     let body = case.jws.clone();
     let server = Server::start(move |_, _| http("200 OK", &body)).await;

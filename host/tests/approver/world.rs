@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::forge::{node_key, server_key};
 
-/// What the server received.
+/// A request as the server received it.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// The node's token.
@@ -32,7 +32,7 @@ pub struct Received {
     pub request: Value,
 }
 
-/// How the server answers.
+/// The server's behaviour.
 pub enum Reply {
     /// These bytes, then the end of the connection.
     Bytes(Vec<u8>),

@@ -1,4 +1,4 @@
-//! Who compiles, within which limits, and what is kept of it.
+//! Compilation of components: the process that does it, its limits, and the cache.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -86,7 +86,7 @@ async fn what_a_child_compiled_judges() {
 }
 
 #[tokio::test]
-async fn what_the_child_finds_invalid_is_no_component() {
+async fn a_component_that_the_child_rejects_is_invalid() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.wasm");
     let mut bytes = std::fs::read(open_rules().file).unwrap();

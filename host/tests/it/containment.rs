@@ -1,4 +1,4 @@
-//! What a hostile component can do: nothing but refuse, each time with the code that says why.
+//! A hostile component can only cause a refusal, each with its own code.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -218,7 +218,7 @@ async fn a_name_never_becomes_a_path() {
 }
 
 #[tokio::test]
-async fn links_and_what_is_no_file_are_not_followed() {
+async fn links_and_special_files_are_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let store = PluginStore::new(folder.path().join("plugins"));
     let file = release(folder.path(), b'1');

@@ -1,4 +1,4 @@
-//! Who has a say in what: broken entries, scopes, shadows, turns, probes.
+//! The say of each entry in a decision: broken entries, scopes, shadows, turns, probes.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ fn on(operation: OperationKind) -> Scope {
     }
 }
 
-/// Approves so many tasks; remembers, and needs no network.
+/// Approves this many tasks; keeps state, and needs no network.
 fn ledger(limit: usize) -> PluginSpec {
     PluginSpec {
         name: "ledger".into(),
@@ -155,7 +155,7 @@ async fn what_is_broken_is_tried_again_and_does_not_hold_others_up() {
         .await
         .unwrap();
     assert!(decide(&pipeline, &keygen()).await.approved());
-    // What is in force does not break by a reload.
+    // A failed reload does not break the pipeline in force.
     let error = pipeline
         .reload(vec![named("rules:a", broken()), open_rules()])
         .await
@@ -308,7 +308,7 @@ fn shadow(of: Shadow, spec: PluginSpec) -> PluginSpec {
     }
 }
 
-/// Waits until the shadow was asked so often.
+/// Waits until the shadow was asked this many times.
 async fn asked(pipeline: &Pipeline, entry: usize, times: u64) {
     let asked = || {
         let counts = pipeline.status()[entry].counts.clone();
@@ -434,7 +434,7 @@ async fn a_shadow_remembers_what_its_entry_remembers_and_nothing_of_its_own() {
     );
 }
 
-/// What two tasks want fits for each alone, and not for both.
+/// The limit admits either of two tasks alone, but not both.
 async fn race(specs: Vec<PluginSpec>, rounds: usize) {
     let services = services();
     // Kept, so that it is compiled once.

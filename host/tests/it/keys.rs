@@ -1,5 +1,4 @@
-//! Shared secrets: what a guest signs with one that it was granted, and that it signs with no
-//! other.
+//! Shared secrets: a guest signs with one that it was granted, and with no other.
 
 use std::sync::Arc;
 
@@ -24,7 +23,7 @@ fn services() -> Arc<LocalServices> {
     ))
 }
 
-/// Code and reason with which the guest tells what came of a signature, under one grant.
+/// Code and reason with which the guest reports its attempt to sign, under one grant.
 async fn sign(key: &str, algorithm: &str, granted: &str, usage: KeyUsage) -> (String, String) {
     let mut spec: PluginSpec = rogue(json!({"evaluate": {"sign-by": [key, algorithm]}}));
     spec.grants.keys = vec![KeyGrant {

@@ -1,4 +1,4 @@
-//! What is loaded, and what is refused before anything of it runs.
+//! Loading of components, and refusals before any of their code runs.
 
 use std::time::Instant;
 

@@ -3,13 +3,13 @@
 mod callback;
 mod compiling;
 mod containment;
-mod freezing;
 mod guests;
 mod installing;
 mod judging;
 mod keys;
 mod loading;
 mod observing;
+mod pre_init;
 mod replaying;
 mod server;
 mod swapping;

@@ -1,4 +1,4 @@
-//! What plugins make of tasks that others sign: they count, and nothing else.
+//! Plugins observe tasks that others sign: they only count them.
 
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ async fn observe(host: Host, specs: Vec<PluginSpec>) -> Vec<Observation> {
     observations
 }
 
-/// What a plugin that misbehaves so says of a task that others sign.
+/// The observation by a plugin that misbehaves in this way of a task that others sign.
 async fn observed(deed: Value) -> (Code, String) {
     let [observation] =
         <[_; 1]>::try_from(observe(host(), vec![rogue(json!({"observe": deed}))]).await).unwrap();
@@ -151,7 +151,7 @@ async fn it_waits_for_its_turn_and_no_longer_than_it_may() {
 }
 
 #[tokio::test]
-async fn rules_with_a_frozen_configuration_count_too() {
+async fn rules_with_a_pre_initialised_configuration_count_too() {
     let pre_init = Some(PreInitLimits::default());
     let host = Host::with(HostOptions {
         pre_init,

@@ -1,5 +1,5 @@
-//! What was recorded says the same again, without network, keys, memory and clock; and a difference
-//! is explained.
+//! A recorded decision replays the same, without network, keys, memory or clock; any difference is
+//! explained.
 
 use countersign_host::{
     Chain, Code, Grants, PluginSpec, PreInitLimits, Recorded, Recording, ReplayError, Verdict, With,
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::callback;
-use crate::freezing::{freezing, keeper};
 use crate::guests::{closed_rules, host, keygen, open_rules, rogue, services, soon};
+use crate::pre_init::{keeper, pre_init};
 use crate::server::{Server, http, sound};
 
 /// Evaluates, through the bytes that a journal would keep.
@@ -160,8 +160,8 @@ async fn a_decision_names_the_documents_that_decided() {
     assert_eq!(documents, [(Sha256::digest(&document).into(), document)]);
 }
 
-/// What it was granted then counts, not what its entry grants now: neither the entry nor the
-/// operator's leave is needed.
+/// The recorded grants count, not those of the present entry: neither the entry nor the operator's
+/// consent is needed.
 #[tokio::test]
 async fn a_replay_has_the_memory_of_then_and_needs_no_grants() {
     let mut spec = rogue(json!({"evaluate": "allocate"}));
@@ -184,13 +184,13 @@ async fn a_replay_has_the_memory_of_then_and_needs_no_grants() {
     assert_eq!(replay.evaluation.verdict.refusal().unwrap().1, reason);
 }
 
-/// The guest says by its code how many calls its memory remembers: one if it was frozen after
-/// `check`.
+/// The guest says by its code how many calls its memory remembers: one if it was
+/// pre-initialised after `check`.
 #[tokio::test]
-async fn a_frozen_plugin_is_replayed_frozen() {
+async fn a_pre_initialised_plugin_is_replayed_as_such() {
     let spec = keeper("nothing", 5000);
     for (host, code) in [
-        (freezing(PreInitLimits::default()), "kept-1"),
+        (pre_init(PreInitLimits::default()), "kept-1"),
         (host(), "kept-0"),
     ] {
         let chain = Chain::load(&host, vec![spec.clone()], services())
@@ -201,8 +201,8 @@ async fn a_frozen_plugin_is_replayed_frozen() {
         let recording = Recording::decode(&bytes, keygen().raw).unwrap();
         let recorded = &recording.evaluations[0];
         assert_eq!(recorded.verdict.code(), Some(code));
-        // Whether the host that replays would freeze makes no difference.
-        for replaying in [freezing(PreInitLimits::default()), crate::guests::host()] {
+        // It makes no difference if the replaying host would pre-initialise.
+        for replaying in [pre_init(PreInitLimits::default()), crate::guests::host()] {
             let replay = replaying
                 .replay(&spec, &keygen(), recorded, With::TheSame)
                 .await

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::guests::{node_key, server_key};
 
-/// What the server received.
+/// A request as the server received it.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// Request line and headers, lower case.

@@ -12,7 +12,7 @@ const WIT: &str = include_str!("../../../wit/policy.wit");
 pub const CHECKED: u32 = 128;
 /// Address of the result of `evaluate`: 24 bytes, all zero, which is "approve".
 pub const VERDICT: u32 = 160;
-/// Where there is room for texts.
+/// Address of the room for texts.
 pub const ROOM: u32 = 4096;
 /// An allocator that never frees and asks for more pages when it has to.
 const BUMP: &str = r#"

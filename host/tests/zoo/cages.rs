@@ -1,4 +1,4 @@
-//! Files that are no plugin, or none of this contract.
+//! Files that are not plugins, or not of this contract.
 
 use countersign_host::{Code, Grants};
 

@@ -1,4 +1,4 @@
-//! Files that change under the host's eyes. What was hashed is what runs, to the end of the task.
+//! Files that change under the host's eyes. The bytes that were hashed run to the end of the task.
 
 use std::os::unix::fs::symlink;
 use std::time::Duration;

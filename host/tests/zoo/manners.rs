@@ -192,7 +192,7 @@ async fn zoo_division_by_zero() {
 }
 
 #[tokio::test]
-async fn zoo_a_float_that_is_no_integer() {
+async fn zoo_a_float_that_is_not_an_integer() {
     stopped(
         &Animal::evaluating("(i32.trunc_f32_s (f32.const nan))"),
         "conversion to integer",

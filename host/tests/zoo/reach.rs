@@ -10,7 +10,7 @@ async fn denied(deed: Value, code: &str, words: &str) {
 }
 
 #[tokio::test]
-async fn zoo_signs_what_is_no_token() {
+async fn zoo_signs_bytes_that_are_not_a_token() {
     denied(json!({ "sign": "callback" }), "not-a-jwt", "JWTs").await;
 }
 
@@ -130,7 +130,7 @@ async fn zoo_sets_the_length_of_the_body() {
 }
 
 #[tokio::test]
-async fn zoo_sends_what_is_no_url() {
+async fn zoo_sends_to_an_invalid_url() {
     deed_is_stopped(
         json!({ "request": ["not a url", "x"] }),
         Code::Misconfigured,

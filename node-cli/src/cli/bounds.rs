@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_rules_would_refuse_is_no_limit() {
+    fn a_policy_that_the_rules_refuse_gives_no_limit() {
         for written in [
             json!({"per": "day"}),
             json!({"tasks": 2}),

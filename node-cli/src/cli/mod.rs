@@ -63,7 +63,7 @@ enum Command {
     /// Run the node until SIGTERM or Ctrl-C. Exit codes: 0 stopped on request, 70 a part of it
     /// died, 74 its store failed or was moved, 1 anything else; let a supervisor restart it.
     Start,
-    /// Show the node's id, its callback public key and its keys. Needs no passphrase, and works
+    /// Show the node's id and callback public key, or its keys. Needs no passphrase, and works
     /// while the node runs.
     Info(info::Info),
     /// Work with the configuration file.

@@ -17,7 +17,7 @@ pub enum QuarantineCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Use a key again, with this peer, or at all. Examine the nodes that took part first.
+    /// Use a key again, in general or with this peer only. Examine the nodes that took part first.
     Lift {
         /// The key (csk1…).
         key: KeyId,

@@ -30,7 +30,7 @@ pub struct Restore {
     /// Open the backup with this age identity file instead.
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// Only prove that the backup would do: restore it into a scratch folder, open the store,
+    /// Only prove that the backup is usable: restore it into a scratch folder, open the store,
     /// verify the audit log, prove every share, and remove the folder. Works beside a running node.
     #[arg(long)]
     drill: bool,

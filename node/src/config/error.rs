@@ -59,7 +59,7 @@ pub enum ConfigError {
     #[error("embedded_risk_control_rules.enable must be true or false; correct it")]
     RulesSwitch,
     /// A plugin has both a file and an installed component.
-    #[error("plugin `{0}` has file and installed; keep one of them")]
+    #[error("plugin `{0}` has both `file` and `installed`; keep one of them")]
     TwoComponents(String),
     /// A shadow must refer to an existing entry that decides.
     #[error(
@@ -77,7 +77,7 @@ pub enum ConfigError {
     )]
     Interval { plugin: String, text: String },
     /// A plugin has both an inline configuration and a file.
-    #[error("plugin `{0}` has config and config_file; keep one of them")]
+    #[error("plugin `{0}` has both `config` and `config_file`; keep one of them")]
     TwoConfigs(String),
     /// The text is not a SHA-256 digest.
     #[error(
@@ -117,7 +117,7 @@ pub enum ConfigError {
     )]
     NotLoopback(String),
     /// The value is neither a text nor a number.
-    #[error("metrics.instance must be a text or a number; correct it")]
+    #[error("metrics.instance must be a string or a number; correct it")]
     MetricsInstance,
     /// The text is not a valid beginning of a metric's name.
     #[error(

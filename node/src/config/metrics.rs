@@ -18,7 +18,7 @@ pub struct RawMetrics {
     pub listen: Option<String>,
     /// Label `job` of every metric. If absent, there is no such label.
     pub job: Option<String>,
-    /// Label `instance` of every metric, a text or a number. If absent, there is no such label.
+    /// Label `instance` of every metric, a string or a number. If absent, there is no such label.
     pub instance: Option<serde_json::Value>,
     /// Prefix of every metric's name. Default: empty.
     pub name_prefix: Option<String>,
@@ -154,7 +154,7 @@ mod tests {
             let told = refused(&format!("instance: {other}"));
             assert_eq!(
                 told,
-                "metrics.instance must be a text or a number; correct it"
+                "metrics.instance must be a string or a number; correct it"
             );
         }
     }

@@ -108,14 +108,17 @@ fn an_entry_with_two_configurations_is_refused_by_name() {
     let told = refused_entry("{name: a, config: {}, config_file: a.yaml}");
     assert_eq!(
         told,
-        "plugin `a` has config and config_file; keep one of them"
+        "plugin `a` has both `config` and `config_file`; keep one of them"
     );
 }
 
 #[test]
 fn an_entry_with_two_components_is_refused_by_name() {
     let told = refused_entry("{name: a, file: a.wasm, installed: b}");
-    assert_eq!(told, "plugin `a` has file and installed; keep one of them");
+    assert_eq!(
+        told,
+        "plugin `a` has both `file` and `installed`; keep one of them"
+    );
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn post_event(journal: &Journal, receiver: &str) {
     );
 }
 
-/// What still waits: tries so far, and when the next one is due.
+/// The pending deliveries: tries so far, and the time of the next.
 fn waiting(journal: &Journal, receiver: &str) -> Vec<(u32, u64)> {
     let outbox = journal.outbox(receiver, 10).unwrap().into_iter();
     outbox
@@ -58,7 +58,7 @@ fn waiting(journal: &Journal, receiver: &str) -> Vec<(u32, u64)> {
         .collect()
 }
 
-/// What was given up: tries, and why.
+/// The abandoned deliveries: tries, and reason.
 fn given_up(journal: &Journal) -> Vec<(u32, String)> {
     let given_up = journal.given_up(10).unwrap().into_iter();
     given_up

@@ -1,4 +1,4 @@
-//! What is written for whom, and what an event says.
+//! The deliveries written for each receiver, and the contents of events.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ fn read(event: &NewEvent) -> Event {
     serde_json::from_slice(&event.body).unwrap()
 }
 
-/// How a node that has decided keeps it on record.
+/// Journals a decision as a node does.
 fn record(journal: &Journal, kind: OperationKind, bytes: &[u8], recording: Vec<u8>) {
     let decided = Decided {
         task: TASK,

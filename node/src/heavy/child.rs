@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    /// What the node is told: the side at fault, the text and the culprits.
+    /// The report to the node: the side at fault, the text and the culprits.
     fn told(error: WorkError) -> (Cause, String, Vec<u16>) {
         let FromChild::Failed {
             cause,
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_machine_cannot_do_is_no_partys_fault() {
+    fn no_party_is_blamed_for_a_limit_of_this_machine() {
         for error in [WorkError::Secrets, WorkError::Process] {
             let expected = (Cause::Environment, "no memory".to_owned(), vec![]);
             assert_eq!(told(error("no memory".into())), expected);

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_no_auxiliary_information_is_refused() {
+    fn a_result_that_is_not_auxiliary_information_is_refused() {
         let result = Secret(Zeroizing::new(vec![0xff; 10]));
         let Err(WorkError::Process(text)) = decoded(&result) else {
             panic!("it is none")

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_that_can_be_stored_is_left_out() {
+    fn a_number_that_cannot_be_stored_is_left_out() {
         for value in ["+Inf", "-Inf", "NaN", "many", ""] {
             assert_eq!(one(&format!("a {value}")), None, "{value}");
         }

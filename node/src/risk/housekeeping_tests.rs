@@ -1,4 +1,4 @@
-//! What a sweep removes after components were replaced, and what it leaves.
+//! The sweep removes replaced components and leaves those in use.
 
 use std::path::Path;
 

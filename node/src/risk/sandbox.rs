@@ -46,7 +46,8 @@ fn compiler(policy: &Policy) -> Compiler {
     Compiler::Child(program(policy))
 }
 
-/// The tests' program is no compiler, and their components are harmless.
+/// Compiles in this process: the tests' program has no compiler mode, and their components are
+/// harmless.
 #[cfg(test)]
 fn compiler(_: &Policy) -> Compiler {
     Compiler::InProcess

@@ -304,7 +304,7 @@ impl Services for NodeServices {
                 .map(|(_, reason)| reason.to_owned())
                 .unwrap_or_default(),
         };
-        tracing::info!(%task, shadow = plugin, decided = ?record.decided, would_have = ?record.would_have, "a shadow would have decided otherwise");
+        tracing::info!(%task, shadow = plugin, decided = ?record.decided, would_have = ?record.would_have, "a shadow plugin would have decided differently");
         let journal = self.journal.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = journal.differ(record) {

@@ -64,7 +64,7 @@ fn a_key_may_be_used_for_what_it_is_and_nothing_else() {
 }
 
 #[test]
-fn a_prefix_that_is_no_address_of_a_folder_is_refused() {
+fn a_prefix_that_is_not_the_address_of_a_folder_is_refused() {
     let (_dir, mut policy) = one();
     for bad in [
         "",

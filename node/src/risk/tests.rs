@@ -1,4 +1,4 @@
-//! The guard with small components: who is asked, what a refusal says, what a changed file does.
+//! The guard with small components: scopes, refusals and changed files.
 
 use std::path::Path;
 
@@ -72,7 +72,7 @@ impl Fixture {
     }
 }
 
-/// What became of a question: `Err` with code, reason and plugin if it was refused; and the plugins
+/// The outcome of a question: `Err` with code, reason and plugin if it was refused; and the plugins
 /// that were asked.
 struct Answer {
     result: Result<(), (String, String, Option<String>)>,

@@ -1,4 +1,4 @@
-//! A run among parties that the test plays: what it reports, whom it blames and what it tells.
+//! A run among parties that the test plays: its progress, its culprits and its log.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -660,7 +660,7 @@ async fn while_somebody_is_accused_nothing_is_stored_and_no_phase_begins() {
     assert_eq!(code(table.hear_in(0, LONG).await), "peer-aborted");
 }
 
-/// What the engine has sent may be all that a signature needs.
+/// The messages that the engine has sent may suffice for a signature.
 #[tokio::test]
 async fn a_share_counts_as_used_once_an_engine_was_started_whatever_becomes_of_it() {
     let (mut table, _) = Table::met(2).await;
@@ -715,7 +715,7 @@ async fn a_fault_that_no_engine_can_attribute_is_the_other_ones_of_two_in_the_ph
 }
 
 #[test]
-fn a_failure_of_this_node_itself_is_no_proof_against_others() {
+fn a_failure_of_this_node_itself_does_not_convict_others() {
     let table = Table::new(2);
     let environment = Fault {
         cause: Cause::Environment,

@@ -1,4 +1,4 @@
-//! What reaches a session, in which amount, and what goes elsewhere.
+//! Frames that reach a session, limits on them, and frames that go elsewhere.
 
 use std::time::Duration;
 

@@ -238,7 +238,7 @@ fn an_engine_that_is_far_behind_is_given_no_more_than_its_inbox_holds() {
 
 /// Its result, or its failure, is still in the outbox and is what counts.
 #[test]
-fn a_message_for_an_engine_that_has_ended_is_no_flood() {
+fn a_message_for_an_engine_that_has_ended_is_not_a_flood() {
     let (worker, post) = Worker::<u8>::pair();
     drop(post);
     assert!((0..2 * INBOX).all(|_| worker.deliver(message(b"m"))));

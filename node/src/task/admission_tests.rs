@@ -253,7 +253,7 @@ fn a_new_key_needs_exactly_the_members_that_the_task_names() {
 }
 
 #[test]
-fn a_new_key_of_others_is_no_business_of_this_node() {
+fn a_new_key_of_others_does_not_concern_this_node() {
     let (_dir, control) = control();
     assert_eq!(
         code(&control, keygen(&[2, 3]), &nodes(&[2, 3])),

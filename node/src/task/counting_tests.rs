@@ -159,7 +159,7 @@ fn an_order_that_the_requester_did_not_sign_proves_nothing() {
 
 /// Members may list other requesters, and nobody is to blame for that.
 #[test]
-fn an_order_of_an_unknown_requester_is_no_lie() {
+fn an_order_of_an_unknown_requester_is_not_a_lie() {
     let stranger = identity(REQUESTER + 1);
     let order = Task {
         requester: RequesterId::from_bytes(stranger.public().0).unwrap(),

@@ -1,4 +1,4 @@
-//! What a node believes and passes on of others' reshares, and the parts of a node that only hears.
+//! A node believes and passes on proven reshares of others; the parts of a node that only hears.
 
 use std::sync::OnceLock;
 
@@ -42,7 +42,7 @@ const TASK_HASH: Hash = Hash([7; 32]);
 pub(crate) struct Parts {
     pub(crate) exchange: Exchange,
     pub(crate) vault: Arc<Vault>,
-    /// What it tells the coordinator.
+    /// Its reports to the coordinator.
     reports: mpsc::Receiver<FromNode>,
     _dir: TempDir,
 }
@@ -389,7 +389,7 @@ async fn one_peer_s_forgery_silences_no_other_peer() {
 
 /// It may have joined the committee before this node heard of the key.
 #[tokio::test]
-async fn a_generation_of_an_unknown_key_is_no_forgery() {
+async fn a_generation_of_an_unknown_key_is_not_a_forgery() {
     let parts = Parts::new().await;
     let mut gossip = Gossip::default();
     parts.show(&mut gossip, 2, handed_over()).await;

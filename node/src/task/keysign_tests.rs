@@ -62,7 +62,7 @@ fn descriptor() -> KeyDescriptor {
     }
 }
 
-/// A plan of nodes 1 and 3 with so many inputs.
+/// A plan of nodes 1 and 3 with this many inputs.
 fn plan(scheme: Scheme, inputs: usize) -> KeySignPlan {
     let descriptor = KeyDescriptor {
         scheme,

@@ -31,7 +31,7 @@ const STAGES: [&str; 16] = [
     "closing",
     "over",
 ];
-/// Stage, input, effects, next stage. What is not in the table changes nothing.
+/// Stage, input, effects, next stage. Any other input changes nothing.
 const TABLE: &[(&str, &str, &[&str], &str)] = &[
     ("new", "offered", &["look up"], "looking up"),
     ("new", "stop", &[], "over"),

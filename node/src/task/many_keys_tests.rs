@@ -10,7 +10,7 @@ use crate::task::history::steps;
 use crate::task::settle;
 use crate::vault::record::READ;
 
-/// A node with so many keys, just started: nothing of them is known yet but what is on the disk.
+/// A node with this many keys, just started: it knows only what is on the disk.
 fn node_with(keys: u32) -> (tempfile::TempDir, Journal, Vault) {
     let (dir, journal) = empty_journal();
     let vault = empty_vault(&dir);

@@ -360,7 +360,7 @@ fn log_resolution(task: TaskId, key: KeyId, outcome: &Outcome) {
             tracing::info!(%task, %key, generation, "reshare settled: the next generation is in force");
         }
         Outcome::Failed(failure) => {
-            tracing::warn!(%task, %key, code = %failure.code, reason = %failure.text, "the reshare came to nothing");
+            tracing::warn!(%task, %key, code = %failure.code, reason = %failure.text, "the reshare failed");
         }
         Outcome::Created(_) | Outcome::Signed(_) | Outcome::Refused(_) | Outcome::Intact(_) => {}
     }

@@ -116,7 +116,7 @@ impl Tried<'_> {
                     since: self.now,
                     code: FailureCode::SignaturesLost,
                     text: format!(
-                        "{MAX_LOST} signatures in a row by the same signers came to nothing after shares were in use; the last time: {}",
+                        "{MAX_LOST} signatures in a row by the same signers failed after shares were in use; the last time: {}",
                         failure.text
                     ),
                 }),

@@ -18,12 +18,12 @@ use crate::task::fixtures::{
 };
 
 /// A node at work, with what it reports.
-struct Desk {
+struct Tasks {
     service: Arc<TaskService>,
     parts: Parts,
 }
 
-impl Desk {
+impl Tasks {
     /// Holds the wallet, with room for two tasks.
     fn new() -> Self {
         Self::with(|_| {})
@@ -146,12 +146,16 @@ fn other_bytes() -> Task {
 
 #[tokio::test]
 async fn an_approved_task_runs_when_it_is_started_and_ends_on_record() {
-    let mut desk = Desk::new();
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "");
-    assert_eq!(desk.state(), Some(State::Approved), "before it is reported");
-    desk.service.start(TASK);
-    let outcome = desk.outcome().await;
+    let mut tasks = Tasks::new();
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
+    assert_eq!(
+        tasks.state(),
+        Some(State::Approved),
+        "before it is reported"
+    );
+    tasks.service.start(TASK);
+    let outcome = tasks.outcome().await;
     let Outcome::Intact(intact) = &outcome else {
         panic!("{outcome:?}");
     };
@@ -160,74 +164,74 @@ async fn an_approved_task_runs_when_it_is_started_and_ends_on_record() {
         outcome: outcome.into(),
         at: NOW,
     };
-    assert_eq!(desk.state(), Some(ended));
+    assert_eq!(tasks.state(), Some(ended));
     let title = OperationKind::KeyShareSign.title();
-    assert_eq!(desk.counted(), [(title, Ended::Succeeded, 1)]);
+    assert_eq!(tasks.counted(), [(title, Ended::Succeeded, 1)]);
 }
 
 #[tokio::test]
 async fn a_refused_task_is_refused_again_in_the_same_words_without_another_row() {
-    let mut desk = Desk::new();
+    let mut tasks = Tasks::new();
     let unknown = check_up_of(countersign_protocol::KeyId::from_bytes([9; 16]).unwrap());
-    desk.offer(&unknown);
-    let first = desk.answer().await;
-    desk.service.tracker.close();
-    desk.service.tracker.wait().await;
-    let commits = desk.parts.journal().commits();
-    desk.offer(&unknown);
-    assert_eq!(desk.answer().await, first);
-    assert_eq!(desk.parts.journal().commits(), commits);
+    tasks.offer(&unknown);
+    let first = tasks.answer().await;
+    tasks.service.tracker.close();
+    tasks.service.tracker.wait().await;
+    let commits = tasks.parts.journal().commits();
+    tasks.offer(&unknown);
+    assert_eq!(tasks.answer().await, first);
+    assert_eq!(tasks.parts.journal().commits(), commits);
     let title = OperationKind::KeyShareSign.title();
-    assert_eq!(desk.counted(), [(title, Ended::Refused, 1)]);
+    assert_eq!(tasks.counted(), [(title, Ended::Refused, 1)]);
 }
 
 #[tokio::test]
 async fn an_approved_task_that_is_offered_again_is_approved_again() {
-    let mut desk = Desk::new();
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "");
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "");
-    assert_eq!(desk.state(), Some(State::Approved));
+    let mut tasks = Tasks::new();
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
+    assert_eq!(tasks.state(), Some(State::Approved));
 }
 
 #[tokio::test]
 async fn other_bytes_under_the_id_of_a_task_raise_an_alarm_and_change_nothing() {
-    let mut desk = Desk::new();
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "");
-    desk.offer(&other_bytes());
-    assert_eq!(desk.decision().await, "task-id-reused");
-    assert_eq!(desk.state(), Some(State::Approved));
+    let mut tasks = Tasks::new();
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
+    tasks.offer(&other_bytes());
+    assert_eq!(tasks.decision().await, "task-id-reused");
+    assert_eq!(tasks.state(), Some(State::Approved));
     let title = OperationKind::KeyShareSign.title();
-    assert_eq!(desk.counted(), [(title, Ended::Alarmed, 1)]);
-    let last = desk.parts.journal().audit(0, 100).unwrap().pop().unwrap();
+    assert_eq!(tasks.counted(), [(title, Ended::Alarmed, 1)]);
+    let last = tasks.parts.journal().audit(0, 100).unwrap().pop().unwrap();
     assert!(last.text.contains("task-id-reused"), "{}", last.text);
 }
 
 /// Nobody must be able to use up the ids of a requester.
 #[tokio::test]
 async fn a_forged_order_leaves_an_alarm_and_no_row() {
-    let mut desk = Desk::new();
+    let mut tasks = Tasks::new();
     let forged = SignedTask {
         signature: [7; 64],
         ..sign(&check_up())
     };
-    desk.service.offer(Offered {
+    tasks.service.offer(Offered {
         signed: forged,
         parties: vec![node(1)],
     });
-    assert_eq!(desk.decision().await, "requester-signature");
-    assert_eq!(desk.state(), None);
-    desk.service.tracker.close();
-    desk.service.tracker.wait().await;
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "", "the id is not used up");
+    assert_eq!(tasks.decision().await, "requester-signature");
+    assert_eq!(tasks.state(), None);
+    tasks.service.tracker.close();
+    tasks.service.tracker.wait().await;
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "", "the id is not used up");
 }
 
 #[tokio::test]
 async fn an_order_from_the_future_or_the_past_leaves_no_row() {
-    let mut desk = Desk::new();
+    let mut tasks = Tasks::new();
     let early = Task {
         created: UnixMillis(NOW.0 + Task::MAX_SKEW_MS + 1),
         not_after: UnixMillis(NOW.0 + 60_000),
@@ -243,61 +247,61 @@ async fn an_order_from_the_future_or_the_past_leaves_no_row() {
             id: TaskId([code.len() as u8; 16]),
             ..order
         };
-        desk.offer(&other);
-        assert_eq!(desk.decision().await, code);
+        tasks.offer(&other);
+        assert_eq!(tasks.decision().await, code);
     }
-    assert_eq!(desk.parts.journal().recent(10).unwrap(), []);
+    assert_eq!(tasks.parts.journal().recent(10).unwrap(), []);
 }
 
 #[tokio::test]
 async fn what_is_not_a_task_is_not_answered() {
-    let desk = Desk::new();
-    desk.service.offer(Offered {
+    let tasks = Tasks::new();
+    tasks.service.offer(Offered {
         signed: SignedTask {
             bytes: b"{}".to_vec(),
             signature: [0; 64],
         },
         parties: vec![node(1)],
     });
-    desk.service.tracker.close();
-    desk.service.tracker.wait().await;
-    let mut parts = desk.parts;
+    tasks.service.tracker.close();
+    tasks.service.tracker.wait().await;
+    let mut parts = tasks.parts;
     assert_eq!(parts.reported(), []);
 }
 
 #[tokio::test]
 async fn a_node_that_handles_its_limit_refuses_the_next_task() {
-    let mut desk = Desk::with(|services| services.tasks = 0);
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "busy");
-    assert!(matches!(desk.state(), Some(State::Ended { .. })));
+    let mut tasks = Tasks::with(|services| services.tasks = 0);
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "busy");
+    assert!(matches!(tasks.state(), Some(State::Ended { .. })));
 }
 
 #[tokio::test]
 async fn offers_beyond_what_can_be_examined_are_dropped() {
-    let desk = Desk::with(|services| services.tasks = 0);
+    let tasks = Tasks::with(|services| services.tasks = 0);
     for _ in 0..=SPARE_OFFERS {
-        desk.offer(&check_up());
+        tasks.offer(&check_up());
     }
-    assert_eq!(desk.service.tracker.len(), SPARE_OFFERS);
-    assert_eq!(desk.service.offers.available_permits(), 0);
+    assert_eq!(tasks.service.tracker.len(), SPARE_OFFERS);
+    assert_eq!(tasks.service.offers.available_permits(), 0);
 }
 
 #[tokio::test]
 async fn a_stopping_node_takes_no_offers() {
-    let desk = Desk::new();
-    desk.service.node.stopping.cancel();
-    desk.offer(&check_up());
-    assert_eq!(desk.service.tracker.len(), 0);
+    let tasks = Tasks::new();
+    tasks.service.node.stopping.cancel();
+    tasks.offer(&check_up());
+    assert_eq!(tasks.service.tracker.len(), 0);
 }
 
 #[tokio::test]
 async fn a_restored_node_refuses_what_was_ordered_before_and_nothing_else() {
     for (restored, code) in [(NOW.0, ""), (NOW.0 + 1, "task-before-restore")] {
         let restored = Some(UnixMillis(restored));
-        let mut desk = Desk::with(|services| services.restored = restored);
-        desk.offer(&check_up());
-        assert_eq!(desk.decision().await, code);
+        let mut tasks = Tasks::with(|services| services.restored = restored);
+        tasks.offer(&check_up());
+        assert_eq!(tasks.decision().await, code);
     }
 }
 
@@ -305,55 +309,55 @@ async fn a_restored_node_refuses_what_was_ordered_before_and_nothing_else() {
 async fn a_node_with_a_twin_takes_part_in_nothing() {
     let parts = Parts::holding(KeyStatus::Active);
     parts.journal().twin(NOW).unwrap();
-    let mut desk = Desk {
+    let mut tasks = Tasks {
         service: TaskService::new(services(&parts)),
         parts,
     };
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "twin");
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "twin");
 }
 
 #[tokio::test]
 async fn a_waiting_task_that_the_coordinator_cancels_ends_without_a_session() {
-    let mut desk = Desk::new();
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "");
-    desk.service.cancel(TASK, "tired");
-    let Outcome::Failed(failure) = desk.outcome().await else {
+    let mut tasks = Tasks::new();
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
+    tasks.service.cancel(TASK, "tired");
+    let Outcome::Failed(failure) = tasks.outcome().await else {
         panic!("it was cancelled");
     };
     assert_eq!(failure.code, FailureCode::Cancelled);
     assert!(failure.text.ends_with("try again with a new task"));
     let title = OperationKind::KeyShareSign.title();
-    assert_eq!(desk.counted(), [(title, Ended::Failed, 1)]);
+    assert_eq!(tasks.counted(), [(title, Ended::Failed, 1)]);
 }
 
 #[tokio::test]
 async fn all_waiting_tasks_can_be_given_up_at_once() {
-    let mut desk = Desk::new();
+    let mut tasks = Tasks::new();
     let other = Task {
         id: TaskId([2; 16]),
         ..check_up()
     };
     for order in [check_up(), other] {
-        desk.offer(&order);
-        assert_eq!(desk.decision().await, "");
+        tasks.offer(&order);
+        assert_eq!(tasks.decision().await, "");
     }
-    desk.service.cancel_all("a twin");
+    tasks.service.cancel_all("a twin");
     for _ in 0..2 {
-        assert!(matches!(desk.outcome().await, Outcome::Failed(_)));
+        assert!(matches!(tasks.outcome().await, Outcome::Failed(_)));
     }
 }
 
 #[tokio::test]
 async fn a_start_or_a_cancellation_of_an_unknown_task_does_nothing() {
-    let mut desk = Desk::new();
-    desk.service.start(TASK);
-    desk.service.cancel(TASK, "tired");
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "");
+    let mut tasks = Tasks::new();
+    tasks.service.start(TASK);
+    tasks.service.cancel(TASK, "tired");
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
     assert_eq!(
-        desk.state(),
+        tasks.state(),
         Some(State::Approved),
         "it waits for its start"
     );
@@ -361,28 +365,28 @@ async fn a_start_or_a_cancellation_of_an_unknown_task_does_nothing() {
 
 #[tokio::test]
 async fn a_waiting_task_ends_when_the_node_stops() {
-    let mut desk = Desk::new();
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "");
-    desk.service.node.stopping.cancel();
-    let Outcome::Failed(failure) = desk.outcome().await else {
+    let mut tasks = Tasks::new();
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
+    tasks.service.node.stopping.cancel();
+    let Outcome::Failed(failure) = tasks.outcome().await else {
         panic!("it was cancelled");
     };
     assert!(failure.text.contains("this node is stopping"));
-    desk.service.drain(Duration::from_secs(60)).await;
-    assert!(desk.service.lock().is_empty());
+    tasks.service.drain(Duration::from_secs(60)).await;
+    assert!(tasks.service.lock().is_empty());
 }
 
 /// Frames of two sessions under one task would be mixed.
 #[tokio::test]
 async fn a_task_has_one_session_at_a_time() {
-    let mut desk = Desk::new();
-    let router = desk.service.node.sessions.router.clone();
+    let mut tasks = Tasks::new();
+    let router = tasks.service.node.sessions.router.clone();
     let _first = router.open(TASK, &[node(1)], Rooms::default()).unwrap();
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "");
-    desk.service.start(TASK);
-    let Outcome::Failed(failure) = desk.outcome().await else {
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
+    tasks.service.start(TASK);
+    let Outcome::Failed(failure) = tasks.outcome().await else {
         panic!("a session is open already");
     };
     assert_eq!(failure.code, FailureCode::SessionOpen);
@@ -391,12 +395,12 @@ async fn a_task_has_one_session_at_a_time() {
 /// The share went missing after the task was admitted.
 #[tokio::test]
 async fn a_share_that_cannot_be_opened_fails_the_task_and_not_the_node() {
-    let mut desk = Desk::new();
-    desk.offer(&check_up());
-    assert_eq!(desk.decision().await, "");
-    desk.parts.vault().release_share(key(), &[]).unwrap();
-    desk.service.start(TASK);
-    let Outcome::Failed(failure) = desk.outcome().await else {
+    let mut tasks = Tasks::new();
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
+    tasks.parts.vault().release_share(key(), &[]).unwrap();
+    tasks.service.start(TASK);
+    let Outcome::Failed(failure) = tasks.outcome().await else {
         panic!("there is no share");
     };
     assert_eq!(failure.code, FailureCode::Secrets);

@@ -125,7 +125,7 @@ pub fn heeds_abort_vote(standing: Standing) -> bool {
 
 /// True if the share of an aborted reshare is to be deleted when `taken` comes into force: only if
 /// it was ordered before. A later one may be complete elsewhere.
-pub fn dooms(taken: &Step, aborted_reshare: &Step) -> bool {
+pub fn supersedes(taken: &Step, aborted_reshare: &Step) -> bool {
     aborted_reshare < taken
 }
 
@@ -273,12 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reshare_dooms_those_ordered_before_it_and_not_itself() {
+    fn a_reshare_aborts_those_ordered_before_it_and_not_itself() {
         let taken = step(1, 10, 2);
-        assert!(dooms(&taken, &step(1, 9, 9)));
-        assert!(dooms(&taken, &step(1, 10, 1)));
-        assert!(!dooms(&taken, &taken));
-        assert!(!dooms(&taken, &step(1, 11, 1)));
+        assert!(supersedes(&taken, &step(1, 9, 9)));
+        assert!(supersedes(&taken, &step(1, 10, 1)));
+        assert!(!supersedes(&taken, &taken));
+        assert!(!supersedes(&taken, &step(1, 11, 1)));
     }
 
     #[test]

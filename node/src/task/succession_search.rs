@@ -264,7 +264,8 @@ impl Case {
             let sleeps = aborted_reshare != order
                 && node.standing[aborted_reshare].is_some_and(|is| is != Standing::InDoubt);
             if sleeps
-                && (self.rules.unordered || dooms(&Self::step(order), &Self::step(aborted_reshare)))
+                && (self.rules.unordered
+                    || supersedes(&Self::step(order), &Self::step(aborted_reshare)))
             {
                 node.next[aborted_reshare] = false;
             }
@@ -500,7 +501,7 @@ fn two_reshares_from_one_generation_that_cross_lose_no_key_either() {
 
 /// The reason for each rule: without it there is a way to lose the key.
 #[test]
-fn without_any_one_of_the_rules_a_liar_and_the_coordinator_freeze_a_key() {
+fn without_any_one_of_the_rules_a_liar_and_the_coordinator_lock_up_a_key() {
     let all = || {
         [
             cases(&[0, 1, 2], &[0, 1, 3], 2),

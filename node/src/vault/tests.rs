@@ -116,7 +116,7 @@ fn the_share_of_the_approved_generation_is_opened() {
     assert_eq!(share.public(), own_share().public());
 }
 
-/// The journal may have them or not; they are no part of the facts.
+/// The journal may have them or not; they are not part of the facts.
 #[test]
 fn acknowledgements_do_not_decide_whether_a_share_fits() {
     let (_dir, vault) = holding();

@@ -220,7 +220,7 @@ fn protocol_buffers_are_recognised_in_every_encoding() {
 }
 
 #[test]
-fn groups_that_are_not_closed_as_they_were_opened_are_no_message() {
+fn groups_with_unmatched_brackets_are_not_a_message() {
     let tron = unhex(include_str!(
         "../../fixtures/message-tron-trigger-contract.hex"
     ));
@@ -268,7 +268,7 @@ fn what_people_write_is_a_message() {
 }
 
 #[test]
-fn what_is_no_text_is_blind() {
+fn bytes_that_are_not_text_are_blind() {
     for scheme in Scheme::ALL {
         for bytes in [&[0xff, 0xfe, 1][..], b"a\0b", b"\x1b[2J", &[7; 64]] {
             let decoded = decode_as(&key_of(scheme), PayloadKind::Message, bytes).unwrap();
@@ -279,7 +279,7 @@ fn what_is_no_text_is_blind() {
 
 proptest! {
     #[test]
-    fn plain_text_is_no_transaction(text in "[ -~\n]{0,200}") {
+    fn plain_text_is_not_a_transaction(text in "[ -~\n]{0,200}") {
         prop_assert_eq!(transaction(text.as_bytes()), None);
     }
 

@@ -320,7 +320,7 @@ fn other_statuses_are_refused() {
 }
 
 #[test]
-fn bodies_that_are_no_token_are_refused() {
+fn bodies_that_are_not_a_token_are_refused() {
     assert_unsound("the answer is empty", |_, _| ok(" \n"));
     assert_unsound("the answer is not text", |_, _| ok([0xFF, 0xFE]));
     assert_unsound("malformed token", |_, _| ok("<html>ok</html>"));

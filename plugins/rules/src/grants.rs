@@ -105,7 +105,7 @@ pub fn judge(
     chain: &str,
     grants: &[Grant],
 ) -> Ruling {
-    let mut why = "hands out no right".into();
+    let mut why = "grants no rights".into();
     for grant in grants.iter().filter(|grant| !grant.asset.is_empty()) {
         let right = standards.portion(chain, &grant.asset, grant.amount.as_deref())?;
         if takes_away(chain, &grant.spender, &right) {

@@ -1,4 +1,4 @@
-//! `hours:` of a policy: the times at which it allows signing. What counts is the time at which the
+//! `hours:` of a policy: the times at which it allows signing. The time that counts is when the
 //! node received the task.
 
 use countersign_sdk::Task;

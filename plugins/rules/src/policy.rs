@@ -302,7 +302,7 @@ impl Policy {
             Intent::TypedData(data) => {
                 (data.chain.as_deref().unwrap_or_default(), &data.grants[..])
             }
-            Intent::Message(_) | Intent::Opaque => return Ok("hands out no right".into()),
+            Intent::Message(_) | Intent::Opaque => return Ok("grants no rights".into()),
         };
         if !self.limits.bound_amounts() {
             return Ok("no limit bounds an amount".into());

@@ -241,7 +241,7 @@ fn malformed_signature_headers_are_refused() {
 }
 
 #[test]
-fn a_time_that_is_no_number_is_refused_even_if_signed() {
+fn a_time_that_is_not_a_number_is_refused_even_if_signed() {
     for time in [
         "+1800000000",
         "1800000000.0",
@@ -381,7 +381,7 @@ fn an_unknown_member_is_refused() {
 }
 
 #[test]
-fn the_request_sent_back_is_no_answer() {
+fn the_request_sent_back_is_not_an_answer() {
     assert_disbelieved("unknown field", signed);
 }
 

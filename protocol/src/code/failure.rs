@@ -18,7 +18,7 @@ codes! {
         "the signature that the parties made does not verify",
         "examine all that took part";
     ResultMismatch = "result-mismatch", Peer,
-        "a party confirms another result than this node computed in the same run",
+        "a party confirms a different result than this node computed in the same run",
         "compare both nodes' programs and journals";
     WrongResult = "wrong-result", Peer,
         "the coordinator found that a result which a node reported does not verify",
@@ -42,11 +42,11 @@ codes! {
         "the key was stopped while the task waited",
         "examine all that took part, then `countersign-node quarantine lift`";
     SignaturesLost = "signatures-lost", Peer,
-        "signatures by the same signers came to nothing several times in a row, after shares were in use",
+        "signing with the same signers failed several times in a row, after shares were in use",
         "examine all that took part, then `countersign-node quarantine lift`";
     SessionTimeout = "session-timeout", Environment,
         "a party did not answer in time",
-        "see that it runs and is on line, then order again";
+        "see that it runs and is online, then order again";
     QueueTimeout = "queue-timeout", Environment,
         "other tasks kept the nodes busy for too long",
         "order again when there is less to do";
@@ -55,7 +55,7 @@ codes! {
         "free the processors or raise `limits.aux_seconds`; what is finished is kept";
     PeerLost = "peer-lost", Environment,
         "the connection to a party broke",
-        "see that it runs and is on line, then order again";
+        "see that it runs and is online, then order again";
     FramesLost = "frames-lost", Environment,
         "frames of a party were lost on the way",
         "order again";
@@ -66,11 +66,11 @@ codes! {
         "a node did not decide in time, or lost its connection before the start",
         "see that it runs and is connected, then order again";
     Expired = "expired", Environment,
-        "the nodes that are needed did not come on line in time",
+        "the nodes that are needed did not come online in time",
         "start them, then order again";
     NoOutcome = "no-outcome", Environment,
         "nodes that took part did not report how the task ended",
-        "see that they run and are on line, then look at the task again";
+        "check that they run and are online, then look at the task again";
     Cancelled = "cancelled", Environment,
         "the coordinator cancelled the task, or the node stopped",
         "order again";
@@ -78,7 +78,7 @@ codes! {
         "the node was restarted while the task was under way",
         "order again";
     NoEnd = "no-end", Environment,
-        "the task was approved, and how it ended is not on record",
+        "the task was approved, and its end is not on record",
         "connect all members, then look at the key";
     ReshareAborted = "reshare-void", Environment,
         "a party never stored its part of a reshare, so the present generation stays",
@@ -94,7 +94,7 @@ codes! {
         "restore the node from its backup";
     IdentityTwin = "identity-twin", Environment,
         "another process signs with this node's identity",
-        "find it, a restored backup perhaps, and stop it";
+        "find it (perhaps a restored backup) and stop it";
     Store = "store", Environment,
         "a share or its record could not be stored",
         "see the node's log: is the disk full?";

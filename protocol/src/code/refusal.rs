@@ -17,7 +17,7 @@ codes! {
         "a version of the format that this node does not know",
         "update the node";
     RequesterUnknown = "requester-unknown", Caller,
-        "nobody listed under `requesters` ordered it",
+        "its requester is not listed under `requesters`",
         "list the requester, if it should be";
     RequesterSignature = "requester-signature", Caller,
         "the signature is not the requester's",
@@ -38,25 +38,25 @@ codes! {
         "a name or note is too long, or has control, directional or invisible characters",
         "correct it";
     TaskClaims = "task-claims", Caller,
-        "too many or too long claims, or such characters in them",
+        "the claims are too many or too long, or have control, directional or invisible characters",
         "correct them";
     TaskCommittee = "task-committee", Caller,
-        "members or threshold are not possible",
+        "the members or the threshold are invalid",
         "correct them";
     TaskPayload = "task-payload", Caller,
         "the payload is empty or too large",
         "correct it";
     TaskSigners = "task-signers", Caller,
-        "the signers are listed twice or too many",
+        "a signer is listed twice, or there are too many",
         "correct the list";
     TaskFrom = "task-from", Caller,
         "the key descriptor in the task is not the one that the members acknowledged",
         "take it from the wallet";
     TaskDealers = "task-dealers", Caller,
-        "not exactly as many present members as the key needs are to deal",
+        "the dealers are not exactly as many present members as the key needs",
         "correct the list";
     TaskNodes = "task-nodes", Caller,
-        "the nodes of a check-up are listed twice, or none, or too many",
+        "a node of the check-up is listed twice, or there are none or too many",
         "correct the list";
     TaskIdReused = "task-id-reused", Caller,
         "the id was used for other bytes",
@@ -65,16 +65,16 @@ codes! {
         "two processes run with the identity of this node, and its operator has not decided yet which one is the original",
         "end the other one, then `countersign-node quarantine lift-twin`; order again";
     Busy = "busy", Environment,
-        "as many tasks as `limits.tasks` allows are under way",
+        "the node already runs as many tasks as `limits.tasks` allows",
         "try later";
     PartiesMismatch = "parties-mismatch", Environment,
-        "the coordinator named others than the task does",
+        "the coordinator named other parties than the task does",
         "ask its operator why";
     NotAParty = "not-a-party", Environment,
         "this node is not among the parties",
         "ask the coordinator's operator why";
     PeerUnknown = "peer-unknown", Environment,
-        "a party is not on this node's roster; or a present holder of a key that this node is to join and knows nothing of",
+        "a party, or a present holder of a key that is new to this node, is not on its roster",
         "add it, if it should be";
     KeyUnknown = "key-unknown", Caller,
         "this node holds no share of the key",
@@ -86,7 +86,7 @@ codes! {
         "this node has handed the key over to others",
         "choose another signer";
     GenerationMismatch = "generation-mismatch", Caller,
-        "the key is of another generation here",
+        "this node has a different generation of the key",
         "use the wallet's newest generation";
     ReshareUnsettled = "reshare-unsettled", Environment,
         "an earlier reshare of the key waits for its parties here",
@@ -95,13 +95,13 @@ codes! {
         "this node has stored for a reshare of the same generation that was ordered later",
         "order the reshare again";
     ReshareRate = "reshare-rate", Caller,
-        "as many reshares of the key were started within 24 hours as `limits.reshares` allows, whatever became of them; the reason says when the next is allowed",
+        "as many reshares of the key were started within 24 hours as `limits.reshares` allows, counting those that failed; the reason says when the next is allowed",
         "wait until then";
     PeerQuarantined = "peer-quarantined", Peer,
         "a party has cheated with this key, or with any if a key is to be made",
         "choose others, or `countersign-node quarantine lift`";
     KeyStopped = "key-stopped", Peer,
-        "somebody cheated with this key and nobody can be named, or three signatures in a row by these signers came to nothing",
+        "somebody cheated with this key and nobody can be named, or three signatures in a row by these signers failed after shares were in use",
         "examine all that took part, then `countersign-node quarantine lift`";
     Cancelled = "cancelled", Environment,
         "the coordinator gave the task up before this node had decided",
@@ -110,10 +110,10 @@ codes! {
         "not exactly as many members as the key needs",
         "choose others";
     Path = "path", Caller,
-        "no key can be derived on the path",
+        "no key can be derived along the path",
         "correct the path";
     PayloadMalformed = "payload-malformed", Caller,
-        "the payload is not what its kind says",
+        "the payload does not have the form of its kind",
         "correct it; [payloads.md](payloads.md) has the form of each kind";
     MessageIsTransaction = "message-is-transaction", Caller,
         "the message is a transaction of some chain, or the data signed for one",
@@ -122,13 +122,13 @@ codes! {
         "the key's scheme does not sign such payloads",
         "use a key of the other scheme";
     PayloadPath = "payload-path", Caller,
-        "no key can be derived on a path of the payload",
+        "no key can be derived along a path of the payload",
         "correct the path";
     PayloadNetwork = "payload-network", Caller,
         "the payload is for a network that the node is not configured for",
         "correct it, or the node's `networks`";
     DigestMismatch = "digest-mismatch", Caller,
-        "the digest in the task is not the one of the payload",
+        "the digest in the task is not that of the payload",
         "find out who changed it";
     BlindSigning = "blind-signing", Caller,
         "a bare digest, and the key is not under `keys.allow_blind`; or a message that is not text, and it is under neither that nor `keys.allow_binary`",

@@ -70,7 +70,7 @@ pub(super) fn wrong_result(node: NodeId, mine: Hash, theirs: Hash) -> Failure {
 
 /// A statement under this node's own signature that it did not send.
 pub(super) fn twin() -> Failure {
-    let text = "another process signs with this node's identity: find it, a restored backup perhaps, and stop it before trying again";
+    let text = "another process signs with this node's identity: find it (perhaps a restored backup) and stop it before trying again";
     Failure::new(FailureCode::IdentityTwin, text)
 }
 
@@ -81,7 +81,7 @@ pub(super) fn frames_lost(node: NodeId) -> Failure {
 
 pub(super) fn peer_lost(node: NodeId) -> Failure {
     let text =
-        format!("the connection to {node} broke; see that it runs and is on line, then try again");
+        format!("the connection to {node} broke; check that it runs and is online, then try again");
     Failure::new(FailureCode::PeerLost, text).naming(vec![node])
 }
 
@@ -89,7 +89,7 @@ pub(super) fn peer_lost(node: NodeId) -> Failure {
 pub(super) fn timed_out(stage: Stage, waiting_for: &[NodeId], silent: Vec<NodeId>) -> Failure {
     let text = if silent.len() == waiting_for.len() {
         format!(
-            "time ran out while {stage}, waiting for {}; see that it runs and is on line, then try again",
+            "time ran out while {stage}, waiting for {}; check that it runs and is online, then try again",
             names(waiting_for)
         )
     } else {

@@ -30,7 +30,7 @@ struct Held {
 }
 
 impl Hold {
-    /// Holds a frame that was received as so many `bytes`; the oldest of the same peer, or of all,
+    /// Holds a frame that took this many `bytes`; the oldest of the same peer, or of all,
     /// make room. A frame over the limit for a whole peer is dropped.
     pub fn put(&mut self, now: Instant, from: NodeId, frame: Frame, bytes: usize) {
         self.expire(now);

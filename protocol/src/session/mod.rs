@@ -760,7 +760,7 @@ impl Session {
         let task = self.setup.task_hash;
         let node = self.setup.parties[sender];
         if !claim.is_acked(&node) {
-            let misconduct = Misconduct::FalseMark {
+            let misconduct = Misconduct::FalseAck {
                 session,
                 claim: Box::new(claim),
             };

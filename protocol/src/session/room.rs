@@ -93,7 +93,7 @@ impl Rooms {
             .min(MAX_WAITING)
     }
 
-    /// Maximum bytes of so many frames of one party that may wait in front of a session.
+    /// Maximum bytes of this many frames of one party that may wait in front of a session.
     pub fn queued(&self, frames: usize) -> usize {
         // A party meets the others once and gives up once.
         self.waiting() + 2 * MAX_WORDS + frames * ENVELOPE

@@ -1149,7 +1149,7 @@ fn world_node(i: usize) -> NodeId {
 /// The acknowledgement makes others destroy a share: the session's check is the
 /// only one before that.
 #[test]
-fn a_false_mark_convicts_its_author_at_all_parties() {
+fn a_false_acknowledgement_convicts_its_author_at_all_parties() {
     let mut world = World::new(3);
     let session = world.begin();
     let now = world.now;

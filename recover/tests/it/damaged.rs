@@ -48,7 +48,7 @@ fn group_error(pointer: &str, value: Value) -> GroupError {
 }
 
 #[test]
-fn what_is_no_recovery_file_is_refused() {
+fn anything_but_a_recovery_file_is_refused() {
     let bytes = sound(Curve::Ed25519).to_string();
     for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
         assert!(

@@ -245,7 +245,7 @@ fn paths_that_lead_nowhere_are_refused() {
 }
 
 #[test]
-fn texts_that_are_no_extended_private_key_are_refused() {
+fn texts_that_are_not_an_extended_private_key_are_refused() {
     let good = BIP_32[0][0].1;
     let bytes = bs58::decode(good).with_check(None).into_vec().unwrap();
     let with = |at: usize, value: &[u8]| {

@@ -172,7 +172,7 @@ mod tests {
         ]
     }
 
-    /// What programs of the first format did not write.
+    /// Values that programs of the first format did not write.
     fn later() -> Vec<(&'static str, Vec<u8>)> {
         let intact = Intact {
             node: node(1),
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// What is kept of cheats, as far as it is newer than the second format or has changed since.
+    /// Records of cheats that are newer than the second format or have changed since.
     fn cheats() -> Vec<(&'static str, Vec<u8>)> {
         let ready = Ready {
             task: Hash([1; 32]),
@@ -273,7 +273,7 @@ mod tests {
             ),
             (
                 "false-mark",
-                Misconduct::FalseMark {
+                Misconduct::FalseAck {
                     session,
                     claim: Box::new(claim),
                 },
@@ -378,7 +378,7 @@ mod tests {
         }
     }
 
-    /// What is written since announcements list their parties.
+    /// Values written since key descriptors list their parties.
     fn latest() -> Vec<(&'static str, Vec<u8>)> {
         let listed = KeyDescriptor {
             parties: vec![node(1), node(2), node(3)],
@@ -408,7 +408,7 @@ mod tests {
         ]
     }
 
-    /// What is kept of tasks that others sign.
+    /// Records of tasks that others sign.
     fn counts() -> Vec<(&'static str, Vec<u8>)> {
         let value = |value| {
             Some(StateValue {

@@ -166,7 +166,7 @@ impl<'t> Uses<'t> {
         let Some(row) = self.take_back(memory, hash, teller)? else {
             return Ok(Written::Already);
         };
-        let text = format!("counts no more: nothing came of the use of {}", row.key);
+        let text = format!("no longer counts: the use of {} was withdrawn", row.key);
         register.log_task(now, AuditKind::Counted, row.task, &text)
     }
 

@@ -14,7 +14,7 @@ use crate::files::NotPrivate;
 #[non_exhaustive]
 pub enum JournalOpenError {
     /// A journal exists already, and is never overwritten.
-    #[error("{path} is there already; choose another data directory, or move the old journal away")]
+    #[error("{path} already exists; choose another data directory, or move the old journal away")]
     Exists {
         /// The path of the journal's file.
         path: PathBuf,

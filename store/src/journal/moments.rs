@@ -8,7 +8,7 @@ use super::error::WriteJournalError;
 use super::register::Register;
 use super::written::{Done, Written};
 
-/// Which instant ([`RESTORED`], [`DESTROYED`], [`TWIN`]) to milliseconds since 1970.
+/// Maps an instant ([`RESTORED`], [`DESTROYED`], [`TWIN`]) to milliseconds since 1970.
 pub(super) const MOMENTS: TableDefinition<u8, u64> = TableDefinition::new("moments");
 /// The last restore of the journal from a backup.
 pub(super) const RESTORED: u8 = 0;

@@ -37,7 +37,7 @@ pub enum RenewError {
 #[non_exhaustive]
 pub enum CreateError {
     /// A store exists already, and is never overwritten.
-    #[error("{path} is there already; choose another data directory, or move the old store away")]
+    #[error("{path} already exists; choose another data directory, or move the old store away")]
     Exists {
         /// The path of the file that exists.
         path: PathBuf,

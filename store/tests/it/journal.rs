@@ -434,7 +434,7 @@ fn the_file_is_private_and_opened_once() {
 }
 
 #[test]
-fn what_is_no_journal_or_a_later_one_is_told_apart() {
+fn an_invalid_journal_and_a_later_one_are_distinguished() {
     let (dir, journal) = journal();
     drop(journal);
     const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
@@ -664,7 +664,7 @@ fn whoever_only_looks_notices_too_that_the_file_is_gone() {
 }
 
 #[test]
-fn a_pipe_a_folder_or_nothing_at_all_in_the_place_of_a_journal_is_no_journal() {
+fn a_pipe_a_folder_or_nothing_in_the_place_of_a_journal_is_not_a_journal() {
     let dir = temporary();
     let path = dir.path().join("journal.redb");
     drop(Journal::create(dir.path()).unwrap());

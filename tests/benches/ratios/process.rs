@@ -67,7 +67,7 @@ pub async fn restart(effort: &Effort, nodes: &mut Nodes, table: &mut Table) -> a
         &time(open),
         &[],
     );
-    table.plain("from start to on line", &time(start), &[]);
+    table.plain("from start to online", &time(start), &[]);
     let rest = start.saturating_sub(open);
     let figure = Figure {
         asks: "<= 1 s",
@@ -104,7 +104,7 @@ async fn start(nodes: &mut Nodes) -> anyhow::Result<Duration> {
         }
         anyhow::ensure!(
             started.elapsed() < STOP,
-            "not on line: {}",
+            "not online: {}",
             nodes.cluster.nodes[0].log()
         );
         tokio::time::sleep(Duration::from_millis(2)).await;

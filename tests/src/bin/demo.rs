@@ -78,7 +78,7 @@ async fn start(screen: &Screen, approver: &Approver) -> anyhow::Result<Cluster> 
     cluster.start_coordinator()?;
     cluster.nodes.iter_mut().try_for_each(|node| node.start())?;
     screen.busy("connecting", cluster.wait_online()).await?;
-    screen.done("three nodes on line; rules and jwt-callback guard each of them");
+    screen.done("three nodes online; rules and jwt-callback guard each of them");
     Ok(cluster)
 }
 

@@ -195,7 +195,7 @@ fn sign_operation(cluster: &Cluster, key: countersign_protocol::KeyId) -> Operat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_fitting_backup_restores_nothing() {
+async fn an_unsuitable_backup_restores_nothing() {
     let mut cluster = cluster().await;
     let wallet = cluster
         .create_wallet("moves", Scheme::Ed25519, 2)

@@ -87,7 +87,7 @@ async fn init_refuses_an_existing_store_and_info_needs_no_passphrase() {
     let again = process::run(&mut node.command("init").unwrap()).unwrap();
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(
-        !again.status.success() && said.contains("is there already"),
+        !again.status.success() && said.contains("already exists"),
         "{said}"
     );
     let mut info = Command::new(process::program("countersign-node").unwrap());

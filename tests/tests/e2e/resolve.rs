@@ -151,7 +151,7 @@ async fn all_acks_in_a_file_end_what_a_node_waits_for() {
     );
     next.acks = all;
     next.acks.sort_by_key(|ack| ack.node);
-    // As printed by `info --json group` of a node that has committed.
+    // As printed by `info --json key` of a node that has committed.
     std::fs::write(&file, serde_json::json!([next]).to_string()).unwrap();
     let mut resolve = node.command("task").unwrap();
     let adopted = run(resolve

@@ -180,7 +180,7 @@ impl Flow {
     }
 
     /// Ends the task once all have reported. One party's word does not end the task for those that
-    /// still run: only a verified result does, or that nobody else is on line.
+    /// still run: only a verified result does, or that nobody else is online.
     pub(super) fn conclude_failures(&mut self, world: &World<'_>, effects: &mut Effects) {
         let Some(first) = self
             .record

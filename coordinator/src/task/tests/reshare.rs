@@ -118,7 +118,7 @@ fn the_coordinator_chooses_dealers_that_the_nodes_find_again() {
             "{members:?} {present:?}"
         );
     }
-    // Every committee of the crowd, with any of it on line.
+    // Every committee of the crowd, with any of it online.
     let chosen = |bits: usize| {
         (0..5)
             .filter(move |n| bits & (1 << n) != 0)
@@ -241,7 +241,7 @@ fn the_silent_are_asked_while_somebody_waits_and_on_line() {
     assert_eq!(play.look().2.last(), Some(&(1, "offer")));
     let two = play.stores(1);
     let mut play = play.act([two, Wait(15), again]);
-    assert_eq!(play.look().2, vec![], "nobody is left on line to be asked");
+    assert_eq!(play.look().2, vec![], "nobody is left online to be asked");
     let mut play = play.act([On(3)]);
     assert_eq!(play.look().2, vec![(3, "offer")], "when it comes");
     let mut play = play.act([Act::Pending(1)]);

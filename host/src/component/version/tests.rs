@@ -129,7 +129,7 @@ async fn a_task_is_told_in_the_words_of_the_version() {
 }
 
 #[tokio::test]
-async fn an_answer_that_0_1_does_not_know_is_no_approval() {
+async fn an_answer_that_0_1_does_not_know_is_not_an_approval() {
     let (code, _) = refusal(vec![rules(), next(json!("abstain"))])
         .await
         .unwrap();

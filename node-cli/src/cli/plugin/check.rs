@@ -78,7 +78,7 @@ impl Check {
                 );
             }
             if !self.json {
-                println!("\nIts configuration is sound.");
+                println!("\nIts configuration is valid.");
                 asked.into_iter().for_each(Asked::show);
             }
             Ok(())

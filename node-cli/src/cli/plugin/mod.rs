@@ -46,7 +46,7 @@ pub(super) enum PluginCommand {
     /// Ask the plugins again what they decided about a task, with the answers they received then.
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::ReplayTask),
-    /// List the decisions with which plugins that decide nothing would have disagreed.
+    /// List the decisions with which shadow plugins disagreed.
     Shadow(shadow::ShadowReport),
     /// Generate the key with which you sign the plugins that you publish.
     Keygen(publish::Keygen),

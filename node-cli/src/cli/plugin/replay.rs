@@ -324,7 +324,7 @@ fn show_rested(kept: &TaskRecording, recording: &Recording, rested: &[Rested]) {
     }
     for rested @ Rested { plugin, then, now } in rested {
         println!(
-            "\n{plugin} rested on the {} {}: {}",
+            "\n{plugin} relied on the {} {}: {}",
             then.kind.name(),
             then.name,
             then.digest()

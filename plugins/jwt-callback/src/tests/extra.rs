@@ -308,7 +308,7 @@ fn of_bare_digests_everything_is_the_requesters_word() {
 }
 
 #[test]
-fn a_claim_that_is_no_object_is_not_sent() {
+fn a_claim_that_is_not_an_object_is_not_sent() {
     for text in ["[]", "1", "{", r#"{"a":1,"a":2}"#] {
         let host = host(|host, _| ok(good(host, answer("APPROVE"))));
         let mut task = payment();

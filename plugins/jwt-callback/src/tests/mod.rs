@@ -622,7 +622,7 @@ fn one_servers_approval_does_not_count_for_another_that_shares_its_key() {
 
 /// An unanswered question must not count as an approval.
 #[test]
-fn an_answer_that_the_node_loses_is_no_approval() {
+fn an_answer_that_the_node_loses_is_not_an_approval() {
     for left in [0, 1] {
         let host = host(|host, request| ok(good_for(host, request, "APPROVE"))).with_answers(left);
         let failure = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);

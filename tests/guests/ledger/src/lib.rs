@@ -20,7 +20,7 @@ impl Plugin for Ledger {
     type Config = Config;
 
     const NAME: &'static str = "ledger";
-    const DESCRIPTION: &'static str = "Approves so many tasks and no more.";
+    const DESCRIPTION: &'static str = "Approves a limited number of tasks.";
 
     fn observe(_config: &Config, task: &Task, host: &impl Host) -> Result<(), Failure> {
         Ok(host.state_set(

@@ -1,4 +1,4 @@
-//! Configurations that are read once, and what must not be frozen with them.
+//! Pre-initialisation: configurations are read once, and nothing secret or random is kept.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::guests::{component, host, keygen, open_rules, rogue, services, soon};
 
-pub fn freezing(limits: PreInitLimits) -> Host {
+pub fn pre_init(limits: PreInitLimits) -> Host {
     Host::with(HostOptions {
         pre_init: Some(limits),
         ..HostOptions::default()
@@ -48,7 +48,7 @@ async fn remembered(plugin: &Plugin) -> String {
 
 #[tokio::test]
 async fn a_large_configuration_is_read_once_and_no_call_sees_another() {
-    let host = freezing(PreInitLimits::default());
+    let host = pre_init(PreInitLimits::default());
     let plugin = load(&host, &keeper("nothing", 5000)).await;
     assert!(plugin.is_pre_initialised());
     for _ in 0..3 {
@@ -63,8 +63,8 @@ async fn a_large_configuration_is_read_once_and_no_call_sees_another() {
 }
 
 #[tokio::test]
-async fn a_small_one_and_a_host_that_was_not_asked_freeze_nothing() {
-    let small = load(&freezing(PreInitLimits::default()), &keeper("nothing", 10)).await;
+async fn a_small_configuration_or_a_host_without_it_pre_initialises_nothing() {
+    let small = load(&pre_init(PreInitLimits::default()), &keeper("nothing", 10)).await;
     let unasked = load(
         &Host::with(HostOptions::default()).unwrap(),
         &keeper("nothing", 5000),
@@ -78,8 +78,8 @@ async fn a_small_one_and_a_host_that_was_not_asked_freeze_nothing() {
 
 /// Otherwise a nonce, an hour or an amount spent of then would be taken for one of now.
 #[tokio::test]
-async fn what_saw_randomness_time_or_memory_in_check_is_not_frozen() {
-    let host = freezing(PreInitLimits::default());
+async fn a_plugin_that_saw_randomness_time_or_memory_in_check_is_not_pre_initialised() {
+    let host = pre_init(PreInitLimits::default());
     for deed in ["random", "time", "wasi-time", "state", "print"] {
         let plugin = load(&host, &keeper(deed, 5000)).await;
         assert!(!plugin.is_pre_initialised(), "{deed}");
@@ -88,8 +88,8 @@ async fn what_saw_randomness_time_or_memory_in_check_is_not_frozen() {
 }
 
 #[tokio::test]
-async fn what_can_show_a_nonce_to_others_is_not_frozen() {
-    let host = freezing(PreInitLimits {
+async fn a_plugin_that_can_show_a_nonce_to_others_is_not_pre_initialised() {
+    let host = pre_init(PreInitLimits {
         document_bytes: 0,
         ..PreInitLimits::default()
     });
@@ -97,7 +97,7 @@ async fn what_can_show_a_nonce_to_others_is_not_frozen() {
 }
 
 #[tokio::test]
-async fn what_costs_too_much_is_not_frozen() {
+async fn a_plugin_that_costs_too_much_is_not_pre_initialised() {
     for limits in [
         PreInitLimits {
             component_bytes: 1000,
@@ -112,15 +112,15 @@ async fn what_costs_too_much_is_not_frozen() {
             ..PreInitLimits::default()
         },
     ] {
-        let plugin = load(&freezing(limits), &keeper("nothing", 5000)).await;
+        let plugin = load(&pre_init(limits), &keeper("nothing", 5000)).await;
         assert!(!plugin.is_pre_initialised());
         assert_eq!(remembered(&plugin).await, "kept-0");
     }
 }
 
 #[tokio::test]
-async fn a_frozen_plugin_judges_as_before() {
-    let host = freezing(PreInitLimits {
+async fn a_pre_initialised_plugin_judges_as_before() {
+    let host = pre_init(PreInitLimits {
         document_bytes: 0,
         ..PreInitLimits::default()
     });
@@ -159,12 +159,12 @@ async fn fastest(plugin: &Plugin) -> Duration {
 
 #[tokio::test]
 async fn a_hundred_times_the_configuration_costs_at_most_twice_the_time() {
-    let freezing = freezing(PreInitLimits {
+    let pre_init = pre_init(PreInitLimits {
         document_bytes: 0,
         ..PreInitLimits::default()
     });
-    let small = fastest(&load(&freezing, &rules_with(10)).await).await;
-    let large = fastest(&load(&freezing, &rules_with(1000)).await).await;
+    let small = fastest(&load(&pre_init, &rules_with(10)).await).await;
+    let large = fastest(&load(&pre_init, &rules_with(1000)).await).await;
     let parsing = fastest(&load(&host(), &rules_with(1000)).await).await;
     println!("10 entries {small:?}, 1,000 entries {large:?}, read in every call {parsing:?}");
     assert!(
