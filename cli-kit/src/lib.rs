@@ -23,11 +23,8 @@ pub fn start() {
     countersign_stdio::report_panics();
 }
 
-/// [`start`], for a program that handles secrets: also hardens the process.
-///
-/// # Errors
-/// The exit code of a program that cannot be hardened, and must not continue. The reason has been
-/// printed.
+/// [`start`], for a program that handles secrets: also hardens the process. If that fails, prints
+/// the reason and returns the exit code with which the program must end.
 pub fn start_hardened() -> Result<(), ExitCode> {
     start();
     harden_process().map_err(|error| {
@@ -39,11 +36,9 @@ pub fn start_hardened() -> Result<(), ExitCode> {
 }
 
 /// Parses the arguments of the process. A usage error ends a program with the exit code that its
-/// documentation gives, since clap's own, 2, can have another meaning.
-///
-/// # Errors
-/// The exit code of a process that is to end now: 0 after `--help` or `--version`, else `usage`.
-/// The text has been printed.
+/// documentation gives, since clap's own, 2, can have another meaning. If the process is to end
+/// now, its text has been printed, and the error is its exit code: 0 after `--help` or `--version`,
+/// else `usage`.
 pub fn parse_args<A: Parser>(usage: u8) -> Result<A, ExitCode> {
     A::try_parse().map_err(|error| {
         // Nothing more can be reported to a closed stdout or stderr.

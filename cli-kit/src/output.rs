@@ -27,9 +27,7 @@ impl Output {
     }
 
     /// Prints the result, once. `lines` gives the text for people; each line ends with a line feed.
-    ///
-    /// # Errors
-    /// Stdout is closed.
+    /// Fails if stdout is closed.
     pub fn result(self, json: &Value, lines: impl FnOnce() -> String) -> Result<(), ClosedOutput> {
         let text = if self.json {
             format!("{json}\n")
@@ -41,10 +39,7 @@ impl Output {
         Ok(stdout.flush()?)
     }
 
-    /// Prints a program's name and version.
-    ///
-    /// # Errors
-    /// Stdout is closed.
+    /// Prints a program's name and version. Fails if stdout is closed.
     pub fn version(self, name: &str, version: &str) -> Result<(), ClosedOutput> {
         self.result(&json!({ "name": name, "version": version }), || {
             format!("{name} {version}\n")
