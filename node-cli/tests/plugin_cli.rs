@@ -212,7 +212,7 @@ fn what_is_installed_can_be_listed_checked_and_rolled_back() {
         first["current"]["digest"]
     );
     let checked = bench.run("plugin check rules").with(0);
-    assert!(checked.contains("Its configuration is sound."), "{checked}");
+    assert!(checked.contains("Its configuration is valid."), "{checked}");
     assert!(
         bench
             .run("plugin rollback rules")

@@ -167,14 +167,17 @@ mod tests {
     fn a_table_has_columns_as_wide_as_their_cells() {
         let mut table = Table::new(&["name", "state"]);
         assert!(table.lines().is_empty());
-        table.row([("alice".into(), Tone::Plain), ("online".into(), Tone::Good)]);
+        table.row([
+            ("alice".into(), Tone::Plain),
+            ("on line".into(), Tone::Good),
+        ]);
         table.row([("b".into(), Tone::Plain), ("off\nline".into(), Tone::Bad)]);
         let texts: Vec<String> = table
             .lines()
             .iter()
             .map(|line| line.rendered(false))
             .collect();
-        assert_eq!(texts, ["NAME   STATE", "alice  online", "b      offline"]);
+        assert_eq!(texts, ["NAME   STATE", "alice  on line", "b      off line"]);
         let coloured = table.lines()[1].rendered(true);
         assert_eq!(coloured, "alice  \u{1b}[32mon line\u{1b}[0m");
     }
