@@ -46,7 +46,7 @@ pub use contract::evaluation::{
 pub use contract::event::{
     Event, NewKey, Participant, ShareSignature, Signature, Stage, Success, What,
 };
-pub use contract::grants::{Grants, KeyGrant, KeyUsage, PrefixError, UrlPrefix};
+pub use contract::grants::{Grants, KeyGrant, KeyUsage, PrefixError, RawGrants, UrlPrefix};
 pub use contract::role::{Role, Scope, Shadow};
 pub use contract::services::{
     HttpError, HttpRequest, HttpResponse, KeyError, Memory, Sending, Services, StateError,

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::capability::interface::{Capability, Interface, PreInit};
+use crate::capability::interface::{Capability, Interface, Need, PreInit};
+use crate::contract::anchor::Anchor;
 use crate::contract::bindings::countersign::policy::clock;
 use crate::contract::grants::Grants;
+use crate::contract::services::Services;
 use crate::contract::trace::{AnswerSize, Asked};
 use crate::sandbox::call_state::CallState;
+use crate::sandbox::terms::{Budget, Reach};
 
 /// The longest single pause, in milliseconds; the deadline comes sooner.
 const NAP: u64 = 24 * 3600 * 1000;
@@ -20,11 +23,18 @@ impl Capability for Clock {
         name: "countersign:policy/clock",
         pre_init: PreInit::Traps,
     }];
+    const NEED: Need = Need::Nothing;
+    const REACH: Reach = Reach::Sandbox;
+    const BUDGET: Budget = Budget::UNLIMITED;
 
     type Grant = ();
 
     fn granted(_grants: &Grants) -> Option<&()> {
         Some(&())
+    }
+
+    fn anchors(_grants: &Grants, _services: &dyn Services) -> Vec<Anchor> {
+        Vec::new()
     }
 
     fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
@@ -41,11 +51,9 @@ impl clock::Host for CallState {
     /// The call's own deadline cuts this off.
     async fn sleep(&mut self, milliseconds: u64) -> wasmtime::Result<()> {
         let asked = Asked::new("clock.sleep", milliseconds.to_string(), &[]);
-        if self.replayed::<()>(&asked)?.is_none() {
-            tokio::time::sleep(Duration::from_millis(milliseconds.min(NAP))).await;
-            self.tape.note(asked, &());
-        }
-        Ok(())
+        let nap = Duration::from_millis(milliseconds.min(NAP));
+        self.answer_later::<Clock, _, _>(1, asked, |_, _| tokio::time::sleep(nap))
+            .await
     }
 }
 

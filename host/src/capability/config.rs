@@ -2,10 +2,13 @@
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::capability::interface::{Capability, Interface, PreInit};
+use crate::capability::interface::{Capability, Interface, Need, PreInit};
+use crate::contract::anchor::Anchor;
 use crate::contract::bindings::countersign::policy::config;
 use crate::contract::grants::Grants;
+use crate::contract::services::Services;
 use crate::sandbox::call_state::CallState;
+use crate::sandbox::terms::{Budget, Reach};
 
 pub(crate) enum Config {}
 
@@ -14,11 +17,18 @@ impl Capability for Config {
         name: "countersign:policy/config",
         pre_init: PreInit::Linked,
     }];
+    const NEED: Need = Need::Nothing;
+    const REACH: Reach = Reach::Sandbox;
+    const BUDGET: Budget = Budget::UNLIMITED;
 
     type Grant = ();
 
     fn granted(_grants: &Grants) -> Option<&()> {
         Some(&())
+    }
+
+    fn anchors(_grants: &Grants, _services: &dyn Services) -> Vec<Anchor> {
+        Vec::new()
     }
 
     fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {

@@ -1,11 +1,12 @@
 //! `http`: requests to servers. Needs a grant for each URL prefix.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::capability::interface::{Budget, Capability, Interface, Need, PreInit};
+use crate::capability::interface::{Capability, Interface, Need, PreInit};
 use crate::contract::anchor::Anchor;
 use crate::contract::bindings::countersign::policy::http;
 use crate::contract::grants::{Grants, UrlPrefix};
@@ -13,6 +14,7 @@ use crate::contract::services::{HttpError, HttpRequest, HttpResponse, Services};
 use crate::contract::text::printable;
 use crate::contract::trace::{AnswerSize, Asked};
 use crate::sandbox::call_state::CallState;
+use crate::sandbox::terms::{Budget, Reach};
 
 /// Headers that belong to the client: a plugin that sets them could make two parties
 /// read two different requests.
@@ -37,6 +39,7 @@ impl Capability for Http {
     const NEED: Need = Need::Grant(
         "list the URL prefixes that it may ask under grants.http (`--http URL` on the command line)",
     );
+    const REACH: Reach = Reach::Outside;
     const BUDGET: Budget = Budget {
         most: 256,
         of: "HTTP requests",
@@ -76,33 +79,40 @@ impl http::Host for CallState {
         requests: Vec<http::Request>,
     ) -> wasmtime::Result<Vec<Result<http::Response, http::Error>>> {
         let asked = asked_of(&requests);
-        for _ in &requests {
-            Http::spend(&mut self.states)?;
-        }
-        if let Some(answers) = self.replayed(&asked)? {
-            return Ok(answers);
-        }
-        let mut answers = Vec::with_capacity(requests.len());
-        // On tasks of their own: polled here they would run, TLS handshake and all, on the guest's
-        // small stack. The set aborts what is under way when the call is dropped.
-        let mut exchanges = JoinSet::new();
-        for (at, request) in requests.into_iter().enumerate() {
-            answers.push(cut_off());
-            match self.granted(request) {
-                Ok(request) => {
-                    let sending = self.context.services.send(request);
-                    exchanges.spawn(async move { (at, sending.await) });
-                }
-                Err(error) => answers[at] = Err(error.into()),
+        self.answer_later::<Http, _, _>(requests.len(), asked, |context, node| {
+            exchange(requests, &context.grants.http, node.services())
+        })
+        .await
+    }
+}
+
+/// Sends the requests that are granted, and waits for all answers.
+fn exchange(
+    requests: Vec<http::Request>,
+    prefixes: &[UrlPrefix],
+    services: &dyn Services,
+) -> impl Future<Output = Vec<Result<http::Response, http::Error>>> + use<> {
+    let mut answers = Vec::with_capacity(requests.len());
+    // On tasks of their own: polled here they would run, TLS handshake and all, on the guest's
+    // small stack. The set aborts what is under way when the call is dropped.
+    let mut exchanges = JoinSet::new();
+    for (at, request) in requests.into_iter().enumerate() {
+        answers.push(cut_off());
+        match granted(request, prefixes) {
+            Ok(request) => {
+                let sending = services.send(request);
+                exchanges.spawn(async move { (at, sending.await) });
             }
+            Err(error) => answers[at] = Err(error.into()),
         }
+    }
+    async move {
         while let Some(done) = exchanges.join_next().await {
             if let Ok((at, answer)) = done {
                 answers[at] = answer.map(Into::into).map_err(Into::into);
             }
         }
-        self.tape.note(asked, &answers);
-        Ok(answers)
+        answers
     }
 }
 
@@ -130,37 +140,29 @@ fn cut_off() -> Result<http::Response, http::Error> {
     Err(http::Error::Protocol("the exchange was cut off".into()))
 }
 
-impl CallState {
-    fn granted(&self, request: http::Request) -> Result<HttpRequest, HttpError> {
-        let url =
-            url::Url::parse(&request.url).map_err(|error| HttpError::Invalid(error.to_string()))?;
-        if !self
-            .context
-            .grants
-            .http
-            .iter()
-            .any(|prefix| prefix.covers(&url))
-        {
-            return Err(HttpError::Denied(printable(&request.url, 256)));
-        }
-        let reserved = |name: &str| {
-            RESERVED
-                .iter()
-                .any(|reserved| name.eq_ignore_ascii_case(reserved))
-        };
-        if let Some((name, _)) = request.headers.iter().find(|(name, _)| reserved(name)) {
-            return Err(HttpError::Denied(format!("the header {name}")));
-        }
-        Ok(HttpRequest {
-            method: request.method,
-            url,
-            headers: request.headers,
-            body: request.body,
-            timeout: request
-                .timeout_ms
-                .map(|ms| Duration::from_millis(ms.into())),
-        })
+fn granted(request: http::Request, prefixes: &[UrlPrefix]) -> Result<HttpRequest, HttpError> {
+    let url =
+        url::Url::parse(&request.url).map_err(|error| HttpError::Invalid(error.to_string()))?;
+    if !prefixes.iter().any(|prefix| prefix.covers(&url)) {
+        return Err(HttpError::Denied(printable(&request.url, 256)));
     }
+    let reserved = |name: &str| {
+        RESERVED
+            .iter()
+            .any(|reserved| name.eq_ignore_ascii_case(reserved))
+    };
+    if let Some((name, _)) = request.headers.iter().find(|(name, _)| reserved(name)) {
+        return Err(HttpError::Denied(format!("the header {name}")));
+    }
+    Ok(HttpRequest {
+        method: request.method,
+        url,
+        headers: request.headers,
+        body: request.body,
+        timeout: request
+            .timeout_ms
+            .map(|ms| Duration::from_millis(ms.into())),
+    })
 }
 
 impl From<HttpResponse> for http::Response {

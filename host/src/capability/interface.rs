@@ -6,8 +6,7 @@ use crate::contract::anchor::Anchor;
 use crate::contract::grants::Grants;
 use crate::contract::services::Services;
 use crate::sandbox::call_state::CallState;
-use crate::sandbox::states::States;
-use crate::sandbox::stop::Stop;
+use crate::sandbox::terms::{Budget, Reach, Terms};
 
 /// One interface that a component may import.
 pub(crate) struct Interface {
@@ -37,31 +36,17 @@ pub(crate) enum Need {
     Grant(&'static str),
 }
 
-/// The calls of a capability's imports that one call of the guest may make.
-pub(crate) struct Budget {
-    pub(crate) most: u32,
-    /// Plural, for the message with which the call is stopped.
-    pub(crate) of: &'static str,
-}
-
-impl Budget {
-    /// For a capability whose calls are not counted.
-    pub(crate) const UNLIMITED: Self = Self {
-        most: u32::MAX,
-        of: "calls",
-    };
-}
-
 /// A group of interfaces that are granted, linked and budgeted together.
 ///
 /// A new one is a file in this folder with an implementation of this trait and of the traits that
 /// wasmtime generates from the WIT, and a row in [`capabilities`](crate::contract::capabilities).
-/// Its imports must take their answers from [`CallState::answer`], which records them, and answers
-/// from the record in a replay.
+/// Its imports take their answers from [`CallState::answer`], which counts and records them, answers
+/// from the record in a replay, and alone gives access to the node's services.
 pub(crate) trait Capability: 'static {
     const INTERFACES: &'static [Interface];
-    const NEED: Need = Need::Nothing;
-    const BUDGET: Budget = Budget::UNLIMITED;
+    const NEED: Need;
+    const REACH: Reach;
+    const BUDGET: Budget;
 
     /// The operator's grant; `()` if none is needed.
     type Grant: ?Sized;
@@ -73,10 +58,9 @@ pub(crate) trait Capability: 'static {
     /// of capabilities with [`PreInit::Forbidden`].
     fn revoke(_grants: &mut Grants) {}
 
-    /// The keys and authorities on which answers under this grant depend.
-    fn anchors(_grants: &Grants, _services: &dyn Services) -> Vec<Anchor> {
-        Vec::new()
-    }
+    /// The keys and authorities on which answers under this grant depend. They are
+    /// recorded with every decision.
+    fn anchors(grants: &Grants, services: &dyn Services) -> Vec<Anchor>;
 
     /// Links all its interfaces.
     fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()>;
@@ -85,26 +69,9 @@ pub(crate) trait Capability: 'static {
     fn link_for_pre_init(_linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         Ok(())
     }
-
-    /// Counts one use against the budget. Returns the number of uses so far.
-    fn spend(states: &mut States) -> Result<u32, Stop>
-    where
-        Self: Sized,
-    {
-        let spent = states.of::<Spent<Self>>();
-        spent.0 = spent.0.saturating_add(1);
-        if spent.0 > Self::BUDGET.most {
-            return Err(Stop::Budget(Self::BUDGET.of));
-        }
-        Ok(spent.0)
-    }
 }
 
-/// Uses of one capability in one call.
-struct Spent<C>(u32, std::marker::PhantomData<fn() -> C>);
-
-impl<C> Default for Spent<C> {
-    fn default() -> Self {
-        Self(0, std::marker::PhantomData)
-    }
+impl<C: Capability> Terms for C {
+    const BUDGET: Budget = C::BUDGET;
+    const REACH: Reach = C::REACH;
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::capability::interface::{Budget, Capability, Interface, Need, PreInit};
+use crate::capability::interface::{Capability, Interface, Need, PreInit};
 use crate::contract::anchor::Anchor;
 use crate::contract::bindings::countersign::policy::keys;
 use crate::contract::grants::{Grants, KeyGrant, KeyUsage};
@@ -12,6 +12,7 @@ use crate::contract::services::{KeyError, Services};
 use crate::contract::text::printable;
 use crate::contract::trace::{AnswerSize, Asked};
 use crate::sandbox::call_state::CallState;
+use crate::sandbox::terms::{Budget, Reach};
 
 pub(crate) enum Keys {}
 
@@ -21,6 +22,7 @@ impl Capability for Keys {
         pre_init: PreInit::Forbidden,
     }];
     const NEED: Need = Need::Grant("list the keys that it may use under grants.keys");
+    const REACH: Reach = Reach::Node;
     /// Enough for the incumbent's sixty retries.
     const BUDGET: Budget = Budget {
         most: 1024,
@@ -54,9 +56,10 @@ impl keys::Host for CallState {
         algorithm: String,
         data: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, keys::Error>> {
-        Keys::spend(&mut self.states)?;
         let asked = Asked::new("keys.sign", key.as_str(), &[algorithm.as_bytes(), &data]);
-        self.answer(asked, |call| call.sign_granted(&key, &algorithm, &data))
+        self.answer::<Keys, _>(asked, |call, node| {
+            call.sign_granted(node.services(), &key, &algorithm, &data)
+        })
     }
 
     fn verify(
@@ -66,28 +69,26 @@ impl keys::Host for CallState {
         data: Vec<u8>,
         signature: Vec<u8>,
     ) -> wasmtime::Result<Result<bool, keys::Error>> {
-        Keys::spend(&mut self.states)?;
         let asked = Asked::new(
             "keys.verify",
             key.as_str(),
             &[algorithm.as_bytes(), &data, &signature],
         );
-        self.answer(asked, |call| {
+        self.answer::<Keys, _>(asked, |call, node| {
             call.key_grant(&key, |usage| {
                 matches!(usage, KeyUsage::Verify | KeyUsage::Mac)
             })?;
-            Ok(call
-                .context
-                .services
+            Ok(node
+                .services()
                 .verify(&key, &algorithm, &data, &signature)?)
         })
     }
 
     fn public_key(&mut self, key: String) -> wasmtime::Result<Result<Vec<u8>, keys::Error>> {
-        Keys::spend(&mut self.states)?;
-        self.answer(Asked::new("keys.public-key", key.as_str(), &[]), |call| {
+        let asked = Asked::new("keys.public-key", key.as_str(), &[]);
+        self.answer::<Keys, _>(asked, |call, node| {
             call.key_grant(&key, |usage| usage != KeyUsage::Mac)?;
-            Ok(call.context.services.public_key(&key)?)
+            Ok(node.services().public_key(&key)?)
         })
     }
 }
@@ -95,6 +96,7 @@ impl keys::Host for CallState {
 impl CallState {
     fn sign_granted(
         &self,
+        services: &dyn Services,
         key: &str,
         algorithm: &str,
         data: &[u8],
@@ -109,7 +111,7 @@ impl CallState {
             let reason = "this key signs JWTs of the same algorithm only";
             return Err(keys::Error::UnsupportedAlgorithm(reason.into()));
         }
-        Ok(self.context.services.sign(key, algorithm, data)?)
+        Ok(services.sign(key, algorithm, data)?)
     }
 
     fn key_grant(

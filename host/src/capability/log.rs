@@ -2,13 +2,16 @@
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::capability::interface::{Budget, Capability, Interface, PreInit};
+use crate::capability::interface::{Capability, Interface, Need, PreInit};
+use crate::contract::anchor::Anchor;
 use crate::contract::bindings::countersign::policy::logging;
 use crate::contract::evaluation::{Level, LogLine};
 use crate::contract::grants::Grants;
+use crate::contract::services::Services;
 use crate::contract::text::{self, printable};
 use crate::sandbox::call_state::CallState;
 use crate::sandbox::states::States;
+use crate::sandbox::terms::{Budget, Reach};
 
 /// Lines that are kept of those in the budget.
 const KEPT_LINES: u32 = 100;
@@ -21,6 +24,8 @@ impl Capability for Log {
         name: "countersign:policy/logging",
         pre_init: PreInit::Linked,
     }];
+    const NEED: Need = Need::Nothing;
+    const REACH: Reach = Reach::Sandbox;
     const BUDGET: Budget = Budget {
         most: 1000,
         of: "log lines",
@@ -30,6 +35,10 @@ impl Capability for Log {
 
     fn granted(_grants: &Grants) -> Option<&()> {
         Some(&())
+    }
+
+    fn anchors(_grants: &Grants, _services: &dyn Services) -> Vec<Anchor> {
+        Vec::new()
     }
 
     fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
@@ -57,7 +66,7 @@ impl logging::Host for CallState {
         message: String,
         fields: Vec<(String, String)>,
     ) -> wasmtime::Result<()> {
-        if Log::spend(&mut self.states)? > KEPT_LINES {
+        if self.count::<Log>()? > KEPT_LINES {
             return Ok(());
         }
         let cut = |text: &str| printable(text, text::LINE);

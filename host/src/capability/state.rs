@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::capability::interface::{Budget, Capability, Interface, Need, PreInit};
+use crate::capability::interface::{Capability, Interface, Need, PreInit};
+use crate::contract::anchor::Anchor;
 use crate::contract::bindings::countersign::policy::state;
 use crate::contract::evaluation::StateWrite;
 use crate::contract::grants::Grants;
-use crate::contract::services::{Memory, StateError};
+use crate::contract::services::{Memory, Services, StateError};
 use crate::contract::trace::{AnswerSize, Asked};
 use crate::sandbox::call_state::CallState;
 use crate::sandbox::context::Context;
 use crate::sandbox::states::States;
+use crate::sandbox::terms::{Budget, Reach};
 
 /// Bytes of a key.
 const KEY: usize = 256;
@@ -31,6 +33,7 @@ impl Capability for State {
         pre_init: PreInit::Traps,
     }];
     const NEED: Need = Need::Grant("say how many bytes it may remember in grants.state_bytes");
+    const REACH: Reach = Reach::Node;
     const BUDGET: Budget = Budget {
         most: 10_000,
         of: "state operations",
@@ -40,6 +43,10 @@ impl Capability for State {
 
     fn granted(grants: &Grants) -> Option<&u64> {
         Some(&grants.state_bytes).filter(|bytes| **bytes > 0)
+    }
+
+    fn anchors(_grants: &Grants, _services: &dyn Services) -> Vec<Anchor> {
+        Vec::new()
     }
 
     fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
@@ -72,10 +79,10 @@ pub(crate) fn take_writes(states: &mut States) -> Vec<StateWrite> {
 
 impl state::Host for CallState {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, state::Error>> {
-        State::spend(&mut self.states)?;
-        self.answer(Asked::new("state.get", key.as_str(), &[]), |call| {
+        let asked = Asked::new("state.get", key.as_str(), &[]);
+        self.answer::<State, _>(asked, |call, node| {
             let (staged, context) = call.staged();
-            Ok(staged.visible(context, &key)?)
+            Ok(staged.visible(context, node.services(), &key)?)
         })
     }
 
@@ -85,7 +92,6 @@ impl state::Host for CallState {
         value: Vec<u8>,
         ttl_seconds: Option<u64>,
     ) -> wasmtime::Result<Result<(), state::Error>> {
-        State::spend(&mut self.states)?;
         let ttl = ttl_seconds
             .map_or(u64::MAX, |seconds| seconds)
             .to_be_bytes();
@@ -101,7 +107,6 @@ impl state::Host for CallState {
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), state::Error>> {
-        State::spend(&mut self.states)?;
         let asked = Asked::new("state.delete", key.as_str(), &[]);
         self.write(
             asked,
@@ -127,12 +132,11 @@ impl state::Host for CallState {
         prefix: String,
         limit: u32,
     ) -> wasmtime::Result<Result<Vec<(String, Vec<u8>)>, state::Error>> {
-        State::spend(&mut self.states)?;
         let asked = Asked::new("state.list", prefix.as_str(), &[&limit.to_be_bytes()]);
         let limit = (limit as usize).min(LIST);
-        self.answer(asked, |call| {
+        self.answer::<State, _>(asked, |call, node| {
             let (staged, context) = call.staged();
-            Ok(staged.visible_entries(context, &prefix, limit)?)
+            Ok(staged.visible_entries(context, node.services(), &prefix, limit)?)
         })
     }
 }
@@ -142,30 +146,32 @@ impl CallState {
         (self.states.of(), &self.context)
     }
 
-    /// Stages a write. A write that a recording allowed is staged without further checks.
+    /// Stages a write. A write that a recording allowed is staged without a check.
     fn write(
         &mut self,
         asked: Asked,
         write: StateWrite,
     ) -> wasmtime::Result<Result<(), state::Error>> {
-        if let Some(answer) = self.replayed::<Result<(), state::Error>>(&asked)? {
-            if answer.is_ok() {
-                let (staged, _) = self.staged();
-                staged.writes.insert(write.key.clone(), write);
-            }
-            return Ok(answer);
-        }
-        self.answer(asked, |call| {
+        let answer: Result<(), state::Error> = self.answer::<State, _>(asked, |call, node| {
             let (staged, context) = call.staged();
-            Ok(staged.stage(context, write)?)
-        })
+            Ok(staged.admit(context, node.services(), &write)?)
+        })?;
+        if answer.is_ok() {
+            let (staged, _) = self.staged();
+            staged.writes.insert(write.key.clone(), write);
+        }
+        Ok(answer)
     }
 }
 
 impl Staged {
-    fn memory(&mut self, context: &Context) -> Result<&dyn Memory, StateError> {
+    fn memory(
+        &mut self,
+        context: &Context,
+        services: &dyn Services,
+    ) -> Result<&dyn Memory, StateError> {
         if self.memory.is_none() {
-            self.memory = Some(context.services.memory(&context.memory_of)?);
+            self.memory = Some(services.memory(&context.memory_of)?);
         }
         self.memory
             .as_deref()
@@ -173,21 +179,27 @@ impl Staged {
     }
 
     /// The value that this call sees: its own write, else the committed entry.
-    fn visible(&mut self, context: &Context, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+    fn visible(
+        &mut self,
+        context: &Context,
+        services: &dyn Services,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, StateError> {
         match self.writes.get(key) {
             Some(write) => Ok(write.value.clone()),
-            None => self.memory(context)?.get(key),
+            None => self.memory(context, services)?.get(key),
         }
     }
 
     fn visible_entries(
         &mut self,
         context: &Context,
+        services: &dyn Services,
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
         let most = limit + self.writes.len();
-        let committed = self.memory(context)?.entries(prefix, most)?;
+        let committed = self.memory(context, services)?.entries(prefix, most)?;
         let mut entries: BTreeMap<String, Vec<u8>> = committed.into_iter().collect();
         let writes = self.writes.iter();
         for (key, write) in writes.filter(|(key, _)| key.starts_with(prefix)) {
@@ -199,7 +211,13 @@ impl Staged {
         Ok(entries.into_iter().take(limit).collect())
     }
 
-    fn stage(&mut self, context: &Context, write: StateWrite) -> Result<(), StateError> {
+    /// Checks a write against the limits, and counts its bytes.
+    fn admit(
+        &mut self,
+        context: &Context,
+        services: &dyn Services,
+        write: &StateWrite,
+    ) -> Result<(), StateError> {
         let value_len = write.value.as_ref().map_or(0, Vec::len);
         if write.key.len() > KEY || value_len > VALUE {
             return Err(StateError::Denied(format!(
@@ -211,11 +229,11 @@ impl Staged {
                 .as_ref()
                 .map_or(0, |value| (write.key.len() + value.len()) as i64)
         };
-        let seen = self.visible(context, &write.key)?;
+        let seen = self.visible(context, services, &write.key)?;
         let bytes = self.bytes + size(&write.value) - size(&seen);
         let committed = match self.committed {
             Some(bytes) => bytes,
-            None => self.memory(context)?.used()?,
+            None => self.memory(context, services)?.used()?,
         };
         self.committed = Some(committed);
         let quota = context.grants.state_bytes;
@@ -225,7 +243,6 @@ impl Staged {
             )));
         }
         self.bytes = bytes;
-        self.writes.insert(write.key.clone(), write);
         Ok(())
     }
 }

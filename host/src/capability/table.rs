@@ -14,9 +14,13 @@ use crate::contract::grants::Grants;
 use crate::contract::services::Services;
 use crate::sandbox::call_state::CallState;
 use crate::sandbox::context::Context;
+use crate::sandbox::terms::Reach;
 
 macro_rules! table {
-    ($($file:ident::$capability:ident { $($name:ident($type:ty),)* })*) => {
+    ($($file:ident::$capability:ident {
+        $($(#[$doc:meta])* grant $grant:ident: $type:ty, trial $trial:expr;)*
+        $($number:literal => $name:ident($answered:ty),)*
+    })*) => {
         const ALL: &[Row] = &[$(Row::of::<super::$file::$capability>(),)*];
     };
 }
@@ -26,6 +30,7 @@ capabilities!(table);
 struct Row {
     interfaces: &'static [Interface],
     need: Need,
+    reach: Reach,
     is_granted: fn(&Grants) -> bool,
     revoke: fn(&mut Grants),
     anchors: fn(&Grants, &dyn Services) -> Vec<Anchor>,
@@ -38,6 +43,7 @@ impl Row {
         Self {
             interfaces: C::INTERFACES,
             need: C::NEED,
+            reach: C::REACH,
             is_granted: |grants| C::granted(grants).is_some(),
             revoke: C::revoke,
             anchors: C::anchors,
@@ -65,6 +71,12 @@ pub(crate) fn is_known(import: &str) -> bool {
 /// True if these grants cover `import`.
 pub(crate) fn is_granted(import: &str, grants: &Grants) -> bool {
     find(import).is_some_and(|(row, _)| (row.is_granted)(grants))
+}
+
+/// True if a component with these grants may ask somebody outside the node.
+pub(crate) fn reaches_outside(grants: &Grants) -> bool {
+    ALL.iter()
+        .any(|row| row.reach == Reach::Outside && (row.is_granted)(grants))
 }
 
 /// Tells the operator how to grant `import`, if it needs a grant.
@@ -119,6 +131,7 @@ mod tests {
     use wit_parser::{Resolve, WorldItem, WorldKey};
 
     use super::*;
+    use crate::contract::capabilities::{GRANTED, PRE_INITIALISED};
     use crate::contract::grants::{KeyGrant, KeyUsage};
 
     fn generous() -> Grants {
@@ -128,8 +141,7 @@ mod tests {
                 usage: KeyUsage::Verify,
             }],
             http: vec!["https://risk.example.com/".parse().unwrap()],
-            state_bytes: 1,
-            ..Grants::default()
+            ..Grants::trial()
         }
     }
 
@@ -190,26 +202,45 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_grant_or_reaches_outside_is_known_by_name() {
-        let names = |keep: fn(&Row, &Interface) -> bool| -> Vec<&str> {
-            let pairs = ALL
-                .iter()
-                .flat_map(|row| row.interfaces.iter().map(move |one| (row, one)));
-            let kept = pairs.filter(|(row, interface)| keep(row, interface));
-            kept.map(|(_, interface)| interface.name).collect()
+    fn what_needs_a_grant_is_known_by_name() {
+        let names = |keep: fn(&Row) -> bool| -> Vec<&str> {
+            let kept = ALL.iter().filter(|row| keep(row));
+            kept.flat_map(|row| row.interfaces)
+                .map(|interface| interface.name)
+                .collect()
         };
-        let granted = ["keys", "http", "state"].map(|name| format!("countersign:policy/{name}"));
-        assert_eq!(names(|row, _| row.need != Need::Nothing), granted);
-        assert_eq!(
-            names(|row, _| !(row.is_granted)(&Grants::default())),
-            granted
-        );
-        assert_eq!(
-            names(|_, interface| interface.pre_init == PreInit::Forbidden),
-            granted[..2]
-        );
+        let granted = GRANTED.map(|name| format!("countersign:policy/{name}"));
+        assert_eq!(names(|row| row.need != Need::Nothing), granted);
+        assert_eq!(names(|row| !(row.is_granted)(&Grants::default())), granted);
+        assert_eq!(names(|row| row.reach != Reach::Sandbox), granted);
         let distinct: BTreeSet<_> = interfaces().map(|interface| interface.name).collect();
         assert_eq!(distinct.len(), interfaces().count());
+    }
+
+    #[test]
+    fn what_needs_a_grant_or_uses_services_or_reaches_outside_is_never_pre_initialised() {
+        let kept_inside = PRE_INITIALISED.map(|name| format!("countersign:policy/{name}"));
+        for row in ALL {
+            let bound = row.need != Need::Nothing || row.reach != Reach::Sandbox;
+            for interface in row.interfaces {
+                let name = interface.name;
+                let inside = row.reach != Reach::Outside && kept_inside.iter().any(|n| n == name);
+                let expected = bound && !inside;
+                assert_eq!(interface.pre_init == PreInit::Forbidden, expected, "{name}");
+                assert!(!bound || interface.pre_init != PreInit::Linked, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_grant_of_what_lies_outside_reaches_outside() {
+        let inside = Grants {
+            http: Vec::new(),
+            ..generous()
+        };
+        assert!(reaches_outside(&generous()));
+        assert!(!reaches_outside(&inside));
+        assert!(!reaches_outside(&Grants::default()));
     }
 
     #[test]

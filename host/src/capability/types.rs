@@ -2,10 +2,13 @@
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::capability::interface::{Capability, Interface, PreInit};
+use crate::capability::interface::{Capability, Interface, Need, PreInit};
+use crate::contract::anchor::Anchor;
 use crate::contract::bindings::countersign::policy::types;
 use crate::contract::grants::Grants;
+use crate::contract::services::Services;
 use crate::sandbox::call_state::CallState;
+use crate::sandbox::terms::{Budget, Reach};
 
 pub(crate) enum Types {}
 
@@ -20,11 +23,18 @@ impl Capability for Types {
             pre_init: PreInit::Traps,
         },
     ];
+    const NEED: Need = Need::Nothing;
+    const REACH: Reach = Reach::Sandbox;
+    const BUDGET: Budget = Budget::UNLIMITED;
 
     type Grant = ();
 
     fn granted(_grants: &Grants) -> Option<&()> {
         Some(&())
+    }
+
+    fn anchors(_grants: &Grants, _services: &dyn Services) -> Vec<Anchor> {
+        Vec::new()
     }
 
     /// Types without functions need no definition; `types` gets one because wasmtime generates it.

@@ -7,9 +7,12 @@ use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::p2::bindings::{cli, random};
 use wasmtime_wasi::random::WasiRandom;
 
-use crate::capability::interface::{Capability, Interface, PreInit};
+use crate::capability::interface::{Capability, Interface, Need, PreInit};
+use crate::contract::anchor::Anchor;
 use crate::contract::grants::Grants;
+use crate::contract::services::Services;
 use crate::sandbox::call_state::CallState;
+use crate::sandbox::terms::{Budget, Reach};
 
 pub(crate) enum Wasi {}
 
@@ -35,11 +38,18 @@ impl Capability for Wasi {
         traps("wasi:random/insecure"),
         linked("wasi:random/insecure-seed"),
     ];
+    const NEED: Need = Need::Nothing;
+    const REACH: Reach = Reach::Sandbox;
+    const BUDGET: Budget = Budget::UNLIMITED;
 
     type Grant = ();
 
     fn granted(_grants: &Grants) -> Option<&()> {
         Some(&())
+    }
+
+    fn anchors(_grants: &Grants, _services: &dyn Services) -> Vec<Anchor> {
+        Vec::new()
     }
 
     fn link(l: &mut Linker<CallState>) -> wasmtime::Result<()> {

@@ -10,6 +10,7 @@ use crate::contract::grants::Grants;
 use crate::contract::role::{Role, Shadow};
 use crate::contract::services::Services;
 use crate::sandbox::context::Context;
+use crate::sandbox::terms::SealedServices;
 
 /// One plugin as the operator configured it.
 #[derive(Clone, Debug)]
@@ -61,7 +62,7 @@ impl PluginSpec {
             revision,
             grants,
             anchors,
-            services,
+            services: SealedServices::new(services),
             memory_of,
         }
     }

@@ -1,41 +1,136 @@
 //! The operator's grants to a plugin. Nothing is granted by default, and a component that imports
 //! more than its grants is not loaded.
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The limits of one plugin.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Grants {
-    /// Keys it may use; none: the component must not import `keys`.
-    pub keys: Vec<KeyGrant>,
-    /// URLs it may send requests to; none: the component must not import `http`.
-    pub http: Vec<UrlPrefix>,
-    /// Quota of its durable memory; 0: the component must not import `state`.
-    pub state_bytes: u64,
-    /// CPU time of a call, in milliseconds, with the signatures that it asks for. On a crowded
-    /// machine a guest gets less out of a millisecond: be generous.
-    pub cpu_ms: u64,
-    /// Duration of a call, in milliseconds; the task's deadline applies as well.
-    pub wall_ms: u64,
-    /// Linear memory of a call, over all its memories.
-    pub memory_bytes: usize,
+use crate::contract::capabilities::capabilities;
+
+/// CPU time of a call by default, in milliseconds.
+const USUAL_CPU: u64 = 200;
+/// Duration of a call where no policy gives one, in milliseconds. Enough for a callback's three
+/// tries of 10 s with two pauses of 15 s.
+const USUAL_WALL: u64 = 90_000;
+/// Memory of a call by default, in bytes.
+const USUAL_MEMORY: u64 = 32 << 20;
+
+macro_rules! grants {
+    ($($file:ident::$capability:ident {
+        $($(#[$doc:meta])* grant $grant:ident: $type:ty, trial $trial:expr;)*
+        $($number:literal => $answer:ident($answered:ty),)*
+    })*) => {
+        /// Permissions and limits of a component, as an operator writes them.
+        #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct RawGrants {
+            /// Keys it may use: `callback` (the node's own), or a name from `policy.public_keys` or
+            /// `policy.secrets`.
+            #[serde(skip_serializing_if = "is_default")]
+            pub keys: Vec<String>,
+            /// URL prefixes that it may send requests to.
+            #[serde(skip_serializing_if = "is_default")]
+            pub http: Vec<String>,
+            $($($(#[$doc])*
+            #[serde(skip_serializing_if = "is_default")]
+            pub $grant: $type,)*)*
+            /// CPU time per call in milliseconds. Default: 200.
+            #[serde(skip_serializing_if = "is_usual_cpu")]
+            pub cpu_ms: u64,
+            /// Elapsed time per call in milliseconds. Default: `policy.deadline_seconds`.
+            #[serde(skip_serializing_if = "is_default")]
+            pub wall_ms: Option<u64>,
+            /// Memory per call in bytes. Default: 32 MiB.
+            #[serde(skip_serializing_if = "is_usual_memory")]
+            pub memory_bytes: u64,
+        }
+
+        impl Default for RawGrants {
+            fn default() -> Self {
+                Self {
+                    keys: Vec::new(),
+                    http: Vec::new(),
+                    $($($grant: <$type>::default(),)*)*
+                    cpu_ms: USUAL_CPU,
+                    wall_ms: None,
+                    memory_bytes: USUAL_MEMORY,
+                }
+            }
+        }
+
+        impl RawGrants {
+            /// A little of everything but keys and URLs, for a plugin without an entry.
+            pub fn trial() -> Self {
+                Self {
+                    $($($grant: $trial,)*)*
+                    ..Self::default()
+                }
+            }
+
+            /// Returns these grants with the keys, the URL prefixes and the duration of a call that
+            /// they stand for.
+            pub fn resolved(
+                &self,
+                keys: Vec<KeyGrant>,
+                http: Vec<UrlPrefix>,
+                wall_ms: u64,
+            ) -> Grants {
+                Grants {
+                    keys,
+                    http,
+                    $($($grant: self.$grant.clone(),)*)*
+                    cpu_ms: self.cpu_ms,
+                    wall_ms,
+                    memory_bytes: usize::try_from(self.memory_bytes).unwrap_or(usize::MAX),
+                }
+            }
+        }
+
+        /// The limits of one plugin.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Grants {
+            /// Keys it may use; none: the component must not import `keys`.
+            pub keys: Vec<KeyGrant>,
+            /// URLs it may send requests to; none: the component must not import `http`.
+            pub http: Vec<UrlPrefix>,
+            $($($(#[$doc])*
+            pub $grant: $type,)*)*
+            /// CPU time of a call, in milliseconds, with the signatures that it asks for. On a
+            /// crowded machine a guest gets less out of a millisecond: be generous.
+            pub cpu_ms: u64,
+            /// Duration of a call, in milliseconds; the task's deadline applies as well.
+            pub wall_ms: u64,
+            /// Linear memory of a call, over all its memories.
+            pub memory_bytes: usize,
+        }
+    };
 }
+
+capabilities!(grants);
 
 impl Default for Grants {
     fn default() -> Self {
-        Self {
-            keys: Vec::new(),
-            http: Vec::new(),
-            state_bytes: 0,
-            cpu_ms: 250,
-            // Enough for a callback's three tries of 10 s with two pauses of 15 s.
-            wall_ms: 90_000,
-            memory_bytes: 32 << 20,
-        }
+        RawGrants::default().resolved(Vec::new(), Vec::new(), USUAL_WALL)
     }
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn is_usual_cpu(value: &u64) -> bool {
+    *value == USUAL_CPU
+}
+
+fn is_usual_memory(value: &u64) -> bool {
+    *value == USUAL_MEMORY
+}
+
 impl Grants {
+    /// A little of everything but keys and URLs, see [`RawGrants::trial`].
+    pub fn trial() -> Self {
+        RawGrants::trial().resolved(Vec::new(), Vec::new(), USUAL_WALL)
+    }
+
     pub(crate) fn key(&self, name: &str, usage: impl Fn(KeyUsage) -> bool) -> Option<&KeyGrant> {
         self.keys
             .iter()
@@ -142,6 +237,33 @@ fn is_plain(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    macro_rules! trials {
+        ($($file:ident::$capability:ident {
+            $($(#[$doc:meta])* grant $grant:ident: $type:ty, trial $trial:expr;)*
+            $($number:literal => $answer:ident($answered:ty),)*
+        })*) => {
+            #[test]
+            fn a_trial_has_something_of_every_grant() {
+                $($(assert_ne!(RawGrants::trial().$grant, <$type>::default());)*)*
+            }
+        };
+    }
+
+    capabilities!(trials);
+
+    #[test]
+    fn a_grant_without_a_name_in_the_table_is_refused() {
+        let read = |text: &str| serde_json::from_str::<RawGrants>(text);
+        let granted = RawGrants {
+            state_bytes: 7,
+            ..RawGrants::default()
+        };
+        assert_eq!(read("{}").unwrap(), RawGrants::default());
+        assert_eq!(read(r#"{"state_bytes": 7}"#).unwrap(), granted);
+        assert!(read(r#"{"state": 7}"#).is_err());
+        assert_eq!(serde_json::to_string(&RawGrants::default()).unwrap(), "{}");
+    }
 
     fn covers(prefix: &str, url: &str) -> bool {
         prefix

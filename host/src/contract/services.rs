@@ -14,12 +14,19 @@ pub type Sending = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> 
 
 /// Services of the node for its plugins. The synchronous methods must return within about a
 /// millisecond: they run on the executor.
+///
+/// A service that gives answers has a default that refuses, so that only a host that has the
+/// service implements it. [`anchor`](Self::anchor) and [`authorities`](Self::authorities) have none:
+/// an implementation that forgets them would decide by keys that no record names.
 pub trait Services: Send + Sync + 'static {
     /// The time in milliseconds since 1970.
     fn now(&self) -> u64;
 
     /// Signs `data` with the private key `key`; `algorithm` is a JWA name.
-    fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError>;
+    fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let _ = (algorithm, data);
+        Err(KeyError::Unknown(key.into()))
+    }
 
     /// Verifies `signature` over `data` under the public half of `key`.
     fn verify(
@@ -28,10 +35,15 @@ pub trait Services: Send + Sync + 'static {
         algorithm: &str,
         data: &[u8],
         signature: &[u8],
-    ) -> Result<bool, KeyError>;
+    ) -> Result<bool, KeyError> {
+        let _ = (algorithm, data, signature);
+        Err(KeyError::Unknown(key.into()))
+    }
 
     /// Public half of `key`, DER SubjectPublicKeyInfo.
-    fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError>;
+    fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
+        Err(KeyError::Unknown(key.into()))
+    }
 
     /// The digest that stands for `key` in records; `None` if there is no such key.
     fn anchor(&self, key: &str) -> Option<Anchor>;
@@ -40,10 +52,17 @@ pub trait Services: Send + Sync + 'static {
     fn authorities(&self) -> Option<Anchor>;
 
     /// Sends a request that a grant covers.
-    fn send(&self, request: HttpRequest) -> Sending;
+    fn send(&self, request: HttpRequest) -> Sending {
+        let denied = HttpError::Denied(format!("{}: this host sends nothing", request.url));
+        Box::pin(async move { Err(denied) })
+    }
 
     /// The committed memory of `plugin`, as it is now and stays in this view.
-    fn memory(&self, plugin: &str) -> Result<Box<dyn Memory>, StateError>;
+    fn memory(&self, plugin: &str) -> Result<Box<dyn Memory>, StateError> {
+        Err(StateError::Denied(format!(
+            "this host keeps nothing for {plugin}"
+        )))
+    }
 
     /// Reports that a shadow would have decided differently.
     fn differs(&self, difference: Difference) {

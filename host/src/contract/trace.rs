@@ -124,7 +124,10 @@ impl std::fmt::Display for Divergence {
 }
 
 macro_rules! answers {
-    ($($file:ident::$capability:ident { $($name:ident($type:ty),)* })*) => {
+    ($($file:ident::$capability:ident {
+        $($(#[$doc:meta])* grant $grant:ident: $granted:ty, trial $trial:expr;)*
+        $($number:literal => $name:ident($type:ty),)*
+    })*) => {
         /// An answer of an import. Serialised by its number in this list.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub(crate) enum Answer {
@@ -138,6 +141,18 @@ macro_rules! answers {
                 }
             }
         }
+
+        /// The numbers by which recordings know the answers.
+        const _: () = {
+            enum Number {
+                $($($name,)*)*
+            }
+
+            $($(assert!(
+                Number::$name as u32 == $number,
+                "append new answers after all others, and keep the numbers of those"
+            );)*)*
+        };
 
         $($(impl Recordable for $type {
             fn to_answer(&self) -> Answer {

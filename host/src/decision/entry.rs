@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::capability::table;
 use crate::component::host::Host;
 use crate::component::plugin::Plugin;
 use crate::component::spec::PluginSpec;
@@ -123,7 +124,7 @@ impl Entry {
     /// True if it needs nothing from outside the node.
     pub(crate) fn is_local(&self) -> bool {
         self.plugin()
-            .is_none_or(|plugin| plugin.grants().http.is_empty())
+            .is_none_or(|plugin| !table::reaches_outside(plugin.grants()))
     }
 
     pub(crate) fn is_stateful(&self) -> bool {

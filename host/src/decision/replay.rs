@@ -13,9 +13,7 @@ use crate::contract::anchor::Anchor;
 use crate::contract::code::Code;
 use crate::contract::evaluation::{Evaluation, Verdict};
 use crate::contract::grants::Grants;
-use crate::contract::services::{
-    HttpError, HttpRequest, KeyError, Memory, Sending, Services, StateError,
-};
+use crate::contract::services::{Memory, Services, StateError};
 use crate::contract::task::Task;
 use crate::contract::trace::{Divergence, Trace};
 use crate::decision::recording::Recorded;
@@ -207,28 +205,12 @@ impl Services for Nothing {
         0
     }
 
-    fn sign(&self, key: &str, _algorithm: &str, _data: &[u8]) -> Result<Vec<u8>, KeyError> {
-        Err(KeyError::Unknown(key.into()))
-    }
-
-    fn verify(&self, key: &str, _: &str, _: &[u8], _: &[u8]) -> Result<bool, KeyError> {
-        Err(KeyError::Unknown(key.into()))
-    }
-
-    fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
-        Err(KeyError::Unknown(key.into()))
-    }
-
     fn anchor(&self, _key: &str) -> Option<Anchor> {
         None
     }
 
     fn authorities(&self) -> Option<Anchor> {
         None
-    }
-
-    fn send(&self, _request: HttpRequest) -> Sending {
-        Box::pin(async { Err(HttpError::Connect("there is no network in a replay".into())) })
     }
 
     fn memory(&self, _plugin: &str) -> Result<Box<dyn Memory>, StateError> {

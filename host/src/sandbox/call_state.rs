@@ -1,5 +1,6 @@
 //! The data of one wasmtime store: a guest's context, clock, tape and limits for a single call.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
@@ -15,6 +16,7 @@ use crate::sandbox::env::{self, Clock, sandbox_env};
 use crate::sandbox::states::States;
 use crate::sandbox::stop::Stop;
 use crate::sandbox::tape::{Played, Tape};
+use crate::sandbox::terms::{Spent, Terms, Within};
 
 /// Bytes of standard output and error that are kept.
 const STDIO: usize = 4 << 10;
@@ -35,7 +37,7 @@ pub(crate) struct CallOptions {
 pub(crate) struct CallState {
     pub(crate) context: Arc<Context>,
     pub(crate) clock: Clock,
-    pub(crate) tape: Tape,
+    pub(super) tape: Tape,
     pub(crate) states: States,
     pub(crate) limiter: Limiter,
     pub(crate) stdio: MemoryOutputPipe,
@@ -80,22 +82,55 @@ impl CallState {
         })
     }
 
-    /// Returns the recorded answer in a replay, else calls `make` and records its answer.
-    pub(crate) fn answer<T: Recordable>(
+    /// Answers an import of `C`: counts it, and returns the recorded answer in a replay; else calls
+    /// `make` and records its answer.
+    pub(crate) fn answer<C: Terms, T: Recordable>(
         &mut self,
         asked: Asked,
-        make: impl FnOnce(&mut Self) -> T,
+        make: impl FnOnce(&mut Self, &Within<C>) -> T,
     ) -> wasmtime::Result<T> {
+        self.count::<C>()?;
         if let Some(answer) = self.replayed(&asked)? {
             return Ok(answer);
         }
-        let answer = make(self);
+        let within = self.context.services.within();
+        let answer = make(self, &within);
         self.tape.note(asked, &answer);
         Ok(answer)
     }
 
+    /// Like [`answer`](Self::answer), for an answer that takes time and counts as many `uses`.
+    pub(crate) async fn answer_later<C: Terms, T: Recordable, F: Future<Output = T>>(
+        &mut self,
+        uses: usize,
+        asked: Asked,
+        make: impl FnOnce(&Context, &Within<C>) -> F,
+    ) -> wasmtime::Result<T> {
+        for _ in 0..uses {
+            self.count::<C>()?;
+        }
+        if let Some(answer) = self.replayed(&asked)? {
+            return Ok(answer);
+        }
+        let making = make(&self.context, &self.context.services.within());
+        let answer = making.await;
+        self.tape.note(asked, &answer);
+        Ok(answer)
+    }
+
+    /// Counts one use of an import of `C` that gives nothing to record. Returns the number of uses
+    /// so far.
+    pub(crate) fn count<C: Terms>(&mut self) -> Result<u32, Stop> {
+        let spent = self.states.of::<Spent<C>>();
+        spent.0 = spent.0.saturating_add(1);
+        if spent.0 > C::BUDGET.most {
+            return Err(Stop::Budget(C::BUDGET.of));
+        }
+        Ok(spent.0)
+    }
+
     /// Returns the recorded answer in a replay, else `None`.
-    pub(crate) fn replayed<T: Recordable>(&mut self, asked: &Asked) -> wasmtime::Result<Option<T>> {
+    fn replayed<T: Recordable>(&mut self, asked: &Asked) -> wasmtime::Result<Option<T>> {
         let Tape::Playing(player) = &mut self.tape else {
             return Ok(None);
         };

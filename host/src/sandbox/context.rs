@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::contract::anchor::Anchor;
 use crate::contract::grants::Grants;
-use crate::contract::services::Services;
+use crate::sandbox::terms::SealedServices;
 
 /// One entry's configuration, grants and services; shared by all its calls.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub(crate) struct Context {
     pub(crate) grants: Grants,
     /// The keys and authorities that its answers depend on.
     pub(crate) anchors: Arc<[Anchor]>,
-    pub(crate) services: Arc<dyn Services>,
+    pub(crate) services: SealedServices,
     /// Name of the entry whose memory it reads: its own, or for a shadow the one
     /// it is compared with.
     pub(crate) memory_of: String,

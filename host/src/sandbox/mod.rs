@@ -9,4 +9,5 @@ pub(crate) mod env;
 pub(crate) mod states;
 pub(crate) mod stop;
 pub(crate) mod tape;
+pub(crate) mod terms;
 pub(crate) mod ticker;

@@ -158,7 +158,7 @@ pub fn rogue(config: Value) -> PluginSpec {
             state_bytes: 1000,
             cpu_ms: 100,
             wall_ms: 1500,
-            memory_bytes: 32 << 20,
+            ..Grants::trial()
         },
         role: Role::default(),
         written: None,
