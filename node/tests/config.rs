@@ -364,14 +364,12 @@ fn callbacks_that_are_brought_along_are_not_asked_about_check_ups() {
             .map(|entry| (entry.name.clone(), operations(entry)))
             .collect::<Vec<_>>()
     };
-    let three = vec![
-        OperationKind::KeyGen,
-        OperationKind::KeySign,
-        OperationKind::KeyReshare,
-    ];
+    let others = OperationKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != OperationKind::KeyShareSign);
     let callback =
         "callback: {cb_server_v2: [{service_address: 'http://a/v2/check', pubkey_path: a.pem}]}\n";
-    let asked = ("jwt-callback".to_owned(), three);
+    let asked = ("jwt-callback".to_owned(), others.collect());
     let by_rules = (
         "rules:check-ups".to_owned(),
         vec![OperationKind::KeyShareSign],

@@ -33,7 +33,7 @@ pub use committee::{Committee, CommitteeError, CommitteeIndex, Threshold};
 pub use evidence::Evidence;
 pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
-pub use operation_kind::{OperationKind, UnknownOperation};
+pub use operation_kind::{OperationKind, Stored, UnknownOperation};
 pub use outcome::{
     Cause, Failure, GenerationProof, InputSignature, Intact, KeyDescriptor, Outcome, PluginVerdict,
     Point, Refusal, Signed, SignedAck,

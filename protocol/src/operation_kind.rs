@@ -28,7 +28,28 @@ named! {
     } or UnknownOperation("kind of operation")
 }
 
+/// What the parties of a task store before any of them knows that it succeeds. Such a task is in
+/// doubt until all acknowledgements are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// No share is stored, and no task of the kind is ever in doubt.
+    Nothing,
+    /// The first generation of a key.
+    NewKey,
+    /// Another generation of a key in use. The parties that stored nothing can vote to abort.
+    NextGeneration,
+}
+
 impl OperationKind {
+    /// What the parties of such a task store before it ends.
+    pub fn stored(self) -> Stored {
+        match self {
+            Self::KeyGen => Stored::NewKey,
+            Self::KeyReshare => Stored::NextGeneration,
+            Self::KeySign | Self::KeyShareSign => Stored::Nothing,
+        }
+    }
+
     /// The title in logs and in texts for people.
     pub fn title(self) -> &'static str {
         match self {

@@ -28,6 +28,16 @@ pub enum Outcome {
     Intact(Intact),
 }
 
+impl Outcome {
+    /// The generation of a key that came to be, with all its acknowledgements.
+    pub fn descriptor(&self) -> Option<&KeyDescriptor> {
+        match self {
+            Self::Created(descriptor) | Self::Reshared(descriptor) => Some(descriptor),
+            Self::Signed(_) | Self::Refused(_) | Self::Failed(_) | Self::Intact(_) => None,
+        }
+    }
+}
+
 /// A proof that one node's share is intact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(

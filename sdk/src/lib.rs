@@ -99,10 +99,12 @@ pub mod json;
 pub mod jwt;
 #[cfg(target_family = "wasm")]
 mod node;
+pub mod operation;
 mod parsed;
 pub mod payload;
 mod plugin;
 mod receiver;
+pub mod scheme;
 mod selector;
 mod task;
 pub mod testing;

@@ -23,8 +23,7 @@ pub enum WalletCommand {
     Create {
         /// Name for people, at most 64 bytes.
         name: String,
-        /// ecdsa-secp256k1, ed25519, schnorr-secp256k1 or taproot.
-        #[arg(long)]
+        #[arg(long, help = schemes())]
         scheme: Scheme,
         /// Number of nodes that must sign.
         #[arg(long, value_name = "T")]
@@ -363,4 +362,10 @@ fn ground(belief: &Belief) -> String {
         Ground::Profile => "its members and its requester are in the profile".into(),
         Ground::Trusted => format!("trusted by you: {reason}"),
     }
+}
+
+/// The help of `--scheme`: `a, b or c`.
+fn schemes() -> String {
+    let [others @ .., last] = Scheme::ALL.map(Scheme::name);
+    format!("{} or {last}", others.join(", "))
 }

@@ -232,11 +232,12 @@ impl Flow {
 
     /// Sets the wallet that the task uses.
     pub fn set_wallet(&mut self, wallet: Option<KeyDescriptor>) {
-        self.signatures = match (&self.task().operation, &wallet) {
-            (Operation::KeySign(keysign), Some(wallet)) => {
-                proof::inputs(keysign, wallet).map_or(1, |inputs| inputs.len() as u64)
-            }
-            _ => 1,
+        self.signatures = match &self.task().operation {
+            Operation::KeySign(keysign) => wallet
+                .as_ref()
+                .and_then(|wallet| proof::inputs(keysign, wallet).ok())
+                .map_or(1, |inputs| inputs.len() as u64),
+            Operation::KeyGen(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => 1,
         };
         self.wallet = wallet;
     }

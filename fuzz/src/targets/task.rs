@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use countersign_protocol::{
-    Committee, Hash, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, Operation, Payload,
-    PayloadKind, Scheme, SignedTask, Task, TaskId, UnixMillis,
+    Committee, Hash, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, Operation, OperationKind,
+    Payload, PayloadKind, Scheme, SignedTask, Task, TaskId, UnixMillis,
 };
 
 use super::people;
@@ -36,43 +36,6 @@ pub(super) fn run(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let nodes = people::nodes();
-    let key = KeyId::of_task(&Hash([6; 32]));
-    let committee = || Committee::new(people::nodes()).expect("three nodes");
-    let threshold = people::descriptor().threshold;
-    let payload = |kind| Payload::new(kind, b"pay 3 to bob, and 32 bytes more.".to_vec());
-    let signing = PayloadKind::ALL.map(|kind| {
-        let path = "m/0/7".parse().expect("a path");
-        let signers = (kind == PayloadKind::Message).then(|| nodes.clone());
-        Operation::KeySign(KeySign {
-            key,
-            path,
-            payload: payload(kind),
-            signers,
-        })
-    });
-    let making = Scheme::ALL.map(|scheme| {
-        Operation::KeyGen(KeyGen {
-            name: "treasury".into(),
-            scheme,
-            committee: committee(),
-            threshold,
-        })
-    });
-    let from = people::descriptor();
-    let moving = KeyReshare {
-        from,
-        committee: committee(),
-        threshold,
-        dealers: None,
-    };
-    let rest = [
-        Operation::KeyReshare(Box::new(moving)),
-        Operation::KeyShareSign(KeyShareSign {
-            key,
-            nodes: nodes.clone(),
-        }),
-    ];
     let task = |operation: Operation| Task {
         version: 1,
         id: TaskId([5; 16]),
@@ -83,10 +46,59 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         claims: BTreeMap::from([("amount".into(), "3".into())]),
         operation,
     };
-    signing
+    OperationKind::ALL
         .into_iter()
-        .chain(making)
-        .chain(rest)
+        .flat_map(samples)
         .map(|operation| task(operation).to_bytes())
         .collect()
+}
+
+/// Returns operations of one kind, with every scheme and kind of payload.
+fn samples(kind: OperationKind) -> Vec<Operation> {
+    let key = KeyId::of_task(&Hash([6; 32]));
+    let committee = || Committee::new(people::nodes()).expect("three nodes");
+    let threshold = people::descriptor().threshold;
+    match kind {
+        OperationKind::KeyGen => {
+            let making = Scheme::ALL.map(|scheme| {
+                Operation::KeyGen(KeyGen {
+                    name: "treasury".into(),
+                    scheme,
+                    committee: committee(),
+                    threshold,
+                })
+            });
+            making.into()
+        }
+        OperationKind::KeySign => {
+            let bytes = b"pay 3 to bob, and 32 bytes more.";
+            let signing = PayloadKind::ALL.map(|kind| {
+                let path = "m/0/7".parse().expect("a path");
+                let signers = (kind == PayloadKind::Message).then(people::nodes);
+                Operation::KeySign(KeySign {
+                    key,
+                    path,
+                    payload: Payload::new(kind, bytes.to_vec()),
+                    signers,
+                })
+            });
+            signing.into()
+        }
+        OperationKind::KeyReshare => {
+            let moving = KeyReshare {
+                from: people::descriptor(),
+                committee: committee(),
+                threshold,
+                dealers: None,
+            };
+            vec![Operation::KeyReshare(Box::new(moving))]
+        }
+        OperationKind::KeyShareSign => {
+            let check_up = KeyShareSign {
+                key,
+                nodes: people::nodes(),
+            };
+            vec![Operation::KeyShareSign(check_up)]
+        }
+    }
 }

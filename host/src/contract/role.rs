@@ -96,8 +96,8 @@ pub(crate) fn subjects(operation: &Operation) -> Vec<Subject<'_>> {
                 scheme: None,
             }]
         }
-        Operation::Other(_) => vec![Subject {
-            operation: None,
+        Operation::Other(name) => vec![Subject {
+            operation: name.parse().ok(),
             key: None,
             scheme: None,
         }],
@@ -111,5 +111,39 @@ impl<'t> Subject<'t> {
             key: Some(&key.id),
             scheme: Some(&key.scheme),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_by_name_covers_an_operation_of_which_only_the_name_is_known() {
+        for asked in OperationKind::ALL {
+            let operation = Operation::Other(asked.name().into());
+            for listed in OperationKind::ALL {
+                let scope = Scope {
+                    operations: vec![listed],
+                    ..Scope::default()
+                };
+                let covered = subjects(&operation)
+                    .iter()
+                    .all(|subject| scope.covers(subject));
+                assert_eq!(covered, listed == asked, "{listed} {asked}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_operation_of_another_name_is_covered_by_scopes_without_operations() {
+        let operation = Operation::Other("melt".into());
+        let subject = &subjects(&operation)[0];
+        assert!(Scope::default().covers(subject));
+        let listed = Scope {
+            operations: OperationKind::ALL.to_vec(),
+            ..Scope::default()
+        };
+        assert!(!listed.covers(subject));
     }
 }

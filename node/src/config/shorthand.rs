@@ -200,23 +200,27 @@ fn callback_entry(
         "sleep_seconds": callback.sleep_seconds,
         "request_timeout": callback.request_timeout,
     });
-    // Some of the servers in the field refuse a check-up, some never answer, and one
-    // answers a different request.
-    let operations = vec![
-        OperationKind::KeyGen,
-        OperationKind::KeySign,
-        OperationKind::KeyReshare,
-    ];
+    let operations = OperationKind::ALL.into_iter().filter(asks_callback);
     Ok(Some(RawPlugin {
         config: Some(config),
         scope: RawScope {
-            operations,
+            operations: operations.collect(),
             ..RawScope::default()
         },
         monitor_interval: callback.monitor_interval.clone(),
         grants,
         ..RawPlugin::named("jwt-callback")
     }))
+}
+
+/// True if callback servers are asked about operations of this kind.
+fn asks_callback(kind: &OperationKind) -> bool {
+    match kind {
+        OperationKind::KeyGen | OperationKind::KeySign | OperationKind::KeyReshare => true,
+        // Some of the servers in the field refuse a check-up, some never answer, and one
+        // answers a different request.
+        OperationKind::KeyShareSign => false,
+    }
 }
 
 /// Returns the seconds that all attempts take with a server that never answers.

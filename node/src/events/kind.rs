@@ -90,13 +90,12 @@ mod tests {
 
     #[test]
     fn every_operation_has_four_events_and_each_has_one_name() {
-        let operations = ["keygen", "keysign", "keyreshare", "keysharesign"];
-        let names = operations.iter().flat_map(|operation| {
+        let names = OperationKind::ALL.into_iter().flat_map(|operation| {
             HAPPENINGS.map(|happening| format!("request.{operation}.{happening}"))
         });
         let parsed: std::collections::BTreeSet<Wanted> =
             names.map(|name| name.parse().unwrap()).collect();
-        assert_eq!(parsed.len(), 16);
+        assert_eq!(parsed.len(), OperationKind::ALL.len() * HAPPENINGS.len());
     }
 
     #[test]

@@ -219,7 +219,8 @@ fn question_of(me: NodeId, row: &Row) -> countersign_host::Task {
                     .collect(),
             })
         }
-        _ => unread(row.kind),
+        Some(Operation::KeySign(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_))
+        | None => unread(row.kind),
     };
     countersign_host::Task {
         id: row.task.to_string(),

@@ -114,7 +114,13 @@ impl Events {
                 .iter()
                 .map(|input| input.tweak.clone())
                 .collect(),
-            _ => Vec::new(),
+            Some(
+                Operation::Keygen(_)
+                | Operation::Reshare(_)
+                | Operation::KeyShareSign(_)
+                | Operation::Other(_),
+            )
+            | None => Vec::new(),
         }
     }
 }

@@ -78,18 +78,13 @@ fn an_event_goes_to_those_who_want_it_and_to_nobody_else() {
 #[test]
 fn each_kind_of_operation_has_events_of_its_own() {
     let (_dir, journal) = specimen::journal();
-    for (kind, name) in [
-        (OperationKind::KeyGen, "keygen"),
-        (OperationKind::KeySign, "keysign"),
-        (OperationKind::KeyReshare, "keyreshare"),
-        (OperationKind::KeyShareSign, "keysharesign"),
-    ] {
-        let wanted = format!("request.{name}.created");
+    for kind in OperationKind::ALL {
+        let wanted = format!("request.{kind}.created");
         let events = events(&[("r", &[&wanted])]);
         for other in OperationKind::ALL {
             begun(&events, other);
             let told = events.tell(&journal, TASK, What::Created);
-            assert_eq!(told.len(), usize::from(other == kind), "{name} {other:?}");
+            assert_eq!(told.len(), usize::from(other == kind), "{kind} {other}");
         }
     }
 }

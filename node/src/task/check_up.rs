@@ -9,7 +9,7 @@ use countersign_protocol::{
     Committee, Failure, FailureCode, Hash, Intact, KeyDescriptor, NodeId, Outcome,
 };
 use countersign_store::KeyRecord;
-use countersign_verify::WrongResult;
+use countersign_verify::{Input, WrongResult};
 
 use super::{Job, JobContext, Stopped, describe};
 use crate::check_ups::{Proven, intact};
@@ -75,8 +75,16 @@ impl Job for CheckUpPlan {
         Rooms::default()
     }
 
+    fn bystanders(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
+
     fn wallet(&self) -> Option<&KeyDescriptor> {
         Some(&self.record.descriptor)
+    }
+
+    fn inputs(&self) -> Vec<Input> {
+        Vec::new()
     }
 
     fn unbelieved(wrong: &WrongResult, _counterpart: Option<NodeId>) -> Stopped {

@@ -270,8 +270,12 @@ fn check(
                 _ => Doubt::Unproven(why),
             }
         })?;
-    let Operation::KeySign(keysign) = &task.operation else {
-        return Err(unproven("the task uses no key"));
+    let keysign = match &task.operation {
+        Operation::KeySign(keysign) => keysign,
+        // Limits count signatures, and none of these makes one.
+        Operation::KeyGen(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => {
+            return Err(unproven("the task uses no key"));
+        }
     };
     if !used.signers.contains(peer) || used.signers.contains(&admission.me) {
         return Err(unproven(

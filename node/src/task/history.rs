@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use countersign_protocol::{KeyId, Outcome, TaskId, UnixMillis};
-use countersign_store::{
-    Journal, OperationKind, PreparedReshare, ReadJournalError, ReshareStage, Row, State,
-};
+use countersign_protocol::{KeyId, Outcome, Stored, TaskId, UnixMillis};
+use countersign_store::{Journal, PreparedReshare, ReadJournalError, ReshareStage, Row, State};
 
 use super::succession::{Standing, Step};
 
@@ -35,7 +33,8 @@ pub fn started_at(
 /// since nothing is resumed.
 pub fn never_stored(journal: &Journal, row: &Row) -> Result<bool, ReadJournalError> {
     let over = matches!(&row.state, State::Ended { outcome, .. } if !matches!(**outcome, Outcome::Reshared(_)));
-    Ok(row.kind == OperationKind::KeyReshare && over && journal.prepared(&row.task)?.is_none())
+    let votes = row.kind.stored() == Stored::NextGeneration;
+    Ok(votes && over && journal.prepared(&row.task)?.is_none())
 }
 
 /// Returns the reshares in doubt, which wait for other parties.
@@ -45,7 +44,7 @@ pub fn waiting(journal: &Journal) -> Result<Vec<PreparedReshare>, ReadJournalErr
 
 #[cfg(test)]
 mod tests {
-    use countersign_protocol::{Failure, FailureCode};
+    use countersign_protocol::{Failure, FailureCode, OperationKind};
     use countersign_store::Silent;
 
     use super::*;

@@ -12,6 +12,7 @@ use countersign_protocol::{
     TaskId,
 };
 use countersign_store::{KeyRecord, KeyStatus};
+use countersign_verify::Input;
 
 use super::aux::{self, Fresh};
 use super::storing::{self, StoreShareError};
@@ -88,6 +89,18 @@ impl Job for KeyGenPlan {
             &[]
         };
         Rooms::new([key].into_iter().chain(aux.iter().copied()))
+    }
+
+    fn bystanders(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
+
+    fn wallet(&self) -> Option<&KeyDescriptor> {
+        None
+    }
+
+    fn inputs(&self) -> Vec<Input> {
+        Vec::new()
     }
 
     async fn run(

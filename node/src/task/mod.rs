@@ -107,20 +107,15 @@ pub trait Job: Clone + Send + Sync + Sized + 'static {
     /// The most that a party may send another in each phase of the session.
     fn rooms(&self) -> Rooms;
 
-    /// Holders of the key in use that take no part.
-    fn bystanders(&self) -> Vec<NodeId> {
-        Vec::new()
-    }
+    /// Holders of the key in use that take no part. They are told of the use, so that their
+    /// limits count it; empty if limits do not apply.
+    fn bystanders(&self) -> Vec<NodeId>;
 
-    /// The key in use; `None` if a new one is made.
-    fn wallet(&self) -> Option<&KeyDescriptor> {
-        None
-    }
+    /// The key that the result is verified against; `None` if the task itself says enough.
+    fn wallet(&self) -> Option<&KeyDescriptor>;
 
-    /// The inputs to sign, in order.
-    fn inputs(&self) -> Vec<Input> {
-        Vec::new()
-    }
+    /// The inputs to sign, in order; empty if nothing is signed.
+    fn inputs(&self) -> Vec<Input>;
 
     /// The end of a session whose result is not what was ordered. `counterpart`: the other party,
     /// if there is exactly one.

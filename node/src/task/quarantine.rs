@@ -98,9 +98,13 @@ impl Tried<'_> {
     }
 
     fn attempt(&self, outcome: &Outcome) -> Option<Attempt> {
-        let Operation::KeySign(_) = &self.task.operation else {
-            return None;
-        };
+        match &self.task.operation {
+            Operation::KeySign(_) => {}
+            // Their runs show nothing of a share in use that the next run could add to.
+            Operation::KeyGen(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => {
+                return None;
+            }
+        }
         let signers = self.parties.to_vec();
         match outcome {
             Outcome::Signed(_) => Some(Attempt::Signed {

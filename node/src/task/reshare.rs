@@ -12,6 +12,7 @@ use countersign_protocol::{
     SessionId, TaskId, UnixMillis,
 };
 use countersign_store::{KeyStatus, ReadJournalError, WriteJournalError};
+use countersign_verify::Input;
 
 use super::aux::{self, Fresh, position, positions};
 use super::storing::{self, StoreShareError};
@@ -118,6 +119,18 @@ impl Job for KeyResharePlan {
             &[]
         };
         Rooms::new(reshare.into_iter().chain(aux.iter().copied()))
+    }
+
+    fn bystanders(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
+
+    fn wallet(&self) -> Option<&KeyDescriptor> {
+        None
+    }
+
+    fn inputs(&self) -> Vec<Input> {
+        Vec::new()
     }
 
     async fn run(

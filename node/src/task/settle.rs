@@ -2,8 +2,8 @@
 //! confirmation arrives. Such a task has no end until then.
 
 use countersign_protocol::control::Held;
-use countersign_protocol::{KeyDescriptor, KeyId, NodeId, TaskId};
-use countersign_store::{Journal, KeyStatus, OperationKind, ReadJournalError};
+use countersign_protocol::{KeyDescriptor, KeyId, NodeId, Stored, TaskId};
+use countersign_store::{Journal, KeyStatus, ReadJournalError};
 
 use super::history;
 
@@ -24,7 +24,7 @@ pub fn lacking(journal: &Journal) -> Result<Vec<(Held, Vec<NodeId>)>, ReadJourna
     for task in journal.unfinished()? {
         let Some(row) = journal
             .row(&task)?
-            .filter(|row| row.kind == OperationKind::KeyGen)
+            .filter(|row| row.kind.stored() == Stored::NewKey)
         else {
             continue;
         };

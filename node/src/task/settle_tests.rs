@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use countersign_protocol::{
-    Committee, Failure, FailureCode, Hash, Outcome, Scheme, SessionId, SignedAck, Threshold,
-    UnixMillis,
+    Committee, Failure, FailureCode, Hash, OperationKind, Outcome, Scheme, SessionId, SignedAck,
+    Threshold, UnixMillis,
 };
 use countersign_store::{Decided, KeyRecord, PreparedReshare, ReshareStage, Silent, State};
 

@@ -141,7 +141,7 @@ pub(super) fn no_end(kind: OperationKind) -> Failure {
         OperationKind::KeyGen => {
             "this node waits for the confirmation of every member; connect all of them to the coordinator, then look at the key"
         }
-        _ => {
+        OperationKind::KeySign | OperationKind::KeyReshare | OperationKind::KeyShareSign => {
             "this node could not record how the task ended; see its log, then try again with a new task"
         }
     };

@@ -3,7 +3,7 @@
 
 use countersign_sdk::{
     End, Event, Failure, Input, Key, KeyShareSigning, Keygen, NewKey, Operation, Resharing,
-    ShareSignature, Signature, Signing, Stage, Success, Task, What,
+    ShareSignature, Signature, Signing, Stage, Success, Task, What, operation,
 };
 use serde_json::{Map, Value, json};
 
@@ -14,6 +14,8 @@ const REFERENCE: &str = "reference";
 
 /// The number of the protocol: the receivers' list lacks ours.
 const UNKNOWN_PROTOCOL: u8 = 0;
+/// The type of signatures in a task that the node did not read.
+const UNREAD_SCHEME: u8 = 0;
 
 /// Builds the document for the receiver.
 pub(crate) fn document(event: &Event) -> Result<Value, Failure> {
@@ -44,26 +46,12 @@ fn event_type(event: &Event) -> Result<String, Failure> {
         .ok_or_else(|| Failure::Internal("an event without its task".into()))?;
     Ok(format!(
         "request.{}.{what}",
-        data_type(&task.operation)?.to_ascii_lowercase()
+        operation::title(&task.operation).to_ascii_lowercase()
     ))
 }
 
-fn data_type(operation: &Operation) -> Result<&str, Failure> {
-    match operation {
-        Operation::Keygen(_) => Ok("KeyGen"),
-        Operation::Sign(_) => Ok("KeySign"),
-        Operation::Reshare(_) => Ok("KeyReshare"),
-        Operation::KeyShareSign(_) => Ok("KeyShareSign"),
-        // A task that the node refused before decoding it has no facts, only a name.
-        Operation::Other(name) => ["KeyGen", "KeySign", "KeyReshare", "KeyShareSign"]
-            .into_iter()
-            .find(|known| known.eq_ignore_ascii_case(name))
-            .ok_or_else(|| Failure::Unsupported(format!("event receivers do not know `{name}`"))),
-    }
-}
-
 fn data(task: &Task, what: &What) -> Result<Value, Failure> {
-    let kind = data_type(&task.operation)?;
+    let kind = operation::title(&task.operation);
     Ok(json!({
         "data_type": kind,
         "request_id": format!("{}:{}", task.id, task.attempt),
@@ -72,7 +60,7 @@ fn data(task: &Task, what: &What) -> Result<Value, Failure> {
         "request_detail": detail(task)?,
         "extra_info": task.claim(EXTRA_INFO).unwrap_or_default(),
         "failed_reason": failed_reason(what),
-        "result": result(&task.operation, what),
+        "result": result(&task.operation, what)?,
     }))
 }
 
@@ -107,6 +95,7 @@ fn detail(task: &Task) -> Result<Value, Failure> {
         Operation::Sign(signing) => key_sign(signing)?,
         Operation::Reshare(resharing) => key_reshare(resharing)?,
         Operation::KeyShareSign(signing) => key_share_sign(&task.node, signing),
+        // The node refused it before decoding it, or the kind is newer than this component.
         Operation::Other(_) => Map::new().into(),
     };
     detail["task_id"] = task.id.clone().into();
@@ -167,18 +156,18 @@ fn key_share_sign(node: &str, signing: &KeyShareSigning) -> Value {
     json!({ "node_id": node, "details": signing.checks.iter().map(check).collect::<Vec<_>>() })
 }
 
-fn result(operation: &Operation, what: &What) -> Value {
+fn result(operation: &Operation, what: &What) -> Result<Value, Failure> {
     match what {
         What::Succeeded(Success::Key(key)) => group(key),
         What::Succeeded(Success::Signatures(signatures)) => signed(operation, signatures),
         What::Succeeded(Success::KeyShares(signatures)) => {
-            json!({ "signatures": signatures.iter().map(share_signature).collect::<Vec<_>>() })
+            Ok(json!({ "signatures": signatures.iter().map(share_signature).collect::<Vec<_>>() }))
         }
-        _ => Value::Null,
+        What::Ping | What::Created | What::Updated(_) | What::Failed(_) => Ok(Value::Null),
     }
 }
 
-fn group(new: &NewKey) -> Value {
+fn group(new: &NewKey) -> Result<Value, Failure> {
     let participants = new.participants.iter().map(|participant| {
         json!({
             "node_id": participant.node,
@@ -186,29 +175,33 @@ fn group(new: &NewKey) -> Value {
             "share_public_key": hex0x(&participant.share_public_key),
         })
     });
-    json!({
+    Ok(json!({
         "id": new.key.id,
         "canonical_group_id": new.key.id,
         "created_timestamp": new.created_at,
-        "type": if new.key.curve == "ed25519" { 2 } else { 1 },
+        "type": group_type(&new.key.curve)?,
         "root_extended_public_key": new.key.root_public_key,
         "chaincode": hex0x(&new.chain_code),
         "curve": new.key.curve,
         "threshold": new.key.threshold,
         "participants": participants.collect::<Vec<_>>(),
-    })
+    }))
 }
 
-fn signed(operation: &Operation, signatures: &[Signature]) -> Value {
+fn signed(operation: &Operation, signatures: &[Signature]) -> Result<Value, Failure> {
     let signature_type = match operation {
-        Operation::Sign(signing) => signature_type(&signing.key).unwrap_or_default(),
-        _ => 0,
+        Operation::Sign(signing) => signature_type(&signing.key)?,
+        // A KeySign of which the node knows only the kind has no scheme.
+        Operation::Keygen(_)
+        | Operation::Reshare(_)
+        | Operation::KeyShareSign(_)
+        | Operation::Other(_) => UNREAD_SCHEME,
     };
-    json!({
+    Ok(json!({
         "signatures": signatures.iter().map(signature).collect::<Vec<_>>(),
         "signature_type": signature_type,
         "tss_protocol": UNKNOWN_PROTOCOL,
-    })
+    }))
 }
 
 fn signature(signature: &Signature) -> Value {
@@ -235,6 +228,16 @@ fn curve_number(name: &str) -> Result<u8, Failure> {
         "ed25519" => Ok(2),
         other => Err(Failure::Unsupported(format!(
             "event receivers have no number for the curve `{other}`"
+        ))),
+    }
+}
+
+fn group_type(curve: &str) -> Result<u8, Failure> {
+    match curve {
+        "secp256k1" => Ok(1),
+        "ed25519" => Ok(2),
+        other => Err(Failure::Unsupported(format!(
+            "event receivers have no type of group for the curve `{other}`"
         ))),
     }
 }

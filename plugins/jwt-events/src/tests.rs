@@ -3,7 +3,7 @@
 use countersign_sdk::testing::{self, MockHost};
 use countersign_sdk::{
     End, HttpError, Intent, NewKey, Operation, Participant, Rejection, Response, Signature, Stage,
-    Success, Task, What,
+    Success, Task, What, operation, scheme,
 };
 use serde_json::{Value, json};
 
@@ -218,6 +218,102 @@ fn a_task_that_was_refused_unread_has_a_name_and_ids() {
         told["data"]["request_detail"],
         json!({"task_id": "task-1", "biz_task_id": "task-1"})
     );
+}
+
+/// A receiver that is never told of a task would wait for it.
+#[test]
+fn a_task_of_a_kind_that_is_newer_than_this_component_has_a_name_and_ids() {
+    let told = told(
+        Some(testing::task(Operation::Other("melt".into()))),
+        What::Created,
+    );
+    assert_eq!(told["event_type"], "request.melt.created");
+    let data = &told["data"];
+    assert_eq!(
+        (&data["data_type"], &data["request_type"]),
+        (&json!("melt"), &json!("melt"))
+    );
+    assert_eq!(
+        data["request_detail"],
+        json!({"task_id": "task-1", "biz_task_id": "task-1"})
+    );
+}
+
+#[test]
+fn every_kind_of_operation_has_events_whether_it_was_read_or_not() {
+    for title in operation::ALL {
+        let name = title.to_ascii_lowercase();
+        let unread = testing::task(Operation::Other(name.clone()));
+        let told = told(Some(unread), What::Created);
+        assert_eq!(told["event_type"], format!("request.{name}.created"));
+        assert_eq!(told["data"]["data_type"], title);
+    }
+}
+
+fn signed_with(scheme: &str) -> Task {
+    let mut task = testing::signing(Intent::Opaque);
+    let Operation::Sign(signing) = &mut task.operation else {
+        unreachable!("a KeySign")
+    };
+    signing.key.scheme = scheme.into();
+    task
+}
+
+fn signatures() -> What {
+    What::Succeeded(Success::Signatures(Vec::new()))
+}
+
+fn unsupported(task: Task, what: What) {
+    let host = host(|| status(200));
+    let failure = JwtEvents::deliver(&config(), &testing::event(Some(task), what), &host);
+    assert!(
+        matches!(failure, Err(Failure::Unsupported(_))),
+        "{failure:?}"
+    );
+    assert!(host.requests().is_empty());
+}
+
+#[test]
+fn every_scheme_has_its_number_and_an_unknown_one_has_none() {
+    for scheme in scheme::ALL {
+        let told = told(Some(signed_with(scheme)), signatures());
+        let number = &told["data"]["result"]["signature_type"];
+        assert!(number.as_u64() > Some(0), "{scheme}");
+        assert_eq!(&told["data"]["request_detail"]["signature_type"], number);
+    }
+    unsupported(signed_with("of-tomorrow"), signatures());
+    let unread = testing::task(Operation::Other("keysign".into()));
+    let told = told(Some(unread), signatures());
+    assert_eq!(told["data"]["result"]["signature_type"], 0);
+}
+
+#[test]
+fn every_curve_has_its_numbers_and_an_unknown_one_has_none() {
+    let made = |curve: &str| {
+        let mut key = testing::key();
+        key.curve = curve.into();
+        What::Succeeded(Success::Key(NewKey {
+            key,
+            chain_code: Vec::new(),
+            created_at: MockHost::NOW,
+            participants: Vec::new(),
+        }))
+    };
+    let ordered = |curve: &str| {
+        let mut task = testing::keygen(2, &["csn1a", "csn1b"]);
+        let Operation::Keygen(keygen) = &mut task.operation else {
+            unreachable!("a KeyGen")
+        };
+        keygen.curve = curve.into();
+        task
+    };
+    for curve in scheme::CURVES {
+        let told = told(Some(ordered(curve)), made(curve));
+        assert!(told["data"]["request_detail"]["curve"].is_u64(), "{curve}");
+        assert!(told["data"]["result"]["type"].as_u64() > Some(0), "{curve}");
+    }
+    unsupported(ordered("of-tomorrow"), What::Created);
+    unsupported(ordered("ed25519"), made("of-tomorrow"));
 }
 
 #[test]

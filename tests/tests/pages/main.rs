@@ -5,6 +5,7 @@ mod codes;
 mod derivation;
 mod fireblocks;
 mod node;
+mod operations;
 mod page;
 mod payloads;
 mod task_api;

@@ -26,7 +26,7 @@ impl Flow {
         let replaces = |report: &Report| {
             matches!(report.outcome, Outcome::Failed(_))
                 && !report.wrong
-                && (matches!(outcome, Outcome::Created(_) | Outcome::Reshared(_))
+                && (outcome.descriptor().is_some()
                     || is_abandonment(&outcome) && report.outcome != outcome)
         };
         if party
@@ -87,13 +87,11 @@ impl Flow {
             &format!("completed: {from} reported a verified result"),
             effects,
         );
-        let holds =
-            |outcome: &Outcome| matches!(outcome, Outcome::Created(_) | Outcome::Reshared(_));
         let reported = |party: &Party| {
             party
                 .report
                 .as_ref()
-                .is_some_and(|report| holds(&report.outcome))
+                .is_some_and(|report| report.outcome.descriptor().is_some())
         };
         let lacking = self
             .record
@@ -141,7 +139,11 @@ impl Flow {
     fn all_intact(&self) -> Option<Proof> {
         let intact = |party: &Party| match &party.report.as_ref()?.outcome {
             Outcome::Intact(intact) => Some(intact.clone()),
-            _ => None,
+            Outcome::Created(_)
+            | Outcome::Signed(_)
+            | Outcome::Refused(_)
+            | Outcome::Failed(_)
+            | Outcome::Reshared(_) => None,
         };
         let all: Option<Vec<Intact>> = self.record.parties.iter().map(intact).collect();
         all.filter(|all| !all.is_empty()).map(Proof::Intact)

@@ -8,9 +8,7 @@
 
 use countersign_protocol::control::ToNode;
 use countersign_protocol::outcome::abort_vote_digest;
-use countersign_protocol::{
-    FailureCode, KeyDescriptor, NodeId, Operation, Outcome, SignedAck, UnixMillis,
-};
+use countersign_protocol::{FailureCode, KeyDescriptor, NodeId, Outcome, SignedAck, UnixMillis};
 use countersign_verify::{WrongResult, result};
 
 use super::{Change, Effects, Flow, World};
@@ -75,7 +73,7 @@ impl Flow {
     /// Returns the stored generation, if it is what was ordered and has
     /// the party's own acknowledgement.
     fn checked(&self, from: NodeId, descriptor: KeyDescriptor) -> Result<KeyDescriptor, Unstored> {
-        let Operation::KeyReshare(reshare) = &self.task().operation else {
+        let Some(reshare) = self.moves() else {
             return Err(Unstored::NotAReshare);
         };
         if !self.is_party(&from) {
@@ -135,9 +133,8 @@ impl Flow {
         world: &World<'_>,
         effects: &mut Effects,
     ) {
-        let reshare = matches!(self.task().operation, Operation::KeyReshare(_));
         let own = ack.node == from && ack.verifies(&abort_vote_digest(self.hash()));
-        if !reshare || !own || !self.is_party(&from) {
+        if self.moves().is_none() || !own || !self.is_party(&from) {
             return effects.alarms.push(format!(
                 "{from} says that it stored nothing, but not as a party would"
             ));
@@ -213,9 +210,7 @@ impl Flow {
                     ack,
                 },
             ));
-        } else if self.record.state.is_final()
-            && matches!(self.task().operation, Operation::KeyReshare(_))
-        {
+        } else if self.record.state.is_final() && self.moves().is_some() {
             self.ask_silent(node, world, effects);
         }
     }

@@ -11,6 +11,7 @@ use countersign_sdk::testing::{self, MockHost};
 use countersign_sdk::{HttpError, Request, Response, TypedData};
 use countersign_sdk::{
     Input, Intent, KeyShareCheck, KeyShareSigning, Operation, Origin, Resharing, Statement, json,
+    scheme,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -464,6 +465,42 @@ fn an_unknown_operation_is_not_sent() {
         Err(Failure::Unsupported(_))
     ));
     assert!(host.requests().is_empty());
+}
+
+#[test]
+fn every_scheme_and_curve_has_its_number_and_nothing_is_sent_about_an_unknown_one() {
+    let signing = |scheme: &str| {
+        let mut task = testing::signing(Intent::Opaque);
+        let Operation::Sign(signing) = &mut task.operation else {
+            unreachable!("a KeySign")
+        };
+        signing.key.scheme = scheme.into();
+        task
+    };
+    let keygen = |curve: &str| {
+        let mut task = testing::keygen(2, &["csn1a", "csn1b"]);
+        let Operation::Keygen(keygen) = &mut task.operation else {
+            unreachable!("a KeyGen")
+        };
+        keygen.curve = curve.into();
+        task
+    };
+    for scheme in scheme::ALL {
+        let (_, detail, _) = sent(signing(scheme));
+        assert!(detail["signature_type"].as_u64() > Some(0), "{scheme}");
+    }
+    for curve in scheme::CURVES {
+        let (_, detail, _) = sent(keygen(curve));
+        assert!(detail["curve"].is_u64(), "{curve}");
+    }
+    for task in [signing("of-tomorrow"), keygen("of-tomorrow")] {
+        let host = host(|host, _| ok(good(host, answer("APPROVE"))));
+        assert!(matches!(
+            JwtCallback::evaluate(&config(), &task, &host),
+            Err(Failure::Unsupported(_))
+        ));
+        assert!(host.requests().is_empty());
+    }
 }
 
 #[test]
