@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use countersign_host::RawGrants;
 use countersign_protocol::{KeyId, OperationKind, Scheme, operation_kind};
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +11,6 @@ use serde::{Deserialize, Serialize};
 const USUAL_DEADLINE: u64 = 60;
 /// Default of `policy.plugin_dir`, relative to the file.
 const USUAL_PLUGIN_DIR: &str = "plugins";
-/// Default of `grants.cpu_ms` in milliseconds.
-const USUAL_CPU: u64 = 200;
-/// Default of `grants.memory_bytes` in bytes.
-const USUAL_MEMORY: u64 = 32 << 20;
 
 /// The section `policy` of the file.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -160,7 +157,7 @@ impl RawPlugin {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawScope {
-    /// Operations: `keygen`, `keysign`, `keyreshare` and `keysharesign`.
+    /// Operations by their [names](OperationKind::name), such as `keygen`.
     #[serde(with = "operation_kind::names", skip_serializing_if = "is_default")]
     pub operations: Vec<OperationKind>,
     /// Keys by id. An operation without a key, such as a key generation, does not match.
@@ -169,44 +166,6 @@ pub struct RawScope {
     /// Signature schemes, such as `ed25519`.
     #[serde(skip_serializing_if = "is_default")]
     pub schemes: Vec<Scheme>,
-}
-
-/// `policy.plugins[].grants`: permissions and limits of a component.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawGrants {
-    /// Keys it may use: `callback` (the node's own), or a name from `policy.public_keys` or
-    /// `policy.secrets`.
-    #[serde(skip_serializing_if = "is_default")]
-    pub keys: Vec<String>,
-    /// URL prefixes that it may send requests to.
-    #[serde(skip_serializing_if = "is_default")]
-    pub http: Vec<String>,
-    /// Maximum size of its durable state in bytes. Default: 0.
-    #[serde(skip_serializing_if = "is_default")]
-    pub state_bytes: u64,
-    /// CPU time per call in milliseconds. Default: 200.
-    #[serde(skip_serializing_if = "is_usual_cpu")]
-    pub cpu_ms: u64,
-    /// Elapsed time per call in milliseconds. Default: `policy.deadline_seconds`.
-    #[serde(skip_serializing_if = "is_default")]
-    pub wall_ms: Option<u64>,
-    /// Memory per call in bytes. Default: 32 MiB.
-    #[serde(skip_serializing_if = "is_usual_memory")]
-    pub memory_bytes: u64,
-}
-
-impl Default for RawGrants {
-    fn default() -> Self {
-        Self {
-            keys: Vec::new(),
-            http: Vec::new(),
-            state_bytes: 0,
-            cpu_ms: USUAL_CPU,
-            wall_ms: None,
-            memory_bytes: USUAL_MEMORY,
-        }
-    }
 }
 
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -219,14 +178,6 @@ fn is_usual_deadline(value: &u64) -> bool {
 
 fn is_usual_plugin_dir(value: &Path) -> bool {
     value.as_os_str() == USUAL_PLUGIN_DIR
-}
-
-fn is_usual_cpu(value: &u64) -> bool {
-    *value == USUAL_CPU
-}
-
-fn is_usual_memory(value: &u64) -> bool {
-    *value == USUAL_MEMORY
 }
 
 #[cfg(test)]
@@ -256,10 +207,10 @@ mod tests {
             grants: RawGrants {
                 keys: vec!["callback".into()],
                 http: vec!["https://e/".into()],
-                state_bytes: 1,
                 cpu_ms: 2,
                 wall_ms: Some(3),
                 memory_bytes: 4,
+                ..RawGrants::trial()
             },
         }
     }

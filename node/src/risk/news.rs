@@ -165,15 +165,8 @@ mod tests {
             sha256: Some([*digest; 32]),
         };
         let plugin = PluginInForce {
-            component: String::new(),
-            config: String::new(),
             anchors: anchors.iter().map(anchor).collect(),
-            granted_keys: Vec::new(),
-            http: Vec::new(),
-            state_bytes: 0,
-            cpu_ms: 1,
-            wall_ms: 1,
-            memory_bytes: 1,
+            ..PluginInForce::default()
         };
         let (operations, keys, schemes) = Default::default();
         let entry = EntryInForce {

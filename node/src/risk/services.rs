@@ -240,6 +240,7 @@ fn http_client(policy: &Policy) -> Result<HttpClient, ServicesError> {
     })?)
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Services for NodeServices {
     fn now(&self) -> u64 {
         self.world.now().0

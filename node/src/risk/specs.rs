@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_host::{
-    CustodyError, EntrySpec, Grants, KeyGrant, KeyUsage, PluginSource, PluginSpec, PluginStore,
-    PrefixError, Role, Scope, Shadow, StoreError, Written,
+    CustodyError, EntrySpec, KeyGrant, KeyUsage, PluginSource, PluginSpec, PluginStore,
+    PrefixError, Role, Scope, Shadow, StoreError, UrlPrefix, Written,
 };
 use countersign_strict::Document;
 
@@ -94,23 +94,18 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
         plugin: entry.name.clone(),
         source: Box::new(source),
     })?;
-    let mut grants = Grants {
-        state_bytes: entry.grants.state_bytes,
-        cpu_ms: entry.grants.cpu_ms,
-        wall_ms: policy.wall_ms(entry),
-        memory_bytes: usize::try_from(entry.grants.memory_bytes).unwrap_or(usize::MAX),
-        ..Grants::default()
-    };
-    for key in &entry.grants.keys {
-        grants.keys.push(key_grant(policy, entry, key)?);
-    }
-    for prefix in &entry.grants.http {
-        let prefix = prefix.parse().map_err(|source| SpecError::Prefix {
+    let granted = entry.grants.keys.iter();
+    let keys = granted
+        .map(|key| key_grant(policy, entry, key))
+        .collect::<Result<_, _>>()?;
+    let prefixes = entry.grants.http.iter().map(|prefix| prefix.parse());
+    let http = prefixes
+        .collect::<Result<Vec<UrlPrefix>, _>>()
+        .map_err(|source| SpecError::Prefix {
             plugin: entry.name.clone(),
             source,
         })?;
-        grants.http.push(prefix);
-    }
+    let grants = entry.grants.resolved(keys, http, policy.wall_ms(entry));
     Ok(PluginSpec {
         name: entry.name.clone(),
         file,

@@ -13,9 +13,6 @@ use countersign_node::risk;
 
 use crate::cli::Args;
 
-/// Durable state of a plugin without an entry, in bytes.
-const TRIAL_STATE: u64 = 1 << 20;
-
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
     /// An entry of policy.plugins, an installed plugin, or a component's file (with a `/`,
@@ -54,7 +51,8 @@ impl Target {
         })
     }
 
-    /// Makes up an entry for a plugin that has none: it may use every key, and remember a little.
+    /// Makes up an entry for a plugin that has none: it may use every key, and a
+    /// little of everything else that is granted.
     fn stranger(&self, plugin: &str, policy: &Policy) -> PluginEntry {
         let component = if is_file(plugin) {
             Component::File(plugin.into())
@@ -73,8 +71,7 @@ impl Target {
                 )
                 .collect(),
             http: self.http.clone(),
-            state_bytes: TRIAL_STATE,
-            ..RawGrants::default()
+            ..RawGrants::trial()
         };
         PluginEntry {
             name: plugin.into(),
