@@ -160,6 +160,7 @@ enum Granted<'a> {
     Secret(&'a [u8]),
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Host for MockHost {
     fn document(&self) -> String {
         self.document.clone()

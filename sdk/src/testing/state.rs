@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::MockHost;
-use crate::{Host, HttpError, KeyError, Level, Request, Response, StateError};
+use crate::{Host, StateError, forward_host};
 
 const KEY: usize = 256;
 const VALUE: usize = 64 << 10;
@@ -173,56 +173,9 @@ impl<'a> MockCall<'a> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Host for MockCall<'_> {
-    fn document(&self) -> String {
-        self.host.document()
-    }
-
-    fn revision(&self) -> Vec<u8> {
-        self.host.revision()
-    }
-
-    fn now(&self) -> u64 {
-        self.host.now()
-    }
-
-    fn sleep(&self, duration: Duration) {
-        self.host.sleep(duration);
-    }
-
-    fn random(&self) -> [u8; 32] {
-        self.host.random()
-    }
-
-    fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
-        self.host.log(level, message, fields);
-    }
-
-    fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
-        self.host.sign(key, algorithm, data)
-    }
-
-    fn verify(
-        &self,
-        key: &str,
-        algorithm: &str,
-        data: &[u8],
-        signature: &[u8],
-    ) -> Result<bool, KeyError> {
-        self.host.verify(key, algorithm, data, signature)
-    }
-
-    fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
-        self.host.public_key(key)
-    }
-
-    fn send(&self, request: &Request) -> Result<Response, HttpError> {
-        self.host.send(request)
-    }
-
-    fn send_all(&self, requests: &[Request]) -> Vec<Result<Response, HttpError>> {
-        self.host.send_all(requests)
-    }
+    forward_host!(host except state);
 
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
         match self.writes.borrow().get(key) {

@@ -1,17 +1,13 @@
 //! The node of the examples: a task with a payment, and a host with genuine keys but a fixed
 //! clock and fixed randomness.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_host::{hs256, rs256};
 use countersign_payload::{Intent, Key, Networks, decode};
 use countersign_protocol::{CoordinatorId, NodeId, Payload, PayloadKind, Scheme};
 use countersign_sdk::testing::{self, MockHost};
-use countersign_sdk::{
-    Host, HttpError, KeyError, Level, Operation, Request, Response, StateError, Task,
-};
+use countersign_sdk::{Host, KeyError, Operation, Request, Response, Task, forward_host};
 use countersign_verify::ExtendedPublicKey;
 
 /// 0.01 ETH to `0x5dC6…`, EIP-1559, unsigned.
@@ -124,30 +120,9 @@ fn public_key(seed: u8) -> [u8; 32] {
         .to_bytes()
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Host for Node {
-    fn document(&self) -> String {
-        self.mock.document()
-    }
-
-    fn revision(&self) -> Vec<u8> {
-        self.mock.revision()
-    }
-
-    fn now(&self) -> u64 {
-        self.mock.now()
-    }
-
-    fn sleep(&self, duration: Duration) {
-        self.mock.sleep(duration);
-    }
-
-    fn random(&self) -> [u8; 32] {
-        self.mock.random()
-    }
-
-    fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
-        self.mock.log(level, message, fields);
-    }
+    forward_host!(mock except keys);
 
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
         match (algorithm, &self.pair, &self.secret) {
@@ -173,37 +148,5 @@ impl Host for Node {
 
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
         self.mock.public_key(key)
-    }
-
-    fn send(&self, request: &Request) -> Result<Response, HttpError> {
-        self.mock.send(request)
-    }
-
-    fn send_all(&self, requests: &[Request]) -> Vec<Result<Response, HttpError>> {
-        self.mock.send_all(requests)
-    }
-
-    fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
-        self.mock.state_get(key)
-    }
-
-    fn state_set(&self, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), StateError> {
-        self.mock.state_set(key, value, ttl)
-    }
-
-    fn state_delete(&self, key: &str) -> Result<(), StateError> {
-        self.mock.state_delete(key)
-    }
-
-    fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError> {
-        self.mock.state_keys(prefix, limit)
-    }
-
-    fn state_entries(
-        &self,
-        prefix: &str,
-        limit: u32,
-    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        self.mock.state_entries(prefix, limit)
     }
 }
