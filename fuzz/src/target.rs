@@ -1,5 +1,7 @@
 //! A fuzz target, and its execution on one input.
 
+use countersign_protocol::PayloadKind;
+
 use crate::memory;
 
 const MIB: usize = 1 << 20;
@@ -18,6 +20,8 @@ pub struct Target {
     pub max_memory: usize,
     /// Number of alterations of each seed in a test run.
     pub alterations: usize,
+    /// The kind of the payloads that it decodes, for a target of one kind.
+    pub kind: Option<PayloadKind>,
 }
 
 impl Target {
@@ -34,6 +38,7 @@ impl Target {
             max_bytes: 64 << 10,
             max_memory: 16 * MIB,
             alterations: 200,
+            kind: None,
         }
     }
 
@@ -51,6 +56,13 @@ impl Target {
     pub(crate) const fn alterations(self, alterations: usize) -> Self {
         Self {
             alterations,
+            ..self
+        }
+    }
+
+    pub(crate) const fn of_kind(self, kind: PayloadKind) -> Self {
+        Self {
+            kind: Some(kind),
             ..self
         }
     }

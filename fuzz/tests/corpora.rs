@@ -1,6 +1,7 @@
 //! Runs every target on its seeds, on its kept inputs, and on deterministic alterations of both.
 
 use countersign_fuzz::{Corpus, TARGETS, Target};
+use countersign_protocol::PayloadKind;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -28,6 +29,7 @@ tests! {
     descriptors
     tasks
     payload_message
+    payload_digest
     payload_digests
     payload_evm
     payload_eip191
@@ -54,6 +56,28 @@ tests! {
     engine_runs
     engine_ecdsa
     derivation
+}
+
+#[test]
+fn every_kind_of_payload_has_a_target() {
+    for kind in PayloadKind::ALL {
+        let of_kind = TARGETS.iter().filter(|target| target.kind == Some(kind));
+        assert_eq!(of_kind.count(), 1, "{kind}");
+    }
+}
+
+/// A seed of one section that is refused hides the others from the fuzzer.
+#[test]
+fn every_seed_of_the_configuration_is_read() {
+    let target = TARGETS.iter().find(|target| target.name == "node_config");
+    let target = target.expect("the target is in the table");
+    for seed in (target.seeds)() {
+        assert!(
+            on_input(target, &seed),
+            "{}",
+            String::from_utf8_lossy(&seed)
+        );
+    }
 }
 
 fn replay(target: &Target) {

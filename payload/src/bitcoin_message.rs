@@ -7,14 +7,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::psbt::Psbt;
 use bitcoin::{Address, Network, TapSighashType};
-use countersign_protocol::DerivationPath;
+use countersign_protocol::{DerivationPath, PayloadKind};
 use serde::Deserialize;
 
 use crate::malformed::Malformed;
 use crate::psbt_key::{Form, Owner};
 use crate::{DecodeError, Decoded, Key, Networks, bip322, psbt};
-
-pub(crate) const KIND: &str = "bitcoin-message";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +39,7 @@ pub(crate) fn decode(
 ) -> Result<Decoded, DecodeError> {
     let to_sign = read(key, path, bytes, networks)?;
     let owner = Owner::new(key)?;
-    let malformed = |reason: Malformed| DecodeError::malformed(KIND, reason);
+    let malformed = |reason: Malformed| DecodeError::malformed(PayloadKind::BitcoinMessage, reason);
     let psbt = psbt::parse(&to_sign.psbt).map_err(malformed)?;
     psbt::read_message(&owner, &psbt, to_sign.message).map_err(malformed)
 }
@@ -52,8 +50,8 @@ pub(crate) fn read(
     bytes: &[u8],
     networks: &Networks,
 ) -> Result<ToSign, DecodeError> {
-    let network = psbt::network_for(KIND, key, networks)?;
-    let malformed = |reason: Malformed| DecodeError::malformed(KIND, reason);
+    let network = psbt::network_for(PayloadKind::BitcoinMessage, key, networks)?;
+    let malformed = |reason: Malformed| DecodeError::malformed(PayloadKind::BitcoinMessage, reason);
     let written: Written =
         serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string().into()))?;
     let owner = Owner::new(key)?;

@@ -1,12 +1,10 @@
 //! Many digests for many children of one key, signed in one session. Their preimages are
 //! unknown: they are blind.
 
-use countersign_protocol::{DerivationPath, Scheme};
+use countersign_protocol::{DerivationPath, PayloadKind, Scheme};
 use serde::Deserialize;
 
 use crate::{DecodeError, Decoded, Input, Intent, MAX_INPUTS};
-
-const KIND: &str = "digests";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,22 +26,22 @@ pub(crate) fn decode(
 ) -> Result<Decoded, DecodeError> {
     if !path.steps().is_empty() {
         return Err(DecodeError::malformed(
-            KIND,
+            PayloadKind::Digests,
             "each entry has its path, and the task's must be m",
         ));
     }
     let entries: Vec<Entry> = serde_json::from_slice(bytes)
-        .map_err(|error| DecodeError::malformed(KIND, error.to_string()))?;
+        .map_err(|error| DecodeError::malformed(PayloadKind::Digests, error.to_string()))?;
     if !(1..=MAX_INPUTS).contains(&entries.len()) {
         let reason = format!(
             "it has {} entries, and may have 1 to {MAX_INPUTS}",
             entries.len()
         );
-        return Err(DecodeError::malformed(KIND, reason));
+        return Err(DecodeError::malformed(PayloadKind::Digests, reason));
     }
     if scheme != Scheme::Taproot && entries.iter().any(|entry| entry.script_root.is_some()) {
         return Err(DecodeError::malformed(
-            KIND,
+            PayloadKind::Digests,
             "an entry has a script root, which only taproot keys know",
         ));
     }

@@ -3,7 +3,7 @@
 //! so none can be passed off as a message.
 
 use alloy_primitives::eip191_hash_message;
-use countersign_protocol::DerivationPath;
+use countersign_protocol::{DerivationPath, PayloadKind};
 
 use crate::{DecodeError, Decoded, Input, Intent, Key, must_be_ecdsa};
 
@@ -12,7 +12,7 @@ pub(crate) fn decode(
     path: &DerivationPath,
     bytes: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    must_be_ecdsa(key, "eip191")?;
+    must_be_ecdsa(key, PayloadKind::Eip191)?;
     let input = Input::new(path.clone(), eip191_hash_message(bytes).to_vec());
     Ok(Decoded {
         inputs: vec![input],

@@ -7,7 +7,7 @@
 //! see, with a note.
 
 use alloy_primitives::keccak256;
-use countersign_protocol::DerivationPath;
+use countersign_protocol::{DerivationPath, PayloadKind};
 
 use crate::eip712_rights::{Domain, look_up};
 use crate::eip712_type::{Document, address, number};
@@ -15,15 +15,13 @@ use crate::json::{Json, without_mark};
 use crate::malformed::Malformed;
 use crate::{DecodeError, Decoded, Input, Intent, Key, TypedData, must_be_ecdsa};
 
-const KIND: &str = "eip712";
-
 pub(crate) fn decode(
     key: &Key,
     path: &DerivationPath,
     bytes: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    must_be_ecdsa(key, KIND)?;
-    let malformed = |reason| DecodeError::malformed(KIND, reason);
+    must_be_ecdsa(key, PayloadKind::Eip712)?;
+    let malformed = |reason| DecodeError::malformed(PayloadKind::Eip712, reason);
     let json = Json::parse(bytes).map_err(malformed)?;
     let (digest, typed_data) = read(&json, bytes).map_err(malformed)?;
     let input = Input::new(path.clone(), digest.to_vec());

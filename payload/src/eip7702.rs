@@ -9,13 +9,12 @@
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::keccak256;
 use alloy_rlp::Decodable;
-use countersign_protocol::DerivationPath;
+use countersign_protocol::{DerivationPath, PayloadKind};
 
 use crate::evm::{delegation, sender};
 use crate::malformed::Malformed;
 use crate::{DecodeError, Decoded, Input, Intent, Key, Transaction, must_be_ecdsa};
 
-const KIND: &str = "eip7702";
 /// The standard's `MAGIC` byte.
 const MAGIC: u8 = 5;
 
@@ -24,9 +23,10 @@ pub(crate) fn decode(
     path: &DerivationPath,
     bytes: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    must_be_ecdsa(key, KIND)?;
+    must_be_ecdsa(key, PayloadKind::Eip7702)?;
     let account = sender(key, path)?;
-    let authorization = read(bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
+    let authorization =
+        read(bytes).map_err(|reason| DecodeError::malformed(PayloadKind::Eip7702, reason))?;
     let intent = Intent::Transaction(Transaction {
         chain: format!("eip155:{}", authorization.chain_id),
         sources: vec![account.to_string()],

@@ -15,7 +15,7 @@ use alloy_eips::Decodable2718;
 use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, keccak256};
 use alloy_rlp::{Decodable, Header};
-use countersign_protocol::DerivationPath;
+use countersign_protocol::{DerivationPath, PayloadKind};
 
 use crate::malformed::Malformed;
 use crate::{
@@ -23,18 +23,17 @@ use crate::{
     must_be_ecdsa,
 };
 
-const KIND: &str = "evm-transaction";
-
 pub(crate) fn decode(
     key: &Key,
     path: &DerivationPath,
     bytes: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    must_be_ecdsa(key, KIND)?;
+    must_be_ecdsa(key, PayloadKind::EvmTransaction)?;
     let sender = sender(key, path)?;
-    let fields = read(bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
-    let intent =
-        meaning(fields, sender, bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
+    let fields = read(bytes)
+        .map_err(|reason| DecodeError::malformed(PayloadKind::EvmTransaction, reason))?;
+    let intent = meaning(fields, sender, bytes)
+        .map_err(|reason| DecodeError::malformed(PayloadKind::EvmTransaction, reason))?;
     let signed_bytes = keccak256(bytes).to_vec();
     Ok(Decoded {
         inputs: vec![Input::new(path.clone(), signed_bytes)],

@@ -12,6 +12,7 @@ mod bytes;
 mod protobuf;
 
 use alloy_rlp::Header;
+use countersign_protocol::PayloadKind;
 
 use crate::json::Json;
 use crate::solana_message::Message;
@@ -95,6 +96,23 @@ const KNOWN: [Form; 21] = [
         OTHER_CHAIN,
     ),
 ];
+
+/// True if the bytes of a payload of this kind are a transaction, or are signed or hashed as one by
+/// a chain: they are refused as a plain message, whatever the key.
+pub fn is_transaction(kind: PayloadKind) -> bool {
+    match kind {
+        PayloadKind::EvmTransaction
+        | PayloadKind::Eip7702
+        | PayloadKind::Psbt
+        | PayloadKind::SolanaMessage => true,
+        PayloadKind::Message
+        | PayloadKind::Digest
+        | PayloadKind::Eip191
+        | PayloadKind::Eip712
+        | PayloadKind::Digests
+        | PayloadKind::BitcoinMessage => false,
+    }
+}
 
 /// Names the transaction form that `message` has, if any, together with a remedy.
 pub(crate) fn transaction(message: &[u8]) -> Option<(&'static str, &'static str)> {

@@ -40,6 +40,7 @@ use countersign_verify::DeriveError;
 pub use countersign_verify::{Input, Key};
 
 pub use finish::{BitcoinForm, FinishError, Finished, finish};
+pub use foreign::is_transaction;
 pub use forms::{FormError, read_hex, read_psbt, read_solana};
 pub use intent::{Call, Destination, Grant, Intent, Rights, Transaction, TypedData, facts};
 pub use network::UnknownNetwork;
@@ -48,7 +49,7 @@ pub use network::UnknownNetwork;
 pub const MAX_INPUTS: usize = 64;
 
 /// Payload kinds of Ethereum need an ECDSA key.
-fn must_be_ecdsa(key: &Key<'_>, kind: &'static str) -> Result<(), DecodeError> {
+fn must_be_ecdsa(key: &Key<'_>, kind: PayloadKind) -> Result<(), DecodeError> {
     match key.scheme {
         Scheme::EcdsaSecp256k1 => Ok(()),
         scheme @ (Scheme::Ed25519 | Scheme::SchnorrSecp256k1 | Scheme::Taproot) => {
@@ -93,11 +94,11 @@ pub enum DecodeError {
     /// The bytes are not of the declared kind.
     #[error(
         "the payload is not a valid {kind}: {reason}; expected {} (docs/payloads.md)",
-        expected(kind)
+        expected(*kind)
     )]
     Malformed {
-        /// The kind, as tasks name it.
-        kind: &'static str,
+        /// The declared kind.
+        kind: PayloadKind,
         /// The error in a clause, for the requester.
         reason: String,
     },
@@ -114,8 +115,8 @@ pub enum DecodeError {
         "a payload of the kind {kind} is not signed by a wallet of the scheme {scheme}; choose a wallet of the right scheme"
     )]
     Scheme {
-        /// The kind, as tasks name it.
-        kind: &'static str,
+        /// The declared kind.
+        kind: PayloadKind,
         /// The scheme of the key.
         scheme: Scheme,
     },
@@ -139,32 +140,34 @@ pub enum DecodeError {
     },
 }
 
-/// The form of a kind, by the kind's name in this crate's errors.
-fn expected(kind: &str) -> &'static str {
+/// The form of a kind, for errors.
+fn expected(kind: PayloadKind) -> &'static str {
     match kind {
-        "message" => "the bytes of a message that is not a transaction",
-        "digests" => r#"a JSON list [{"path": "m/0/7", "digest": "64 hexadecimal digits"}]"#,
-        "evm-transaction" => {
+        PayloadKind::Message => "the bytes of a message that is not a transaction",
+        PayloadKind::Digest => "the 32 bytes of a hash",
+        PayloadKind::Digests => {
+            r#"a JSON list [{"path": "m/0/7", "digest": "64 hexadecimal digits"}]"#
+        }
+        PayloadKind::EvmTransaction => {
             "an unsigned transaction as it is hashed: RLP with the chain id, or type byte and RLP"
         }
-        "eip191" => "the message without prefix and length",
-        "eip7702" => "05 and the RLP of chain id, address and nonce, without signature",
-        "eip712" => "the JSON document that eth_signTypedData_v4 takes",
-        "psbt" => {
+        PayloadKind::Eip191 => "the message without prefix and length",
+        PayloadKind::Eip7702 => "05 and the RLP of chain id, address and nonce, without signature",
+        PayloadKind::Eip712 => "the JSON document that eth_signTypedData_v4 takes",
+        PayloadKind::Psbt => {
             "the bytes of a PSBT, version 0 or 2, with the previous transactions and the origins of its keys"
         }
-        "bitcoin-message" => {
+        PayloadKind::BitcoinMessage => {
             r#"JSON, {"message": "...", "address": "..."} or {"message": "...", "psbt": "Base64"}"#
         }
-        "solana-message" => {
+        PayloadKind::SolanaMessage => {
             "the bytes of the message of a transaction, legacy or version 0, without signatures"
         }
-        _ => "the form that the manual gives for this kind",
     }
 }
 
 impl DecodeError {
-    fn malformed(kind: &'static str, reason: impl Into<String>) -> Self {
+    fn malformed(kind: PayloadKind, reason: impl Into<String>) -> Self {
         Self::Malformed {
             kind,
             reason: reason.into(),
@@ -193,8 +196,9 @@ pub fn decode(
     networks: &Networks,
 ) -> Result<Decoded, DecodeError> {
     let bytes = &payload.bytes;
-    let decoded = match payload.kind {
-        PayloadKind::Message | PayloadKind::Digest => message::decode(key, path, payload),
+    let mut decoded = match payload.kind {
+        PayloadKind::Message => message::decode(key, path, bytes),
+        PayloadKind::Digest => Ok(message::decode_digest(path, bytes)),
         PayloadKind::Digests => digests::decode(key.scheme, path, bytes),
         PayloadKind::EvmTransaction => evm::decode(key, path, bytes),
         PayloadKind::Eip191 => eip191::decode(key, path, bytes),
@@ -204,6 +208,10 @@ pub fn decode(
         PayloadKind::SolanaMessage => solana::decode(key, path, bytes, networks),
         PayloadKind::Eip7702 => eip7702::decode(key, path, bytes),
     }?;
+    // The kind decides, not its decoder: a plugin must not be shown a meaning of blind bytes.
+    if payload.is_blind() {
+        decoded.intent = Intent::Opaque;
+    }
     compare(&payload.digests, &decoded.inputs)?;
     Ok(decoded)
 }

@@ -18,7 +18,7 @@
 //! - EVM transactions begin with 0x01 to 0x04 or with 0xc0 and above, authorisations of EIP-7702
 //!   with 0x05, EIP-191 and EIP-712 preimages with 0x19: under one hash, no bytes are two of them.
 
-use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
+use countersign_protocol::{DerivationPath, Scheme};
 use sha2::{Digest, Sha256};
 
 use crate::{DecodeError, Decoded, Input, Intent, Key, foreign};
@@ -26,26 +26,23 @@ use crate::{DecodeError, Decoded, Input, Intent, Key, foreign};
 pub(crate) fn decode(
     key: &Key,
     path: &DerivationPath,
-    payload: &Payload,
+    bytes: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    let bytes = &payload.bytes;
-    let (signed_bytes, intent) = if payload.kind == PayloadKind::Digest {
-        (bytes.clone(), Intent::Opaque)
-    } else {
-        if let Some((what, instead)) = foreign::transaction(bytes) {
-            return Err(DecodeError::Disguised { what, instead });
-        }
-        let intent = if payload.is_blind() {
-            Intent::Opaque
-        } else {
-            Intent::Message(bytes.clone())
-        };
-        (signed_message(key.scheme, bytes), intent)
-    };
+    if let Some((what, instead)) = foreign::transaction(bytes) {
+        return Err(DecodeError::Disguised { what, instead });
+    }
+    let input = Input::new(path.clone(), signed_message(key.scheme, bytes));
     Ok(Decoded {
-        inputs: vec![Input::new(path.clone(), signed_bytes)],
-        intent,
+        inputs: vec![input],
+        intent: Intent::Message(bytes.to_vec()),
     })
+}
+
+pub(crate) fn decode_digest(path: &DerivationPath, bytes: &[u8]) -> Decoded {
+    Decoded {
+        inputs: vec![Input::new(path.clone(), bytes.to_vec())],
+        intent: Intent::Opaque,
+    }
 }
 
 fn signed_message(scheme: Scheme, bytes: &[u8]) -> Vec<u8> {
@@ -58,6 +55,7 @@ fn signed_message(scheme: Scheme, bytes: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PayloadKind;
     use crate::testkit::{decode_as, key_of};
 
     #[test]

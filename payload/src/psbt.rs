@@ -21,7 +21,7 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::psbt::Psbt;
 use bitcoin::sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType};
 use bitcoin::{Network, Script, TxOut};
-use countersign_protocol::{DerivationPath, Scheme};
+use countersign_protocol::{DerivationPath, PayloadKind, Scheme};
 
 use crate::malformed::Malformed;
 use crate::psbt_key::{Form, Owner, op_return_data, script_root};
@@ -30,8 +30,6 @@ use crate::{
     Call, DecodeError, Decoded, Destination, Input, Intent, Key, MAX_INPUTS, Networks, Transaction,
 };
 use crate::{bip322, psbt_v2};
-
-pub(crate) const KIND: &str = "psbt";
 
 /// Maximum number of inputs, including those of others.
 const MOST_SPENT: usize = 256;
@@ -46,15 +44,15 @@ pub(crate) fn decode(
     bytes: &[u8],
     networks: &Networks,
 ) -> Result<Decoded, DecodeError> {
-    let network = network_for(KIND, key, networks)?;
+    let network = network_for(PayloadKind::Psbt, key, networks)?;
     let owner = Owner::new(key)?;
     read(&owner, path, bytes, network, &networks.bitcoin)
-        .map_err(|reason| DecodeError::malformed(KIND, reason))
+        .map_err(|reason| DecodeError::malformed(PayloadKind::Psbt, reason))
 }
 
 /// The network, for a key that signs Bitcoin transactions.
 pub(crate) fn network_for(
-    kind: &'static str,
+    kind: PayloadKind,
     key: &Key,
     networks: &Networks,
 ) -> Result<Network, DecodeError> {

@@ -19,7 +19,7 @@ mod token;
 
 use std::collections::BTreeSet;
 
-use countersign_protocol::{DerivationPath, Scheme};
+use countersign_protocol::{DerivationPath, PayloadKind, Scheme};
 
 use crate::malformed::Malformed;
 use crate::solana_message::{Account, Instruction, Message};
@@ -27,8 +27,6 @@ use crate::{
     Call, DecodeError, Decoded, Destination, Grant, Input, Intent, Key, Networks, Transaction,
 };
 use owners::Owners;
-
-const KIND: &str = "solana-message";
 
 const SYSTEM: &str = "11111111111111111111111111111111";
 const TOKEN: &str = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
@@ -52,11 +50,11 @@ pub(crate) fn decode(
 ) -> Result<Decoded, DecodeError> {
     if key.scheme != Scheme::Ed25519 {
         return Err(DecodeError::Scheme {
-            kind: KIND,
+            kind: PayloadKind::SolanaMessage,
             scheme: key.scheme,
         });
     }
-    let malformed = |reason: &str| DecodeError::malformed(KIND, reason);
+    let malformed = |reason: &str| DecodeError::malformed(PayloadKind::SolanaMessage, reason);
     let message = Message::read(bytes)
         .ok_or_else(|| malformed("it does not parse as legacy or version 0"))?;
     message.check().map_err(malformed)?;

@@ -21,8 +21,9 @@ mod texts;
 mod typed_data;
 mod wire;
 
+use countersign_protocol::PayloadKind;
+
 use crate::Target;
-use payload::Kind;
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
@@ -37,50 +38,65 @@ pub const TARGETS: &[Target] = &[
     Target::new("tasks", task::run, task::seeds),
     Target::new(
         "payload_message",
-        payload::run::<{ Kind::MESSAGE }>,
+        payload::run::<{ payload::place(PayloadKind::Message) }>,
         payload::message_seeds,
-    ),
+    )
+    .of_kind(PayloadKind::Message),
+    Target::new(
+        "payload_digest",
+        payload::run::<{ payload::place(PayloadKind::Digest) }>,
+        payload::digest_seeds,
+    )
+    .of_kind(PayloadKind::Digest),
     Target::new(
         "payload_digests",
-        payload::run::<{ Kind::DIGESTS }>,
+        payload::run::<{ payload::place(PayloadKind::Digests) }>,
         payload::digests_seeds,
-    ),
+    )
+    .of_kind(PayloadKind::Digests),
     Target::new(
         "payload_evm",
-        payload::run::<{ Kind::EVM }>,
+        payload::run::<{ payload::place(PayloadKind::EvmTransaction) }>,
         payload::evm_seeds,
-    ),
+    )
+    .of_kind(PayloadKind::EvmTransaction),
     Target::new(
         "payload_eip191",
-        payload::run::<{ Kind::EIP191 }>,
+        payload::run::<{ payload::place(PayloadKind::Eip191) }>,
         payload::message_seeds,
-    ),
+    )
+    .of_kind(PayloadKind::Eip191),
     Target::new(
         "payload_eip712",
-        payload::run::<{ Kind::EIP712 }>,
+        payload::run::<{ payload::place(PayloadKind::Eip712) }>,
         payload::eip712_seeds,
-    ),
+    )
+    .of_kind(PayloadKind::Eip712),
     Target::new("typed_data", typed_data::run, typed_data::seeds),
     Target::new(
         "payload_eip7702",
-        payload::run::<{ Kind::EIP7702 }>,
+        payload::run::<{ payload::place(PayloadKind::Eip7702) }>,
         payload::eip7702_seeds,
-    ),
+    )
+    .of_kind(PayloadKind::Eip7702),
     Target::new(
         "payload_psbt",
-        payload::run::<{ Kind::PSBT }>,
+        payload::run::<{ payload::place(PayloadKind::Psbt) }>,
         payload::psbt_seeds,
-    ),
+    )
+    .of_kind(PayloadKind::Psbt),
     Target::new(
         "payload_bitcoin_message",
-        payload::run::<{ Kind::BITCOIN_MESSAGE }>,
+        payload::run::<{ payload::place(PayloadKind::BitcoinMessage) }>,
         payload::bitcoin_message_seeds,
-    ),
+    )
+    .of_kind(PayloadKind::BitcoinMessage),
     Target::new(
         "payload_solana",
-        payload::run::<{ Kind::SOLANA }>,
+        payload::run::<{ payload::place(PayloadKind::SolanaMessage) }>,
         payload::solana_seeds,
-    ),
+    )
+    .of_kind(PayloadKind::SolanaMessage),
     Target::new("payload_forms", payload::forms, payload::form_seeds),
     Target::new("documents", documents::run, documents::seeds),
     Target::new(

@@ -5,7 +5,7 @@
 use bitcoin::psbt::Psbt;
 use countersign_payload::{
     BitcoinForm, DecodeError, Decoded, FinishError, Intent, Key, MAX_INPUTS, Networks, decode,
-    facts, finish, read_hex, read_psbt, read_solana,
+    facts, finish, is_transaction, read_hex, read_psbt, read_solana,
 };
 use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
 use serde_json::Value;
@@ -18,41 +18,20 @@ use crate::input::Input;
 
 const PATHS: [&str; 3] = ["m", "m/0/7", "m/84/0/2147483647"];
 
-/// Kinds as arguments of [`run`].
-pub(super) struct Kind;
-
-impl Kind {
-    pub(super) const MESSAGE: u8 = 0;
-    pub(super) const DIGESTS: u8 = 1;
-    pub(super) const EVM: u8 = 2;
-    pub(super) const EIP191: u8 = 3;
-    pub(super) const EIP712: u8 = 4;
-    pub(super) const EIP7702: u8 = 5;
-    pub(super) const PSBT: u8 = 6;
-    pub(super) const BITCOIN_MESSAGE: u8 = 7;
-    pub(super) const SOLANA: u8 = 8;
-
-    fn of(number: u8) -> PayloadKind {
-        match number {
-            Self::MESSAGE => PayloadKind::Message,
-            Self::DIGESTS => PayloadKind::Digests,
-            Self::EVM => PayloadKind::EvmTransaction,
-            Self::EIP191 => PayloadKind::Eip191,
-            Self::EIP712 => PayloadKind::Eip712,
-            Self::EIP7702 => PayloadKind::Eip7702,
-            Self::PSBT => PayloadKind::Psbt,
-            Self::BITCOIN_MESSAGE => PayloadKind::BitcoinMessage,
-            Self::SOLANA => PayloadKind::SolanaMessage,
-            _ => PayloadKind::Digest,
-        }
+/// The place of a kind in [`PayloadKind::ALL`], as an argument of [`run`].
+pub(super) const fn place(kind: PayloadKind) -> usize {
+    let mut at = 0;
+    while PayloadKind::ALL[at] as usize != kind as usize {
+        at += 1;
     }
+    at
 }
 
-pub(super) fn run<const KIND: u8>(input: &[u8]) -> bool {
+pub(super) fn run<const KIND: usize>(input: &[u8]) -> bool {
     let mut input = Input::new(input);
     let scheme = input.choose(&Scheme::ALL);
     let path = input.choose(&PATHS).parse().expect("a path");
-    let payload = Payload::new(Kind::of(KIND), input.rest().to_vec());
+    let payload = Payload::new(PayloadKind::ALL[KIND], input.rest().to_vec());
     if payload.check().is_err() {
         return false;
     }
@@ -238,19 +217,6 @@ fn agree_with_the_transaction(key: &Key, bytes: &[u8], decoded: &Decoded) {
     }
 }
 
-fn is_transaction(kind: PayloadKind) -> bool {
-    match kind {
-        PayloadKind::EvmTransaction | PayloadKind::Eip7702 | PayloadKind::SolanaMessage => true,
-        PayloadKind::Message
-        | PayloadKind::Digest
-        | PayloadKind::Eip191
-        | PayloadKind::Eip712
-        | PayloadKind::Psbt
-        | PayloadKind::Digests
-        | PayloadKind::BitcoinMessage => false,
-    }
-}
-
 /// A transaction of a known chain is not a message, whatever the key.
 fn is_no_message(payload: &Payload) {
     let message = Payload::new(PayloadKind::Message, payload.bytes.clone());
@@ -288,10 +254,7 @@ fn is_finished(key: &Key, path: &DerivationPath, payload: &Payload, decoded: &De
         )
     };
     if payload.kind == PayloadKind::Digests && decoded.inputs.len() > 1 {
-        assert!(matches!(
-            finish(&signatures),
-            Err(FinishError::Count { .. })
-        ));
+        assert!(matches!(finish(&signatures), Err(FinishError::Several(_))));
         return;
     }
     let finished = finish(&signatures).expect("sound signatures are assembled");
@@ -365,6 +328,12 @@ pub(super) fn message_seeds() -> Vec<Vec<u8>> {
         .flat_map(of)
         .chain([seed_at(Scheme::EcdsaSecp256k1, 1, b"by a child")])
         .collect()
+}
+
+pub(super) fn digest_seeds() -> Vec<Vec<u8>> {
+    let mut seeds: Vec<_> = Scheme::ALL.map(|scheme| seed(scheme, &[7; 32])).into();
+    seeds.push(seed_at(Scheme::EcdsaSecp256k1, 1, &[1; 32]));
+    seeds
 }
 
 pub(super) fn digests_seeds() -> Vec<Vec<u8>> {

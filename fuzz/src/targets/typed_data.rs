@@ -6,11 +6,11 @@
 //! short and sound values.
 
 use alloy_primitives::{Address, U256};
-use countersign_protocol::Scheme;
+use countersign_protocol::{PayloadKind, Scheme};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
-use super::payload::{Kind, run as run_payload, seed};
+use super::payload::{place, run as run_payload, seed};
 use crate::input::Input;
 
 /// Names of types. The standard sorts by them.
@@ -75,7 +75,10 @@ const LONG: usize = 8 << 10;
 /// Builds the document and treats it as any other.
 pub(super) fn run(input: &[u8]) -> bool {
     let document = Writer::new(input).document();
-    run_payload::<{ Kind::EIP712 }>(&seed(Scheme::EcdsaSecp256k1, document.as_bytes()))
+    run_payload::<{ place(PayloadKind::Eip712) }>(&seed(
+        Scheme::EcdsaSecp256k1,
+        document.as_bytes(),
+    ))
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {

@@ -58,6 +58,11 @@ pub enum FinishError {
         /// The number that the caller gave.
         given: usize,
     },
+    /// The number of signatures of a payload whose output form holds one.
+    #[error(
+        "the signed form of this kind holds one signature and there are {0}; take them from the task's result"
+    )]
+    Several(usize),
     /// A signature is not what the payload asks for.
     #[error("signature {number} of the payload does not fit: {error}")]
     Signature {
@@ -87,29 +92,34 @@ pub fn finish(
 ) -> Result<Finished, FinishError> {
     let inputs = decode(key, path, payload, networks)?.inputs;
     let made = checked(key, &inputs, signatures)?;
-    match (payload.kind, &made[..]) {
-        (PayloadKind::Psbt, made) => psbt::finish(key, &payload.bytes, made, form),
-        (PayloadKind::BitcoinMessage, made) => {
+    match payload.kind {
+        PayloadKind::Psbt => psbt::finish(key, &payload.bytes, &made, form),
+        PayloadKind::BitcoinMessage => {
             let to_sign = bitcoin_message::read(key, path, &payload.bytes, networks)?;
-            psbt::finish_message(key, &to_sign, made, form)
+            psbt::finish_message(key, &to_sign, &made, form)
         }
-        (PayloadKind::EvmTransaction, [one]) => evm::finish(&payload.bytes, one),
-        (PayloadKind::SolanaMessage, [one]) => solana::finish(&payload.bytes, one),
-        (PayloadKind::Eip7702, [one]) => evm::finish_authorization(&payload.bytes, one),
-        (PayloadKind::Eip191 | PayloadKind::Eip712, [one]) => Ok(Finished {
-            bytes: [one.signature, &[27 + one.odd()?]].concat(),
-            missing: 0,
-        }),
-        (PayloadKind::Message | PayloadKind::Digest | PayloadKind::Digests, [one]) => {
+        PayloadKind::EvmTransaction => evm::finish(&payload.bytes, only(&made)?),
+        PayloadKind::SolanaMessage => solana::finish(&payload.bytes, only(&made)?),
+        PayloadKind::Eip7702 => evm::finish_authorization(&payload.bytes, only(&made)?),
+        PayloadKind::Eip191 | PayloadKind::Eip712 => {
+            let one = only(&made)?;
             Ok(Finished {
-                bytes: one.signature.to_vec(),
+                bytes: [one.signature, &[27 + one.odd()?]].concat(),
                 missing: 0,
             })
         }
-        (_, made) => Err(FinishError::Count {
-            asked: 1,
-            given: made.len(),
+        PayloadKind::Message | PayloadKind::Digest | PayloadKind::Digests => Ok(Finished {
+            bytes: only(&made)?.signature.to_vec(),
+            missing: 0,
         }),
+    }
+}
+
+/// The only signature of a form that holds one.
+fn only<'a, 'b>(made: &'a [Made<'b>]) -> Result<&'a Made<'b>, FinishError> {
+    match made {
+        [one] => Ok(one),
+        several => Err(FinishError::Several(several.len())),
     }
 }
 

@@ -8,12 +8,12 @@ use bitcoin::psbt::{self, Psbt};
 use bitcoin::script::{Builder, Instruction, PushBytesBuf};
 use bitcoin::sighash::{EcdsaSighashType, TapSighashType};
 use bitcoin::{Script, ScriptBuf, Witness, consensus, ecdsa, secp256k1, taproot};
-use countersign_protocol::Scheme;
+use countersign_protocol::{PayloadKind, Scheme};
 
 use super::{BitcoinForm, FinishError, Finished, Made};
 use crate::bitcoin_message::ToSign;
 use crate::malformed::Malformed;
-use crate::psbt::{KIND, parse, spent_outputs};
+use crate::psbt::{parse, spent_outputs};
 use crate::psbt_key::{Form, Owner};
 use crate::psbt_multisig::{Multisig, Wrapping};
 use crate::{DecodeError, Key, psbt_v2};
@@ -25,7 +25,8 @@ pub(super) fn finish(
     made: &[Made],
     form: BitcoinForm,
 ) -> Result<Finished, FinishError> {
-    let malformed = |reason: Malformed| FinishError::from(DecodeError::malformed(KIND, reason));
+    let malformed =
+        |reason: Malformed| FinishError::from(DecodeError::malformed(PayloadKind::Psbt, reason));
     let mut psbt = parse(bytes).map_err(malformed)?;
     let owned = owned(key, &psbt).map_err(malformed)?;
     let unsigned = psbt.unsigned_tx.clone();

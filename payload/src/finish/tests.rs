@@ -287,6 +287,21 @@ fn signatures_of_messages_are_written_as_wallets_write_them() {
     assert!(finished(&key_of(Scheme::Taproot), &plain, &made, BitcoinForm::Psbt).is_err());
 }
 
+#[test]
+fn several_digests_are_not_assembled_and_the_error_says_why() {
+    let entry = |path| format!(r#"{{"path":"{path}","digest":"{}"}}"#, "11".repeat(32));
+    let list = format!("[{},{}]", entry("m/0/7"), entry("m"));
+    let payload = Payload::new(PayloadKind::Digests, list.into());
+    let made = sign_ecdsa(&payload);
+    let refused = finished(&ecdsa(), &payload, &made, BitcoinForm::Psbt);
+    assert_eq!(refused, Err(FinishError::Several(2)));
+    let list = format!("[{}]", entry("m/0/7"));
+    let payload = Payload::new(PayloadKind::Digests, list.into());
+    let made = sign_ecdsa(&payload);
+    let written = finished(&ecdsa(), &payload, &made, BitcoinForm::Psbt).unwrap();
+    assert_eq!(written.bytes, made[0]);
+}
+
 /// The private key of RFC 8032, section 7.1, test 1, signs second of two.
 #[test]
 fn a_signature_of_solana_stands_in_its_signer_s_place() {
