@@ -68,10 +68,10 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// True if the task may be as large as one with a PSBT.
-    fn signs_psbt(&self) -> bool {
+    /// True if the task may be as large as one with a PSBT: its payload may be larger than most.
+    fn may_be_large(&self) -> bool {
         match self {
-            Self::KeySign(sign) => sign.payload.kind == crate::PayloadKind::Psbt,
+            Self::KeySign(sign) => Payload::max_bytes(sign.payload.kind) > Payload::MAX_BYTES,
             Self::KeyGen(_) | Self::KeyReshare(_) | Self::KeyShareSign(_) => false,
         }
     }
@@ -440,7 +440,7 @@ impl SignedTask {
         }
         let task: Task = countersign_strict::json(&self.bytes)
             .map_err(|error| TaskError::Malformed(error.to_string()))?;
-        if length > Self::MAX_BYTES && !task.operation.signs_psbt() {
+        if length > Self::MAX_BYTES && !task.operation.may_be_large() {
             return Err(TaskError::TooLarge(length));
         }
         task.check()?;
