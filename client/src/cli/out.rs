@@ -59,7 +59,13 @@ impl Encoding {
     fn encode(self, kind: PayloadKind, bytes: &[u8]) -> Vec<u8> {
         let prefix = match kind {
             PayloadKind::EvmTransaction | PayloadKind::Eip191 | PayloadKind::Eip712 => "0x",
-            _ => "",
+            PayloadKind::Message
+            | PayloadKind::Digest
+            | PayloadKind::Psbt
+            | PayloadKind::SolanaMessage
+            | PayloadKind::Digests
+            | PayloadKind::BitcoinMessage
+            | PayloadKind::Eip7702 => "",
         };
         match self {
             Self::Binary => bytes.to_vec(),
@@ -76,8 +82,7 @@ impl Out {
         let Some(path) = self.out else {
             return Ok(None);
         };
-        if self.format.is_some() && !matches!(kind, PayloadKind::Psbt | PayloadKind::BitcoinMessage)
-        {
+        if self.format.is_some() && !has_formats(kind) {
             let advice = "only a PSBT has a choice of formats; leave out --format";
             return Err(ClientError::Usage(advice.into()));
         }
@@ -107,6 +112,20 @@ impl Out {
             encoding,
             force: self.force,
         }))
+    }
+}
+
+fn has_formats(kind: PayloadKind) -> bool {
+    match kind {
+        PayloadKind::Psbt | PayloadKind::BitcoinMessage => true,
+        PayloadKind::Message
+        | PayloadKind::Digest
+        | PayloadKind::EvmTransaction
+        | PayloadKind::Eip191
+        | PayloadKind::Eip712
+        | PayloadKind::SolanaMessage
+        | PayloadKind::Digests
+        | PayloadKind::Eip7702 => false,
     }
 }
 

@@ -119,11 +119,11 @@ impl What {
             (PayloadKind::Psbt, form(&given, read_psbt)?)
         } else if let Some(text) = self.bitcoin_message {
             (PayloadKind::BitcoinMessage, saying.document(text)?)
+        } else if let Some(given) = self.solana {
+            (PayloadKind::SolanaMessage, form(&given, read_solana)?)
         } else {
-            (
-                PayloadKind::SolanaMessage,
-                form(&self.solana.unwrap_or_default(), read_solana)?,
-            )
+            let advice = "say what to sign, e.g. --message TEXT; --help lists all kinds";
+            return Err(ClientError::Usage(advice.into()));
         })
     }
 }
@@ -219,7 +219,52 @@ fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    /// A file that exists; what is in it is not read here.
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        what: What,
+        #[command(flatten)]
+        saying: Saying,
+    }
+
+    /// An option for the kind, with a value that it takes.
+    fn flag(kind: PayloadKind) -> (&'static str, String) {
+        let solana = [&[1, 0, 1, 2][..], &[5; 32], &[6; 32], &[7; 32], &[0]].concat();
+        match kind {
+            PayloadKind::Message => ("--message", "pay".into()),
+            PayloadKind::Digest => ("--digest", "11".repeat(32)),
+            PayloadKind::EvmTransaction => ("--evm-transaction", "0x02c0".into()),
+            PayloadKind::Eip191 => ("--eip191", "pay".into()),
+            PayloadKind::Eip712 => ("--eip712", FILE.into()),
+            PayloadKind::Psbt => ("--psbt", "70736274ff".into()),
+            PayloadKind::SolanaMessage => ("--solana", hex::encode(solana)),
+            PayloadKind::Digests => ("--digests", FILE.into()),
+            PayloadKind::BitcoinMessage => ("--bitcoin-message", "pay".into()),
+            PayloadKind::Eip7702 => ("--eip7702", "05c0".into()),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_payload_has_an_option() {
+        for kind in PayloadKind::ALL {
+            let (flag, value) = flag(kind);
+            let line = Line::try_parse_from(["sign", flag, &value])
+                .unwrap_or_else(|error| panic!("{kind}: {error}"));
+            let saying = Saying {
+                address: Some("bc1q".into()),
+                ..line.saying
+            };
+            let payload = line.what.payload(saying, Vec::new()).unwrap();
+            assert_eq!(payload.kind, kind, "{flag}");
+        }
+    }
 
     #[test]
     fn a_personal_message_in_hexadecimal_is_not_guessed_at() {
