@@ -7,7 +7,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_sdk::{Failure, Grant, Host, Intent, Level, Origin, Signing, Task, json, payload};
+use countersign_sdk::payload::Kind;
+use countersign_sdk::{Failure, Grant, Host, Intent, Level, Origin, Signing, Task, json};
 use serde_json::{Map, Value};
 
 /// Name of the claim with the requester's members.
@@ -130,10 +131,18 @@ fn messages(signing: &Signing) -> Result<Vec<Value>, Failure> {
         Intent::Transaction(_) if is_psbt(signing) => digests(),
         Intent::Transaction(_) => Vec::new(),
         Intent::Message(bytes) => {
-            let kind = if signing.payload == payload::EIP191 {
-                "ETH_MESSAGE"
-            } else {
-                "RAW"
+            let kind = match Kind::of(&signing.payload) {
+                Kind::Eip191 => "ETH_MESSAGE",
+                Kind::Message
+                | Kind::Digest
+                | Kind::Digests
+                | Kind::EvmTransaction
+                | Kind::Eip712
+                | Kind::Eip7702
+                | Kind::Psbt
+                | Kind::BitcoinMessage
+                | Kind::SolanaMessage
+                | Kind::Other => "RAW",
             };
             vec![message(hex::encode(bytes).into(), kind)]
         }
@@ -148,7 +157,19 @@ fn messages(signing: &Signing) -> Result<Vec<Value>, Failure> {
 }
 
 fn is_psbt(signing: &Signing) -> bool {
-    signing.payload == payload::PSBT
+    match Kind::of(&signing.payload) {
+        Kind::Psbt => true,
+        Kind::Message
+        | Kind::Digest
+        | Kind::Digests
+        | Kind::EvmTransaction
+        | Kind::Eip191
+        | Kind::Eip712
+        | Kind::Eip7702
+        | Kind::BitcoinMessage
+        | Kind::SolanaMessage
+        | Kind::Other => false,
+    }
 }
 
 /// Returns the PSBT in Base64, which handlers expect, from the task's bytes that the node decoded.

@@ -3,9 +3,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use countersign_sdk::payload::Kind;
 use countersign_sdk::{
     Destination, Failure, Intent, Key, KeyShareCheck, Operation, Signing, Task, Transaction, json,
-    payload,
 };
 use serde_json::{Value, json};
 
@@ -186,33 +186,44 @@ fn unsigned_raw_tx(transaction: &Transaction) -> String {
 fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
     Ok(match &signing.intent {
         Intent::Transaction(transaction) => transaction_destination(config, transaction),
-        Intent::Message(message) if signing.payload == payload::EIP191 => {
-            json!({"destination_type": "EVM_EIP_191_Signature", "message": STANDARD.encode(message)})
-        }
+        Intent::Message(message) => message_destination(signing, message),
         Intent::TypedData(data) => {
             let document: Value = json::strict(data.json.as_bytes()).map_err(|error| {
                 Failure::Unsupported(format!("the typed data is not JSON: {error}"))
             })?;
             json!({"destination_type": "EVM_EIP_712_Signature", "structured_data": document})
         }
-        Intent::Message(message) if is_bip322(&signing.payload) => {
-            json!({"destination_type": "BTC_BIP_322_Signature", "message_bip322": hex0x(message)})
-        }
-        Intent::Message(_) | Intent::Opaque => {
-            let mut raw = json!({"destination_type": "Raw_Message_Signature"});
-            // There is only room for one; `msg_hash_list` has all of them.
-            if let [only] = &signing.inputs[..] {
-                raw["msg_hash"] = hex0x(&only.digest).into();
-            }
-            raw
-        }
+        Intent::Opaque => raw_destination(signing),
     })
 }
 
-/// True for the two payloads that are messages in the form of BIP-322. A PSBT that is a
-/// payment has another intent.
-fn is_bip322(kind: &str) -> bool {
-    [payload::BITCOIN_MESSAGE, payload::PSBT].contains(&kind)
+fn message_destination(signing: &Signing, message: &[u8]) -> Value {
+    match Kind::of(&signing.payload) {
+        Kind::Eip191 => {
+            json!({"destination_type": "EVM_EIP_191_Signature", "message": STANDARD.encode(message)})
+        }
+        // A PSBT that is a payment has another intent.
+        Kind::BitcoinMessage | Kind::Psbt => {
+            json!({"destination_type": "BTC_BIP_322_Signature", "message_bip322": hex0x(message)})
+        }
+        Kind::Message
+        | Kind::Digest
+        | Kind::Digests
+        | Kind::EvmTransaction
+        | Kind::Eip712
+        | Kind::Eip7702
+        | Kind::SolanaMessage
+        | Kind::Other => raw_destination(signing),
+    }
+}
+
+fn raw_destination(signing: &Signing) -> Value {
+    let mut raw = json!({"destination_type": "Raw_Message_Signature"});
+    // There is only room for one; `msg_hash_list` has all of them.
+    if let [only] = &signing.inputs[..] {
+        raw["msg_hash"] = hex0x(&only.digest).into();
+    }
+    raw
 }
 
 /// Returns the payments, if nothing else happens and the asset has a name at the server; else the
