@@ -5,6 +5,7 @@
 mod cases;
 mod first;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -14,7 +15,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use countersign_jwt_callback::JwtCallback;
 use countersign_jwt_events::JwtEvents;
 use countersign_sdk::testing::{self, MockHost};
-use countersign_sdk::{EventReceiver, HttpError, Operation, Plugin, Request, Task, json};
+use countersign_sdk::{EventReceiver, HttpError, Operation, Plugin, Request, Task, json, payload};
 use serde_json::{Value, json};
 
 /// The servers' names for the assets in the cases.
@@ -64,6 +65,21 @@ fn events_are_what_their_models_read() {
         })
         .collect();
     assert_eq!(read_by_models(&documents), documents.len());
+}
+
+#[test]
+fn every_kind_of_payload_has_a_case() {
+    let signed = cases::tasks()
+        .into_iter()
+        .filter_map(|(_, task)| match task.operation {
+            Operation::Sign(signing) => Some(signing.payload),
+            Operation::Keygen(_)
+            | Operation::Reshare(_)
+            | Operation::KeyShareSign(_)
+            | Operation::Other(_) => None,
+        });
+    let kinds: BTreeSet<String> = payload::ALL.map(str::to_owned).into();
+    assert_eq!(signed.collect::<BTreeSet<_>>(), kinds);
 }
 
 /// The request document that a callback server gets for `task`.

@@ -49,6 +49,20 @@ impl Section {
         blocks[0]
     }
 
+    /// The first cells of the rows of the table whose first column is headed `heading`.
+    pub fn first_column(&self, heading: &str) -> Vec<&'static str> {
+        let first = |line: &'static str| {
+            line.strip_prefix("| ")
+                .and_then(|row| row.split(" |").next())
+        };
+        self.0
+            .lines()
+            .skip_while(|line| first(line) != Some(heading))
+            .skip(2)
+            .map_while(first)
+            .collect()
+    }
+
     /// The code span in the second column of the table's row whose first column is `name`.
     pub fn cell(&self, name: &str) -> &'static str {
         let mut rows = self

@@ -8,6 +8,25 @@ use crate::page::Page;
 
 const PAGE: Page = Page(include_str!("../../../docs/payloads.md"));
 
+const CALLBACK: Page = Page(include_str!("../../../docs/callback.md"));
+
+#[test]
+fn the_table_of_the_page_has_every_kind_of_payload() {
+    let mut listed = PAGE.whole().first_column("kind");
+    listed.sort_unstable();
+    let mut kinds = PayloadKind::ALL.map(|kind| format!("`{kind}`"));
+    kinds.sort_unstable();
+    assert_eq!(listed, kinds);
+}
+
+#[test]
+fn the_page_on_callbacks_says_how_every_kind_of_payload_is_shown() {
+    let rows = CALLBACK.whole().first_column("signed").join("\n");
+    for kind in PayloadKind::ALL {
+        assert!(rows.contains(&format!("`{kind}`")), "{kind}");
+    }
+}
+
 #[test]
 fn the_authorisation_of_the_page_hands_over_an_account() {
     let line = PAGE.section("EVM: `eip7702`").block("");

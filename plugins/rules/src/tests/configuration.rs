@@ -1,5 +1,7 @@
 //! Valid and invalid files, and the messages for the latter.
 
+use countersign_sdk::payload;
+
 use super::*;
 
 #[test]
@@ -140,6 +142,30 @@ fn the_schema_has_the_keys_of_every_part_and_the_documented_file_fits() {
     other["key_sign"]["policies"][0]["transactions"]["destinations"]["allow"][0]["adress"] =
         "0x".into();
     assert!(fits(&schema, &schema, &other).is_err());
+}
+
+/// Editors mark a kind that their schema lacks, although the node reads it.
+#[test]
+fn the_schema_and_the_documented_file_list_every_kind_of_payload() {
+    let sorted = |mut names: Vec<String>| {
+        names.sort_unstable();
+        names
+    };
+    let kinds = sorted(payload::ALL.map(str::to_owned).into());
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../docs/rules.schema.json")).unwrap();
+    let listed = &schema["$defs"]["when"]["properties"]["payloads"]["items"]["enum"];
+    let listed = serde_json::from_value(listed.clone()).unwrap();
+    assert_eq!(sorted(listed), kinds);
+    let documented = include_str!("../../../../docs/rules.yaml")
+        .lines()
+        .find(|line| line.trim_start().starts_with("payloads:"))
+        .and_then(|line| line.split_once("# "));
+    let (_, documented) = documented.unwrap();
+    assert_eq!(
+        sorted(documented.split(", ").map(str::to_owned).collect()),
+        kinds
+    );
 }
 
 /// True if a document has the keys, lists and words of the schema. Enough of JSON Schema for ours.
