@@ -4,6 +4,7 @@ use countersign_sdk::{AddressMap, Call, Selector, Transaction};
 use serde::{Deserialize, Deserializer};
 
 use crate::choice::{Choice, present};
+use crate::namespace::Namespace;
 use crate::trail::{Ruling, refuse};
 
 /// The section of a policy.
@@ -116,10 +117,13 @@ impl Calls {
 
 /// True if destinations and grants show all effects of the call. On EVM chains a transaction has
 /// one call, and the tokens in its destinations and grants can only come from there: a well-known
-/// selector alone proves nothing.
+/// selector alone proves nothing. In a family of chains that is not known here a name proves
+/// nothing either.
 pub fn is_understood(transaction: &Transaction, call: &Call) -> bool {
-    if !transaction.chain.starts_with("eip155:") {
-        return call.method.is_some();
+    match Namespace::of(&transaction.chain) {
+        Namespace::Eip155 => {}
+        Namespace::Bip122 | Namespace::Solana => return call.method.is_some(),
+        Namespace::Other => return false,
     }
     if call.data.is_empty() && call.selector.is_empty() {
         return true; // Only native value, which destinations and `amount` show.

@@ -14,6 +14,7 @@ mod hours;
 mod key_sign;
 mod limits;
 mod messages;
+mod namespace;
 mod policy;
 mod recipients;
 mod standards;

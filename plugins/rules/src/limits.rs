@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use countersign_sdk::{Amount, Failure, Host, Signing, Task, payload};
+use countersign_sdk::{Amount, Failure, Host, Intent, Signing, Task};
 use serde::Deserialize;
 
 use crate::assets::{Assets, Ceiling, Spending};
@@ -365,13 +365,12 @@ impl Entry {
     }
 }
 
-/// Returns the number of tasks that a signing counts as. Each digest of a list may be
+/// Returns the number of tasks that a signing counts as. Each of several bare digests may be
 /// that of a transaction.
 fn weight(signing: &Signing) -> usize {
-    if signing.payload == payload::DIGESTS {
-        signing.inputs.len().max(1)
-    } else {
-        1
+    match &signing.intent {
+        Intent::Opaque => signing.inputs.len().max(1),
+        Intent::Transaction(_) | Intent::Message(_) | Intent::TypedData(_) => 1,
     }
 }
 

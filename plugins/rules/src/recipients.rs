@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use countersign_sdk::{AddressEntry, AddressSet, Call, Destination, Task, Transaction};
 
 use crate::calls::is_understood;
+use crate::namespace::Namespace;
 
 /// The chain of an authorisation of EIP-7702 that is valid on every chain.
 const EVERY_CHAIN: &str = "eip155:0";
@@ -106,17 +107,19 @@ impl<'a> Negative<'a> {
 
 /// Returns the recipient; `None` if there is none, such as for an output that carries data.
 fn recipient<'t>(transaction: &'t Transaction, to: &'t Destination) -> Option<Recipient<'t>> {
-    let carries_data =
-        transaction.chain.starts_with("bip122:") && to.address.is_empty() && to.memo.is_some();
-    if carries_data {
-        return None;
+    let recipient = named(&to.address);
+    match (Namespace::of(&transaction.chain), recipient) {
+        (Namespace::Bip122, _) if to.address.is_empty() && to.memo.is_some() => None,
+        (Namespace::Solana, Recipient::Named(account)) if !to.asset.is_empty() && !to.change => {
+            Some(Recipient::AccountOf(account))
+        }
+        (Namespace::Eip155 | Namespace::Bip122 | Namespace::Solana, recipient) => Some(recipient),
+        // It may be an account in the name of somebody else, or another form of a listed address.
+        (Namespace::Other, _) => Some(Recipient::Unknown(format!(
+            "these rules do not know what an address of {} stands for ({})",
+            transaction.chain, to.address
+        ))),
     }
-    let is_token_account =
-        transaction.chain.starts_with("solana:") && !to.asset.is_empty() && !to.change;
-    Some(match named(&to.address) {
-        Recipient::Named(account) if is_token_account => Recipient::AccountOf(account),
-        named => named,
-    })
 }
 
 /// Interprets the texts of decoders, which may stand for a missing address: the empty text, a place

@@ -20,6 +20,8 @@ const ACCOUNT: &str = "7dHbWXmci3dT8UFYWYZweBLXgycu7Y3iL6trKn1Y7ARj";
 const USDC_SOL: &str =
     "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/token:EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
 const BITCOIN: &str = "bip122:000000000019d6689c085ae165831e93";
+/// A chain of a family that these rules do not know.
+const LATER: &str = "later:1";
 /// A Safe's transaction hash, as its owners sign it.
 const SAFE: &[u8] = &[0x5a; 32];
 
@@ -312,6 +314,12 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
             .calls(ALICE, &[0xac, 0x96, 0x50, 0xd8])
             .task()
     };
+    let understood = |chain| {
+        transaction(chain)
+            .calls("Prog", &[3])
+            .known_as("Memo")
+            .task()
+    };
     let mut data = transfer(BITCOIN, "", "0");
     if let Operation::Sign(signing) = &mut data.operation
         && let Intent::Transaction(does) = &mut signing.intent
@@ -368,6 +376,11 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
         case(unknown, &deny(BOB), transaction(ETHEREUM).creates().task(), pay(ALICE, "1")),
         case(unknown, &deny_beside("transactions: {calls: {create: allow}}"), transaction(ETHEREUM).creates().task(), pay(ALICE, "1")),
         case(unknown, &deny(BOB), transaction(SOLANA).calls("Prog", &[3]).task(), transaction(SOLANA).calls("Prog", &[3]).known_as("Memo").task()),
+        // Neither names of methods nor addresses mean anything in a family of chains that is not known.
+        transactions("keysign-call-unknown", "", understood(LATER), understood(SOLANA)),
+        case(unknown, &deny(BOB), understood(LATER), understood(SOLANA)),
+        case(unknown, &deny(BOB), transfer(LATER, ACCOUNT, "1"), transfer(SOLANA, ACCOUNT, "1")),
+        case(unknown, &destinations(BOB), transfer(LATER, ACCOUNT, "1"), transfer(SOLANA, ACCOUNT, "1")),
         // The operator answers for a call that is listed.
         case(
             unknown,
