@@ -40,8 +40,8 @@ pub(crate) enum Need {
 ///
 /// A new one is a file in this folder with an implementation of this trait and of the traits that
 /// wasmtime generates from the WIT, and a row in [`capabilities`](crate::contract::capabilities).
-/// Its imports take their answers from [`CallState::answer`], which counts and records them, answers
-/// from the record in a replay, and alone gives access to the node's services.
+/// Its imports take their answers from [`CallState::answer`], which counts and records them,
+/// answers from the record in a replay, and alone gives access to the node's services.
 pub(crate) trait Capability: 'static {
     const INTERFACES: &'static [Interface];
     const NEED: Need;

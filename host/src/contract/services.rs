@@ -16,8 +16,8 @@ pub type Sending = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> 
 /// millisecond: they run on the executor.
 ///
 /// A service that gives answers has a default that refuses, so that only a host that has the
-/// service implements it. [`anchor`](Self::anchor) and [`authorities`](Self::authorities) have none:
-/// an implementation that forgets them would decide by keys that no record names.
+/// service implements it. [`anchor`](Self::anchor) and [`authorities`](Self::authorities) have
+/// none: an implementation that forgets them would decide by keys that no record names.
 pub trait Services: Send + Sync + 'static {
     /// The time in milliseconds since 1970.
     fn now(&self) -> u64;

@@ -43,6 +43,8 @@ fn build() -> PathBuf {
             "countersign-guest-keeper",
         ])
         .args(["-p", "countersign-guest-ledger"])
+        .args(["-p", "countersign-fireblocks-callback"])
+        .args(["-p", "countersign-webhook", "-p", "countersign-jwt-events"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .unwrap();

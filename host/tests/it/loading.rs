@@ -1,12 +1,18 @@
 //! Loading of components, and refusals before any of their code runs.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use countersign_host::{Chain, Code, Grants, Host, HostLimits, LoadError, PluginSpec};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::guests::{closed_rules, host, keygen, open_rules, rogue, rules, services, soon};
+use crate::guests::{
+    closed_rules, component, host, keygen, open_rules, rogue, rules, services, soon,
+};
+
+/// Interfaces that a plugin imports which asks a server and signs what it asks.
+const CALLBACK_IMPORTS: &str = "clock config http keys logging types";
 
 async fn load(spec: &PluginSpec) -> Result<(), LoadError> {
     host().load(spec, services()).await.map(drop)
@@ -193,6 +199,29 @@ async fn imports_need_grants() {
             text.contains(&format!("countersign:policy/{import}@0.1.0")),
             "{text}"
         );
+    }
+}
+
+/// The SDK has a method for every import, and a plugin imports only those that it calls.
+#[tokio::test]
+async fn the_plugins_that_ship_import_what_they_use() {
+    for (package, used) in [
+        ("countersign-rules", "config logging state types"),
+        ("countersign-jwt-callback", CALLBACK_IMPORTS),
+        ("countersign-fireblocks-callback", CALLBACK_IMPORTS),
+        ("countersign-webhook", CALLBACK_IMPORTS),
+        (
+            "countersign-jwt-events",
+            "clock config events http keys types",
+        ),
+    ] {
+        let seen = host().inspect(&component(package)).await.unwrap();
+        let ours = seen.imports.iter().filter_map(|import| {
+            let name = import.strip_prefix("countersign:policy/")?;
+            name.split('@').next()
+        });
+        let ours: BTreeSet<_> = ours.collect();
+        assert_eq!(ours, used.split(' ').collect(), "{package}");
     }
 }
 
