@@ -68,9 +68,7 @@ impl Plugin for Rules {
                 trail.rule("key_share_sign", judge_check_up(&config.key_share_sign))
             }
             Operation::Other(name) => {
-                return Err(Failure::Unsupported(format!(
-                    "no rule for the operation `{name}`"
-                )));
+                return Err(no_rule(name));
             }
         };
         trail::verdict(judged)
@@ -83,10 +81,8 @@ impl Plugin for Rules {
         match &task.operation {
             Operation::Sign(signing) => trail::counted(config.key_sign.count(host, task, signing)),
             // Limits do not apply to these.
-            Operation::Keygen(_)
-            | Operation::Reshare(_)
-            | Operation::KeyShareSign(_)
-            | Operation::Other(_) => Ok(()),
+            Operation::Keygen(_) | Operation::Reshare(_) | Operation::KeyShareSign(_) => Ok(()),
+            Operation::Other(name) => Err(no_rule(name)),
         }
     }
 }
@@ -100,6 +96,10 @@ fn disabled() -> Failure {
     Failure::Misconfigured(
         "`enable` is not true: set it, or remove this plugin's entry to do without rules".into(),
     )
+}
+
+fn no_rule(operation: &str) -> Failure {
+    Failure::Unsupported(format!("no rule for the operation `{operation}`"))
 }
 
 fn judge_keygen(rules: &KeyGenRules, keygen: &Keygen) -> Ruling {

@@ -145,6 +145,21 @@ fn unknown_operations_are_not_approved() {
 }
 
 #[test]
+fn unknown_operations_do_not_pass_as_counted() {
+    let config = json::config::<Config>(LISTS).unwrap();
+    let observe = |task| Rules::observe(&config, &task, &MockHost::default());
+    let other = testing::task(Operation::Other("export".into()));
+    assert!(matches!(observe(other), Err(Failure::Unsupported(_))));
+    for known in [
+        testing::keygen(2, &["a", "b"]),
+        reshare(2, &["b"]),
+        check_up(),
+    ] {
+        assert_eq!(observe(known), Ok(()));
+    }
+}
+
+#[test]
 fn rules_that_are_turned_off_are_a_mistake() {
     for document in ["{}", r#"{"enable": false}"#] {
         let config = json::config::<Config>(document).unwrap();
