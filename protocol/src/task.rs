@@ -665,6 +665,11 @@ mod tests {
                 .map_err(|error| error.code().as_str())
         };
         use crate::PayloadKind::{Message, Psbt};
+        // The largest payload of each kind fits, twice as long in hexadecimal.
+        for kind in crate::PayloadKind::ALL {
+            let longest = padded(kind, 2 * Payload::max_bytes(kind) + 2048);
+            assert_ne!(longest, Err("task-too-large"), "{kind}");
+        }
         assert!(padded(Message, SignedTask::MAX_BYTES).is_ok());
         assert_eq!(
             padded(Message, SignedTask::MAX_BYTES + 1),

@@ -434,7 +434,11 @@ fn without_limits_nothing_is_remembered() {
 
 /// So many digests, for as many children.
 fn digests(id: &str, number: usize) -> Task {
-    let mut task = testing::signing_of("digests", Intent::Opaque);
+    opaque("digests", id, number)
+}
+
+fn opaque(kind: &str, id: &str, number: usize) -> Task {
+    let mut task = testing::signing_of(kind, Intent::Opaque);
     task.id = id.into();
     let Operation::Sign(signing) = &mut task.operation else {
         panic!("a signature")
@@ -455,6 +459,17 @@ fn a_list_of_digests_counts_as_so_many_tasks() {
     assert_eq!(decide(digests("c", 5)), "approve");
     assert_eq!(decide(blind()), "approve", "one digest is one task");
     assert_eq!(decide(digests("d", 1)), "keysign-limit-tasks");
+}
+
+#[test]
+fn several_opaque_inputs_count_as_so_many_tasks_whatever_their_kind() {
+    let rules = "{policies: [{name: p, blind: allow, limits: [{per: day, tasks: 7}]}]}";
+    let config = json::config::<Config>(&in_file(rules)).unwrap();
+    let host = MockHost::default();
+    let decide = |task: Task| code(host.decide::<Rules>(&config, &task).unwrap());
+    assert_eq!(decide(opaque("later", "a", 8)), "keysign-limit-tasks");
+    assert_eq!(decide(opaque("later", "b", 7)), "approve");
+    assert_eq!(decide(digests("c", 1)), "keysign-limit-tasks");
 }
 
 #[test]

@@ -376,7 +376,7 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
         case(unknown, &deny(BOB), transaction(ETHEREUM).creates().task(), pay(ALICE, "1")),
         case(unknown, &deny_beside("transactions: {calls: {create: allow}}"), transaction(ETHEREUM).creates().task(), pay(ALICE, "1")),
         case(unknown, &deny(BOB), transaction(SOLANA).calls("Prog", &[3]).task(), transaction(SOLANA).calls("Prog", &[3]).known_as("Memo").task()),
-        // Neither names of methods nor addresses mean anything in a family of chains that is not known.
+        // In a family of chains that is not known, neither names nor addresses mean anything.
         transactions("keysign-call-unknown", "", understood(LATER), understood(SOLANA)),
         case(unknown, &deny(BOB), understood(LATER), understood(SOLANA)),
         case(unknown, &deny(BOB), transfer(LATER, ACCOUNT, "1"), transfer(SOLANA, ACCOUNT, "1")),
