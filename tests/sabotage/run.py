@@ -45,7 +45,9 @@ def misfit(entry, root):
         return f"`{entry['old']}` is {found} times in {entry['file']}"
     package, *_, test = entry["test"].split(" ")
     name = test.split("::")[-1]
-    sources = (root / package.removeprefix("countersign-")).rglob("*.rs")
+    short = package.removeprefix("countersign-")
+    folders = [root / short, root / "plugins" / short]
+    sources = (source for folder in folders for source in folder.rglob("*.rs"))
     if not any(f"fn {name}(" in source.read_text(encoding="utf-8") for source in sources):
         return f"{package} has no test `{name}`"
     return None
