@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::contract::bindings::countersign::policy::{http, keys, state};
+use crate::contract::bindings::countersign::policy::*;
 use crate::contract::capabilities::capabilities;
 
 /// Everything that one call received from outside. The journal stores it: fields and variants
