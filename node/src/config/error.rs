@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use countersign_protocol::OperationKind;
+
 /// Reasons why a configuration is rejected.
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +104,8 @@ pub enum ConfigError {
     },
     /// The text is not the name of an event.
     #[error(
-        "`{0}` is not an event; write request.<operation>.<what>, of keygen, keysign, keyreshare, keysharesign and created, updated, succeeded, failed"
+        "`{0}` is not an event; write request.<operation>.<what>, of {operations} and created, updated, succeeded, failed",
+        operations = OperationKind::ALL.map(OperationKind::name).join(", ")
     )]
     EventType(String),
     /// The text does not name a network.
