@@ -389,6 +389,17 @@ mod tests {
             let made = acked(next_generation(), by);
             assert_eq!(check(&made), Err(WrongResult::Succession));
         }
+        let mut forged = acked(next_generation(), &[1, 2, 3]);
+        forged.acks[0].signature[0] ^= 1;
+        assert_eq!(check(&forged), Err(WrongResult::Succession));
+        // Without its list, only the order says who took part.
+        let unlisted = || KeyDescriptor {
+            parties: Vec::new(),
+            ..next_generation()
+        };
+        assert_eq!(check(&acked(unlisted(), &[1, 2, 3])), Ok(()));
+        let with_stranger = acked(unlisted(), &[1, 2, 3, 4]);
+        assert_eq!(check(&with_stranger), Err(WrongResult::Succession));
     }
 
     fn signature(seed: u8, message: &[u8]) -> Signed {
