@@ -118,6 +118,27 @@ fn a_generation_needs_the_acks_of_all_its_parties_and_a_quorum_of_the_one_before
     assert!(!other.succeeds(&old));
 }
 
+/// All of these have exactly the acknowledgements that their list asks for.
+#[test]
+fn a_list_of_parties_is_in_order_and_has_all_members_and_a_new_key_has_none() {
+    assert!(generation(1, &[4, 5], &[1, 2, 4, 5]).has_all_acks());
+    assert!(!generation(1, &[4, 5], &[1, 2, 4]).has_all_acks());
+    let mut unordered = generation(1, &[4, 5], &[1, 2, 4, 5]);
+    unordered.parties.reverse();
+    sign(&mut unordered, &[1, 2, 4, 5]);
+    unordered.acks.reverse();
+    assert!(!unordered.has_all_acks());
+    let mut twice = generation(1, &[4, 5], &[1, 2, 4, 5]);
+    twice.parties.insert(1, twice.parties[0]);
+    sign(&mut twice, &[1, 2, 4, 5]);
+    twice.acks.insert(1, twice.acks[0].clone());
+    assert!(!twice.has_all_acks());
+    let mut new = generation(0, &[1, 2], &[1, 2]);
+    new.parties = new.committee.members().to_vec();
+    sign(&mut new, &[1, 2]);
+    assert!(!new.has_all_acks());
+}
+
 /// Members and a quorum of the old committee are not all: a reader that cannot see a
 /// missing acknowledgement could be told that a reshare is done which its own parties
 /// would never consider done.
