@@ -37,11 +37,15 @@ pub fn check(
     from: &NodeId,
     outcome: &Outcome,
 ) -> Result<Option<Proof>, ProofError> {
-    let inputs = match (&order.task.operation, outcome) {
-        (Operation::KeySign(keysign), Outcome::Signed(_)) => {
+    let inputs = match &order.task.operation {
+        Operation::KeySign(keysign) if matches!(outcome, Outcome::Signed(_)) => {
             inputs(keysign, order.wallet.ok_or(WrongResult::WalletUnknown)?)?
         }
-        _ => Vec::new(),
+        // Nothing of theirs is signed; a signature as their result is refused below.
+        Operation::KeySign(_)
+        | Operation::KeyGen(_)
+        | Operation::KeyReshare(_)
+        | Operation::KeyShareSign(_) => Vec::new(),
     };
     let ordered = result::Order {
         task: order.task,

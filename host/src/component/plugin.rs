@@ -132,7 +132,7 @@ impl Plugin {
         let question = Evaluate(&self.prepared, task.to_wit(trace.deadline));
         let end = match verdict {
             Verdict::Failed { code, .. } => Some(*code),
-            _ => None,
+            Verdict::Approve | Verdict::Reject { .. } => None,
         };
         let options = CallOptions {
             replay: Some((trace, end)),

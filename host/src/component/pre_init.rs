@@ -112,6 +112,7 @@ impl PreInitialiser {
         context: &Arc<Context>,
         seed: [u8; 32],
     ) -> wasmtime::Result<Prepared> {
+        // A node that no longer pre-initialises can still repeat what it recorded before.
         let limits = self.limits.clone().unwrap_or_default();
         self.in_time(&limits, bytes, component, context, seed).await
     }
@@ -245,7 +246,11 @@ fn restricted_linker(component: &Component) -> wasmtime::Result<Linker<CallState
                 ComponentItem::Resource(_) => {
                     traps.resource(item, ResourceType::host::<()>(), |_, _| Ok(()))?
                 }
-                _ => {}
+                ComponentItem::Type(_) => {}
+                ComponentItem::CoreFunc(_)
+                | ComponentItem::Module(_)
+                | ComponentItem::Component(_)
+                | ComponentItem::ComponentInstance(_) => wasmtime::bail!("it imports {asked}"),
             }
         }
     }

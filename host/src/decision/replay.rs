@@ -91,7 +91,7 @@ impl Recorded {
             (Trace { ran: false, .. }, Verdict::Failed { code, .. }) => {
                 Err(ReplayError::NeverRan(*code))
             }
-            _ => Ok(()),
+            (Trace { ran: true, .. }, _) | (_, Verdict::Approve | Verdict::Reject { .. }) => Ok(()),
         }
     }
 }

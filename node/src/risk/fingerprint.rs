@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::specs;
 use crate::config::{PluginEntry, Policy};
+use crate::off_thread::off_thread;
 
 /// The hash that stands for a file that cannot be read.
 const UNREADABLE: [u8; 32] = [0; 32];
@@ -36,9 +37,7 @@ pub(super) async fn look_at_keys(policy: &Policy) -> Fingerprint {
 
 async fn look_at(policy: &Policy, files: Vec<PathBuf>) -> Fingerprint {
     let limit = policy.compile.component_bytes.max(specs::DOCUMENT);
-    let looked =
-        tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file, limit)).collect());
-    looked.await.unwrap_or_default()
+    off_thread(move || files.iter().map(|file| sight(file, limit)).collect()).await
 }
 
 /// Hashes a file. One that cannot be read, such as a pipe or a device, differs from any other.

@@ -356,6 +356,7 @@ impl Executor<'_> {
     fn step(&mut self, input: Input) -> Vec<Effect> {
         let node = &self.service.node;
         if self.permit.is_none() {
+            // Without a permit, the machine is told that there is no room.
             self.permit = self.service.permits.clone().try_acquire_owned().ok();
         }
         let world = World {
