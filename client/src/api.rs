@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
-use countersign_protocol::control::{Pace, Stage};
-use countersign_protocol::{
-    Intact, KeyDescriptor, KeyId, NodeId, Outcome, PluginVerdict, Refusal, RequesterId, Signed,
-    SignedTask, TaskId, UnixMillis,
+pub use countersign_api::{
+    Decision, HistoryEntry, NodeView, OutcomeView, PartyView, Progress, Reason, State, TaskPage,
+    TaskResult, TaskSummary, TaskView,
 };
+use countersign_api::{
+    NodeList, Problem, Submission, WalletGenerations, WalletImport, WalletPage, WalletView,
+};
+use countersign_protocol::{KeyDescriptor, KeyId, SignedTask, TaskId};
 use reqwest::{Method, RequestBuilder, redirect::Policy};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::belief::Order;
@@ -18,239 +21,10 @@ use crate::error::ClientError;
 
 /// Limit for one request; longer than any long poll.
 const REQUEST: Duration = Duration::from_secs(50);
-/// Size limit of answers in bytes; the longest is a list of wallets.
+/// The most wallets that are believed to be at one coordinator.
+const MAX_WALLETS: usize = 100_000;
+/// Size limit of answers in bytes; the longest is a page of wallets.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
-
-/// The state of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Waiting for nodes that are not online.
-    Waiting,
-    /// Waiting for the parties' decisions.
-    Approving,
-    /// All approved; the protocol runs.
-    Running,
-    /// Ended with a result.
-    Completed,
-    /// Ended because a party refused.
-    Rejected,
-    /// Ended without a result after it was offered.
-    Failed,
-    /// Ended because nodes did not come online in time.
-    Expired,
-}
-
-impl State {
-    /// True if nothing more is expected.
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Completed | Self::Rejected | Self::Failed | Self::Expired => true,
-            Self::Waiting | Self::Approving | Self::Running => false,
-        }
-    }
-}
-
-/// A task in a list.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the coordinator's API, which documents them"
-)]
-pub struct TaskSummary {
-    pub id: TaskId,
-    pub sequence: u64,
-    pub revision: u64,
-    pub state: State,
-    pub operation: String,
-    pub requester: RequesterId,
-    pub wallet: KeyId,
-    pub submitted: UnixMillis,
-    pub offered: Option<UnixMillis>,
-    pub started: Option<UnixMillis>,
-    pub ended: Option<UnixMillis>,
-    pub not_after: UnixMillis,
-    pub reason: Option<Reason>,
-}
-
-/// A task in full.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TaskView {
-    /// The entry shown in lists.
-    #[serde(flatten)]
-    pub summary: TaskSummary,
-    /// The exact text that the requester signed.
-    pub task: String,
-    /// Ed25519 signature of the requester.
-    #[serde(with = "hex::serde")]
-    pub signature: [u8; 64],
-    /// The parties; empty until they are chosen.
-    pub nodes: Vec<PartyView>,
-    /// The result, as claimed by the coordinator.
-    pub result: Option<ResultView>,
-    /// The history, oldest first.
-    pub events: Vec<EventView>,
-}
-
-impl TaskView {
-    /// The order behind the task.
-    pub fn order(&self) -> SignedTask {
-        SignedTask {
-            bytes: self.task.clone().into_bytes(),
-            signature: self.signature,
-        }
-    }
-}
-
-/// One party of a task.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the coordinator's API, which documents them"
-)]
-pub struct PartyView {
-    pub node: NodeId,
-    pub name: Option<String>,
-    pub online: bool,
-    pub decision: Option<DecisionView>,
-    pub progress: Option<ProgressView>,
-    #[serde(default)]
-    pub stored: bool,
-    #[serde(rename = "void", default)]
-    pub abort_vote: bool,
-    pub outcome: Option<OutcomeView>,
-}
-
-/// A node's decision.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the coordinator's API, which documents them"
-)]
-pub struct DecisionView {
-    pub at: UnixMillis,
-    pub refusal: Option<Refusal>,
-    pub verdicts: Vec<PluginVerdict>,
-}
-
-/// The progress of a node.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the coordinator's API, which documents them"
-)]
-pub struct ProgressView {
-    pub at: UnixMillis,
-    pub stage: Stage,
-    pub waiting_for: Vec<NodeId>,
-    #[serde(default)]
-    pub pace: Option<Pace>,
-}
-
-/// The outcome reported by a node.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the coordinator's API, which documents them"
-)]
-pub struct OutcomeView {
-    pub at: UnixMillis,
-    #[serde(flatten)]
-    pub outcome: Outcome,
-}
-
-/// Why a task ended without a result.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the coordinator's API, which documents them"
-)]
-pub struct Reason {
-    pub code: String,
-    pub message: String,
-    pub nodes: Vec<NodeId>,
-    pub plugin: Option<String>,
-}
-
-/// A result, as claimed by the coordinator.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ResultView {
-    /// A new key (KeyGen).
-    Created(Box<KeyDescriptor>),
-    /// Signatures, one for each input.
-    Signed(Signed),
-    /// The next generation of a key.
-    Reshared(Box<KeyDescriptor>),
-    /// A check-up: one proof of each node.
-    Intact(Vec<Intact>),
-}
-
-/// An entry of a task's history.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the coordinator's API, which documents them"
-)]
-pub struct EventView {
-    pub at: UnixMillis,
-    pub text: String,
-}
-
-/// A page of tasks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TaskPage {
-    /// One page, newest first.
-    pub tasks: Vec<TaskSummary>,
-    /// `before` of the next page; absent on the last one.
-    pub next: Option<u64>,
-}
-
-/// A node as the coordinator sees it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the coordinator's API, which documents them"
-)]
-pub struct NodeView {
-    pub id: NodeId,
-    pub name: String,
-    pub online: bool,
-    pub software: Option<String>,
-    pub since: Option<UnixMillis>,
-}
-
-#[derive(Deserialize)]
-struct Nodes {
-    nodes: Vec<NodeView>,
-}
-
-#[derive(Deserialize)]
-struct WalletView {
-    #[serde(rename = "announcement")]
-    descriptor: KeyDescriptor,
-}
-
-#[derive(Deserialize)]
-struct History {
-    generations: Vec<KeyDescriptor>,
-}
-
-#[derive(Deserialize)]
-struct Wallets {
-    wallets: Vec<WalletView>,
-}
-
-#[derive(Deserialize)]
-struct ErrorBody {
-    error: ErrorView,
-}
-
-#[derive(Deserialize)]
-struct ErrorView {
-    code: String,
-    message: String,
-}
 
 /// Requests to one coordinator.
 pub struct Api {
@@ -285,13 +59,7 @@ impl Api {
 
     /// Submits a task. The same bytes may be submitted again.
     pub async fn submit(&self, task: &SignedTask) -> Result<TaskView, ClientError> {
-        let text = String::from_utf8_lossy(&task.bytes);
-        let body = serde_json::json!({"task": text, "signature": hex::encode(task.signature)});
-        let request = self
-            .request(Method::POST, "/v1/tasks")
-            .body(body.to_string());
-        self.answer(request.header("content-type", "application/json"))
-            .await
+        self.post("/v1/tasks", &Submission::from(task)).await
     }
 
     /// Fetches a task; with `wait`, once it is past `revision`, has ended, or so
@@ -308,23 +76,35 @@ impl Api {
             .await
     }
 
-    /// Fetches a page of tasks, newest first.
-    pub async fn tasks(&self, limit: usize, before: Option<u64>) -> Result<TaskPage, ClientError> {
-        let before = before.map_or(String::new(), |before| format!("&before={before}"));
-        self.answer(self.request(Method::GET, &format!("/v1/tasks?limit={limit}{before}")))
+    /// Fetches a page of tasks, newest first. `cursor` is `next` of the page before.
+    pub async fn tasks(&self, limit: usize, cursor: Option<&str>) -> Result<TaskPage, ClientError> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        self.answer(self.request(Method::GET, "/v1/tasks").query(&query))
             .await
     }
 
     /// Fetches all wallets, unverified.
     pub async fn wallets(&self) -> Result<Vec<KeyDescriptor>, ClientError> {
-        let listing: Wallets = self
-            .answer(self.request(Method::GET, "/v1/wallets"))
-            .await?;
-        Ok(listing
-            .wallets
-            .into_iter()
-            .map(|wallet| wallet.descriptor)
-            .collect())
+        let mut wallets = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = vec![("limit", "200".to_owned())];
+            query.extend(cursor.map(|cursor| ("cursor", cursor)));
+            let request = self.request(Method::GET, "/v1/wallets").query(&query);
+            let page: WalletPage = self.answer(request).await?;
+            let found = page.wallets.into_iter().map(|wallet| wallet.descriptor);
+            wallets.extend(found);
+            if wallets.len() > MAX_WALLETS {
+                return Err(ClientError::Answer(format!(
+                    "it has more than {MAX_WALLETS} wallets"
+                )));
+            }
+            let Some(next) = page.next else {
+                return Ok(wallets);
+            };
+            cursor = Some(next);
+        }
     }
 
     /// Fetches one wallet, unverified.
@@ -338,7 +118,7 @@ impl Api {
     /// Fetches all generations of one wallet, oldest first, unverified.
     pub async fn generations(&self, id: KeyId) -> Result<Vec<KeyDescriptor>, ClientError> {
         let path = format!("/v1/wallets/{id}/generations");
-        let history: History = self.answer(self.request(Method::GET, &path)).await?;
+        let history: WalletGenerations = self.answer(self.request(Method::GET, &path)).await?;
         Ok(history.generations)
     }
 
@@ -348,22 +128,18 @@ impl Api {
         generations: &[KeyDescriptor],
         order: Option<&Order>,
     ) -> Result<(), ClientError> {
-        let order = order
-            .map(|order| serde_json::json!({"task": order.task, "signature": hex::encode(order.signature)}));
-        let body = serde_json::json!({ "generations": generations, "order": order });
-        let request = self
-            .request(Method::POST, "/v1/wallets")
-            .body(body.to_string());
+        let import = WalletImport {
+            generations: generations.to_vec(),
+            order: order.map(Submission::from),
+        };
         // The answer would not be believed, so it is ignored.
-        let _: serde_json::Value = self
-            .answer(request.header("content-type", "application/json"))
-            .await?;
+        let _: serde_json::Value = self.post("/v1/wallets", &import).await?;
         Ok(())
     }
 
     /// Fetches the nodes and their connection state.
     pub async fn nodes(&self) -> Result<Vec<NodeView>, ClientError> {
-        let listing: Nodes = self.answer(self.request(Method::GET, "/v1/nodes")).await?;
+        let listing: NodeList = self.answer(self.request(Method::GET, "/v1/nodes")).await?;
         Ok(listing.nodes)
     }
 
@@ -371,6 +147,18 @@ impl Api {
         self.http
             .request(method, format!("{}{path}", self.base))
             .bearer_auth(&*self.key)
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| ClientError::Usage(format!("{error}; report this")))?;
+        let request = self.request(Method::POST, path).body(body);
+        self.answer(request.header("content-type", "application/json"))
+            .await
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
@@ -394,14 +182,12 @@ impl Api {
             return serde_json::from_slice(&body)
                 .map_err(|error| ClientError::Answer(error.to_string()));
         }
-        let error: ErrorBody = serde_json::from_slice(&body)
+        let problem: Problem = serde_json::from_slice(&body)
             .map_err(|_| ClientError::Answer(format!("HTTP status {status}")))?;
-        let code = error.error.code;
-        let message = error.error.message;
         Err(ClientError::Api {
             status: status.as_u16(),
-            code,
-            message,
+            code: problem.code,
+            message: problem.detail,
         })
     }
 }

@@ -6,6 +6,7 @@
 //! at both and said so. [`Believed`] is the evidence: created only here, and the only thing
 //! that the book records.
 
+use countersign_api::Submission;
 use countersign_protocol::text::is_plain;
 use countersign_protocol::{
     Hash, Hasher, KeyDescriptor, KeyId, NodeId, RequesterId, SignedTask, UnixMillis,
@@ -39,6 +40,15 @@ pub struct Order {
     /// Ed25519 signature of the requester.
     #[serde(with = "hex::serde")]
     pub signature: [u8; 64],
+}
+
+impl From<&Order> for Submission {
+    fn from(order: &Order) -> Self {
+        Self {
+            task: order.task.clone(),
+            signature: order.signature,
+        }
+    }
 }
 
 /// A reason not to believe a wallet at first sight.

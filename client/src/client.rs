@@ -15,7 +15,7 @@ use countersign_verify::result;
 use rand::RngCore;
 use tokio::time::Instant;
 
-use crate::api::{Api, NodeView, PartyView, ResultView, State, TaskPage, TaskView};
+use crate::api::{Api, NodeView, PartyView, State, TaskPage, TaskResult, TaskView};
 use crate::belief::Believed;
 use crate::book::Book;
 use crate::error::ClientError;
@@ -182,7 +182,7 @@ impl Client {
         let (order, view) = self.carry_out(operation, remarks, WALLET, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
-        let Some(ResultView::Created(wallet)) = view.result else {
+        let Some(TaskResult::Created(wallet)) = view.result else {
             return Err(invalid("there is no wallet in it".into()));
         };
         self.book
@@ -228,7 +228,7 @@ impl Client {
             carried_out.map_err(|error| with_others(error, &wallet, &last.unwrap_or_default()))?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
-        let Some(ResultView::Signed(signed)) = view.result else {
+        let Some(TaskResult::Signed(signed)) = view.result else {
             return Err(invalid("there is no signature in it".into()));
         };
         result::signed(&wallet, &inputs, &signed).map_err(|wrong| invalid(wrong.to_string()))?;
@@ -267,8 +267,8 @@ impl Client {
     }
 
     /// Fetches a page of tasks as reported by the coordinator, newest first.
-    pub async fn tasks(&self, limit: usize, before: Option<u64>) -> Result<TaskPage, ClientError> {
-        self.api.tasks(limit, before).await
+    pub async fn tasks(&self, limit: usize, cursor: Option<&str>) -> Result<TaskPage, ClientError> {
+        self.api.tasks(limit, cursor).await
     }
 
     /// Fetches the nodes as the coordinator sees them.
@@ -438,6 +438,7 @@ impl Client {
             }
             State::Failed => "failed",
             State::Expired => "expired",
+            State::Cancelled => "cancelled",
             State::Completed | State::Waiting | State::Approving | State::Running => return Ok(()),
         };
         let message = self.profile.with_names(&message);

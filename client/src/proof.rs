@@ -5,8 +5,8 @@
 
 use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Networks};
 use countersign_protocol::{
-    DerivationPath, KeyDescriptor, KeyId, Operation, Payload, Signed, SignedTask, Task, TaskError,
-    TaskId,
+    DerivationPath, KeyDescriptor, KeyId, Operation, OperationKind, Payload, Signed, SignedTask,
+    Task, TaskError, TaskId,
 };
 use countersign_verify::{WrongResult, result};
 
@@ -97,7 +97,10 @@ pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), Disbelief> {
     check_facts(&[
         ("id", task.id == id && summary.id == id),
         ("requester", summary.requester == task.requester),
-        ("operation", summary.operation == operation.name()),
+        (
+            "operation",
+            summary.operation == OperationKind::from(operation),
+        ),
         ("wallet", summary.wallet == wallet),
         ("deadline", summary.not_after == task.not_after),
     ])

@@ -27,10 +27,11 @@ use tracing::{error, info, warn};
 
 use crate::clean;
 use crate::share::has_room;
-use crate::store::{Store, StoreError, Ticket};
+use crate::store::{NewEvent, Store, StoreError, Ticket};
 use crate::task::flow::{Change, Flow, Input, Timings, World};
-use crate::task::record::{Proof, TaskRecord};
+use crate::task::record::TaskRecord;
 pub use admit::SubmitError;
+use countersign_api::{EventKind, State, TaskResult};
 pub use intake::{IntakeError, TakenIn};
 use queue::Queued;
 
@@ -119,12 +120,32 @@ pub struct Online {
 /// The answer to a submission.
 #[derive(Debug)]
 pub struct Submitted {
+    /// The task's id.
+    pub id: TaskId,
     /// The task's current record.
     pub record: TaskRecord,
     /// False if the same bytes were submitted before.
     pub new: bool,
     /// To be waited for before the acceptance is confirmed.
     pub ticket: Ticket,
+}
+
+/// Why a task is not cancelled.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CancelError {
+    /// There is no such task.
+    #[error("there is no such task; list the tasks")]
+    Unknown,
+    /// Its parties have been told to begin.
+    #[error("all parties have approved and the protocol runs; wait for its outcome")]
+    Running,
+    /// It has an outcome.
+    #[error("the task has ended in another way; look at its outcome")]
+    Ended,
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A frame that a conforming node never sends. It ends the connection, nothing else.
@@ -196,6 +217,7 @@ impl TaskRegistry {
                 Err(SubmitError::Conflict(id))
             }?;
             return Ok(Submitted {
+                id,
                 record,
                 new: false,
                 ticket: self.store.now(),
@@ -205,7 +227,10 @@ impl TaskRegistry {
         let wallet = self.wallet_for(&inner, &task)?;
         inner.check_room(self.rules.load().open_tasks, &task.requester, through)?;
         let flow = Flow::accept(inner.last_sequence + 1, claimed, wallet, now)?;
-        let ticket = self.store.put_task(task.id, &flow.record)?;
+        let accepted = vec![flow.entered(now)];
+        let ticket = self
+            .store
+            .put_task(task.id, &flow.subject(), &flow.record, accepted)?;
         inner.last_sequence += 1;
         info!(task = %task.id, operation = task.operation.name(), requester = %task.requester, "task accepted");
         inner.insert(flow, through);
@@ -214,10 +239,36 @@ impl TaskRegistry {
             .record_of(&inner, task.id)?
             .ok_or(SubmitError::Conflict(task.id))?;
         Ok(Submitted {
+            id,
             record,
             new: true,
             ticket,
         })
+    }
+
+    /// Ends a task before its protocol begins. A task that was cancelled before stays so.
+    pub fn cancel(
+        &self,
+        id: TaskId,
+        by: &str,
+        now: UnixMillis,
+    ) -> Result<(TaskRecord, Ticket), CancelError> {
+        let mut inner = self.lock();
+        let known = self.record_of(&inner, id)?.ok_or(CancelError::Unknown)?;
+        if !known.state.is_final() {
+            self.step(&mut inner, id, Input::Cancel { by: by.into() }, now);
+        }
+        let record = self.record_of(&inner, id)?.ok_or(CancelError::Unknown)?;
+        match record.state {
+            State::Cancelled => Ok((record, self.store.now())),
+            State::Running => Err(CancelError::Running),
+            State::Waiting
+            | State::Approving
+            | State::Completed
+            | State::Rejected
+            | State::Failed
+            | State::Expired => Err(CancelError::Ended),
+        }
     }
 
     /// Handles a node's hello, with the number of its process if it has one. Returns the connection
@@ -418,6 +469,7 @@ impl TaskRegistry {
             },
         };
         let had_result = flow.record.result.is_some();
+        let before = flow.record.state;
         let occupied = flow.occupies();
         let nodes = &inner.nodes;
         let load = &inner.load;
@@ -440,13 +492,13 @@ impl TaskRegistry {
         for alarm in &effects.alarms {
             error!(task = %id, "{alarm}");
         }
-        let newest = effects.change == Change::Stored && self.keep(flow, !had_result);
+        let newest = effects.change == Change::Stored && self.keep(flow, before, !had_result, now);
         let moved = if newest { moved::Moved::by(flow) } else { None };
         let made = if newest {
             flow.record
                 .result
                 .as_ref()
-                .and_then(Proof::wallet)
+                .and_then(TaskResult::wallet)
                 .map(|made| made.key)
         } else {
             None
@@ -497,20 +549,27 @@ impl TaskRegistry {
     /// Stores the record. A broken store shows in `/ready` and refuses new tasks; open tasks
     /// continue, since nodes keep their own journals. Returns true if the task created what is now
     /// the newest generation of its key.
-    fn keep(&self, flow: &Flow, new_result: bool) -> bool {
+    fn keep(&self, flow: &Flow, before: State, new_result: bool, now: UnixMillis) -> bool {
         let id = flow.task().id;
         let record = &flow.record;
         let wallet = record
             .result
             .as_ref()
-            .and_then(Proof::wallet)
+            .and_then(TaskResult::wallet)
             .filter(|_| new_result);
-        let newest = wallet.map_or(Ok(false), |wallet| self.store.put_wallet(wallet));
-        if let Err(error) = newest
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|_| self.store.put_task(id, record))
-        {
+        let events = (record.state != before).then(|| flow.entered(now));
+        let newest = wallet.map_or(Ok(false), |wallet| {
+            let kind = match wallet.generation {
+                0 => EventKind::WalletCreated,
+                _ => EventKind::WalletReshared,
+            };
+            let event = NewEvent::of_wallet(kind, wallet, now);
+            self.store.put_wallet(wallet, Some(event))
+        });
+        if let Err(error) = newest.as_ref().map_err(Clone::clone).and_then(|_| {
+            let events = events.into_iter().collect();
+            self.store.put_task(id, &flow.subject(), record, events)
+        }) {
             error!(task = %id, %error, "the task cannot be stored");
         }
         info!(task = %id, state = ?record.state, reason = record.reason.as_ref().map(|r| r.code.as_str()), "task changed");

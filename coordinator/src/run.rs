@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::api_key::ApiKeys;
 use crate::config::Config;
-use crate::http::{App, LIMITS, Patience, router};
+use crate::http::{App, LIMITS, Patience, Streams, router};
 use crate::identity::{self, IdentityFileError};
 use crate::registry::TaskRegistry;
 use crate::store::{Store, StoreError};
@@ -138,6 +138,7 @@ impl Coordinator {
             keys: keys.clone(),
             stop: stop.subscribe(),
             patience: Patience::default(),
+            streams: Streams::default(),
         };
         let mut told = stop.subscribe();
         let until = async move { stopped(&mut told).await };

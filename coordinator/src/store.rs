@@ -5,6 +5,9 @@
 //! at once, a writer thread commits many rows together, and [`Store::durable`] waits for it.
 //! Nothing here is secret, and nothing here makes decisions.
 
+mod events;
+mod index;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +21,11 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::task::record::TaskRecord;
+use crate::task::record::{Subject, TaskRecord};
+use events::EVENTS;
+pub use events::{EventFilter, Feed, FeedError, NewEvent};
+use index::INDEX;
+pub use index::{Entry, Page, TaskFilter};
 
 const ROW_VERSION: u8 = 1;
 /// Page cache in bytes.
@@ -81,6 +88,8 @@ struct Pending {
     batch: Batch,
     committing: Arc<Batch>,
     writes: u64,
+    /// Place of the newest event in the feed.
+    last_event: u64,
     urgent: bool,
     stop: bool,
     broken: Option<StoreError>,
@@ -90,6 +99,7 @@ struct Pending {
 struct Batch {
     tasks: BTreeMap<[u8; 16], TaskRow>,
     wallets: BTreeMap<[u8; 16], Vec<u8>>,
+    events: BTreeMap<u64, Vec<u8>>,
     /// `None` if there is no such generation any more.
     generations: BTreeMap<[u8; 20], Option<Vec<u8>>>,
 }
@@ -98,6 +108,7 @@ struct Batch {
 struct TaskRow {
     sequence: u64,
     open: bool,
+    index: index::Row,
     row: Vec<u8>,
 }
 
@@ -109,9 +120,14 @@ impl Store {
             error @ (StoreError::Database(_) | StoreError::Row { .. }) => error,
         })?;
         create_tables(&db)?;
+        index::complete(&db)?;
+        let last_event = events::last(&db)?;
         let shared = Arc::new(Shared {
             db,
-            state: Mutex::default(),
+            state: Mutex::new(Pending {
+                last_event,
+                ..Pending::default()
+            }),
             wake: Condvar::new(),
             committed: watch::Sender::new(0),
         });
@@ -126,25 +142,37 @@ impl Store {
         })
     }
 
-    /// Makes a task visible, and durable soon; at once if somebody waits for its ticket. Anything
+    /// Makes a task visible, and durable soon together with these events; at once if somebody waits for its ticket. Anything
     /// lost in a crash in between is reported again: nodes answer a repeated offer with
     /// their decision and outcome.
-    pub fn put_task(&self, id: TaskId, record: &TaskRecord) -> Result<Ticket, StoreError> {
-        let open = record.is_open();
+    pub fn put_task(
+        &self,
+        id: TaskId,
+        subject: &Subject,
+        record: &TaskRecord,
+        events: Vec<NewEvent>,
+    ) -> Result<Ticket, StoreError> {
         let row = TaskRow {
             sequence: record.sequence,
-            open,
+            open: record.is_open(),
+            index: index::encode(id, record, subject),
             row: to_row(record),
         };
         let mut pending = self.shared.lock();
         pending.check()?;
         pending.batch.tasks.insert(id.0, row);
+        pending.append(events);
         Ok(self.shared.written(pending))
     }
 
     /// Makes a generation of a wallet visible, and durable soon. Returns true if it is the newest:
-    /// an older one never replaces a newer one. For one caller at a time.
-    pub fn put_wallet(&self, wallet: &KeyDescriptor) -> Result<bool, StoreError> {
+    /// an older one never replaces a newer one. The event is kept only for the
+    /// newest. For one caller at a time.
+    pub fn put_wallet(
+        &self,
+        wallet: &KeyDescriptor,
+        event: Option<NewEvent>,
+    ) -> Result<bool, StoreError> {
         let known = self.wallet(wallet.key)?;
         if self
             .generation(wallet.key, wallet.generation)?
@@ -171,6 +199,7 @@ impl Store {
                 .batch
                 .wallets
                 .insert(*wallet.key.as_bytes(), to_row(wallet));
+            pending.append(event.into_iter().collect());
         }
         self.shared.written(pending);
         Ok(newest)
@@ -182,6 +211,7 @@ impl Store {
         &self,
         chain: &[KeyDescriptor],
         known: u32,
+        event: NewEvent,
     ) -> Result<(), StoreError> {
         let Some(newest) = chain.last() else {
             return Ok(());
@@ -205,6 +235,7 @@ impl Store {
             .batch
             .wallets
             .insert(*newest.key.as_bytes(), to_row(newest));
+        pending.append(vec![event]);
         self.shared.written(pending);
         Ok(())
     }
@@ -326,33 +357,18 @@ impl Store {
             .collect()
     }
 
-    /// Returns at most `limit` durable tasks, newest first; with `before` only those with a
-    /// sequence number below it.
-    pub fn tasks(&self, before: Option<u64>, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
-        let read = self.shared.db.begin_read()?;
-        let order = read.open_table(ORDER)?;
-        let tasks = read.open_table(TASKS)?;
-        let end = before.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut found = Vec::new();
-        for entry in order
-            .range::<u64>((Bound::Unbounded, end))?
-            .rev()
-            .take(limit)
-        {
-            let id = entry?.1.value();
-            if let Some(row) = tasks.get(id)? {
-                found.push(from_row("tasks", row.value())?);
-            }
-        }
-        Ok(found)
-    }
-
-    /// Returns all durable wallets, by id.
-    pub fn wallets(&self) -> Result<Vec<KeyDescriptor>, StoreError> {
+    /// Returns at most `limit` durable wallets, by id; with `after` only those with a greater id.
+    pub fn wallets(
+        &self,
+        after: Option<KeyId>,
+        limit: usize,
+    ) -> Result<Vec<KeyDescriptor>, StoreError> {
         let read = self.shared.db.begin_read()?;
         let wallets = read.open_table(WALLETS)?;
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(*after.as_bytes()));
         wallets
-            .iter()?
+            .range::<[u8; 16]>((start, Bound::Unbounded))?
+            .take(limit)
             .map(|entry| from_row("wallets", entry?.1.value()))
             .collect()
     }
@@ -465,18 +481,21 @@ impl Shared {
         {
             let mut tasks = write.open_table(TASKS)?;
             let mut order = write.open_table(ORDER)?;
+            let mut index = write.open_table(INDEX)?;
             let mut open = write.open_table(OPEN)?;
             let mut wallets = write.open_table(WALLETS)?;
             let mut generations = write.open_table(GENERATIONS)?;
             for (id, task) in &batch.tasks {
                 tasks.insert(id, task.row.as_slice())?;
                 order.insert(task.sequence, id)?;
+                index.insert(task.sequence, task.index)?;
                 if task.open {
                     open.insert(id, ())?
                 } else {
                     open.remove(id)?
                 };
             }
+            events::commit(&mut write.open_table(EVENTS)?, batch)?;
             for (id, row) in &batch.wallets {
                 wallets.insert(id, row.as_slice())?;
             }
@@ -504,7 +523,10 @@ impl Pending {
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.wallets.is_empty() && self.generations.is_empty()
+        self.tasks.is_empty()
+            && self.wallets.is_empty()
+            && self.generations.is_empty()
+            && self.events.is_empty()
     }
 }
 
@@ -545,6 +567,8 @@ fn create_tables(db: &Database) -> Result<(), StoreError> {
     let write = db.begin_write()?;
     write.open_table(TASKS)?;
     write.open_table(ORDER)?;
+    write.open_table(INDEX)?;
+    write.open_table(EVENTS)?;
     write.open_table(OPEN)?;
     write.open_table(WALLETS)?;
     write.open_table(GENERATIONS)?;

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::registry::RegistryConfig;
 use crate::session::{self, End};
-use crate::store::Store;
+use crate::store::{Store, TaskFilter};
 use crate::testkit::*;
 use world::*;
 
@@ -71,7 +71,10 @@ async fn a_wallet_and_a_signature_from_order_to_result() {
     let list = world.get("/v1/tasks?limit=1").await;
     assert_eq!(list["tasks"][0]["id"], id.to_string());
     let page = world
-        .get(&format!("/v1/tasks?before={}", list["next"]))
+        .get(&format!(
+            "/v1/tasks?cursor={}",
+            list["next"].as_str().unwrap()
+        ))
         .await;
     assert_eq!(
         (&page["tasks"][0]["operation"], &page["next"]),
@@ -571,7 +574,7 @@ async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
     let offered = || {
         let state = |id| registry.record(TaskId([id; 16])).unwrap().unwrap().state;
         (1..=9)
-            .filter(|id| state(*id) == crate::task::record::State::Approving)
+            .filter(|id| state(*id) == countersign_api::State::Approving)
             .collect::<Vec<u8>>()
     };
     assert_eq!((ids.len(), offered()), (9, vec![1, 2, 3, 4]));
@@ -674,7 +677,13 @@ async fn an_end_that_was_shown_is_on_disk() {
         })
         .await;
     let shown = world.ended(id).await;
-    let on_disk = &world.app.registry.store().tasks(None, 1).unwrap()[0];
+    let page = world
+        .app
+        .registry
+        .store()
+        .tasks(&TaskFilter::default(), None, 1)
+        .unwrap();
+    let (_, on_disk) = &page.tasks[0];
     assert_eq!(Some(on_disk.revision), shown["revision"].as_u64());
 }
 

@@ -113,6 +113,7 @@ pub enum FromNode {
 
 /// A node's progress in a slow stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pace {
     /// Milliseconds since the stage began.
     pub elapsed_ms: u64,
@@ -203,6 +204,7 @@ pub enum ToNode {
 
 /// A stage of a node's work on a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Waiting until every party is ready.

@@ -59,10 +59,12 @@ pub struct KeyDescriptor {
 /// durable, be it its share or the fact that it gives its old one up. Over
 /// [`KeyDescriptor::in_force_digest`]: it holds the generation, durably.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignedAck {
     /// The node that acknowledges.
     pub node: NodeId,
     /// Ed25519 over the digest.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::outcome::Point))]
     #[serde(with = "hex::serde")]
     pub signature: Vec<u8>,
 }

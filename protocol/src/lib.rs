@@ -16,6 +16,8 @@ mod generation_tests;
 pub mod hash;
 pub mod id;
 mod named;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod operation_kind;
 pub mod outcome;
 pub mod path;

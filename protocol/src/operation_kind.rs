@@ -8,6 +8,7 @@ use crate::task::Operation;
 
 /// The kind of operation that a task orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum OperationKind {
     /// Makes a new key.
     KeyGen,

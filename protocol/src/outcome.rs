@@ -12,6 +12,7 @@ use crate::path::DerivationPath;
 
 /// The single outcome of a task at a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// KeyGen: every member has stored and acknowledged its share.
@@ -40,6 +41,7 @@ impl Outcome {
 
 /// A proof that one node's share is intact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[allow(
     missing_docs,
     reason = "fields without a comment are named for what they hold"
@@ -75,6 +77,7 @@ pub struct Point(#[serde(with = "hex::serde")] pub Vec<u8>);
 
 /// The finished signatures of a task, one for each input of its payload and in that order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Signed {
     /// The run that made the signatures.
     pub session: SessionId,
@@ -84,17 +87,21 @@ pub struct Signed {
 
 /// The finished signature of one input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InputSignature {
     /// The path of the child key that signed.
     pub path: DerivationPath,
     /// The public key under which it verifies: the derived child (for `taproot` the
     /// x-only BIP-341 output key).
+    #[cfg_attr(feature = "openapi", schema(value_type = Point))]
     #[serde(with = "hex::serde")]
     pub public_key: Vec<u8>,
     /// The bytes that were handed to the signature algorithm.
+    #[cfg_attr(feature = "openapi", schema(value_type = Point))]
     #[serde(with = "hex::serde")]
     pub signed_bytes: Vec<u8>,
     /// ECDSA: r, s (64 bytes, low s). Ed25519, BIP-340: 64 bytes. RFC 9591 secp256k1: 65 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Point))]
     #[serde(with = "hex::serde")]
     pub signature: Vec<u8>,
     /// ECDSA only: 0 or 1 (2 and 3 do not occur in practice).
@@ -103,6 +110,7 @@ pub struct InputSignature {
 
 /// A node's refusal to take part. Never retried automatically.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Refusal {
     /// A stable code, for programs.
     pub code: RefusalCode,
@@ -114,6 +122,7 @@ pub struct Refusal {
 
 /// The party at fault. Each cause calls for a different action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// The request, which needs correcting.
@@ -128,6 +137,7 @@ pub enum Cause {
 
 /// The failure of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Failure {
     /// The kind of party at fault.
     pub cause: Cause,
@@ -163,6 +173,7 @@ impl Failure {
 
 /// The verdict of one plugin on a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PluginVerdict {
     /// The plugin's name in the configuration.
     pub plugin: String,

@@ -6,6 +6,7 @@ use crate::named::named;
 
 /// A threshold signature scheme, named in tasks by its kebab-case form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     /// ECDSA over secp256k1, by CGGMP24.

@@ -150,7 +150,7 @@ fn pace(pace: Pace) -> String {
 fn head(task: &TaskView) -> Line {
     let summary = &task.summary;
     let (state, tone) = state(summary.state);
-    Line::from(format!("{} {}: ", summary.operation, summary.id)).and(state, tone)
+    Line::from(format!("{} {}: ", summary.operation.title(), summary.id)).and(state, tone)
 }
 
 pub fn state(state: State) -> (&'static str, Tone) {
@@ -162,6 +162,7 @@ pub fn state(state: State) -> (&'static str, Tone) {
         State::Rejected => ("rejected", Tone::Bad),
         State::Failed => ("failed", Tone::Bad),
         State::Expired => ("expired", Tone::Bad),
+        State::Cancelled => ("cancelled", Tone::Bad),
     }
 }
 

@@ -27,9 +27,9 @@ pub enum TaskCommand {
         /// Number of tasks, 1 to 200.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
         limit: u16,
-        /// Only tasks older than this sequence number: `next` of the page before.
-        #[arg(long, value_name = "SEQUENCE")]
-        before: Option<u64>,
+        /// `next` of the page before.
+        #[arg(long)]
+        cursor: Option<String>,
     },
 }
 
@@ -48,8 +48,8 @@ pub async fn execute(
                 output,
             )
         }
-        TaskCommand::List { limit, before } => {
-            let page = client.tasks(limit.into(), before).await?;
+        TaskCommand::List { limit, cursor } => {
+            let page = client.tasks(limit.into(), cursor.as_deref()).await?;
             let mut table = Table::new(&["task", "operation", "wallet", "state", "code"]);
             for task in &page.tasks {
                 table.row(row(task, client)?);
@@ -57,7 +57,7 @@ pub async fn execute(
             let mut lines = table.lines();
             lines.extend(
                 page.next
-                    .map(|next| format!("more: countersign task list --before {next}").into()),
+                    .map(|next| format!("more: countersign task list --cursor {next}").into()),
             );
             output.result(&json!({"tasks": page.tasks, "next": page.next}), &lines)
         }
@@ -72,7 +72,7 @@ fn row(task: &TaskSummary, client: &Client) -> Result<[(String, Tone); 5], Clien
         .map_or(String::new(), |reason| reason.code.clone());
     Ok([
         (task.id.to_string(), Tone::Plain),
-        (task.operation.clone(), Tone::Plain),
+        (task.operation.title().into(), Tone::Plain),
         (
             wallet_name(&task.wallet, client)?.unwrap_or_else(|| task.wallet.to_string()),
             Tone::Plain,
@@ -96,7 +96,11 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
     let (state, tone) = progress::state(summary.state);
     let mut lines = vec![
         format!("task        {}", summary.id).into(),
-        format!("operation   {} with wallet {wallet}", summary.operation).into(),
+        format!(
+            "operation   {} with wallet {wallet}",
+            summary.operation.title()
+        )
+        .into(),
         format!(
             "requester   {}",
             profile.describe_requester(client.requester(), &summary.requester)
@@ -119,7 +123,7 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
     let after = |at: u64| at.saturating_sub(began) as f64 / 1000.0;
     let event =
         |at: u64, text: &str| format!("+{:.3} s    {}", after(at), profile.with_names(text)).into();
-    lines.extend(task.events.iter().map(|one| event(one.at.0, &one.text)));
+    lines.extend(task.history.iter().map(|one| event(one.at.0, &one.text)));
     output.result(&json!(task), &lines)
 }
 

@@ -9,7 +9,7 @@ use countersign_protocol::{
 use countersign_verify::result;
 
 use super::{Client, Remarks, SIGNATURE, WALLET};
-use crate::api::{ResultView, TaskView};
+use crate::api::{TaskResult, TaskView};
 use crate::error::ClientError;
 
 /// An order to reshare a wallet to another committee, or to the same with new shares.
@@ -78,7 +78,7 @@ impl Client {
         let (_, view) = self.carry_out(operation, remarks, WALLET, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
-        let Some(ResultView::Reshared(wallet)) = view.result else {
+        let Some(TaskResult::Reshared(wallet)) = view.result else {
             return Err(invalid("there is no generation of the wallet in it".into()));
         };
         result::reshared(task, &reshare, None, &wallet)
@@ -112,7 +112,7 @@ impl Client {
             .await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
-        let Some(ResultView::Intact(intact)) = view.result else {
+        let Some(TaskResult::Intact(intact)) = view.result else {
             return Err(invalid("there is no check-up in it".into()));
         };
         result::intact(&wallet, order.hash(), &nodes, &intact)

@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use countersign_client::api::{State, TaskSummary, TaskView};
 use countersign_client::{Client, Profile, RequesterKey};
 use countersign_protocol::{
-    Committee, Hash, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, RequesterId, Scheme,
-    SessionId, SignedAck, SignedTask, Task, TaskId, Threshold, UnixMillis,
+    Committee, Hash, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, OperationKind, RequesterId,
+    Scheme, SessionId, SignedAck, SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
@@ -145,8 +145,7 @@ async fn answer(
     match answers.by_path.get(&path) {
         Some(found) => (StatusCode::OK, found.to_string()),
         None => {
-            let error =
-                json!({"error": {"code": "unknown", "message": "there is nothing of that name"}});
+            let error = json!({"title": "Not Found", "status": 404, "code": "unknown", "detail": "there is nothing of that name"});
             (StatusCode::NOT_FOUND, error.to_string())
         }
     }
@@ -160,7 +159,7 @@ pub fn view(order: &SignedTask, id: TaskId) -> TaskView {
         sequence: 1,
         revision: 1,
         state: State::Completed,
-        operation: task.operation.name().into(),
+        operation: OperationKind::from(&task.operation),
         requester: task.requester,
         wallet: KeyId::of_task(&order.hash()),
         submitted: task.created,
@@ -177,7 +176,7 @@ pub fn view(order: &SignedTask, id: TaskId) -> TaskView {
         signature: order.signature,
         nodes: vec![],
         result: None,
-        events: vec![],
+        history: vec![],
     }
 }
 

@@ -1,35 +1,35 @@
-//! Errors of the API: `{"error": {"code": …, "message": …}}`. Codes are stable;
-//! messages are for people.
+//! Errors of the API, as problems (RFC 9457). Codes are stable; details are for people.
 
-use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use countersign_api::Problem;
 
 use crate::api_key::Denied;
-use crate::registry::{IntakeError, SubmitError};
-use crate::store::StoreError;
+use crate::registry::{CancelError, IntakeError, SubmitError};
+use crate::store::{FeedError, StoreError};
 
 /// `Retry-After` of refusals for lack of room: some tasks will have ended by then.
 const BUSY_SECONDS: u32 = 5;
+/// `Retry-After` while the store does not answer, or an answer took too long.
+const AWAY_SECONDS: u32 = 2;
 
 /// A response other than success.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,
-    message: String,
+    detail: String,
     /// Seconds after which the request may succeed.
     retry_after: Option<u32>,
 }
 
 impl ApiError {
     /// Creates an error with a stable code and a sentence that ends with what to do.
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             status,
             code,
-            message: message.into(),
+            detail: detail.into(),
             retry_after: None,
         }
     }
@@ -38,40 +38,49 @@ impl ApiError {
     pub fn later(
         status: StatusCode,
         code: &'static str,
-        message: impl Into<String>,
+        detail: impl Into<String>,
         seconds: u32,
     ) -> Self {
         Self {
             retry_after: Some(seconds),
-            ..Self::new(status, code, message)
+            ..Self::new(status, code, detail)
         }
     }
 
+    /// 503 Service Unavailable, for a while.
+    pub fn away(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::later(StatusCode::SERVICE_UNAVAILABLE, code, detail, AWAY_SECONDS)
+    }
+
     /// 400 Bad Request.
-    pub fn bad(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, message)
+    pub fn bad(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
     /// 404 Not Found.
-    pub fn missing(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, code, message)
+    pub fn missing(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Json(json!({"error": {"code": self.code, "message": self.message}}));
-        let mut response = (self.status, body).into_response();
+        let problem = Problem {
+            title: self.status.canonical_reason().unwrap_or("Error").into(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code.into(),
+        };
+        let mut response = (self.status, axum::Json(problem)).into_response();
+        let headers = response.headers_mut();
+        let media_type = HeaderValue::from_static(Problem::MEDIA_TYPE);
+        headers.insert(header::CONTENT_TYPE, media_type);
         if let Some(seconds) = self.retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, seconds.into());
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = header::HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
+            let challenge = HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
@@ -103,7 +112,11 @@ impl From<SubmitError> for ApiError {
             SubmitError::Busy(_) | SubmitError::Share(_) | SubmitError::Store(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            _ => StatusCode::BAD_REQUEST,
+            SubmitError::Task(_)
+            | SubmitError::UnknownWallet(_)
+            | SubmitError::UnknownNode(_)
+            | SubmitError::Signers { .. }
+            | SubmitError::Holders(_) => StatusCode::BAD_REQUEST,
         };
         let retry_after =
             matches!(error, SubmitError::Busy(_) | SubmitError::Share(_)).then_some(BUSY_SECONDS);
@@ -129,9 +142,31 @@ impl From<IntakeError> for ApiError {
     }
 }
 
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CancelError::Unknown => Self::missing("task-unknown", detail),
+            CancelError::Running => Self::new(StatusCode::CONFLICT, "task-running", detail),
+            CancelError::Ended => Self::new(StatusCode::CONFLICT, "task-ended", detail),
+            CancelError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<FeedError> for ApiError {
+    fn from(error: FeedError) -> Self {
+        let detail = error.to_string();
+        match error {
+            FeedError::Gone => Self::new(StatusCode::GONE, "cursor-gone", detail),
+            FeedError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store", error.to_string())
+        Self::away("store", error.to_string())
     }
 }
 
@@ -139,7 +174,7 @@ impl From<StoreError> for ApiError {
 pub async fn no_such_path() -> ApiError {
     ApiError::missing(
         "no-such-path",
-        "there is nothing at this path; the API begins with /v1/tasks",
+        "there is nothing at this path; /v1/openapi.json lists what there is",
     )
 }
 
@@ -148,6 +183,6 @@ pub async fn no_such_method() -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "no-such-method",
-        "this path does not support the method; use GET",
+        "this path does not support the method; /v1/openapi.json lists those that it does",
     )
 }

@@ -1,16 +1,23 @@
 //! The HTTP API `/v1`.
 //!
-//! Handlers translate; the [registry](crate::registry) decides. Every error is JSON with a stable
-//! code and a sentence that ends with what to do. The API does not speak TLS: the listener belongs
-//! on loopback or behind a proxy.
+//! Handlers translate; the [registry](crate::registry) decides. Every error is a problem (RFC 9457)
+//! with a stable code and a sentence that ends with what to do. The API does not speak TLS: the
+//! listener belongs on loopback or behind a proxy.
 
+mod body;
+mod document;
 mod error;
+mod events;
 mod nodes;
+mod query;
+mod streams;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wallets;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::to_bytes;
@@ -24,10 +31,14 @@ use countersign_door::Limits;
 use countersign_protocol::Hash;
 use serde_json::json;
 use tokio::sync::watch;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::api_key::{ApiKeys, REQUESTS, Scope};
 use crate::registry::TaskRegistry;
 use error::ApiError;
+pub use streams::Streams;
 
 /// A task's text, escaped inside JSON, with room for the rest.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -50,6 +61,7 @@ pub struct App {
     /// Turns true when the coordinator stops, which ends all waiting.
     pub stop: watch::Receiver<bool>,
     pub patience: Patience,
+    pub streams: Streams,
 }
 
 /// Time limits for requests.
@@ -70,19 +82,19 @@ impl Default for Patience {
     }
 }
 
-/// The API key of a request, as the SHA-256 of its text.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Through(Hash);
+/// The API key of a request.
+#[derive(Debug, Clone)]
+pub(super) struct Through {
+    /// SHA-256 of its text.
+    key: Hash,
+    /// Its name in the configuration.
+    name: String,
+}
 
 /// Builds the routes of the API.
 pub fn router(app: Arc<App>) -> Router {
-    let v1 = Router::new()
-        .route("/tasks", get(tasks::list).post(tasks::submit))
-        .route("/tasks/{id}", get(tasks::show))
-        .route("/wallets", get(wallets::list).post(wallets::take_in))
-        .route("/wallets/{id}", get(wallets::show))
-        .route("/wallets/{id}/generations", get(wallets::generations))
-        .route("/nodes", get(nodes::list))
+    let (v1, _) = routes();
+    let v1 = v1
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(from_fn_with_state(app.clone(), read_body))
@@ -90,12 +102,44 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), authorise));
     Router::new()
         .nest("/v1", v1)
+        .route("/v1/openapi.json", get(openapi))
         .route("/live", get(async || Json(json!({"live": true}))))
         .route("/ready", get(ready))
         .fallback(error::no_such_path)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), limit_time))
         .with_state(app)
+}
+
+/// The routes below `/v1` that need an API key, and their description.
+fn routes() -> (Router<Arc<App>>, OpenApi) {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(tasks::list, tasks::submit))
+        .routes(routes!(tasks::show))
+        .routes(routes!(tasks::cancel))
+        .routes(routes!(events::read))
+        .routes(routes!(wallets::list, wallets::import))
+        .routes(routes!(wallets::show))
+        .routes(routes!(wallets::generations))
+        .routes(routes!(nodes::list));
+    let (router, described) = routes.split_for_parts();
+    let document = document::skeleton().nest("/v1", described);
+    (router, document::complete(document))
+}
+
+/// The OpenAPI document of `/v1`, as JSON text.
+pub fn openapi_document() -> String {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let text = routes().1.to_pretty_json();
+        text.unwrap_or_else(|error| unreachable!("a document is plain data in memory: {error}"))
+    });
+    TEXT.clone()
+}
+
+/// Needs no API key: it is the same everywhere.
+async fn openapi() -> Response {
+    let media_type = [(header::CONTENT_TYPE, "application/json")];
+    (media_type, openapi_document()).into_response()
 }
 
 /// Requires `read` for reading and `create` for everything else.
@@ -113,7 +157,10 @@ async fn authorise(
     let presented = header.and_then(|value| value.strip_prefix("Bearer "));
     let (key, place) = app.keys.admit(presented, scope)?;
     tracing::debug!(%key, method = %request.method(), path = request.uri().path(), "request");
-    request.extensions_mut().insert(Through(place.key()));
+    request.extensions_mut().insert(Through {
+        key: place.key(),
+        name: key,
+    });
     let response = next.run(request).await;
     drop(place);
     Ok(response)
@@ -147,13 +194,7 @@ async fn read_body(
 }
 
 async fn limit_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let late = || {
-        ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "timeout",
-            "no answer in time; try again",
-        )
-    };
+    let late = || ApiError::away("timeout", "no answer in time; try again");
     tokio::time::timeout(app.patience.request, next.run(request))
         .await
         .unwrap_or_else(|_| late().into_response())

@@ -4,29 +4,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use countersign_protocol::{NodeId, UnixMillis};
-use serde::Serialize;
+use countersign_api::{NodeList, NodeView};
+use countersign_protocol::NodeId;
 
 use super::App;
 
-#[derive(Debug, Serialize)]
-pub struct NodeView {
-    id: NodeId,
-    name: String,
-    online: bool,
-    /// Program and version, while online.
-    software: Option<String>,
-    /// Time of connection, while online.
-    since: Option<UnixMillis>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Listing {
-    nodes: Vec<NodeView>,
-}
-
-/// `GET`: every admitted node.
-pub async fn list(State(app): State<Arc<App>>) -> Json<Listing> {
+/// List nodes
+///
+/// Every admitted node, in the order of their ids.
+#[utoipa::path(
+    get,
+    path = "/nodes",
+    operation_id = "listNodes",
+    tag = "nodes",
+    responses((status = 200, description = "The nodes.", body = NodeList))
+)]
+pub async fn list(State(app): State<Arc<App>>) -> Json<NodeList> {
     let mut online = app.registry.online();
     let view = |(id, name): (&NodeId, &String)| {
         let presence = online.remove(id);
@@ -41,5 +34,5 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Listing> {
         }
     };
     let nodes = app.registry.rules().nodes.iter().map(view).collect();
-    Json(Listing { nodes })
+    Json(NodeList { nodes })
 }

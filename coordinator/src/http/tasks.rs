@@ -1,126 +1,212 @@
-//! `/v1/tasks`: submit, list, show, wait.
+//! `/v1/tasks`: submission, lists, and long polls.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::{Extension, Json};
-use countersign_protocol::{SignedTask, TaskId};
-use serde::{Deserialize, Serialize};
+use countersign_api::{State as TaskState, Submission, TaskPage, TaskResult, TaskView};
+use countersign_protocol::{KeyId, OperationKind, RequesterId, TaskId, UnixMillis};
+use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
+use super::body::Body;
 use super::error::ApiError;
-use super::view::{Summary, TaskView};
-use super::{App, Through};
+use super::query::{Params, cursor, page_size, words};
+use super::{App, Through, view};
 use crate::clock;
 use crate::run::stopped;
-use crate::task::record::{Proof, TaskRecord};
+use crate::store::{Entry, Page, TaskFilter};
+use crate::task::record::TaskRecord;
 
-const DEFAULT_PAGE: usize = 50;
-const MAX_PAGE: usize = 200;
 const MAX_WAIT: u64 = 30;
 
-/// A signed task, as submitted.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Submission {
-    /// The exact JSON text of the task.
-    task: String,
-    /// Ed25519 signature of the requester: 128 hexadecimal digits.
-    signature: String,
-}
-
-/// `POST`: 201 for a new task, 200 for the same one again, 409 for another task with the same id.
+/// Submit a task
+///
+/// The same task again is answered with its present state and 200; another task with the same id
+/// with 409. So a request that got no answer can be repeated.
+#[utoipa::path(
+    post,
+    path = "/tasks",
+    operation_id = "submitTask",
+    tag = "tasks",
+    request_body = Submission,
+    responses(
+        (
+            status = 201,
+            description = "The task is accepted.",
+            body = TaskView,
+            headers(("Location" = String, description = "The task's path."))
+        ),
+        (status = 200, description = "The task was accepted before.", body = TaskView),
+        (status = 409, response = super::document::Conflict),
+    )
+)]
 pub async fn submit(
     State(app): State<Arc<App>>,
-    Extension(Through(key)): Extension<Through>,
-    body: Bytes,
-) -> Result<(StatusCode, Json<TaskView>), ApiError> {
+    Extension(Through { key, .. }): Extension<Through>,
+    Body(submission): Body<Submission>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<TaskView>), ApiError> {
     let submitted = app
         .registry
-        .submit(signed_task(&body)?, Some(key), clock::now())?;
+        .submit(submission.into(), Some(key), clock::now())?;
     app.registry.store().durable(submitted.ticket).await?;
     let status = if submitted.new {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok((
-        status,
-        Json(TaskView::new(&app.registry, submitted.record)?),
-    ))
+    let location = [(header::LOCATION, format!("/v1/tasks/{}", submitted.id))];
+    let view = view::task(&app.registry, submitted.id, submitted.record)?;
+    Ok((status, location, Json(view)))
 }
 
-/// Selects a page of the list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Page {
+/// Selects a page of tasks. Everything that is set must hold.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct TaskQuery {
+    /// Entries of a page, 1 to 200; 50 if absent.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
-    before: Option<u64>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Only tasks of these wallets.
+    #[serde(deserialize_with = "words")]
+    #[param(style = Form, explode = false)]
+    wallet: Option<Vec<KeyId>>,
+    /// Only tasks in these states.
+    #[serde(deserialize_with = "words")]
+    #[param(style = Form, explode = false)]
+    state: Option<Vec<TaskState>>,
+    /// Only tasks of these kinds.
+    #[serde(deserialize_with = "words")]
+    #[param(style = Form, explode = false)]
+    operation: Option<Vec<OperationKind>>,
+    /// Only tasks of these requesters.
+    #[serde(deserialize_with = "words")]
+    #[param(style = Form, explode = false)]
+    requester: Option<Vec<RequesterId>>,
+    /// Only tasks accepted at this time or later.
+    since: Option<UnixMillis>,
+    /// Only tasks accepted before this time.
+    until: Option<UnixMillis>,
 }
 
-/// A page of tasks, newest first.
-#[derive(Debug, Serialize)]
-pub struct Listing {
-    tasks: Vec<Summary>,
-    /// `before` of the next page; absent on the last one.
-    next: Option<u64>,
-}
-
-/// `GET`: newest first.
+/// List tasks
+///
+/// Newest first. A page may be shorter than its limit although more follow: look at `next`.
+#[utoipa::path(
+    get,
+    path = "/tasks",
+    operation_id = "listTasks",
+    tag = "tasks",
+    params(TaskQuery),
+    responses((status = 200, description = "A page of tasks.", body = TaskPage))
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
-    page: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<Listing>, ApiError> {
-    let Query(page) = page.map_err(|error| bad_query(&error))?;
-    let limit = page.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    Params(query): Params<TaskQuery>,
+) -> Result<Json<TaskPage>, ApiError> {
+    let limit = page_size(query.limit);
+    let before = cursor(query.cursor.as_deref())?;
     let store = app.registry.store();
     store.durable(store.now()).await?;
-    let records = store.tasks(page.before, limit)?;
-    let next = records
-        .last()
-        .filter(|last| records.len() == limit && last.sequence > 1)
-        .map(|last| last.sequence);
-    let tasks = records
-        .into_iter()
-        .map(Summary::new)
-        .collect::<Result<_, _>>()?;
-    Ok(Json(Listing { tasks, next }))
+    let Page { tasks, next } = store.tasks(&query.filter(), before, limit)?;
+    let summary = |(entry, record): &(Entry, TaskRecord)| record.summary(entry.id, &entry.subject);
+    Ok(Json(TaskPage {
+        tasks: tasks.iter().map(summary).collect(),
+        next: next.map(|before| before.to_string()),
+    }))
+}
+
+impl TaskQuery {
+    fn filter(self) -> TaskFilter {
+        TaskFilter {
+            wallets: self.wallet,
+            states: self.state,
+            operations: self.operation,
+            requesters: self.requester,
+            since: self.since,
+            until: self.until,
+        }
+    }
 }
 
 /// Parameters of a long poll.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wait {
-    /// Seconds, at most 30. Absent: answer at once.
+    /// Seconds to wait for a change, at most 30. Absent: answer at once.
     wait: Option<u64>,
     /// The caller's revision; answered as soon as there is a later one, or the task has ended.
     revision: Option<u64>,
 }
 
-/// `GET /{id}`: with `wait` and `revision`, a long poll.
+/// Show a task
+///
+/// With `wait` and `revision`, a long poll.
+#[utoipa::path(
+    get,
+    path = "/tasks/{id}",
+    operation_id = "showTask",
+    tag = "tasks",
+    params(("id" = TaskId, Path, description = "The task's id."), Wait),
+    responses(
+        (status = 200, description = "The task.", body = TaskView),
+        (status = 404, response = super::document::Missing),
+    )
+)]
 pub async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    wait: Result<Query<Wait>, QueryRejection>,
+    Params(wait): Params<Wait>,
 ) -> Result<Json<TaskView>, ApiError> {
-    let Query(wait) = wait.map_err(|error| bad_query(&error))?;
-    let id: TaskId = id
-        .parse()
-        .map_err(|error| ApiError::bad("task-id", format!("{error}")))?;
+    let id = task_id(&id)?;
     let seconds = wait.wait.unwrap_or(0).min(MAX_WAIT);
     let until = Instant::now() + Duration::from_secs(seconds);
     let record = news(&app, id, wait.revision.unwrap_or(0), until).await?;
     // A caller never sees an end that a crash could take back. Only a caller that waits for a
     // signature gets it at once: it proves itself, and its signers keep it in their journals.
-    let proves_itself = seconds > 0 && matches!(record.result, Some(Proof::Signed(_)));
+    let proves_itself = seconds > 0 && matches!(record.result, Some(TaskResult::Signed(_)));
     if record.state.is_final() && !proves_itself {
         app.registry.store().task_durable(id).await?;
     }
-    Ok(Json(TaskView::new(&app.registry, record)?))
+    Ok(Json(view::task(&app.registry, id, record)?))
+}
+
+/// Cancel a task
+///
+/// Only before the protocol begins: no party signs or stores anything then. Cancelling again changes
+/// nothing. A task that runs or has ended is answered with 409.
+#[utoipa::path(
+    post,
+    path = "/tasks/{id}/cancel",
+    operation_id = "cancelTask",
+    tag = "tasks",
+    params(("id" = TaskId, Path, description = "The task's id.")),
+    responses(
+        (status = 200, description = "The task is cancelled.", body = TaskView),
+        (status = 404, response = super::document::Missing),
+        (status = 409, response = super::document::Conflict),
+    )
+)]
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    Extension(Through { name, .. }): Extension<Through>,
+    Path(id): Path<String>,
+) -> Result<Json<TaskView>, ApiError> {
+    let id = task_id(&id)?;
+    let (record, ticket) = app.registry.cancel(id, &name, clock::now())?;
+    app.registry.store().durable(ticket).await?;
+    Ok(Json(view::task(&app.registry, id, record)?))
+}
+
+fn task_id(text: &str) -> Result<TaskId, ApiError> {
+    text.parse()
+        .map_err(|error| ApiError::bad("task-id", format!("{error}")))
 }
 
 async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskRecord, ApiError> {
@@ -144,35 +230,4 @@ async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskR
         () = stopped(&mut stop) => {}
     }
     app.registry.record(id)?.ok_or_else(unknown)
-}
-
-fn signed_task(body: &[u8]) -> Result<SignedTask, ApiError> {
-    let submission: Submission = serde_json::from_slice(body).map_err(|error| {
-        let message = format!(
-            "the body cannot be read ({error}); send {{\"task\": text, \"signature\": hex}}"
-        );
-        ApiError::bad("body-malformed", message)
-    })?;
-    submission.signed()
-}
-
-impl Submission {
-    /// Returns the exact bytes with their signature.
-    pub(super) fn signed(self) -> Result<SignedTask, ApiError> {
-        let mut signature = [0; 64];
-        hex::decode_to_slice(&self.signature, &mut signature).map_err(|_| {
-            ApiError::bad(
-                "signature-malformed",
-                "`signature` does not have 128 hexadecimal digits; send the Ed25519 signature in hex",
-            )
-        })?;
-        Ok(SignedTask {
-            bytes: self.task.into_bytes(),
-            signature,
-        })
-    }
-}
-
-fn bad_query(error: &QueryRejection) -> ApiError {
-    ApiError::bad("query-malformed", format!("{error}; correct the query"))
 }

@@ -4,81 +4,113 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use countersign_protocol::{KeyDescriptor, KeyId, TaskId};
-use serde::{Deserialize, Serialize};
+use axum::http::{HeaderName, StatusCode, header};
+use countersign_api::{WalletGenerations, WalletImport, WalletPage, WalletView};
+use countersign_protocol::{KeyDescriptor, KeyId, SignedTask};
+use serde::Deserialize;
 
 use super::App;
+use super::body::Body;
 use super::error::ApiError;
-use super::tasks::Submission;
+use super::query::{Params, cursor, page_size};
 use crate::clock;
+use crate::store::StoreError;
 
-/// A wallet.
-#[derive(Debug, Serialize)]
-pub struct WalletView {
-    id: KeyId,
-    name: String,
-    /// 0 for a new wallet; incremented by each reshare.
-    generation: u32,
-    /// The task that made this generation.
-    task: TaskId,
-    /// `xpub…` of the root (secp256k1), `cpub…` (ed25519).
-    extended_public_key: String,
-    /// The whole descriptor, with the acknowledgements of all holders, for the caller to verify.
-    #[serde(rename = "announcement")]
-    descriptor: KeyDescriptor,
+/// Selects a page of wallets.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WalletQuery {
+    /// Entries of a page, 1 to 200; 50 if absent.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// `next` of the page before.
+    cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-pub struct Listing {
-    wallets: Vec<WalletView>,
-}
-
-/// `GET`: all wallets, by id.
-pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Listing>, ApiError> {
+/// List wallets
+///
+/// In the order of their ids, each in its newest generation.
+#[utoipa::path(
+    get,
+    path = "/wallets",
+    operation_id = "listWallets",
+    tag = "wallets",
+    params(WalletQuery),
+    responses((status = 200, description = "A page of wallets.", body = WalletPage))
+)]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Params(query): Params<WalletQuery>,
+) -> Result<Json<WalletPage>, ApiError> {
+    let limit = page_size(query.limit);
+    let after: Option<KeyId> = cursor(query.cursor.as_deref())?;
     let store = app.registry.store();
     store.durable(store.now()).await?;
-    let wallets = store
-        .wallets()?
-        .into_iter()
-        .map(view)
-        .collect::<Result<_, _>>()?;
-    Ok(Json(Listing { wallets }))
+    let mut found = store.wallets(after, limit + 1)?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|last| last.key.to_string());
+    let wallets = found.into_iter().map(view).collect::<Result<_, _>>()?;
+    Ok(Json(WalletPage { wallets, next }))
 }
 
-/// A wallet to import.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Brought {
-    /// All known generations, oldest first.
-    generations: Vec<KeyDescriptor>,
-    /// The KeyGen that created the first, if available.
-    #[serde(default)]
-    order: Option<Submission>,
-}
-
-/// `POST`: imports a wallet created through another coordinator. 409 if a different one is
-/// known under its id.
-pub async fn take_in(
+/// Import a wallet
+///
+/// Takes in a wallet that was created through another coordinator: all its generations, oldest
+/// first, which prove themselves. Importing the same wallet again changes nothing.
+#[utoipa::path(
+    post,
+    path = "/wallets",
+    operation_id = "importWallet",
+    tag = "wallets",
+    request_body = WalletImport,
+    responses(
+        (
+            status = 201,
+            description = "The wallet is imported, in its newest generation.",
+            body = WalletView,
+            headers(("Location" = String, description = "The wallet's path."))
+        ),
+        (status = 409, response = super::document::Conflict),
+    )
+)]
+pub async fn import(
     State(app): State<Arc<App>>,
-    body: Bytes,
-) -> Result<Json<WalletView>, ApiError> {
-    let brought: Brought = serde_json::from_slice(&body).map_err(|error| {
-        ApiError::bad(
-            "wallet-malformed",
-            format!("{error}; send generations and order"),
-        )
-    })?;
-    let order = brought.order.map(Submission::signed).transpose()?;
+    Body(import): Body<WalletImport>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<WalletView>), ApiError> {
+    let order = import.order.map(SignedTask::from);
     let taken = app
         .registry
-        .take_in(&brought.generations, order.as_ref(), clock::now())?;
+        .take_in(&import.generations, order.as_ref(), clock::now())?;
     app.registry.store().durable(taken.ticket).await?;
-    view(taken.wallet).map(Json)
+    let location = format!("/v1/wallets/{}", taken.wallet.key);
+    let wallet = view(taken.wallet)?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(wallet),
+    ))
 }
 
-/// `GET /{id}`: one wallet, in its newest generation.
+/// Show a wallet
+///
+/// The wallet in its newest generation.
+#[utoipa::path(
+    get,
+    path = "/wallets/{id}",
+    operation_id = "showWallet",
+    tag = "wallets",
+    params(("id" = KeyId, Path, description = "The wallet's id.")),
+    responses(
+        (status = 200, description = "The wallet.", body = WalletView),
+        (status = 404, response = super::document::Missing),
+    )
+)]
 pub async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -88,21 +120,27 @@ pub async fn show(
         .store()
         .wallet(wallet_id(&id)?)?
         .ok_or_else(unknown)?;
-    view(wallet).map(Json)
+    Ok(Json(view(wallet)?))
 }
 
-/// A wallet's history.
-#[derive(Debug, Serialize)]
-pub struct History {
-    /// Each with the acknowledgements of its parties; each proves that it succeeds the one before.
-    generations: Vec<KeyDescriptor>,
-}
-
-/// `GET /{id}/generations`: all generations of one wallet, oldest first.
+/// List a wallet's generations
+///
+/// All generations of a wallet, oldest first.
+#[utoipa::path(
+    get,
+    path = "/wallets/{id}/generations",
+    operation_id = "listGenerations",
+    tag = "wallets",
+    params(("id" = KeyId, Path, description = "The wallet's id.")),
+    responses(
+        (status = 200, description = "The generations.", body = WalletGenerations),
+        (status = 404, response = super::document::Missing),
+    )
+)]
 pub async fn generations(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-) -> Result<Json<History>, ApiError> {
+) -> Result<Json<WalletGenerations>, ApiError> {
     let generations = app
         .registry
         .store()
@@ -110,7 +148,7 @@ pub async fn generations(
     if generations.is_empty() {
         Err(unknown())
     } else {
-        Ok(Json(History { generations }))
+        Ok(Json(WalletGenerations { generations }))
     }
 }
 
@@ -126,13 +164,11 @@ fn unknown() -> ApiError {
     )
 }
 
-fn view(descriptor: KeyDescriptor) -> Result<WalletView, ApiError> {
+fn view(descriptor: KeyDescriptor) -> Result<WalletView, StoreError> {
     let extended_public_key =
-        countersign_verify::result::root_key(&descriptor).map_err(|wrong| {
-            crate::store::StoreError::Row {
-                table: "wallets",
-                reason: wrong.to_string(),
-            }
+        countersign_verify::result::root_key(&descriptor).map_err(|wrong| StoreError::Row {
+            table: "wallets",
+            reason: wrong.to_string(),
         })?;
     Ok(WalletView {
         id: descriptor.key,

@@ -13,8 +13,9 @@ use tracing::{error, info};
 
 use super::moved::Moved;
 use super::{Inner, TaskRegistry, origin};
-use crate::store::{StoreError, Ticket};
-use crate::task::record::{Proof, TaskRecord};
+use crate::store::{NewEvent, StoreError, Ticket};
+use crate::task::record::TaskRecord;
+use countersign_api::{EventKind, TaskResult};
 
 /// Limit on generations per import.
 const MAX: usize = 256;
@@ -96,14 +97,16 @@ impl TaskRegistry {
         let mut inner = self.lock();
         let before = self.store.wallet(newest.key)?;
         let replaced = match &before {
-            Some(known) => self.check_against(known, chain, order.is_some())?,
+            Some(known) => self.check_against(known, chain, order.is_some(), now)?,
             None => false,
         };
         for generation in chain {
-            self.store.put_wallet(generation)?;
+            let last = generation.generation == newest.generation;
+            let event = last.then(|| imported(generation, now));
+            self.store.put_wallet(generation, event)?;
         }
         if let Some((task, record)) = order {
-            self.remember(&mut inner, task, record)?;
+            self.remember(&mut inner, task, record, now)?;
         }
         inner.wallets.insert(newest.key);
         let new = replaced || before.is_none_or(|before| before.generation < newest.generation);
@@ -129,10 +132,16 @@ impl TaskRegistry {
         inner: &mut Inner,
         task: TaskId,
         mut record: TaskRecord,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
         if self.record_of(inner, task)?.is_none() {
+            let subject = record.subject().map_err(|error| StoreError::Row {
+                table: "tasks",
+                reason: error.to_string(),
+            })?;
             record.sequence = inner.last_sequence + 1;
-            self.store.put_task(task, &record)?;
+            let event = NewEvent::of_task(task, record.summary(task, &subject), now);
+            self.store.put_task(task, &subject, &record, vec![event])?;
             inner.last_sequence += 1;
         }
         Ok(())
@@ -178,11 +187,14 @@ impl TaskRegistry {
         known: &KeyDescriptor,
         chain: &[KeyDescriptor],
         proven: bool,
+        now: UnixMillis,
     ) -> Result<bool, IntakeError> {
         for brought in chain {
             let same = self.store.generation(known.key, brought.generation)?;
             if same.is_some_and(|same| same.digest() != brought.digest()) {
-                return self.prefer(known, brought, chain, proven).map(|()| true);
+                return self
+                    .prefer(known, brought, chain, proven, now)
+                    .map(|()| true);
             }
         }
         let first = &chain[0];
@@ -217,6 +229,7 @@ impl TaskRegistry {
         parting: &KeyDescriptor,
         chain: &[KeyDescriptor],
         proven: bool,
+        now: UnixMillis,
     ) -> Result<(), IntakeError> {
         let wallet = known.key;
         let generation = parting.generation;
@@ -231,7 +244,10 @@ impl TaskRegistry {
             return Err(IntakeError::Conflict { wallet, generation });
         }
         error!(%wallet, generation, "conflicting histories of a wallet: the stored one is replaced; ask the operators of its nodes");
-        Ok(self.store.replace_generations(chain, known.generation)?)
+        let event = imported(&chain[chain.len() - 1], now);
+        Ok(self
+            .store
+            .replace_generations(chain, known.generation, event)?)
     }
 
     fn begins_with(&self, first: &KeyDescriptor) -> Result<bool, StoreError> {
@@ -246,9 +262,14 @@ impl TaskRegistry {
         };
         let record = self.store.task(first.task)?;
         let made = record.and_then(|record| match record.result {
-            Some(Proof::Created(made)) => Some(*made),
-            Some(Proof::Signed(_) | Proof::Reshared(_) | Proof::Intact(_)) | None => None,
+            Some(TaskResult::Created(made)) => Some(*made),
+            Some(TaskResult::Signed(_) | TaskResult::Reshared(_) | TaskResult::Intact(_))
+            | None => None,
         });
         Ok(made.is_some_and(|made| made.digest() == first.digest()))
     }
+}
+
+fn imported(newest: &KeyDescriptor, now: UnixMillis) -> NewEvent {
+    NewEvent::of_wallet(EventKind::WalletImported, newest, now)
 }

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::{Connection, Inner, QUEUE, TaskRegistry};
 use crate::store::StoreError;
 use crate::task::flow::Flow;
-use crate::task::record::{Proof, State};
+use countersign_api::{State, TaskResult};
 
 /// Limit on the keys that a node is told of at a time, so that no other caller waits for long.
 const AT_ONCE: usize = 64;
@@ -35,7 +35,7 @@ impl Moved {
 
     /// The generation that this task created, if it was a reshare.
     pub(super) fn by(flow: &Flow) -> Option<Self> {
-        let Some(Proof::Reshared(to)) = &flow.record.result else {
+        let Some(TaskResult::Reshared(to)) = &flow.record.result else {
             return None;
         };
         let took_part = |node: &NodeId| flow.record.parties.iter().any(|party| party.node == *node);

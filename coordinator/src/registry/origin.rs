@@ -7,7 +7,8 @@ use countersign_protocol::{
 
 use super::IntakeError;
 use crate::task::proof;
-use crate::task::record::{Event, Party, Proof, State, TaskRecord};
+use crate::task::record::{Party, TaskRecord};
+use countersign_api::{HistoryEntry, State, TaskResult};
 
 /// The record of the KeyGen, if it created the first generation.
 pub(super) fn record(
@@ -57,12 +58,12 @@ pub(super) fn record(
         ended: Some(now),
         parties: members.iter().map(party).collect(),
         reason: None,
-        result: Some(Proof::Created(Box::new(first.clone()))),
+        result: Some(TaskResult::Created(Box::new(first.clone()))),
         stored: None,
         abort_vote: Vec::new(),
         proven: Vec::new(),
         asked: None,
-        events: vec![Event {
+        history: vec![HistoryEntry {
             at: now,
             text: "imported by a client: carried out through another coordinator".into(),
         }],

@@ -17,8 +17,10 @@ use countersign_protocol::{
     Outcome, PluginVerdict, Refusal, SignedAck, SignedTask, Task, TaskError, TaskId, UnixMillis,
 };
 
-use super::record::{Decision, Party, Progress, Reason, State, TaskRecord};
+use super::record::{Party, Subject, TaskRecord};
 use super::{choose, proof};
+use crate::store::NewEvent;
+use countersign_api::{Decision, Progress, Reason, State, TaskSummary};
 
 /// The multiple of the longest silence within which a KeyGen or KeyReshare must have ended.
 const LONGEST: u64 = 48;
@@ -88,6 +90,11 @@ pub enum Input {
     },
     /// A node that came online is in doubt about what it has stored.
     Pending(NodeId),
+    /// A caller wants the task to end, if the protocol has not begun.
+    Cancel {
+        /// The name of the caller's API key.
+        by: String,
+    },
 }
 
 /// The result of a step.
@@ -183,7 +190,7 @@ impl Flow {
             abort_vote: Vec::new(),
             proven: Vec::new(),
             asked: None,
-            events: Vec::new(),
+            history: Vec::new(),
         };
         record.note(now, "accepted");
         let mut flow = Self::new(record, claimed);
@@ -247,6 +254,21 @@ impl Flow {
         self.claimed.task()
     }
 
+    /// What the task is about.
+    pub fn subject(&self) -> Subject {
+        Subject::of(self.task(), &self.hash())
+    }
+
+    /// The task as lists show it.
+    pub fn summary(&self) -> TaskSummary {
+        self.record.summary(self.task().id, &self.subject())
+    }
+
+    /// The event of the state that the task is in.
+    pub fn entered(&self, now: UnixMillis) -> NewEvent {
+        NewEvent::of_task(self.task().id, self.summary(), now)
+    }
+
     /// The exact bytes with their signature.
     pub fn signed(&self) -> &SignedTask {
         self.claimed.signed()
@@ -273,7 +295,8 @@ impl Flow {
             | State::Completed
             | State::Rejected
             | State::Failed
-            | State::Expired => Vec::new(),
+            | State::Expired
+            | State::Cancelled => Vec::new(),
         }
     }
 
@@ -320,6 +343,7 @@ impl Flow {
                 self.evidence(from, *evidence, world, &mut effects)
             }
             Input::Pending(node) => self.pending(node, world, &mut effects),
+            Input::Cancel { by } => self.cancelled(&by, world.now, &mut effects),
         }
         self.advance(world, &mut effects);
         self.record.revision += u64::from(effects.change > Change::None);
@@ -346,7 +370,11 @@ impl Flow {
                 self.conclude_failures(world, effects);
                 self.give_up_silence(world, effects);
             }
-            State::Completed | State::Rejected | State::Failed | State::Expired => {}
+            State::Completed
+            | State::Rejected
+            | State::Failed
+            | State::Expired
+            | State::Cancelled => {}
         }
     }
 
@@ -466,8 +494,10 @@ impl Flow {
             }
             (State::Completed, _) => self.settle(from, effects),
             (State::Waiting, _) => {}
-            (State::Rejected | State::Failed | State::Expired, Some(_)) => {}
-            (State::Rejected | State::Failed | State::Expired, None) => self.cancel(from, effects),
+            (State::Rejected | State::Failed | State::Expired | State::Cancelled, Some(_)) => {}
+            (State::Rejected | State::Failed | State::Expired | State::Cancelled, None) => {
+                self.cancel(from, effects)
+            }
         }
     }
 
@@ -626,6 +656,30 @@ impl Flow {
         self.record.reason = Some(reason);
         self.enter(State::Failed, now, &text, effects);
         self.cancel_all(effects);
+    }
+
+    /// Nobody was told to begin, so no node signs or stores anything for the task.
+    fn cancelled(&mut self, by: &str, now: UnixMillis, effects: &mut Effects) {
+        match self.record.state {
+            State::Waiting | State::Approving => {
+                let message = format!(
+                    "cancelled with the API key `{by}`; send a new task if that was not intended"
+                );
+                self.record.reason = Some(Reason::failed(
+                    FailureCode::Cancelled,
+                    message.clone(),
+                    Vec::new(),
+                ));
+                self.enter(State::Cancelled, now, &message, effects);
+                self.cancel_all(effects);
+            }
+            State::Running
+            | State::Completed
+            | State::Rejected
+            | State::Failed
+            | State::Expired
+            | State::Cancelled => {}
+        }
     }
 
     fn cancel_all(&self, effects: &mut Effects) {

@@ -5,7 +5,7 @@ use countersign_protocol::{Hash, KeyDescriptor, KeySign, NodeId, Operation, Outc
 use countersign_verify::WrongResult;
 use countersign_verify::result;
 
-use super::record::Proof;
+use countersign_api::TaskResult;
 
 /// An order, and the nodes that carry it out.
 pub struct Order<'a> {
@@ -36,7 +36,7 @@ pub fn check(
     order: &Order<'_>,
     from: &NodeId,
     outcome: &Outcome,
-) -> Result<Option<Proof>, ProofError> {
+) -> Result<Option<TaskResult>, ProofError> {
     let inputs = match &order.task.operation {
         Operation::KeySign(keysign) if matches!(outcome, Outcome::Signed(_)) => {
             inputs(keysign, order.wallet.ok_or(WrongResult::WalletUnknown)?)?
@@ -56,9 +56,9 @@ pub fn check(
     };
     ordered.check(from, outcome)?;
     Ok(match outcome {
-        Outcome::Created(made) => Some(Proof::Created(Box::new(made.clone()))),
-        Outcome::Signed(made) => Some(Proof::Signed(made.clone())),
-        Outcome::Reshared(made) => Some(Proof::Reshared(Box::new(made.clone()))),
+        Outcome::Created(made) => Some(TaskResult::Created(Box::new(made.clone()))),
+        Outcome::Signed(made) => Some(TaskResult::Signed(made.clone())),
+        Outcome::Reshared(made) => Some(TaskResult::Reshared(Box::new(made.clone()))),
         // One of several.
         Outcome::Intact(_) => None,
         Outcome::Refused(_) | Outcome::Failed(_) => None,

@@ -1,10 +1,10 @@
 //! The record of a task, as kept in the store and shown by the API. Plain data;
 //! it makes no decisions.
 
-use countersign_protocol::control::{Pace, Stage};
+use countersign_api::{Decision, HistoryEntry, Progress, Reason, State, TaskResult, TaskSummary};
 use countersign_protocol::{
-    Evidence, FailureCode, Intact, KeyDescriptor, NodeId, Outcome, PluginVerdict, Refusal, Signed,
-    SignedAck, UnixMillis,
+    Evidence, FailureCode, Hash, KeyDescriptor, KeyId, NodeId, Operation, OperationKind, Outcome,
+    RequesterId, SignedAck, SignedTask, Task, TaskError, TaskId, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub struct TaskRecord {
     /// Set if it ended without a result.
     pub reason: Option<Reason>,
     /// The result, verified here.
-    pub result: Option<Proof>,
+    pub result: Option<TaskResult>,
     /// KeyReshare: the next generation, with the acknowledgements received so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<KeyDescriptor>,
@@ -50,38 +50,9 @@ pub struct TaskRecord {
     /// the task had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<UnixMillis>,
-    /// History, oldest first; at most [`TaskRecord::MAX_EVENTS`].
-    pub events: Vec<Event>,
-}
-
-/// The state of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Waiting for nodes that are not online.
-    Waiting,
-    /// Waiting for the parties' decisions.
-    Approving,
-    /// All approved; the protocol runs.
-    Running,
-    /// Ended with a verified result.
-    Completed,
-    /// Ended because a party refused.
-    Rejected,
-    /// Ended without a result after it was offered.
-    Failed,
-    /// Ended because nodes did not come online in time.
-    Expired,
-}
-
-impl State {
-    /// True if nothing more is expected.
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Completed | Self::Rejected | Self::Failed | Self::Expired => true,
-            Self::Waiting | Self::Approving | Self::Running => false,
-        }
-    }
+    /// The history, oldest first; at most [`TaskRecord::MAX_HISTORY`] entries.
+    #[serde(rename = "events")]
+    pub history: Vec<HistoryEntry>,
 }
 
 /// The state of one party of a task.
@@ -97,31 +68,6 @@ pub struct Party {
     pub report: Option<Report>,
 }
 
-/// A node's decision on a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decision {
-    /// Time of arrival, not of the decision.
-    pub at: UnixMillis,
-    /// Absent: approved.
-    pub refusal: Option<Refusal>,
-    /// The verdict of each plugin.
-    pub verdicts: Vec<PluginVerdict>,
-}
-
-/// The progress of a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Time of the report's arrival.
-    pub at: UnixMillis,
-    /// The stage of the protocol.
-    pub stage: Stage,
-    /// The nodes whose messages it lacks.
-    pub waiting_for: Vec<NodeId>,
-    /// Progress within a long stage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pace: Option<Pace>,
-}
-
 /// An outcome as reported by a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -135,68 +81,72 @@ pub struct Report {
     pub wrong: bool,
 }
 
-/// Why a task ended without a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// Stable code, for programs.
-    pub code: String,
-    /// One sentence, for people.
-    pub message: String,
-    /// The nodes concerned, as far as the coordinator knows it itself: those that refused, are
-    /// silent, or are proven to have cheated or reported a wrong result. Nodes that others merely
-    /// name appear in the message, with their accusers.
-    pub nodes: Vec<NodeId>,
-    /// The plugin that refused, if any.
-    pub plugin: Option<String>,
+/// What a task is about, from its own text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject {
+    /// The wallet that it creates, uses, reshares or checks.
+    pub wallet: KeyId,
+    /// Its signer.
+    pub requester: RequesterId,
+    /// What it does.
+    pub operation: OperationKind,
+    /// Nothing starts after this.
+    pub not_after: UnixMillis,
 }
 
-impl Reason {
-    /// Creates the reason of a failure.
-    pub fn failed(code: FailureCode, message: impl Into<String>, nodes: Vec<NodeId>) -> Self {
+impl Subject {
+    /// Reads it off a task whose exact bytes have this hash.
+    pub fn of(task: &Task, hash: &Hash) -> Self {
         Self {
-            code: code.to_string(),
-            message: message.into(),
-            nodes,
-            plugin: None,
+            wallet: match &task.operation {
+                Operation::KeyGen(_) => KeyId::of_task(hash),
+                Operation::KeySign(keysign) => keysign.key,
+                Operation::KeyReshare(reshare) => reshare.from.key,
+                Operation::KeyShareSign(check_up) => check_up.key,
+            },
+            requester: task.requester,
+            operation: OperationKind::from(&task.operation),
+            not_after: task.not_after,
         }
     }
-}
-
-/// A result that was verified here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Proof {
-    /// A key with the acknowledgements of all its holders.
-    Created(Box<KeyDescriptor>),
-    /// All signatures that were ordered.
-    Signed(Signed),
-    /// The next generation of a key, with the acknowledgements of all parties.
-    Reshared(Box<KeyDescriptor>),
-    /// One proof of each node that was to check its share, in the order of the parties.
-    Intact(Vec<Intact>),
-}
-
-impl Proof {
-    /// The new generation of a key, if that was proven.
-    pub fn wallet(&self) -> Option<&KeyDescriptor> {
-        match self {
-            Self::Created(descriptor) | Self::Reshared(descriptor) => Some(descriptor),
-            Self::Signed(_) | Self::Intact(_) => None,
-        }
-    }
-}
-
-/// An entry of a task's history.
-#[allow(missing_docs, reason = "the fields are named for what they hold")]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    pub at: UnixMillis,
-    pub text: String,
 }
 
 impl TaskRecord {
-    /// Limit on the events kept per task.
-    pub const MAX_EVENTS: usize = 100;
+    /// Limit on the entries of a task's history.
+    pub const MAX_HISTORY: usize = 100;
+
+    /// The task as its requester signed it.
+    pub fn signed(&self) -> SignedTask {
+        SignedTask {
+            bytes: self.task.clone().into_bytes(),
+            signature: self.signature,
+        }
+    }
+
+    /// Parses the text for what the task is about.
+    pub fn subject(&self) -> Result<Subject, TaskError> {
+        let signed = self.signed();
+        Ok(Subject::of(&signed.parse()?, &signed.hash()))
+    }
+
+    /// The task as lists show it.
+    pub fn summary(&self, id: TaskId, subject: &Subject) -> TaskSummary {
+        TaskSummary {
+            id,
+            sequence: self.sequence,
+            revision: self.revision,
+            state: self.state,
+            operation: subject.operation,
+            requester: subject.requester,
+            wallet: subject.wallet,
+            submitted: self.submitted,
+            offered: self.offered,
+            started: self.started,
+            ended: self.ended,
+            not_after: subject.not_after,
+            reason: self.reason.clone(),
+        }
+    }
 
     /// Finds the record of a party.
     pub fn party_mut(&mut self, node: &NodeId) -> Option<&mut Party> {
@@ -208,7 +158,7 @@ impl TaskRecord {
         let made = self
             .stored
             .iter()
-            .chain(self.result.as_ref().and_then(Proof::wallet));
+            .chain(self.result.as_ref().and_then(TaskResult::wallet));
         made.flat_map(|made| &made.acks)
             .any(|ack| ack.node == *node)
     }
@@ -253,8 +203,8 @@ impl TaskRecord {
 
     /// Adds an entry to the history.
     pub fn note(&mut self, at: UnixMillis, text: impl Into<String>) {
-        if self.events.len() < Self::MAX_EVENTS {
-            self.events.push(Event {
+        if self.history.len() < Self::MAX_HISTORY {
+            self.history.push(HistoryEntry {
                 at,
                 text: text.into(),
             });

@@ -15,8 +15,8 @@ use countersign_protocol::{
 use ed25519_dalek::Signer;
 
 use super::flow::{Effects, Flow, Input, Timings, World};
-use super::record::{Proof, State};
 use crate::testkit::*;
+use countersign_api::{State, TaskResult};
 
 const T0: u64 = 1_000_000;
 const OFFERS: [(usize, &str); 2] = [(0, "offer"), (1, "offer")];
@@ -213,7 +213,10 @@ fn a_signature_goes_through_all_states() {
     assert_eq!(play.look(), (State::Running, "", STARTS.to_vec()));
     let mut play = play.act([says(1, signed())]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
-    assert_eq!(play.flow.record.result, Some(Proof::Signed(signature())));
+    assert_eq!(
+        play.flow.record.result,
+        Some(TaskResult::Signed(signature()))
+    );
 }
 
 #[test]
@@ -556,7 +559,9 @@ fn a_new_key_is_settled_at_members_that_did_not_report_it() {
         play.look(),
         (State::Completed, "", vec![(0, "settle"), (2, "settle")])
     );
-    assert!(matches!(&play.flow.record.result, Some(Proof::Created(made)) if made.has_all_acks()));
+    assert!(
+        matches!(&play.flow.record.result, Some(TaskResult::Created(made)) if made.has_all_acks())
+    );
     let mut play = play.act([says(0, created)]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
 }
@@ -844,7 +849,7 @@ fn history_is_bounded() {
         play.flow.record.note(UnixMillis(n), "again");
     }
     assert_eq!(
-        play.flow.record.events.len(),
-        super::record::TaskRecord::MAX_EVENTS
+        play.flow.record.history.len(),
+        super::record::TaskRecord::MAX_HISTORY
     );
 }

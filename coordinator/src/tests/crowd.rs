@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::World;
-use crate::http::{App, LIMITS, Patience, router};
+use crate::http::{App, LIMITS, Patience, Streams, router};
 
 /// Connections for these tests, where one process holds both ends.
 const FEW: Limits = Limits {
@@ -29,6 +29,7 @@ async fn open(world: &World, limits: Limits, patience: Patience) -> SocketAddr {
         keys: keys.clone(),
         stop: stop.clone(),
         patience,
+        streams: Streams::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

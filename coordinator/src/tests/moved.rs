@@ -210,10 +210,7 @@ async fn a_reshare_must_begin_where_the_wallet_is() {
         (StatusCode::CONFLICT, "wallet-stale")
     );
     assert!(
-        body["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("generation 1"),
+        body["detail"].as_str().unwrap().contains("generation 1"),
         "{body}"
     );
     assert_eq!(
@@ -543,7 +540,7 @@ fn long_history(dir: &Path, last: u32) -> Vec<KeyDescriptor> {
         ));
     }
     for wallet in &all {
-        assert!(store.put_wallet(wallet).unwrap());
+        assert!(store.put_wallet(wallet, None).unwrap());
     }
     all
 }
@@ -631,9 +628,9 @@ async fn a_node_that_missed_much_is_told_as_it_reads() {
             let mut id = [1; 16];
             id[..4].copy_from_slice(&number.to_be_bytes());
             wallet.key = KeyId::from_bytes(id).unwrap();
-            store.put_wallet(&wallet).unwrap();
+            store.put_wallet(&wallet, None).unwrap();
             wallet.generation = 1;
-            store.put_wallet(&wallet).unwrap();
+            store.put_wallet(&wallet, None).unwrap();
             keys.push(Held {
                 key: wallet.key,
                 generation: 0,
@@ -695,13 +692,13 @@ async fn the_store_keeps_the_newest_in_front_and_reads_wallets_of_before() {
     assert_eq!(store.generation(key, 0).unwrap().as_ref(), Some(&all[0]));
     assert_eq!(store.generations(key, 0, 9).unwrap(), all[..1]);
     assert!(store.moved().unwrap().is_empty());
-    assert!(store.put_wallet(&all[1]).unwrap());
-    assert!(store.put_wallet(&all[2]).unwrap());
-    assert!(!store.put_wallet(&all[1]).unwrap(), "an older one");
+    assert!(store.put_wallet(&all[1], None).unwrap());
+    assert!(store.put_wallet(&all[2], None).unwrap());
+    assert!(!store.put_wallet(&all[1], None).unwrap(), "an older one");
     let mut fork = all[2].clone();
     fork.public_shares.0[0] ^= 1;
     assert!(
-        !store.put_wallet(&fork).unwrap(),
+        !store.put_wallet(&fork, None).unwrap(),
         "another one of the same number"
     );
     for store in [
@@ -710,7 +707,7 @@ async fn the_store_keeps_the_newest_in_front_and_reads_wallets_of_before() {
     ] {
         store.durable(store.now()).await.unwrap();
         assert_eq!(store.wallet(key).unwrap().as_ref(), Some(&all[2]));
-        assert_eq!(store.wallets().unwrap(), all[2..]);
+        assert_eq!(store.wallets(None, 9).unwrap(), all[2..]);
         assert_eq!(store.generations(key, 0, 9).unwrap(), all);
         assert_eq!(store.generations(key, 1, 1).unwrap(), all[1..2]);
         assert_eq!(store.moved().unwrap(), [(key, 2)].into());

@@ -19,7 +19,7 @@ use tower::ServiceExt;
 
 use crate::api_key::{self, ApiKeys, Scope};
 use crate::clock;
-use crate::http::{App, Patience, router};
+use crate::http::{App, Patience, Streams, router};
 use crate::registry::{RegistryConfig, TaskRegistry};
 use crate::session::{self, End, Sink, Source};
 use crate::store::Store;
@@ -143,6 +143,7 @@ impl World {
             keys,
             stop: stop.subscribe(),
             patience: Patience::default(),
+            streams: Streams::default(),
         });
         Self {
             router: router(app.clone()),
@@ -242,9 +243,9 @@ pub(super) fn submission(task: &SignedTask) -> String {
 }
 
 pub(super) fn code(body: &Value) -> &str {
-    let message = body["error"]["message"].as_str().unwrap_or_default();
+    let message = body["detail"].as_str().unwrap_or_default();
     assert!(message.len() > 20, "{body}");
-    body["error"]["code"].as_str().unwrap_or_default()
+    body["code"].as_str().unwrap_or_default()
 }
 
 pub(super) async fn three(world: &World) -> Vec<FakeNode> {

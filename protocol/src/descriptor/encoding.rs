@@ -20,27 +20,58 @@ const LISTS_PARTIES: u32 = 1 << 31;
 /// The maximum number of fields in postcard.
 const FIELDS: usize = 14;
 
+/// A generation of a wallet's key, with the signed acknowledgements of its parties. It proves
+/// itself: verify it before use.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = KeyDescriptor))]
 #[serde(remote = "KeyDescriptor")]
 struct Text {
     key: KeyId,
+    /// The KeyGen or KeyReshare that made the generation.
     task: TaskId,
     session: SessionId,
     name: String,
     scheme: Scheme,
     committee: Committee,
     threshold: Threshold,
+    /// 0 for a new key, plus one for each reshare.
     generation: u32,
+    /// secp256k1: 33 bytes compressed (SEC 1). ed25519: 32 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Point))]
     #[serde(with = "hex::serde")]
     root_public_key: Vec<u8>,
+    /// The BIP-32 chain code.
     chain_code: Hash,
+    /// Hash of all public key shares.
     public_shares: Hash,
+    /// Digest of the auxiliary information that the key signs with; ECDSA only.
     aux: Option<Hash>,
+    /// After a reshare: dealers and future members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parties: Vec<NodeId>,
-    /// The name that it always had in JSON.
+    /// The acknowledgement of each party.
+    // The name that it always had in JSON.
     #[serde(rename = "stored")]
     acks: Vec<SignedAck>,
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for KeyDescriptor {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        Text::schema()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for KeyDescriptor {
+    fn name() -> std::borrow::Cow<'static, str> {
+        Text::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        Text::schemas(schemas);
+    }
 }
 
 impl Serialize for KeyDescriptor {

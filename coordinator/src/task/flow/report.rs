@@ -7,7 +7,8 @@ use countersign_protocol::{Evidence, Failure, FailureCode, Intact, NodeId, Outco
 
 use super::{Change, Effects, Flow, World};
 use crate::task::proof::{self, ProofError};
-use crate::task::record::{Party, Proof, Reason, Report, State, is_abandonment};
+use crate::task::record::{Party, Report, is_abandonment};
+use countersign_api::{Reason, State, TaskResult};
 
 impl Flow {
     /// The first outcome that a node reports stands, except for a failure that a result replaces: a
@@ -38,7 +39,9 @@ impl Flow {
         }
         let checked = match (&outcome, &self.record.result) {
             // The other signers report the very signatures that were already verified.
-            (Outcome::Signed(signed), Some(Proof::Signed(known))) if signed == known => Ok(None),
+            (Outcome::Signed(signed), Some(TaskResult::Signed(known))) if signed == known => {
+                Ok(None)
+            }
             _ => self.check(&from, &outcome),
         };
         let wrong = checked.is_err();
@@ -72,7 +75,7 @@ impl Flow {
     pub(super) fn complete(
         &mut self,
         from: NodeId,
-        proof: Proof,
+        proof: TaskResult,
         now: UnixMillis,
         effects: &mut Effects,
     ) {
@@ -106,7 +109,7 @@ impl Flow {
 
     /// Sends a party of a new key, or of a new generation, the acknowledgements that it may lack.
     pub(super) fn settle(&self, node: NodeId, effects: &mut Effects) {
-        if let Some(descriptor) = self.record.result.as_ref().and_then(Proof::wallet) {
+        if let Some(descriptor) = self.record.result.as_ref().and_then(TaskResult::wallet) {
             let descriptor = Box::new(descriptor.clone());
             effects.send.push((
                 node,
@@ -122,7 +125,7 @@ impl Flow {
         &self,
         from: &NodeId,
         outcome: &Outcome,
-    ) -> Result<Option<Proof>, ProofError> {
+    ) -> Result<Option<TaskResult>, ProofError> {
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
         let wallet = self.wallet.as_ref();
         let order = proof::Order {
@@ -136,7 +139,7 @@ impl Flow {
 
     /// The result of a check-up, once every node has proven its share. Each proof
     /// was verified on arrival.
-    fn all_intact(&self) -> Option<Proof> {
+    fn all_intact(&self) -> Option<TaskResult> {
         let intact = |party: &Party| match &party.report.as_ref()?.outcome {
             Outcome::Intact(intact) => Some(intact.clone()),
             Outcome::Created(_)
@@ -146,7 +149,7 @@ impl Flow {
             | Outcome::Reshared(_) => None,
         };
         let all: Option<Vec<Intact>> = self.record.parties.iter().map(intact).collect();
-        all.filter(|all| !all.is_empty()).map(Proof::Intact)
+        all.filter(|all| !all.is_empty()).map(TaskResult::Intact)
     }
 
     /// Handles proof that a party cheated, from any bearer. It must be about this very task.

@@ -12,7 +12,7 @@ use countersign_protocol::{FailureCode, KeyDescriptor, NodeId, Outcome, SignedAc
 use countersign_verify::{WrongResult, result};
 
 use super::{Change, Effects, Flow, World};
-use crate::task::record::Reason;
+use countersign_api::Reason;
 
 /// Pause between two questions, in ms; less than the time after which a party repeats that
 /// it is in doubt.

@@ -37,7 +37,7 @@ fn a_check_up_is_complete_with_everybodys_proof() {
     assert_eq!(play.look(), (State::Running, "", vec![]));
     let mut play = play.act([other]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
-    assert_eq!(play.flow.record.result, Some(Proof::Intact(expected)));
+    assert_eq!(play.flow.record.result, Some(TaskResult::Intact(expected)));
 }
 
 #[test]

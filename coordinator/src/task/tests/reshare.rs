@@ -150,7 +150,7 @@ fn a_reshare_ends_well_whoever_misses_the_last_ack() {
         (State::Completed, "", vec![(1, "settle"), (3, "settle")]).sorted()
     );
     assert!(
-        matches!(&play.flow.record.result, Some(Proof::Reshared(made)) if made.generation == 1)
+        matches!(&play.flow.record.result, Some(TaskResult::Reshared(made)) if made.generation == 1)
     );
     let mut play = play.act([says(1, reshared.clone()), says(3, reshared)]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
@@ -186,7 +186,7 @@ fn a_reshare_ends_well_whoever_misses_the_last_ack() {
         sent(&settles),
         vec![(0, "settle"), (1, "settle"), (3, "settle")]
     );
-    let Some(Proof::Reshared(made)) = &play.flow.record.result else {
+    let Some(TaskResult::Reshared(made)) = &play.flow.record.result else {
         panic!("no result")
     };
     assert!(made.succeeds(&wallet()) && made.acks.len() == 3);

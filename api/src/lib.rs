@@ -1,0 +1,21 @@
+//! The vocabulary of the coordinator's HTTP API, `/v1`: every request, answer and error, once, for
+//! servers and clients.
+//!
+//! Plain data: nothing here is checked or believed. Readers of answers accept fields, codes and
+//! enumerated words that they do not know, because later versions of `/v1` add some; requests with
+//! unknown fields are refused.
+
+mod event;
+mod node;
+mod problem;
+mod task;
+mod wallet;
+
+pub use event::{Event, EventData, EventKind, EventPage, WalletChange};
+pub use node::{NodeList, NodeView};
+pub use problem::Problem;
+pub use task::{
+    Decision, HistoryEntry, OutcomeView, PartyView, Progress, Reason, State, Submission, TaskPage,
+    TaskResult, TaskSummary, TaskView,
+};
+pub use wallet::{WalletGenerations, WalletImport, WalletPage, WalletView};
