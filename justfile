@@ -66,9 +66,9 @@ alterations:
 sabotage *names:
     tests/sabotage/run.py {{names}}
 
-# Writes the documentation's generated tables.
+# Writes the documentation's generated tables, and the reference of the HTTP API.
 pages:
-    COUNTERSIGN_WRITE_PAGES=1 cargo test --workspace --test pages -- the_tables_are_those_of_the_code
+    COUNTERSIGN_WRITE_PAGES=1 cargo test --workspace --test pages -- those_of_the_code
 
 # Flips 1,000 bits in each file of a node, and every bit of the journal's header, of which the tests try a sample.
 flips:

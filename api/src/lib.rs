@@ -6,12 +6,15 @@
 //! unknown fields are refused.
 
 mod event;
+mod explain;
 mod node;
 mod problem;
 mod task;
 mod wallet;
+mod webhook;
 
 pub use event::{Event, EventData, EventKind, EventPage, WalletChange};
+pub use explain::{Explanation, NodeExplanation};
 pub use node::{NodeList, NodeView};
 pub use problem::Problem;
 pub use task::{
@@ -19,3 +22,7 @@ pub use task::{
     TaskResult, TaskSummary, TaskView,
 };
 pub use wallet::{WalletGenerations, WalletImport, WalletPage, WalletView};
+pub use webhook::{
+    Attempt, Delivery, DeliveryPage, DeliveryState, Resend, Resent, RotateWebhookKey,
+    WebhookFormat, WebhookKey, WebhookKeys, WebhookList, WebhookSpec, WebhookView,
+};

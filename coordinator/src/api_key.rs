@@ -27,6 +27,8 @@ pub enum Scope {
     Read,
     /// Submission of tasks. Nodes obey the requester's signature, not this scope.
     Create,
+    /// Webhooks and everything else that concerns all users of the coordinator.
+    Admin,
 }
 
 /// An API key as stored in the configuration.

@@ -20,8 +20,11 @@ use crate::http::{App, LIMITS, Patience, Streams, router};
 use crate::identity::{self, IdentityFileError};
 use crate::registry::TaskRegistry;
 use crate::store::{Store, StoreError};
-use crate::{clock, relay};
+use crate::webhook::{SigningKeys, WebhookKeyError, Webhooks};
+use crate::{clock, relay, webhook};
 
+/// Name of the file of webhook keys in the data directory.
+const WEBHOOK_KEYS_FILE: &str = "webhook.keys";
 /// Resolution of deadlines.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -36,6 +39,9 @@ pub enum RunError {
     #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("{path}: {source}")]
     Store { path: PathBuf, source: StoreError },
+    /// The keys of webhooks cannot be used.
+    #[error(transparent)]
+    WebhookKeys(#[from] WebhookKeyError),
     /// The QUIC port for nodes is not available.
     #[error(transparent)]
     Quic(#[from] countersign_link::hub::BindError),
@@ -133,12 +139,22 @@ impl Coordinator {
             stop.subscribe(),
         ));
         parts.spawn(tell_time(registry.clone(), stop.subscribe()));
+        let keys_file = config.data.join(WEBHOOK_KEYS_FILE);
+        let signing = SigningKeys::open(&keys_file, clock::now())?;
+        let webhooks =
+            Webhooks::open(registry.clone(), signing).map_err(|source| RunError::Store {
+                path: config.database_file(),
+                source,
+            })?;
+        let webhooks = Arc::new(webhooks);
+        parts.spawn(webhook::serve(webhooks.clone(), stop.subscribe()));
         let app = App {
             registry: registry.clone(),
             keys: keys.clone(),
             stop: stop.subscribe(),
             patience: Patience::default(),
             streams: Streams::default(),
+            webhooks,
         };
         let mut told = stop.subscribe();
         let until = async move { stopped(&mut told).await };

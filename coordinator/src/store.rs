@@ -7,6 +7,7 @@
 
 mod events;
 mod index;
+mod webhooks;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
@@ -26,6 +27,7 @@ use events::EVENTS;
 pub use events::{EventFilter, Feed, FeedError, NewEvent};
 use index::INDEX;
 pub use index::{Entry, Page, TaskFilter};
+pub use webhooks::WebhookRow;
 
 const ROW_VERSION: u8 = 1;
 /// Page cache in bytes.
@@ -100,6 +102,7 @@ struct Batch {
     tasks: BTreeMap<[u8; 16], TaskRow>,
     wallets: BTreeMap<[u8; 16], Vec<u8>>,
     events: BTreeMap<u64, Vec<u8>>,
+    hooks: webhooks::Changes,
     /// `None` if there is no such generation any more.
     generations: BTreeMap<[u8; 20], Option<Vec<u8>>>,
 }
@@ -496,6 +499,7 @@ impl Shared {
                 };
             }
             events::commit(&mut write.open_table(EVENTS)?, batch)?;
+            webhooks::commit(&write, &batch.hooks)?;
             for (id, row) in &batch.wallets {
                 wallets.insert(id, row.as_slice())?;
             }
@@ -527,6 +531,7 @@ impl Batch {
             && self.wallets.is_empty()
             && self.generations.is_empty()
             && self.events.is_empty()
+            && self.hooks.is_empty()
     }
 }
 
@@ -569,6 +574,7 @@ fn create_tables(db: &Database) -> Result<(), StoreError> {
     write.open_table(ORDER)?;
     write.open_table(INDEX)?;
     write.open_table(EVENTS)?;
+    webhooks::create(&write)?;
     write.open_table(OPEN)?;
     write.open_table(WALLETS)?;
     write.open_table(GENERATIONS)?;

@@ -3,8 +3,10 @@
 
 mod claims;
 mod crowd;
+mod events;
 mod intake;
 mod moved;
+mod webhooks;
 mod world;
 
 use std::path::Path;
@@ -142,7 +144,7 @@ async fn an_invalid_task_is_refused_with_its_code() {
         (
             r#"{"task":"{}","signature":"00"}"#.into(),
             StatusCode::BAD_REQUEST,
-            "signature-malformed",
+            "body-malformed",
         ),
         (
             r#"{"task":"{}","signature":"00","more":1}"#.into(),
@@ -787,4 +789,553 @@ async fn a_row_of_a_later_version_is_refused_and_this_version_is_read_for_ever()
     );
     let error = store.task(TaskId([2; 16])).unwrap_err().to_string();
     assert!(error.contains("version 2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_task_can_be_cancelled_until_it_begins_and_no_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let cancel = async |id: TaskId, key: &str| {
+        let path = format!("/v1/tasks/{id}/cancel");
+        world.ask(Some(key), "POST", &path, String::new()).await
+    };
+    let waiting = new_task(7, keygen());
+    world.post(&waiting).await;
+    let id = waiting.parse().unwrap().id;
+    assert_eq!(cancel(id, &world.reader).await.0, StatusCode::FORBIDDEN);
+    let (status, body) = cancel(TaskId([99; 16]), &world.key).await;
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::NOT_FOUND, "task-unknown")
+    );
+    for _ in 0..2 {
+        let (status, body) = cancel(id, &world.key).await;
+        assert_eq!(
+            (status, &body["state"]),
+            (StatusCode::OK, &json!("cancelled"))
+        );
+        assert_eq!(body["reason"]["code"], "cancelled");
+    }
+
+    let mut nodes = three(&world).await;
+    let offered = new_task(8, keygen());
+    world.post(&offered).await;
+    let id = nodes[0].approve().await;
+    cancel(id, &world.key).await;
+    let told = nodes[0].hear().await;
+    assert!(
+        matches!(told, ToNode::Cancel { task, .. } if task == id),
+        "{told:?}"
+    );
+
+    let begun = new_task(9, keygen());
+    world.post(&begun).await;
+    let id = begun.parse().unwrap().id;
+    nodes[0].approve().await;
+    for node in &mut nodes[1..] {
+        // The task before was offered to it, and taken back.
+        node.offered().await;
+        assert!(matches!(node.hear().await, ToNode::Cancel { .. }));
+        node.approve().await;
+    }
+    assert_eq!(nodes[0].hear().await, ToNode::Start { task: id });
+    nodes.remove(0).disconnect().await;
+    let made = descriptor(id, order.hash());
+    nodes[0].report(id, Outcome::Created(made.clone())).await;
+    world.ended(id).await;
+    assert_eq!(nodes[1].hear().await, ToNode::Start { task: id });
+    let settle = ToNode::Settle {
+        task: id,
+        descriptor: Box::new(made),
+    };
+    assert_eq!(nodes[1].hear().await, settle);
+    let mut back = FakeNode::connect(&world, 0, vec![TaskId([9; 16]), id]).await;
+    assert_eq!(back.hear().await, settle);
+}
+
+#[tokio::test]
+async fn a_node_that_speaks_nonsense_is_disconnected_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let nodes = three(&world).await;
+    nodes[0].say.send(vec![0xff; 40]).await.unwrap();
+    nodes[1]
+        .say(FromNode::Hello {
+            protocol: 1,
+            software: String::new(),
+            pending: vec![],
+        })
+        .await;
+    let mut nodes = nodes.into_iter();
+    for _ in 0..2 {
+        let node = nodes.next().unwrap();
+        assert!(matches!(node.end.await.unwrap(), End::Misbehaved(_)));
+    }
+    let online: Vec<NodeId> = world.app.registry.online().into_keys().collect();
+    assert_eq!(online, vec![crate::testkit::nodes()[2]]);
+    let shown = world.get("/v1/nodes").await;
+    assert_eq!(
+        (&shown["nodes"][2]["online"], &shown["nodes"][2]["software"]),
+        (&json!(true), &json!("fake 1"))
+    );
+}
+
+#[tokio::test]
+async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let hello = FromNode::Hello {
+        protocol: 7,
+        software: String::new(),
+        pending: vec![],
+    };
+    let early = FromNode::Decision {
+        task: TaskId([1; 16]),
+        refusal: None,
+        verdicts: vec![],
+    };
+    for (first, version) in [(hello, true), (early, false)] {
+        let (say, from_node) = mpsc::channel(1);
+        say.send(encode(&first)).await.unwrap();
+        let end = session::serve(
+            &world.app.registry,
+            nodes()[0],
+            from_node,
+            mpsc::channel(1).0,
+            || {},
+        )
+        .await;
+        assert_eq!(matches!(end, End::Version(7)), version, "{end}");
+        assert_eq!(matches!(end, End::Misbehaved(_)), !version, "{end}");
+    }
+}
+
+/// A node refuses for good any offer beyond its places.
+#[tokio::test]
+async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let registry = &world.app.registry;
+    let joined: Vec<_> = nodes()
+        .into_iter()
+        .map(|node| registry.join(node, None, "", &[], clock::now()))
+        .collect();
+    for (connection, _) in &joined {
+        registry
+            .receive(*connection, FromNode::Capacity { tasks: 4 }, clock::now())
+            .unwrap();
+    }
+    let ids: Vec<_> = (1..=9)
+        .map(|id| {
+            registry
+                .submit(new_task(id, keygen()), None, clock::now())
+                .unwrap()
+        })
+        .collect();
+    let offered = || {
+        let state = |id| registry.record(TaskId([id; 16])).unwrap().unwrap().state;
+        (1..=9)
+            .filter(|id| state(*id) == countersign_api::State::Approving)
+            .collect::<Vec<u8>>()
+    };
+    assert_eq!((ids.len(), offered()), (9, vec![1, 2, 3, 4]));
+    let no = FromNode::Decision {
+        task: TaskId([2; 16]),
+        refusal: Some(refusal()),
+        verdicts: vec![],
+    };
+    registry.receive(joined[0].0, no, clock::now()).unwrap();
+    registry.tick(clock::now());
+    assert_eq!(offered(), [1, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |rules| rules.open_tasks = 10_000);
+    let registry = &world.app.registry;
+    let join = |node| {
+        let (connection, queue) = registry.join(node, None, "", &[], clock::now());
+        registry
+            .receive(
+                connection,
+                FromNode::Capacity { tasks: 10_000 },
+                clock::now(),
+            )
+            .unwrap();
+        queue
+    };
+    let mut queues: Vec<_> = nodes().into_iter().map(join).collect();
+    for sent in 1u128.. {
+        let mut order = task(1, clock::now(), keygen());
+        order.id = TaskId(sent.to_be_bytes());
+        registry
+            .submit(sign_task(&order), None, clock::now())
+            .unwrap();
+        assert!(queues[1].try_recv().is_ok() && queues[2].try_recv().is_ok());
+        if !registry.online().contains_key(&nodes()[0]) {
+            break;
+        }
+        assert!(
+            sent < 3000,
+            "the queue of a node that does not read has no bound"
+        );
+    }
+    assert_eq!(registry.online().len(), 2);
+    while queues[0].try_recv().is_ok() {}
+    assert!(queues[0].is_closed());
+}
+
+#[tokio::test]
+async fn tasks_and_wallets_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (wallet, open) = {
+        let world = World::open(dir.path(), |_| ());
+        let mut nodes = three(&world).await;
+        let wallet = world.make_wallet(&mut nodes).await;
+        let signers = crate::testkit::nodes()[..2].to_vec();
+        let order = new_task(3, keysign(wallet, Some(signers)));
+        world.post(&order).await;
+        let id = nodes[0].approve().await;
+        for node in nodes {
+            node.disconnect().await;
+        }
+        (wallet, (id, order))
+    };
+    let world = World::open(dir.path(), |_| ());
+    let (id, order) = open;
+    assert_eq!(
+        world.get(&format!("/v1/wallets/{wallet}")).await["name"],
+        "hot"
+    );
+    assert_eq!(
+        world.get(&format!("/v1/tasks/{id}")).await["state"],
+        "approving"
+    );
+    let (status, body) = world.post(&order).await;
+    assert_eq!((status, &body["sequence"]), (StatusCode::OK, &json!(2)));
+    let mut first = FakeNode::connect(&world, 0, vec![]).await;
+    let mut second = FakeNode::connect(&world, 1, vec![]).await;
+    assert_eq!(first.approve().await, id);
+    second.approve().await;
+    first.report(id, Outcome::Signed(signature())).await;
+    assert_eq!(world.ended(id).await["state"], "completed");
+    assert_eq!(world.post(&new_task(4, keygen())).await.1["sequence"], 3);
+}
+
+#[tokio::test]
+async fn an_end_that_was_shown_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    world.post(&new_task(2, keygen())).await;
+    let id = nodes[0].offered().await;
+    nodes[0]
+        .say(FromNode::Decision {
+            task: id,
+            refusal: Some(refusal()),
+            verdicts: vec![],
+        })
+        .await;
+    let shown = world.ended(id).await;
+    let page = world
+        .app
+        .registry
+        .store()
+        .tasks(&TaskFilter::default(), None, 1)
+        .unwrap();
+    let (_, on_disk) = &page.tasks[0];
+    assert_eq!(Some(on_disk.revision), shown["revision"].as_u64());
+}
+
+#[tokio::test]
+async fn an_outcome_that_comes_after_a_restart_and_the_end_still_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let order = new_task(2, keygen());
+    let id = order.parse().unwrap().id;
+    {
+        let world = World::open(dir.path(), |rules| rules.timings.keygen = 1);
+        let mut nodes = three(&world).await;
+        world.post(&order).await;
+        for node in &mut nodes {
+            node.approve().await;
+        }
+        for node in &mut nodes {
+            assert_eq!(node.hear().await, ToNode::Start { task: id });
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        world.app.registry.tick(clock::now());
+        assert_eq!(world.ended(id).await["state"], "failed");
+        for node in nodes {
+            node.disconnect().await;
+        }
+    }
+    let world = World::open(dir.path(), |_| ());
+    let node = FakeNode::connect(&world, 0, vec![]).await;
+    let outcome = Outcome::Created(descriptor(id, order.hash()));
+    node.say(FromNode::Outcome { task: id, outcome }).await;
+    let wallet = format!("/v1/wallets/{}", KeyId::of_task(&order.hash()));
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if world
+            .ask(Some(&world.key), "GET", &wallet, String::new())
+            .await
+            .0
+            == StatusCode::OK
+        {
+            break;
+        }
+    }
+    assert_eq!(world.get(&wallet).await["name"], "hot");
+    assert_eq!(
+        world.get(&format!("/v1/tasks/{id}")).await["state"],
+        "completed"
+    );
+}
+
+#[tokio::test]
+async fn a_long_poll_answers_at_news_and_at_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let (_, body) = world.post(&new_task(2, keygen())).await;
+    let id = body["id"].as_str().unwrap();
+    let revision = body["revision"].as_u64().unwrap();
+    let began = std::time::Instant::now();
+    let same = world
+        .get(&format!("/v1/tasks/{id}?wait=1&revision={revision}"))
+        .await;
+    assert_eq!(same["revision"], revision);
+    assert!(began.elapsed() >= Duration::from_millis(900));
+    let path = format!("/v1/tasks/{id}?wait=30&revision={revision}");
+    let (news, _nodes) = tokio::join!(world.get(&path), three(&world));
+    assert_eq!(news["state"], "approving");
+    let path = format!("/v1/tasks/{id}?wait=30&revision=1000");
+    tokio::join!(world.get(&path), async { world.stop.send_replace(true) });
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_row_of_a_later_version_is_refused_and_this_version_is_read_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("coordinator.redb");
+    drop(Store::open(&path).unwrap());
+    const TASKS: redb::TableDefinition<[u8; 16], &[u8]> = redb::TableDefinition::new("tasks");
+    let put = |id: u8, row: &[u8]| {
+        let db = redb::Database::open(&path).unwrap();
+        let write = db.begin_write().unwrap();
+        write
+            .open_table(TASKS)
+            .unwrap()
+            .insert([id; 16], row)
+            .unwrap();
+        write.commit().unwrap();
+    };
+    put(1, include_bytes!("../fixtures/task-row-v1.bin"));
+    put(2, b"\x02{}");
+    put(3, include_bytes!("../fixtures/reshare-row-v1.bin"));
+    let store = Store::open(&path).unwrap();
+    let record = store.task(TaskId([1; 16])).unwrap().unwrap();
+    assert_eq!(record.parties.len(), 3);
+    assert!(record.result.is_some());
+    let record = store.task(TaskId([3; 16])).unwrap().unwrap();
+    assert_eq!(
+        (
+            record.stored.iter().len(),
+            record.abort_vote.len(),
+            record.asked.is_some()
+        ),
+        (1, 1, true)
+    );
+    let error = store.task(TaskId([2; 16])).unwrap_err().to_string();
+    assert!(error.contains("version 2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_task_can_be_cancelled_until_it_begins_and_no_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let cancel = async |id: TaskId, key: &str| {
+        let path = format!("/v1/tasks/{id}/cancel");
+        world.ask(Some(key), "POST", &path, String::new()).await
+    };
+    let waiting = new_task(7, keygen());
+    world.post(&waiting).await;
+    let id = waiting.parse().unwrap().id;
+    assert_eq!(cancel(id, &world.reader).await.0, StatusCode::FORBIDDEN);
+    let (status, body) = cancel(TaskId([99; 16]), &world.key).await;
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::NOT_FOUND, "task-unknown")
+    );
+    for _ in 0..2 {
+        let (status, body) = cancel(id, &world.key).await;
+        assert_eq!(
+            (status, &body["state"]),
+            (StatusCode::OK, &json!("cancelled"))
+        );
+        assert_eq!(body["reason"]["code"], "cancelled");
+    }
+
+    let mut nodes = three(&world).await;
+    let offered = new_task(8, keygen());
+    world.post(&offered).await;
+    let id = nodes[0].approve().await;
+    cancel(id, &world.key).await;
+    let told = nodes[0].hear().await;
+    assert!(
+        matches!(told, ToNode::Cancel { task, .. } if task == id),
+        "{told:?}"
+    );
+
+    let begun = new_task(9, keygen());
+    world.post(&begun).await;
+    let id = begun.parse().unwrap().id;
+    nodes[0].approve().await;
+    for node in &mut nodes[1..] {
+        // The offer and the cancellation of the task before come first.
+        while node.approve().await != id {
+            assert!(matches!(node.hear().await, ToNode::Cancel { .. }));
+        }
+    }
+    assert_eq!(nodes[0].hear().await, ToNode::Start { task: id });
+    let (status, body) = cancel(id, &world.key).await;
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::CONFLICT, "task-running")
+    );
+    let failed = Outcome::Failed(countersign_protocol::Failure::new("storage".into(), "x"));
+    nodes[0]
+        .say(FromNode::Outcome {
+            task: id,
+            outcome: failed,
+        })
+        .await;
+    world.ended(id).await;
+    let (status, body) = cancel(id, &world.key).await;
+    assert_eq!((status, code(&body)), (StatusCode::CONFLICT, "task-ended"));
+}
+
+#[tokio::test]
+async fn a_task_is_explained_at_every_stage() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let order = new_task(7, keygen());
+    world.post(&order).await;
+    let id = order.parse().unwrap().id;
+    let explain = async || world.get(&format!("/v1/tasks/{id}/explain")).await;
+    let has = |told: &Value, words: &str| {
+        let summary = told["summary"].as_str().unwrap();
+        assert!(summary.contains(words), "{told}");
+    };
+    let told = explain().await;
+    has(&told, "waits for a, b and c to come online");
+    assert_eq!(told["waiting_for"].as_array().unwrap().len(), 3);
+    let mut nodes = three(&world).await;
+    nodes[0].approve().await;
+    loop {
+        let told = explain().await;
+        if told["waiting_for"].as_array().unwrap().len() == 2 {
+            has(&told, "waits for the decision of b and c");
+            assert_eq!(
+                told["nodes"][0]["text"],
+                "It approved; no plugin guards this at it."
+            );
+            assert!(told["until"].is_u64());
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    nodes[1]
+        .say(FromNode::Decision {
+            task: id,
+            refusal: Some(refusal()),
+            verdicts: vec![],
+        })
+        .await;
+    world.ended(id).await;
+    let told = explain().await;
+    has(&told, "was refused at b");
+    has(&told, &refusal().reason);
+    assert!(
+        told["nodes"][1]["text"]
+            .as_str()
+            .unwrap()
+            .contains("refused"),
+        "{told}"
+    );
+    assert_eq!(told["waiting_for"], json!([]));
+    assert!(
+        told["advice"].as_str().unwrap().contains("new task"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn tasks_are_listed_by_wallet_state_kind_requester_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    let wallet = world.make_wallet(&mut nodes).await;
+    let order = new_task(3, keysign(wallet, Some(some(&[1, 2]))));
+    world.post(&order).await;
+    world.post(&new_task(4, keygen())).await;
+    let sequences = async |query: &str| {
+        let list = world.get(&format!("/v1/tasks?{query}")).await;
+        let tasks = list["tasks"].as_array().unwrap().clone();
+        let sequences = tasks.iter().map(|task| task["sequence"].as_u64().unwrap());
+        sequences.collect::<Vec<_>>()
+    };
+    assert_eq!(sequences("").await, [3, 2, 1]);
+    assert_eq!(sequences(&format!("wallet={wallet}")).await, [2, 1]);
+    assert_eq!(sequences("state=completed").await, [1]);
+    assert_eq!(sequences("state=completed,approving").await, [3, 2, 1]);
+    assert_eq!(sequences("operation=KeySign").await, [2]);
+    let task = world.get("/v1/tasks").await["tasks"][1].clone();
+    let requester = task["requester"].as_str().unwrap();
+    assert_eq!(
+        sequences(&format!("requester={requester}")).await,
+        [3, 2, 1]
+    );
+    let at = task["submitted"].as_u64().unwrap();
+    assert_eq!(
+        sequences(&format!("until={at}&operation=KeySign")).await,
+        [0; 0]
+    );
+    assert_eq!(
+        sequences(&format!("since={at}&operation=KeySign")).await,
+        [2]
+    );
+    for bad in [
+        "state=gone",
+        "wallet=x",
+        "until=-1",
+        "limit=x",
+        "color=red",
+        "state=failed&state=failed",
+    ] {
+        let path = format!("/v1/tasks?{bad}");
+        let (status, body) = world
+            .ask(Some(&world.key), "GET", &path, String::new())
+            .await;
+        assert_eq!(
+            (status, code(&body)),
+            (StatusCode::BAD_REQUEST, "query-malformed"),
+            "{bad}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_document_and_the_reference_are_open_to_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let (status, document) = world
+        .ask(None, "GET", "/v1/openapi.json", String::new())
+        .await;
+    assert_eq!(
+        (status, &document["openapi"]),
+        (StatusCode::OK, &json!("3.1.0"))
+    );
+    let (status, _) = world.ask(None, "GET", "/v1/docs", String::new()).await;
+    assert_eq!(status, StatusCode::OK);
 }

@@ -120,6 +120,7 @@ fn tags() -> Vec<Tag> {
         ("wallets", "Keys, in all their generations."),
         ("nodes", "The co-signers."),
         ("events", "What changed, in order."),
+        ("webhooks", "Receivers that events are sent to."),
     ]
     .map(|(name, description)| {
         TagBuilder::new()

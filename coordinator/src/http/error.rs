@@ -7,6 +7,7 @@ use countersign_api::Problem;
 use crate::api_key::Denied;
 use crate::registry::{CancelError, IntakeError, SubmitError};
 use crate::store::{FeedError, StoreError};
+use crate::webhook::{PutError, WebhookError};
 
 /// `Retry-After` of refusals for lack of room: some tasks will have ended by then.
 const BUSY_SECONDS: u32 = 5;
@@ -160,6 +161,28 @@ impl From<FeedError> for ApiError {
         match error {
             FeedError::Gone => Self::new(StatusCode::GONE, "cursor-gone", detail),
             FeedError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<WebhookError> for ApiError {
+    fn from(error: WebhookError) -> Self {
+        let detail = error.to_string();
+        match error {
+            WebhookError::Unknown => Self::missing("webhook-unknown", detail),
+            WebhookError::TooMany => Self::new(StatusCode::CONFLICT, "too-many-webhooks", detail),
+            WebhookError::Name => Self::bad("webhook-name", detail),
+            WebhookError::Url(_) => Self::bad("webhook-url", detail),
+            WebhookError::NothingSelected => Self::bad("nothing-selected", detail),
+        }
+    }
+}
+
+impl From<PutError> for ApiError {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::Webhook(error) => error.into(),
+            PutError::Store(error) => error.into(),
         }
     }
 }

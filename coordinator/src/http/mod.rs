@@ -5,17 +5,20 @@
 //! listener belongs on loopback or behind a proxy.
 
 mod body;
+mod docs;
 mod document;
 mod error;
 mod events;
 mod nodes;
 mod query;
+mod reference;
 mod streams;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod view;
 mod wallets;
+mod webhooks;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -37,6 +40,7 @@ use utoipa_axum::routes;
 
 use crate::api_key::{ApiKeys, REQUESTS, Scope};
 use crate::registry::TaskRegistry;
+use crate::webhook::Webhooks;
 use error::ApiError;
 pub use streams::Streams;
 
@@ -62,6 +66,7 @@ pub struct App {
     pub stop: watch::Receiver<bool>,
     pub patience: Patience,
     pub streams: Streams,
+    pub webhooks: Arc<Webhooks>,
 }
 
 /// Time limits for requests.
@@ -103,6 +108,8 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .nest("/v1", v1)
         .route("/v1/openapi.json", get(openapi))
+        .route("/v1/docs", get(docs::page))
+        .route("/.well-known/jwks.json", get(webhooks::keys))
         .route("/live", get(async || Json(json!({"live": true}))))
         .route("/ready", get(ready))
         .fallback(error::no_such_path)
@@ -116,12 +123,20 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
     let routes = OpenApiRouter::new()
         .routes(routes!(tasks::list, tasks::submit))
         .routes(routes!(tasks::show))
+        .routes(routes!(tasks::explain))
         .routes(routes!(tasks::cancel))
         .routes(routes!(events::read))
         .routes(routes!(wallets::list, wallets::import))
         .routes(routes!(wallets::show))
         .routes(routes!(wallets::generations))
-        .routes(routes!(nodes::list));
+        .routes(routes!(nodes::list))
+        .routes(routes!(webhooks::list))
+        .routes(routes!(webhooks::show, webhooks::put, webhooks::remove))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::resend))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::keys))
+        .routes(routes!(webhooks::rotate));
     let (router, described) = routes.split_for_parts();
     let document = document::skeleton().nest("/v1", described);
     (router, document::complete(document))
@@ -136,20 +151,40 @@ pub fn openapi_document() -> String {
     TEXT.clone()
 }
 
+/// The reference of `/v1` for people, as Markdown.
+pub fn reference_page() -> String {
+    let document = serde_json::from_str(&openapi_document());
+    let document =
+        document.unwrap_or_else(|error| unreachable!("the document is JSON of ours: {error}"));
+    reference::markdown(&document)
+}
+
 /// Needs no API key: it is the same everywhere.
 async fn openapi() -> Response {
     let media_type = [(header::CONTENT_TYPE, "application/json")];
     (media_type, openapi_document()).into_response()
 }
 
-/// Requires `read` for reading and `create` for everything else.
+/// `admin` for what concerns all, `read` for other reading, and `create` for everything else.
+fn scope_of(method: &Method, path: &str) -> Scope {
+    let of_all = ["/webhooks", "/webhook-keys"];
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    if of_all.iter().any(|prefix| path.starts_with(prefix)) {
+        Scope::Admin
+    } else if reads {
+        Scope::Read
+    } else {
+        Scope::Create
+    }
+}
+
+/// Requires an API key with the scope of the request.
 async fn authorise(
     State(app): State<Arc<App>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let scope = if reads { Scope::Read } else { Scope::Create };
+    let scope = scope_of(request.method(), request.uri().path());
     let header = request
         .headers()
         .get(header::AUTHORIZATION)

@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::{Extension, Json};
-use countersign_api::{State as TaskState, Submission, TaskPage, TaskResult, TaskView};
+use countersign_api::{
+    Explanation, State as TaskState, Submission, TaskPage, TaskResult, TaskView,
+};
 use countersign_protocol::{KeyId, OperationKind, RequesterId, TaskId, UnixMillis};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
@@ -18,6 +20,7 @@ use super::{App, Through, view};
 use crate::clock;
 use crate::run::stopped;
 use crate::store::{Entry, Page, TaskFilter};
+use crate::task::explain::{self, Seen};
 use crate::task::record::TaskRecord;
 
 const MAX_WAIT: u64 = 30;
@@ -177,6 +180,40 @@ pub async fn show(
     Ok(Json(view::task(&app.registry, id, record)?))
 }
 
+/// Explain a task
+///
+/// In plain words: what happened at each node, whom the task waits for, and what to do.
+#[utoipa::path(
+    get,
+    path = "/tasks/{id}/explain",
+    operation_id = "explainTask",
+    tag = "tasks",
+    params(("id" = TaskId, Path, description = "The task's id.")),
+    responses(
+        (status = 200, description = "The explanation.", body = Explanation),
+        (status = 404, response = super::document::Missing),
+    )
+)]
+pub async fn explain(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Explanation>, ApiError> {
+    let id = task_id(&id)?;
+    let record = app.registry.record(id)?.ok_or_else(unknown)?;
+    if record.state.is_final() {
+        app.registry.store().task_durable(id).await?;
+    }
+    let subject = view::subject(&record)?;
+    let online = app.registry.online();
+    let rules = app.registry.rules();
+    let seen = Seen {
+        names: &rules.nodes,
+        online: &|node| online.contains_key(node),
+        decision: rules.timings.decision,
+    };
+    Ok(Json(explain::explain(id, &subject, &record, &seen)))
+}
+
 /// Cancel a task
 ///
 /// Only before the protocol begins: no party signs or stores anything then. Cancelling again changes
@@ -209,13 +246,14 @@ fn task_id(text: &str) -> Result<TaskId, ApiError> {
         .map_err(|error| ApiError::bad("task-id", format!("{error}")))
 }
 
+fn unknown() -> ApiError {
+    ApiError::missing(
+        "task-unknown",
+        "there is no such task; list the tasks, or send it again",
+    )
+}
+
 async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskRecord, ApiError> {
-    let unknown = || {
-        ApiError::missing(
-            "task-unknown",
-            "there is no such task; list the tasks, or send it again",
-        )
-    };
     let watch = app.registry.watch(id);
     let record = app.registry.record(id)?.ok_or_else(unknown)?;
     let Some(mut watch) = watch.filter(|_| record.revision <= known && !record.state.is_final())

@@ -6,14 +6,19 @@ use countersign_protocol::TaskId;
 use super::error::ApiError;
 use crate::registry::TaskRegistry;
 use crate::store::StoreError;
-use crate::task::record::{Party, Report, TaskRecord};
+use crate::task::record::{Party, Report, Subject, TaskRecord};
+
+/// What a stored task is about.
+pub fn subject(record: &TaskRecord) -> Result<Subject, StoreError> {
+    record.subject().map_err(|error| StoreError::Row {
+        table: "tasks",
+        reason: error.to_string(),
+    })
+}
 
 /// The task in full, with the names of the nodes and their connection state.
 pub fn task(registry: &TaskRegistry, id: TaskId, record: TaskRecord) -> Result<TaskView, ApiError> {
-    let subject = record.subject().map_err(|error| StoreError::Row {
-        table: "tasks",
-        reason: error.to_string(),
-    })?;
+    let subject = subject(&record)?;
     let online = registry.online();
     let names = &registry.rules().nodes;
     let party = |party: &Party| PartyView {

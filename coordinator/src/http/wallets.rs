@@ -72,9 +72,14 @@ pub async fn list(
     responses(
         (
             status = 201,
-            description = "The wallet is imported, in its newest generation.",
+            description = "The wallet was unknown here, and is imported.",
             body = WalletView,
             headers(("Location" = String, description = "The wallet's path."))
+        ),
+        (
+            status = 200,
+            description = "The wallet was known; generations that were missing are imported.",
+            body = WalletView
         ),
         (status = 409, response = super::document::Conflict),
     )
@@ -89,12 +94,13 @@ pub async fn import(
         .take_in(&import.generations, order.as_ref(), clock::now())?;
     app.registry.store().durable(taken.ticket).await?;
     let location = format!("/v1/wallets/{}", taken.wallet.key);
+    let status = if taken.new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let wallet = view(taken.wallet)?;
-    Ok((
-        StatusCode::CREATED,
-        [(header::LOCATION, location)],
-        Json(wallet),
-    ))
+    Ok((status, [(header::LOCATION, location)], Json(wallet)))
 }
 
 /// Show a wallet

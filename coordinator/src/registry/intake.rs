@@ -76,6 +76,8 @@ impl IntakeError {
 pub struct TakenIn {
     /// Its newest generation here.
     pub wallet: KeyDescriptor,
+    /// False if the wallet was known here before, in whatever generation.
+    pub new: bool,
     /// To be waited for before the import is confirmed.
     pub ticket: Ticket,
 }
@@ -96,6 +98,7 @@ impl TaskRegistry {
             .transpose()?;
         let mut inner = self.lock();
         let before = self.store.wallet(newest.key)?;
+        let unknown = before.is_none();
         let replaced = match &before {
             Some(known) => self.check_against(known, chain, order.is_some(), now)?,
             None => false,
@@ -122,6 +125,7 @@ impl TaskRegistry {
             .unwrap_or_else(|| newest.clone());
         Ok(TakenIn {
             wallet,
+            new: unknown,
             ticket: self.store.now(),
         })
     }

@@ -5,6 +5,7 @@
 //! to send are returned.
 
 mod choose;
+pub mod explain;
 pub mod flow;
 pub mod proof;
 pub mod record;

@@ -30,6 +30,7 @@ async fn open(world: &World, limits: Limits, patience: Patience) -> SocketAddr {
         stop: stop.clone(),
         patience,
         streams: Streams::default(),
+        webhooks: world.app.webhooks.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -25,6 +25,7 @@ use crate::session::{self, End, Sink, Source};
 use crate::store::Store;
 use crate::task::flow::Timings;
 use crate::testkit::*;
+use crate::webhook::{SigningKeys, Webhooks};
 
 impl Source for mpsc::Receiver<Vec<u8>> {
     type Error = Infallible;
@@ -117,6 +118,7 @@ pub(super) struct World {
     pub(super) router: Router,
     pub(super) key: String,
     pub(super) reader: String,
+    pub(super) admin: String,
     pub(super) stop: watch::Sender<bool>,
 }
 
@@ -137,19 +139,24 @@ impl World {
         let (reader, read) = api_key::generate("screen", vec![Scope::Read]);
         let registry = Arc::new(TaskRegistry::open(rules, store).unwrap());
         let stop = watch::Sender::new(false);
-        let keys = Arc::new(ApiKeys::new(vec![create, read]));
+        let (admin, all) = api_key::generate("boss", vec![Scope::Admin]);
+        let keys = Arc::new(ApiKeys::new(vec![create, read, all]));
+        let signing = SigningKeys::open(&dir.join("webhook.keys"), clock::now()).unwrap();
+        let webhooks = Webhooks::open(registry.clone(), signing).unwrap();
         let app = Arc::new(App {
             registry,
             keys,
             stop: stop.subscribe(),
             patience: Patience::default(),
             streams: Streams::default(),
+            webhooks: Arc::new(webhooks),
         });
         Self {
             router: router(app.clone()),
             app,
             key: key.to_string(),
             reader: reader.to_string(),
+            admin: admin.to_string(),
             stop,
         }
     }

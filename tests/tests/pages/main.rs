@@ -1,6 +1,7 @@
 //! The examples of the pages under `docs/` whose values can be computed: read from the page, and
 //! computed. A page cannot promise what the code does not do.
 
+mod api;
 mod codes;
 mod derivation;
 mod fireblocks;
