@@ -35,7 +35,9 @@ const MAX_BODY: usize = 3 * 1024 * 1024;
 pub const LIMITS: Limits = Limits {
     connections: REQUESTS,
     of_one_address: 128,
+    streams: 32,
     head: Duration::from_secs(15),
+    stall: Duration::from_secs(15),
     // Long polls reuse one connection.
     life: None,
     grace: Duration::from_secs(3),
