@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::api_key::ApiKey;
 use crate::registry::RegistryConfig;
 use crate::task::flow::Timings;
+use crate::tls::TlsFiles;
 
 /// Size limit in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -25,9 +26,11 @@ struct RawConfig {
     /// UDP address where nodes connect.
     #[serde(default = "default_quic")]
     listen_quic: SocketAddr,
-    /// TCP address of the HTTP API; loopback by default, because it does not speak TLS.
+    /// TCP address of the HTTP API; without `tls`, one of this machine's own.
     #[serde(default = "default_http")]
     listen_http: SocketAddr,
+    /// Certificate of the HTTP API. Absent: plain HTTP.
+    tls: Option<RawTls>,
     /// Directory of the identity and the database, relative to the configuration file.
     data: PathBuf,
     #[serde(default)]
@@ -39,6 +42,14 @@ struct RawConfig {
     requesters: Option<Vec<RequesterId>>,
     #[serde(default)]
     limits: RawLimits,
+}
+
+/// Files in PEM, relative to the configuration file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +88,8 @@ pub struct Config {
     pub listen_quic: SocketAddr,
     /// TCP address of the HTTP API.
     pub listen_http: SocketAddr,
+    /// Certificate and key of the HTTP API. `None`: plain HTTP on this machine.
+    pub tls: Option<TlsFiles>,
     /// Directory of the identity and the database.
     pub data: PathBuf,
     /// Keys accepted by the API.
@@ -105,6 +118,11 @@ pub enum ConfigError {
     #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("{}: {error}", path.display())]
     InFile { path: PathBuf, error: Box<Self> },
+    /// The API would be reachable without TLS.
+    #[error(
+        "`listen_http` is {0}, which other machines may reach, but there is no `tls`; add `tls: {{certificate: FILE, key: FILE}}`, or listen on 127.0.0.1"
+    )]
+    Plain(SocketAddr),
     /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -167,9 +185,16 @@ impl Config {
             timings: timings(&raw.limits)?,
             open_tasks: in_range("open_tasks", raw.limits.open_tasks as u64, 1, 1000)? as usize,
         };
+        if raw.tls.is_none() && !raw.listen_http.ip().to_canonical().is_loopback() {
+            return Err(ConfigError::Plain(raw.listen_http));
+        }
         Ok(Self {
             listen_quic: raw.listen_quic,
             listen_http: raw.listen_http,
+            tls: raw.tls.map(|tls| TlsFiles {
+                certificate: base.join(tls.certificate),
+                key: base.join(tls.key),
+            }),
             data: base.join(raw.data),
             api_keys: raw.api_keys,
             rules,
@@ -191,7 +216,8 @@ impl Config {
 pub fn example() -> String {
     format!(
         "# Where nodes connect (UDP).\nlisten_quic: {quic}\n\
-         # The HTTP API. It has no TLS: keep it on loopback, or put a TLS proxy in front.\nlisten_http: {http}\n\
+         # The HTTP API. Without `tls` it speaks plain HTTP, and must listen on this machine alone.\nlisten_http: {http}\n\
+         # Certificate chain and key in PEM, the key with mode 0600. Read again when they change.\n# tls: {{certificate: tls/chain.pem, key: tls/key.pem}}\n\
          # Directory of the identity key and the database, relative to this file.\ndata: .\n\
          # Nodes that may connect. `countersign-node info` prints the id.\nnodes:\n# - name: a\n#   id: csn1...\n\
          # Made with `countersign-coordinator api-key new NAME --scope read,create`, which prints the entry.\napi_keys:\n\
@@ -286,6 +312,40 @@ mod tests {
             Path::new("/base/./coordinator.redb")
         );
         assert_eq!(config.rules.timings, Timings::default());
+    }
+
+    #[test]
+    fn the_api_is_not_reachable_without_tls() {
+        for address in [
+            "0.0.0.0:7480",
+            "10.0.0.1:7480",
+            "'[::]:7480'",
+            "'[fd00::1]:1'",
+        ] {
+            let text = format!("data: .\nlisten_http: {address}\n");
+            let error = parse(&text).unwrap_err();
+            assert!(matches!(error, ConfigError::Plain(_)), "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("add `tls: {certificate: FILE, key: FILE}`"),
+                "{error}"
+            );
+            let config = parse(&format!(
+                "{text}tls: {{certificate: chain.pem, key: key.pem}}\n"
+            ))
+            .unwrap();
+            let files = config.tls.unwrap();
+            assert_eq!(files.certificate, Path::new("/base/chain.pem"));
+            assert_eq!(files.key, Path::new("/base/key.pem"));
+        }
+        for address in ["127.0.0.2:7480", "'[::1]:7480'", "'[::ffff:127.0.0.1]:1'"] {
+            assert!(parse(&format!("data: .\nlisten_http: {address}\n")).is_ok());
+        }
+        assert!(
+            parse("data: .\ntls: {certificate: chain.pem}\n").is_err(),
+            "no key"
+        );
     }
 
     #[test]

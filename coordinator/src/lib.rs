@@ -27,6 +27,7 @@ pub mod task;
 mod testkit;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 pub use config::{Config, ConfigError};
 pub use run::{Coordinator, RunError, Signals, run};
