@@ -109,6 +109,9 @@ impl Certificate {
             Err(CertificateError::BadEncoding) => {
                 Err(TlsError::Certificate("it is not X.509".into()))
             }
+            Err(CertificateError::Expired) => Err(TlsError::Certificate(
+                "its time ends before it begins".into(),
+            )),
             // Only clients know whom they trust.
             Ok(()) | Err(_) => Ok(()),
         }

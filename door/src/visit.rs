@@ -81,6 +81,7 @@ impl Visit {
     async fn encrypted(self, tls: &Tls) {
         let peer = self.peer;
         let head = self.limits.head;
+        let stopping = self.stopping.clone();
         let greeted = async move {
             let mut first = [0];
             if self.stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
@@ -90,7 +91,11 @@ impl Visit {
             let (stream, hall) = self.split();
             Ok::<_, std::io::Error>(Some((tls.accept(stream).await?, hall)))
         };
-        match tokio::time::timeout(head, greeted).await {
+        let greeted = tokio::select! {
+            greeted = tokio::time::timeout(head, greeted) => greeted,
+            () = stopping.cancelled() => return,
+        };
+        match greeted {
             Ok(Ok(Some((stream, hall)))) if tls::speaks_h2(&stream) => hall.http2(stream).await,
             Ok(Ok(Some((stream, hall)))) => hall.http1(stream).await,
             Ok(Ok(None)) => debug!(%peer, "a caller did not speak TLS"),
