@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::api_key::ApiKey;
 use crate::registry::RegistryConfig;
+use crate::signed_request::WINDOW;
 use crate::task::flow::Timings;
 use crate::tls::TlsFiles;
 
@@ -68,6 +69,8 @@ struct RawLimits {
     keygen_seconds: u64,
     /// Time for each signature of a task.
     keysign_seconds: u64,
+    /// Time for which a signed request is accepted.
+    request_seconds: u64,
 }
 
 impl Default for RawLimits {
@@ -77,6 +80,7 @@ impl Default for RawLimits {
             decision_seconds: 60,
             keygen_seconds: 300,
             keysign_seconds: 60,
+            request_seconds: WINDOW / 1000,
         }
     }
 }
@@ -94,6 +98,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Keys accepted by the API.
     pub api_keys: Vec<ApiKey>,
+    /// Time for which a signed request is accepted, in milliseconds.
+    pub request_window: u64,
     /// Nodes, requesters and limits; replaced at a reload.
     pub rules: RegistryConfig,
 }
@@ -171,7 +177,7 @@ impl Config {
         distinct(
             raw.api_keys
                 .iter()
-                .map(|key| format!("the API key with sha256 {}", key.sha256)),
+                .map(|key| format!("the API key with {}", key.credential)),
         )?;
         distinct(
             raw.requesters
@@ -197,6 +203,7 @@ impl Config {
             }),
             data: base.join(raw.data),
             api_keys: raw.api_keys,
+            request_window: 1000 * in_range("request_seconds", raw.limits.request_seconds, 5, 300)?,
             rules,
         })
     }
@@ -220,9 +227,10 @@ pub fn example() -> String {
          # Certificate chain and key in PEM, the key with mode 0600. Read again when they change.\n# tls: {{certificate: tls/chain.pem, key: tls/key.pem}}\n\
          # Directory of the identity key and the database, relative to this file.\ndata: .\n\
          # Nodes that may connect. `countersign-node info` prints the id.\nnodes:\n# - name: a\n#   id: csn1...\n\
-         # Made with `countersign-coordinator api-key new NAME --scope read,create`, which prints the entry.\napi_keys:\n\
+         # Made with `countersign-coordinator api-key new NAME --scope read,create`, which prints the entry;\n\
+         # or a requester that signs its requests: {{name: desk, requester: csr1..., scopes: [read, create]}}\napi_keys:\n\
          # Requesters whose tasks are accepted. Nodes check requesters against their own list in any case.\n# requesters: [csr1...]\n\
-         limits:\n  open_tasks: 1000\n  decision_seconds: 60\n  keygen_seconds: 300\n  keysign_seconds: 60\n",
+         limits:\n  open_tasks: 1000\n  decision_seconds: 60\n  keygen_seconds: 300\n  keysign_seconds: 60\n  request_seconds: 30\n",
         quic = default_quic(),
         http = default_http(),
     )
@@ -389,6 +397,34 @@ mod tests {
             "one key, two names"
         );
         assert!(keys(key("a", "0"), key("b", "1")).is_ok());
+        let requester = RequesterId::from_bytes(
+            ed25519_dalek::SigningKey::from_bytes(&[1; 32])
+                .verifying_key()
+                .to_bytes(),
+        )
+        .unwrap();
+        let signer = |name: &str, rest: &str| {
+            format!("  - {{name: {name}, requester: {requester}, {rest}scopes: [read]}}\n")
+        };
+        assert!(keys(key("a", "0"), signer("b", "")).is_ok());
+        assert!(
+            matches!(
+                keys(signer("a", ""), signer("b", "")),
+                Err(ConfigError::Duplicate(_))
+            ),
+            "one requester, two names"
+        );
+        let two_proofs = format!("sha256: {}, ", "0".repeat(64));
+        for wrong in [
+            signer("b", &two_proofs),
+            "  - {name: b, scopes: [read]}\n".into(),
+        ] {
+            let error = keys(key("a", "0"), wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("line 4") && error.contains("either `sha256` or `requester`"),
+                "{error}"
+            );
+        }
         assert!(matches!(
             parse("data: .\nlimits: {open_tasks: 0}\n"),
             Err(ConfigError::Range { .. })

@@ -21,6 +21,7 @@ mod relay;
 mod run;
 pub mod session;
 mod share;
+pub mod signed_request;
 pub mod store;
 pub mod task;
 #[cfg(test)]

@@ -134,6 +134,7 @@ impl Coordinator {
         let (listener, http) = listen(config.listen_http).await?;
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
+        keys.accepted().set_window(config.request_window);
         let mut parts = JoinSet::new();
         parts.spawn(relay::serve(
             hub.clone(),
@@ -210,6 +211,7 @@ impl Coordinator {
         let keys = self.config.api_keys != config.api_keys;
         self.registry.set_rules(config.rules.clone());
         self.keys.set(config.api_keys.clone());
+        self.keys.accepted().set_window(config.request_window);
         if let (Some(certificate), Some(files)) = (&self.certificate, &config.tls) {
             certificate.send_replace(files.clone());
         }

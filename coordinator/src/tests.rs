@@ -5,6 +5,7 @@ mod claims;
 mod crowd;
 mod intake;
 mod moved;
+mod signed;
 mod world;
 
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! The HTTP API `/v1`.
 //!
 //! Handlers translate; the [registry](crate::registry) decides. Every error is JSON with a stable
-//! code and a sentence that ends with what to do. The API does not speak TLS: the listener belongs
-//! on loopback or behind a proxy.
+//! code and a sentence that ends with what to do.
 
+mod admission;
 mod error;
 mod nodes;
 mod tasks;
@@ -13,9 +13,8 @@ mod wallets;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::to_bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -25,7 +24,7 @@ use countersign_protocol::Hash;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::api_key::{ApiKeys, REQUESTS, Scope};
+use crate::api_key::{ApiKeys, REQUESTS};
 use crate::registry::TaskRegistry;
 use error::ApiError;
 
@@ -72,7 +71,7 @@ impl Default for Patience {
     }
 }
 
-/// The API key of a request, as the SHA-256 of its text.
+/// The API key of a request, as [`ApiKey::id`](crate::api_key::ApiKey::id) has it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Through(Hash);
 
@@ -89,7 +88,7 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(error::no_such_method)
         .layer(from_fn_with_state(app.clone(), read_body))
         // Around everything under /v1, unknown paths included: nothing is answered without a key.
-        .layer(from_fn_with_state(app.clone(), authorise));
+        .layer(from_fn_with_state(app.clone(), admission::authorise));
     Router::new()
         .nest("/v1", v1)
         .route("/live", get(async || Json(json!({"live": true}))))
@@ -100,51 +99,14 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Requires `read` for reading and `create` for everything else.
-async fn authorise(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let scope = if reads { Scope::Read } else { Scope::Create };
-    let header = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let presented = header.and_then(|value| value.strip_prefix("Bearer "));
-    let (key, place) = app.keys.admit(presented, scope)?;
-    tracing::debug!(%key, method = %request.method(), path = request.uri().path(), "request");
-    request.extensions_mut().insert(Through(place.key()));
-    let response = next.run(request).await;
-    drop(place);
-    Ok(response)
-}
-
-/// Reads the whole body, within its limits of size and time, before a handler sees the request.
+/// Reads the whole body before a handler sees the request.
 async fn read_body(
     State(app): State<Arc<App>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
-    let late = || {
-        ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body-timeout",
-            "the body did not arrive in time; send it at once",
-        )
-    };
-    let read = tokio::time::timeout(app.patience.body, to_bytes(body, MAX_BODY))
-        .await
-        .map_err(|_| late())?;
-    let body = read.map_err(|error| {
-        let message = format!(
-            "the body could not be read ({error}); send at most {} KiB",
-            MAX_BODY / 1024
-        );
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)
-    })?;
+    let body = admission::receive(&app, body).await?;
     Ok(next.run(Request::from_parts(head, body.into())).await)
 }
 
