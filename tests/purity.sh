@@ -43,7 +43,7 @@ only() { # dependency, allowed packages...
 
 only wasmtime host/Cargo.toml
 only quinn link/Cargo.toml
-only rustls link/Cargo.toml host/Cargo.toml client/Cargo.toml
+only rustls link/Cargo.toml host/Cargo.toml client/Cargo.toml door/Cargo.toml
 only age store/Cargo.toml
 only redb store/Cargo.toml coordinator/Cargo.toml
 only alloy-consensus payload/Cargo.toml

@@ -1,6 +1,7 @@
 //! The coordinator's HTTP API as the client sees it: requests out, bounded answers in.
 //! Nothing here is believed.
 
+use std::path::Path;
 use std::time::Duration;
 
 pub use countersign_api::{
@@ -16,11 +17,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::access::{self, Credentials};
 use crate::belief::Order;
 use crate::error::ClientError;
 
 /// Limit for one request; longer than any long poll.
 const REQUEST: Duration = Duration::from_secs(50);
+/// Seconds for which a coordinator that has just started is waited for.
+const STARTING: usize = 10;
 /// The most wallets that are believed to be at one coordinator.
 const MAX_WALLETS: usize = 100_000;
 /// Size limit of answers in bytes; the longest is a page of wallets.
@@ -30,30 +34,42 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 pub struct Api {
     http: reqwest::Client,
     base: String,
-    key: Zeroizing<String>,
+    credentials: Credentials,
 }
 
 impl Api {
-    /// Connects to the coordinator at this URL with this API key. Follows no redirect
-    /// and asks no proxy.
+    /// Connects to the coordinator at this URL with this API key.
     pub fn new(base: &str, key: Zeroizing<String>) -> Result<Self, ClientError> {
+        Self::with(base, Credentials::ApiKey(key), None)
+    }
+
+    /// Connects to the coordinator at this URL, and believes only certificates that are in the file
+    /// or issued by one of them, if it is given. Follows no redirect and asks no proxy.
+    pub fn with(
+        base: &str,
+        credentials: Credentials,
+        ca: Option<&Path>,
+    ) -> Result<Self, ClientError> {
         if !base.starts_with("http://") && !base.starts_with("https://") {
             let message = format!(
                 "`{base}` is not an http or https URL; correct `coordinator` in the profile"
             );
             return Err(ClientError::Usage(message));
         }
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .no_proxy()
             .redirect(Policy::none())
-            .timeout(REQUEST)
-            .build();
+            .timeout(REQUEST);
+        if let Some(file) = ca {
+            http = access::believe_only(file, base, http)?;
+        }
         let http = http
+            .build()
             .map_err(|error| ClientError::Usage(format!("no HTTP client ({error}); reinstall")))?;
         Ok(Self {
             http,
             base: base.trim_end_matches('/').into(),
-            key,
+            credentials,
         })
     }
 
@@ -144,9 +160,7 @@ impl Api {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&*self.key)
+        self.http.request(method, format!("{}{path}", self.base))
     }
 
     async fn post<T: DeserializeOwned>(
@@ -162,12 +176,30 @@ impl Api {
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        for _ in 0..STARTING {
+            let Some(again) = request.try_clone() else {
+                break;
+            };
+            match self.ask(again).await {
+                // A coordinator refuses signatures from before its start.
+                Err(ClientError::Api { code, .. }) if code == "just-started" => {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                answered => return answered,
+            }
+        }
+        self.ask(request).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             url: self.base.clone(),
             reason: root_cause(&error),
             sent: !error.is_connect(),
         };
-        let mut response = request.send().await.map_err(unreachable)?;
+        let mut request = request.build().map_err(unreachable)?;
+        self.credentials.apply(&mut request)?;
+        let mut response = self.http.execute(request).await.map_err(unreachable)?;
         let status = response.status();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {

@@ -4,6 +4,7 @@ mod reshare;
 mod wallets;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_payload::{BitcoinForm, Decoded, Finished, Networks};
@@ -15,13 +16,14 @@ use countersign_verify::result;
 use rand::RngCore;
 use tokio::time::Instant;
 
+use crate::access::Credentials;
 use crate::api::{Api, NodeView, PartyView, State, TaskPage, TaskResult, TaskView};
 use crate::belief::Believed;
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::proof;
-use crate::requester_key::{self, RequesterKey};
+use crate::requester_key::RequesterKey;
 pub use reshare::{CheckUp, ReshareOrder};
 pub use wallets::{Listed, Pushed, Standing};
 
@@ -42,7 +44,7 @@ const AWAY: Duration = Duration::from_millis(500);
 /// A requester at one coordinator.
 pub struct Client {
     api: Api,
-    requester: Option<RequesterKey>,
+    requester: Option<Arc<RequesterKey>>,
     book: Book,
     profile: Profile,
     networks: Networks,
@@ -113,17 +115,15 @@ pub struct Signature {
 impl Client {
     /// Reads the keys that the profile names. Without a requester key it can only read.
     pub fn new(profile: Profile) -> Result<Self, ClientError> {
-        let advice = "write the key from `countersign-coordinator api-key new` there, mode 600";
-        let key = requester_key::read_secret(&profile.api_key_file, advice)?;
-        let api = Api::new(
-            &profile.coordinator,
-            zeroize::Zeroizing::new(key.trim().to_owned()),
-        )?;
         let requester = profile
             .requester_key_file
             .as_deref()
             .map(RequesterKey::load)
-            .transpose()?;
+            .transpose()?
+            .map(Arc::new);
+        let credentials = Credentials::of(&profile, requester.as_ref())?;
+        let ca = profile.coordinator_ca.as_deref();
+        let api = Api::with(&profile.coordinator, credentials, ca)?;
         let book = Book::new(&profile.wallet_book);
         let networks = Networks::named(&profile.chains.bitcoin, &profile.chains.solana);
         let networks = networks.map_err(|error| {
@@ -159,7 +159,7 @@ impl Client {
 
     /// Id of the requester; absent without a requester key.
     pub fn requester(&self) -> Option<RequesterId> {
-        self.requester.as_ref().map(RequesterKey::id)
+        self.requester.as_ref().map(|key| key.id())
     }
 
     /// Creates a wallet, verifies it, and writes it into the wallet book. `progress` sees the

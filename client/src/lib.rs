@@ -16,6 +16,7 @@
 //! It cannot know that a node's operator is who the requester believes. Node ids and requester ids
 //! in the profile must come from their owners, never from a coordinator.
 
+pub mod access;
 pub mod api;
 pub mod belief;
 pub mod book;

@@ -30,9 +30,12 @@ pub struct Profile {
     /// URL of the coordinator's API, such as `http://127.0.0.1:7480`.
     #[serde(deserialize_with = "http_url")]
     pub coordinator: String,
-    /// File with the API key, mode 0600.
-    pub api_key_file: PathBuf,
-    /// File with the requester's key, mode 0600. Reading works without it.
+    /// Certificates in PEM: the coordinator's own or its issuer's, and no others are believed.
+    /// Absent: those that this machine believes.
+    pub coordinator_ca: Option<PathBuf>,
+    /// File with the API key, mode 0600. Absent: requests are signed by the requester's key.
+    pub api_key_file: Option<PathBuf>,
+    /// File with the requester's key, mode 0600. Reading works without it, given an API key.
     pub requester_key_file: Option<PathBuf>,
     /// File of the wallet book; created when needed.
     #[serde(default = "default_book")]
@@ -94,7 +97,8 @@ impl Profile {
             )
         })?;
         let base = path.parent().unwrap_or(Path::new("."));
-        profile.api_key_file = base.join(profile.api_key_file);
+        profile.coordinator_ca = profile.coordinator_ca.map(|ca| base.join(ca));
+        profile.api_key_file = profile.api_key_file.map(|key| base.join(key));
         profile.requester_key_file = profile.requester_key_file.map(|key| base.join(key));
         profile.wallet_book = base.join(profile.wallet_book);
         profile.path = path.into();

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
+use countersign_protocol::request::HttpRequest;
 use countersign_protocol::{RequesterId, SignedTask, Task};
 use ed25519_dalek::{Signer, SigningKey};
 use rand::RngCore;
@@ -81,6 +82,11 @@ impl RequesterKey {
             .sign(&SignedTask::signed_message(&bytes))
             .to_bytes();
         SignedTask { bytes, signature }
+    }
+
+    /// Signs a request to a coordinator.
+    pub(crate) fn sign_request(&self, request: &HttpRequest<'_>) -> [u8; 64] {
+        self.key.sign(&request.signed_message()).to_bytes()
     }
 
     fn from_seed(seed: &[u8; 32]) -> Option<Self> {

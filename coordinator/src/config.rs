@@ -12,7 +12,9 @@ use serde::Deserialize;
 
 use crate::api_key::ApiKey;
 use crate::registry::RegistryConfig;
+use crate::signed_request::WINDOW;
 use crate::task::flow::Timings;
+use crate::tls::TlsFiles;
 
 /// Size limit in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -25,9 +27,11 @@ struct RawConfig {
     /// UDP address where nodes connect.
     #[serde(default = "default_quic")]
     listen_quic: SocketAddr,
-    /// TCP address of the HTTP API; loopback by default, because it does not speak TLS.
+    /// TCP address of the HTTP API; without `tls`, one of this machine's own.
     #[serde(default = "default_http")]
     listen_http: SocketAddr,
+    /// Certificate of the HTTP API. Absent: plain HTTP.
+    tls: Option<RawTls>,
     /// Directory of the identity and the database, relative to the configuration file.
     data: PathBuf,
     #[serde(default)]
@@ -39,6 +43,14 @@ struct RawConfig {
     requesters: Option<Vec<RequesterId>>,
     #[serde(default)]
     limits: RawLimits,
+}
+
+/// Files in PEM, relative to the configuration file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +69,8 @@ struct RawLimits {
     keygen_seconds: u64,
     /// Time for each signature of a task.
     keysign_seconds: u64,
+    /// Time for which a signed request is accepted.
+    request_seconds: u64,
 }
 
 impl Default for RawLimits {
@@ -66,6 +80,7 @@ impl Default for RawLimits {
             decision_seconds: 60,
             keygen_seconds: 300,
             keysign_seconds: 60,
+            request_seconds: WINDOW / 1000,
         }
     }
 }
@@ -77,10 +92,14 @@ pub struct Config {
     pub listen_quic: SocketAddr,
     /// TCP address of the HTTP API.
     pub listen_http: SocketAddr,
+    /// Certificate and key of the HTTP API. `None`: plain HTTP on this machine.
+    pub tls: Option<TlsFiles>,
     /// Directory of the identity and the database.
     pub data: PathBuf,
     /// Keys accepted by the API.
     pub api_keys: Vec<ApiKey>,
+    /// Time for which a signed request is accepted, in milliseconds.
+    pub request_window: u64,
     /// Nodes, requesters and limits; replaced at a reload.
     pub rules: RegistryConfig,
 }
@@ -105,6 +124,11 @@ pub enum ConfigError {
     #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("{}: {error}", path.display())]
     InFile { path: PathBuf, error: Box<Self> },
+    /// The API would be reachable without TLS.
+    #[error(
+        "`listen_http` is {0}, which other machines may reach, but there is no `tls`; add `tls: {{certificate: FILE, key: FILE}}`, or listen on 127.0.0.1"
+    )]
+    Plain(SocketAddr),
     /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -153,7 +177,7 @@ impl Config {
         distinct(
             raw.api_keys
                 .iter()
-                .map(|key| format!("the API key with sha256 {}", key.sha256)),
+                .map(|key| format!("the API key with {}", key.credential)),
         )?;
         distinct(
             raw.requesters
@@ -167,11 +191,19 @@ impl Config {
             timings: timings(&raw.limits)?,
             open_tasks: in_range("open_tasks", raw.limits.open_tasks as u64, 1, 1000)? as usize,
         };
+        if raw.tls.is_none() && !raw.listen_http.ip().to_canonical().is_loopback() {
+            return Err(ConfigError::Plain(raw.listen_http));
+        }
         Ok(Self {
             listen_quic: raw.listen_quic,
             listen_http: raw.listen_http,
+            tls: raw.tls.map(|tls| TlsFiles {
+                certificate: base.join(tls.certificate),
+                key: base.join(tls.key),
+            }),
             data: base.join(raw.data),
             api_keys: raw.api_keys,
+            request_window: 1000 * in_range("request_seconds", raw.limits.request_seconds, 5, 300)?,
             rules,
         })
     }
@@ -191,12 +223,14 @@ impl Config {
 pub fn example() -> String {
     format!(
         "# Where nodes connect (UDP).\nlisten_quic: {quic}\n\
-         # The HTTP API. It has no TLS: keep it on loopback, or put a TLS proxy in front.\nlisten_http: {http}\n\
+         # The HTTP API. Without `tls` it speaks plain HTTP, and must listen on this machine alone.\nlisten_http: {http}\n\
+         # Certificate chain and key in PEM, the key with mode 0600. Read again when they change.\n# tls: {{certificate: tls/chain.pem, key: tls/key.pem}}\n\
          # Directory of the identity key and the database, relative to this file.\ndata: .\n\
          # Nodes that may connect. `countersign-node info` prints the id.\nnodes:\n# - name: a\n#   id: csn1...\n\
-         # Made with `countersign-coordinator api-key new NAME --scope read,create`, which prints the entry.\napi_keys:\n\
+         # Made with `countersign-coordinator api-key new NAME --scope read,create`, which prints the entry;\n\
+         # or a requester that signs its requests: {{name: desk, requester: csr1..., scopes: [read, create]}}\napi_keys:\n\
          # Requesters whose tasks are accepted. Nodes check requesters against their own list in any case.\n# requesters: [csr1...]\n\
-         limits:\n  open_tasks: 1000\n  decision_seconds: 60\n  keygen_seconds: 300\n  keysign_seconds: 60\n",
+         limits:\n  open_tasks: 1000\n  decision_seconds: 60\n  keygen_seconds: 300\n  keysign_seconds: 60\n  request_seconds: 30\n",
         quic = default_quic(),
         http = default_http(),
     )
@@ -289,6 +323,40 @@ mod tests {
     }
 
     #[test]
+    fn the_api_is_not_reachable_without_tls() {
+        for address in [
+            "0.0.0.0:7480",
+            "10.0.0.1:7480",
+            "'[::]:7480'",
+            "'[fd00::1]:1'",
+        ] {
+            let text = format!("data: .\nlisten_http: {address}\n");
+            let error = parse(&text).unwrap_err();
+            assert!(matches!(error, ConfigError::Plain(_)), "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("add `tls: {certificate: FILE, key: FILE}`"),
+                "{error}"
+            );
+            let config = parse(&format!(
+                "{text}tls: {{certificate: chain.pem, key: key.pem}}\n"
+            ))
+            .unwrap();
+            let files = config.tls.unwrap();
+            assert_eq!(files.certificate, Path::new("/base/chain.pem"));
+            assert_eq!(files.key, Path::new("/base/key.pem"));
+        }
+        for address in ["127.0.0.2:7480", "'[::1]:7480'", "'[::ffff:127.0.0.1]:1'"] {
+            assert!(parse(&format!("data: .\nlisten_http: {address}\n")).is_ok());
+        }
+        assert!(
+            parse("data: .\ntls: {certificate: chain.pem}\n").is_err(),
+            "no key"
+        );
+    }
+
+    #[test]
     fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
         let error = parse("data: .\nlimits:\n  open_task: 3\n")
             .unwrap_err()
@@ -329,6 +397,34 @@ mod tests {
             "one key, two names"
         );
         assert!(keys(key("a", "0"), key("b", "1")).is_ok());
+        let requester = RequesterId::from_bytes(
+            ed25519_dalek::SigningKey::from_bytes(&[1; 32])
+                .verifying_key()
+                .to_bytes(),
+        )
+        .unwrap();
+        let signer = |name: &str, rest: &str| {
+            format!("  - {{name: {name}, requester: {requester}, {rest}scopes: [read]}}\n")
+        };
+        assert!(keys(key("a", "0"), signer("b", "")).is_ok());
+        assert!(
+            matches!(
+                keys(signer("a", ""), signer("b", "")),
+                Err(ConfigError::Duplicate(_))
+            ),
+            "one requester, two names"
+        );
+        let two_proofs = format!("sha256: {}, ", "0".repeat(64));
+        for wrong in [
+            signer("b", &two_proofs),
+            "  - {name: b, scopes: [read]}\n".into(),
+        ] {
+            let error = keys(key("a", "0"), wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("line 4") && error.contains("either `sha256` or `requester`"),
+                "{error}"
+            );
+        }
         assert!(matches!(
             parse("data: .\nlimits: {open_tasks: 0}\n"),
             Err(ConfigError::Range { .. })

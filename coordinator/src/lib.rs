@@ -21,12 +21,14 @@ mod relay;
 mod run;
 pub mod session;
 mod share;
+pub mod signed_request;
 pub mod store;
 pub mod task;
 #[cfg(test)]
 mod testkit;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 pub mod webhook;
 
 pub use config::{Config, ConfigError};

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use countersign_coordinator::api_key::{self, Scope};
-use countersign_coordinator::{Config, Signals, config, identity};
+use countersign_coordinator::{Config, Signals, config, identity, tls};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -35,7 +35,7 @@ enum Command {
         data: PathBuf,
     },
     /// Run until SIGTERM or ctrl-c. SIGHUP reads the configuration again: nodes, requesters, API
-    /// keys and limits. Logs go to stderr; RUST_LOG sets the level.
+    /// keys, limits and the certificate. Logs go to stderr; RUST_LOG sets the level.
     Serve {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
@@ -47,7 +47,7 @@ enum Command {
     /// Work with API keys.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
-    /// Check a configuration without running it.
+    /// Check a configuration, and the certificate that it names, without running it.
     Check {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
@@ -91,16 +91,23 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::ApiKey(ApiKeyCommand::New { name, scope, json }) => {
             new_api_key(&name, scope, json)
         }
-        Command::Check { config } => {
-            Config::load(&config)?;
-            println!("{} is valid", config.display());
-            Ok(())
-        }
+        Command::Check { config } => check(&config),
         Command::Version => {
             println!("countersign-coordinator {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
     }
+}
+
+fn check(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    if let Some(files) = &config.tls
+        && tls::load(files)?.is_an_issuers()
+    {
+        eprintln!("note: {}: {}", files.certificate.display(), tls::ISSUERS);
+    }
+    println!("{} is valid", path.display());
+    Ok(())
 }
 
 fn init(data: &Path) -> anyhow::Result<()> {

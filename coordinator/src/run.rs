@@ -20,6 +20,7 @@ use crate::http::{App, LIMITS, Patience, Streams, router};
 use crate::identity::{self, IdentityFileError};
 use crate::registry::TaskRegistry;
 use crate::store::{Store, StoreError};
+use crate::tls::{self, Renewal, TlsFileError, TlsFiles};
 use crate::webhook::{SigningKeys, WebhookKeyError, Webhooks};
 use crate::{clock, relay, webhook};
 
@@ -52,6 +53,9 @@ pub enum RunError {
         address: SocketAddr,
         reason: std::io::Error,
     },
+    /// The certificate of the API cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFileError),
     /// A part ended that should have run until the stop.
     #[error(
         "a part of the coordinator died ({0}); start it again, and report it if it does not stay up"
@@ -80,6 +84,8 @@ pub struct Coordinator {
     registry: Arc<TaskRegistry>,
     hub: Arc<Hub>,
     keys: Arc<ApiKeys>,
+    /// Names the certificate's files; absent without TLS.
+    certificate: Option<watch::Sender<TlsFiles>>,
     stop: watch::Sender<bool>,
     parts: JoinSet<()>,
 }
@@ -126,12 +132,15 @@ impl Coordinator {
             recorder,
         )?);
         let quic = hub.address();
+        let certificate = config.tls.clone().map(watch::Sender::new);
+        let renewed = certificate
+            .as_ref()
+            .map(|files| Renewal::begin(files.subscribe()));
+        let (tls, renewal) = renewed.transpose()?.unzip();
         let (listener, http) = listen(config.listen_http).await?;
-        if !http.ip().is_loopback() {
-            warn!(%http, "the API listens without TLS, so API keys can be read in transit; keep `listen_http` on loopback, behind a proxy with TLS");
-        }
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
+        keys.accepted().set_window(config.request_window);
         let mut parts = JoinSet::new();
         parts.spawn(relay::serve(
             hub.clone(),
@@ -158,13 +167,17 @@ impl Coordinator {
         };
         let mut told = stop.subscribe();
         let until = async move { stopped(&mut told).await };
-        parts.spawn(countersign_door::serve(
-            listener,
-            router(Arc::new(app)),
-            LIMITS,
-            until,
-        ));
-        info!(%id, %http, %quic, "coordinator runs");
+        let router = router(Arc::new(app));
+        match tls.clone() {
+            Some(tls) => parts.spawn(countersign_door::serve_tls(
+                listener, tls, router, LIMITS, until,
+            )),
+            None => parts.spawn(countersign_door::serve(listener, router, LIMITS, until)),
+        };
+        if let Some(renewal) = renewal {
+            parts.spawn(renewal.run(tls::PERIOD, stop.subscribe()));
+        }
+        info!(%id, %http, %quic, tls = tls.is_some(), "coordinator runs");
         Ok(Self {
             id,
             http,
@@ -173,6 +186,7 @@ impl Coordinator {
             registry,
             hub,
             keys,
+            certificate,
             stop,
             parts,
         })
@@ -196,13 +210,15 @@ impl Coordinator {
         ended
     }
 
-    /// Applies the settings that may change at run time: nodes, requesters, API keys and limits.
-    /// Logs those that need a restart.
+    /// Applies the settings that may change at run time: nodes, requesters, API keys, limits and
+    /// the files of the certificate, which are read again in any case. Logs those that need a
+    /// restart.
     pub fn reload(&mut self, config: Config) {
         for (key, changed) in [
             ("listen_http", config.listen_http != self.config.listen_http),
             ("listen_quic", config.listen_quic != self.config.listen_quic),
             ("data", config.data != self.config.data),
+            ("tls", config.tls.is_some() != self.certificate.is_some()),
         ] {
             if changed {
                 warn!("`{key}` has changed, which takes effect at the next start");
@@ -212,6 +228,10 @@ impl Coordinator {
         let keys = self.config.api_keys != config.api_keys;
         self.registry.set_rules(config.rules.clone());
         self.keys.set(config.api_keys.clone());
+        self.keys.accepted().set_window(config.request_window);
+        if let (Some(certificate), Some(files)) = (&self.certificate, &config.tls) {
+            certificate.send_replace(files.clone());
+        }
         relay::dismiss(&self.hub, &self.registry);
         info!(
             rules,

@@ -80,6 +80,43 @@ fn an_unknown_key_stops_the_start_with_line_and_advice() {
 }
 
 #[test]
+fn an_api_that_others_can_reach_needs_tls_that_works() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let config = dir.path().join("coordinator.yaml");
+    let refused = |rest: &str| {
+        let text = format!("data: .\nlisten_quic: 127.0.0.1:0\nlisten_http: 0.0.0.0:0\n{rest}");
+        std::fs::write(&config, text).unwrap();
+        let told = ["check", "serve"].map(|command| {
+            let output = run(&[command, "--config", config.to_str().unwrap()]);
+            assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+            stderr(&output)
+        });
+        let [checked, served] = told;
+        assert!(served.ends_with(&checked), "{checked} {served}");
+        checked
+    };
+    let told = refused("");
+    assert!(
+        told.contains("add `tls: {certificate: FILE, key: FILE}`"),
+        "{told}"
+    );
+    let told = refused("tls: {certificate: chain.pem, key: key.pem}\n");
+    assert!(
+        told.contains("chain.pem") && told.contains("correct `tls`"),
+        "{told}"
+    );
+    std::fs::write(dir.path().join("chain.pem"), "nonsense").unwrap();
+    std::fs::write(dir.path().join("key.pem"), "nonsense").unwrap();
+    let told = refused("tls: {certificate: chain.pem, key: key.pem}\n");
+    assert!(told.contains("chmod 600"), "{told}");
+    let private = PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(dir.path().join("key.pem"), private).unwrap();
+    let told = refused("tls: {certificate: chain.pem, key: key.pem}\n");
+    assert!(told.contains("holds no certificate"), "{told}");
+}
+
+#[test]
 fn help_names_every_command() {
     let help = stdout(&run(&["--help"]));
     for word in ["init", "serve", "api-key", "check", "version", "Exit codes"] {

@@ -3,30 +3,37 @@
 //!
 //! Each connection costs a descriptor, which the program then lacks for storing its work. So a
 //! listener never takes more than half of the process's limit.
+//!
+//! [`serve`] speaks HTTP/1.1; [`serve_tls`] speaks TLS 1.3, and in it HTTP/2 or HTTP/1.1 as the
+//! caller chooses. Bounds are the same for both. An answer may go on without end, as long as its
+//! caller takes in what is sent: whoever sends events should send a comment now and then, which
+//! finds callers that are gone. A request counts until its answer is taken in, so a program that
+//! counts requests should hold its place in the answer's body.
 
+mod activity;
+mod answer;
+mod frames;
+mod pace;
 mod places;
+mod tls;
+mod visit;
 
 use std::future::Future;
-use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper::service::Service;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use places::{Activity, Places};
+use places::Places;
+pub use tls::{Certificate, Tls, TlsError};
+use visit::Visit;
 
-/// The maximum size of a request's head, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
 /// Pause after a failed accept, such as for lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,8 +45,14 @@ pub struct Limits {
     /// Maximum number of connections of one remote address. Does not apply to this machine's own
     /// addresses, since a proxy here serves many callers.
     pub of_one_address: usize,
-    /// Time limit for a request's head, and for the pause between two requests.
+    /// Maximum number of concurrent requests of one connection (HTTP/2).
+    pub streams: u32,
+    /// Time limit for a TLS handshake, for a request's head, and for the pause between two
+    /// requests.
     pub head: Duration,
+    /// Time that a caller may let an answer wait. Only bytes that it takes in restore it, at 16 KiB
+    /// a second, so it cannot take in a byte now and then for ever.
+    pub stall: Duration,
     /// Maximum lifetime of a connection, after which a running request may still finish. `None`: as
     /// long as requests come in.
     pub life: Option<Duration>,
@@ -47,19 +60,36 @@ pub struct Limits {
     pub grace: Duration,
 }
 
-/// Serves until `stop`, then gives running requests some time to finish.
+/// Serves plain HTTP until `stop`, then gives running requests some time to finish.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
+    receive(listener, None, router, limits, stop).await;
+}
+
+/// Serves HTTP over TLS until `stop`, then gives running requests some time to finish.
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: Tls,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    receive(listener, Some(tls), router, limits, stop).await;
+}
+
+async fn receive(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
     let connections = limits.connections.min(affordable());
-    let places = Arc::new(Places::new(
-        connections,
-        limits.of_one_address,
-        Instant::now(),
-    ));
+    let places = Arc::new(Places::new(connections, limits.of_one_address));
     let stopping = CancellationToken::new();
     let mut visits = JoinSet::new();
     let mut stop = pin!(stop);
@@ -83,14 +113,18 @@ pub async fn serve(
             places: places.clone(),
             number,
         };
-        let service = Watched {
-            inner: TowerToHyperService::new(router.clone()),
+        let visit = Visit {
+            stream,
+            peer,
+            tls: tls.clone(),
+            router: router.clone(),
             activity,
+            limits,
+            stopping: stopping.clone(),
         };
-        let visit = visit((stream, peer), service, limits, stopping.clone());
         let task = visits.spawn(async move {
             let _leaving = leaving;
-            visit.await;
+            visit.run().await;
         });
         places.served_by(number, task);
         while visits.try_join_next().is_some() {}
@@ -120,43 +154,6 @@ fn affordable() -> usize {
     }
 }
 
-/// Serves a connection until it ends, is too slow, or has lasted too long.
-async fn visit(
-    (stream, peer): (TcpStream, IpAddr),
-    service: Watched,
-    limits: Limits,
-    stopping: CancellationToken,
-) {
-    // The second segment of an answer must not wait for the caller's delayed acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "answers on this connection may be slow");
-    }
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
-        .max_buf_size(MAX_HEAD);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-    let over = async {
-        match limits.life {
-            Some(life) => tokio::time::sleep(life).await,
-            None => std::future::pending().await,
-        }
-    };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = async { tokio::select! { () = over => (), () = stopping.cancelled() => () } } => {
-            connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(limits.grace, connection).await {
-                Ok(ended) => ended,
-                Err(_) => return debug!(%peer, "an HTTP connection took too long and was cut off"),
-            }
-        }
-    };
-    if let Err(error) = ended {
-        debug!(%peer, %error, "HTTP connection ended");
-    }
-}
-
 /// Frees the connection's place when dropped, however its task ends.
 struct Leaving {
     places: Arc<Places>,
@@ -166,32 +163,6 @@ struct Leaving {
 impl Drop for Leaving {
     fn drop(&mut self) {
         self.places.leave(self.number);
-    }
-}
-
-type Inner = TowerToHyperService<Router>;
-type Incoming = hyper::Request<hyper::body::Incoming>;
-
-/// The router, which records whether its connection is busy with a request.
-struct Watched {
-    inner: Inner,
-    activity: Arc<Activity>,
-}
-
-impl Service<Incoming> for Watched {
-    type Response = <Inner as Service<Incoming>>::Response;
-    type Error = <Inner as Service<Incoming>>::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn call(&self, request: Incoming) -> Self::Future {
-        let activity = self.activity.clone();
-        activity.began();
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await;
-            activity.ended(Instant::now());
-            answer
-        })
     }
 }
 

@@ -6,13 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
-const BUSY: u64 = u64::MAX;
+use crate::activity::Activity;
 
 /// A bounded set of connections.
 #[derive(Debug)]
@@ -20,7 +19,6 @@ pub struct Places {
     limit: usize,
     /// Maximum for one address, except for this machine's own, where a proxy may run.
     each: usize,
-    start: Instant,
     held: Mutex<Held>,
 }
 
@@ -37,21 +35,12 @@ struct Connection {
     task: Option<AbortHandle>,
 }
 
-/// The activity of a connection: busy, or idle since some time.
-#[derive(Debug)]
-pub struct Activity {
-    start: Instant,
-    /// Milliseconds from `start` to the end of the last request; [`BUSY`] while one is served.
-    idle_since: AtomicU64,
-}
-
 impl Places {
     /// Allows at most `limit` connections at once, of which at most `each` for one address.
-    pub fn new(limit: usize, each: usize, now: Instant) -> Self {
+    pub fn new(limit: usize, each: usize) -> Self {
         Self {
             limit,
             each,
-            start: now,
             held: Mutex::default(),
         }
     }
@@ -70,11 +59,7 @@ impl Places {
         } else if held.connections.len() >= self.limit {
             held.turn_out(|_| true)?;
         }
-        let activity = Arc::new(Activity {
-            start: self.start,
-            idle_since: AtomicU64::new(0),
-        });
-        activity.ended(now);
+        let activity = Arc::new(Activity::new(now));
         held.next += 1;
         let number = held.next;
         held.connections.insert(
@@ -112,13 +97,9 @@ impl Held {
         let idle = self
             .connections
             .iter()
-            .filter(|(_, connection)| among(connection));
-        let since =
-            |connection: &Connection| connection.activity.idle_since.load(Ordering::Relaxed);
-        let longest = idle
-            .map(|(number, connection)| (since(connection), *number))
-            .min();
-        let (_, number) = longest.filter(|(since, _)| *since != BUSY)?;
+            .filter(|(_, connection)| among(connection))
+            .filter_map(|(number, connection)| Some((connection.activity.idle_since()?, *number)));
+        let (_, number) = idle.min()?;
         if let Some(Connection {
             task: Some(task), ..
         }) = self.connections.remove(&number)
@@ -129,26 +110,13 @@ impl Held {
     }
 }
 
-impl Activity {
-    /// Marks the connection as busy with a request.
-    pub fn began(&self) {
-        self.idle_since.store(BUSY, Ordering::Relaxed);
-    }
-
-    /// Marks the request as answered.
-    pub fn ended(&self, now: Instant) {
-        let millis = now.saturating_duration_since(self.start).as_millis();
-        self.idle_since
-            .store(u64::try_from(millis).unwrap_or(BUSY - 1), Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
+    const MINUTE: Duration = Duration::from_secs(60);
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
@@ -161,14 +129,14 @@ mod tests {
     fn the_longest_idle_connection_makes_room() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let places = Places::new(3, 3, start);
+        let places = Places::new(3, 3);
         let (_, first) = places.take(HERE, at(0)).unwrap();
         places.take(HERE, at(1)).unwrap();
         places.take(HERE, at(2)).unwrap();
-        first.began();
+        let mut asked = first.begin(MINUTE, at(3));
         assert_eq!(places.take(THERE, at(3)).unwrap().0, 4);
         assert_eq!(numbers(&places), [1, 3, 4], "the second was idle longest");
-        first.ended(at(4));
+        asked.hand_over(1, at(4));
         places.take(THERE, at(5)).unwrap();
         assert_eq!(numbers(&places), [1, 4, 5]);
     }
@@ -176,19 +144,18 @@ mod tests {
     #[test]
     fn nobody_who_is_served_is_turned_out() {
         let start = Instant::now();
-        let places = Places::new(2, 2, start);
-        for _ in 0..2 {
-            places.take(HERE, start).unwrap().1.began();
-        }
+        let places = Places::new(2, 2);
+        let busy = [(); 2].map(|()| places.take(HERE, start).unwrap().1.begin(MINUTE, start));
         assert!(places.take(THERE, start).is_none());
         places.leave(1);
         assert!(places.take(THERE, start).is_some());
+        drop(busy);
     }
 
     #[test]
     fn one_address_has_its_share() {
         let start = Instant::now();
-        let places = Places::new(10, 2, start);
+        let places = Places::new(10, 2);
         places.take(ELSEWHERE, start).unwrap();
         for _ in 0..5 {
             places.take(THERE, start).unwrap();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -17,7 +18,9 @@ fn limits() -> Limits {
     Limits {
         connections: 8,
         of_one_address: 4,
+        streams: 4,
         head: MINUTE,
+        stall: MINUTE,
         life: None,
         grace: MINUTE,
     }

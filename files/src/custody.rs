@@ -23,6 +23,8 @@ use crate::{read, read_opened};
 const LINKS: usize = 40;
 /// Write permission for the group and for others.
 const OTHERS_WRITE: u32 = 0o022;
+/// All permissions of the group and of others.
+const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 
 /// The requirement on a file's custody.
@@ -53,6 +55,17 @@ pub enum CustodyError {
         /// The permission bits of that object.
         mode: u32,
     },
+    /// Others can read the secret in the file.
+    #[error(
+        "{path} may be read by more than its owner (mode {mode:o}); run `chmod 600 {path}`, and replace the \
+         secret if it may have leaked", path = path.display()
+    )]
+    Readable {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// The file belongs to another user.
     #[error(
         "{path} belongs to user {owner}, but must belong to root or to the user that runs this program \
@@ -77,6 +90,20 @@ impl Custody {
             Self::Operator => Ok(read_opened(Walk::as_this_user().to(path)?, limit)?),
         }
     }
+}
+
+/// Reads the whole secret at `path` as [`Custody::Operator`] does, if nobody but its owner can read
+/// it.
+pub fn read_secret(path: &Path, limit: u64) -> Result<Vec<u8>, CustodyError> {
+    let file = Walk::as_this_user().to(path)?;
+    let mode = fstat(&file).map_err(io::Error::from)?.st_mode;
+    if mode & OTHERS != 0 {
+        return Err(CustodyError::Readable {
+            path: path.into(),
+            mode: mode & 0o7777,
+        });
+    }
+    Ok(read_opened(file, limit)?)
 }
 
 /// Opens the folder at `path`, following links, if only its operator can write it.
@@ -333,6 +360,24 @@ mod tests {
         chmod(dir.path(), 0o700);
         assert!(open_folder(dir.path()).is_ok());
         assert!(open_folder(&file).is_err());
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        let (dir, file) = world();
+        for mode in [0o644, 0o640, 0o604, 0o610] {
+            chmod(&file, mode);
+            let error = read_secret(&file, 100).unwrap_err();
+            assert!(matches!(error, CustodyError::Readable { .. }), "{error}");
+            assert!(error.to_string().contains("chmod 600"), "{error}");
+        }
+        for mode in [0o600, 0o400] {
+            chmod(&file, mode);
+            assert_eq!(read_secret(&file, 100).unwrap(), b"key");
+        }
+        chmod(dir.path(), 0o777);
+        let error = read_secret(&file, 100).unwrap_err();
+        assert!(matches!(error, CustodyError::Writable { .. }), "{error}");
     }
 
     /// Only root can give files away; for others there is nothing to test.

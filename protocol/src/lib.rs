@@ -22,6 +22,7 @@ pub mod operation_kind;
 pub mod outcome;
 pub mod path;
 pub mod payload;
+pub mod request;
 pub mod reshare;
 pub mod scheme;
 pub mod session;

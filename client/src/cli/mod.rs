@@ -33,9 +33,10 @@ Exit codes:
   3  failed, not in time, or the result does not verify
 
 Profile (YAML; paths relative to it):
-  coordinator: http://127.0.0.1:7480
-  api_key_file: api.key              # mode 600
+  coordinator: https://coordinator.example:7480
+  coordinator_ca: coordinator.pem    # optional; its certificate or that of its issuer
   requester_key_file: requester.key  # mode 600, from `countersign requester new`
+  api_key_file: api.key              # mode 600; optional: without it, requests are signed
   wallet_book: wallets.json          # wallets that this client has verified; keep it
   nodes:                             # your own names, each with the id from the node's operator
     alice: csn1...
@@ -182,7 +183,7 @@ fn connect(global: &Global, output: &Output) -> Result<Client, ClientError> {
     if profile.is_open_to_others() {
         let coordinator = &profile.coordinator;
         output.note(format!(
-            "warning: {coordinator} has no TLS, so the API key can be read in transit; use https"
+            "warning: {coordinator} has no TLS, so requests, and an API key, can be read in transit; use https"
         ));
     }
     let client = Client::new(profile)?;

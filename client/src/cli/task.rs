@@ -57,6 +57,7 @@ pub async fn execute(
             let mut lines = table.lines();
             lines.extend(
                 page.next
+                    .as_ref()
                     .map(|next| format!("more: countersign task list --cursor {next}").into()),
             );
             output.result(&json!({"tasks": page.tasks, "next": page.next}), &lines)

@@ -1,9 +1,9 @@
 //! The HTTP API `/v1`.
 //!
 //! Handlers translate; the [registry](crate::registry) decides. Every error is a problem (RFC 9457)
-//! with a stable code and a sentence that ends with what to do. The API does not speak TLS: the
-//! listener belongs on loopback or behind a proxy.
+//! with a stable code and a sentence that ends with what to do.
 
+mod admission;
 mod body;
 mod docs;
 mod document;
@@ -23,9 +23,8 @@ mod webhooks;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use axum::body::to_bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::header;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -38,7 +37,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api_key::{ApiKeys, REQUESTS, Scope};
+use crate::api_key::{ApiKeys, REQUESTS};
 use crate::registry::TaskRegistry;
 use crate::webhook::Webhooks;
 use error::ApiError;
@@ -50,7 +49,9 @@ const MAX_BODY: usize = 3 * 1024 * 1024;
 pub const LIMITS: Limits = Limits {
     connections: REQUESTS,
     of_one_address: 128,
+    streams: 32,
     head: Duration::from_secs(15),
+    stall: Duration::from_secs(15),
     // Long polls reuse one connection.
     life: None,
     grace: Duration::from_secs(3),
@@ -90,7 +91,7 @@ impl Default for Patience {
 /// The API key of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Through {
-    /// SHA-256 of its text.
+    /// Its id, as [`ApiKey::id`](crate::api_key::ApiKey::id) has it.
     key: Hash,
     /// Its name in the configuration.
     name: String,
@@ -104,7 +105,7 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(error::no_such_method)
         .layer(from_fn_with_state(app.clone(), read_body))
         // Around everything under /v1, unknown paths included: nothing is answered without a key.
-        .layer(from_fn_with_state(app.clone(), authorise));
+        .layer(from_fn_with_state(app.clone(), admission::authorise));
     Router::new()
         .nest("/v1", v1)
         .route("/v1/openapi.json", get(openapi))
@@ -165,66 +166,14 @@ async fn openapi() -> Response {
     (media_type, openapi_document()).into_response()
 }
 
-/// `admin` for what concerns all, `read` for other reading, and `create` for everything else.
-fn scope_of(method: &Method, path: &str) -> Scope {
-    let of_all = ["/webhooks", "/webhook-keys"];
-    let reads = matches!(*method, Method::GET | Method::HEAD);
-    if of_all.iter().any(|prefix| path.starts_with(prefix)) {
-        Scope::Admin
-    } else if reads {
-        Scope::Read
-    } else {
-        Scope::Create
-    }
-}
-
-/// Requires an API key with the scope of the request.
-async fn authorise(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let scope = scope_of(request.method(), request.uri().path());
-    let header = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let presented = header.and_then(|value| value.strip_prefix("Bearer "));
-    let (key, place) = app.keys.admit(presented, scope)?;
-    tracing::debug!(%key, method = %request.method(), path = request.uri().path(), "request");
-    request.extensions_mut().insert(Through {
-        key: place.key(),
-        name: key,
-    });
-    let response = next.run(request).await;
-    drop(place);
-    Ok(response)
-}
-
-/// Reads the whole body, within its limits of size and time, before a handler sees the request.
+/// Reads the whole body before a handler sees the request.
 async fn read_body(
     State(app): State<Arc<App>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
-    let late = || {
-        ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body-timeout",
-            "the body did not arrive in time; send it at once",
-        )
-    };
-    let read = tokio::time::timeout(app.patience.body, to_bytes(body, MAX_BODY))
-        .await
-        .map_err(|_| late())?;
-    let body = read.map_err(|error| {
-        let message = format!(
-            "the body could not be read ({error}); send at most {} KiB",
-            MAX_BODY / 1024
-        );
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)
-    })?;
+    let body = admission::receive(&app, body).await?;
     Ok(next.run(Request::from_parts(head, body.into())).await)
 }
 

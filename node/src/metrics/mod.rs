@@ -53,7 +53,9 @@ impl Default for Bounds {
             connections: 16,
             // Every client is on this machine.
             of_one_address: 16,
+            streams: 16,
             head: seconds(7),
+            stall: seconds(7),
             life: Some(seconds(60)),
             grace: seconds(2),
         };

@@ -1,0 +1,145 @@
+//! How a client proves who it is to a coordinator, and by what it knows the coordinator.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use countersign_protocol::UnixMillis;
+use countersign_protocol::request::HttpRequest;
+use rand::RngCore;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::{Certificate, ClientBuilder, Request};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::error::ClientError;
+use crate::profile::{Profile, read_own};
+use crate::requester_key::{RequesterKey, read_secret};
+
+/// The proof that a request is this client's.
+pub enum Credentials {
+    /// A bearer secret.
+    ApiKey(Zeroizing<String>),
+    /// A signature of each request.
+    Signed(Arc<RequesterKey>),
+}
+
+impl Credentials {
+    /// The API key that the profile names, or the requester's key.
+    pub fn of(
+        profile: &Profile,
+        requester: Option<&Arc<RequesterKey>>,
+    ) -> Result<Self, ClientError> {
+        match (&profile.api_key_file, requester) {
+            (Some(file), _) => {
+                let advice =
+                    "write the key from `countersign-coordinator api-key new` there, mode 600";
+                let key = read_secret(file, advice)?;
+                Ok(Self::ApiKey(Zeroizing::new(key.trim().to_owned())))
+            }
+            (None, Some(key)) => Ok(Self::Signed(key.clone())),
+            (None, None) => Err(ClientError::Usage(format!(
+                "{} names no key that the coordinator knows; add `requester_key_file`, or `api_key_file` to read only",
+                profile.path().display()
+            ))),
+        }
+    }
+
+    /// Adds the proof to a request that is complete.
+    pub(crate) fn apply(&self, request: &mut Request) -> Result<(), ClientError> {
+        match self {
+            Self::ApiKey(key) => {
+                let text = Zeroizing::new(format!("Bearer {}", **key));
+                let mut value = header(&text)?;
+                value.set_sensitive(true);
+                request.headers_mut().insert(AUTHORIZATION, value);
+                Ok(())
+            }
+            Self::Signed(key) => sign(key, request),
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ApiKey(_) => "ApiKey(..)",
+            Self::Signed(_) => "Signed(..)",
+        })
+    }
+}
+
+fn sign(key: &RequesterKey, request: &mut Request) -> Result<(), ClientError> {
+    let body = request
+        .body()
+        .and_then(reqwest::Body::as_bytes)
+        .unwrap_or_default();
+    let mut random = [0; 16];
+    rand::rngs::OsRng.fill_bytes(&mut random);
+    let nonce = hex::encode(random);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let signed = HttpRequest {
+        method: request.method().as_str(),
+        path: request.url().path(),
+        query: request.url().query().unwrap_or_default(),
+        body_sha256: Sha256::digest(body).into(),
+        time: UnixMillis(since.as_millis() as u64),
+        nonce: &nonce,
+    };
+    let fields = [
+        ("countersign-requester", key.id().to_string()),
+        ("countersign-time", signed.time.0.to_string()),
+        ("countersign-nonce", nonce.clone()),
+        (
+            "countersign-content-sha256",
+            hex::encode(signed.body_sha256),
+        ),
+        (
+            "countersign-signature",
+            hex::encode(key.sign_request(&signed)),
+        ),
+    ];
+    for (name, value) in fields {
+        request
+            .headers_mut()
+            .insert(HeaderName::from_static(name), header(&value)?);
+    }
+    Ok(())
+}
+
+fn header(text: &str) -> Result<HeaderValue, ClientError> {
+    HeaderValue::from_str(text).map_err(|_| {
+        ClientError::Usage(
+            "the API key has characters that no header can hold; write it to its file again".into(),
+        )
+    })
+}
+
+/// Believes only certificates that are in this file, or issued by one of them.
+pub(crate) fn believe_only(
+    file: &Path,
+    base: &str,
+    http: ClientBuilder,
+) -> Result<ClientBuilder, ClientError> {
+    let unusable = |reason: String| ClientError::File {
+        path: file.into(),
+        reason,
+        advice: "put the certificate of the coordinator or of its issuer there, in PEM, or remove `coordinator_ca` from the profile",
+    };
+    if !base.starts_with("https://") {
+        let message = format!(
+            "`coordinator_ca` has no effect on `{base}`; write an https URL, or remove `coordinator_ca` from the profile"
+        );
+        return Err(ClientError::Usage(message));
+    }
+    let text = read_own(file).map_err(|error| unusable(error.to_string()))?;
+    let certificates = Certificate::from_pem_bundle(text.as_bytes())
+        .map_err(|error| unusable(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unusable("there is no certificate in it".into()));
+    }
+    Ok(http.tls_certs_only(certificates))
+}

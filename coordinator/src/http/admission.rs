@@ -1,0 +1,215 @@
+//! Who may make a request: holders of an API key, and requesters that sign it.
+//!
+//! Cheap checks come first. A signature over the body's hash is verified before the body is read.
+//! Where the body itself is signed, it is read before anything is proven, so all such bodies share
+//! one bounded place.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::{OriginalUri, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body::{Frame, SizeHint};
+use sha2::{Digest, Sha256};
+
+use super::error::ApiError;
+use super::{App, MAX_BODY, Through};
+use crate::api_key::{Place, Scope};
+use crate::clock;
+use crate::signed_request::{Claim, RequestError};
+
+/// `admin` for what concerns all, `read` for other reading, and `create` for everything else.
+fn scope_of(method: &Method, path: &str) -> Scope {
+    let of_all = ["/webhooks", "/webhook-keys"];
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    if of_all.iter().any(|prefix| path.starts_with(prefix)) {
+        Scope::Admin
+    } else if reads {
+        Scope::Read
+    } else {
+        Scope::Create
+    }
+}
+
+/// Requires an API key or a signature with the scope of the request.
+pub(super) async fn authorise(
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let scope = scope_of(request.method(), request.uri().path());
+    let (name, place) = match Claim::read(request.headers())? {
+        None => app.keys.admit(bearer(&request), scope)?,
+        Some(claim) => {
+            let admitted;
+            (admitted, request) = signed(&app, &claim, &uri, scope, request).await?;
+            admitted
+        }
+    };
+    tracing::debug!(key = %name, method = %request.method(), path = uri.path(), "request");
+    request.extensions_mut().insert(Through {
+        key: place.key(),
+        name,
+    });
+    let response = next.run(request).await;
+    Ok(response.map(|body| {
+        Body::new(Held {
+            body,
+            _place: place,
+        })
+    }))
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let header = request.headers().get(header::AUTHORIZATION)?;
+    header.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+type Admitted = ((String, Place), Request);
+
+/// Admits a signed request, and returns it with its whole body.
+async fn signed(
+    app: &App,
+    claim: &Claim,
+    uri: &axum::http::Uri,
+    scope: Scope,
+    request: Request,
+) -> Result<Admitted, ApiError> {
+    app.keys.accepted().check_time(claim.time, clock::now())?;
+    if !app.keys.lists(&claim.requester) {
+        return Err(RequestError::Unauthorised.into());
+    }
+    match claim.body_sha256() {
+        Some(hash) => {
+            let verified = claim.verify(request.method(), uri, b"")?;
+            app.keys.accepted().accept(&verified, clock::now())?;
+            let admitted = app.keys.admit_requester(&claim.requester, scope)?;
+            let (head, body) = request.into_parts();
+            let body = receive(app, body).await?;
+            if Sha256::digest(&body)[..] != hash[..] {
+                return Err(RequestError::Body.into());
+            }
+            Ok((admitted, Request::from_parts(head, body.into())))
+        }
+        None => {
+            let (head, body) = request.into_parts();
+            let body = receive_unproven(app, &head.headers, body).await?;
+            let verified = claim.verify(&head.method, uri, &body)?;
+            app.keys.accepted().accept(&verified, clock::now())?;
+            let admitted = app.keys.admit_requester(&claim.requester, scope)?;
+            Ok((admitted, Request::from_parts(head, body.into())))
+        }
+    }
+}
+
+/// Reads a whole body of somebody who has proven nothing yet.
+async fn receive_unproven(
+    app: &App,
+    headers: &axum::http::HeaderMap,
+    body: Body,
+) -> Result<Bytes, ApiError> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let Some(length) = length else {
+        return Err(ApiError::new(
+            StatusCode::LENGTH_REQUIRED,
+            "length-required",
+            "the body of a request that is signed in this way needs a `Content-Length`; send it",
+        ));
+    };
+    if length > MAX_BODY {
+        return Err(too_large("its length is declared as too much"));
+    }
+    let Some(_room) = app.keys.room_for_unproven(length) else {
+        return Err(ApiError::later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "too many bodies of signed requests are under way; send it again later",
+            1,
+        ));
+    };
+    receive(app, body).await
+}
+
+/// Reads a whole body, within its limits of size and time.
+pub(super) async fn receive(app: &App, body: Body) -> Result<Bytes, ApiError> {
+    let late = |_| {
+        ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-timeout",
+            "the body did not arrive in time; send it at once",
+        )
+    };
+    tokio::time::timeout(app.patience.body, to_bytes(body, MAX_BODY))
+        .await
+        .map_err(late)?
+        .map_err(too_large)
+}
+
+fn too_large(reason: impl std::fmt::Display) -> ApiError {
+    let message = format!(
+        "the body could not be read ({reason}); send at most {} KiB",
+        MAX_BODY / 1024
+    );
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)
+}
+
+/// An answer that holds its request's place until its caller has taken it in.
+struct Held {
+    body: Body,
+    _place: Place,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        let message = error.to_string();
+        let refused = |code| Self::new(StatusCode::UNAUTHORIZED, code, message.clone());
+        match error {
+            RequestError::Header(_) | RequestError::Ambiguous | RequestError::Separator => {
+                Self::bad("signed-request", message)
+            }
+            RequestError::Old(_) | RequestError::Ahead(_) => refused("request-time"),
+            RequestError::Started => {
+                Self::later(StatusCode::SERVICE_UNAVAILABLE, "just-started", message, 1)
+            }
+            RequestError::Unauthorised => refused("unauthorised"),
+            RequestError::Repeated => refused("request-repeated"),
+            RequestError::Body => refused("request-body"),
+            RequestError::Full => Self::later(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                message,
+                1,
+            ),
+        }
+    }
+}
