@@ -88,7 +88,7 @@ async fn a_wallet_and_a_signature_are_made_followed_and_verified() {
     );
     let task = client.wait(signature.task, |_| ()).await.unwrap();
     assert_eq!(
-        (task.summary.operation.as_str(), task.nodes.len()),
+        (task.summary.operation.title(), task.nodes.len()),
         ("KeySign", 2)
     );
     assert_eq!(client.tasks(10, None).await.unwrap().tasks.len(), 2);
