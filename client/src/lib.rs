@@ -17,18 +17,18 @@
 //! in the profile must come from their owners, never from a coordinator.
 
 pub mod api;
-pub mod belief;
 pub mod book;
 mod client;
 mod error;
 pub mod profile;
-mod proof;
 pub mod requester_key;
 
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
+pub use countersign_requester::order::SignOrder;
+pub use countersign_requester::{BeliefError, belief};
 
 pub use client::{
-    CheckUp, Client, Listed, NewWallet, Pushed, ReshareOrder, SignOrder, Signature, Standing,
+    CheckUp, Client, Listed, NewWallet, Pushed, ReshareOrder, Signature, Standing,
 };
 pub use error::ClientError;
 pub use profile::Profile;

@@ -11,7 +11,7 @@ use countersign_protocol::{KeyDescriptor, KeyId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Entry;
+use crate::book::Entry;
 
 /// The version written by this program.
 const VERSION: u16 = 3;
