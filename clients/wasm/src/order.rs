@@ -11,7 +11,7 @@ use countersign_requester::RequesterKey;
 use countersign_requester::order::{Remarks, Window};
 use countersign_requester::proof::{self, Told};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::failure::Failure;
 
@@ -44,11 +44,22 @@ impl Order {
     }
 }
 
-/// A text form of a requester key. It is wiped after use.
+/// A text that is wiped after use. Not `Clone`, not printable.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Secret(String);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A text form of a requester key.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyText {
-    key: Zeroizing<String>,
+    key: Secret,
 }
 
 /// The public half of a key.
@@ -59,7 +70,7 @@ pub struct Requester {
 
 /// The id of a requester key.
 pub fn requester(KeyText { key }: KeyText) -> Result<Requester, Failure> {
-    let requester = parse(&key)?.id();
+    let requester = parse(&key.0)?.id();
     Ok(Requester { requester })
 }
 
@@ -67,7 +78,7 @@ pub fn requester(KeyText { key }: KeyText) -> Result<Requester, Failure> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seed {
-    seed: Zeroizing<String>,
+    seed: Secret,
 }
 
 /// A new key in its text form, with its public half.
@@ -80,7 +91,7 @@ pub struct NewRequester {
 /// The key of a seed.
 pub fn new_requester(Seed { seed }: Seed) -> Result<NewRequester, Failure> {
     let mut bytes = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(seed.as_bytes(), &mut bytes[..])
+    hex::decode_to_slice(seed.0.as_bytes(), &mut bytes[..])
         .map_err(|_| Failure::usage("a seed has 32 bytes; give 64 hexadecimal digits"))?;
     let key = RequesterKey::from_seed(&bytes).map_err(Failure::usage)?;
     let text = RequesterKey::text_of(&bytes).map_err(Failure::usage)?;
@@ -94,7 +105,7 @@ pub fn new_requester(Seed { seed }: Seed) -> Result<NewRequester, Failure> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parts {
-    key: Zeroizing<String>,
+    key: Secret,
     /// 16 random bytes, never used before.
     id: TaskId,
     now: UnixMillis,
@@ -193,7 +204,7 @@ pub struct Signed {
 
 /// Makes an order and signs its exact bytes.
 pub fn sign(parts: Parts) -> Result<Signed, Failure> {
-    let key = parse(&parts.key)?;
+    let key = parse(&parts.key.0)?;
     let window = Window {
         now: parts.now,
         life_ms: parts.life_ms,
