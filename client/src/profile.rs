@@ -89,6 +89,11 @@ impl Profile {
             .map_err(|error| ClientError::Usage(format!("{error}")))
     }
 
+    /// A node with its whole id, and whether the profile knows it.
+    pub fn describe_node(&self, node: &NodeId) -> String {
+        self.known(None).describe_node(node)
+    }
+
     /// A requester with its whole id, and whether this client trusts it.
     pub fn describe_requester(&self, own: Option<RequesterId>, requester: &RequesterId) -> String {
         self.known(own).describe_requester(requester)

@@ -5,6 +5,7 @@ mod cases;
 mod cluster;
 mod forged;
 mod moving;
+mod table;
 
 use std::path::Path;
 use std::process::{Command, Output};
