@@ -200,11 +200,7 @@ impl Introduction {
     }
 
     /// Believes it if the profile has all its members and its requester.
-    pub fn by_profile(
-        self,
-        known: &Known,
-        now: UnixMillis,
-    ) -> Result<Believed, BeliefError> {
+    pub fn by_profile(self, known: &Known, now: UnixMillis) -> Result<Believed, BeliefError> {
         let doubts = self.doubts(known);
         if doubts.is_empty() {
             return Ok(self.into_believed(Ground::Profile, None, now));

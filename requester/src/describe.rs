@@ -1,10 +1,11 @@
-//! The effect of a payload, in words and as JSON, as decoded here. Nothing of it is anybody's claim.
+//! The effect of a payload, in words and as JSON, as decoded here. Nothing of it is anybody's
+//! claim.
 
 use countersign_payload::{
     Call, Decoded, Destination, Grant, Intent, Rights, Transaction, TypedData,
 };
-use countersign_protocol::text::escaped;
 use countersign_protocol::Payload;
+use countersign_protocol::text::escaped;
 use serde_json::{Value, json};
 
 mod units;

@@ -137,14 +137,7 @@ pub fn finish(
         .iter()
         .map(|one| one.signature.as_slice())
         .collect();
-    countersign_payload::finish(
-        &wallet.into(),
-        path,
-        payload,
-        networks,
-        &signatures,
-        form,
-    )
+    countersign_payload::finish(&wallet.into(), path, payload, networks, &signatures, form)
 }
 
 /// Checks that each generation succeeds the one before, from the first, which

@@ -55,16 +55,12 @@ pub fn follow(
         return Ok(Vec::new());
     }
     all.retain(|one| (known.generation + 1..=told.generation).contains(&one.generation));
-    proof::check_chain(known, &all, told)
-        .map_err(|error| BeliefError::wallet(known.key, error))?;
+    proof::check_chain(known, &all, told).map_err(|error| BeliefError::wallet(known.key, error))?;
     Ok(all)
 }
 
 /// Refuses an introduction of a different wallet than the known one.
-pub fn check_includes(
-    introduced: &Introduction,
-    known: &KeyDescriptor,
-) -> Result<(), BeliefError> {
+pub fn check_includes(introduced: &Introduction, known: &KeyDescriptor) -> Result<(), BeliefError> {
     let newest = introduced.newest();
     if newest.generation < known.generation {
         return Err(BeliefError::Stale {

@@ -27,8 +27,14 @@ fn holds(key: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
 #[cfg(target_family = "wasm")]
 fn holds(key: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
     use ed25519_dalek::{Signature, Verifier, VerifyingKey};
-    let key = key.try_into().ok().and_then(|key| VerifyingKey::from_bytes(key).ok());
-    key.is_some_and(|key| key.verify(message, &Signature::from_bytes(signature)).is_ok())
+    let key = key
+        .try_into()
+        .ok()
+        .and_then(|key| VerifyingKey::from_bytes(key).ok());
+    key.is_some_and(|key| {
+        key.verify(message, &Signature::from_bytes(signature))
+            .is_ok()
+    })
 }
 
 /// Decodes a point of the prime-order group in its one accepted encoding: 32 bytes. Small-order

@@ -141,7 +141,10 @@ async fn a_generation_that_does_not_prove_that_it_succeeds_is_refused() {
         .reshare(&hand_to(&cluster, &all[2], &[0, 1]), |_| ())
         .await
         .unwrap_err();
-    assert!(matches!(ordered, ClientError::Belief(BeliefError::Wallet { .. })), "{ordered}");
+    assert!(
+        matches!(ordered, ClientError::Belief(BeliefError::Wallet { .. })),
+        "{ordered}"
+    );
     assert_eq!(
         std::fs::read_to_string(book(&cluster)).unwrap(),
         before,

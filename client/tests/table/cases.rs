@@ -77,31 +77,105 @@ fn met() -> Vec<Case> {
     let second = moved(&genuine, &[1, 2, 4], &[1, 3]);
     let mut all = vec![
         meeting("a_wallet_of_ours", &ours, &[genuine.clone()], "ok"),
-        meeting("a_wallet_of_ours_in_its_second_generation", &ours, &[genuine.clone(), second.clone()], "ok"),
-        meeting("a_wallet_of_a_trusted_requester", &of_a_colleague, &[made(&of_a_colleague, ROOT)], "ok"),
-        meeting("another_root_key_under_the_genuine_acknowledgements", &ours, &[KeyDescriptor { acks: genuine.acks.clone(), ..made(&ours, 100) }], "invalid-wallet"),
-        meeting("another_chain_code_under_the_genuine_acknowledgements", &ours, &[other_code], "invalid-wallet"),
-        meeting("an_acknowledgement_is_missing", &ours, &[short], "invalid-wallet"),
-        meeting("acknowledgements_by_other_keys_under_our_names", &ours, &[acked_with(made(&ours, 100), &members, |_| key(101))], "invalid-wallet"),
-        meeting("a_wallet_that_strangers_made_up", &theirs, &[made(&theirs, 100)], "wallet-distrusted"),
-        meeting("one_member_is_a_stranger", &with_a_stranger, &[made(&with_a_stranger, ROOT)], "wallet-distrusted"),
-        meeting("nobody_knows_the_requester", &by_a_stranger, &[made(&by_a_stranger, ROOT)], "wallet-distrusted"),
-        meeting("an_order_in_our_name_that_somebody_else_signed", &in_our_name, &[made(&in_our_name, ROOT)], "invalid-wallet"),
-        meeting("no_generation_before_the_second", &ours, from_ref(&second), "wallet-distrusted"),
+        meeting(
+            "a_wallet_of_ours_in_its_second_generation",
+            &ours,
+            &[genuine.clone(), second.clone()],
+            "ok",
+        ),
+        meeting(
+            "a_wallet_of_a_trusted_requester",
+            &of_a_colleague,
+            &[made(&of_a_colleague, ROOT)],
+            "ok",
+        ),
+        meeting(
+            "another_root_key_under_the_genuine_acknowledgements",
+            &ours,
+            &[KeyDescriptor {
+                acks: genuine.acks.clone(),
+                ..made(&ours, 100)
+            }],
+            "invalid-wallet",
+        ),
+        meeting(
+            "another_chain_code_under_the_genuine_acknowledgements",
+            &ours,
+            &[other_code],
+            "invalid-wallet",
+        ),
+        meeting(
+            "an_acknowledgement_is_missing",
+            &ours,
+            &[short],
+            "invalid-wallet",
+        ),
+        meeting(
+            "acknowledgements_by_other_keys_under_our_names",
+            &ours,
+            &[acked_with(made(&ours, 100), &members, |_| key(101))],
+            "invalid-wallet",
+        ),
+        meeting(
+            "a_wallet_that_strangers_made_up",
+            &theirs,
+            &[made(&theirs, 100)],
+            "wallet-distrusted",
+        ),
+        meeting(
+            "one_member_is_a_stranger",
+            &with_a_stranger,
+            &[made(&with_a_stranger, ROOT)],
+            "wallet-distrusted",
+        ),
+        meeting(
+            "nobody_knows_the_requester",
+            &by_a_stranger,
+            &[made(&by_a_stranger, ROOT)],
+            "wallet-distrusted",
+        ),
+        meeting(
+            "an_order_in_our_name_that_somebody_else_signed",
+            &in_our_name,
+            &[made(&in_our_name, ROOT)],
+            "invalid-wallet",
+        ),
+        meeting(
+            "no_generation_before_the_second",
+            &ours,
+            from_ref(&second),
+            "wallet-distrusted",
+        ),
     ];
     let with_order = |name: &str, order: &SignedTask| {
         let mut case = meeting(name, &ours, from_ref(&genuine), "invalid-wallet");
-        case.answers.insert(path_of(&genuine), json!(view(order, genuine.task)));
+        case.answers
+            .insert(path_of(&genuine), json!(view(order, genuine.task)));
         case
     };
-    all.push(with_order("the_order_of_another_wallet", &order(OWN, &OURS, 9)));
+    all.push(with_order(
+        "the_order_of_another_wallet",
+        &order(OWN, &OURS, 9),
+    ));
     all.push(with_order("the_bytes_of_the_order_were_altered", &altered));
-    let mut withheld = meeting("the_order_is_withheld", &ours, from_ref(&genuine), "wallet-distrusted");
+    let mut withheld = meeting(
+        "the_order_is_withheld",
+        &ours,
+        from_ref(&genuine),
+        "wallet-distrusted",
+    );
     withheld.answers.remove(&path_of(&genuine));
     all.push(withheld);
-    let mut another = meeting("another_wallet_under_this_id", &ours, from_ref(&genuine), "answer");
+    let mut another = meeting(
+        "another_wallet_under_this_id",
+        &ours,
+        from_ref(&genuine),
+        "answer",
+    );
     let told = json!({ "announcement": made(&theirs, 100) });
-    another.answers.insert(format!("/v1/wallets/{}", genuine.key), told);
+    another
+        .answers
+        .insert(format!("/v1/wallets/{}", genuine.key), told);
     all.push(another);
     all
 }
@@ -112,12 +186,20 @@ fn known() -> Vec<Case> {
     let first = made(&ours, ROOT);
     let second = moved(&first, &[1, 2, 4], &[1, 3]);
     let without_quorum = moved(&first, &THEIRS, &[1]);
-    let forged = acked_with(moved(&first, &THEIRS, &[1, 2]), &parties(&first), |_| key(101));
+    let forged = acked_with(moved(&first, &THEIRS, &[1, 2]), &parties(&first), |_| {
+        key(101)
+    });
     let strangers: Vec<_> = THEIRS.iter().map(|seed| node(*seed)).collect();
     let by_strangers = acked(moved(&first, &THEIRS, &[1, 2]), &strangers);
     let other_facts = {
         let members = first.committee.members().to_vec();
-        acked(KeyDescriptor { session: SessionId([9; 32]), ..first.clone() }, &members)
+        acked(
+            KeyDescriptor {
+                session: SessionId([9; 32]),
+                ..first.clone()
+            },
+            &members,
+        )
     };
     let following = |name: &str, book: &KeyDescriptor, told: &[KeyDescriptor], expect: &str| Case {
         book: Some(book_of(&ours, &first, book)),
@@ -125,13 +207,48 @@ fn known() -> Vec<Case> {
         ..meeting(name, &ours, told, expect)
     };
     vec![
-        following("a_generation_that_a_quorum_handed_over", &first, &[first.clone(), second.clone()], "ok"),
-        following("an_older_generation_than_the_books", &second, from_ref(&first), "stale-coordinator"),
-        following("another_root_key_than_the_books", &first, &[made(&ours, 100)], "invalid-wallet"),
-        following("other_facts_of_the_generation_in_the_book", &first, &[other_facts], "invalid-wallet"),
-        following("another_committee_without_a_quorum_of_the_last", &first, &[first.clone(), without_quorum], "invalid-wallet"),
-        following("another_committee_with_the_acknowledgements_of_strangers", &first, &[first.clone(), by_strangers], "invalid-wallet"),
-        following("another_committee_with_acknowledgements_by_other_keys", &first, &[first.clone(), forged], "invalid-wallet"),
+        following(
+            "a_generation_that_a_quorum_handed_over",
+            &first,
+            &[first.clone(), second.clone()],
+            "ok",
+        ),
+        following(
+            "an_older_generation_than_the_books",
+            &second,
+            from_ref(&first),
+            "stale-coordinator",
+        ),
+        following(
+            "another_root_key_than_the_books",
+            &first,
+            &[made(&ours, 100)],
+            "invalid-wallet",
+        ),
+        following(
+            "other_facts_of_the_generation_in_the_book",
+            &first,
+            &[other_facts],
+            "invalid-wallet",
+        ),
+        following(
+            "another_committee_without_a_quorum_of_the_last",
+            &first,
+            &[first.clone(), without_quorum],
+            "invalid-wallet",
+        ),
+        following(
+            "another_committee_with_the_acknowledgements_of_strangers",
+            &first,
+            &[first.clone(), by_strangers],
+            "invalid-wallet",
+        ),
+        following(
+            "another_committee_with_acknowledgements_by_other_keys",
+            &first,
+            &[first.clone(), forged],
+            "invalid-wallet",
+        ),
     ]
 }
 
@@ -159,16 +276,61 @@ fn signed() -> Vec<Case> {
     let wrong = "invalid-result";
     vec![
         case("a_signature", "m", result(&[honest.clone()]), "ok"),
-        case("one_bit_of_the_signature_was_changed", "m", result(&[changed]), wrong),
-        case("a_signature_by_another_key", "m", result(&[signature(100, MESSAGE)]), wrong),
-        case("a_signature_of_another_message", "m", result(&[signature(ROOT, b"pay more")]), wrong),
-        case("a_signature_of_another_message_that_claims_to_be_of_ours", "m", result(&[of_the_order]), wrong),
-        case("a_signature_by_another_child", "m/0/7", result(&[honest.clone()]), wrong),
-        case("a_signature_by_another_child_that_claims_our_path", "m/0/7", result(&[elsewhere]), wrong),
-        case("another_public_key_beside_the_signature", "m", result(&[beside]), wrong),
+        case(
+            "one_bit_of_the_signature_was_changed",
+            "m",
+            result(&[changed]),
+            wrong,
+        ),
+        case(
+            "a_signature_by_another_key",
+            "m",
+            result(&[signature(100, MESSAGE)]),
+            wrong,
+        ),
+        case(
+            "a_signature_of_another_message",
+            "m",
+            result(&[signature(ROOT, b"pay more")]),
+            wrong,
+        ),
+        case(
+            "a_signature_of_another_message_that_claims_to_be_of_ours",
+            "m",
+            result(&[of_the_order]),
+            wrong,
+        ),
+        case(
+            "a_signature_by_another_child",
+            "m/0/7",
+            result(&[honest.clone()]),
+            wrong,
+        ),
+        case(
+            "a_signature_by_another_child_that_claims_our_path",
+            "m/0/7",
+            result(&[elsewhere]),
+            wrong,
+        ),
+        case(
+            "another_public_key_beside_the_signature",
+            "m",
+            result(&[beside]),
+            wrong,
+        ),
         case("no_signature", "m", result(&[]), wrong),
-        case("a_signature_too_many", "m", result(&[honest.clone(), honest]), wrong),
-        case("a_wallet_in_the_place_of_a_signature", "m", json!({ "created": wallet }), wrong),
+        case(
+            "a_signature_too_many",
+            "m",
+            result(&[honest.clone(), honest]),
+            wrong,
+        ),
+        case(
+            "a_wallet_in_the_place_of_a_signature",
+            "m",
+            json!({ "created": wallet }),
+            wrong,
+        ),
         case("completed_without_a_result", "m", Value::Null, wrong),
     ]
 }
@@ -197,19 +359,45 @@ fn tasks() -> Vec<Case> {
     vec![
         case("a_task", genuine.clone(), "ok"),
         case("another_task_under_this_id", json!(view(&other, id)), wrong),
-        case("the_bytes_of_a_tasks_order_were_altered", with("task", text.replace("treasury", "treasurz").into()), wrong),
-        case("the_signature_of_another_order", with("signature", json!(hex::encode(other.signature))), wrong),
-        case("a_summary_with_another_wallet", with("wallet", json!(made(&other, ROOT).key)), wrong),
-        case("a_summary_with_another_requester", with("requester", json!(requester(STRANGER).id())), wrong),
-        case("a_summary_with_another_deadline", with("not_after", json!(2_000_000)), wrong),
+        case(
+            "the_bytes_of_a_tasks_order_were_altered",
+            with("task", text.replace("treasury", "treasurz").into()),
+            wrong,
+        ),
+        case(
+            "the_signature_of_another_order",
+            with("signature", json!(hex::encode(other.signature))),
+            wrong,
+        ),
+        case(
+            "a_summary_with_another_wallet",
+            with("wallet", json!(made(&other, ROOT).key)),
+            wrong,
+        ),
+        case(
+            "a_summary_with_another_requester",
+            with("requester", json!(requester(STRANGER).id())),
+            wrong,
+        ),
+        case(
+            "a_summary_with_another_deadline",
+            with("not_after", json!(2_000_000)),
+            wrong,
+        ),
     ]
 }
 
 fn meeting(name: &str, order: &SignedTask, told: &[KeyDescriptor], expect: &str) -> Case {
     let newest = told.last().unwrap();
     let answers = [
-        (format!("/v1/wallets/{}", newest.key), json!({ "announcement": newest })),
-        (format!("/v1/wallets/{}/generations", newest.key), json!({ "generations": told })),
+        (
+            format!("/v1/wallets/{}", newest.key),
+            json!({ "announcement": newest }),
+        ),
+        (
+            format!("/v1/wallets/{}/generations", newest.key),
+            json!({ "generations": told }),
+        ),
         (path_of(&told[0]), json!(view(order, told[0].task))),
     ];
     Case {

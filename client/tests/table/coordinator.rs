@@ -29,12 +29,16 @@ async fn answer(State(told): State<Arc<Told>>, request: Request) -> (StatusCode,
             .await
             .unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
-        return (StatusCode::CREATED, carried_out(&body, &told.result).to_string());
+        return (
+            StatusCode::CREATED,
+            carried_out(&body, &told.result).to_string(),
+        );
     }
     match told.answers.get(request.uri().path()) {
         Some(found) => (StatusCode::OK, found.to_string()),
         None => {
-            let error = json!({"error": {"code": "not-found", "message": "there is no such thing"}});
+            let error =
+                json!({"error": {"code": "not-found", "message": "there is no such thing"}});
             (StatusCode::NOT_FOUND, error.to_string())
         }
     }

@@ -1,5 +1,5 @@
-//! `clients/tests/forgeries.json`: answers of coordinators, true and forged, with what a client must
-//! say to each. The clients for Python and TypeScript read the same file.
+//! `clients/tests/forgeries.json`: answers of coordinators, true and forged, with what a client
+//! must say to each. The clients for Python and TypeScript read the same file.
 //!
 //! The documents are made here, from fixed seeds. `COUNTERSIGN_WRITE_FIXTURES=1` writes the file.
 
@@ -76,7 +76,11 @@ fn the_table_of_forgeries_is_the_one_that_is_made_here() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_forgery_of_the_table_is_refused_and_every_true_answer_believed() {
     let table = cases::table();
-    let forged = table.cases.iter().filter(|case| case.expect != "ok").count();
+    let forged = table
+        .cases
+        .iter()
+        .filter(|case| case.expect != "ok")
+        .count();
     assert!(forged >= 20 && table.cases.len() - forged >= 4);
     for case in &table.cases {
         let told = match said(&table, case).await {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import stat
 from pathlib import Path
@@ -190,7 +189,7 @@ def test_a_finished_evm_transaction_is_one_of_its_sender_for_eth_account() -> No
     key, wallet = root(bytes([3]) * 32)
     child = key.derive([44, 60, 0, 0, 7])
     fields = {"chainId": 1, "nonce": 3, "gas": 21_000, "maxFeePerGas": 9, "maxPriorityFeePerGas": 1, "value": 10**18}
-    unsigned = TypedTransaction.from_dict(fields | {"to": "0x" + "5a" * 20, "data": "0x", "type": 2})
+    unsigned = TypedTransaction.from_dict(fields | {"to": bytes.fromhex("5a" * 20), "data": "0x", "type": 2})
     # The transaction without its signature, as it is hashed.
     content = unsigned_bytes(unsigned)
     payload = Payload.evm_transaction(content)
@@ -272,7 +271,7 @@ def test_a_result_is_fetched_later_and_verified_then_by_its_own_requester_alone(
 def test_a_payload_that_nobody_signs_is_refused_before_anything_is_sent() -> None:
     asking = client("http://127.0.0.1:1")
     with pytest.raises(PayloadError) as refused:
-        asking.sign(WALLET, Payload.solana(b"\x01\x00\x01\x03"))
+        asking.sign(WALLET, Payload.evm_transaction("0x02c0"))
     assert refused.value.code
     with pytest.raises(UsageError):
         Payload.eip191("0xabcd")
@@ -310,6 +309,7 @@ def test_a_book_in_a_file_is_kept_and_refused_if_others_can_write_it(tmp_path: P
     with pytest.raises(FileError, match="chmod go-w"):
         away.wallet("treasury")
     path.chmod(0o600)
-    os.truncate(path, 20)
+    with path.open("a") as file:
+        file.write("nonsense\n")
     with pytest.raises(FileError, match="restore the wallet book"):
         away.wallet("treasury")

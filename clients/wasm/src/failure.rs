@@ -32,7 +32,14 @@ impl Failure {
         Self::new("usage", message)
     }
 
-    /// A document that does not have the form of the operation's.
+    /// A document of the caller that does not have the operation's form.
+    pub fn misspelt(error: serde_json::Error) -> Self {
+        Self::usage(format!(
+            "this cannot be read ({error}); correct the named field"
+        ))
+    }
+
+    /// A document of a coordinator that does not have the operation's form.
     pub fn unreadable(error: serde_json::Error) -> Self {
         let message = format!("this cannot be read ({error}); correct the named field");
         Self::new("answer", message)
