@@ -25,7 +25,7 @@ demo: build
 # Everything is built at once, since cargo would otherwise compile the dependencies a second time with other features. End-to-end
 # tests run in three threads because they mostly wait.
 # Runs all tests, then the demo.
-test: plugins models outsiders
+test: plugins models outsiders clients
     cargo build --workspace --all-targets
     cargo test --workspace --lib --bins --test '[!e]*'
     RUST_TEST_THREADS=3 cargo test --workspace --test 'e*'
@@ -51,6 +51,14 @@ outsiders:
     test -x dist/outsiders/bin/python || python3 -m venv dist/outsiders
     dist/outsiders/bin/python -c 'import pbk, solders' 2>/dev/null || dist/outsiders/bin/python -m pip install --quiet --only-binary :all: py-bitcoinkernel==0.1.0a5 solders==0.29.0
     test -d dist/outsiders/node_modules/@foundry-rs || npm install --silent --no-audit --no-fund --ignore-scripts --prefix dist/outsiders @foundry-rs/anvil@1.7.1
+
+# Builds the packages for Python and TypeScript, and the WebAssembly module in both, into dist/clients. Installs them there for the tests.
+clients:
+    clients/build.sh
+
+# Types, and every test of the packages for Python and TypeScript, with others' libraries as judges.
+clients-test: clients
+    clients/test.sh
 
 # Each message withheld, a node killed at each step of its writing, and 200 random kills.
 # Runs every interruption, of which the tests try a sample.

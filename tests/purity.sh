@@ -21,13 +21,15 @@ never() { # package, reason, names...
 never countersign-protocol "it performs no I/O" tokio quinn wasmtime redb age mio reqwest countersign-engine
 never countersign-engine "it performs no I/O" tokio quinn wasmtime redb age mio reqwest
 never countersign-payload "it performs no I/O and signs nothing" tokio quinn wasmtime redb age mio reqwest ring openssl-sys countersign-engine cggmp24 frost-core
+never countersign-requester "it performs no I/O and holds nothing of a key" tokio quinn wasmtime redb age mio reqwest ring openssl-sys countersign-engine countersign-client cggmp24 frost-core
+never countersign-wasm "it is the requester's rules and nothing else" tokio quinn wasmtime redb age mio reqwest ring openssl-sys countersign-engine countersign-client cggmp24 frost-core
 never countersign-coordinator "it holds nothing that signs" countersign-engine cggmp24 frost-core age wasmtime
 never countersign-client "it holds nothing that signs" countersign-engine cggmp24 frost-core age wasmtime redb
 never countersign-link "it stores nothing" redb age wasmtime countersign-engine
 never countersign-store "it talks to nobody" tokio quinn wasmtime countersign-engine
 never countersign-host "it knows no key" redb age quinn countersign-engine countersign-store
 never countersign-recover "it is offline, and no scheme is needed to rebuild a key" tokio quinn wasmtime redb age mio reqwest countersign-engine cggmp24 frost-core
-for package in countersign-protocol countersign-engine countersign-verify countersign-payload countersign-link countersign-store countersign-host countersign-coordinator countersign-client; do
+for package in countersign-protocol countersign-engine countersign-verify countersign-payload countersign-link countersign-store countersign-host countersign-coordinator countersign-client countersign-requester countersign-wasm; do
     never "$package" "only a node writes recovery files, and no service rebuilds a key" countersign-recover
 done
 
@@ -73,8 +75,8 @@ one 'Approved::new\(' node/src/risk/mod.rs node/src
 one 'journal\.commit\(' node/src/task/commit.rs node/src
 
 # no clock and no I/O in the pure crates, and no fixture outside tests
-if grep -nE 'SystemTime|Instant::now|std::(fs|net|thread|env)|println!' protocol/src engine/src payload/src -r | grep -v 'tests.rs:' | grep -v '^[^:]*:[0-9]*: *//'; then
-    echo "purity: protocol, engine and payload read no clock and perform no I/O" >&2
+if grep -nE 'SystemTime|Instant::now|std::(fs|net|thread|env)|println!' protocol/src engine/src payload/src requester/src clients/wasm/src -r | grep -v 'tests.rs:' | grep -v '^[^:]*:[0-9]*: *//'; then
+    echo "purity: protocol, engine, payload, requester and clients/wasm read no clock and perform no I/O" >&2
     broken=1
 fi
 for file in $(grep -rl 'fixtures/primes' --include='*.rs' node/src engine/src coordinator/src client/src); do

@@ -6,8 +6,6 @@
 //! another key. Version 1 had no reasons; its wallets are compared with the profile once more
 //! before they are used.
 
-mod pages;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -16,33 +14,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::{KeyDescriptor, KeyId};
-use serde::{Deserialize, Serialize};
+use countersign_requester::belief::Believed;
+pub use countersign_requester::book::Entry;
+use countersign_requester::book::Pages;
+use countersign_requester::proof;
 
-use crate::belief::{Belief, Believed};
 use crate::error::ClientError;
-use crate::{profile, proof};
-use pages::Pages;
-
-/// A wallet in the book.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// Its newest generation that this client has verified.
-    pub wallet: KeyDescriptor,
-    /// The reason to believe it. Absent: recorded by an earlier version, without any comparison.
-    pub belief: Option<Belief>,
-    /// The generations before it, oldest first, as far as this client has seen them: together with
-    /// the order in `belief` they let anybody who meets the wallet later check all of it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier: Vec<KeyDescriptor>,
-}
-
-impl Entry {
-    /// All known generations, oldest first.
-    pub fn generations(&self) -> Vec<KeyDescriptor> {
-        self.earlier.iter().chain([&self.wallet]).cloned().collect()
-    }
-}
+use crate::profile;
 
 /// Wallets that were verified, by id.
 #[derive(Debug, Clone)]
@@ -109,28 +87,12 @@ impl Book {
     /// Adds a wallet that is believed, or the reason to one that had none. A wallet recorded with a
     /// reason is compared and stays.
     pub fn record(&self, believed: &Believed) -> Result<(), ClientError> {
-        let wallet = believed.wallet();
-        let belief = believed.belief();
         let _lock = self.lock()?;
         let reading = self.read()?;
-        if let Some(known) = reading.pages.wallets.get(&wallet.key) {
-            if known.belief.is_some() {
-                return check_same_or_newer(&known.wallet, wallet);
-            }
-            if !known.wallet.is_same_key(wallet) || known.wallet.generation > wallet.generation {
-                return check_same(&known.wallet, wallet);
-            }
+        match reading.pages.recorded(believed)? {
+            Some(entry) => self.write(&reading.pages, &entry),
+            None => Ok(()),
         }
-        let wallet = wallet.clone();
-        let earlier = believed.earlier().to_vec();
-        self.write(
-            &reading.pages,
-            &Entry {
-                wallet,
-                belief: Some(belief.clone()),
-                earlier,
-            },
-        )
     }
 
     /// Replaces a wallet by a generation that succeeds it. One that is as new or newer stays, if it
@@ -138,19 +100,9 @@ impl Book {
     pub fn replace(&self, wallet: &KeyDescriptor) -> Result<(), ClientError> {
         let _lock = self.lock()?;
         let reading = self.read()?;
-        match reading.pages.wallets.get(&wallet.key) {
-            Some(known) if wallet.succeeds(&known.wallet) => {
-                let mut entry = known.clone();
-                entry
-                    .earlier
-                    .push(std::mem::replace(&mut entry.wallet, wallet.clone()));
-                self.write(&reading.pages, &entry)
-            }
-            Some(known) => check_same_or_newer(&known.wallet, wallet),
-            None => Err(ClientError::Wallet {
-                wallet: wallet.key,
-                reason: "the wallet book does not know what it succeeds".into(),
-            }),
+        match reading.pages.replaced(wallet)? {
+            Some(entry) => self.write(&reading.pages, &entry),
+            None => Ok(()),
         }
     }
 
@@ -237,29 +189,4 @@ impl Book {
             advice,
         }
     }
-}
-
-/// Accepts the known generation, and older ones of the same key.
-fn check_same_or_newer(known: &KeyDescriptor, wallet: &KeyDescriptor) -> Result<(), ClientError> {
-    if known.generation > wallet.generation && known.is_same_key(wallet) {
-        return Ok(());
-    }
-    check_same(known, wallet)
-}
-
-/// Refuses a wallet that contradicts the known one.
-pub fn check_same(known: &KeyDescriptor, told: &KeyDescriptor) -> Result<(), ClientError> {
-    if known.digest() == told.digest() {
-        return Ok(());
-    }
-    let what = if known.root_public_key == told.root_public_key {
-        "facts"
-    } else {
-        "root key"
-    };
-    let reason = format!("its {what} differs from what this client has seen before");
-    Err(ClientError::Wallet {
-        wallet: known.key,
-        reason,
-    })
 }

@@ -9,20 +9,21 @@ use std::time::Duration;
 
 use countersign_payload::{BitcoinForm, Decoded, Finished, Networks};
 use countersign_protocol::{
-    Committee, DerivationPath, KeyDescriptor, KeyGen, KeyId, KeySign, NodeId, Operation, Payload,
-    RequesterId, Scheme, Signed, SignedTask, Task, TaskId, Threshold, UnixMillis,
+    Committee, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, RequesterId, Scheme, Signed,
+    SignedTask, TaskId, Threshold, UnixMillis,
 };
+use countersign_requester::belief::Believed;
+use countersign_requester::order::{self, Remarks, SignOrder, Window};
+use countersign_requester::proof::{self, Told};
 use countersign_verify::result;
 use rand::RngCore;
 use tokio::time::Instant;
 
 use crate::access::Credentials;
 use crate::api::{Api, NodeView, PartyView, State, TaskPage, TaskResult, TaskView};
-use crate::belief::Believed;
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
-use crate::proof;
 use crate::requester_key::RequesterKey;
 pub use reshare::{CheckUp, ReshareOrder};
 pub use wallets::{Listed, Pushed, Standing};
@@ -68,37 +69,6 @@ pub struct NewWallet {
     pub claims: BTreeMap<String, String>,
 }
 
-/// An order for signatures: one, or as many as the payload has inputs.
-#[derive(Debug, Clone)]
-pub struct SignOrder {
-    /// Id of the wallet that signs.
-    pub wallet: KeyId,
-    /// The child that signs; `m` for payloads that name their paths themselves (PSBT).
-    pub path: DerivationPath,
-    /// The transaction, message or digests to sign.
-    pub payload: Payload,
-    /// The nodes that sign; absent: the coordinator chooses.
-    pub signers: Option<Vec<NodeId>>,
-    /// A remark for nodes' plugins and people.
-    pub note: Option<String>,
-    /// Statements for nodes' plugins, by name; see [`Task::claims`].
-    pub claims: BTreeMap<String, String>,
-}
-
-impl SignOrder {
-    /// An order without signers, note or claims.
-    pub fn new(wallet: KeyId, path: DerivationPath, payload: Payload) -> Self {
-        Self {
-            wallet,
-            path,
-            payload,
-            signers: None,
-            note: None,
-            claims: BTreeMap::new(),
-        }
-    }
-}
-
 /// Verified signatures: all that were ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
@@ -125,8 +95,7 @@ impl Client {
         let ca = profile.coordinator_ca.as_deref();
         let api = Api::with(&profile.coordinator, credentials, ca)?;
         let book = Book::new(&profile.wallet_book);
-        let networks = Networks::named(&profile.chains.bitcoin, &profile.chains.solana);
-        let networks = networks.map_err(|error| {
+        let networks = profile.chains.networks().map_err(|error| {
             ClientError::Usage(format!("{error} under `chains` in the profile"))
         })?;
         Ok(Self {
@@ -206,12 +175,7 @@ impl Client {
     ) -> Result<Signature, ClientError> {
         let wallet = self.wallet(order.wallet).await?;
         let inputs = self.decode_for(&wallet, order)?.inputs;
-        let operation = Operation::KeySign(KeySign {
-            key: order.wallet,
-            path: order.path.clone(),
-            payload: order.payload.clone(),
-            signers: order.signers.clone(),
-        });
+        let operation = order.operation();
         let remarks = Remarks {
             note: order.note.clone(),
             claims: order.claims.clone(),
@@ -251,7 +215,8 @@ impl Client {
         let wallet = self.wallet(order.wallet).await?;
         Ok(proof::finish(
             &wallet,
-            order,
+            &order.path,
+            &order.payload,
             &self.networks,
             &made.signed,
             form,
@@ -348,7 +313,7 @@ impl Client {
     fn order(
         &self,
         operation: Operation,
-        Remarks { note, claims }: Remarks,
+        remarks: Remarks,
         life: Duration,
     ) -> Result<SignedTask, ClientError> {
         let no_key =
@@ -359,23 +324,12 @@ impl Client {
             .ok_or_else(|| ClientError::Usage(no_key.into()))?;
         let mut id = [0; 16];
         rand::rngs::OsRng.fill_bytes(&mut id);
-        let now = now();
-        let life = life.as_millis().clamp(1, Task::MAX_LIFE_MS.into()) as u64;
-        let task = Task {
-            version: 1,
-            id: TaskId(id),
-            created: now,
-            not_after: UnixMillis(now.0 + life),
-            requester: requester.id(),
-            note,
-            claims,
-            operation,
+        let window = Window {
+            now: now(),
+            life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
         };
-        let order = requester.sign(&task);
-        order
-            .parse()
-            .map_err(|error| ClientError::Usage(error.to_string()))?;
-        Ok(order)
+        order::sign(requester, TaskId(id), window, remarks, operation)
+            .map_err(|error| ClientError::Usage(error.to_string()))
     }
 
     /// Polls until the task ends. A coordinator that is away for a moment, such as for a restart,
@@ -452,12 +406,6 @@ impl Client {
     }
 }
 
-/// The requester's remarks on an order.
-struct Remarks {
-    note: Option<String>,
-    claims: BTreeMap<String, String>,
-}
-
 /// Adds to a refusal the nodes that could sign instead: members that did not refuse, starting
 /// with those that had approved.
 fn with_others(error: ClientError, wallet: &KeyDescriptor, parties: &[PartyView]) -> ClientError {
@@ -504,7 +452,16 @@ fn with_others(error: ClientError, wallet: &KeyDescriptor, parties: &[PartyView]
 }
 
 fn check_told(task: TaskId, view: &TaskView) -> Result<(), ClientError> {
-    proof::check_told(task, view).map_err(|error| ClientError::Invalid {
+    let summary = &view.summary;
+    let told = Told {
+        id: summary.id,
+        requester: summary.requester,
+        operation: summary.operation.title().into(),
+        wallet: summary.wallet,
+        not_after: summary.not_after,
+    };
+    let checked = proof::check_told(task, &told, &view.order());
+    checked.map(drop).map_err(|error| ClientError::Invalid {
         task,
         reason: error.to_string(),
     })

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use countersign_payload::{DecodeError, FinishError};
-use countersign_protocol::{KeyId, NodeId, TaskId};
+use countersign_protocol::{NodeId, TaskId};
+use countersign_requester::BeliefError;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -95,37 +96,9 @@ pub enum ClientError {
         "the result of task {task} is not valid ({reason}); do not use it, and do not trust this coordinator"
     )]
     Invalid { task: TaskId, reason: String },
-    /// A wallet that does not verify, or is not the one seen before.
-    #[allow(missing_docs, reason = "the fields are named for what they hold")]
-    #[error(
-        "wallet {wallet} is not trustworthy: {reason}; do not use it, and do not trust this coordinator"
-    )]
-    Wallet { wallet: KeyId, reason: String },
-    /// A wallet whose parts prove each other and nothing else: nobody known to this
-    /// client stands behind it.
-    #[error(
-        "wallet {wallet} is not believed: {reasons}; do not use it or its addresses. If you know from another source that it is right, add the missing ids to the profile, or look at `countersign wallet trust {wallet}`"
-    )]
-    Distrusted {
-        /// Id of the wallet.
-        wallet: KeyId,
-        /// The unknown nodes and requester.
-        reasons: String,
-        /// The wallet as the coordinator tells it, for people to compare.
-        lines: Vec<String>,
-    },
-    /// The coordinator knows less than this client.
-    #[error(
-        "the coordinator reports generation {told} of wallet {wallet}, but this client has verified {known}; have its newest backup restored, and do not trust it until then"
-    )]
-    Stale {
-        /// Id of the wallet.
-        wallet: KeyId,
-        /// The coordinator's generation.
-        told: u32,
-        /// The generation in the wallet book.
-        known: u32,
-    },
+    /// A wallet that is not believed.
+    #[error(transparent)]
+    Belief(#[from] BeliefError),
 }
 
 impl ClientError {
@@ -136,6 +109,7 @@ impl ClientError {
             | Self::Usage(_)
             | Self::Payload(_)
             | Self::Finish(FinishError::Missing(_))
+            | Self::Belief(BeliefError::Usage(_))
             | Self::Unreachable { .. }
             | Self::Api { .. }
             | Self::Answer(_) => 1,
@@ -144,9 +118,7 @@ impl ClientError {
             | Self::TimedOut(_)
             | Self::Finish(_)
             | Self::Invalid { .. }
-            | Self::Wallet { .. }
-            | Self::Distrusted { .. }
-            | Self::Stale { .. } => 3,
+            | Self::Belief(_) => 3,
         }
     }
 
@@ -164,16 +136,14 @@ impl ClientError {
             Self::Answer(_) => "answer",
             Self::TimedOut(_) => "timeout",
             Self::Invalid { .. } => "invalid-result",
-            Self::Wallet { .. } => "invalid-wallet",
-            Self::Distrusted { .. } => "wallet-distrusted",
-            Self::Stale { .. } => "stale-coordinator",
+            Self::Belief(error) => error.code(),
         }
     }
 
     /// Further details for people, line by line. Nothing of it is believed.
     pub fn details(&self) -> &[String] {
         match self {
-            Self::Distrusted { lines, .. } => lines,
+            Self::Belief(error) => error.details(),
             _ => &[],
         }
     }
@@ -207,8 +177,7 @@ fn by(plugin: &Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     /// Extracts the literals after `=>` in the arms of `fn code`.
-    fn codes() -> Vec<String> {
-        let source = include_str!("error.rs");
+    fn codes(source: &str) -> Vec<String> {
         let body = source
             .split("pub fn code(")
             .nth(1)
@@ -242,6 +211,9 @@ mod tests {
         let table: Vec<String> = rows
             .map(|row| row.split('`').next().unwrap().to_owned())
             .collect();
-        assert_eq!(table, codes());
+        let mut known = codes(include_str!("error.rs"));
+        let beliefs = codes(include_str!("../../requester/src/error.rs"));
+        known.extend(beliefs.into_iter().filter(|code| code != "usage"));
+        assert_eq!(table, known);
     }
 }

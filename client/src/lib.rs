@@ -18,19 +18,17 @@
 
 pub mod access;
 pub mod api;
-pub mod belief;
 pub mod book;
 mod client;
 mod error;
 pub mod profile;
-mod proof;
 pub mod requester_key;
 
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
+pub use countersign_requester::order::SignOrder;
+pub use countersign_requester::{BeliefError, belief};
 
-pub use client::{
-    CheckUp, Client, Listed, NewWallet, Pushed, ReshareOrder, SignOrder, Signature, Standing,
-};
+pub use client::{CheckUp, Client, Listed, NewWallet, Pushed, ReshareOrder, Signature, Standing};
 pub use error::ClientError;
 pub use profile::Profile;
 pub use requester_key::RequesterKey;

@@ -1,78 +1,31 @@
-//! The profile: the coordinator, the keys, and the names of nodes and requesters. One YAML file.
-//!
-//! `nodes` and `trusted_requesters` are what a wallet is compared with when it is seen for the
-//! first time, so they must not come from a coordinator: take each id from the operator or
-//! requester that it belongs to, through another channel.
+//! The profile in its file, with the paths that it names.
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Display};
-use std::marker::PhantomData;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use countersign_files::{Custody, CustodyError};
-use countersign_payload::{Networks, UnknownNetwork};
-use countersign_protocol::text::is_hidden;
 use countersign_protocol::{NodeId, RequesterId};
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use countersign_requester::profile::Profile as Text;
 
 use crate::error::ClientError;
 
 /// Size limit in bytes; more than the largest wallet book.
 const LARGEST: u64 = 1 << 30;
 
-/// A requester's settings; relative paths start at the file's directory.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A requester's settings as written, with absolute paths, and the place of their file.
+#[derive(Debug, Clone)]
 pub struct Profile {
-    /// URL of the coordinator's API, such as `http://127.0.0.1:7480`.
-    #[serde(deserialize_with = "http_url")]
-    pub coordinator: String,
-    /// Certificates in PEM: the coordinator's own or its issuer's, and no others are believed.
-    /// Absent: those that this machine believes.
-    pub coordinator_ca: Option<PathBuf>,
-    /// File with the API key, mode 0600. Absent: requests are signed by the requester's key.
-    pub api_key_file: Option<PathBuf>,
-    /// File with the requester's key, mode 0600. Reading works without it, given an API key.
-    pub requester_key_file: Option<PathBuf>,
-    /// File of the wallet book; created when needed.
-    #[serde(default = "default_book")]
-    pub wallet_book: PathBuf,
-    /// The requester's own names for nodes. A wallet is believed at first sight only if each of its
-    /// members is one of them.
-    #[serde(default, deserialize_with = "names")]
-    pub nodes: BTreeMap<String, NodeId>,
-    /// Names of other requesters whose wallets this one uses. Your own key needs no entry.
-    #[serde(default, deserialize_with = "names")]
-    pub trusted_requesters: BTreeMap<String, RequesterId>,
-    /// Networks of chains whose transactions do not name theirs.
-    #[serde(default)]
-    pub chains: Chains,
+    text: Text,
     /// Path of the file, for messages.
-    #[serde(skip)]
     path: PathBuf,
 }
 
-/// The networks of the wallets' coins. Absent: the main networks.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Chains {
-    /// `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`, or a CAIP-2 id.
-    #[serde(deserialize_with = "bitcoin_network")]
-    pub bitcoin: String,
-    /// `mainnet`, `devnet`, `testnet`, or a CAIP-2 id.
-    #[serde(deserialize_with = "solana_network")]
-    pub solana: String,
-}
+impl Deref for Profile {
+    type Target = Text;
 
-impl Default for Chains {
-    fn default() -> Self {
-        Self {
-            bitcoin: "mainnet".into(),
-            solana: "mainnet".into(),
-        }
+    fn deref(&self) -> &Text {
+        &self.text
     }
 }
 
@@ -90,19 +43,19 @@ impl Profile {
                 "write a profile as `countersign --help` shows, for you alone",
             )
         })?;
-        let mut profile: Self = countersign_strict::yaml(&text).map_err(|error| {
+        let mut text = Text::parse(&text).map_err(|error| {
             file(
                 error.to_string(),
                 "correct the profile as `countersign --help` shows",
             )
         })?;
         let base = path.parent().unwrap_or(Path::new("."));
-        profile.coordinator_ca = profile.coordinator_ca.map(|ca| base.join(ca));
-        profile.api_key_file = profile.api_key_file.map(|key| base.join(key));
-        profile.requester_key_file = profile.requester_key_file.map(|key| base.join(key));
-        profile.wallet_book = base.join(profile.wallet_book);
-        profile.path = path.into();
-        Ok(profile)
+        text.coordinator_ca = text.coordinator_ca.map(|ca| base.join(ca));
+        text.api_key_file = text.api_key_file.map(|key| base.join(key));
+        text.requester_key_file = text.requester_key_file.map(|key| base.join(key));
+        text.wallet_book = base.join(text.wallet_book);
+        let path = path.into();
+        Ok(Self { text, path })
     }
 
     /// `countersign/config.yaml` in the user's configuration directory.
@@ -137,61 +90,20 @@ impl Profile {
             .map_err(|error| ClientError::Usage(format!("{error}")))
     }
 
-    /// The profile's name for a node, or its id.
-    pub fn name_of(&self, node: &NodeId) -> String {
-        name_in(&self.nodes, node).map_or_else(|| node.to_string(), str::to_owned)
-    }
-
-    /// The profile's name for a node, or the beginning and the end of its id. For display
-    /// only, never for comparing.
-    pub fn short_name(&self, node: &NodeId) -> String {
-        match name_in(&self.nodes, node) {
-            Some(name) => name.into(),
-            None => {
-                let id = node.to_string();
-                format!("{}…{}", &id[..12], &id[id.len() - 4..])
-            }
-        }
-    }
-
     /// A node with its whole id, and whether the profile knows it.
     pub fn describe_node(&self, node: &NodeId) -> String {
-        match name_in(&self.nodes, node) {
-            Some(name) => format!("{name} ({node})"),
-            None => format!("{node} (NOT under `nodes`)"),
-        }
+        self.known(None).describe_node(node)
     }
 
     /// A requester with its whole id, and whether this client trusts it.
     pub fn describe_requester(&self, own: Option<RequesterId>, requester: &RequesterId) -> String {
-        match self.requester_name(requester) {
-            _ if Some(*requester) == own => format!("you ({requester})"),
-            Some(name) => format!("{name} ({requester})"),
-            None => format!("{requester} (NOT under `trusted_requesters`)"),
-        }
-    }
-
-    /// Replaces ids in a text from elsewhere by the profile's names.
-    pub fn with_names(&self, text: &str) -> String {
-        self.nodes.iter().fold(text.to_owned(), |text, (name, id)| {
-            text.replace(&id.to_string(), name)
-        })
+        self.known(own).describe_requester(requester)
     }
 
     /// True if traffic to the coordinator can be read and changed on the way.
     pub fn is_open_to_others(&self) -> bool {
         let url = reqwest::Url::parse(&self.coordinator);
         url.is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_this_machine))
-    }
-
-    /// True if the node has a name in the profile.
-    pub fn names_node(&self, node: &NodeId) -> bool {
-        name_in(&self.nodes, node).is_some()
-    }
-
-    /// The profile's name for a trusted requester, apart from your own.
-    pub fn requester_name(&self, requester: &RequesterId) -> Option<&str> {
-        name_in(&self.trusted_requesters, requester)
     }
 }
 
@@ -201,13 +113,6 @@ fn is_this_machine(host: &str) -> bool {
         .trim_end_matches(']')
         .parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
-}
-
-fn name_in<'a, Id: PartialEq>(names: &'a BTreeMap<String, Id>, id: &Id) -> Option<&'a str> {
-    names
-        .iter()
-        .find(|(_, known)| *known == id)
-        .map(|(name, _)| name.as_str())
 }
 
 /// Why a file that decides whom to trust was not read.
@@ -223,162 +128,6 @@ pub(crate) enum ReadError {
 pub(crate) fn read_own(path: &Path) -> Result<String, ReadError> {
     let bytes = Custody::Operator.read(path, LARGEST)?;
     String::from_utf8(bytes).map_err(|_| ReadError::NotText)
-}
-
-fn default_book() -> PathBuf {
-    "wallets.json".into()
-}
-
-/// A coordinator that is not an `http` or `https` URL.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an http or https URL")]
-struct UrlError(String);
-
-fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let is_url = |text: &str| {
-        if text.starts_with("http://") || text.starts_with("https://") {
-            Ok(text.to_owned())
-        } else {
-            Err(UrlError(text.to_owned()))
-        }
-    };
-    Text::new(is_url).deserialize(deserializer)
-}
-
-fn bitcoin_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    network(|name| Networks::named(name, &Chains::default().solana)).deserialize(deserializer)
-}
-
-fn solana_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    network(|name| Networks::named(&Chains::default().bitcoin, name)).deserialize(deserializer)
-}
-
-/// Reads the name of a network and keeps it as written.
-fn network(
-    named: impl FnOnce(&str) -> Result<Networks, UnknownNetwork>,
-) -> Text<impl FnOnce(&str) -> Result<String, UnknownNetwork>, String, UnknownNetwork> {
-    Text::new(|name: &str| named(name).map(|_| name.to_owned()))
-}
-
-/// Reads names with ids: each name once, each id once. The last of two equal names would win
-/// silently, and two names for one id are a slip of the clipboard that makes one node count as two.
-fn names<'de, D, Id>(deserializer: D) -> Result<BTreeMap<String, Id>, D::Error>
-where
-    D: Deserializer<'de>,
-    Id: FromStr<Err: Display> + PartialEq + Display,
-{
-    struct Names<Id>(PhantomData<Id>);
-    impl<'de, Id: FromStr<Err: Display> + PartialEq + Display> Visitor<'de> for Names<Id> {
-        type Value = BTreeMap<String, Id>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("names, each with an id")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(BTreeMap::new())
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut names: BTreeMap<String, Id> = BTreeMap::new();
-            while let Some(name) = map.next_key_seed(Text::new(|name| new_name(&names, name)))? {
-                let id = map.next_value_seed(Text::new(|id| new_id(&names, &name, id)))?;
-                names.insert(name, id);
-            }
-            Ok(names)
-        }
-    }
-    deserializer.deserialize_map(Names(PhantomData))
-}
-
-/// Why a name cannot be given to another id.
-#[derive(Debug, thiserror::Error)]
-enum NameError {
-    #[error("`{0}` cannot be a name; use letters and digits, and nothing that begins like an id")]
-    Unsuitable(String),
-    #[error("the name `{0}` appears twice")]
-    Twice(String),
-}
-
-/// Accepts a name that is not there yet and does not pass for an id.
-fn new_name<Id>(names: &BTreeMap<String, Id>, name: &str) -> Result<String, NameError> {
-    let like_an_id = ["csn1", "csr1", "csk1", "csc1"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix));
-    if name.is_empty() || like_an_id || name.chars().any(|c| is_hidden(c) || c == ',') {
-        return Err(NameError::Unsuitable(name.into()));
-    }
-    if names.contains_key(name) {
-        Err(NameError::Twice(name.into()))
-    } else {
-        Ok(name.into())
-    }
-}
-
-/// Why an id cannot be given a name. `E` is the error of the id's parser.
-#[derive(Debug, thiserror::Error)]
-enum NewIdError<E> {
-    #[error("{0}")]
-    Unreadable(E),
-    #[error("`{other}` and `{name}` have the same id, {id}")]
-    Named {
-        other: String,
-        name: String,
-        id: String,
-    },
-}
-
-/// Accepts an id that has no name yet.
-fn new_id<Id>(
-    names: &BTreeMap<String, Id>,
-    name: &str,
-    text: &str,
-) -> Result<Id, NewIdError<Id::Err>>
-where
-    Id: FromStr<Err: Display> + PartialEq + Display,
-{
-    let id: Id = text.parse().map_err(NewIdError::Unreadable)?;
-    match name_in(names, &id) {
-        Some(other) => Err(NewIdError::Named {
-            other: other.into(),
-            name: name.into(),
-            id: id.to_string(),
-        }),
-        None => Ok(id),
-    }
-}
-
-/// A text that a function reads. serde adds the line of the text to its error.
-struct Text<F, T, E>(F, PhantomData<(T, E)>);
-
-impl<F: FnOnce(&str) -> Result<T, E>, T, E> Text<F, T, E> {
-    fn new(read: F) -> Self {
-        Self(read, PhantomData)
-    }
-}
-
-impl<'de, F, T, E> DeserializeSeed<'de> for Text<F, T, E>
-where
-    F: FnOnce(&str) -> Result<T, E>,
-    E: Display,
-{
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<F: FnOnce(&str) -> Result<T, E>, T, E: Display> Visitor<'_> for Text<F, T, E> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_str<D: serde::de::Error>(self, text: &str) -> Result<T, D> {
-        (self.0)(text).map_err(D::custom)
-    }
 }
 
 #[cfg(test)]
@@ -406,10 +155,8 @@ mod tests {
     #[test]
     fn who_listens_on_the_way_is_known_from_the_address() {
         let open = |coordinator: &str| {
-            let profile = Profile {
-                coordinator: coordinator.into(),
-                ..load("").unwrap()
-            };
+            let mut profile = load("").unwrap();
+            profile.text.coordinator = coordinator.into();
             profile.is_open_to_others()
         };
         assert!(

@@ -1,44 +1,31 @@
-//! The requester's key: its holder may order tasks. One file, readable by its owner alone.
-//!
-//! The file holds one line, `csr-secret1…`: bech32m (BIP-350) of the 32-byte
-//! Ed25519 seed (RFC 8032).
+//! The requester's key in its file, readable by its owner alone.
 
-use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
+use std::ops::Deref;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use bech32::primitives::decode::CheckedHrpstring;
-use bech32::{Bech32m, Hrp};
-use countersign_protocol::request::HttpRequest;
-use countersign_protocol::{RequesterId, SignedTask, Task};
-use ed25519_dalek::{Signer, SigningKey};
+use countersign_requester::RequesterKey as Key;
 use rand::RngCore;
 use zeroize::Zeroizing;
 
 use crate::error::ClientError;
 
-/// Prefix of the key's text form.
-const PREFIX: &str = "csr-secret";
 /// Size limit of secret files in bytes.
 const MAX_SECRET: usize = 1024;
 
 /// Signs tasks. Not `Clone`, not printable; its memory is wiped on drop.
-pub struct RequesterKey {
-    key: SigningKey,
-    id: RequesterId,
-}
+#[derive(Debug)]
+pub struct RequesterKey(Key);
 
 impl RequesterKey {
     /// Makes a new key in a new file of mode 0600. An existing file is left alone.
     pub fn create(path: &Path) -> Result<Self, ClientError> {
         let mut seed = Zeroizing::new([0; 32]);
         rand::rngs::OsRng.fill_bytes(&mut seed[..]);
-        let key = Self::from_seed(&seed).ok_or_else(|| malformed(path))?;
-        let hrp = Hrp::parse(PREFIX).map_err(|_| malformed(path))?;
-        let text =
-            Zeroizing::new(bech32::encode::<Bech32m>(hrp, &seed[..]).map_err(|_| malformed(path))?);
+        let key = Key::from_seed(&seed).map_err(|_| malformed(path))?;
+        let text = Key::text_of(&seed).map_err(|_| malformed(path))?;
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -56,7 +43,7 @@ impl RequesterKey {
                 "choose a new file in a directory that you may write",
             )
         })?;
-        Ok(key)
+        Ok(Self(key))
     }
 
     /// Reads a key. A file that others can read is refused.
@@ -65,40 +52,15 @@ impl RequesterKey {
             path,
             "make one with `countersign requester new`, or correct the profile",
         )?;
-        let seed = parse(text.trim_end()).ok_or_else(|| malformed(path))?;
-        Self::from_seed(&seed).ok_or_else(|| malformed(path))
-    }
-
-    /// The public half, which nodes list.
-    pub fn id(&self) -> RequesterId {
-        self.id
-    }
-
-    /// Signs the task's exact bytes with this key.
-    pub fn sign(&self, task: &Task) -> SignedTask {
-        let bytes = task.to_bytes();
-        let signature = self
-            .key
-            .sign(&SignedTask::signed_message(&bytes))
-            .to_bytes();
-        SignedTask { bytes, signature }
-    }
-
-    /// Signs a request to a coordinator.
-    pub(crate) fn sign_request(&self, request: &HttpRequest<'_>) -> [u8; 64] {
-        self.key.sign(&request.signed_message()).to_bytes()
-    }
-
-    fn from_seed(seed: &[u8; 32]) -> Option<Self> {
-        let key = SigningKey::from_bytes(seed);
-        let id = RequesterId::from_bytes(key.verifying_key().to_bytes()).ok()?;
-        Some(Self { key, id })
+        Key::parse(&text).map(Self).map_err(|_| malformed(path))
     }
 }
 
-impl fmt::Debug for RequesterKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RequesterKey({}, ..)", self.id)
+impl Deref for RequesterKey {
+    type Target = Key;
+
+    fn deref(&self) -> &Key {
+        &self.0
     }
 }
 
@@ -125,16 +87,6 @@ pub(crate) fn read_secret(
         .read_to_string(&mut text)
         .map_err(|error| unusable(path, &error, advice))?;
     Ok(text)
-}
-
-fn parse(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let checked = CheckedHrpstring::new::<Bech32m>(text).ok()?;
-    let mut seed = Zeroizing::new([0; 32]);
-    let mut bytes = checked.byte_iter();
-    for byte in seed.iter_mut() {
-        *byte = bytes.next()?;
-    }
-    (checked.hrp().as_str() == PREFIX && bytes.next().is_none()).then_some(seed)
 }
 
 fn malformed(path: &Path) -> ClientError {
@@ -175,7 +127,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         assert_eq!(
             format!("{made:?}"),
-            format!("RequesterKey({}, ..)", made.id())
+            format!("RequesterKey(RequesterKey({}, ..))", made.id())
         );
     }
 

@@ -5,12 +5,15 @@ mod cases;
 mod cluster;
 mod forged;
 mod moving;
+mod table;
 
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use countersign_client::{Client, ClientError, Listed, NewWallet, SignOrder, Standing};
+use countersign_client::{
+    BeliefError, Client, ClientError, Listed, NewWallet, SignOrder, Standing,
+};
 use countersign_protocol::{Committee, KeyDescriptor, Payload, PayloadKind, Scheme, Threshold};
 use serde_json::Value;
 
@@ -104,7 +107,10 @@ async fn a_wallet_book_that_was_changed_is_verified_again() {
     let text = std::fs::read_to_string(&book).unwrap();
     std::fs::write(&book, text.replace(r#""threshold":2"#, r#""threshold":3"#)).unwrap();
     let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
-    assert!(matches!(error, ClientError::Wallet { .. }), "{error}");
+    assert!(
+        matches!(error, ClientError::Belief(BeliefError::Wallet { .. })),
+        "{error}"
+    );
     std::fs::write(&book, text).unwrap();
     client.sign(&pay(&wallet), |_| ()).await.unwrap();
 }
@@ -363,7 +369,10 @@ async fn a_wallet_with_another_root_key_is_refused_known_or_not() {
         .create_wallet(&new_wallet(&cluster), |_| ())
         .await
         .unwrap_err();
-    assert!(matches!(made, ClientError::Wallet { .. }), "{made}");
+    assert!(
+        matches!(made, ClientError::Belief(BeliefError::Wallet { .. })),
+        "{made}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

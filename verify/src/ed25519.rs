@@ -1,6 +1,5 @@
-//! Ed25519 (RFC 8032), by aws-lc-rs.
+//! Ed25519 (RFC 8032), by aws-lc-rs; in WebAssembly, for which that is not made, by ed25519-dalek.
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::traits::IsIdentity;
 
@@ -9,9 +8,33 @@ use crate::{VerifyError, exactly};
 pub(crate) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
     point(key).ok_or(VerifyError::Key)?;
     let signature = exactly::<64>(signature)?;
+    if holds(key, message, signature) {
+        Ok(())
+    } else {
+        Err(VerifyError::Invalid)
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn holds(key: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
+    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
     UnparsedPublicKey::new(&ED25519, key)
         .verify(message, signature)
-        .map_err(|_| VerifyError::Invalid)
+        .is_ok()
+}
+
+/// The same rule as that of aws-lc-rs: S below the order, and R equal to S·B - k·A byte for byte.
+#[cfg(target_family = "wasm")]
+fn holds(key: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
+    use ed25519_dalek::{Signature, Verifier, VerifyingKey};
+    let key = key
+        .try_into()
+        .ok()
+        .and_then(|key| VerifyingKey::from_bytes(key).ok());
+    key.is_some_and(|key| {
+        key.verify(message, &Signature::from_bytes(signature))
+            .is_ok()
+    })
 }
 
 /// Decodes a point of the prime-order group in its one accepted encoding: 32 bytes. Small-order

@@ -13,7 +13,6 @@ mod requester;
 mod sign;
 mod task;
 mod trust;
-mod units;
 mod wallet;
 
 use std::path::PathBuf;

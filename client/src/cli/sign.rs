@@ -6,9 +6,9 @@ use clap::Args;
 use countersign_client::{Client, ClientError, SignOrder, Signature};
 use countersign_payload::{Decoded, Intent};
 use countersign_protocol::{DerivationPath, InputSignature};
+use countersign_requester::describe;
 use serde_json::{Value, json};
 
-use super::describe;
 use super::line::Line;
 use super::out::{Out, Pending};
 use super::output::Output;

@@ -46,9 +46,10 @@ pub async fn execute(args: TrustArgs, client: &Client, output: &Output) -> Resul
 fn show(introduced: &Introduction, client: &Client, output: &Output) -> Result<(), ClientError> {
     let wallet = introduced.newest();
     let fingerprint = introduced.fingerprint();
-    let doubts = introduced.doubts(client.profile(), client.requester());
+    let known = client.profile().known(client.requester());
+    let doubts = introduced.doubts(&known);
     let doubts: Vec<String> = doubts.iter().map(ToString::to_string).collect();
-    let shown = introduced.lines(client.profile(), client.requester());
+    let shown = introduced.lines(&known);
     let mut lines: Vec<Line> = shown.into_iter().map(Line::from).collect();
     lines.extend(
         doubts

@@ -6,9 +6,10 @@ use countersign_protocol::{
     Committee, Intact, KeyDescriptor, KeyId, KeyReshare, KeyShareSign, NodeId, Operation, TaskId,
     Threshold,
 };
+use countersign_requester::order::Remarks;
 use countersign_verify::result;
 
-use super::{Client, Remarks, SIGNATURE, WALLET};
+use super::{Client, SIGNATURE, WALLET};
 use crate::api::{TaskResult, TaskView};
 use crate::error::ClientError;
 

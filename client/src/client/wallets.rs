@@ -2,12 +2,12 @@
 //! looked up in the book and nowhere else.
 
 use countersign_protocol::{KeyDescriptor, KeyId, SignedTask};
+use countersign_requester::belief::{Belief, Believed, Introduction};
+use countersign_requester::{proof, succession};
 
 use super::{Client, now};
-use crate::belief::{Belief, Believed, Introduction};
-use crate::book::{self, Entry};
+use crate::book::Entry;
 use crate::error::ClientError;
-use crate::proof;
 
 /// A wallet in a list.
 #[derive(Debug)]
@@ -173,7 +173,7 @@ impl Client {
                 wallet,
                 belief: None,
                 ..
-            }) => check_includes(&introduced, &wallet)?,
+            }) => succession::check_includes(&introduced, &wallet)?,
             None => {}
         }
         self.enter(&introduced.by_word(fingerprint, reason, now())?)
@@ -222,10 +222,7 @@ impl Client {
 
     /// The text of a wallet's root key: `xpub…` (secp256k1) or `cpub…` (ed25519).
     pub fn extended_public_key(&self, wallet: &KeyDescriptor) -> Result<String, ClientError> {
-        countersign_verify::result::root_key(wallet).map_err(|wrong| ClientError::Wallet {
-            wallet: wallet.key,
-            reason: wrong.to_string(),
-        })
+        Ok(proof::root_key(wallet)?)
     }
 
     /// An id asks for the newest generation, a name for the book's.
@@ -269,9 +266,9 @@ impl Client {
     ) -> Result<Believed, ClientError> {
         let introduced = self.introduction(told.key, told.clone()).await?;
         if let Some(known) = known {
-            check_includes(&introduced, known)?;
+            succession::check_includes(&introduced, known)?;
         }
-        introduced.by_profile(&self.profile, self.requester(), now())
+        Ok(introduced.by_profile(&self.profile.known(self.requester()), now())?)
     }
 
     /// Follows the wallet from the known generation to the coordinator's. Each proves that it
@@ -281,24 +278,12 @@ impl Client {
         known: KeyDescriptor,
         told: &KeyDescriptor,
     ) -> Result<KeyDescriptor, ClientError> {
-        let id = known.key;
-        if told.generation < known.generation {
-            return Err(ClientError::Stale {
-                wallet: id,
-                told: told.generation,
-                known: known.generation,
-            });
+        if !succession::is_newer(&known, told)? {
+            return Ok(known);
         }
-        if told.generation == known.generation {
-            return book::check_same(&known, told).map(|()| known);
-        }
-        let mut all = self.api.generations(id).await?;
-        all.retain(|one| (known.generation + 1..=told.generation).contains(&one.generation));
-        proof::check_chain(&known, &all, told).map_err(|error| ClientError::Wallet {
-            wallet: id,
-            reason: error.to_string(),
-        })?;
-        all.iter().try_for_each(|one| self.book.replace(one))?;
+        let all = self.api.generations(known.key).await?;
+        let later = succession::follow(&known, all, told)?;
+        later.iter().try_for_each(|one| self.book.replace(one))?;
         Ok(told.clone())
     }
 
@@ -337,7 +322,7 @@ impl Client {
             Some(first) if first.generation == 0 => self.order_of(first).await?,
             Some(_) | None => None,
         };
-        Introduction::new(id, generations, &told, order.as_ref())
+        Ok(Introduction::new(id, generations, &told, order.as_ref())?)
     }
 
     /// Fetches the order that created a wallet. A new coordinator has none.
@@ -348,23 +333,4 @@ impl Client {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Refuses an introduction of a different wallet than the one in the book.
-fn check_includes(introduced: &Introduction, known: &KeyDescriptor) -> Result<(), ClientError> {
-    let newest = introduced.newest();
-    if newest.generation < known.generation {
-        let told = newest.generation;
-        let known_generation = known.generation;
-        return Err(ClientError::Stale {
-            wallet: known.key,
-            told,
-            known: known_generation,
-        });
-    }
-    let same = introduced
-        .generations()
-        .iter()
-        .find(|one| one.generation == known.generation);
-    book::check_same(known, same.unwrap_or(newest))
 }

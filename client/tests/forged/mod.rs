@@ -20,7 +20,7 @@ use coordinator::{
 const DISTRUSTED: &str = "wallet-distrusted";
 const INVALID: &str = "invalid-wallet";
 
-fn write_private(path: &Path, text: &str) {
+pub fn write_private(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();

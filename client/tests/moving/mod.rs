@@ -129,7 +129,7 @@ async fn a_generation_that_does_not_prove_that_it_succeeds_is_refused() {
     std::fs::write(book(&cluster), &before).unwrap();
     let error = liar.newest_wallet(all[0].key).await.unwrap_err();
     assert!(
-        matches!(&error, ClientError::Wallet { reason, .. } if reason.contains("follow")),
+        matches!(&error, ClientError::Belief(BeliefError::Wallet { reason, .. }) if reason.contains("follow")),
         "{error}"
     );
     let listed = liar.wallets().await.unwrap();
@@ -141,7 +141,10 @@ async fn a_generation_that_does_not_prove_that_it_succeeds_is_refused() {
         .reshare(&hand_to(&cluster, &all[2], &[0, 1]), |_| ())
         .await
         .unwrap_err();
-    assert!(matches!(ordered, ClientError::Wallet { .. }), "{ordered}");
+    assert!(
+        matches!(ordered, ClientError::Belief(BeliefError::Wallet { .. })),
+        "{ordered}"
+    );
     assert_eq!(
         std::fs::read_to_string(book(&cluster)).unwrap(),
         before,
@@ -150,7 +153,7 @@ async fn a_generation_that_does_not_prove_that_it_succeeds_is_refused() {
     std::fs::remove_file(book(&cluster)).unwrap();
     let error = liar.wallet(all[0].key).await.unwrap_err();
     assert!(
-        matches!(&error, ClientError::Wallet { reason, .. } if reason.contains("follow")),
+        matches!(&error, ClientError::Belief(BeliefError::Wallet { reason, .. }) if reason.contains("follow")),
         "{error}"
     );
     assert!(!book(&cluster).exists());
@@ -182,11 +185,11 @@ async fn a_coordinator_that_knows_less_than_the_book_is_not_believed() {
     assert!(
         matches!(
             error,
-            ClientError::Stale {
+            ClientError::Belief(BeliefError::Stale {
                 told: 1,
                 known: 2,
                 ..
-            }
+            })
         ),
         "{error}"
     );

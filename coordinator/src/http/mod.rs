@@ -59,7 +59,7 @@ pub const LIMITS: Limits = Limits {
 
 /// State shared by all handlers.
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct App {
     pub registry: Arc<TaskRegistry>,
     pub keys: Arc<ApiKeys>,

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::World;
-use crate::http::{App, LIMITS, Patience, Streams, router};
+use crate::http::{App, LIMITS, Patience, router};
 
 /// Connections for these tests, where one process holds both ends.
 const FEW: Limits = Limits {
@@ -18,19 +18,9 @@ const FEW: Limits = Limits {
 };
 
 async fn open(world: &World, limits: Limits, patience: Patience) -> SocketAddr {
-    let App {
-        registry,
-        keys,
-        stop,
-        ..
-    } = &*world.app;
     let app = App {
-        registry: registry.clone(),
-        keys: keys.clone(),
-        stop: stop.clone(),
         patience,
-        streams: Streams::default(),
-        webhooks: world.app.webhooks.clone(),
+        ..(*world.app).clone()
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -43,13 +43,12 @@ fn api(world: &World, scopes: Vec<Scope>) -> Router {
 
 fn with(world: &World, keys: ApiKeys) -> Router {
     router(Arc::new(App {
-        registry: world.app.registry.clone(),
         keys: Arc::new(keys),
-        stop: world.app.stop.clone(),
         patience: Patience {
             body: Duration::from_secs(3600),
             request: Duration::from_secs(3600),
         },
+        ..(*world.app).clone()
     }))
 }
 

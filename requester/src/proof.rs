@@ -5,14 +5,13 @@
 
 use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Networks};
 use countersign_protocol::{
-    DerivationPath, KeyDescriptor, KeyId, Operation, OperationKind, Payload, Signed, SignedTask,
-    Task, TaskError, TaskId,
+    DerivationPath, KeyDescriptor, KeyId, Operation, Payload, RequesterId, Signed, SignedTask,
+    Task, TaskError, TaskId, UnixMillis,
 };
 use countersign_verify::{WrongResult, result};
+use serde::Deserialize;
 
-use crate::api::TaskView;
-use crate::client::SignOrder;
-use crate::error::ClientError;
+use crate::error::BeliefError;
 
 /// Why a statement of the coordinator is not believed.
 #[allow(missing_docs, reason = "the messages describe the variants")]
@@ -41,13 +40,8 @@ pub enum Disbelief {
 
 /// Checks a wallet by itself: it has the requested id, a usable root key, and the acknowledgements
 /// of all its holders.
-pub fn check_wallet(id: KeyId, wallet: &KeyDescriptor) -> Result<(), ClientError> {
-    let bad = |reason: &str| {
-        Err(ClientError::Wallet {
-            wallet: id,
-            reason: reason.into(),
-        })
-    };
+pub fn check_wallet(id: KeyId, wallet: &KeyDescriptor) -> Result<(), BeliefError> {
+    let bad = |reason: &str| Err(BeliefError::wallet(id, reason));
     if wallet.key != id {
         return bad("its id is not the one that was asked for");
     }
@@ -58,6 +52,11 @@ pub fn check_wallet(id: KeyId, wallet: &KeyDescriptor) -> Result<(), ClientError
         return bad("not every holder's acknowledgement is there and verifies");
     }
     Ok(())
+}
+
+/// The text of a wallet's root key: `xpub…` (secp256k1) or `cpub…` (ed25519).
+pub fn root_key(wallet: &KeyDescriptor) -> Result<String, BeliefError> {
+    result::root_key(wallet).map_err(|wrong| BeliefError::wallet(wallet.key, wrong))
 }
 
 /// Reads an order and checks that the requester named in it signed it. Does not judge who that is.
@@ -81,12 +80,22 @@ pub fn check_origin(wallet: &KeyDescriptor, order: &SignedTask) -> Result<(), Di
     Ok(result::created(task.id, order.hash(), keygen, wallet)?)
 }
 
-/// Checks a coordinator's view of a task against the order that comes with it: the order is signed,
-/// and the summary is of that order. The outcome is still the coordinator's word.
-pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), Disbelief> {
-    let order = view.order();
-    let task = check_requester(&order)?;
-    let summary = &view.summary;
+/// A task as a coordinator summarises it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the coordinator's API")]
+pub struct Told {
+    pub id: TaskId,
+    pub requester: RequesterId,
+    pub operation: String,
+    pub wallet: KeyId,
+    pub not_after: UnixMillis,
+}
+
+/// Checks a coordinator's summary of a task against the order that comes with it: the order is
+/// signed, and the summary is of that order. The outcome is still the coordinator's word. Returns
+/// what was ordered.
+pub fn check_told(id: TaskId, told: &Told, order: &SignedTask) -> Result<Task, Disbelief> {
+    let task = check_requester(order)?;
     let operation = &task.operation;
     let wallet = match operation {
         Operation::KeyGen(_) => KeyId::of_task(&order.hash()),
@@ -95,15 +104,13 @@ pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), Disbelief> {
         Operation::KeyShareSign(check_up) => check_up.key,
     };
     check_facts(&[
-        ("id", task.id == id && summary.id == id),
-        ("requester", summary.requester == task.requester),
-        (
-            "operation",
-            summary.operation == OperationKind::from(operation),
-        ),
-        ("wallet", summary.wallet == wallet),
-        ("deadline", summary.not_after == task.not_after),
-    ])
+        ("id", task.id == id && told.id == id),
+        ("requester", told.requester == task.requester),
+        ("operation", told.operation == operation.name()),
+        ("wallet", told.wallet == wallet),
+        ("deadline", told.not_after == task.not_after),
+    ])?;
+    Ok(task)
 }
 
 /// Decodes a payload for a wallet: the signatures that it asks for, and their effect.
@@ -119,7 +126,8 @@ pub fn decode(
 /// Completes a payload with its signatures.
 pub fn finish(
     wallet: &KeyDescriptor,
-    order: &SignOrder,
+    path: &DerivationPath,
+    payload: &Payload,
     networks: &Networks,
     signed: &Signed,
     form: BitcoinForm,
@@ -129,14 +137,7 @@ pub fn finish(
         .iter()
         .map(|one| one.signature.as_slice())
         .collect();
-    countersign_payload::finish(
-        &wallet.into(),
-        &order.path,
-        &order.payload,
-        networks,
-        &signatures,
-        form,
-    )
+    countersign_payload::finish(&wallet.into(), path, payload, networks, &signatures, form)
 }
 
 /// Checks that each generation succeeds the one before, from the first, which

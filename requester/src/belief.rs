@@ -13,8 +13,8 @@ use countersign_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::error::ClientError;
-use crate::profile::Profile;
+use crate::error::BeliefError;
+use crate::known::Known;
 use crate::proof::{self, Disbelief};
 
 /// Limit for the text of a reason, in bytes.
@@ -110,7 +110,7 @@ impl Believed {
         wallet: &KeyDescriptor,
         order: &SignedTask,
         now: UnixMillis,
-    ) -> Result<Self, ClientError> {
+    ) -> Result<Self, BeliefError> {
         let id = KeyId::of_task(&order.hash());
         let introduced = Introduction::new(id, vec![wallet.clone()], wallet, Some(order))?;
         Ok(introduced.into_believed(Ground::Ordered, None, now))
@@ -142,8 +142,8 @@ impl Introduction {
         generations: Vec<KeyDescriptor>,
         told: &KeyDescriptor,
         order: Option<&SignedTask>,
-    ) -> Result<Self, ClientError> {
-        let bad = |reason: String| ClientError::Wallet { wallet: id, reason };
+    ) -> Result<Self, BeliefError> {
+        let bad = |reason: String| BeliefError::wallet(id, reason);
         proof::check_wallet(id, told)?;
         let Some((first, rest)) = generations.split_first() else {
             return Err(bad("the coordinator does not provide its history".into()));
@@ -193,15 +193,15 @@ impl Introduction {
 
     /// The reasons against believing it without a person's word. Empty if it is
     /// what the profile describes.
-    pub fn doubts(&self, profile: &Profile, own: Option<RequesterId>) -> Vec<Doubt> {
+    pub fn doubts(&self, known: &Known) -> Vec<Doubt> {
         let strangers = self
             .members()
             .into_iter()
-            .filter(|node| !profile.names_node(node))
+            .filter(|node| !known.names_node(node))
             .map(Doubt::Member);
         let requester = match self.requester() {
             None => Some(Doubt::NoOrder),
-            Some(known) if Some(known) == own || profile.requester_name(&known).is_some() => None,
+            Some(requester) if known.trusts(&requester) => None,
             Some(unknown) => Some(Doubt::Requester(unknown)),
         };
         let beginning = self.generations.first().map_or(0, |first| first.generation);
@@ -210,19 +210,14 @@ impl Introduction {
     }
 
     /// Believes it if the profile has all its members and its requester.
-    pub fn by_profile(
-        self,
-        profile: &Profile,
-        own: Option<RequesterId>,
-        now: UnixMillis,
-    ) -> Result<Believed, ClientError> {
-        let doubts = self.doubts(profile, own);
+    pub fn by_profile(self, known: &Known, now: UnixMillis) -> Result<Believed, BeliefError> {
+        let doubts = self.doubts(known);
         if doubts.is_empty() {
             return Ok(self.into_believed(Ground::Profile, None, now));
         }
-        let lines = self.lines(profile, own);
+        let lines = self.lines(known);
         let reasons: Vec<String> = doubts.iter().map(Doubt::to_string).collect();
-        Err(ClientError::Distrusted {
+        Err(BeliefError::Distrusted {
             wallet: self.newest().key,
             reasons: reasons.join("; "),
             lines,
@@ -236,18 +231,18 @@ impl Introduction {
         fingerprint: &str,
         reason: &str,
         now: UnixMillis,
-    ) -> Result<Believed, ClientError> {
+    ) -> Result<Believed, BeliefError> {
         if fingerprint != self.fingerprint() {
             let message = "the fingerprint is not that of this wallet as the coordinator reports it now; look at it again \
                            with `countersign wallet trust` and compare everything anew";
-            return Err(ClientError::Usage(message.into()));
+            return Err(BeliefError::Usage(message.into()));
         }
         let reason = reason.trim();
         if reason.is_empty() || reason.len() > MAX_REASON || !is_plain(reason) {
             let message = format!(
                 "give a reason of one line and at most {MAX_REASON} bytes, for later readers of the book"
             );
-            return Err(ClientError::Usage(message));
+            return Err(BeliefError::Usage(message));
         }
         Ok(self.into_believed(Ground::Trusted, Some(reason.to_owned()), now))
     }
@@ -271,7 +266,7 @@ impl Introduction {
     }
 
     /// Facts for people to compare through another channel.
-    pub fn lines(&self, profile: &Profile, own: Option<RequesterId>) -> Vec<String> {
+    pub fn lines(&self, known: &Known) -> Vec<String> {
         let newest = self.newest();
         let mut lines = vec![
             format!("wallet       {}", newest.key),
@@ -290,12 +285,12 @@ impl Introduction {
             lines.extend(
                 members
                     .iter()
-                    .map(|node| format!("  held by    {}", profile.describe_node(node))),
+                    .map(|node| format!("  held by    {}", known.describe_node(node))),
             );
         }
         let requester = match self.requester() {
             None => "unknown: the coordinator does not provide the order".into(),
-            Some(id) => profile.describe_requester(own, &id),
+            Some(id) => known.describe_requester(&id),
         };
         lines.push(format!("ordered by   {requester}"));
         lines

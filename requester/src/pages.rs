@@ -11,7 +11,7 @@ use countersign_protocol::{KeyDescriptor, KeyId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Entry;
+use crate::book::Entry;
 
 /// The version written by this program.
 const VERSION: u16 = 3;
@@ -19,6 +19,7 @@ const VERSION: u16 = 3;
 const SPARE_LINES: usize = 64;
 
 /// Why a wallet book cannot be read.
+#[allow(missing_docs, reason = "the messages describe the variants")]
 #[derive(Debug, Error)]
 pub enum PagesError {
     #[error("line {line}: {error}")]

@@ -1,0 +1,98 @@
+"""Orders signatures from Countersign nodes, and verifies what comes back.
+
+The rules, what is signed, derived and believed, are those of the Rust client: the same code, as WebAssembly.
+"""
+
+from ._flow import Progress
+from .aio import AsyncClient
+from .book import FileBook, MemoryBook, WalletBook
+from .client import Client
+from .errors import (
+    AnswerError,
+    ApiError,
+    Conflict,
+    CountersignError,
+    Expired,
+    Failed,
+    FileError,
+    FinishError,
+    InvalidResult,
+    InvalidWallet,
+    NotFound,
+    PayloadError,
+    Pending,
+    Rejected,
+    StaleCoordinator,
+    TaskError,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    Untrustworthy,
+    UsageError,
+    WalletDistrusted,
+)
+from .keys import RequesterKey
+from .models import (
+    Address,
+    CheckUp,
+    Decoded,
+    Finished,
+    Input,
+    InputSignature,
+    Introduction,
+    Listed,
+    Node,
+    Signed,
+    Standing,
+    Task,
+    Wallet,
+)
+from .payloads import Payload
+from .profile import Profile
+
+__all__ = [
+    "Address",
+    "AnswerError",
+    "ApiError",
+    "AsyncClient",
+    "CheckUp",
+    "Client",
+    "Conflict",
+    "CountersignError",
+    "Decoded",
+    "Expired",
+    "Failed",
+    "FileBook",
+    "FileError",
+    "FinishError",
+    "Finished",
+    "Input",
+    "InputSignature",
+    "Introduction",
+    "InvalidResult",
+    "InvalidWallet",
+    "Listed",
+    "MemoryBook",
+    "Node",
+    "NotFound",
+    "Payload",
+    "PayloadError",
+    "Pending",
+    "Profile",
+    "Progress",
+    "Rejected",
+    "RequesterKey",
+    "Signed",
+    "StaleCoordinator",
+    "Standing",
+    "Task",
+    "TaskError",
+    "Unauthorized",
+    "Unavailable",
+    "Unreachable",
+    "Untrustworthy",
+    "UsageError",
+    "Wallet",
+    "WalletBook",
+    "WalletDistrusted",
+]

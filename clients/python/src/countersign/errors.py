@@ -1,0 +1,166 @@
+"""The errors of this package. Each has a stable ``code`` for programs and a message that ends with what to do.
+
+``Pending`` is not a failure: the order stands, and the signature may still come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CountersignError(Exception):
+    """The base of all errors here. ``code`` is one of docs/codes.md."""
+
+    def __init__(self, code: str, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        #: Further lines for people. Nothing in them is believed.
+        self.details = tuple(details)
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
+
+
+class UsageError(CountersignError):
+    """The order or argument makes no sense. Nothing was sent."""
+
+
+class FileError(CountersignError):
+    """A file cannot be used."""
+
+
+class PayloadError(CountersignError):
+    """A payload that nobody signs. Nothing was sent."""
+
+
+class FinishError(CountersignError):
+    """The signatures do not complete their payload."""
+
+
+class Unreachable(CountersignError):
+    """The coordinator does not answer. ``sent`` is true if the request may have arrived."""
+
+    def __init__(self, url: str, reason: str, sent: bool) -> None:
+        super().__init__(
+            "unreachable",
+            f"the coordinator at {url} does not answer ({reason}); check that it runs and that the URL is right",
+        )
+        self.sent = sent
+
+
+class ApiError(CountersignError):
+    """The coordinator refused the request."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(code, f"the coordinator refused: {message}")
+        self.status = status
+
+
+class Unauthorized(ApiError):
+    """The API key is unknown, or does not allow the request."""
+
+
+class NotFound(ApiError):
+    """The coordinator does not know it."""
+
+
+class Conflict(ApiError):
+    """The id stands for something else already."""
+
+
+class Unavailable(ApiError):
+    """The coordinator cannot take the request now. The same one may succeed a moment later."""
+
+
+class AnswerError(CountersignError):
+    """The coordinator's answer does not follow the protocol."""
+
+
+class TaskError(CountersignError):
+    """An order ended without a result. ``task`` is its id."""
+
+    def __init__(
+        self, task: str, code: str, message: str, nodes: Sequence[str] = (), plugin: str | None = None
+    ) -> None:
+        super().__init__(code, message)
+        self.task = task
+        #: The nodes concerned, as the coordinator tells.
+        self.nodes = tuple(nodes)
+        #: The plugin that refused, if it was one.
+        self.plugin = plugin
+
+
+class Rejected(TaskError):
+    """A node refused. Ask its operator, then send a new order."""
+
+
+class Failed(TaskError):
+    """The nodes took part, but the task failed."""
+
+
+class Expired(TaskError):
+    """The order was not carried out in its time."""
+
+
+class Pending(CountersignError):
+    """The order has not ended yet, and may still end well: people may have to decide.
+
+    Wait again with ``client.result(error.task)``. Do not order a second time instead.
+    """
+
+    def __init__(self, task: str) -> None:
+        super().__init__(
+            "timeout",
+            f"task {task} has not ended yet and may still end; ask for its result before sending a new one",
+        )
+        self.task = task
+
+
+class Untrustworthy(CountersignError):
+    """What the coordinator reports is not true, or nobody known stands behind it. Do not use it."""
+
+
+class InvalidResult(Untrustworthy):
+    """A result that does not verify."""
+
+
+class InvalidWallet(Untrustworthy):
+    """A wallet that does not verify, or is not the one seen before."""
+
+
+class WalletDistrusted(Untrustworthy):
+    """A wallet whose parts prove each other and nothing else: its members or its requester are not in the profile."""
+
+
+class StaleCoordinator(Untrustworthy):
+    """The coordinator knows less about a wallet than this client."""
+
+
+_BY_CODE: dict[str, type[CountersignError]] = {
+    "usage": UsageError,
+    "file": FileError,
+    "finish": FinishError,
+    "answer": AnswerError,
+    "invalid-result": InvalidResult,
+    "invalid-wallet": InvalidWallet,
+    "wallet-distrusted": WalletDistrusted,
+    "stale-coordinator": StaleCoordinator,
+}
+_BY_STATUS: dict[int, type[ApiError]] = {
+    401: Unauthorized,
+    403: Unauthorized,
+    404: NotFound,
+    409: Conflict,
+    503: Unavailable,
+}
+
+
+def by_code(code: str, message: str, details: Sequence[str]) -> CountersignError:
+    """The error for a code of the module. Codes of payloads have many values and one type."""
+    return _BY_CODE.get(code, PayloadError)(code, message, details)
+
+
+def by_status(status: int, code: str, message: str) -> ApiError:
+    """The error for a refusal of the coordinator."""
+    return _BY_STATUS.get(status, ApiError)(status, code, message)

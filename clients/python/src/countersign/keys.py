@@ -1,0 +1,55 @@
+"""The requester's key: its holder may order tasks."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from . import _core, _files
+from .errors import FileError
+
+
+class RequesterKey:
+    """Signs orders. Its text form is one line, ``csr-secret1…``. It prints its id only."""
+
+    __slots__ = ("_text", "id")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        #: The public half (``csr1…``), which nodes list under ``requesters``.
+        self.id: str = _core.call("requester.id", {"key": text})["requester"]
+
+    @classmethod
+    def load(cls, path: str | Path) -> RequesterKey:
+        """Reads a key. A file that others can read is refused."""
+        path = Path(path)
+        advice = "make one with `RequesterKey.create`, or correct the profile"
+        return cls(_files.read_secret(path, advice))
+
+    @classmethod
+    def create(cls, path: str | Path) -> RequesterKey:
+        """Makes a new key in a new file of mode 0600. An existing file is left alone."""
+        made = _core.call("requester.new", {"seed": secrets.token_hex(32)})
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FileError(
+                "file", f"{path}: {error.strerror}; choose a new file in a directory that you may write"
+            ) from None
+        with os.fdopen(file, "w") as stream:
+            stream.write(made["key"] + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        return cls(made["key"])
+
+    def __repr__(self) -> str:
+        return f"RequesterKey({self.id}, ..)"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a requester key is not copied; load it from its file")
+
+    def sign(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """Makes an order of these parts and signs its exact bytes."""
+        return dict(_core.call("order.sign", parts | {"key": self._text}))

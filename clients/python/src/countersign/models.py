@@ -1,0 +1,202 @@
+"""What this package returns. Everything except ``Task``, ``Node`` and refused wallets is verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from . import _core
+from ._api import FINAL, TaskView
+from .errors import CountersignError
+
+
+@dataclass(frozen=True)
+class Wallet:
+    """A wallet in one generation."""
+
+    id: str
+    name: str
+    scheme: str
+    #: The nodes that hold it, by id.
+    nodes: tuple[str, ...]
+    #: The number of nodes that must sign.
+    threshold: int
+    #: 0 for a new wallet, plus one for each reshare. Keys and addresses stay.
+    generation: int
+    #: 33 bytes compressed on secp256k1, 32 bytes on Ed25519.
+    root_public_key: bytes
+    #: The key descriptor with the acknowledgements of its holders.
+    descriptor: dict[str, Any]
+
+    @classmethod
+    def of_descriptor(cls, descriptor: dict[str, Any]) -> Wallet:
+        return cls(
+            id=descriptor["key"],
+            name=descriptor["name"],
+            scheme=descriptor["scheme"],
+            nodes=tuple(descriptor["committee"]),
+            threshold=descriptor["threshold"],
+            generation=descriptor["generation"],
+            root_public_key=bytes.fromhex(descriptor["root_public_key"]),
+            descriptor=descriptor,
+        )
+
+    def extended_public_key(self) -> str:
+        """``xpub…`` (BIP-32) for secp256k1, ``cpub…`` for Ed25519."""
+        return str(_core.call("wallet.root_key", {"wallet": self.descriptor}))
+
+
+@dataclass(frozen=True)
+class Address:
+    """A child of a wallet, with its addresses."""
+
+    path: str
+    public_key: bytes
+    #: By kind: ``evm``, ``bitcoin-p2wpkh``, ``bitcoin-p2sh``, ``bitcoin-p2pkh``, ``bitcoin-p2tr``, ``solana``.
+    addresses: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A signature that a payload asks for."""
+
+    path: str
+    #: The key under which it verifies.
+    public_key: bytes
+    signed_bytes: bytes
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a payload asks to be signed, and what that does, as decoded here. Nothing of it is anybody's claim."""
+
+    inputs: tuple[Input, ...]
+    #: True if nobody can tell what is signed.
+    blind: bool
+    intent: Any
+    #: The same for people, line by line.
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InputSignature:
+    """A verified signature."""
+
+    path: str
+    #: The derived child; for ``taproot`` the x-only output key.
+    public_key: bytes
+    signed_bytes: bytes
+    #: ECDSA: r and s, 64 bytes, low s. Ed25519 and BIP-340: 64 bytes. RFC 9591 on secp256k1: 65 bytes.
+    signature: bytes
+    #: ECDSA only: 0 or 1.
+    recovery_id: int | None
+
+
+@dataclass(frozen=True)
+class Signed:
+    """All signatures of one order, each verified under the child key derived here."""
+
+    task: str
+    wallet: str
+    scheme: str
+    signatures: tuple[InputSignature, ...]
+    #: As the coordinator reported it, verified.
+    document: dict[str, Any]
+
+    @property
+    def signature(self) -> bytes:
+        """The only signature of an order for one."""
+        (one,) = self.signatures
+        return one.signature
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A signed payload in the form that its chain takes."""
+
+    content: bytes
+    #: Number of signatures of others that are still missing.
+    missing: int
+
+
+@dataclass(frozen=True)
+class CheckUp:
+    """Every node that was asked has proved that it holds its share."""
+
+    task: str
+    wallet: Wallet
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as the coordinator reports it. Its order is verified; state, decisions and history are its word."""
+
+    id: str
+    state: str
+    #: ``KeyGen``, ``KeySign``, ``KeyReshare`` or ``KeyShareSign``.
+    operation: str
+    requester: str
+    wallet: str
+    revision: int
+    view: TaskView
+
+    @classmethod
+    def of_view(cls, view: TaskView) -> Task:
+        return cls(
+            id=view["id"],
+            state=view["state"],
+            operation=view["operation"],
+            requester=view["requester"],
+            wallet=view["wallet"],
+            revision=view["revision"],
+            view=view,
+        )
+
+    @property
+    def is_final(self) -> bool:
+        """True if nothing more is expected."""
+        return self.state in FINAL
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as the coordinator sees it. ``name`` is the coordinator's."""
+
+    id: str
+    name: str
+    online: bool
+
+
+class Standing(Enum):
+    """This client's opinion of a wallet in a list."""
+
+    #: In the book, and the coordinator reports the same.
+    BELIEVED = "believed"
+    #: In the book, but unknown to the coordinator.
+    UNTOLD = "untold"
+    #: Not in the book, but what the profile describes: it is believed as soon as its id is used.
+    NEW = "new"
+    #: Not to be used, for the reason in ``error``.
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A wallet in a list."""
+
+    wallet: Wallet
+    standing: Standing
+    error: CountersignError | None = None
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """A wallet for a person to compare with its owners. Nothing of it is believed."""
+
+    wallet: Wallet
+    lines: tuple[str, ...]
+    doubts: tuple[str, ...]
+    #: Covers everything in ``lines``.
+    fingerprint: str

@@ -1,0 +1,76 @@
+"""The profile: the coordinator, the keys, and the names of nodes and requesters (docs/profile.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import _core, _files
+from .errors import UsageError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A requester's settings.
+
+    ``nodes`` and ``trusted_requesters`` decide which wallets are believed. Take each id from the operator or
+    requester that it belongs to, through another channel, and never from a coordinator.
+    """
+
+    coordinator: str
+    #: Names of your own for nodes, each with its id (``csn1…``).
+    nodes: Mapping[str, str]
+    #: Names of other requesters whose wallets you use (``csr1…``). Your own key needs no entry.
+    trusted_requesters: Mapping[str, str] = field(default_factory=dict)
+    #: ``mainnet``, ``testnet``, ``testnet4``, ``signet``, ``regtest``, or a CAIP-2 id.
+    bitcoin: str = "mainnet"
+    #: ``mainnet``, ``devnet``, ``testnet``, or a CAIP-2 id.
+    solana: str = "mainnet"
+    api_key_file: Path | None = None
+    requester_key_file: Path | None = None
+    wallet_book: Path | None = None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Profile:
+        """Reads a profile. One that others can write is refused, since it says who is trusted."""
+        path = Path(path).absolute()
+        text = _files.read_own(path, "write a profile as docs/profile.md shows, for you alone")
+        read: dict[str, Any] = _core.call("profile.read", {"text": text})
+        base = path.parent
+        key = read["requester_key_file"]
+        return cls(
+            coordinator=read["coordinator"],
+            nodes=read["nodes"],
+            trusted_requesters=read["trusted_requesters"],
+            bitcoin=read["chains"]["bitcoin"],
+            solana=read["chains"]["solana"],
+            api_key_file=base / read["api_key_file"],
+            requester_key_file=None if key is None else base / key,
+            wallet_book=base / read["wallet_book"],
+        )
+
+    def node(self, text: str) -> str:
+        """The id of the node with this name, or with this id."""
+        if text in self.nodes:
+            return self.nodes[text]
+        if text.startswith("csn1"):
+            return text
+        raise UsageError(
+            "usage",
+            f"`{text}` is neither a node id nor a name under `nodes` in the profile; write the id (csn1…), or add the "
+            "name there with the id that the node's operator gave you",
+        )
+
+    def name_of(self, node: str) -> str:
+        """Your name for a node, or its id."""
+        return next((name for name, id in self.nodes.items() if id == node), node)
+
+    def known(self, own: str | None) -> dict[str, Any]:
+        """What the rules compare wallets with."""
+        return {"nodes": dict(self.nodes), "trusted_requesters": dict(self.trusted_requesters), "own": own}
+
+    def chains(self) -> dict[str, str]:
+        """The networks of chains whose transactions do not name theirs."""
+        return {"bitcoin": self.bitcoin, "solana": self.solana}

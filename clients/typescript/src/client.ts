@@ -1,0 +1,603 @@
+/** The client. */
+
+import { Api, isFinal, type Descriptor, type NodeView, type Order, type TaskPage, type TaskView } from "./api.js";
+import { MemoryBook, type WalletBook, type Write } from "./book.js";
+import { Core, fromHex, toHex, type Source } from "./core.js";
+import {
+  AnswerError,
+  CountersignError,
+  Expired,
+  Failed,
+  InvalidResult,
+  NotFound,
+  Pending,
+  Rejected,
+  Unavailable,
+  Unreachable,
+  UsageError,
+} from "./errors.js";
+import {
+  taskOf,
+  walletOf,
+  type Address,
+  type CheckUp,
+  type Decoded,
+  type Finished,
+  type Introduction,
+  type Listed,
+  type Signed,
+  type SignedDocument,
+  type Task,
+  type Wallet,
+} from "./models.js";
+import type { Payload } from "./payload.js";
+import { nodeOf, type Profile } from "./profile.js";
+
+/** Default lifetime of an order for a wallet, in seconds: the first one of a committee may wait for prime numbers. */
+const WALLET = 3600;
+/** Default lifetime of an order for a signature. */
+const SIGNATURE = 120;
+/** Additional time for each further signature of the same order. */
+const FURTHER = 5;
+/** Time for the coordinator to report the end of an expired order. */
+const REPORT = 5;
+/** Limit of one long poll. */
+const LONG_POLL = 25;
+/** Pause between two attempts while the coordinator is away. */
+const AWAY = 0.5;
+
+/** What a client is made of. */
+export interface Settings {
+  readonly profile: Profile;
+  readonly apiKey: string;
+  /** `csr-secret1…`. Absent: the client can only read. Never keep one in a web page. */
+  readonly requesterKey?: string;
+  /** Absent: a book that is forgotten with the process. */
+  readonly book?: WalletBook;
+  /** The module, if the file beside this package cannot be read. */
+  readonly module?: Source;
+}
+
+/** Options of every order. Times are in seconds. */
+export interface OrderOptions {
+  /** A remark for nodes' plugins and people. */
+  readonly note?: string;
+  /** Statements for nodes' plugins, by name. */
+  readonly claims?: Readonly<Record<string, string>>;
+  /** The lifetime of the order, and the limit of the wait for it. */
+  readonly timeout?: number;
+  /** Sees the task at every change. */
+  readonly progress?: (task: Task) => void;
+}
+
+export interface NewWallet extends OrderOptions {
+  readonly name: string;
+  readonly scheme: "ecdsa-secp256k1" | "ed25519" | "taproot" | "schnorr-secp256k1";
+  readonly nodes: readonly string[];
+  /** The number of nodes that must sign. */
+  readonly threshold: number;
+}
+
+export interface Reshare extends OrderOptions {
+  readonly nodes: readonly string[];
+  readonly threshold: number;
+  /** Present members that deal. Absent: the coordinator chooses. */
+  readonly dealers?: readonly string[];
+}
+
+export interface SignOptions extends OrderOptions {
+  /** The child that signs; `m` for payloads that name their paths themselves. */
+  readonly path?: string;
+  /** The nodes that sign. Absent: the coordinator chooses. */
+  readonly signers?: readonly string[];
+}
+
+interface Entry {
+  readonly wallet: Descriptor;
+  readonly belief: object | null;
+}
+
+interface Recorded {
+  readonly wallet: Descriptor;
+  readonly write: Write;
+}
+
+interface Introduced {
+  readonly id: string;
+  readonly told: Descriptor;
+  readonly generations: readonly Descriptor[];
+  readonly order: Order | null;
+}
+
+interface Ordered {
+  readonly id: string;
+  readonly requester: string;
+  readonly wallet: string;
+  readonly operation: Readonly<Record<string, { readonly path: string; readonly payload: object }>>;
+}
+
+/**
+ * A requester at one coordinator. It trusts neither the coordinator nor the nodes. Wallets are given by id, or by name in
+ * the wallet book; nodes by id, or by name in the profile.
+ */
+export class Client {
+  readonly profile: Profile;
+  /** The id of the requester; null without a requester key. */
+  readonly requester: string | null;
+  readonly #core: Core;
+  readonly #api: Api;
+  readonly #key: string | undefined;
+  readonly #book: WalletBook;
+
+  private constructor(core: Core, settings: Settings) {
+    this.profile = settings.profile;
+    this.#core = core;
+    this.#api = new Api(settings.profile.coordinator, settings.apiKey);
+    this.#key = settings.requesterKey;
+    this.#book = settings.book ?? new MemoryBook();
+    this.requester =
+      this.#key === undefined ? null : core.call<{ requester: string }>("requester.id", { key: this.#key }).requester;
+  }
+
+  static async create(settings: Settings): Promise<Client> {
+    return new Client(await Core.load(settings.module), settings);
+  }
+
+  // Wallets
+
+  /** Creates a wallet, verifies it, and writes it into the wallet book. */
+  async createWallet(wallet: NewWallet): Promise<Wallet> {
+    const { name, scheme, threshold } = wallet;
+    const operation = { "create-wallet": { name, scheme, nodes: this.#nodes(wallet.nodes), threshold } };
+    return (await this.#carryOut(operation, wallet, WALLET)) as Wallet;
+  }
+
+  /** Hands a wallet over to these nodes. Key and addresses stay. */
+  async reshare(wallet: string, to: Reshare): Promise<Wallet> {
+    const { descriptor } = await this.newestWallet(wallet);
+    const dealers = to.dealers ? this.#nodes(to.dealers) : null;
+    const { threshold } = to;
+    const operation = { reshare: { from: descriptor, nodes: this.#nodes(to.nodes), threshold, dealers } };
+    return (await this.#carryOut(operation, to, WALLET)) as Wallet;
+  }
+
+  /** Has nodes, by default all members, prove that they hold their shares. Nothing is signed. */
+  async checkUp(wallet: string, options: OrderOptions & { readonly nodes?: readonly string[] } = {}): Promise<CheckUp> {
+    const known = await this.newestWallet(wallet);
+    const nodes = options.nodes ? this.#nodes(options.nodes) : known.nodes;
+    return (await this.#carryOut({ "check-up": { wallet: known.id, nodes } }, options, SIGNATURE)) as CheckUp;
+  }
+
+  /** A believed wallet: from the book, or, at first sight, if the profile has all its members and its requester. */
+  async wallet(wallet: string): Promise<Wallet> {
+    const id = await this.#idOf(wallet);
+    const entry = await this.#entry(id);
+    return entry?.belief ? walletOf(entry.wallet) : await this.#meet(id);
+  }
+
+  /** A believed wallet in the newest generation, followed from the book's to the coordinator's. */
+  async newestWallet(wallet: string): Promise<Wallet> {
+    const id = await this.#idOf(wallet);
+    const entry = await this.#entry(id);
+    return entry?.belief ? await this.#followWallet(entry, await this.#told(id)) : await this.#meet(id);
+  }
+
+  /** Every wallet that the coordinator knows or the book has, with this client's opinion. */
+  async wallets(): Promise<Listed[]> {
+    const entries = this.#core.call<Entry[]>("book.wallets", { book: await this.#book.read() });
+    const book = new Map(entries.map((entry) => [entry.wallet.key, entry]));
+    const listed: Listed[] = [];
+    for (const told of await this.#api.wallets()) {
+      listed.push(await this.#list(told, book.get(told.key)));
+      book.delete(told.key);
+    }
+    for (const { wallet } of book.values()) listed.push({ wallet: walletOf(wallet), standing: "untold" });
+    return listed;
+  }
+
+  /** A wallet for a person to compare with its owners. Nothing is believed or written. */
+  async introduce(id: string): Promise<Introduction> {
+    const introduced = await this.#introduced(id, await this.#told(id));
+    const shown = this.#core.call<{ wallet: Descriptor; lines: string[]; doubts: string[]; fingerprint: string }>(
+      "wallet.introduce",
+      { introduced, known: this.#known() },
+    );
+    return { ...shown, wallet: walletOf(shown.wallet) };
+  }
+
+  /** Believes a wallet on a person's word. `fingerprint` is that of what the person compared. */
+  async trust(id: string, word: { readonly fingerprint: string; readonly reason: string }): Promise<Wallet> {
+    const introduced = await this.#introduced(id, await this.#told(id));
+    const { fingerprint, reason } = word;
+    return await this.#record("wallet.trust", { introduced, fingerprint, reason, now: Date.now() });
+  }
+
+  /** The child of a wallet at `path`, with its addresses. */
+  async address(wallet: string, path = "m", scriptRoot?: Uint8Array): Promise<Address> {
+    const { descriptor } = await this.wallet(wallet);
+    const script_root = scriptRoot ? toHex(scriptRoot) : null;
+    const chains = this.#chains();
+    const child = this.#core.call<{ public_key: string; addresses: Record<string, string> }>("wallet.child", {
+      wallet: descriptor,
+      path,
+      chains,
+      script_root,
+    });
+    return { path, publicKey: fromHex(child.public_key), addresses: child.addresses };
+  }
+
+  /** `xpub…` (BIP-32) for secp256k1, `cpub…` for Ed25519. */
+  extendedPublicKey(wallet: Wallet): string {
+    return this.#core.call<string>("wallet.root_key", { wallet: wallet.descriptor });
+  }
+
+  // Signatures
+
+  /** What a payload asks to be signed, and what that does. An error says why nobody signs it. */
+  async decode(wallet: string, payload: Payload, path = "m"): Promise<Decoded> {
+    const { descriptor } = await this.wallet(wallet);
+    return this.#decode(descriptor, this.#document(payload), path);
+  }
+
+  /**
+   * Has a payload signed, and verifies each signature under the child key derived here. The order lives for `timeout`
+   * seconds, by default 120 and 5 for each further signature. Throws `Rejected`, `Failed` or `Expired` if it ends without
+   * a result, and `Pending` if it has not ended.
+   */
+  async sign(wallet: string, payload: Payload, options: SignOptions = {}): Promise<Signed> {
+    const { operation, life } = await this.#signature(wallet, payload, options);
+    return (await this.#carryOut(operation, options, life)) as Signed;
+  }
+
+  /** Orders a signature and does not wait for it. Ask `result` for it, now or later. */
+  async submit(wallet: string, payload: Payload, options: SignOptions = {}): Promise<Task> {
+    const { operation, life } = await this.#signature(wallet, payload, options);
+    const order = this.#order(operation, options, options.timeout ?? life);
+    return taskOf(await this.#handIn(order, later(options.timeout ?? life)));
+  }
+
+  /**
+   * The verified result of an order of this requester. Throws `Pending` if it has not ended after `timeout` seconds, by
+   * default an hour.
+   */
+  async result(
+    task: string,
+    options: Pick<OrderOptions, "timeout" | "progress"> = {},
+  ): Promise<Wallet | Signed | CheckUp> {
+    const view = await this.#view(task);
+    const order = { task: view.task, signature: view.signature };
+    this.#own(order);
+    const ended = await this.#follow(view, later(options.timeout ?? WALLET), options.progress);
+    return await this.#judge(order, ended);
+  }
+
+  /** The task now and after each change, until it has ended. States are the coordinator's word. */
+  async *follow(task: string): AsyncGenerator<Task, void, void> {
+    let seen = await this.#view(task);
+    yield taskOf(seen);
+    while (!isFinal(seen.state)) {
+      const news = await this.#next(seen, LONG_POLL);
+      if (news && news.revision !== seen.revision) yield taskOf(news);
+      seen = news ?? seen;
+    }
+  }
+
+  /**
+   * The signed payload in the form that its chain takes. `form`: of a PSBT the finalised PSBT, or the network transaction,
+   * which needs everybody's signatures. Everything is decoded and verified again.
+   */
+  async finish(signed: Signed, form: "psbt" | "transaction" = "psbt"): Promise<Finished> {
+    const view = await this.#view(signed.task);
+    const sign = this.#own(view).operation["key-sign"];
+    if (!sign) throw nothing();
+    const { descriptor } = await this.wallet(signed.wallet);
+    const { path, payload } = sign;
+    const finished = this.#core.call<{ bytes: string; missing: number }>("payload.finish", {
+      wallet: descriptor,
+      path,
+      payload,
+      chains: this.#chains(),
+      signed: signed.document,
+      form,
+    });
+    return { bytes: fromHex(finished.bytes), missing: finished.missing };
+  }
+
+  // Tasks and nodes
+
+  /** A task. Its order is verified; everything else is the coordinator's word. */
+  async task(task: string): Promise<Task> {
+    return taskOf(await this.#view(task));
+  }
+
+  /** A page of tasks as the coordinator tells it, newest first. */
+  async tasks(page: { readonly limit?: number; readonly before?: number } = {}): Promise<TaskPage> {
+    return await this.#api.tasks(page.limit ?? 50, page.before);
+  }
+
+  /** The nodes as the coordinator sees them. */
+  async nodes(): Promise<NodeView[]> {
+    return await this.#api.nodes();
+  }
+
+  // Parts of them
+
+  async #signature(wallet: string, payload: Payload, options: SignOptions): Promise<{ operation: object; life: number }> {
+    const { id, descriptor } = await this.wallet(wallet);
+    const path = options.path ?? "m";
+    const document = this.#document(payload);
+    const { inputs } = this.#decode(descriptor, document, path);
+    const signers = options.signers ? this.#nodes(options.signers) : null;
+    return {
+      operation: { sign: { wallet: id, path, payload: document, signers } },
+      life: SIGNATURE + FURTHER * (inputs.length - 1),
+    };
+  }
+
+  #order(operation: object, options: OrderOptions, life: number): Order {
+    if (this.#key === undefined) {
+      throw new UsageError("usage", "there is no requester key; pass `requesterKey`, or name its file in the profile");
+    }
+    const { task, signature } = this.#core.call<Order>("order.sign", {
+      key: this.#key,
+      id: this.#core.random(16),
+      now: Date.now(),
+      life_ms: Math.max(1, Math.floor(life * 1000)),
+      note: options.note ?? null,
+      claims: options.claims ?? {},
+      operation,
+    });
+    return { task, signature };
+  }
+
+  async #carryOut(operation: object, options: OrderOptions, life: number): Promise<Wallet | Signed | CheckUp> {
+    const order = this.#order(operation, options, options.timeout ?? life);
+    const until = later((options.timeout ?? life) + REPORT);
+    const view = await this.#handIn(order, until);
+    return await this.#judge(order, await this.#follow(view, until, options.progress));
+  }
+
+  /**
+   * Once the order may have arrived, submits the same bytes again until it is known whether it did: a second order in its
+   * place might be carried out twice.
+   */
+  async #handIn(order: Order, until: number): Promise<TaskView> {
+    const { id } = this.#core.call<Ordered>("order.read", order);
+    let arrived = false;
+    for (;;) {
+      try {
+        return about(id, await this.#api.submit(order));
+      } catch (error) {
+        // `fetch` does not tell whether a request that failed was sent.
+        arrived ||= error instanceof Unreachable || (error instanceof Unavailable && error.code !== "too-many-tasks");
+        if (!arrived || !isPassing(error)) throw error;
+      }
+      if (Date.now() >= until) throw new Pending(id);
+      await sleep(AWAY);
+    }
+  }
+
+  /** Polls until the task ends. A coordinator that is away for a moment is asked again until the time is over. */
+  async #follow(view: TaskView, until: number, progress?: (task: Task) => void): Promise<TaskView> {
+    progress?.(taskOf(view));
+    let seen = view;
+    while (!isFinal(seen.state)) {
+      const left = (until - Date.now()) / 1000;
+      if (left <= 0) throw new Pending(seen.id);
+      const news = await this.#next(seen, Math.max(1, Math.min(Math.floor(left), LONG_POLL)));
+      if (!news) continue;
+      seen = news;
+      progress?.(taskOf(seen));
+    }
+    return seen;
+  }
+
+  /** The task after its next change, or after some seconds. Nothing if the coordinator is away for a moment. */
+  async #next(seen: TaskView, seconds: number): Promise<TaskView | undefined> {
+    try {
+      return about(seen.id, await this.#api.task(seen.id, { seconds, revision: seen.revision }));
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      await sleep(AWAY);
+      return undefined;
+    }
+  }
+
+  /** The result of an order, verified against the exact bytes that this requester signed. */
+  async #judge(order: Order, view: TaskView): Promise<Wallet | Signed | CheckUp> {
+    this.#throwEnd(view);
+    const task = this.#core.call<Ordered>("order.read", order);
+    const [kind, claim] = Object.entries(view.result ?? {})[0] ?? [];
+    const own = { own: this.requester, order };
+    switch (`${Object.keys(task.operation)[0]} ${kind}`) {
+      case "key-gen created":
+        return await this.#record("wallet.created", { ...own, made: claim, now: Date.now() });
+      case "key-reshare reshared":
+        return await this.#record("wallet.reshared", { ...own, made: claim, now: Date.now() });
+      case "key-sign signed": {
+        const { descriptor } = await this.wallet(task.wallet);
+        const document = { ...own, wallet: descriptor, signed: claim, chains: this.#chains() };
+        return signedOf(this.#core.call<Verified>("result.signed", document));
+      }
+      case "key-share-sign intact": {
+        const wallet = await this.newestWallet(task.wallet);
+        const document = { ...own, wallet: wallet.descriptor, intact: claim };
+        const proofs = this.#core.call<{ node: string }[]>("result.intact", document);
+        return { kind: "check-up", task: task.id, wallet, nodes: proofs.map((proof) => proof.node) };
+      }
+      default:
+        throw nothing();
+    }
+  }
+
+  #throwEnd(view: TaskView): void {
+    if (view.state === "completed") return;
+    const { reason } = view;
+    if (!reason) throw new Failed(view.id, "unknown", "the coordinator gives no reason; see its log");
+    const message = Object.entries(this.profile.nodes).reduce(
+      (text, [name, id]) => text.replaceAll(id, name),
+      reason.message,
+    );
+    const Ended = view.state === "rejected" ? Rejected : view.state === "expired" ? Expired : Failed;
+    throw new Ended(view.id, reason.code, message, reason.nodes, reason.plugin);
+  }
+
+  /** A task whose order is verified, and whose summary is of that order. */
+  async #view(id: string): Promise<TaskView> {
+    const view = await this.#api.task(id);
+    this.#core.call("order.told", { id, view });
+    return view;
+  }
+
+  #own(order: Order): Ordered {
+    const task = this.#core.call<Ordered>("order.read", { task: order.task, signature: order.signature });
+    if (task.requester === this.requester) return task;
+    throw new UsageError("usage", "the task is another requester's; only its own requester judges its result");
+  }
+
+  #document(payload: Payload): object {
+    const read = this.#core.call<object>("payload.read", payload.document());
+    return payload.digests.length === 0 ? read : { ...read, digests: payload.digests.map(toHex) };
+  }
+
+  #decode(wallet: Descriptor, payload: object, path: string): Decoded {
+    const decoded = this.#core.call<{
+      inputs: { path: string; public_key: string; signed_bytes: string }[];
+      blind: boolean;
+      intent: unknown;
+      lines: string[];
+    }>("payload.decode", { wallet, path, payload, chains: this.#chains() });
+    const inputs = decoded.inputs.map((input) => ({
+      path: input.path,
+      publicKey: fromHex(input.public_key),
+      signedBytes: fromHex(input.signed_bytes),
+    }));
+    return { ...decoded, inputs };
+  }
+
+  async #idOf(wallet: string): Promise<string> {
+    if (wallet.startsWith("csk1")) return wallet;
+    const named = this.#core.call<string[]>("book.named", { book: await this.#book.read(), name: wallet });
+    const [id, second] = named;
+    if (id !== undefined && second === undefined) return id;
+    const advice =
+      id === undefined
+        ? `no wallet in the wallet book has the name \`${wallet}\`, and names are looked up nowhere else; give the id ` +
+          "(csk1…) once, as whoever made the wallet tells it"
+        : `several wallets have the name \`${wallet}\`; use the id (csk1…)`;
+    throw new UsageError("usage", advice);
+  }
+
+  async #entry(id: string): Promise<Entry | null> {
+    return this.#core.call<Entry | null>("book.wallet", { book: await this.#book.read(), id });
+  }
+
+  async #told(id: string): Promise<Descriptor> {
+    const told = await this.#api.wallet(id);
+    if (told.key === id) return told;
+    throw new AnswerError("answer", "the coordinator's answer is about another wallet; check the URL");
+  }
+
+  /** The first sight of a wallet, or of one that has no reason in the book. */
+  async #meet(id: string): Promise<Wallet> {
+    const introduced = await this.#introduced(id, await this.#told(id));
+    return await this.#record("wallet.meet", { introduced, known: this.#known(), now: Date.now() });
+  }
+
+  async #introduced(id: string, told: Descriptor): Promise<Introduced> {
+    const generations = told.generation === 0 ? [told] : await this.#api.generations(id);
+    const first = generations[0];
+    const order = first?.generation === 0 ? await this.#orderOf(first) : null;
+    return { id, told, generations, order };
+  }
+
+  /** The order that created a wallet. A new coordinator has none. */
+  async #orderOf(first: Descriptor): Promise<Order | null> {
+    try {
+      const { task, signature } = await this.#api.task(first.task);
+      return { task, signature };
+    } catch (error) {
+      if (error instanceof NotFound) return null;
+      throw error;
+    }
+  }
+
+  async #followWallet(entry: Entry, told: Descriptor): Promise<Wallet> {
+    const newer = told.generation > entry.wallet.generation;
+    const generations = newer ? await this.#api.generations(told.key) : [];
+    return await this.#record("wallet.follow", { told, generations });
+  }
+
+  async #list(told: Descriptor, entry: Entry | undefined): Promise<Listed> {
+    try {
+      if (entry?.belief) return { wallet: await this.#followWallet(entry, told), standing: "believed" };
+      const introduced = await this.#introduced(told.key, told);
+      const book = await this.#book.read();
+      this.#core.call("wallet.meet", { introduced, known: this.#known(), now: Date.now(), book });
+      return { wallet: walletOf(told), standing: "new" };
+    } catch (error) {
+      if (!(error instanceof CountersignError) || isPassing(error)) throw error;
+      return { wallet: walletOf(entry?.wallet ?? told), standing: "refused", error };
+    }
+  }
+
+  async #record(name: string, document: object): Promise<Wallet> {
+    const recorded = await this.#book.change((book) => this.#core.call<Recorded>(name, { ...document, book }));
+    return walletOf(recorded.wallet);
+  }
+
+  #nodes(nodes: readonly string[]): string[] {
+    return nodes.map((node) => nodeOf(this.profile, node));
+  }
+
+  #known(): object {
+    const { nodes, trustedRequesters } = this.profile;
+    return { nodes, trusted_requesters: trustedRequesters ?? {}, own: this.requester };
+  }
+
+  #chains(): object {
+    return { bitcoin: "mainnet", solana: "mainnet", ...this.profile.chains };
+  }
+}
+
+interface Verified {
+  readonly task: string;
+  readonly wallet: string;
+  readonly scheme: string;
+  readonly signed: SignedDocument;
+}
+
+function signedOf({ task, wallet, scheme, signed }: Verified): Signed {
+  const signatures = signed.signatures.map((one) => ({
+    path: one.path,
+    publicKey: fromHex(one.public_key),
+    signedBytes: fromHex(one.signed_bytes),
+    signature: fromHex(one.signature),
+    recoveryId: one.recovery_id,
+  }));
+  return { kind: "signed", task, wallet, scheme, signatures, document: signed };
+}
+
+function about(id: string, view: TaskView): TaskView {
+  if (view.id === id) return view;
+  throw new AnswerError("answer", "the coordinator's answer is about another task; check the URL");
+}
+
+function nothing(): InvalidResult {
+  return new InvalidResult(
+    "invalid-result",
+    "the result is not of the kind that was ordered; do not use it, and do not trust this coordinator",
+  );
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof Unreachable || error instanceof Unavailable;
+}
+
+function later(seconds: number): number {
+  return Date.now() + seconds * 1000;
+}
+
+async function sleep(seconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+}

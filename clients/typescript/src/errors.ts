@@ -1,0 +1,150 @@
+/**
+ * The errors of this package. Each has a stable `code` for programs (docs/codes.md) and a message that ends with what to
+ * do. `Pending` is not a failure: the order stands, and the signature may still come.
+ */
+
+/** The base of all errors here. */
+export class CountersignError extends Error {
+  constructor(
+    /** Stable, for programs. */
+    readonly code: string,
+    message: string,
+    /** Further lines for people. Nothing in them is believed. */
+    readonly details: readonly string[] = [],
+  ) {
+    super(message);
+    this.name = new.target.name;
+  }
+}
+
+/** The order or argument makes no sense. Nothing was sent. */
+export class UsageError extends CountersignError {}
+
+/** A file cannot be used. */
+export class FileError extends CountersignError {}
+
+/** A payload that nobody signs. Nothing was sent. */
+export class PayloadError extends CountersignError {}
+
+/** The signatures do not complete their payload. */
+export class FinishError extends CountersignError {}
+
+/** The coordinator does not answer. */
+export class Unreachable extends CountersignError {
+  constructor(url: string, reason: string) {
+    super(
+      "unreachable",
+      `the coordinator at ${url} does not answer (${reason}); check that it runs and that the URL is right`,
+    );
+  }
+}
+
+/** The coordinator refused the request. */
+export class ApiError extends CountersignError {
+  constructor(
+    readonly status: number,
+    code: string,
+    message: string,
+  ) {
+    super(code, `the coordinator refused: ${message}`);
+  }
+}
+
+/** The API key is unknown, or does not allow the request. */
+export class Unauthorized extends ApiError {}
+
+/** The coordinator does not know it. */
+export class NotFound extends ApiError {}
+
+/** The id stands for something else already. */
+export class Conflict extends ApiError {}
+
+/** The coordinator cannot take the request now. The same one may succeed a moment later. */
+export class Unavailable extends ApiError {}
+
+/** The coordinator's answer does not follow the protocol. */
+export class AnswerError extends CountersignError {}
+
+/** An order ended without a result. */
+export class TaskError extends CountersignError {
+  constructor(
+    /** Id of the order. */
+    readonly task: string,
+    code: string,
+    message: string,
+    /** The nodes concerned, as the coordinator tells. */
+    readonly nodes: readonly string[] = [],
+    /** The plugin that refused, if it was one. */
+    readonly plugin: string | null = null,
+  ) {
+    super(code, message);
+  }
+}
+
+/** A node refused. Ask its operator, then send a new order. */
+export class Rejected extends TaskError {}
+
+/** The nodes took part, but the task failed. */
+export class Failed extends TaskError {}
+
+/** The order was not carried out in its time. */
+export class Expired extends TaskError {}
+
+/**
+ * The order has not ended yet, and may still end well: people may have to decide. Wait again with
+ * `client.result(error.task)`. Do not order a second time instead.
+ */
+export class Pending extends CountersignError {
+  constructor(readonly task: string) {
+    super(
+      "timeout",
+      `task ${task} has not ended yet and may still end; ask for its result before sending a new one`,
+    );
+  }
+}
+
+/** What the coordinator reports is not true, or nobody known stands behind it. Do not use it. */
+export class Untrustworthy extends CountersignError {}
+
+/** A result that does not verify. */
+export class InvalidResult extends Untrustworthy {}
+
+/** A wallet that does not verify, or is not the one seen before. */
+export class InvalidWallet extends Untrustworthy {}
+
+/** A wallet whose parts prove each other and nothing else: its members or its requester are not in the profile. */
+export class WalletDistrusted extends Untrustworthy {}
+
+/** The coordinator knows less about a wallet than this client. */
+export class StaleCoordinator extends Untrustworthy {}
+
+type Kind = new (code: string, message: string, details: readonly string[]) => CountersignError;
+
+const BY_CODE: ReadonlyMap<string, Kind> = new Map<string, Kind>([
+  ["usage", UsageError],
+  ["file", FileError],
+  ["finish", FinishError],
+  ["answer", AnswerError],
+  ["invalid-result", InvalidResult],
+  ["invalid-wallet", InvalidWallet],
+  ["wallet-distrusted", WalletDistrusted],
+  ["stale-coordinator", StaleCoordinator],
+]);
+
+const BY_STATUS: ReadonlyMap<number, typeof ApiError> = new Map<number, typeof ApiError>([
+  [401, Unauthorized],
+  [403, Unauthorized],
+  [404, NotFound],
+  [409, Conflict],
+  [503, Unavailable],
+]);
+
+/** The error for a code of the module. Codes of payloads have many values and one type. */
+export function byCode(code: string, message: string, details: readonly string[]): CountersignError {
+  return new (BY_CODE.get(code) ?? PayloadError)(code, message, details);
+}
+
+/** The error for a refusal of the coordinator. */
+export function byStatus(status: number, code: string, message: string): ApiError {
+  return new (BY_STATUS.get(status) ?? ApiError)(status, code, message);
+}

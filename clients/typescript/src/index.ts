@@ -1,0 +1,25 @@
+/**
+ * Orders signatures from Countersign nodes, and verifies what comes back.
+ *
+ * The rules, what is signed, derived and believed, are those of the Rust client: the same code, as WebAssembly.
+ */
+
+export { MemoryBook, type WalletBook, type Write } from "./book.js";
+export { Client, type NewWallet, type OrderOptions, type Reshare, type Settings, type SignOptions } from "./client.js";
+export { Core, type Source } from "./core.js";
+export * from "./errors.js";
+export type {
+  Address,
+  CheckUp,
+  Decoded,
+  Finished,
+  Input,
+  InputSignature,
+  Introduction,
+  Listed,
+  Signed,
+  Task,
+  Wallet,
+} from "./models.js";
+export { Payload } from "./payload.js";
+export type { Chains, Profile } from "./profile.js";

@@ -1,0 +1,37 @@
+/** The profile: the coordinator, and the names of nodes and requesters (docs/profile.md). */
+
+import { UsageError } from "./errors.js";
+
+/**
+ * A requester's settings. `nodes` and `trustedRequesters` decide which wallets are believed. Take each id from the
+ * operator or requester that it belongs to, through another channel, and never from a coordinator.
+ */
+export interface Profile {
+  /** URL of the coordinator's API. */
+  readonly coordinator: string;
+  /** Names of your own for nodes, each with its id (`csn1…`). */
+  readonly nodes: Readonly<Record<string, string>>;
+  /** Names of other requesters whose wallets you use (`csr1…`). Your own key needs no entry. */
+  readonly trustedRequesters?: Readonly<Record<string, string>>;
+  /** Networks of chains whose transactions do not name theirs. Absent: the main networks. */
+  readonly chains?: Chains;
+}
+
+export interface Chains {
+  /** `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`, or a CAIP-2 id. */
+  readonly bitcoin?: string;
+  /** `mainnet`, `devnet`, `testnet`, or a CAIP-2 id. */
+  readonly solana?: string;
+}
+
+/** The id of the node with this name, or with this id. */
+export function nodeOf(profile: Profile, text: string): string {
+  const named = Object.hasOwn(profile.nodes, text) ? profile.nodes[text] : undefined;
+  if (named !== undefined) return named;
+  if (text.startsWith("csn1")) return text;
+  throw new UsageError(
+    "usage",
+    `\`${text}\` is neither a node id nor a name under \`nodes\` in the profile; write the id (csn1…), or add the name ` +
+      "there with the id that the node's operator gave you",
+  );
+}

@@ -1,0 +1,2 @@
+#!/bin/sh
+exec "$COUNTERSIGN_ZIG" -m ziglang ar "$@"

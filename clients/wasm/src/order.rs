@@ -1,0 +1,289 @@
+//! Orders: made, signed, and read again.
+
+use std::collections::BTreeMap;
+
+use countersign_protocol::{
+    Committee, CommitteeError, DerivationPath, Hash, KeyDescriptor, KeyGen, KeyId, KeyReshare,
+    KeyShareSign, KeySign, NodeId, Operation, Payload, RequesterId, Scheme, SignedTask, Task,
+    TaskId, Threshold, UnixMillis,
+};
+use countersign_requester::RequesterKey;
+use countersign_requester::order::{Remarks, Window};
+use countersign_requester::proof::{self, Told};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::failure::Failure;
+
+/// An order as it travels: the exact text, and the requester's signature over its bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    task: String,
+    #[serde(with = "hex::serde")]
+    signature: [u8; 64],
+}
+
+impl From<Order> for SignedTask {
+    fn from(order: Order) -> Self {
+        Self {
+            bytes: order.task.into_bytes(),
+            signature: order.signature,
+        }
+    }
+}
+
+impl Order {
+    /// Reads an order of one's own: anybody else's is refused.
+    pub fn of(self, own: RequesterId) -> Result<(SignedTask, Task), Failure> {
+        let order = SignedTask::from(self);
+        let task = proof::check_requester(&order)?;
+        if task.requester != own {
+            return Err(Failure::invalid("its order is not this requester's"));
+        }
+        Ok((order, task))
+    }
+}
+
+/// A text that is wiped after use. Not `Clone`, not printable.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Secret(String);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A text form of a requester key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyText {
+    key: Secret,
+}
+
+/// The public half of a key.
+#[derive(Serialize)]
+pub struct Requester {
+    requester: RequesterId,
+}
+
+/// The id of a requester key.
+pub fn requester(KeyText { key }: KeyText) -> Result<Requester, Failure> {
+    let requester = parse(&key.0)?.id();
+    Ok(Requester { requester })
+}
+
+/// 32 random bytes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seed {
+    seed: Secret,
+}
+
+/// A new key in its text form, with its public half.
+#[derive(Serialize)]
+pub struct NewRequester {
+    key: String,
+    requester: RequesterId,
+}
+
+/// The key of a seed.
+pub fn new_requester(Seed { seed }: Seed) -> Result<NewRequester, Failure> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(seed.0.as_bytes(), &mut bytes[..])
+        .map_err(|_| Failure::usage("a seed has 32 bytes; give 64 hexadecimal digits"))?;
+    let key = RequesterKey::from_seed(&bytes).map_err(Failure::usage)?;
+    let text = RequesterKey::text_of(&bytes).map_err(Failure::usage)?;
+    Ok(NewRequester {
+        key: text.to_string(),
+        requester: key.id(),
+    })
+}
+
+/// The parts of an order.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parts {
+    key: Secret,
+    /// 16 random bytes, never used before.
+    id: TaskId,
+    now: UnixMillis,
+    life_ms: u64,
+    #[serde(default)]
+    note: Option<String>,
+    #[serde(default)]
+    claims: BTreeMap<String, String>,
+    operation: Ordered,
+}
+
+/// What is ordered. Nodes may be listed in any order.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum Ordered {
+    CreateWallet {
+        name: String,
+        scheme: Scheme,
+        nodes: Vec<NodeId>,
+        threshold: Threshold,
+    },
+    Sign {
+        wallet: KeyId,
+        path: DerivationPath,
+        payload: Payload,
+        #[serde(default)]
+        signers: Option<Vec<NodeId>>,
+    },
+    Reshare {
+        from: Box<KeyDescriptor>,
+        nodes: Vec<NodeId>,
+        threshold: Threshold,
+        #[serde(default)]
+        dealers: Option<Vec<NodeId>>,
+    },
+    CheckUp {
+        wallet: KeyId,
+        nodes: Vec<NodeId>,
+    },
+}
+
+impl Ordered {
+    fn operation(self) -> Result<Operation, CommitteeError> {
+        Ok(match self {
+            Self::CreateWallet {
+                name,
+                scheme,
+                nodes,
+                threshold,
+            } => Operation::KeyGen(KeyGen {
+                name,
+                scheme,
+                committee: Committee::new(nodes)?,
+                threshold,
+            }),
+            Self::Sign {
+                wallet,
+                path,
+                payload,
+                signers,
+            } => Operation::KeySign(KeySign {
+                key: wallet,
+                path,
+                payload,
+                signers,
+            }),
+            Self::Reshare {
+                from,
+                nodes,
+                threshold,
+                dealers,
+            } => Operation::KeyReshare(Box::new(KeyReshare {
+                from: *from,
+                committee: Committee::new(nodes)?,
+                threshold,
+                dealers,
+            })),
+            Self::CheckUp { wallet, mut nodes } => {
+                nodes.sort_unstable();
+                Operation::KeyShareSign(KeyShareSign { key: wallet, nodes })
+            }
+        })
+    }
+}
+
+/// A signed order, with what follows from its bytes.
+#[derive(Serialize)]
+pub struct Signed {
+    #[serde(flatten)]
+    order: Order,
+    id: TaskId,
+    hash: Hash,
+    /// The wallet that it uses, or makes.
+    wallet: KeyId,
+}
+
+/// Makes an order and signs its exact bytes.
+pub fn sign(parts: Parts) -> Result<Signed, Failure> {
+    let key = parse(&parts.key.0)?;
+    let window = Window {
+        now: parts.now,
+        life_ms: parts.life_ms,
+    };
+    let remarks = Remarks {
+        note: parts.note,
+        claims: parts.claims,
+    };
+    let operation = parts.operation.operation().map_err(Failure::usage)?;
+    let order = countersign_requester::order::sign(&key, parts.id, window, remarks, operation)?;
+    let wallet = wallet(&order, &order.parse()?);
+    Ok(Signed {
+        id: parts.id,
+        hash: order.hash(),
+        wallet,
+        order: Order {
+            signature: order.signature,
+            task: String::from_utf8(order.bytes).map_err(Failure::usage)?,
+        },
+    })
+}
+
+/// A task as it was ordered, and nobody's word but the requester's.
+#[derive(Serialize)]
+pub struct AsOrdered {
+    #[serde(flatten)]
+    task: Task,
+    hash: Hash,
+    wallet: KeyId,
+}
+
+/// Reads an order: the requester named in it signed it. Does not judge who that is.
+pub fn read(order: Order) -> Result<AsOrdered, Failure> {
+    let order = SignedTask::from(order);
+    let task = proof::check_requester(&order)?;
+    let wallet = wallet(&order, &task);
+    Ok(AsOrdered {
+        hash: order.hash(),
+        wallet,
+        task,
+    })
+}
+
+/// A coordinator's view of a task. What else is in it is not looked at.
+#[derive(Deserialize)]
+pub struct View {
+    id: TaskId,
+    view: ToldWithOrder,
+}
+
+#[derive(Deserialize)]
+struct ToldWithOrder {
+    #[serde(flatten)]
+    told: Told,
+    #[serde(flatten)]
+    order: Order,
+}
+
+/// Checks a coordinator's view of a task against the order in it.
+pub fn told(View { id, view }: View) -> Result<AsOrdered, Failure> {
+    let order = SignedTask::from(view.order);
+    let task = proof::check_told(id, &view.told, &order)?;
+    let wallet = wallet(&order, &task);
+    Ok(AsOrdered {
+        hash: order.hash(),
+        wallet,
+        task,
+    })
+}
+
+fn wallet(order: &SignedTask, task: &Task) -> KeyId {
+    match &task.operation {
+        Operation::KeyGen(_) => KeyId::of_task(&order.hash()),
+        Operation::KeySign(sign) => sign.key,
+        Operation::KeyReshare(reshare) => reshare.from.key,
+        Operation::KeyShareSign(check_up) => check_up.key,
+    }
+}
+
+fn parse(text: &str) -> Result<RequesterKey, Failure> {
+    RequesterKey::parse(text).map_err(|error| Failure::new("file", error))
+}

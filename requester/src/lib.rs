@@ -1,0 +1,25 @@
+//! The rules of a requester: how an order is made and signed, what is believed of the answers, and
+//! how a payload is shown.
+//!
+//! The same code judges in the Rust client and, compiled to WebAssembly, in the clients for other
+//! languages. It performs no I/O and reads no clock; time, randomness and the contents of files are
+//! arguments.
+
+pub mod addresses;
+pub mod belief;
+pub mod book;
+pub mod describe;
+mod error;
+pub mod known;
+mod names;
+pub mod order;
+mod pages;
+pub mod profile;
+pub mod proof;
+pub mod requester_key;
+pub mod succession;
+
+pub use error::BeliefError;
+pub use known::Known;
+pub use profile::Profile;
+pub use requester_key::RequesterKey;

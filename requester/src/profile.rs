@@ -1,0 +1,161 @@
+//! The profile as text: the coordinator, the files with the keys, and the names of nodes and
+//! requesters. One YAML document, of which JSON is a part.
+//!
+//! `nodes` and `trusted_requesters` are what a wallet is compared with when it is seen for the
+//! first time, so they must not come from a coordinator: take each id from the operator or
+//! requester that it belongs to, through another channel.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use countersign_payload::{Networks, UnknownNetwork};
+use countersign_protocol::{NodeId, RequesterId};
+use serde::de::{DeserializeSeed, Deserializer};
+use serde::{Deserialize, Serialize};
+
+use crate::known::Known;
+use crate::names::{Text, name_in, names};
+
+/// A requester's settings; relative paths start at the directory of its file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// URL of the coordinator's API, such as `http://127.0.0.1:7480`.
+    #[serde(deserialize_with = "http_url")]
+    pub coordinator: String,
+    /// Certificates in PEM: the coordinator's own or its issuer's, and no others are believed.
+    /// Absent: those that this machine believes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coordinator_ca: Option<PathBuf>,
+    /// File with the API key, mode 0600. Absent: requests are signed by the requester's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_file: Option<PathBuf>,
+    /// File with the requester's key, mode 0600. Reading works without it, given an API key.
+    pub requester_key_file: Option<PathBuf>,
+    /// File of the wallet book; created when needed.
+    #[serde(default = "default_book")]
+    pub wallet_book: PathBuf,
+    /// The requester's own names for nodes. A wallet is believed at first sight only if each of its
+    /// members is one of them.
+    #[serde(default, deserialize_with = "names")]
+    pub nodes: BTreeMap<String, NodeId>,
+    /// Names of other requesters whose wallets this one uses. Your own key needs no entry.
+    #[serde(default, deserialize_with = "names")]
+    pub trusted_requesters: BTreeMap<String, RequesterId>,
+    /// Networks of chains whose transactions do not name theirs.
+    #[serde(default)]
+    pub chains: Chains,
+}
+
+/// The networks of the wallets' coins. Absent: the main networks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Chains {
+    /// `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`, or a CAIP-2 id.
+    #[serde(deserialize_with = "bitcoin_network")]
+    pub bitcoin: String,
+    /// `mainnet`, `devnet`, `testnet`, or a CAIP-2 id.
+    #[serde(deserialize_with = "solana_network")]
+    pub solana: String,
+}
+
+impl Default for Chains {
+    fn default() -> Self {
+        Self {
+            bitcoin: "mainnet".into(),
+            solana: "mainnet".into(),
+        }
+    }
+}
+
+impl Chains {
+    /// The networks that these names stand for.
+    pub fn networks(&self) -> Result<Networks, UnknownNetwork> {
+        Networks::named(&self.bitcoin, &self.solana)
+    }
+}
+
+impl Profile {
+    /// Reads the text of a profile. An error names the line.
+    pub fn parse(text: &str) -> Result<Self, countersign_strict::DocumentError> {
+        countersign_strict::yaml(text)
+    }
+
+    /// Those whom this profile names, and its own requester.
+    pub fn known(&self, own: Option<RequesterId>) -> Known<'_> {
+        Known {
+            nodes: &self.nodes,
+            trusted_requesters: &self.trusted_requesters,
+            own,
+        }
+    }
+
+    /// The profile's name for a node, or its id.
+    pub fn name_of(&self, node: &NodeId) -> String {
+        name_in(&self.nodes, node).map_or_else(|| node.to_string(), str::to_owned)
+    }
+
+    /// The profile's name for a node, or the beginning and the end of its id. For display
+    /// only, never for comparing.
+    pub fn short_name(&self, node: &NodeId) -> String {
+        match name_in(&self.nodes, node) {
+            Some(name) => name.into(),
+            None => {
+                let id = node.to_string();
+                format!("{}…{}", &id[..12], &id[id.len() - 4..])
+            }
+        }
+    }
+
+    /// Replaces ids in a text from elsewhere by the profile's names.
+    pub fn with_names(&self, text: &str) -> String {
+        self.nodes.iter().fold(text.to_owned(), |text, (name, id)| {
+            text.replace(&id.to_string(), name)
+        })
+    }
+
+    /// True if the node has a name in the profile.
+    pub fn names_node(&self, node: &NodeId) -> bool {
+        name_in(&self.nodes, node).is_some()
+    }
+
+    /// The profile's name for a trusted requester, apart from your own.
+    pub fn requester_name(&self, requester: &RequesterId) -> Option<&str> {
+        name_in(&self.trusted_requesters, requester)
+    }
+}
+
+fn default_book() -> PathBuf {
+    "wallets.json".into()
+}
+
+/// A coordinator that is not an `http` or `https` URL.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not an http or https URL")]
+struct UrlError(String);
+
+fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let is_url = |text: &str| {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            Ok(text.to_owned())
+        } else {
+            Err(UrlError(text.to_owned()))
+        }
+    };
+    Text::new(is_url).deserialize(deserializer)
+}
+
+fn bitcoin_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    network(|name| Networks::named(name, &Chains::default().solana)).deserialize(deserializer)
+}
+
+fn solana_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    network(|name| Networks::named(&Chains::default().bitcoin, name)).deserialize(deserializer)
+}
+
+/// Reads the name of a network and keeps it as written.
+fn network(
+    named: impl FnOnce(&str) -> Result<Networks, UnknownNetwork>,
+) -> Text<impl FnOnce(&str) -> Result<String, UnknownNetwork>, String, UnknownNetwork> {
+    Text::new(|name: &str| named(name).map(|_| name.to_owned()))
+}
