@@ -9,7 +9,7 @@ use countersign_protocol::UnixMillis;
 use countersign_protocol::request::HttpRequest;
 use rand::RngCore;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use reqwest::{Certificate, ClientBuilder, Request};
+use reqwest::{Certificate, Client, ClientBuilder, Request};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -118,28 +118,43 @@ fn header(text: &str) -> Result<HeaderValue, ClientError> {
     })
 }
 
-/// Believes only certificates that are in this file, or issued by one of them.
-pub(crate) fn believe_only(
-    file: &Path,
+/// A client for one coordinator, which believes only certificates that are in the file or issued by
+/// one of them, if there is a file.
+pub(crate) fn http(
     base: &str,
+    ca: Option<&Path>,
     http: ClientBuilder,
-) -> Result<ClientBuilder, ClientError> {
-    let unusable = |reason: String| ClientError::File {
+) -> Result<Client, ClientError> {
+    match ca {
+        None => http
+            .build()
+            .map_err(|error| ClientError::Usage(format!("no HTTP client ({error}); reinstall"))),
+        Some(_) if !base.starts_with("https://") => Err(ClientError::Usage(format!(
+            "`coordinator_ca` has no effect on `{base}`; write an https URL, or remove `coordinator_ca` from the profile"
+        ))),
+        Some(file) => {
+            let believed = certificates(file)?;
+            let built = http.tls_certs_only(believed).build();
+            built.map_err(|_| unusable(file, "a certificate in it cannot be read".into()))
+        }
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<Certificate>, ClientError> {
+    let text = read_own(file).map_err(|error| unusable(file, error.to_string()))?;
+    match Certificate::from_pem_bundle(text.as_bytes()) {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(unusable(file, "there is no certificate in it".into()))
+        }
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(unusable(file, error.to_string())),
+    }
+}
+
+fn unusable(file: &Path, reason: String) -> ClientError {
+    ClientError::File {
         path: file.into(),
         reason,
         advice: "put the certificate of the coordinator or of its issuer there, in PEM, or remove `coordinator_ca` from the profile",
-    };
-    if !base.starts_with("https://") {
-        let message = format!(
-            "`coordinator_ca` has no effect on `{base}`; write an https URL, or remove `coordinator_ca` from the profile"
-        );
-        return Err(ClientError::Usage(message));
     }
-    let text = read_own(file).map_err(|error| unusable(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(text.as_bytes())
-        .map_err(|error| unusable(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(unusable("there is no certificate in it".into()));
-    }
-    Ok(http.tls_certs_only(certificates))
 }

@@ -56,16 +56,11 @@ impl Api {
             );
             return Err(ClientError::Usage(message));
         }
-        let mut http = reqwest::Client::builder()
+        let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(Policy::none())
             .timeout(REQUEST);
-        if let Some(file) = ca {
-            http = access::believe_only(file, base, http)?;
-        }
-        let http = http
-            .build()
-            .map_err(|error| ClientError::Usage(format!("no HTTP client ({error}); reinstall")))?;
+        let http = access::http(base, ca, http)?;
         Ok(Self {
             http,
             base: base.trim_end_matches('/').into(),

@@ -7,6 +7,8 @@ use countersign_client::{Client, ClientError, Profile, RequesterKey};
 use countersign_coordinator::{Config, Coordinator, RunError, api_key, identity};
 use tokio::net::TcpStream;
 
+const SIGNS: &str = "coordinator_ca: chain.pem\nrequester_key_file: requester.key\n";
+
 /// A certificate for this machine that signs itself, and its key.
 fn pair() -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -70,8 +72,6 @@ fn write_secret(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
 }
-
-const SIGNS: &str = "coordinator_ca: chain.pem\nrequester_key_file: requester.key\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_requester_needs_no_secret_and_believes_one_certificate() {

@@ -124,6 +124,11 @@ impl Coordinator {
         recorder: Option<Recorder>,
     ) -> Result<Self, RunError> {
         let (identity, id) = identity::load(&config.identity_file())?;
+        let certificate = config.tls.clone().map(watch::Sender::new);
+        let renewed = certificate
+            .as_ref()
+            .map(|files| Renewal::begin(files.subscribe()));
+        let (tls, renewal) = renewed.transpose()?.unzip();
         let registry = Arc::new(open_desk(&config)?);
         let hub = Arc::new(Hub::bind(
             config.listen_quic,
@@ -132,11 +137,6 @@ impl Coordinator {
             recorder,
         )?);
         let quic = hub.address();
-        let certificate = config.tls.clone().map(watch::Sender::new);
-        let renewed = certificate
-            .as_ref()
-            .map(|files| Renewal::begin(files.subscribe()));
-        let (tls, renewal) = renewed.transpose()?.unzip();
         let (listener, http) = listen(config.listen_http).await?;
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
