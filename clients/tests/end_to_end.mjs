@@ -8,6 +8,7 @@
 import assert from "node:assert/strict";
 import { createPublicKey, verify } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { setTimeout } from "node:timers/promises";
 
 import { Client, Payload, Rejected, WalletDistrusted } from "countersign";
 import { clientOf } from "countersign/node";
@@ -31,7 +32,7 @@ async function nobodyKnows({ profile: { coordinator } }, profile, wallet) {
 
 async function main(profile, scheme, nodes) {
   const client = await clientOf(profile);
-  while (!(await client.nodes()).every((node) => node.online));
+  while (!(await client.nodes()).every((node) => node.online)) await setTimeout(100);
   const wallet = await client.createWallet({ name: "from-node", scheme, nodes, threshold: 2 });
   const states = [];
   const progress = (task) => states.push(task.state);

@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -35,7 +36,7 @@ def main(profile: str, scheme: str, nodes: list[str]) -> None:
     states: list[str] = []
     with Client(profile) as client:
         while not all(node.online for node in client.nodes()):
-            pass
+            time.sleep(0.1)
         wallet = client.create_wallet("from-python", scheme=scheme, nodes=nodes, threshold=2)
         signed = client.sign("from-python", Payload.message(MESSAGE), PATH, progress=lambda task: states.append(task.state))
         assert verifies(signed), "the signature verifies with another library"

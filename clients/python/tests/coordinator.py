@@ -20,7 +20,7 @@ def coordinator(answers: dict[str, Any], result: Any, ended: dict[str, Any] | No
 
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
-            known = answers.get(path) or views.get(path)
+            known = answers.get(path, views.get(path))
             if known is not None:
                 self.answer(200, known)
             else:
@@ -33,7 +33,7 @@ def coordinator(answers: dict[str, Any], result: Any, ended: dict[str, Any] | No
             self.answer(201, view)
 
         def answer(self, status: int, document: Any) -> None:
-            content = json.dumps(document).encode()
+            content = document if isinstance(document, bytes) else json.dumps(document).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(content)))
             self.end_headers()

@@ -25,8 +25,11 @@ from test_forgeries import TABLE, profile
 import countersign._core as core
 from countersign import (
     Client,
+    CountersignError,
     FileBook,
     FileError,
+    FinishError,
+    InvalidResult,
     MemoryBook,
     NotFound,
     Payload,
@@ -293,6 +296,51 @@ def test_errors_are_typed_by_status_and_keep_their_code() -> None:
         asking = client("http://127.0.0.1:1")
         asking.nodes()
     assert not away.value.sent
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"null",
+        b"[" * 100_000,
+        b'{"id": 5}',
+        b'{"announcement": null}',
+        b'{"announcement": {"key": "csk1", "task": "00", "generation": true}}',
+        b'{"announcement": {"key": "csk1", "task": "00", "generation": 0}}',
+        b'{"a": ' * 500 + b"1" + b"}" * 500,
+        b'{"code": "x"}',
+    ],
+)
+def test_an_answer_that_is_none_is_an_error_of_this_package(answer: bytes) -> None:
+    with coordinator({f"/v1/{name}": answer for name in ("nodes", "wallets", "tasks", "tasks/00")}, None) as url:
+        asking = client(url)
+        for ask in (asking.nodes, asking.wallets, asking.tasks, lambda: asking.task("00")):
+            with pytest.raises(CountersignError) as none:
+                ask()
+            assert none.value.code == "answer"
+
+
+def test_the_second_form_of_a_signature_is_refused() -> None:
+    """S + L of Ed25519 and n - s of ECDSA leave the equations true."""
+    case = json.loads(json.dumps(SIGNING))
+    (made,) = case["result"]["signed"]["signatures"]
+    signature = bytes.fromhex(made["signature"])
+    order = 2**252 + 27742317777372353535851937790883648493
+    second = int.from_bytes(signature[32:], "little") + order
+    made["signature"] = (signature[:32] + second.to_bytes(32, "little")).hex()
+    with coordinator({}, case["result"]) as url, client(url) as asking, pytest.raises(InvalidResult):
+        asking.sign(WALLET, Payload.message("pay"))
+
+    key, wallet = root(bytes([5]) * 32)
+    document = {"wallet": wallet, "path": "m/0", "payload": Payload.eip191("hello").document()}
+    (asked,) = core.call("payload.decode", document)["inputs"]
+    made = eth_keys.PrivateKey(key.derive([0]).secret).sign_msg_hash(bytes.fromhex(asked["signed_bytes"]))
+    high = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141 - made.s
+    signature = made.r.to_bytes(32, "big") + high.to_bytes(32, "big")
+    signed = {"session": "05" * 32, "signatures": [asked | {"signature": signature.hex(), "recovery_id": 1 - made.v}]}
+    with pytest.raises(FinishError):
+        core.call("payload.finish", document | {"signed": signed})
 
 
 def test_a_book_in_a_file_is_kept_and_refused_if_others_can_write_it(tmp_path: Path) -> None:

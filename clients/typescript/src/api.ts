@@ -13,6 +13,19 @@ const MAX_ANSWER = 64 * 1024 * 1024;
 
 export type State = "waiting" | "approving" | "running" | "completed" | "rejected" | "failed" | "expired";
 
+const STATES: ReadonlySet<string> = new Set([
+  "waiting",
+  "approving",
+  "running",
+  "completed",
+  "rejected",
+  "failed",
+  "expired",
+]);
+
+/** A JSON object of unknown contents. */
+type Document = Readonly<Record<string, unknown>>;
+
 export function isFinal(state: State): boolean {
   return state === "completed" || state === "rejected" || state === "failed" || state === "expired";
 }
@@ -85,39 +98,42 @@ export class Api {
 
   /** Submits a task. The same bytes may be submitted again. */
   async submit({ task, signature }: Order): Promise<TaskView> {
-    return await this.#ask<TaskView>("/v1/tasks", JSON.stringify({ task, signature }));
+    return taskView(await this.#ask("/v1/tasks", JSON.stringify({ task, signature })));
   }
 
   /** A task; with `wait`, once it is past `revision` or so many seconds are over. */
   async task(id: string, wait?: { seconds: number; revision: number }): Promise<TaskView> {
     const query = wait ? `?wait=${wait.seconds}&revision=${wait.revision}` : "";
-    return await this.#ask<TaskView>(`/v1/tasks/${encodeURIComponent(id)}${query}`);
+    return taskView(await this.#ask(`/v1/tasks/${encodeURIComponent(id)}${query}`));
   }
 
   async tasks(limit: number, before?: number): Promise<TaskPage> {
-    return await this.#ask<TaskPage>(`/v1/tasks?limit=${limit}${before === undefined ? "" : `&before=${before}`}`);
+    const page = await this.#ask(`/v1/tasks?limit=${limit}${before === undefined ? "" : `&before=${before}`}`);
+    return { tasks: list(page, "tasks") as TaskSummary[], next: (page["next"] ?? null) as number | null };
   }
 
   async wallets(): Promise<Descriptor[]> {
-    const { wallets } = await this.#ask<{ wallets?: { announcement?: Descriptor }[] }>("/v1/wallets");
-    return present(wallets, "wallets").map((wallet) => present(wallet.announcement, "announcement"));
+    return list(await this.#ask("/v1/wallets"), "wallets").map((wallet) => descriptor(object(wallet)["announcement"]));
   }
 
   async wallet(id: string): Promise<Descriptor> {
-    const path = `/v1/wallets/${encodeURIComponent(id)}`;
-    return present((await this.#ask<{ announcement?: Descriptor }>(path)).announcement, "announcement");
+    return descriptor((await this.#ask(`/v1/wallets/${encodeURIComponent(id)}`))["announcement"]);
   }
 
   async generations(id: string): Promise<Descriptor[]> {
     const path = `/v1/wallets/${encodeURIComponent(id)}/generations`;
-    return present((await this.#ask<{ generations?: Descriptor[] }>(path)).generations, "generations");
+    return list(await this.#ask(path), "generations").map(descriptor);
   }
 
   async nodes(): Promise<NodeView[]> {
-    return present((await this.#ask<{ nodes?: NodeView[] }>("/v1/nodes")).nodes, "nodes");
+    return list(await this.#ask("/v1/nodes"), "nodes").map((node) => {
+      const view = object(node);
+      expect(view, { id: "string", name: "string", online: "boolean" });
+      return view as unknown as NodeView;
+    });
   }
 
-  async #ask<T>(path: string, body?: string): Promise<T> {
+  async #ask(path: string, body?: string): Promise<Document> {
     const headers: Record<string, string> = { authorization: `Bearer ${this.#key}` };
     if (body !== undefined) headers["content-type"] = "application/json";
     const asked: RequestInit = { headers, redirect: "error", signal: AbortSignal.timeout(REQUEST) };
@@ -132,7 +148,7 @@ export class Api {
       if (error instanceof AnswerError) throw error;
       throw new Unreachable(this.#url, innermost(error));
     }
-    return read<T>(status, text);
+    return read(status, text);
   }
 }
 
@@ -153,7 +169,7 @@ async function bounded(response: Response): Promise<string> {
 }
 
 /** The document of a good answer. Otherwise throws the error that its code names. */
-export function read<T>(status: number, text: string): T {
+export function read(status: number, text: string): Document {
   let document: unknown;
   try {
     document = JSON.parse(text);
@@ -161,7 +177,7 @@ export function read<T>(status: number, text: string): T {
     throw unreadable(`HTTP status ${status}, no JSON`);
   }
   if (typeof document !== "object" || document === null) throw unreadable(`HTTP status ${status}, no object`);
-  if (status >= 200 && status < 300) return document as T;
+  if (status >= 200 && status < 300) return document as Document;
   // Either {"error": {"code", "message"}} or a problem document (RFC 9457) with a code.
   const problem = ("error" in document ? document.error : document) as Record<string, unknown> | null;
   const code = problem?.["code"];
@@ -169,14 +185,46 @@ export function read<T>(status: number, text: string): T {
   throw byStatus(status, code, String(problem?.["message"] ?? problem?.["detail"] ?? problem?.["title"]));
 }
 
-function present<T>(value: T | undefined, name: string): T {
-  if (value === undefined || value === null) {
-    throw new AnswerError(
-      "answer",
-      `the coordinator's answer has no \`${name}\`; check the URL, and compare the versions`,
-    );
+/** A task, of which all that is used here is there. */
+function taskView(view: Document): TaskView {
+  expect(view, { id: "string", state: "string", operation: "string", requester: "string", wallet: "string" });
+  expect(view, { revision: "number", not_after: "number", task: "string", signature: "string" });
+  if (!STATES.has(view["state"] as string)) {
+    throw new AnswerError("answer", "the task has a state that is not known here; update this package");
   }
+  if (view["reason"] !== null && view["reason"] !== undefined) {
+    const reason = object(view["reason"]);
+    expect(reason, { code: "string", message: "string" });
+    list(reason, "nodes");
+  }
+  return view as unknown as TaskView;
+}
+
+/** A key descriptor, of which all that is used here is there. The module reads the rest. */
+function descriptor(value: unknown): Descriptor {
+  const told = object(value);
+  expect(told, { key: "string", task: "string", generation: "number" });
+  return told as unknown as Descriptor;
+}
+
+function object(value: unknown): Document {
+  if (typeof value !== "object" || value === null) throw bad("object");
+  return value as Document;
+}
+
+function list(document: Document, name: string): unknown[] {
+  const value = document[name];
+  if (!Array.isArray(value)) throw bad(name);
   return value;
+}
+
+function expect(document: Document, types: Readonly<Record<string, string>>): void {
+  for (const [name, type] of Object.entries(types)) if (typeof document[name] !== type) throw bad(name);
+}
+
+function bad(name: string): AnswerError {
+  const advice = "check the URL, and compare the versions";
+  return new AnswerError("answer", `the coordinator's answer has no good \`${name}\`; ${advice}`);
 }
 
 function unreadable(reason: string): AnswerError {

@@ -45,7 +45,7 @@ export class Core {
 
   /** Performs an operation on a document. Throws the error that the module reports. */
   call<T>(name: string, document: object): T {
-    const answer = JSON.parse(this.#run(name, JSON.stringify(document))) as
+    const answer = JSON.parse(this.#run(name, written(document))) as
       | { ok: T }
       | { error: { code: string; message: string; details: string[] } };
     if ("error" in answer) throw byCode(answer.error.code, answer.error.message, answer.error.details);
@@ -73,6 +73,14 @@ export class Core {
       }
       throw error;
     }
+  }
+}
+
+function written(document: object): string {
+  try {
+    return JSON.stringify(document);
+  } catch (error) {
+    throw new UsageError("usage", `this cannot be written as JSON (${(error as Error).message}); correct it`);
   }
 }
 

@@ -9,7 +9,7 @@ import { test } from "node:test";
 
 import { ed25519 } from "@noble/curves/ed25519";
 import { sha256 } from "@noble/hashes/sha2";
-import { ApiError, Client, Core, MemoryBook, Payload, PayloadError, Pending, Rejected, UsageError } from "countersign";
+import { ApiError, Client, Core, CountersignError, MemoryBook, Payload, PayloadError, Pending, Rejected, UsageError } from "countersign";
 import { FileBook, clientOf, createRequesterKey } from "countersign/node";
 import { coordinator } from "./coordinator.mjs";
 
@@ -120,6 +120,27 @@ test("errors are typed by status and keep their code", async () => {
   const { client, close } = await clientFor();
   await assert.rejects(client.task("00".repeat(16)), (error) => error instanceof ApiError && error.code === "not-found");
   close();
+});
+
+test("an answer that is none is an error of this package", async () => {
+  const answers = [
+    "",
+    "null",
+    "[".repeat(100_000),
+    '{"id": 5}',
+    '{"announcement": null}',
+    '{"announcement": {"key": "csk1", "task": "00", "generation": "0"}}',
+    '{"a": '.repeat(500) + "1" + "}".repeat(500),
+    '{"code": "x"}',
+  ];
+  for (const answer of answers) {
+    const paths = ["nodes", "wallets", "tasks", "tasks/00"].map((name) => [`/v1/${name}`, answer]);
+    const { client, close } = await clientFor(Object.fromEntries(paths));
+    for (const ask of [() => client.nodes(), () => client.wallets(), () => client.tasks(), () => client.task("00")]) {
+      await assert.rejects(ask(), (error) => error instanceof CountersignError && error.code === "answer", answer.slice(0, 80));
+    }
+    close();
+  }
 });
 
 test("a key is made in a private file, and a profile that others can write is refused", async () => {

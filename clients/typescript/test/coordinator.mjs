@@ -16,7 +16,7 @@ export async function coordinator(answers, result, ended = {}) {
       return answer(response, 201, view);
     }
     const known = answers[path] ?? views[path];
-    if (known) return answer(response, 200, known);
+    if (known !== undefined) return answer(response, 200, known);
     answer(response, 404, { error: { code: "not-found", message: "there is no such thing" } });
   });
   server.listen(0, "127.0.0.1");
@@ -26,7 +26,7 @@ export async function coordinator(answers, result, ended = {}) {
 
 function answer(response, status, document) {
   response.writeHead(status, { "content-type": "application/json" });
-  response.end(JSON.stringify(document));
+  response.end(typeof document === "string" ? document : JSON.stringify(document));
 }
 
 /** The view of an order for a signature that has been carried out. */

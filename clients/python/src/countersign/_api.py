@@ -6,9 +6,11 @@ The types are those of the API and are to be generated from its OpenAPI document
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, TypedDict
+from typing import Any, Literal, NoReturn, TypedDict, TypeVar, cast
 
 import httpx
 
@@ -19,8 +21,15 @@ REQUEST = 50.0
 #: Size limit of answers in bytes; the longest is a list of wallets.
 MAX_ANSWER = 64 * 1024 * 1024
 
+#: Limit of nesting in answers. Other packages raise Python's own limit so far that its parser would end the process.
+MAX_DEPTH = 100
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
 State = Literal["waiting", "approving", "running", "completed", "rejected", "failed", "expired"]
 FINAL: frozenset[str] = frozenset({"completed", "rejected", "failed", "expired"})
+STATES: frozenset[str] = FINAL | {"waiting", "approving", "running"}
+
+T = TypeVar("T")
 
 #: A key descriptor with its acknowledgements, as the coordinator tells it.
 Descriptor = dict[str, Any]
@@ -118,6 +127,7 @@ def nodes() -> Request:
 
 def read(status: int, body: bytes) -> Any:
     """The document of a good answer. Otherwise raises the error that its code names."""
+    _check_depth(body)
     try:
         document = json.loads(body)
     except ValueError as error:
@@ -132,6 +142,49 @@ def read(status: int, body: bytes) -> Any:
     raise by_status(status, code, str(problem.get("message") or problem.get("detail") or problem.get("title")))
 
 
+def _check_depth(body: bytes) -> None:
+    depth = 0
+    for token in _TOKEN.finditer(body):
+        first = body[token.start()]
+        depth += (first in b"[{") - (first in b"]}")
+        if depth > MAX_DEPTH:
+            raise _unreadable(f"it is nested deeper than {MAX_DEPTH}")
+
+
+def member(document: Any, name: str, kind: type[T]) -> T:
+    """A member of an answer, which must be of this type."""
+    value = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise AnswerError(
+            "answer", f"the coordinator's answer has no good `{name}`; check the URL, and compare the versions"
+        )
+    return value
+
+
+def task_view(document: Any) -> TaskView:
+    """A task, of which all that is used here is there."""
+    for name in ("id", "operation", "requester", "wallet", "task", "signature"):
+        member(document, name, str)
+    for name in ("revision", "not_after"):
+        member(document, name, int)
+    if member(document, "state", str) not in STATES:
+        raise AnswerError("answer", "the task has a state that is not known here; update this package")
+    reason = document.get("reason")
+    if reason is not None:
+        for name in ("code", "message"):
+            member(reason, name, str)
+        member(reason, "nodes", list)
+    return cast(TaskView, document)
+
+
+def descriptor(document: Any) -> Descriptor:
+    """A key descriptor, of which all that is used here is there. The module reads the rest."""
+    for name in ("key", "task"):
+        member(document, name, str)
+    member(document, "generation", int)
+    return cast(Descriptor, document)
+
+
 class Transport:
     """Requests to one coordinator. Follows no redirect and asks no proxy."""
 
@@ -142,7 +195,7 @@ class Transport:
     def perform(self, request: Request) -> Any:
         try:
             with self._http.stream(request.method, self._url + request.path, **_content(request)) as response:
-                return read(response.status_code, _bounded(response.iter_bytes()))
+                return read(response.status_code, _bounded(response.iter_bytes(), time.monotonic() + REQUEST))
         except httpx.TransportError as error:
             _unreachable(self._url, error)
 
@@ -160,7 +213,8 @@ class AsyncTransport:
     async def perform(self, request: Request) -> Any:
         try:
             async with self._http.stream(request.method, self._url + request.path, **_content(request)) as response:
-                return read(response.status_code, await _bounded_async(response.aiter_bytes()))
+                body = await _bounded_async(response.aiter_bytes(), time.monotonic() + REQUEST)
+                return read(response.status_code, body)
         except httpx.TransportError as error:
             _unreachable(self._url, error)
 
@@ -170,7 +224,7 @@ class AsyncTransport:
 
 def _settings(key: str) -> dict[str, Any]:
     return {
-        "headers": {"authorization": f"Bearer {key}"},
+        "headers": {"authorization": f"Bearer {key}", "accept-encoding": "identity"},
         "timeout": REQUEST,
         "follow_redirects": False,
         "trust_env": False,
@@ -182,22 +236,24 @@ def _content(request: Request) -> dict[str, Any]:
     return content if request.body is None else content | {"json": request.body}
 
 
-def _bounded(chunks: Iterator[bytes]) -> bytes:
+def _bounded(chunks: Iterator[bytes], until: float) -> bytes:
     body = bytearray()
     for chunk in chunks:
-        _append(body, chunk)
+        _append(body, chunk, until)
     return bytes(body)
 
 
-async def _bounded_async(chunks: AsyncIterator[bytes]) -> bytes:
+async def _bounded_async(chunks: AsyncIterator[bytes], until: float) -> bytes:
     body = bytearray()
     async for chunk in chunks:
-        _append(body, chunk)
+        _append(body, chunk, until)
     return bytes(body)
 
 
-def _append(body: bytearray, chunk: bytes) -> None:
+def _append(body: bytearray, chunk: bytes, until: float) -> None:
     body += chunk
+    if time.monotonic() > until:
+        raise httpx.ReadTimeout(f"the answer takes longer than {REQUEST:.0f} s")
     if len(body) > MAX_ANSWER:
         raise _unreadable(f"it is longer than {MAX_ANSWER} bytes")
 

@@ -30,12 +30,15 @@ class Core:
 
     def call(self, name: str, document: dict[str, Any]) -> Any:
         """Performs an operation on a document. Raises the error that the module reports."""
-        request = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+        try:
+            request = json.dumps(document, allow_nan=False).encode()
+        except (ValueError, RecursionError) as error:
+            raise by_code("usage", f"this cannot be written as JSON ({error}); correct it", ()) from None
         with self._lock:
             answer = json.loads(self._run(name.encode(), request))
         if "error" in answer:
-            error = answer["error"]
-            raise by_code(error["code"], error["message"], error["details"])
+            told = answer["error"]
+            raise by_code(told["code"], told["message"], told["details"])
         return answer["ok"]
 
     def _run(self, name: bytes, request: bytes) -> bytes:

@@ -172,7 +172,7 @@ class Flows:
         """Every wallet that the coordinator knows or the book has."""
         book = {entry["wallet"]["key"]: entry for entry in self._book_wallets()}
         listed = []
-        for view in _field((yield _api.wallets()), "wallets", list):
+        for view in _api.member((yield _api.wallets()), "wallets", list):
             told = _announcement(view)
             entry = book.pop(told["key"], None)
             listed.append((yield from self._list(told, entry)))
@@ -294,11 +294,14 @@ class Flows:
 
     def tasks(self, limit: int, before: int | None) -> Flow[tuple[list[_api.TaskSummary], int | None]]:
         page = yield _api.tasks(limit, before)
-        return _field(page, "tasks", list), page.get("next")
+        return _api.member(page, "tasks", list), page.get("next")
 
     def nodes(self) -> Flow[list[Node]]:
         listing = yield _api.nodes()
-        return [Node(node["id"], node["name"], node["online"]) for node in _field(listing, "nodes", list)]
+        return [
+            Node(_api.member(node, "id", str), _api.member(node, "name", str), _api.member(node, "online", bool))
+            for node in _api.member(listing, "nodes", list)
+        ]
 
     def next(self, task: Task) -> Flow[Task]:
         """The task after its next change, or as it is after a while. Not verified again before it has ended."""
@@ -381,7 +384,7 @@ class Flows:
         """The result of an order, verified against the exact bytes that this requester signed."""
         self._raise_end(view)
         task = _core.call("order.read", dict(order))
-        result = view["result"]
+        result = view.get("result")
         if not isinstance(result, dict) or len(result) != 1:
             raise self._nothing()
         ((kind, claim),) = result.items()
@@ -406,13 +409,13 @@ class Flows:
         if view["state"] == "completed":
             return
         types = {"rejected": Rejected, "failed": Failed, "expired": Expired}
-        reason = view["reason"]
+        reason = view.get("reason")
         if reason is None:
             raise Failed(view["id"], "unknown", "the coordinator gives no reason; see its log")
         message = reason["message"]
         for name, id in self.profile.nodes.items():
             message = message.replace(id, name)
-        raise types[view["state"]](view["id"], reason["code"], message, reason["nodes"], reason["plugin"])
+        raise types[view["state"]](view["id"], reason["code"], message, reason["nodes"], reason.get("plugin"))
 
     def _nothing(self) -> InvalidResult:
         return InvalidResult(
@@ -422,7 +425,7 @@ class Flows:
 
     def _view(self, id: str) -> Flow[TaskView]:
         """A task whose order is verified, and whose summary is of that order."""
-        view = cast(TaskView, (yield _api.task(id)))
+        view = _api.task_view((yield _api.task(id)))
         _core.call("order.told", {"id": id, "view": view})
         return view
 
@@ -451,7 +454,7 @@ class Flows:
 
     def _told(self, id: str) -> Flow[_api.Descriptor]:
         told = _announcement((yield _api.wallet(id)))
-        if told.get("key") != id:
+        if told["key"] != id:
             raise AnswerError("answer", "the coordinator's answer is about another wallet; check the URL")
         return told
 
@@ -466,7 +469,8 @@ class Flows:
         return {"id": id, "told": told, "generations": all, "order": order}
 
     def _generations(self, id: str) -> Flow[list[_api.Descriptor]]:
-        return _field((yield _api.generations(id)), "generations", list)
+        all = _api.member((yield _api.generations(id)), "generations", list)
+        return [_api.descriptor(one) for one in all]
 
     def _order_of(self, first: _api.Descriptor) -> Flow[Order | None]:
         """The order that created a wallet. A new coordinator has none."""
@@ -474,7 +478,7 @@ class Flows:
             view = yield _api.task(first["task"])
         except NotFound:
             return None
-        return Order(task=_field(view, "task", str), signature=_field(view, "signature", str))
+        return Order(task=_api.member(view, "task", str), signature=_api.member(view, "signature", str))
 
     def _follow_wallet(self, entry: dict[str, Any], told: _api.Descriptor) -> Flow[Wallet]:
         newer = told["generation"] > entry["wallet"]["generation"]
@@ -517,18 +521,11 @@ def _signed(verified: dict[str, Any]) -> Signed:
 
 
 def _announcement(view: Any) -> _api.Descriptor:
-    return _field(view, "announcement", dict)
-
-
-def _field(document: Any, name: str, kind: type[T]) -> T:
-    value = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(value, kind):
-        raise AnswerError("answer", f"the coordinator's answer has no `{name}`; check the URL, and compare the versions")
-    return value
+    return _api.descriptor(_api.member(view, "announcement", dict))
 
 
 def _about(id: str, view: Any) -> TaskView:
-    if not isinstance(view, dict) or view.get("id") != id:
+    if _api.task_view(view)["id"] != id:
         raise AnswerError("answer", "the coordinator's answer is about another task; check the URL")
     return cast(TaskView, view)
 

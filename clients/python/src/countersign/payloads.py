@@ -77,7 +77,10 @@ class Payload:
 
     @classmethod
     def _read(cls, kind: str, given: str | bytes) -> Payload:
-        content = given.encode() if isinstance(given, str) else given
+        try:
+            content = given.encode() if isinstance(given, str) else given
+        except UnicodeEncodeError as error:
+            raise UsageError("usage", f"this is not text ({error}); give the bytes") from None
         read = _core.call("payload.read", {"kind": kind, "given": content.hex()})
         return cls(read["kind"], bytes.fromhex(read["bytes"]))
 
