@@ -20,6 +20,7 @@ pub mod api;
 pub mod belief;
 pub mod book;
 mod client;
+pub mod connect;
 mod error;
 pub mod profile;
 mod proof;
