@@ -365,7 +365,7 @@ mod tests {
         Whole::try_parse_from(words).unwrap().args
     }
 
-    /// The calls of Bitcoin Core, src/external_signer.cpp, behind `-signer="… connect bitcoin hot"`.
+    /// The calls of Bitcoin Core, src/external_signer.cpp, behind `… connect bitcoin hot`.
     #[test]
     fn every_call_of_bitcoin_core_is_understood() {
         let args = core("hot enumerate");

@@ -42,8 +42,8 @@ pub struct Signed {
 }
 
 impl Ledger {
-    /// The nonce for the next transaction. An upstream RPC that does not count the last one may have
-    /// lost it, or lag behind: it gets it again.
+    /// The nonce for the next transaction. An upstream RPC that does not count the last one may
+    /// have lost it, or lag behind: it gets it again.
     pub async fn next(&self, upstream: &Upstream, account: &Address) -> Result<u64, RpcError> {
         let told = upstream.next_nonce(account).await?;
         match &self.last {

@@ -376,8 +376,8 @@ impl<W: Signs> Endpoint<W> {
         Ok((signed, task))
     }
 
-    /// Compares what was decoded with what was meant: the chain and the sender of a transaction, and
-    /// the chain that typed data names (EIP-712: a wallet should refuse another one).
+    /// Compares what was decoded with what was meant: the chain and the sender of a transaction,
+    /// and the chain that typed data names (EIP-712: a wallet should refuse another one).
     fn check_meaning(&self, account: &Account, decoded: &Decoded) -> Result<(), RpcError> {
         let chain = format!("eip155:{}", self.chain_id);
         match &decoded.intent {
