@@ -1,6 +1,6 @@
 //! The commands of `countersign connect`: a wallet behind the tools that people already use.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -346,8 +346,6 @@ fn told(notice: &Notice<'_>, output: Output) {
             output.note(format!("{method}: {}", escaped(&error.to_string())));
         }
     }
-    // A person may watch through a pipe.
-    drop(std::io::stderr().flush());
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! A signed transaction may reach the network although no answer came back. Its bytes never change,
 //! so they are sent again until the answer is clear; the network takes them once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use countersign_protocol::TaskId;
@@ -27,8 +28,10 @@ const TOO_MANY: i64 = 429;
 /// What is known of an account's transactions besides what the upstream RPC tells.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// The one with the highest nonce that this endpoint has sent.
-    last: Option<Signed>,
+    /// The highest count that the upstream RPC has told. One that lags behind does not lower it.
+    counted: u64,
+    /// What this endpoint has sent and the upstream RPC does not count yet, by nonce.
+    sent: BTreeMap<u64, Signed>,
 }
 
 /// A signed transaction.
@@ -42,17 +45,18 @@ pub struct Signed {
 }
 
 impl Ledger {
-    /// The nonce for the next transaction. An upstream RPC that does not count the last one may
-    /// have lost it, or lag behind: it gets it again.
-    pub async fn next(&self, upstream: &Upstream, account: &Address) -> Result<u64, RpcError> {
+    /// The nonce for the next transaction. An upstream RPC that does not count one that was sent
+    /// may have lost it, or lag behind: it gets it again.
+    pub async fn next(&mut self, upstream: &Upstream, account: &Address) -> Result<u64, RpcError> {
         let told = upstream.next_nonce(account).await?;
-        match &self.last {
-            Some(last) if told <= last.nonce => {
-                remind(upstream, last).await?;
-                Ok(last.nonce + 1)
-            }
-            Some(_) | None => Ok(told),
+        self.counted = self.counted.max(told);
+        self.sent = self.sent.split_off(&self.counted);
+        let mut nonce = self.counted;
+        while let Some(sent) = self.sent.get(&nonce) {
+            remind(upstream, sent).await?;
+            nonce += 1;
         }
+        Ok(nonce)
     }
 
     /// Sends a transaction until the upstream RPC has taken or refused it. One that it refused has
@@ -78,13 +82,7 @@ impl Ledger {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
-        if self
-            .last
-            .as_ref()
-            .is_none_or(|last| last.nonce <= signed.nonce)
-        {
-            self.last = Some(signed);
-        }
+        self.sent.insert(signed.nonce, signed);
         Ok(())
     }
 }

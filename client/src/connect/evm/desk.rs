@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_protocol::TaskId;
+use countersign_protocol::{Hash, TaskId};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -52,8 +52,8 @@ struct Orders {
 
 #[derive(Debug)]
 struct Order {
-    /// The method and its parameters.
-    request: String,
+    /// Of the method and its parameters.
+    request: Hash,
     attended: bool,
     stage: watch::Receiver<Stage>,
 }
@@ -68,12 +68,13 @@ impl Desk {
     /// Takes an equal order up that nobody waits for, or starts one. `start` must spawn its work.
     pub fn attend(
         &self,
-        request: String,
+        request: &str,
         start: impl FnOnce(Report),
     ) -> Result<Attendance, RpcError> {
+        let request = Hash::of("countersign/1 connected request", request.as_bytes());
         let (number, stage, report) = {
             let mut orders = self.orders();
-            match orders.take_up(&request) {
+            match orders.take_up(request) {
                 Some((number, stage)) => (number, stage, None),
                 None => {
                     let (report, stage) = watch::channel(Stage::Waiting);
@@ -105,7 +106,7 @@ impl Desk {
 }
 
 impl Orders {
-    fn take_up(&mut self, request: &str) -> Option<(u64, watch::Receiver<Stage>)> {
+    fn take_up(&mut self, request: Hash) -> Option<(u64, watch::Receiver<Stage>)> {
         let mut equal = self.all.iter_mut();
         let (number, order) =
             equal.find(|(_, order)| !order.attended && order.request == request)?;
@@ -113,7 +114,7 @@ impl Orders {
         Some((*number, order.stage.clone()))
     }
 
-    fn add(&mut self, request: String, stage: watch::Receiver<Stage>) -> Result<u64, RpcError> {
+    fn add(&mut self, request: Hash, stage: watch::Receiver<Stage>) -> Result<u64, RpcError> {
         let running = self.all.values().filter(|order| !order.is_done()).count();
         if running >= MAX_RUNNING {
             let message = format!("{running} requests are pending; wait until some have ended");
@@ -202,7 +203,7 @@ mod tests {
     fn attend(desk: &Desk, request: &str) -> (Attendance, Option<Report>) {
         let mut started = None;
         let attendance = desk
-            .attend(request.into(), |report| started = Some(report))
+            .attend(request, |report| started = Some(report))
             .unwrap();
         (attendance, started)
     }
@@ -278,7 +279,7 @@ mod tests {
         for number in 0..MAX_RUNNING {
             running.push(attend(&desk, &number.to_string()));
         }
-        let refused = desk.attend("one more".into(), |_| panic!("started"));
+        let refused = desk.attend("one more", |_| panic!("started"));
         assert_eq!(refused.unwrap_err().code, LIMIT);
         assert_eq!(desk.under_way().len(), MAX_RUNNING);
         for (attendance, report) in running {

@@ -247,7 +247,7 @@ impl<W: Signs> Endpoint<W> {
                 report.send_replace(Stage::Done(result));
             });
         };
-        self.desk.attend(request, start)?.until(deadline).await
+        self.desk.attend(&request, start)?.until(deadline).await
     }
 
     fn find(&self, from: &Address) -> Result<usize, RpcError> {
@@ -288,15 +288,15 @@ impl<W: Signs> Endpoint<W> {
                 Ok(to_data(&signed))
             }
             Work::Transaction(wish) => {
-                let ledger = ledger.lock().await;
-                let (payload, _) = self.fill(&ledger, &wish).await?;
+                let mut ledger = ledger.lock().await;
+                let (payload, _) = self.fill(&mut ledger, &wish).await?;
                 let (raw, _) = self.sign(method, account, &payload, report).await?;
                 (self.tell)(&Notice::Signed { method });
                 Ok(to_data(&raw))
             }
             Work::Send(wish) => {
                 let mut ledger = ledger.lock().await;
-                let (payload, nonce) = self.fill(&ledger, &wish).await?;
+                let (payload, nonce) = self.fill(&mut ledger, &wish).await?;
                 let (raw, task) = self.sign(method, account, &payload, report).await?;
                 let hash = format!("0x{}", hex::encode(evm_hash(&raw)));
                 let signed = Signed {
@@ -313,7 +313,7 @@ impl<W: Signs> Endpoint<W> {
     }
 
     /// The transaction as it will be signed, and its nonce.
-    async fn fill(&self, ledger: &Ledger, wish: &Wish) -> Result<(Payload, u64), RpcError> {
+    async fn fill(&self, ledger: &mut Ledger, wish: &Wish) -> Result<(Payload, u64), RpcError> {
         let told = self.upstream.chain_id().await?;
         if told != self.chain_id {
             let message = format!(

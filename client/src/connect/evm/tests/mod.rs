@@ -350,6 +350,23 @@ async fn a_transaction_that_the_chain_lost_is_given_to_it_again() {
 }
 
 #[tokio::test]
+async fn a_nonce_that_a_caller_chose_leaves_no_gap_and_is_not_used_again() {
+    let world = World::new().await;
+    world.chain.counts(Some(4));
+    world.pay(1, json!({"nonce": "0x5"})).await.unwrap();
+    for wei in 2..4 {
+        world.pay(wei, json!({})).await.unwrap();
+    }
+    assert_eq!(world.nonces(), [5, 4, 6]);
+    // Behind several nodes, one may lag.
+    world.chain.counts(Some(7));
+    world.pay(4, json!({})).await.unwrap();
+    world.chain.counts(Some(6));
+    world.pay(5, json!({})).await.unwrap();
+    assert_eq!(world.nonces(), [5, 4, 6, 7, 8]);
+}
+
+#[tokio::test]
 async fn no_transaction_is_made_for_another_chain() {
     let world = World::new().await;
     let other = world.pay(5, json!({"chainId": "0x1"})).await;
