@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use countersign_client::connect::bitcoin::{Chain, Signer, words};
 use countersign_client::connect::evm::{
-    Account, Coins, Endpoint, Gate, MpcWallet, Notice, Remarks, Settings, Token, Upstream,
+    Account, Coins, Endpoint, Gate, GateError, MpcWallet, Notice, Remarks, Settings, Token,
+    Upstream,
 };
 use countersign_client::{Client, ClientError};
 use countersign_protocol::DerivationPath;
@@ -149,11 +150,11 @@ struct Line {
 
 /// Serves until it is interrupted.
 pub async fn evm(args: EvmArgs, client: Client, output: Output) -> Result<(), ClientError> {
+    let listener = listen(args.listen).await?;
+    let (gate, url) = gate(&args, &listener)?;
     let upstream =
         Upstream::new(&rpc(&args)?).map_err(|error| ClientError::Usage(error.to_string()))?;
-    let token = args.token_file.as_deref().map(Token::of_file).transpose()?;
-    let kept = token.is_some();
-    let token = token.unwrap_or_else(Token::random);
+    let host = upstream.host().to_owned();
     let wallet = client.find_wallet(&args.wallet).await?;
     let accounts = args
         .paths
@@ -169,19 +170,9 @@ pub async fn evm(args: EvmArgs, client: Client, output: Output) -> Result<(), Cl
         max_fee: args.max_fee,
         wait: Duration::from_secs(args.wait),
     };
-    let host = upstream.host().to_owned();
     let signer = MpcWallet::new(client, wallet.key, remarks);
     let tell = move |notice: &Notice<'_>| told(notice, output);
     let endpoint = Endpoint::new(signer, accounts.clone(), upstream, settings, tell).await?;
-    let listener = listen(args.listen).await?;
-    let address = listener.local_addr().map_err(|error| {
-        ClientError::Usage(format!(
-            "no address to listen on ({error}); name another one"
-        ))
-    })?;
-    let shown = if kept { "<token>" } else { token.expose() };
-    let url = format!("http://{address}/{shown}");
-    let gate = Gate::new(address, token, args.origins)?;
     let interrupted = interruption()?;
     announce(&url, &accounts, (endpoint.chain_id(), &host), output)?;
     let endpoint = Arc::new(endpoint);
@@ -277,13 +268,32 @@ fn rpc(args: &EvmArgs) -> Result<String, ClientError> {
 async fn listen(address: SocketAddr) -> Result<TcpListener, ClientError> {
     // The gate refuses it too, but then it would have been open for a moment.
     if !address.ip().to_canonical().is_loopback() {
-        return Err(countersign_client::connect::evm::GateError::Listen(address).into());
+        return Err(GateError::Listen(address).into());
     }
     TcpListener::bind(address).await.map_err(|error| {
         ClientError::Usage(format!(
             "cannot listen on {address} ({error}); name another address with --listen"
         ))
     })
+}
+
+/// The gate of a listener, and the URL that leads through it. A token that is kept in a file is not
+/// shown.
+fn gate(args: &EvmArgs, listener: &TcpListener) -> Result<(Gate, String), ClientError> {
+    let address = listener.local_addr().map_err(|error| {
+        ClientError::Usage(format!(
+            "no address to listen on ({error}); name another one"
+        ))
+    })?;
+    let (token, url) = match &args.token_file {
+        Some(path) => (Token::of_file(path)?, format!("http://{address}/<token>")),
+        None => {
+            let token = Token::random();
+            let url = format!("http://{address}/{}", token.expose());
+            (token, url)
+        }
+    };
+    Ok((Gate::new(address, token, args.origins.clone())?, url))
 }
 
 /// Ends at SIGINT or SIGTERM.

@@ -403,6 +403,7 @@ fn outsider(name: &str, case: &Value) -> Value {
     );
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/outsiders/outsiders.py");
     let mut program = Command::new(python)
+        .arg("-B")
         .arg(script)
         .arg(name)
         .stdin(Stdio::piped())
