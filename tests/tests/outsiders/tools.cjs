@@ -11,7 +11,7 @@ const load = createRequire(folder + "/");
 const { url, from, to, value } = JSON.parse(readFileSync(0));
 const text = "hello from outside";
 const domain = { name: "Outsiders", version: "1", chainId: 31337 };
-const types = { Order: [{ name: "count", type: "uint256" }, { name: "text", type: "string" }] };
+const types = { Greeting: [{ name: "count", type: "uint256" }, { name: "text", type: "string" }] };
 const message = { count: 2n ** 200n, text };
 
 async function ethers() {
@@ -35,7 +35,7 @@ async function viem() {
   const [account] = await client.requestAddresses();
   const hash = await client.sendTransaction({ account, to, value: BigInt(value) });
   const receipt = await client.waitForTransactionReceipt({ hash });
-  const typed = { domain, types, primaryType: "Order", message };
+  const typed = { domain, types, primaryType: "Greeting", message };
   const signers = [
     await recoverMessageAddress({ message: text, signature: await client.signMessage({ account, message: text }) }),
     await recoverTypedDataAddress({ ...typed, signature: await client.signTypedData({ account, ...typed }) }),
