@@ -46,11 +46,11 @@ models:
     test -x dist/models/bin/python || python3 -m venv dist/models
     dist/models/bin/python -c 'import cobo_waas2' 2>/dev/null || dist/models/bin/python -m pip install --quiet cobo-waas2==1.46.0
 
-# Installs third-party verifiers of our signatures into dist/outsiders: an EVM chain, Bitcoin Core's script rules, Solana's runtime.
+# Installs third-party verifiers and users of our signatures into dist/outsiders: an EVM chain and its tools, Bitcoin Core's rules, Solana's runtime.
 outsiders:
     test -x dist/outsiders/bin/python || python3 -m venv dist/outsiders
-    dist/outsiders/bin/python -c 'import pbk, solders' 2>/dev/null || dist/outsiders/bin/python -m pip install --quiet --only-binary :all: py-bitcoinkernel==0.1.0a5 solders==0.29.0
-    test -d dist/outsiders/node_modules/@foundry-rs || npm install --silent --no-audit --no-fund --ignore-scripts --prefix dist/outsiders @foundry-rs/anvil@1.7.1
+    dist/outsiders/bin/python -c 'import pbk, solders, web3' 2>/dev/null || dist/outsiders/bin/python -m pip install --quiet --only-binary :all: py-bitcoinkernel==0.1.0a5 solders==0.29.0 web3==7.16.0
+    test -d dist/outsiders/node_modules/viem || npm install --silent --no-audit --no-fund --ignore-scripts --prefix dist/outsiders @foundry-rs/anvil@1.7.1 @foundry-rs/cast@1.7.1 ethers@6.17.0 viem@2.57.20
 
 # Builds the packages for Python and TypeScript, and the WebAssembly module in both, into dist/clients. Installs them there for the tests.
 clients:

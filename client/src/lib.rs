@@ -20,6 +20,7 @@ pub mod access;
 pub mod api;
 pub mod book;
 mod client;
+pub mod connect;
 mod error;
 pub mod profile;
 pub mod requester_key;

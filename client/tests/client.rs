@@ -3,6 +3,7 @@
 
 mod cases;
 mod cluster;
+mod connecting;
 mod forged;
 mod moving;
 mod table;
@@ -640,6 +641,7 @@ async fn help_says_what_exit_codes_and_files_there_are() {
         "requester",
         "wallet",
         "sign",
+        "connect",
         "task",
         "node",
         "Exit codes",
@@ -662,6 +664,55 @@ async fn help_says_what_exit_codes_and_files_there_are() {
         "--expect-digest",
     ] {
         assert!(sign.contains(word), "{word} is missing in\n{sign}");
+    }
+}
+
+#[tokio::test]
+async fn help_says_how_tools_are_connected() {
+    let dir = tempfile::tempdir().unwrap();
+    for (command, words) in [
+        (
+            "evm",
+            &[
+                "--path",
+                "--rpc",
+                "--rpc-file",
+                "--chain-id",
+                "--listen",
+                "--token-file",
+                "--origin",
+            ][..],
+        ),
+        (
+            "evm",
+            &[
+                "--max-fee",
+                "--wait",
+                "--note",
+                "--claim",
+                "--timeout",
+                "pending",
+            ],
+        ),
+        (
+            "bitcoin",
+            &[
+                "-signer",
+                "enumerate",
+                "getdescriptors",
+                "displayaddress",
+                "signtx",
+            ],
+        ),
+    ] {
+        let help = text(
+            &binary(dir.path(), &["connect", command, "--help"])
+                .await
+                .stdout,
+        );
+        for word in words {
+            assert!(help.contains(word), "{word} is missing in\n{help}");
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod eip712_type;
 mod eip7702;
 mod evm;
 mod evm_call;
+mod evm_unsigned;
 mod finish;
 mod foreign;
 mod forms;
@@ -39,6 +40,7 @@ use countersign_protocol::{DerivationPath, Payload, PayloadKind, RefusalCode, Sc
 use countersign_verify::DeriveError;
 pub use countersign_verify::{Input, Key};
 
+pub use evm_unsigned::{EvmAccess, EvmPrice, EvmUnsigned, evm_hash};
 pub use finish::{BitcoinForm, FinishError, Finished, finish};
 pub use foreign::is_transaction;
 pub use forms::{FormError, read_hex, read_psbt, read_solana};

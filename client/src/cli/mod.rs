@@ -1,6 +1,7 @@
 //! The command line: arguments, exit codes, and one file for each noun.
 
 mod address;
+mod connect;
 mod describe;
 mod descriptor;
 mod line;
@@ -59,6 +60,8 @@ Examples:
   countersign sign treasury --path m/0/7 --bitcoin-message 'we own this' --address bc1q...
   countersign sign solana-treasury --solana @transfer.b64 --out signed.tx
   countersign sign treasury --evm-transaction @unsigned.hex --out signed.hex --encoding hex
+  countersign connect evm treasury --path m/44/60/0/0/0 --rpc https://rpc.example
+  bitcoind -signer=\"countersign connect bitcoin treasury\"
 
 Colours appear on terminals; NO_COLOR=1 turns them off. Amounts of a chain's own coin are
 shown in the unit people use, with the smallest unit in brackets.
@@ -120,6 +123,9 @@ enum Command {
     /// before they ask their plugins. On stdout: one signature a line, in the order of the
     /// payload's inputs. With --out, also a file that can be broadcast.
     Sign(Box<sign::SignArgs>),
+    /// Connect a wallet to tools: Ethereum's, or Bitcoin Core.
+    #[command(subcommand)]
+    Connect(connect::ConnectCommand),
     /// Look at tasks.
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -128,6 +134,13 @@ enum Command {
     Node(node::NodeCommand),
     /// Print the version.
     Version,
+}
+
+impl Command {
+    /// True for a command whose output has the form of a foreign protocol.
+    fn prints_json_itself(&self) -> bool {
+        matches!(self, Self::Connect(connect::ConnectCommand::Bitcoin(_)))
+    }
 }
 
 /// Parses the arguments of the process, runs, and returns the exit code.
@@ -139,7 +152,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> ExitCode {
-    let output = Output::new(cli.global.json);
+    let output = Output::new(cli.global.json && !cli.command.prints_json_itself());
     match execute(cli, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -161,6 +174,13 @@ fn execute(cli: Cli, output: &Output) -> Result<(), ClientError> {
             in_runtime(address::execute(args, &connect(&global, output)?, output))
         }
         Command::Sign(args) => in_runtime(sign::execute(*args, &connect(&global, output)?, output)),
+        Command::Connect(connect::ConnectCommand::Evm(args)) => {
+            in_runtime(connect::evm(*args, connect(&global, output)?, *output))
+        }
+        // Whatever is on stderr first is what Bitcoin Core shows.
+        Command::Connect(connect::ConnectCommand::Bitcoin(args)) => {
+            connect::bitcoin(*args, || connect(&global, &Output::new(true)))
+        }
         Command::Task(command) => {
             in_runtime(task::execute(command, &connect(&global, output)?, output))
         }

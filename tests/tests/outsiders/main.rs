@@ -4,6 +4,8 @@
 //!
 //! `just outsiders` installs them; `outsiders.py` passes the signatures on and reports the results.
 
+mod connect;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -31,7 +33,7 @@ const SOL: u64 = 1_000_000_000;
 const CHAIN: [u8; 2] = [0x7a, 0x69];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wallet_for_ecdsa_pays_on_anvil_and_by_the_rules_of_bitcoin_core() {
+async fn a_wallet_for_ecdsa_pays_on_anvil_by_the_rules_of_bitcoin_core_and_in_tools_of_others() {
     let (cluster, wallet) = wallet(PrimeSource::Fixture, Scheme::EcdsaSecp256k1).await;
     anvil_mines_a_transfer_and_a_delegation(&cluster, &wallet).await;
     let keys = PATHS.map(|path| child(&wallet, path));
@@ -45,6 +47,8 @@ async fn a_wallet_for_ecdsa_pays_on_anvil_and_by_the_rules_of_bitcoin_core() {
         input.bip32_derivation.insert(key, origin(&wallet, path));
     }
     the_kernel_takes_both_inputs(&cluster, &wallet, psbt).await;
+    connect::tools_of_ethereum_move_a_balance(&cluster, &wallet);
+    connect::bitcoin_core_spends_by_its_external_signer(&cluster, &wallet);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -375,13 +379,18 @@ fn installed() -> PathBuf {
 }
 
 fn anvil() -> PathBuf {
+    foundry("anvil")
+}
+
+/// A program of Foundry.
+fn foundry(name: &str) -> PathBuf {
     let machine = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {
         "amd64"
     };
     installed().join(format!(
-        "node_modules/@foundry-rs/anvil-linux-{machine}/bin/anvil"
+        "node_modules/@foundry-rs/{name}-linux-{machine}/bin/{name}"
     ))
 }
 
@@ -394,6 +403,7 @@ fn outsider(name: &str, case: &Value) -> Value {
     );
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/outsiders/outsiders.py");
     let mut program = Command::new(python)
+        .arg("-B")
         .arg(script)
         .arg(name)
         .stdin(Stdio::piped())

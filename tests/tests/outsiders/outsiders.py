@@ -1,8 +1,9 @@
 """Hands what our nodes signed to programs of others, and tells what those make of it.
 
 The first argument says to whom: `anvil` (a chain of its own on this machine, npm `@foundry-rs/anvil`), `kernel` (Bitcoin Core's
-script verification, PyPI `py-bitcoinkernel`) or `litesvm` (Solana's runtime, PyPI `solders`). Standard input has one JSON
-object, standard output gets one: what happened, never what should have. Nothing here reaches a network.
+script verification, PyPI `py-bitcoinkernel`), `regtest` (a chain in the same package), `litesvm` (Solana's runtime, PyPI
+`solders`) or `tools` (ethers, viem, web3.py and cast, which use a wallet's endpoint). Standard input has one JSON object,
+standard output gets one: what happened, never what should have. Nothing here reaches a network.
 """
 
 import json
@@ -10,6 +11,9 @@ import re
 import subprocess
 import sys
 import urllib.request
+
+from regtest import on_regtest
+from tools import with_tools
 
 
 def call(url, method, *params):
@@ -87,5 +91,11 @@ def in_litesvm(case):
     return [executed(raw) for raw in case["transactions"]]
 
 
-OUTSIDERS = {"anvil": on_anvil, "kernel": in_the_kernel, "litesvm": in_litesvm}
+OUTSIDERS = {
+    "anvil": on_anvil,
+    "kernel": in_the_kernel,
+    "regtest": on_regtest,
+    "litesvm": in_litesvm,
+    "tools": with_tools,
+}
 json.dump(OUTSIDERS[sys.argv[1]](json.load(sys.stdin)), sys.stdout)
