@@ -15,11 +15,11 @@ use countersign_client::connect::evm::{
 use countersign_client::{Client, ClientError};
 use countersign_protocol::DerivationPath;
 use countersign_protocol::text::escaped;
+use countersign_requester::describe;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::describe;
 use super::output::Output;
 use super::sign::Claims;
 

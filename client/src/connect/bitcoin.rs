@@ -12,11 +12,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use countersign_payload::{BitcoinForm, read_psbt};
 use countersign_protocol::{DerivationPath, KeyDescriptor, Payload, PayloadKind, Scheme};
+use countersign_requester::order::SignOrder;
 use countersign_verify::address::Network;
 use countersign_verify::descriptor::{Form, checksum, ranged};
 use countersign_verify::{DeriveError, ExtendedPublicKey};
 
-use crate::client::{Client, SignOrder};
+use crate::client::Client;
 use crate::error::ClientError;
 
 /// The longest descriptor of one key, in bytes.

@@ -91,9 +91,7 @@ impl From<ClientError> for RpcError {
             | ClientError::Finish(_)
             | ClientError::Answer(_)
             | ClientError::Invalid { .. }
-            | ClientError::Wallet { .. }
-            | ClientError::Distrusted { .. }
-            | ClientError::Stale { .. } => INTERNAL,
+            | ClientError::Belief(_) => INTERNAL,
         };
         let mut data = json!({"code": error.code()});
         if let Some(task) = error.task() {

@@ -44,7 +44,9 @@ const LEAST_ANSWER: usize = 512 * 1024;
 const LIMITS: Limits = Limits {
     connections: 128,
     of_one_address: 128,
+    streams: 32,
     head: Duration::from_secs(15),
+    stall: Duration::from_secs(15),
     life: None,
     grace: Duration::from_secs(3),
 };

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use countersign_payload::{BitcoinForm, Decoded};
 use countersign_protocol::{DerivationPath, KeyDescriptor, KeyId, Payload, Scheme, TaskId};
+use countersign_requester::order::SignOrder;
 use countersign_verify::{DeriveError, address, derive_public};
 
 use super::error::RpcError;
 use super::value::Address;
-use crate::client::{Client, SignOrder};
+use crate::client::Client;
 use crate::error::ClientError;
 
 /// A child of the wallet as an account of Ethereum.
