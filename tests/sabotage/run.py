@@ -46,7 +46,7 @@ def misfit(entry, root):
     package, *_, test = entry["test"].split(" ")
     name = test.split("::")[-1]
     short = package.removeprefix("countersign-")
-    folders = [root / short, root / "plugins" / short]
+    folders = [root / short, root / "plugins" / short, root / "clients" / short]
     sources = (source for folder in folders for source in folder.rglob("*.rs"))
     if not any(f"fn {name}(" in source.read_text(encoding="utf-8") for source in sources):
         return f"{package} has no test `{name}`"
