@@ -5,6 +5,7 @@ mod claims;
 mod crowd;
 mod intake;
 mod moved;
+mod preflight;
 mod world;
 
 use std::path::Path;

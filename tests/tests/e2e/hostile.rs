@@ -110,7 +110,8 @@ impl Liar {
                 tokio::time::timeout(Duration::from_secs(10), self.link.control.receiver.recv())
                     .await;
             match decode(&frame.unwrap().unwrap().unwrap()).unwrap() {
-                FromNode::Progress { .. } | FromNode::Capacity { .. } => {}
+                FromNode::Progress { .. } | FromNode::Capacity { .. } | FromNode::Status { .. } => {
+                }
                 other => return other,
             }
         }
