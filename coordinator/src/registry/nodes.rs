@@ -29,8 +29,8 @@ pub struct Seen {
 pub struct Reported {
     /// The time of arrival, by this coordinator's clock.
     pub at: UnixMillis,
-    /// The node's clock minus this coordinator's at arrival, in ms. Contains the time that the frame
-    /// took to arrive, so a perfect clock shows a little less than 0.
+    /// The node's clock minus this coordinator's at arrival, in ms. Contains the time that the
+    /// frame took to arrive, so a perfect clock shows a little less than 0.
     pub skew_ms: i64,
     /// The description, with its texts bounded and printable.
     pub status: NodeStatus,

@@ -8,8 +8,8 @@ use countersign_protocol::RequesterId;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// So many a minute for each requester, in any rhythm. Only requesters that are listed ask, so their
-/// number is bounded.
+/// So many a minute for each requester, in any rhythm. Only listed requesters ask, so their number
+/// is bounded.
 pub(super) struct Allowance {
     /// The share of a minute that one takes.
     each: Duration,

@@ -1,8 +1,8 @@
 //! Answers preflights: how would this node decide on a task that nobody has ordered yet?
 //!
 //! The checks are those of an offer, by the same functions, but nothing remains of them: no row, no
-//! counter, no event, no alarm, no write of a plugin, and the task's id is not used up. The result is
-//! a [`Forecast`], which no session takes. Plugins that would call their servers are not asked.
+//! counter, no event, no alarm, no write of a plugin, and the task's id is not used up. The result
+//! is a [`Forecast`], which no session takes. Plugins that would call their servers are not asked.
 //!
 //! Real tasks come first: one preflight is examined at a time, none while the node is busy, and
 //! what nobody waits for any more is dropped.
