@@ -362,31 +362,33 @@ impl Gathered {
         let online = |node: &NodeId| inner.nodes.contains_key(node);
         let free = |node: &NodeId| inner.is_free(node);
         let fixed = choose::fixed(&task.operation);
-        let (parties, chosen) = match (&fixed, &task.operation, wallet) {
-            (Some(parties), _, _) => {
-                let all = parties
-                    .iter()
-                    .map(|node| (*node, parties.clone()))
-                    .collect();
-                let chosen = parties.iter().all(free).then(|| parties.clone());
-                (all, chosen)
-            }
-            (None, Operation::KeyReshare(reshare), _) => {
-                let holders = reshare.from.committee.members().iter();
-                let members = reshare.committee.members().iter().chain(holders);
-                let with = |node: &NodeId| choose::resharers_with(&task.id, reshare, node, online);
-                let all = members.map(|node| (*node, with(node))).collect();
-                (all, choose::resharers(&task.id, reshare, free))
-            }
-            (None, _, Some(wallet)) => {
-                let members = wallet.committee.members().iter();
-                let with = |node: &NodeId| choose::signers_with(&task.id, wallet, node, online);
-                let all = members.map(|node| (*node, with(node))).collect();
-                (all, choose::signers(&task.id, wallet, free))
-            }
-            // Only tasks that use a wallet leave the choice of parties open.
-            (None, _, None) => (BTreeMap::new(), None),
-        };
+        let (parties, chosen): (BTreeMap<_, Vec<NodeId>>, _) =
+            match (&fixed, &task.operation, wallet) {
+                (Some(parties), _, _) => {
+                    let all = parties
+                        .iter()
+                        .map(|node| (*node, parties.clone()))
+                        .collect();
+                    let chosen = parties.iter().all(free).then(|| parties.clone());
+                    (all, chosen)
+                }
+                (None, Operation::KeyReshare(reshare), _) => {
+                    let holders = reshare.from.committee.members().iter();
+                    let members = reshare.committee.members().iter().chain(holders);
+                    let with =
+                        |node: &NodeId| choose::resharers_with(&task.id, reshare, node, online);
+                    let all = members.map(|node| (*node, with(node))).collect();
+                    (all, choose::resharers(&task.id, reshare, free))
+                }
+                (None, _, Some(wallet)) => {
+                    let members = wallet.committee.members().iter();
+                    let with = |node: &NodeId| choose::signers_with(&task.id, wallet, node, online);
+                    let all = members.map(|node| (*node, with(node))).collect();
+                    (all, choose::signers(&task.id, wallet, free))
+                }
+                // Only tasks that use a wallet leave the choice of parties open.
+                (None, _, None) => (BTreeMap::new(), None),
+            };
         let answers = parties.keys().map(|node| {
             let answer = if online(node) {
                 Answer::NoAnswer

@@ -253,7 +253,7 @@ async fn plugins_that_were_not_asked_leave_the_answer_open() {
     assert_eq!(shown["nodes"][0]["not_asked"][0]["plugin"], "desk");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn nodes_that_say_nothing_are_not_taken_for_willing() {
     let dir = tempfile::tempdir().unwrap();
     let (world, mut nodes, wallet) = with_wallet(dir.path()).await;

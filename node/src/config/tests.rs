@@ -242,11 +242,11 @@ fn preflights_are_answered_unless_the_operator_says_otherwise_for_all_or_for_one
         format!("{section}\nrequesters: [{{name: a, id: {one}{entry}}}, {{name: b, id: {two}}}]\n")
     };
     let allowed = |section, entry| parse(&text(section, entry)).unwrap().preflights.allowed;
-    assert_eq!(allowed("", ""), [one, two].into());
-    assert_eq!(allowed("", ", preflight: false"), [two].into());
-    assert_eq!(allowed("preflight: {allow: false}", ""), [].into());
+    assert_eq!(allowed("", ""), BTreeSet::from([one, two]));
+    assert_eq!(allowed("", ", preflight: false"), BTreeSet::from([two]));
+    assert_eq!(allowed("preflight: {allow: false}", ""), BTreeSet::new());
     let one_only = allowed("preflight: {allow: false}", ", preflight: true");
-    assert_eq!(one_only, [one].into());
+    assert_eq!(one_only, BTreeSet::from([one]));
 }
 
 #[test]

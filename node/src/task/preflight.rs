@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use countersign_host::Task as Question;
 use countersign_protocol::control::FromNode;
-use countersign_protocol::{Claimed, Forecast, NodeId, Outcome, Refusal, RefusalCode, SignedTask};
+use countersign_protocol::{
+    Authenticated, Forecast, NodeId, Outcome, Refusal, RefusalCode, SignedTask,
+};
 use countersign_store::{LookUp, Row, State};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -124,8 +126,8 @@ impl Preflights {
             Forecast::refused(refusal(error.code().clone(), &error.to_string()))
         })?);
         let task = machine::authenticate(&claimed, &world).map_err(Forecast::refused)?;
-        self.check_allowed(&claimed).map_err(Forecast::refused)?;
-        self.look_up(&claimed)?;
+        self.check_allowed(&task).map_err(Forecast::refused)?;
+        self.look_up(&task)?;
         if let Some(hindrance) = machine::hindrance(&task, &world) {
             return Err(Forecast::refused(hindrance));
         }
@@ -136,8 +138,8 @@ impl Preflights {
             .question(world.now, &task, plan.question(), plan.facts()))
     }
 
-    fn check_allowed(&self, claimed: &Claimed) -> Result<(), Refusal> {
-        let requester = claimed.task().requester;
+    fn check_allowed(&self, task: &Authenticated) -> Result<(), Refusal> {
+        let requester = task.requester;
         let allowed = &self.node.admission.config.preflights.allowed;
         if !allowed.contains(&requester) {
             return Err(refusal(
@@ -156,9 +158,9 @@ impl Preflights {
     }
 
     /// An offer of a task that is on record would be answered by the record.
-    fn look_up(&self, claimed: &Claimed) -> Result<(), Forecast> {
+    fn look_up(&self, task: &Authenticated) -> Result<(), Forecast> {
         let journal = &self.node.register.journal;
-        let found = journal.look_up(&claimed.task().id, &claimed.hash());
+        let found = journal.look_up(&task.id, &task.hash());
         let found = found.map_err(|error| {
             Forecast::refused(refusal(RefusalCode::Journal, &error.to_string()))
         })?;

@@ -27,6 +27,10 @@ fn local(label: &str, component: Specimen) -> Entry<'_> {
     (label, component, &[])
 }
 
+fn remote<'a>(label: &'a str, component: Specimen, http: &'a [&'a str]) -> Entry<'a> {
+    (label, component, http)
+}
+
 impl Node {
     async fn with(more: &str, plugins: Vec<Entry<'_>>) -> Self {
         let parts = Parts::holding(KeyStatus::Active);
@@ -183,7 +187,7 @@ async fn a_preflight_says_what_the_plugins_would_say_and_leaves_no_trace() {
 async fn a_plugin_that_would_call_its_server_is_not_asked() {
     let plugins = vec![
         local("one", Specimen::approving()),
-        ("desk", Specimen::trapping(), &["https://desk.example/"]),
+        remote("desk", Specimen::trapping(), &["https://desk.example/"]),
     ];
     let mut node = Node::with("", plugins).await;
     let forecast = node.forecast(sign(&check_up())).await;

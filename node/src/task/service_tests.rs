@@ -9,8 +9,8 @@ use countersign_store::{KeyStatus, PreparedReshare, ReshareStage, Silent};
 
 use super::*;
 use crate::task::fixtures::{
-    NOW, Parts, TASK, config, decided, empty_journal, generation, guard, identity, key, node,
-    nodes, quarantined, services, sign, task,
+    NOW, Parts, TASK, decided, empty_journal, generation, key, node, nodes, quarantined, services,
+    sign, task,
 };
 
 /// A node at work, with what it reports.
