@@ -1,10 +1,15 @@
 //! Sanitizes frames from nodes: bounded lengths, no control characters. Makes no decisions.
 
 use countersign_protocol::control::{FromNode, Pace};
+use countersign_protocol::forecast::MAX_FORECAST;
+use countersign_protocol::node_status::{
+    Guards, MAX_GUARDED, MAX_PLUGINS, NodeStatus, PluginStatus,
+};
 use countersign_protocol::text::printable;
-use countersign_protocol::{Outcome, PluginVerdict, Refusal};
+use countersign_protocol::{Forecast, NotAsked, Outcome, PluginVerdict, Refusal};
 
 const TEXT: usize = 512;
+const NAME: usize = 100;
 const VERDICTS: usize = 32;
 const NODES: usize = 9;
 const PENDING: usize = 1024;
@@ -97,6 +102,13 @@ pub fn frame(frame: FromNode) -> FromNode {
         }
         // Fixed size, and verified.
         FromNode::Alive { .. } => frame,
+        FromNode::Preflight { ask, forecast } => FromNode::Preflight {
+            ask,
+            forecast: Box::new(self::forecast(*forecast)),
+        },
+        FromNode::Status { status } => FromNode::Status {
+            status: Box::new(self::status(*status)),
+        },
     }
 }
 
@@ -119,6 +131,54 @@ fn outcome(outcome: Outcome) -> Outcome {
             outcome
         }
     }
+}
+
+fn forecast(mut forecast: Forecast) -> Forecast {
+    forecast.verdicts.truncate(MAX_FORECAST);
+    forecast.not_asked.truncate(MAX_FORECAST);
+    let not_asked = forecast.not_asked.into_iter().map(|left_out| NotAsked {
+        plugin: text(&left_out.plugin),
+        why: text(&left_out.why),
+    });
+    Forecast {
+        refusal: forecast.refusal.map(refusal),
+        verdicts: forecast.verdicts.into_iter().map(verdict).collect(),
+        not_asked: not_asked.collect(),
+    }
+}
+
+fn status(mut status: NodeStatus) -> NodeStatus {
+    let more_plugins = status.plugins.len().saturating_sub(MAX_PLUGINS) as u32;
+    status.plugins.truncate(MAX_PLUGINS);
+    NodeStatus {
+        software: text(&status.software),
+        clock: status.clock,
+        schemes: names(status.schemes),
+        plugins: status.plugins.into_iter().map(plugin).collect(),
+        more_plugins: status.more_plugins.saturating_add(more_plugins),
+    }
+}
+
+fn plugin(plugin: PluginStatus) -> PluginStatus {
+    let guards = plugin.guards;
+    let more_keys = guards.keys.len().saturating_sub(MAX_GUARDED) as u32;
+    PluginStatus {
+        name: text(&plugin.name),
+        version: plugin.version.map(|version| text(&version)),
+        guards: Guards {
+            operations: names(guards.operations),
+            keys: names(guards.keys),
+            more_keys: guards.more_keys.saturating_add(more_keys),
+            schemes: names(guards.schemes),
+        },
+        ..plugin
+    }
+}
+
+/// Names of schemes, operations and keys.
+fn names(mut names: Vec<String>) -> Vec<String> {
+    names.truncate(MAX_GUARDED);
+    names.iter().map(|name| printable(name, NAME)).collect()
 }
 
 fn refusal(refusal: Refusal) -> Refusal {

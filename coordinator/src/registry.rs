@@ -3,13 +3,16 @@
 //! One lock, held for microseconds and never across an await. Requests and frames come in as method
 //! calls with the time; frames for nodes go out through each connection's bounded queue. Knows no
 //! sockets. `admit` checks new tasks, `intake` imports wallets of other coordinators, `claims` asks
-//! nodes for them, `moved` sends nodes the generations that they missed.
+//! nodes for them, `moved` sends nodes the generations that they missed, `preflight` asks nodes how
+//! they would decide, `nodes` keeps what they say of themselves.
 
 mod admit;
 mod claims;
 mod intake;
 mod moved;
+mod nodes;
 mod origin;
+mod preflight;
 mod queue;
 mod twins;
 
@@ -33,6 +36,8 @@ use crate::task::record::TaskRecord;
 pub use admit::SubmitError;
 use countersign_api::{EventKind, State, TaskResult};
 pub use intake::{IntakeError, TakenIn};
+pub use nodes::{Reported, Seen};
+pub use preflight::{Answer, NodeForecast, Preflight, PreflightError, Verdict};
 use queue::Queued;
 
 /// Frames that may wait for one node: more than the tasks that may be open, so
@@ -71,6 +76,11 @@ struct Inner {
     /// The newest generation of every key that was reshared at least once.
     moved: HashMap<KeyId, u32>,
     wallets: HashSet<KeyId>,
+    /// Every node that was online since the start.
+    seen: BTreeMap<NodeId, Seen>,
+    /// Preflights under way, by the number of the question.
+    preflights: HashMap<u64, preflight::Asking>,
+    last_ask: u64,
     last_sequence: u64,
     last_connection: u64,
 }
@@ -285,9 +295,11 @@ impl TaskRegistry {
         let mut inner = self.lock();
         inner.last_connection += 1;
         let number = inner.last_connection;
+        let software = clean::text(software);
+        inner.arrived(node, &software, now);
         let presence = Presence {
             connection: number,
-            software: clean::text(software),
+            software,
             since: now,
             queue,
             capacity: USUAL_CAPACITY,
@@ -308,7 +320,9 @@ impl TaskRegistry {
     pub fn leave(&self, connection: Connection, now: UnixMillis) {
         let mut inner = self.lock();
         if inner.is_current(connection) {
+            inner.heard(connection, now);
             inner.nodes.remove(&connection.node);
+            inner.give_up_forecasts(connection.node);
             self.step_all(&mut inner, now, || Input::Left(connection.node));
         }
     }
@@ -321,6 +335,7 @@ impl TaskRegistry {
         now: UnixMillis,
     ) -> Result<(), Misbehaviour> {
         let from = connection.node;
+        self.lock().heard(connection, now);
         let (task, input) = match clean::frame(frame) {
             FromNode::Hello { .. } | FromNode::HelloAs { .. } => {
                 return Err(Misbehaviour::SecondHello);
@@ -388,6 +403,14 @@ impl TaskRegistry {
             }
             FromNode::Capacity { tasks } => {
                 self.lock().set_capacity(connection, tasks);
+                return Ok(());
+            }
+            FromNode::Preflight { ask, forecast } => {
+                self.forecast(connection, ask, *forecast);
+                return Ok(());
+            }
+            FromNode::Status { status } => {
+                self.lock().described(connection, *status, now);
                 return Ok(());
             }
         };
@@ -618,6 +641,12 @@ impl Inner {
         after
             .iter()
             .for_each(|node| *self.load.entry(*node).or_default() += 1);
+    }
+
+    /// True if it is online and has room for another task.
+    fn is_free(&self, node: &NodeId) -> bool {
+        let presence = self.nodes.get(node);
+        presence.is_some_and(|presence| presence.takes_another(self.load.get(node)))
     }
 
     fn set_capacity(&mut self, connection: Connection, tasks: u32) {

@@ -6,6 +6,7 @@ mod crowd;
 mod events;
 mod intake;
 mod moved;
+mod preflight;
 mod signed;
 mod webhooks;
 mod world;

@@ -61,6 +61,7 @@ pub use decision::entry::EntrySpec;
 pub use decision::in_force::{EntryInForce, InForce, PluginInForce};
 pub use decision::lock::DecisionGuard;
 pub use decision::pipeline::Pipeline;
+pub use decision::preview::Preview;
 pub use decision::recording::{Recorded, Recording, Unreadable};
 pub use decision::replay::{Replay, ReplayError, With};
 pub use decision::status::{Condition, Counts, EntryStatus, Health, LATENCY_MICROS, LastError};

@@ -204,7 +204,8 @@ impl World {
                 | FromNode::Working { .. }
                 | FromNode::Holds { .. }
                 | FromNode::Stored { .. }
-                | FromNode::Capacity { .. } => {}
+                | FromNode::Capacity { .. }
+                | FromNode::Status { .. } => {}
                 other => return other,
             }
         }

@@ -301,6 +301,7 @@ impl Node {
             service: service.clone(),
             router: self.router,
             twins: self.twins,
+            guard: self.guard,
             counters: counters.clone(),
             reporter: self.reporter,
             reports: self.reports,

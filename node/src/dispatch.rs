@@ -3,16 +3,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use countersign_link::{Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, Held, ToNode};
 use countersign_protocol::text::escaped;
 use countersign_protocol::twin::TwinMark;
-use countersign_protocol::{PROTOCOL_VERSION, TaskId, decode, encode};
+use countersign_protocol::{NodeStatus, PROTOCOL_VERSION, TaskId, decode, encode};
 use countersign_store::Journal;
 use rand::RngCore;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Coordinator;
@@ -20,10 +21,18 @@ use crate::metrics::Counters;
 use crate::node_key::NodeKey;
 use crate::off_thread::with_journal;
 use crate::report::Reporter;
+use crate::risk::Guard;
 use crate::session::Router;
-use crate::task::{Offered, Participant, TaskService, participant, settle};
+use crate::status::{self, SOFTWARE};
+use crate::task::{Asked, Offered, Participant, TaskService, participant, settle};
 use crate::twins::Twins;
 use crate::world::World;
+
+/// Interval between two looks at what the node says of itself.
+const LOOK: Duration = Duration::from_secs(1);
+/// The node says it again after this time although nothing has changed, so that its clock can be
+/// compared.
+const REPEAT_MS: u64 = 300_000;
 
 /// The reason why a link ended.
 type Ended = String;
@@ -48,6 +57,8 @@ pub struct Dispatch {
     /// Runs the tunnels to other nodes through the link.
     pub router: Arc<Router>,
     pub twins: Arc<Twins>,
+    /// Its plugins are described to the coordinator.
+    pub guard: Arc<Guard>,
     /// Records whether the node is online.
     pub counters: Arc<Counters>,
     pub reporter: Reporter,
@@ -108,13 +119,27 @@ impl Dispatch {
             Vec::new()
         });
         let tasks = self.tasks as u32;
-        for news in [FromNode::Capacity { tasks }].into_iter().chain(news) {
+        let mut told = status::look(&self.guard, &self.world);
+        let first = [FromNode::Capacity { tasks }, described(&told)];
+        for news in first.into_iter().chain(news) {
             if let Err(error) = sender.send(&encode(&news)).await {
                 return error.to_string();
             }
         }
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = looks.tick() => {
+                    let seen = status::look(&self.guard, &self.world);
+                    let is_old = seen.clock.0.saturating_sub(told.clock.0) >= REPEAT_MS;
+                    if is_old || !status::is_same(&told, &seen) {
+                        told = seen;
+                        if let Err(error) = sender.send(&encode(&described(&told))).await {
+                            return error.to_string();
+                        }
+                    }
+                }
                 frame = receiver.recv() => match frame {
                     Ok(Some(frame)) => self.dispatch(&frame).await,
                     Ok(None) => return link.handle.closed().await.to_string(),
@@ -135,7 +160,7 @@ impl Dispatch {
         let hello = FromNode::HelloAs {
             instance: self.twins.instance(),
             protocol: PROTOCOL_VERSION,
-            software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
+            software: SOFTWARE.into(),
             pending: self.pending().await,
         };
         let coordinator = PeerKey(*coordinator.id.as_bytes());
@@ -162,6 +187,11 @@ impl Dispatch {
     async fn dispatch(&self, frame: &[u8]) {
         match decode::<ToNode>(frame) {
             Ok(ToNode::Offer { task, parties }) => self.service.offer(Offered {
+                signed: task,
+                parties,
+            }),
+            Ok(ToNode::Preflight { ask, task, parties }) => self.service.preflight(Asked {
+                ask,
                 signed: task,
                 parties,
             }),
@@ -201,7 +231,7 @@ impl Dispatch {
     }
 
     /// Waits, and drops the reports of tasks meanwhile: the coordinator asks again.
-    async fn idle(&mut self, delay: std::time::Duration, stop: &CancellationToken) {
+    async fn idle(&mut self, delay: Duration, stop: &CancellationToken) {
         let until = tokio::time::Instant::now() + delay;
         loop {
             tokio::select! {
@@ -211,6 +241,11 @@ impl Dispatch {
             }
         }
     }
+}
+
+fn described(status: &NodeStatus) -> FromNode {
+    let status = Box::new(status.clone());
+    FromNode::Status { status }
 }
 
 /// Reads the coordinator's answer to the first frame.

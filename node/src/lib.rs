@@ -34,6 +34,7 @@ pub mod session;
 #[cfg(test)]
 mod specimen;
 mod start_error;
+mod status;
 mod store_watch;
 pub mod task;
 #[cfg(test)]

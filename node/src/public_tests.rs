@@ -73,6 +73,8 @@ fn status(condition: Condition) -> EntryStatus {
         revision: Some([0xcd; 32]),
         anchors: Vec::new(),
         condition,
+        scope: Default::default(),
+        remote: false,
         counts: Counts::default(),
         last_error: None,
         last_code: None,

@@ -28,6 +28,14 @@ impl Reporter {
         }
     }
 
+    /// Sends a report that the coordinator does not ask for again and can do without. It is
+    /// dropped while others wait.
+    pub fn send_if_idle(&self, report: FromNode) {
+        if self.0.capacity() > QUEUE / 2 {
+            self.send(report);
+        }
+    }
+
     /// Returns a callback that reports the progress of one task.
     pub fn progress(&self, task: TaskId) -> Progress {
         let reporter = self.clone();
@@ -85,6 +93,20 @@ mod tests {
         assert_eq!(waiting, vec![report(); QUEUE]);
         reporter.send(report());
         assert_eq!(reports.try_recv(), Ok(report()), "there is room again");
+    }
+
+    #[test]
+    fn what_can_be_done_without_never_takes_the_place_of_a_report() {
+        let (reporter, mut reports) = Reporter::new();
+        for _ in 0..2 * QUEUE {
+            reporter.send_if_idle(FromNode::Capacity { tasks: 2 });
+        }
+        for _ in 0..QUEUE / 2 {
+            reporter.send(report());
+        }
+        let waiting: Vec<_> = std::iter::from_fn(|| reports.try_recv().ok()).collect();
+        assert_eq!(waiting.len(), QUEUE);
+        assert_eq!(waiting[QUEUE / 2..], vec![report(); QUEUE / 2]);
     }
 
     #[test]

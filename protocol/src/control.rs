@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
+use crate::forecast::Forecast;
 use crate::id::{KeyId, NodeId, TaskId};
+use crate::node_status::NodeStatus;
 use crate::outcome::{KeyDescriptor, Outcome, PluginVerdict, Refusal, SignedAck};
 use crate::task::SignedTask;
 use crate::twin::{Instance, TwinMark};
@@ -109,6 +111,18 @@ pub enum FromNode {
         /// Contains the number that it was asked about.
         mark: TwinMark,
     },
+    /// The answer to `Preflight`. A node that is asked too much at a time does not answer.
+    Preflight {
+        /// The number of the question.
+        ask: u64,
+        forecast: Box<Forecast>,
+    },
+    /// The node's description of itself, after every `Welcome`, whenever it has changed, and every
+    /// few minutes.
+    Status {
+        /// For display only.
+        status: Box<NodeStatus>,
+    },
 }
 
 /// A node's progress in a slow stage.
@@ -200,6 +214,16 @@ pub enum ToNode {
         /// One signed by each process.
         marks: Box<[TwinMark; 2]>,
     },
+    /// Asks how the node would decide on a task that nobody has ordered yet. The node keeps and
+    /// reserves nothing, and the task's id remains unused.
+    Preflight {
+        /// Repeated in the answer. Chosen by the coordinator, never twice on one connection.
+        ask: u64,
+        /// The task, exactly as the requester signed it.
+        task: SignedTask,
+        /// The parties that the offer would name, in the order of their ids.
+        parties: Vec<NodeId>,
+    },
 }
 
 /// A stage of a node's work on a task.
@@ -228,5 +252,114 @@ impl std::fmt::Display for Stage {
             Self::Storing => "storing",
             Self::Queued => "waiting for its turn",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::NotAsked;
+    use crate::hash::Hash;
+    use crate::node_status::{Guards, PluginState, PluginStatus};
+    use crate::{UnixMillis, decode, encode};
+
+    fn frozen<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
+        frame: &T,
+        expected: &str,
+    ) {
+        assert_eq!(hex::encode(encode(frame)), expected);
+        assert_eq!(
+            &decode::<T>(&hex::decode(expected).unwrap()).unwrap(),
+            frame
+        );
+    }
+
+    fn text(text: &str) -> String {
+        format!("{:02x}{}", text.len(), hex::encode(text))
+    }
+
+    /// Programs of different versions exchange them.
+    #[test]
+    fn the_bytes_of_a_preflight_are_frozen() {
+        let node = NodeId::from_bytes([
+            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64,
+            0x07, 0x3a, 0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68,
+            0xf7, 0x07, 0x51, 0x1a,
+        ]);
+        let node = node.unwrap();
+        let asked = ToNode::Preflight {
+            ask: 300,
+            task: SignedTask {
+                bytes: b"{}".to_vec(),
+                signature: [7; 64],
+            },
+            parties: vec![node],
+        };
+        let parties = hex::encode(encode(&vec![node]));
+        let task = format!("027b7d40{}", "07".repeat(64));
+        frozen(&asked, &format!("0bac02{task}{parties}"));
+        let verdict = PluginVerdict {
+            plugin: "rules".into(),
+            version: "1".into(),
+            digest: Hash([1; 32]),
+            config: Hash([2; 32]),
+            approved: false,
+            code: "limit".into(),
+            reason: "too much".into(),
+            micros: 5,
+        };
+        let answer = FromNode::Preflight {
+            ask: 300,
+            forecast: Box::new(Forecast {
+                refusal: Some(Refusal {
+                    code: "limit".into(),
+                    reason: "too much".into(),
+                    plugin: Some("rules".into()),
+                }),
+                verdicts: vec![verdict],
+                not_asked: vec![NotAsked {
+                    plugin: "desk".into(),
+                    why: "far".into(),
+                }],
+            }),
+        };
+        let refusal = format!("01{}{}01{}", text("limit"), text("too much"), text("rules"));
+        let hashes = format!("{}{}", "01".repeat(32), "02".repeat(32));
+        let said = format!("00{}{}05", text("limit"), text("too much"));
+        let verdict = format!("01{}{}{hashes}{said}", text("rules"), text("1"));
+        let not_asked = format!("01{}{}", text("desk"), text("far"));
+        frozen(&answer, &format!("0dac02{refusal}{verdict}{not_asked}"));
+    }
+
+    #[test]
+    fn the_bytes_of_a_status_are_frozen() {
+        let plugin = PluginStatus {
+            name: "rules".into(),
+            state: PluginState::Shadow,
+            version: Some("1".into()),
+            digest: Some(Hash([1; 32])),
+            config: None,
+            remote: true,
+            guards: Guards {
+                operations: vec!["keysign".into()],
+                keys: vec!["k".into()],
+                more_keys: 3,
+                schemes: Vec::new(),
+            },
+        };
+        let status = FromNode::Status {
+            status: Box::new(NodeStatus {
+                software: "node 1".into(),
+                clock: UnixMillis(300),
+                schemes: vec!["ed25519".into()],
+                plugins: vec![plugin],
+                more_plugins: 2,
+            }),
+        };
+        let head = format!("{}ac0201{}", text("node 1"), text("ed25519"));
+        let digest = "01".repeat(32);
+        let plugin = format!("01{}0101{}01{digest}0001", text("rules"), text("1"));
+        let guards = format!("01{}01{}0300", text("keysign"), text("k"));
+        frozen(&status, &format!("0e{head}{plugin}{guards}02"));
     }
 }

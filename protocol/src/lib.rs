@@ -10,12 +10,14 @@ pub mod committee;
 pub mod control;
 pub mod descriptor;
 pub mod evidence;
+pub mod forecast;
 pub mod frame;
 #[cfg(test)]
 mod generation_tests;
 pub mod hash;
 pub mod id;
 mod named;
+pub mod node_status;
 #[cfg(feature = "openapi")]
 mod openapi;
 pub mod operation_kind;
@@ -34,8 +36,10 @@ pub use code::{FailureCode, RefusalCode};
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, CommitteeIndex, Threshold};
 pub use evidence::Evidence;
+pub use forecast::{Forecast, NotAsked};
 pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
+pub use node_status::NodeStatus;
 pub use operation_kind::{OperationKind, Stored, UnknownOperation};
 pub use outcome::{
     Cause, Failure, GenerationProof, InputSignature, Intact, KeyDescriptor, Outcome, PluginVerdict,

@@ -66,6 +66,36 @@ pub fn resharers(
     (dealers.len() == needed).then(|| reshare.parties(&dealers))
 }
 
+/// As many members as the key needs, `with` among them, in the order of their ids. Those that are
+/// online come before the others.
+pub fn signers_with(
+    task: &TaskId,
+    wallet: &KeyDescriptor,
+    with: &NodeId,
+    online: impl Fn(&NodeId) -> bool,
+) -> Vec<NodeId> {
+    let mut members = wallet.committee.members().to_vec();
+    members.sort_by_key(|node| (node != with, !online(node), rank(task, node)));
+    members.truncate(wallet.threshold.get().into());
+    sorted(members)
+}
+
+/// All future members and as many dealers as the key needs, `with` among them, in the order of
+/// their ids. Those that are online come before the others, and those that stay before those that
+/// leave.
+pub fn resharers_with(
+    task: &TaskId,
+    reshare: &KeyReshare,
+    with: &NodeId,
+    online: impl Fn(&NodeId) -> bool,
+) -> Vec<NodeId> {
+    let stays = |node: &NodeId| reshare.committee.index_of(node).is_some();
+    let mut dealers = reshare.from.committee.members().to_vec();
+    dealers.sort_by_key(|node| (node != with, !online(node), !stays(node), rank(task, node)));
+    dealers.truncate(reshare.from.threshold.get().into());
+    reshare.parties(&dealers)
+}
+
 fn rank(task: &TaskId, node: &NodeId) -> Hash {
     Hasher::new("countersign/1 choice of signers")
         .field(&task.0)

@@ -4,7 +4,7 @@
 //! No I/O and no clock: time, the nodes online and their frames are arguments; frames
 //! to send are returned.
 
-mod choose;
+pub(crate) mod choose;
 pub mod explain;
 pub mod flow;
 pub mod proof;

@@ -189,6 +189,7 @@ fn name(frame: &ToNode) -> &'static str {
         ToNode::Probe { .. } => "probe",
         ToNode::Twin { .. } => "twin",
         ToNode::Twins { .. } => "twins",
+        ToNode::Preflight { .. } => "preflight",
     }
 }
 

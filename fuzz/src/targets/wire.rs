@@ -3,9 +3,11 @@
 use countersign_protocol::control::{FromNode, Held, Pace, Stage, ToNode};
 use countersign_protocol::evidence::{Claim, Misconduct, Signature, SignedHash};
 use countersign_protocol::frame::{Abort, Body, Frame, HighWater, Mark, NO_TASK, SignedMark, Use};
+use countersign_protocol::node_status::{Guards, NodeStatus, PluginState, PluginStatus};
 use countersign_protocol::{
-    Cause, DerivationPath, Evidence, Failure, GenerationProof, Hash, InputSignature, Intact, KeyId,
-    Outcome, Point, Refusal, SessionId, Signed, SignedAck, SignedTask, TaskId, encode,
+    Cause, DerivationPath, Evidence, Failure, Forecast, GenerationProof, Hash, InputSignature,
+    Intact, KeyId, NotAsked, Outcome, PluginVerdict, Point, Refusal, SessionId, Signed, SignedAck,
+    SignedTask, TaskId, UnixMillis, encode,
 };
 
 use super::{descriptor, people};
@@ -43,7 +45,9 @@ pub(super) fn from_nodes(input: &[u8]) -> bool {
 /// Frames from a coordinator to a node.
 pub(super) fn to_nodes(input: &[u8]) -> bool {
     match check::postcard::<ToNode>(input) {
-        Some(ToNode::Offer { task, .. }) => super::task::run(&task.bytes),
+        Some(ToNode::Offer { task, .. } | ToNode::Preflight { task, .. }) => {
+            super::task::run(&task.bytes)
+        }
         other => other.is_some(),
     }
 }
@@ -241,6 +245,13 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
             waiting_for: vec![],
             pace,
         },
+        FromNode::Preflight {
+            ask: 7,
+            forecast: Box::new(forecast()),
+        },
+        FromNode::Status {
+            status: Box::new(status()),
+        },
     ];
     let ends = outcomes.into_iter().map(|outcome| {
         encode(&FromNode::Outcome {
@@ -249,6 +260,47 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
         })
     });
     frames.iter().map(encode).chain(ends).collect()
+}
+
+fn forecast() -> Forecast {
+    Forecast {
+        refusal: None,
+        verdicts: vec![PluginVerdict {
+            plugin: "rules".into(),
+            version: "1".into(),
+            digest: HASH,
+            config: HASH,
+            approved: true,
+            code: String::new(),
+            reason: String::new(),
+            micros: 80,
+        }],
+        not_asked: vec![NotAsked {
+            plugin: "desk".into(),
+            why: "far".into(),
+        }],
+    }
+}
+
+fn status() -> NodeStatus {
+    NodeStatus {
+        software: "node 1".into(),
+        clock: UnixMillis(1000),
+        schemes: vec!["ed25519".into()],
+        plugins: vec![PluginStatus {
+            name: "rules".into(),
+            state: PluginState::InForce,
+            version: Some("1".into()),
+            digest: Some(HASH),
+            config: Some(HASH),
+            remote: false,
+            guards: Guards {
+                operations: vec!["keysign".into()],
+                ..Guards::default()
+            },
+        }],
+        more_plugins: 0,
+    }
 }
 
 pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
@@ -282,6 +334,11 @@ pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
             generations: vec![descriptor()],
         },
         ToNode::Show { keys: held() },
+        ToNode::Preflight {
+            ask: 7,
+            task: used().task,
+            parties: vec![ack().node],
+        },
     ];
     frames
         .into_iter()

@@ -106,16 +106,38 @@ impl Plugin {
         task: &Task,
         deadline: Instant,
     ) -> Evaluation {
+        self.evaluate_in(&self.context, memory, task, deadline)
+            .await
+    }
+
+    /// The same without effects: nothing outside the node is in reach, and its writes, log lines
+    /// and trace are dropped.
+    pub(crate) async fn preview(&self, task: &Task, deadline: Instant) -> Evaluation {
+        let context = table::restricted(&self.context);
+        let evaluation = self.evaluate_in(&context, None, task, deadline).await;
+        Evaluation {
+            writes: Vec::new(),
+            logs: Vec::new(),
+            trace: Trace::default(),
+            ..evaluation
+        }
+    }
+
+    async fn evaluate_in(
+        &self,
+        context: &Arc<Context>,
+        memory: Option<Box<dyn Memory>>,
+        task: &Task,
+        deadline: Instant,
+    ) -> Evaluation {
         let started = Instant::now();
-        let cut_off = self.context.cut_off(deadline);
+        let cut_off = context.cut_off(deadline);
         let left = cut_off.saturating_duration_since(started).as_millis() as u64;
-        let told = self.context.services.now().saturating_add(left);
+        let told = context.services.now().saturating_add(left);
         let question = Evaluate(&self.prepared, task.to_wit(told));
         let mut options = CallOptions::default();
         state::set_memory(&mut options.states, memory);
-        let call = self
-            .sandbox
-            .call_with(options, &self.context, cut_off, question);
+        let call = self.sandbox.call_with(options, context, cut_off, question);
         let mut finished = call.await;
         finished.trace.deadline = told;
         self.evaluation(finished, started).0

@@ -18,6 +18,7 @@ use crate::decision::entry::{Entry, EntrySpec};
 use crate::decision::in_force;
 use crate::decision::lock::{DecisionGuard, DecisionLock};
 use crate::decision::plan::{EvaluationPlan, Outcome};
+use crate::decision::preview::Preview;
 use crate::decision::recording::{Recorded, Recording};
 use crate::sandbox::stop::CallFailure;
 
@@ -179,9 +180,7 @@ impl Chain {
                 DecisionGuard::default(),
             );
         }
-        let guards = |entry: &&Entry| subjects.iter().any(|subject| entry.guards(subject));
-        let plan = EvaluationPlan::new(self.entries.iter().filter(guards));
-        match plan.evaluate(task, deadline, lock).await {
+        match self.plan(&subjects).evaluate(task, deadline, lock).await {
             Outcome::Complete { evaluations, guard } => (
                 Decision {
                     evaluations,
@@ -199,6 +198,23 @@ impl Chain {
                 DecisionGuard::default(),
             ),
         }
+    }
+
+    /// Says what the entries that need nothing from outside the node would answer now. Nothing is
+    /// counted, written or waited for.
+    pub async fn preview(&self, task: &Task, deadline: Instant) -> Preview {
+        let subjects = subjects(&task.operation);
+        if let Some(refusal) = self.unguarded(&subjects) {
+            return Preview::stopped(refusal);
+        }
+        let (evaluations, not_asked) = self.plan(&subjects).preview(task, deadline).await;
+        Preview::new(evaluations, not_asked)
+    }
+
+    /// The entries that guard these.
+    fn plan(&self, subjects: &[Subject]) -> EvaluationPlan<'_> {
+        let guards = |entry: &&Entry| subjects.iter().any(|subject| entry.guards(subject));
+        EvaluationPlan::new(self.entries.iter().filter(guards))
     }
 
     /// Reports `task`, which others sign, to the entries that guard it and count. Their writes must
@@ -300,15 +316,7 @@ impl Decision {
 
     /// The first objection; `None` if approved.
     pub fn refusal(&self) -> Option<Refusal> {
-        let first = self.evaluations.iter().find_map(|evaluation| {
-            let (code, reason) = evaluation.verdict.refusal()?;
-            Some(Refusal {
-                plugin: Some(evaluation.plugin.clone()),
-                code: code.into(),
-                reason: reason.into(),
-            })
-        });
-        first.or_else(|| self.stopped.clone())
+        first_refusal(&self.evaluations).or_else(|| self.stopped.clone())
     }
 
     /// The answers of the plugins that were asked, in the order of asking.
@@ -352,6 +360,17 @@ impl Decision {
                 .map(|write| (evaluation.plugin.as_str(), write))
         })
     }
+}
+
+pub(super) fn first_refusal(evaluations: &[Evaluation]) -> Option<Refusal> {
+    evaluations.iter().find_map(|evaluation| {
+        let (code, reason) = evaluation.verdict.refusal()?;
+        Some(Refusal {
+            plugin: Some(evaluation.plugin.clone()),
+            code: code.into(),
+            reason: reason.into(),
+        })
+    })
 }
 
 fn check_names(configured: &[EntrySpec]) -> Result<(), ChainError> {

@@ -151,6 +151,15 @@ impl Entry {
         evaluation
     }
 
+    /// Puts the task to it without counting that, and drops what it writes. It is for local
+    /// entries, and is denied everything outside the node.
+    pub(crate) async fn preview(&self, task: &Task, deadline: Instant) -> Evaluation {
+        match &self.state {
+            PluginState::Loaded(plugin) => plugin.preview(task, deadline).await,
+            PluginState::Failed(failure) => self.refusal(failure),
+        }
+    }
+
     fn refusal(&self, failure: &CallFailure) -> Evaluation {
         Evaluation {
             plugin: self.name.clone(),
@@ -190,6 +199,8 @@ impl Entry {
                 .map(|plugin| plugin.anchors().to_vec())
                 .unwrap_or_default(),
             condition,
+            scope: self.role.scope.clone(),
+            remote: !self.is_local(),
             counts: self.stats.counts(),
             last_error: self.stats.last_error(),
             last_code: self.stats.last_code(),

@@ -8,6 +8,7 @@ pub(crate) mod lock;
 mod monitor;
 pub(crate) mod pipeline;
 mod plan;
+pub(crate) mod preview;
 pub(crate) mod recording;
 pub(crate) mod replay;
 mod shadow;

@@ -15,6 +15,7 @@ use crate::contract::task::Task;
 use crate::decision::chain::{Chain, ChainError, Decision};
 use crate::decision::entry::{Entry, EntrySpec};
 use crate::decision::lock::{DecisionGuard, DecisionLock};
+use crate::decision::preview::Preview;
 use crate::decision::shadow::ShadowRunner;
 use crate::decision::status::EntryStatus;
 
@@ -70,6 +71,12 @@ impl Pipeline {
         let (decision, guard) = chain.decide_under(task, deadline, &self.lock).await;
         self.shadows.run(&chain, &self.services(), task, &decision);
         (decision, guard)
+    }
+
+    /// Says what the chain in force now would answer, as far as it can without asking anybody
+    /// outside the node. Shadows are not run.
+    pub async fn preview(&self, task: &Task, deadline: Instant) -> Preview {
+        self.chain().preview(task, deadline).await
     }
 
     /// Reports `task`, which others sign, to the plugins in force that count it: those that

@@ -84,6 +84,22 @@ impl<'c> EvaluationPlan<'c> {
         Outcome::Complete { evaluations, guard }
     }
 
+    /// Asks the local entries without effect, in the order of a decision and to the end, whatever
+    /// they say. Returns the names of the others with the answers. No lock is taken: nothing is
+    /// used up, and every call sees its memory as of one moment.
+    pub(crate) async fn preview(
+        &self,
+        task: &Task,
+        deadline: Instant,
+    ) -> (Vec<Evaluation>, Vec<String>) {
+        let mut evaluations = Vec::with_capacity(self.plain.len() + self.stateful.len());
+        for entry in self.plain.iter().chain(&self.stateful) {
+            evaluations.push(entry.preview(task, deadline).await);
+        }
+        let not_asked = self.remote.iter().map(|entry| entry.name.clone());
+        (evaluations, not_asked.collect())
+    }
+
     /// Evaluates every entry once, all stateful ones under one lock.
     async fn evaluate_once(
         &self,

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::contract::anchor::Anchor;
 use crate::contract::code::Code;
 use crate::contract::evaluation::{Evaluation, Verdict};
+use crate::contract::role::Scope;
 
 /// Upper ends of the histogram's classes in microseconds; the last class has none.
 pub const LATENCY_MICROS: [u64; 12] = [
@@ -29,6 +30,10 @@ pub struct EntryStatus {
     pub anchors: Vec<Anchor>,
     /// The part that it plays in decisions.
     pub condition: Condition,
+    /// The tasks that it guards.
+    pub scope: Scope,
+    /// True if it may ask somebody outside the node.
+    pub remote: bool,
     /// Since the node started, over all versions under this name.
     pub counts: Counts,
     /// The last evaluation without a usable answer.

@@ -10,6 +10,7 @@ mod keys;
 mod loading;
 mod observing;
 mod pre_init;
+mod previewing;
 mod replaying;
 mod server;
 mod swapping;

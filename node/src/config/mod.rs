@@ -9,6 +9,7 @@ mod influx;
 mod metrics;
 mod plain_http;
 mod policy;
+mod preflights;
 mod raw;
 mod raw_callback;
 mod raw_events;
@@ -33,6 +34,7 @@ pub use events::ReceiverEntry;
 pub use influx::{Influx, InfluxInto, Password, RawInflux, Secret};
 pub use metrics::{Metrics, RawMetrics};
 pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
+pub use preflights::Preflights;
 pub use raw::RawConfig;
 use raw::RawCoordinator;
 pub use raw_events::{RawEvent, RawEventServer, RawEvents, RawReceiver};
@@ -62,6 +64,8 @@ pub struct Config {
     pub coordinator: Option<Coordinator>,
     /// Names of the requesters whose tasks are considered.
     pub requesters: BTreeMap<RequesterId, String>,
+    /// The preflights that are answered.
+    pub preflights: Preflights,
     /// Names of the nodes that this one works with.
     pub roster: BTreeMap<NodeId, String>,
     /// Keys that may sign payloads that the node does not understand.
@@ -212,6 +216,7 @@ impl Config {
             coordinator: raw
                 .coordinator
                 .map(|RawCoordinator { address, id }| Coordinator { address, id }),
+            preflights: Preflights::from_raw(&raw.preflight, &raw.requesters)?,
             requesters: named(
                 "requesters",
                 raw.requesters

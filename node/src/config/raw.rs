@@ -25,6 +25,9 @@ pub struct RawConfig {
     /// Requesters whose tasks the node considers.
     #[serde(default)]
     pub requesters: Vec<RawRequester>,
+    /// Answers to requesters that ask before they order.
+    #[serde(default)]
+    pub preflight: RawPreflight,
     /// The other nodes that this node works with.
     #[serde(default)]
     pub roster: Vec<RawPeer>,
@@ -104,6 +107,29 @@ pub struct RawRequester {
     pub name: String,
     /// The requester's id, which is its public key.
     pub id: RequesterId,
+    /// Answers its preflights: how the node would decide on a task that is not ordered yet.
+    /// Default: `preflight.allow`.
+    pub preflight: Option<bool>,
+}
+
+/// The section `preflight` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPreflight {
+    /// Answers preflights of requesters whose entry does not say otherwise. Default: true.
+    pub allow: bool,
+    /// Preflights that each requester may ask for in a minute; further ones are refused.
+    /// Default: 120.
+    pub per_minute: usize,
+}
+
+impl Default for RawPreflight {
+    fn default() -> Self {
+        Self {
+            allow: true,
+            per_minute: 120,
+        }
+    }
 }
 
 /// An entry of the list `roster`.

@@ -184,6 +184,7 @@ fn an_unknown_key_is_refused_in_every_section() {
         "log: {}",
         "log: {std: {}}",
         "events: {}",
+        "preflight: {}",
         "metrics: {}",
         "metrics: {influxdb: {}}",
     ] {
@@ -230,6 +231,30 @@ fn an_unknown_key_is_refused_in_every_shorthand() {
             told.contains("there is no key `zzz` here"),
             "{shorthand}: {told}"
         );
+    }
+}
+
+#[test]
+fn preflights_are_answered_unless_the_operator_says_otherwise_for_all_or_for_one() {
+    let one = requester(1);
+    let two = requester(2);
+    let text = |section: &str, entry: &str| {
+        format!("{section}\nrequesters: [{{name: a, id: {one}{entry}}}, {{name: b, id: {two}}}]\n")
+    };
+    let allowed = |section, entry| parse(&text(section, entry)).unwrap().preflights.allowed;
+    assert_eq!(allowed("", ""), BTreeSet::from([one, two]));
+    assert_eq!(allowed("", ", preflight: false"), BTreeSet::from([two]));
+    assert_eq!(allowed("preflight: {allow: false}", ""), BTreeSet::new());
+    let one_only = allowed("preflight: {allow: false}", ", preflight: true");
+    assert_eq!(one_only, BTreeSet::from([one]));
+}
+
+#[test]
+fn the_number_of_preflights_has_bounds() {
+    assert_eq!(parse("{}\n").unwrap().preflights.per_minute, 120);
+    for number in [0, 60_001] {
+        let told = refusal(&format!("preflight: {{per_minute: {number}}}\n"));
+        assert!(told.contains("preflight.per_minute"), "{told}");
     }
 }
 

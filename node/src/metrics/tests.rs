@@ -25,6 +25,8 @@ fn plugin(name: &str, condition: Condition) -> EntryStatus {
         revision: Some([2; 32]),
         anchors: Vec::new(),
         condition,
+        scope: Default::default(),
+        remote: false,
         counts: Counts {
             approved: 3,
             rejected: 2,

@@ -5,6 +5,7 @@
 
 mod approved;
 mod fingerprint;
+mod forecast;
 mod housekeeping;
 mod news;
 mod question;

@@ -8,7 +8,8 @@ use countersign_engine::{
     Engine, KeygenParams, MessageKind, PartyIndex, Recipient, Share, Step, keygen,
 };
 use countersign_host::{Principal, rs256};
-use countersign_link::Identity;
+use countersign_link::mesh::MeshConfig;
+use countersign_link::{Identity, Mesh};
 use countersign_protocol::control::FromNode;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{
@@ -22,21 +23,24 @@ use countersign_store::{
 use futures_util::FutureExt;
 use tempfile::TempDir;
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::{AuxMaker, JobContext, Participant, Register};
+use super::{AdmissionControl, AuxMaker, JobContext, Participant, Register, Services, Sessions};
 use crate::activation::Activation;
 use crate::aux_cache::AuxCache;
 use crate::config::{Config, Policy};
 use crate::events::{Events, Wanted};
 use crate::heavy::{Program, Queue};
+use crate::high_water::OwnMark;
 use crate::key_switch::KeySwitch;
 use crate::node_key::NodeKey;
 use crate::primes::PrimePool;
 use crate::public::PublicFile;
 use crate::report::Reporter;
-use crate::risk::{Approved, Decision, Guard, NodeServices};
-use crate::session::CpuPools;
+use crate::risk::{Approved, Asker, Decision, Guard, NodeServices};
+use crate::session::{CpuPools, Router};
+use crate::twins::Twins;
 use crate::vault::Vault;
 use crate::vault::tests::cheap_vault;
 use crate::world::World;
@@ -431,5 +435,50 @@ impl Parts {
     /// Takes the reports that it has made so far.
     pub(crate) fn reported(&mut self) -> Vec<FromNode> {
         std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
+    }
+}
+
+/// The services of a node that talks to nobody, with `more` in its configuration, and with room for
+/// two tasks.
+pub(crate) fn services(parts: &Parts, more: &str) -> Services {
+    let jobs = &parts.jobs;
+    let world = jobs.world.clone();
+    let journal = parts.journal().clone();
+    let config = Arc::new(config(more));
+    let coordinator = config.coordinator.clone().unwrap();
+    let mesh = Mesh::new(identity(1).into(), MeshConfig::default()).0;
+    let router = Router::new(mesh, Default::default());
+    let own_mark = OwnMark::new(world.clone(), journal.clone(), jobs.vault.clone());
+    let roster = config.roster.clone();
+    let twins = Twins::new(jobs.own.clone(), journal.clone(), world.clone(), roster);
+    Services {
+        me: node(1),
+        world: world.clone(),
+        register: jobs.participant.register.clone(),
+        admission: Arc::new(AdmissionControl {
+            me: node(1),
+            world: world.clone(),
+            journal,
+            config: config.clone(),
+        }),
+        asker: Arc::new(Asker::new(node(1), &coordinator, config.requesters.clone())),
+        guard: guard(),
+        sessions: Arc::new(Sessions {
+            own: jobs.own.clone(),
+            world,
+            router,
+            own_mark: own_mark.into(),
+            reporter: parts.reporter.clone(),
+            limits: config.session,
+            jobs: jobs.clone(),
+        }),
+        participant: jobs.participant.clone(),
+        uses: Arc::default(),
+        aux: jobs.aux.clone(),
+        reporter: parts.reporter.clone(),
+        twins: Arc::new(twins.unwrap()),
+        restored: None,
+        tasks: 2,
+        stopping: CancellationToken::new(),
     }
 }

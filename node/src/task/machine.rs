@@ -425,27 +425,12 @@ impl Machine {
     /// Authenticates the task, ahead of the node's own checks. A task without a proven requester
     /// leaves no row, so that nobody can use up a requester's task ids with forgeries.
     fn consider(&mut self, world: &World<'_>) -> Vec<Effect> {
-        let task = match self.claimed.authenticate(world.requesters, world.now) {
+        let task = match authenticate(&self.claimed, world) {
             Ok(task) => task,
-            Err(error) => {
-                let refusal = refusal(error.code().clone(), &error.to_string());
-                return alarm(refusal, AlarmKind::Unauthenticated);
-            }
+            Err(refusal) => return alarm(refusal, AlarmKind::Unauthenticated),
         };
         self.authentic = Some(task.clone());
-        let hindrance = if world
-            .restored
-            .is_some_and(|restored| task.created < restored)
-        {
-            Some(before_restore())
-        } else if world.has_twin {
-            Some(twin())
-        } else if !world.has_room {
-            Some(busy())
-        } else {
-            None
-        };
-        match hindrance {
+        match hindrance(&task, world) {
             Some(refusal) => self.refuse_unasked(task, refusal, world),
             None => {
                 self.stage = Stage::Admitting;
@@ -841,6 +826,31 @@ impl Machine {
     }
 }
 
+/// Proves that a listed requester ordered the task, and that its time has come and is not over.
+pub(super) fn authenticate(
+    claimed: &Arc<Claimed>,
+    world: &World<'_>,
+) -> Result<Authenticated, Refusal> {
+    let authentic = claimed.authenticate(world.requesters, world.now);
+    authentic.map_err(|error| refusal(error.code().clone(), &error.to_string()))
+}
+
+/// The reason for which the node takes no tasks, or not this one, whatever it orders.
+pub(super) fn hindrance(task: &Authenticated, world: &World<'_>) -> Option<Refusal> {
+    if world
+        .restored
+        .is_some_and(|restored| task.created < restored)
+    {
+        Some(before_restore())
+    } else if world.has_twin {
+        Some(twin())
+    } else if !world.has_room {
+        Some(busy())
+    } else {
+        None
+    }
+}
+
 fn given_up() -> Failure {
     cancelled("the coordinator cancelled the task before it began")
 }
@@ -864,12 +874,13 @@ fn alarm(refusal: Refusal, kind: AlarmKind) -> Vec<Effect> {
 }
 
 fn reused() -> Vec<Effect> {
+    alarm(id_reused(), AlarmKind::Reused)
+}
+
+pub(super) fn id_reused() -> Refusal {
     let reason =
         "this task id was used before with other bytes; find out who sends it, and use a new id";
-    alarm(
-        refusal(RefusalCode::TaskIdReused, reason),
-        AlarmKind::Reused,
-    )
+    refusal(RefusalCode::TaskIdReused, reason)
 }
 
 fn evidence(proof: Option<Proof>) -> impl Iterator<Item = Effect> {

@@ -2,6 +2,7 @@
 //! is a [`Job`]: its question to the plugins, its parties, and the steps of its session.
 
 pub mod admission;
+mod allowance;
 mod aux;
 pub mod check_up;
 mod commit;
@@ -16,6 +17,7 @@ pub mod keygen;
 pub mod keysign;
 pub mod machine;
 pub mod participant;
+mod preflight;
 mod quarantine;
 mod refusal;
 pub mod reshare;
@@ -50,6 +52,7 @@ pub use admission::AdmissionControl;
 pub use aux::AuxMaker;
 pub use commit::Register;
 pub use participant::Participant;
+pub use preflight::Asked;
 pub use resolve::{Settlement, Unfit};
 pub use run::Sessions;
 pub use service::{Offered, Services, TaskService};

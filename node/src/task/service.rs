@@ -27,6 +27,7 @@ use super::machine::{
     SessionEnd, Verdict, World,
 };
 use super::participant::Participant;
+use super::preflight::{Asked, Preflights};
 use super::run::{self, Ready, Sessions};
 use super::telling::{Lines, alarm_text, bug, log_refusal};
 use super::throttle::Throttle;
@@ -100,6 +101,7 @@ pub struct TaskService {
     permits: Arc<Semaphore>,
     /// One for each offer being handled, whatever becomes of it.
     offers: Arc<Semaphore>,
+    preflights: Arc<Preflights>,
     tracker: TaskTracker,
     dropped: Throttle,
     unauthenticated: Throttle,
@@ -155,10 +157,13 @@ impl TaskService {
     /// Creates the service of a node.
     pub fn new(node: Services) -> Arc<Self> {
         let tasks = node.tasks;
+        let node = Arc::new(node);
+        let permits = Arc::new(Semaphore::new(tasks));
         Arc::new(Self {
-            node: Arc::new(node),
+            preflights: Preflights::new(node.clone(), permits.clone()),
+            node,
             open: Mutex::default(),
-            permits: Arc::new(Semaphore::new(tasks)),
+            permits,
             offers: Arc::new(Semaphore::new(tasks + SPARE_OFFERS)),
             tracker: TaskTracker::new(),
             dropped: Throttle::default(),
@@ -185,6 +190,11 @@ impl TaskService {
             Box::pin(service.handle(claimed.into(), offered.parties)).await;
             drop(place);
         });
+    }
+
+    /// Tells the coordinator how this node would decide on a task. Nothing is kept.
+    pub fn preflight(&self, asked: Asked) {
+        self.preflights.ask(asked);
     }
 
     fn overrun(&self) {

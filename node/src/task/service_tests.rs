@@ -1,8 +1,6 @@
 //! Tasks from their offer to their outcome, at one node that has the wallet's share. Check-ups run
 //! alone, so that no other node is needed.
 
-use countersign_link::Mesh;
-use countersign_link::mesh::MeshConfig;
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
     Failure, FailureCode, KeyShareSign, Operation, Outcome, RefusalCode, Task,
@@ -10,11 +8,9 @@ use countersign_protocol::{
 use countersign_store::{KeyStatus, PreparedReshare, ReshareStage, Silent};
 
 use super::*;
-use crate::high_water::OwnMark;
-use crate::session::Router;
 use crate::task::fixtures::{
-    NOW, Parts, TASK, config, decided, empty_journal, generation, guard, identity, key, node,
-    nodes, quarantined, sign, task,
+    NOW, Parts, TASK, decided, empty_journal, generation, key, node, nodes, quarantined, services,
+    sign, task,
 };
 
 /// A node at work, with what it reports.
@@ -32,7 +28,7 @@ impl Tasks {
     /// The same, with other settings.
     fn with(change: impl FnOnce(&mut Services)) -> Self {
         let parts = Parts::holding(KeyStatus::Active);
-        let mut services = services(&parts);
+        let mut services = services(&parts, "");
         change(&mut services);
         Self {
             service: TaskService::new(services),
@@ -81,49 +77,6 @@ impl Tasks {
 
     fn counted(&self) -> Vec<(&'static str, Ended, u64)> {
         self.service.node.register.counters.tasks()
-    }
-}
-
-fn services(parts: &Parts) -> Services {
-    let jobs = &parts.jobs;
-    let world = jobs.world.clone();
-    let journal = parts.journal().clone();
-    let config = Arc::new(config(""));
-    let coordinator = config.coordinator.clone().unwrap();
-    let mesh = Mesh::new(identity(1).into(), MeshConfig::default()).0;
-    let router = Router::new(mesh, Default::default());
-    let own_mark = OwnMark::new(world.clone(), journal.clone(), jobs.vault.clone());
-    let roster = config.roster.clone();
-    let twins = Twins::new(jobs.own.clone(), journal.clone(), world.clone(), roster);
-    Services {
-        me: node(1),
-        world: world.clone(),
-        register: jobs.participant.register.clone(),
-        admission: Arc::new(AdmissionControl {
-            me: node(1),
-            world: world.clone(),
-            journal,
-            config: config.clone(),
-        }),
-        asker: Arc::new(Asker::new(node(1), &coordinator, config.requesters.clone())),
-        guard: guard(),
-        sessions: Arc::new(Sessions {
-            own: jobs.own.clone(),
-            world,
-            router,
-            own_mark: own_mark.into(),
-            reporter: parts.reporter.clone(),
-            limits: config.session,
-            jobs: jobs.clone(),
-        }),
-        participant: jobs.participant.clone(),
-        uses: Arc::default(),
-        aux: jobs.aux.clone(),
-        reporter: parts.reporter.clone(),
-        twins: Arc::new(twins.unwrap()),
-        restored: None,
-        tasks: 2,
-        stopping: CancellationToken::new(),
     }
 }
 
@@ -310,7 +263,7 @@ async fn a_node_with_a_twin_takes_part_in_nothing() {
     let parts = Parts::holding(KeyStatus::Active);
     parts.journal().twin(NOW).unwrap();
     let mut tasks = Tasks {
-        service: TaskService::new(services(&parts)),
+        service: TaskService::new(services(&parts, "")),
         parts,
     };
     tasks.offer(&check_up());

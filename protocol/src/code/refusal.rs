@@ -133,6 +133,12 @@ codes! {
     BlindSigning = "blind-signing", Caller,
         "a bare digest, and the key is not under `keys.allow_blind`; or a message that is not text, and it is under neither that nor `keys.allow_binary`",
         "send the payload. Only an operator who means to sign what nobody can read lists a key there";
+    PreflightOff = "preflight-off", Environment,
+        "the node does not answer preflights of this requester; a task is not affected",
+        "order the task, or ask the node's operator to allow `preflight`";
+    PreflightRate = "preflight-rate", Environment,
+        "the requester asks for more preflights than `preflight.per_minute` allows, or the node is busy with tasks; a task is not affected",
+        "ask again later";
     Journal = "journal", Environment,
         "the decision could not be recorded",
         "see the node's log: is the disk full?";

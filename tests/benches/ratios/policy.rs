@@ -1,5 +1,5 @@
-//! One decision: the chain with the rules plugin against the bare call of its component, a long
-//! list against a short one, and two callbacks against one.
+//! One decision: the chain with the rules plugin against the bare call of its component, a
+//! preflight against a decision, a long list against a short one, and two callbacks against one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -177,8 +177,37 @@ async fn rules_only(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::
         },
     ];
     table.compare("decision on a KeySign, rules only", &pair, &figures);
+    previewed(&chain, &task, effort, table).await?;
     let rate = 1.0 / pair.ours.mean().as_secs_f64();
     table.plain("decisions of one thread", &format!("{rate:.0}/s"), &[]);
+    Ok(())
+}
+
+/// A preflight against a decision.
+async fn previewed(
+    chain: &Chain,
+    task: &Task,
+    effort: &Effort,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let preview = async || {
+        let preview = chain.preview(task, Instant::now() + DEADLINE).await;
+        anyhow::ensure!(
+            preview.refusal().is_none(),
+            "refused: {:?}",
+            preview.refusal()
+        );
+        Ok(())
+    };
+    let pair = by_turns(effort.decisions, preview, async || {
+        approve(chain, task).await
+    });
+    let pair = pair.await?;
+    let figure = Figure {
+        asks: "ratio <= 1.2",
+        met: pair.ratio() <= RATIO,
+    };
+    table.compare("preflight against a decision, rules only", &pair, &[figure]);
     Ok(())
 }
 

@@ -8,8 +8,8 @@ use countersign_link::hub::NodeLink;
 use countersign_link::{Hub, Identity};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Committee, CoordinatorId, KeyGen, NodeId, Operation, PROTOCOL_VERSION, Refusal, Scheme,
-    SignedTask, Task, TaskId, Threshold, UnixMillis, decode, encode,
+    Committee, CoordinatorId, Forecast, KeyGen, NodeId, Operation, PROTOCOL_VERSION, Refusal,
+    Scheme, SignedTask, Task, TaskId, Threshold, UnixMillis, decode, encode,
 };
 use countersign_tests::cluster::{Node, init_node};
 use countersign_tests::{Approver, PrimeSource, Script, process};
@@ -110,7 +110,8 @@ impl Liar {
                 tokio::time::timeout(Duration::from_secs(10), self.link.control.receiver.recv())
                     .await;
             match decode(&frame.unwrap().unwrap().unwrap()).unwrap() {
-                FromNode::Progress { .. } | FromNode::Capacity { .. } => {}
+                FromNode::Progress { .. } | FromNode::Capacity { .. } | FromNode::Status { .. } => {
+                }
                 other => return other,
             }
         }
@@ -150,9 +151,38 @@ impl Liar {
         }
     }
 
+    async fn forecast(&mut self, ask: u64, task: SignedTask, parties: Vec<NodeId>) -> Forecast {
+        self.say(&ToNode::Preflight { ask, task, parties }).await;
+        match self.hear().await {
+            FromNode::Preflight { ask: of, forecast } if of == ask => *forecast,
+            other => panic!("expected a forecast, got {other:?}\n{}", self.node.log()),
+        }
+    }
+
     async fn offer(&mut self, task: SignedTask, parties: Vec<NodeId>) {
         self.say(&ToNode::Offer { task, parties }).await;
     }
+}
+
+/// A policy by which the node asks this approver.
+fn asking(node: &Node, approver: &Approver) -> String {
+    let key = countersign_node::public::read(&node.db())
+        .unwrap()
+        .callback_public_key;
+    approver.trust(&key).unwrap();
+    std::fs::write(
+        node.dir.join("approver.pem"),
+        approver.public_key_pem().unwrap(),
+    )
+    .unwrap();
+    let file = process::plugin("jwt-callback").unwrap();
+    let url = approver.url();
+    format!(
+        "policy:\n  public_keys: {{ approver: approver.pem }}\n  plugins:\n    - name: jwt-callback\n      file: '{}'\n      \
+         config: {{ retry_times: 0, request_timeout: 60, servers: [ {{ url: '{url}', key: approver }} ] }}\n      \
+         grants: {{ keys: [callback, approver], http: ['{url}'] }}",
+        file.display()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,20 +262,7 @@ async fn a_task_id_means_one_thing_for_ever_even_after_a_restart() {
 async fn an_approver_is_asked_once_for_a_task_and_a_late_approval_is_on_record() {
     let approver = Approver::start().await.unwrap();
     approver.script(Script::Held);
-    let mut liar = Liar::start_with(|node| {
-        let key = countersign_node::public::read(&node.db()).unwrap().callback_public_key;
-        approver.trust(&key).unwrap();
-        std::fs::write(node.dir.join("approver.pem"), approver.public_key_pem().unwrap()).unwrap();
-        let file = process::plugin("jwt-callback").unwrap();
-        let url = approver.url();
-        format!(
-            "policy:\n  public_keys: {{ approver: approver.pem }}\n  plugins:\n    - name: jwt-callback\n      file: '{}'\n      \
-             config: {{ retry_times: 0, request_timeout: 60, servers: [ {{ url: '{url}', key: approver }} ] }}\n      \
-             grants: {{ keys: [callback, approver], http: ['{url}'] }}",
-            file.display()
-        )
-    })
-    .await;
+    let mut liar = Liar::start_with(|node| asking(node, &approver)).await;
     let parties = liar.parties();
     let task = liar.requester.sign(&liar.task(1, parties.clone()));
     liar.offer(task.clone(), parties.clone()).await;
@@ -391,4 +408,44 @@ async fn a_coordinator_with_another_key_is_not_talked_to() {
             .status
             .success()
     );
+}
+
+/// A coordinator can ask as often as it likes: no person is asked, and the order is decided as
+/// ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_asks_no_approver_and_does_not_use_up_the_task() {
+    let approver = Approver::start().await.unwrap();
+    let mut liar = Liar::start_with(|node| {
+        let rules = process::plugin("rules").unwrap();
+        let absent = NodeId::from_bytes(identity(2).public().0).unwrap();
+        let committee = format!("{{ threshold: 2, node_ids: ['{}', '{absent}'] }}", node.id);
+        format!(
+            "{}\n    - name: rules\n      file: '{}'\n      config: {{ enable: true, key_gen: {{ allow_list: [ {committee} ] }} }}\n      \
+             grants: {{ state_bytes: 100000 }}",
+            asking(node, &approver),
+            rules.display()
+        )
+    })
+    .await;
+    let parties = liar.parties();
+    let good = liar.requester.sign(&liar.task(1, parties.clone()));
+    for ask in 0..3 {
+        let forecast = liar.forecast(ask, good.clone(), parties.clone()).await;
+        assert_eq!(forecast.refusal, None, "{}", liar.node.log());
+        let said: Vec<_> = forecast.verdicts.iter().map(|said| &*said.plugin).collect();
+        assert_eq!(said, ["rules"]);
+        assert_eq!(forecast.not_asked[0].plugin, "jwt-callback");
+    }
+    assert!(approver.seen().is_empty(), "nobody was asked");
+    let mut forged = good.clone();
+    forged.signature[0] ^= 1;
+    let forecast = liar.forecast(9, forged, parties.clone()).await;
+    assert_eq!(forecast.refusal.unwrap().code, "requester-signature");
+    liar.offer(good, parties).await;
+    let decision = liar.hear().await;
+    assert!(
+        matches!(decision, FromNode::Decision { refusal: None, .. }),
+        "{decision:?}"
+    );
+    assert_eq!(approver.seen().len(), 1);
 }

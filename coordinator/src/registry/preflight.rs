@@ -1,0 +1,529 @@
+//! Preflights: would a task be approved, by whom, and why not? The nodes are asked, and nothing is
+//! kept: no task is stored, no place is taken, and the id remains unused.
+//!
+//! The answers are the nodes' word and promise nothing. A plugin with a server is not asked, limits
+//! may be used up in the meantime, and files may change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_protocol::control::ToNode;
+use countersign_protocol::{
+    Forecast, Hash, KeyDescriptor, NodeId, NotAsked, Operation, PluginVerdict, Refusal,
+    RefusalCode, RequesterId, SignedTask, Task, TaskId, UnixMillis,
+};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Connection, Inner, Presence, QUEUE, SubmitError, TaskRegistry};
+use crate::share::has_room;
+use crate::task::choose;
+
+/// Preflights at a time.
+const AT_ONCE: usize = 32;
+/// The time for nodes to answer. A node gives up a little earlier.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The forecast for a task: what would come of it if it were submitted now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Preflight {
+    /// The task's id, which remains unused.
+    pub task: TaskId,
+    /// `KeyGen`, `KeySign`, `KeyReshare` or `KeyShareSign`.
+    pub operation: &'static str,
+    /// The time at which the nodes were asked, by this coordinator's clock.
+    pub at: UnixMillis,
+    /// The number of nodes that would take part.
+    pub needed: usize,
+    /// What would come of the task.
+    pub verdict: Verdict,
+    /// Every node that could take part, in the order of their ids.
+    pub nodes: Vec<NodeForecast>,
+}
+
+/// What would come of a task. As JSON, `kind` names the case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every node that would be chosen now would approve, and all of their plugins were asked.
+    Approved {
+        /// The nodes that would take part.
+        by: Vec<NodeId>,
+    },
+    /// No node that would be chosen now objects, but plugins of some were not asked, so that the
+    /// answer is open.
+    Open {
+        /// The nodes that would take part.
+        by: Vec<NodeId>,
+        /// Those of them with plugins that were not asked.
+        undecided: Vec<NodeId>,
+    },
+    /// A node that would be chosen now would refuse, and with it the task would be refused.
+    Refused {
+        /// The nodes that would refuse.
+        by: Vec<NodeId>,
+        /// Only of a KeySign that names no signers: members that do not object and suffice, if the
+        /// task names them as its `signers`. Empty if there are too few.
+        instead: Vec<NodeId>,
+    },
+    /// Nodes that would be chosen said nothing: they have switched preflights off, are busy, or did
+    /// not answer in time.
+    Unknown {
+        /// The nodes without an answer.
+        of: Vec<NodeId>,
+    },
+    /// Too few nodes are online or have room. The task would wait for them until its `not_after`.
+    Waiting {
+        /// Those that are offline; empty if enough are online and have no room.
+        missing: Vec<NodeId>,
+    },
+}
+
+/// The forecast of one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeForecast {
+    /// The node.
+    pub node: NodeId,
+    /// True if it would take part in the task, were it submitted now.
+    pub chosen: bool,
+    /// Its answer.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// The answer of one node. As JSON, `answer` names the case. Texts are the node's, bounded and
+/// printable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// Nobody that was asked objects. A plugin that was not asked still may.
+    WouldApprove {
+        /// One of each plugin that was asked.
+        verdicts: Vec<PluginVerdict>,
+        /// Plugins that guard the task and were not asked.
+        not_asked: Vec<NotAsked>,
+    },
+    /// It would refuse.
+    WouldRefuse {
+        /// The first objection.
+        refusal: Refusal,
+        /// One of each plugin that was asked.
+        verdicts: Vec<PluginVerdict>,
+        /// Plugins that guard the task and were not asked.
+        not_asked: Vec<NotAsked>,
+    },
+    /// It does not answer preflights of this requester.
+    SwitchedOff,
+    /// It was asked for too many preflights, or is busy with tasks.
+    Busy,
+    /// It is not connected to this coordinator.
+    Offline,
+    /// It did not answer in time. Nodes of earlier versions never do.
+    NoAnswer,
+}
+
+/// Why there is no forecast. Each has a stable [code](PreflightError::code).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PreflightError {
+    /// The task would not be accepted.
+    #[error(transparent)]
+    Task(#[from] SubmitError),
+    /// The task was submitted.
+    #[error("task {0} has been submitted already; look at the task itself")]
+    Submitted(TaskId),
+    /// Too many preflights at the same time.
+    #[error("{0} preflights are under way, which is the limit; ask again in a moment")]
+    Busy(usize),
+    /// Too many of them are the caller's.
+    #[error(
+        "{0} of your preflights are under way, and the places left are reserved for others; ask again in a moment"
+    )]
+    Share(usize),
+}
+
+impl PreflightError {
+    /// The stable code on the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Task(error) => error.code(),
+            Self::Submitted(_) => "task-submitted",
+            Self::Busy(_) | Self::Share(_) => "too-many-preflights",
+        }
+    }
+}
+
+/// A preflight whose nodes are being asked.
+#[derive(Debug)]
+pub(super) struct Asking {
+    requester: RequesterId,
+    through: Option<Hash>,
+    /// Nodes that have yet to answer. Once there are none, the entry is removed, and with it the
+    /// sender.
+    waiting: BTreeSet<NodeId>,
+    answers: mpsc::Sender<(NodeId, Answer)>,
+}
+
+/// Removes the entry, whatever becomes of the caller.
+struct Place<'r> {
+    registry: &'r TaskRegistry,
+    ask: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.registry.lock().preflights.remove(&self.ask);
+    }
+}
+
+impl TaskRegistry {
+    /// Asks every node that could take part how it would decide on the task, and waits a few
+    /// seconds for the answers. Applies the checks of [`submit`](Self::submit), and keeps nothing.
+    pub async fn preflight(
+        &self,
+        signed: SignedTask,
+        through: Option<Hash>,
+        now: UnixMillis,
+    ) -> Result<Preflight, PreflightError> {
+        let (mut forecast, place, mut answers) = self.begin(signed, through, now)?;
+        let until = Instant::now() + PATIENCE;
+        while let Ok(Some((node, answer))) = timeout_at(until, answers.recv()).await {
+            forecast.hear(node, answer);
+        }
+        drop(place);
+        Ok(forecast.conclude(now))
+    }
+
+    fn begin(
+        &self,
+        signed: SignedTask,
+        through: Option<Hash>,
+        now: UnixMillis,
+    ) -> Result<(Gathered, Place<'_>, mpsc::Receiver<(NodeId, Answer)>), PreflightError> {
+        let claimed = Arc::new(signed.claim().map_err(SubmitError::from)?);
+        let id = claimed.task().id;
+        let mut inner = self.lock();
+        if let Some(record) = self.record_of(&inner, id).map_err(SubmitError::from)? {
+            return Err(if record.task.as_bytes() == claimed.signed().bytes {
+                PreflightError::Submitted(id)
+            } else {
+                SubmitError::Conflict(id).into()
+            });
+        }
+        let task = claimed
+            .authenticate(|requester| self.is_listed(requester), now)
+            .map_err(SubmitError::from)?;
+        let wallet = self.wallet_for(&inner, &task)?;
+        inner.check_room(self.rules.load().open_tasks, &task.requester, through)?;
+        inner.check_preflights(&task.requester, through)?;
+        let gathered = Gathered::new(&inner, &task, wallet.as_ref());
+        let (sender, answers) = mpsc::channel(gathered.answers.len().max(1));
+        let ask = inner.next_ask();
+        let waiting = inner.ask_all(ask, claimed.signed(), &gathered);
+        if !waiting.is_empty() {
+            let asking = Asking {
+                requester: task.requester,
+                through,
+                waiting,
+                answers: sender,
+            };
+            inner.preflights.insert(ask, asking);
+        }
+        let place = Place {
+            registry: self,
+            ask,
+        };
+        Ok((gathered, place, answers))
+    }
+
+    /// Handles a node's answer.
+    pub(super) fn forecast(&self, connection: Connection, ask: u64, forecast: Forecast) {
+        let mut inner = self.lock();
+        if inner.is_current(connection) {
+            inner.answer(ask, connection.node, forecast.into());
+        }
+    }
+}
+
+impl Inner {
+    fn check_preflights(
+        &self,
+        requester: &RequesterId,
+        through: Option<Hash>,
+    ) -> Result<(), PreflightError> {
+        let open = self.preflights.len();
+        if open >= AT_ONCE {
+            return Err(PreflightError::Busy(open));
+        }
+        let count = |theirs: &dyn Fn(&Asking) -> bool| {
+            self.preflights
+                .values()
+                .filter(|asking| theirs(asking))
+                .count()
+        };
+        let own = count(&|asking| asking.requester == *requester);
+        let by_key = count(&|asking| through.is_some() && asking.through == through);
+        let most = own.max(by_key);
+        if has_room(AT_ONCE, open, most) {
+            Ok(())
+        } else {
+            Err(PreflightError::Share(most))
+        }
+    }
+
+    fn next_ask(&mut self) -> u64 {
+        self.last_ask += 1;
+        self.last_ask
+    }
+
+    /// Sends the question; returns the nodes that are to answer. One whose queue is half full has
+    /// more urgent things to read.
+    fn ask_all(&mut self, ask: u64, signed: &SignedTask, gathered: &Gathered) -> BTreeSet<NodeId> {
+        let mut waiting = BTreeSet::new();
+        for (node, parties) in &gathered.parties {
+            let reads = |presence: &Presence| presence.queue.capacity() >= QUEUE / 2;
+            if self.nodes.get(node).is_some_and(reads) {
+                let frame = ToNode::Preflight {
+                    ask,
+                    task: signed.clone(),
+                    parties: parties.clone(),
+                };
+                self.send(*node, frame);
+                waiting.insert(*node);
+            }
+        }
+        waiting.retain(|node| self.nodes.contains_key(node));
+        waiting
+    }
+
+    fn answer(&mut self, ask: u64, node: NodeId, answer: Answer) {
+        let Some(asking) = self.preflights.get_mut(&ask) else {
+            return;
+        };
+        if asking.waiting.remove(&node) {
+            // There is room for one answer of each node; nobody listens if the caller has gone.
+            drop(asking.answers.try_send((node, answer)));
+        }
+        if asking.waiting.is_empty() {
+            self.preflights.remove(&ask);
+        }
+    }
+
+    /// Nobody waits for a node that has left.
+    pub(super) fn give_up_forecasts(&mut self, node: NodeId) {
+        let asks: Vec<u64> = self.preflights.keys().copied().collect();
+        for ask in asks {
+            self.answer(ask, node, Answer::Offline);
+        }
+    }
+}
+
+impl From<Forecast> for Answer {
+    fn from(forecast: Forecast) -> Self {
+        let Forecast {
+            refusal,
+            verdicts,
+            not_asked,
+        } = forecast;
+        match refusal {
+            None => Self::WouldApprove {
+                verdicts,
+                not_asked,
+            },
+            Some(refusal) if refusal.code == RefusalCode::PreflightOff => Self::SwitchedOff,
+            Some(refusal) if refusal.code == RefusalCode::PreflightRate => Self::Busy,
+            Some(refusal) => Self::WouldRefuse {
+                refusal,
+                verdicts,
+                not_asked,
+            },
+        }
+    }
+}
+
+/// The answers so far.
+struct Gathered {
+    task: TaskId,
+    operation: &'static str,
+    needed: usize,
+    /// The parties that each node that could take part would be offered the task with.
+    parties: BTreeMap<NodeId, Vec<NodeId>>,
+    /// The nodes that would take part now; absent if they would have to be waited for.
+    chosen: Option<Vec<NodeId>>,
+    /// The wallet whose signers the coordinator chooses; absent if it does not.
+    choice: Option<KeyDescriptor>,
+    answers: BTreeMap<NodeId, Answer>,
+}
+
+impl Gathered {
+    fn new(inner: &Inner, task: &Task, wallet: Option<&KeyDescriptor>) -> Self {
+        let online = |node: &NodeId| inner.nodes.contains_key(node);
+        let free = |node: &NodeId| inner.is_free(node);
+        let fixed = choose::fixed(&task.operation);
+        let (parties, chosen): (BTreeMap<_, Vec<NodeId>>, _) =
+            match (&fixed, &task.operation, wallet) {
+                (Some(parties), _, _) => {
+                    let all = parties
+                        .iter()
+                        .map(|node| (*node, parties.clone()))
+                        .collect();
+                    let chosen = parties.iter().all(free).then(|| parties.clone());
+                    (all, chosen)
+                }
+                (None, Operation::KeyReshare(reshare), _) => {
+                    let holders = reshare.from.committee.members().iter();
+                    let members = reshare.committee.members().iter().chain(holders);
+                    let with =
+                        |node: &NodeId| choose::resharers_with(&task.id, reshare, node, online);
+                    let all = members.map(|node| (*node, with(node))).collect();
+                    (all, choose::resharers(&task.id, reshare, free))
+                }
+                (None, _, Some(wallet)) => {
+                    let members = wallet.committee.members().iter();
+                    let with = |node: &NodeId| choose::signers_with(&task.id, wallet, node, online);
+                    let all = members.map(|node| (*node, with(node))).collect();
+                    (all, choose::signers(&task.id, wallet, free))
+                }
+                // Only tasks that use a wallet leave the choice of parties open.
+                (None, _, None) => (BTreeMap::new(), None),
+            };
+        let answers = parties.keys().map(|node| {
+            let answer = if online(node) {
+                Answer::NoAnswer
+            } else {
+                Answer::Offline
+            };
+            (*node, answer)
+        });
+        Self {
+            task: task.id,
+            operation: task.operation.name(),
+            needed: parties.values().map(Vec::len).min().unwrap_or_default(),
+            chosen,
+            choice: wallet.filter(|_| fixed.is_none()).cloned(),
+            answers: answers.collect(),
+            parties,
+        }
+    }
+
+    fn hear(&mut self, node: NodeId, answer: Answer) {
+        self.answers.insert(node, answer);
+    }
+
+    fn conclude(self, now: UnixMillis) -> Preflight {
+        let verdict = self.verdict();
+        let chosen: BTreeSet<NodeId> = self.chosen.iter().flatten().copied().collect();
+        let nodes = self.answers.into_iter().map(|(node, answer)| NodeForecast {
+            node,
+            chosen: chosen.contains(&node),
+            answer,
+        });
+        Preflight {
+            task: self.task,
+            operation: self.operation,
+            at: now,
+            needed: self.needed,
+            verdict,
+            nodes: nodes.collect(),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        let Some(chosen) = &self.chosen else {
+            return self.verdict_without_choice();
+        };
+        let those = |is: fn(&Answer) -> bool| -> Vec<NodeId> {
+            let answers = chosen
+                .iter()
+                .filter_map(|node| self.answers.get_key_value(node));
+            answers
+                .filter(|(_, answer)| is(answer))
+                .map(|(node, _)| *node)
+                .collect()
+        };
+        let refusing = those(Answer::refuses);
+        if !refusing.is_empty() {
+            let instead = self.instead();
+            return Verdict::Refused {
+                by: refusing,
+                instead,
+            };
+        }
+        let silent = those(Answer::says_nothing);
+        if !silent.is_empty() {
+            return Verdict::Unknown { of: silent };
+        }
+        let by = chosen.clone();
+        let undecided = those(Answer::is_open);
+        if undecided.is_empty() {
+            Verdict::Approved { by }
+        } else {
+            Verdict::Open { by, undecided }
+        }
+    }
+
+    /// The task would wait, unless a node without which it cannot be done refuses anyway.
+    fn verdict_without_choice(&self) -> Verdict {
+        let indispensable = |node: &NodeId| self.parties.values().all(|with| with.contains(node));
+        let all = self.answers.iter();
+        let refusing = all
+            .clone()
+            .filter(|(node, answer)| answer.refuses() && indispensable(node));
+        let by: Vec<NodeId> = refusing.map(|(node, _)| *node).collect();
+        if !by.is_empty() {
+            let instead = Vec::new();
+            return Verdict::Refused { by, instead };
+        }
+        let missing = all.filter(|(_, answer)| **answer == Answer::Offline);
+        Verdict::Waiting {
+            missing: missing.map(|(node, _)| *node).collect(),
+        }
+    }
+
+    /// Signers none of which objects, in place of those that would be chosen.
+    fn instead(&self) -> Vec<NodeId> {
+        let willing = |node: &NodeId| {
+            let answer = self.answers.get(node);
+            answer.is_some_and(|answer| matches!(answer, Answer::WouldApprove { .. }))
+        };
+        let signers = self
+            .choice
+            .as_ref()
+            .and_then(|wallet| choose::signers(&self.task, wallet, willing));
+        signers.unwrap_or_default()
+    }
+}
+
+impl Answer {
+    fn refuses(&self) -> bool {
+        match self {
+            Self::WouldRefuse { .. } => true,
+            Self::WouldApprove { .. }
+            | Self::SwitchedOff
+            | Self::Busy
+            | Self::Offline
+            | Self::NoAnswer => false,
+        }
+    }
+
+    fn says_nothing(&self) -> bool {
+        match self {
+            Self::SwitchedOff | Self::Busy | Self::Offline | Self::NoAnswer => true,
+            Self::WouldApprove { .. } | Self::WouldRefuse { .. } => false,
+        }
+    }
+
+    /// No objection so far, and not everybody was asked.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::WouldApprove { not_asked, .. } => !not_asked.is_empty(),
+            Self::WouldRefuse { .. }
+            | Self::SwitchedOff
+            | Self::Busy
+            | Self::Offline
+            | Self::NoAnswer => false,
+        }
+    }
+}
