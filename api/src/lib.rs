@@ -8,6 +8,7 @@
 mod event;
 mod explain;
 mod node;
+mod preflight;
 mod problem;
 mod task;
 mod wallet;
@@ -15,7 +16,8 @@ mod webhook;
 
 pub use event::{Event, EventData, EventKind, EventPage, WalletChange};
 pub use explain::{Explanation, NodeExplanation};
-pub use node::{NodeList, NodeView};
+pub use node::{NodeList, NodeView, Reported};
+pub use preflight::{Answer, NodeForecast, Preflight, SubmitAnswer, Verdict};
 pub use problem::Problem;
 pub use task::{
     Decision, HistoryEntry, OutcomeView, PartyView, Progress, Reason, State, Submission, TaskPage,

@@ -1,5 +1,6 @@
 //! Nodes, as the coordinator sees them.
 
+use countersign_protocol::node_status::NodeStatus;
 use countersign_protocol::{NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,25 @@ pub struct NodeView {
     pub software: Option<String>,
     /// Time of connection, while online.
     pub since: Option<UnixMillis>,
+    /// Time of the last sign of life; absent if there was none since the coordinator started.
+    #[serde(default)]
+    pub last_seen: Option<UnixMillis>,
+    /// What it last said of itself.
+    #[serde(default)]
+    pub reported: Option<Reported>,
+}
+
+/// A node's description of itself, as it arrived. The node's word: for display only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Reported {
+    /// The time of arrival, by the coordinator's clock.
+    pub at: UnixMillis,
+    /// The node's clock minus the coordinator's at arrival, in ms. Contains the time that the
+    /// description travelled.
+    pub skew_ms: i64,
+    /// The description, with its texts bounded and printable.
+    pub status: NodeStatus,
 }
 
 /// All admitted nodes.

@@ -36,8 +36,8 @@ use crate::task::record::TaskRecord;
 pub use admit::SubmitError;
 use countersign_api::{EventKind, State, TaskResult};
 pub use intake::{IntakeError, TakenIn};
-pub use nodes::{Reported, Seen};
-pub use preflight::{Answer, NodeForecast, Preflight, PreflightError, Verdict};
+pub use nodes::Seen;
+pub use preflight::PreflightError;
 use queue::Queued;
 
 /// Frames that may wait for one node: more than the tasks that may be open, so

@@ -33,6 +33,7 @@ impl Forecast {
 
 /// A plugin without a verdict. Its answer to a real task is open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NotAsked {
     /// The plugin's name in the node's configuration.
     pub plugin: String,

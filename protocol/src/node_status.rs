@@ -13,6 +13,7 @@ pub const MAX_GUARDED: usize = 32;
 
 /// A node's description of itself at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NodeStatus {
     /// Program and version.
     pub software: String,
@@ -28,6 +29,7 @@ pub struct NodeStatus {
 
 /// One plugin entry of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PluginStatus {
     /// The entry's name in the node's configuration.
     pub name: String,
@@ -48,6 +50,7 @@ pub struct PluginStatus {
 
 /// The part that a plugin entry plays in decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PluginState {
     /// It decides on what it guards.
@@ -60,6 +63,7 @@ pub enum PluginState {
 
 /// The tasks that a plugin guards. An empty list means all; a task must fit all three.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Guards {
     /// Kinds of operation by name, such as `keysign`.
     pub operations: Vec<String>,

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use countersign_api::Problem;
 
 use crate::api_key::Denied;
-use crate::registry::{CancelError, IntakeError, SubmitError};
+use crate::registry::{CancelError, IntakeError, PreflightError, SubmitError};
 use crate::store::{FeedError, StoreError};
 use crate::webhook::{PutError, WebhookError};
 
@@ -140,6 +140,20 @@ impl From<IntakeError> for ApiError {
             | IntakeError::Order(_) => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<PreflightError> for ApiError {
+    fn from(error: PreflightError) -> Self {
+        let code = error.code();
+        let detail = error.to_string();
+        match error {
+            PreflightError::Task(error) => error.into(),
+            PreflightError::Submitted(_) => Self::new(StatusCode::CONFLICT, code, detail),
+            PreflightError::Busy(_) | PreflightError::Share(_) => {
+                Self::later(StatusCode::TOO_MANY_REQUESTS, code, detail, 1)
+            }
+        }
     }
 }
 

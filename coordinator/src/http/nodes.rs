@@ -11,7 +11,8 @@ use super::App;
 
 /// List nodes
 ///
-/// Every admitted node, in the order of their ids.
+/// Every admitted node, in the order of their ids, with its versions, plugins and clock as it tells
+/// of them.
 #[utoipa::path(
     get,
     path = "/nodes",
@@ -20,17 +21,18 @@ use super::App;
     responses((status = 200, description = "The nodes.", body = NodeList))
 )]
 pub async fn list(State(app): State<Arc<App>>) -> Json<NodeList> {
-    let mut online = app.registry.online();
+    let mut seen = app.registry.nodes();
     let view = |(id, name): (&NodeId, &String)| {
-        let presence = online.remove(id);
-        let since = presence.as_ref().map(|presence| presence.since);
-        let software = presence.map(|presence| presence.software);
+        let seen = seen.remove(id);
+        let online = seen.as_ref().filter(|seen| seen.online);
         NodeView {
             id: *id,
             name: name.clone(),
-            online: since.is_some(),
-            software,
-            since,
+            online: online.is_some(),
+            software: online.map(|seen| seen.software.clone()),
+            since: online.map(|seen| seen.since),
+            last_seen: seen.as_ref().map(|seen| seen.last_seen),
+            reported: seen.and_then(|seen| seen.status),
         }
     };
     let nodes = app.registry.rules().nodes.iter().map(view).collect();

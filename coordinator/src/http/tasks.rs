@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use countersign_api::{
-    Explanation, State as TaskState, Submission, TaskPage, TaskResult, TaskView,
+    Explanation, State as TaskState, Submission, SubmitAnswer, TaskPage, TaskResult, TaskView,
 };
 use countersign_protocol::{KeyId, OperationKind, RequesterId, TaskId, UnixMillis};
 use serde::Deserialize;
@@ -25,15 +26,28 @@ use crate::task::record::TaskRecord;
 
 const MAX_WAIT: u64 = 30;
 
+/// How a task is submitted.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct SubmitQuery {
+    /// True for a preflight.
+    dry_run: bool,
+}
+
 /// Submit a task
 ///
 /// The same task again is answered with its present state and 200; another task with the same id
 /// with 409. So a request that got no answer can be repeated.
+///
+/// With `dry_run=true`, a preflight: the nodes are asked who would approve and why not, nothing is
+/// kept, and nothing is signed. Its answer promises nothing, and the task's id remains unused.
 #[utoipa::path(
     post,
     path = "/tasks",
     operation_id = "submitTask",
     tag = "tasks",
+    params(SubmitQuery),
     request_body = Submission,
     responses(
         (
@@ -42,15 +56,28 @@ const MAX_WAIT: u64 = 30;
             body = TaskView,
             headers(("Location" = String, description = "The task's path."))
         ),
-        (status = 200, description = "The task was accepted before.", body = TaskView),
+        (
+            status = 200,
+            description = "The task was accepted before; or the answer to a preflight.",
+            body = SubmitAnswer
+        ),
         (status = 409, response = super::document::Conflict),
     )
 )]
 pub async fn submit(
     State(app): State<Arc<App>>,
     Extension(Through { key, .. }): Extension<Through>,
+    Params(query): Params<SubmitQuery>,
     Body(submission): Body<Submission>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<TaskView>), ApiError> {
+) -> Result<Response, ApiError> {
+    if query.dry_run {
+        let task = submission.into();
+        let preflight = app
+            .registry
+            .preflight(task, Some(key), clock::now())
+            .await?;
+        return Ok(Json(preflight).into_response());
+    }
     let submitted = app
         .registry
         .submit(submission.into(), Some(key), clock::now())?;
@@ -62,7 +89,7 @@ pub async fn submit(
     };
     let location = [(header::LOCATION, format!("/v1/tasks/{}", submitted.id))];
     let view = view::task(&app.registry, submitted.id, submitted.record)?;
-    Ok((status, location, Json(view)))
+    Ok((status, location, Json(view)).into_response())
 }
 
 /// Selects a page of tasks. Everything that is set must hold.

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use countersign_api::Reported;
 use countersign_protocol::{NodeId, NodeStatus, UnixMillis};
-use serde::Serialize;
 
 use super::{Connection, Inner, TaskRegistry};
 
 /// A node that has been online since the coordinator started, or is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// True if it is online now.
     pub online: bool,
@@ -22,18 +22,6 @@ pub struct Seen {
     pub software: String,
     /// Its description of itself; absent until it has arrived, and kept when the node leaves.
     pub status: Option<Reported>,
-}
-
-/// A node's description of itself, as it arrived. The node's word: for display only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Reported {
-    /// The time of arrival, by this coordinator's clock.
-    pub at: UnixMillis,
-    /// The node's clock minus this coordinator's at arrival, in ms. Contains the time that the
-    /// frame took to arrive, so a perfect clock shows a little less than 0.
-    pub skew_ms: i64,
-    /// The description, with its texts bounded and printable.
-    pub status: NodeStatus,
 }
 
 impl TaskRegistry {

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_api::{Answer, NodeForecast, Preflight, Verdict};
 use countersign_protocol::control::ToNode;
 use countersign_protocol::{
-    Forecast, Hash, KeyDescriptor, NodeId, NotAsked, Operation, PluginVerdict, Refusal,
-    RefusalCode, RequesterId, SignedTask, Task, TaskId, UnixMillis,
+    Forecast, Hash, KeyDescriptor, NodeId, Operation, OperationKind, RefusalCode, RequesterId,
+    SignedTask, Task, TaskId, UnixMillis,
 };
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -25,104 +25,6 @@ use crate::task::choose;
 const AT_ONCE: usize = 32;
 /// The time for nodes to answer. A node gives up a little earlier.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The forecast for a task: what would come of it if it were submitted now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Preflight {
-    /// The task's id, which remains unused.
-    pub task: TaskId,
-    /// `KeyGen`, `KeySign`, `KeyReshare` or `KeyShareSign`.
-    pub operation: &'static str,
-    /// The time at which the nodes were asked, by this coordinator's clock.
-    pub at: UnixMillis,
-    /// The number of nodes that would take part.
-    pub needed: usize,
-    /// What would come of the task.
-    pub verdict: Verdict,
-    /// Every node that could take part, in the order of their ids.
-    pub nodes: Vec<NodeForecast>,
-}
-
-/// What would come of a task. As JSON, `kind` names the case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Every node that would be chosen now would approve, and all of their plugins were asked.
-    Approved {
-        /// The nodes that would take part.
-        by: Vec<NodeId>,
-    },
-    /// No node that would be chosen now objects, but plugins of some were not asked, so that the
-    /// answer is open.
-    Open {
-        /// The nodes that would take part.
-        by: Vec<NodeId>,
-        /// Those of them with plugins that were not asked.
-        undecided: Vec<NodeId>,
-    },
-    /// A node that would be chosen now would refuse, and with it the task would be refused.
-    Refused {
-        /// The nodes that would refuse.
-        by: Vec<NodeId>,
-        /// Only of a KeySign that names no signers: members that do not object and suffice, if the
-        /// task names them as its `signers`. Empty if there are too few.
-        instead: Vec<NodeId>,
-    },
-    /// Nodes that would be chosen said nothing: they have switched preflights off, are busy, or did
-    /// not answer in time.
-    Unknown {
-        /// The nodes without an answer.
-        of: Vec<NodeId>,
-    },
-    /// Too few nodes are online or have room. The task would wait for them until its `not_after`.
-    Waiting {
-        /// Those that are offline; empty if enough are online and have no room.
-        missing: Vec<NodeId>,
-    },
-}
-
-/// The forecast of one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NodeForecast {
-    /// The node.
-    pub node: NodeId,
-    /// True if it would take part in the task, were it submitted now.
-    pub chosen: bool,
-    /// Its answer.
-    #[serde(flatten)]
-    pub answer: Answer,
-}
-
-/// The answer of one node. As JSON, `answer` names the case. Texts are the node's, bounded and
-/// printable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "answer", rename_all = "kebab-case")]
-pub enum Answer {
-    /// Nobody that was asked objects. A plugin that was not asked still may.
-    WouldApprove {
-        /// One of each plugin that was asked.
-        verdicts: Vec<PluginVerdict>,
-        /// Plugins that guard the task and were not asked.
-        not_asked: Vec<NotAsked>,
-    },
-    /// It would refuse.
-    WouldRefuse {
-        /// The first objection.
-        refusal: Refusal,
-        /// One of each plugin that was asked.
-        verdicts: Vec<PluginVerdict>,
-        /// Plugins that guard the task and were not asked.
-        not_asked: Vec<NotAsked>,
-    },
-    /// It does not answer preflights of this requester.
-    SwitchedOff,
-    /// It was asked for too many preflights, or is busy with tasks.
-    Busy,
-    /// It is not connected to this coordinator.
-    Offline,
-    /// It did not answer in time. Nodes of earlier versions never do.
-    NoAnswer,
-}
 
 /// Why there is no forecast. Each has a stable [code](PreflightError::code).
 #[derive(Debug, thiserror::Error)]
@@ -346,7 +248,7 @@ impl From<Forecast> for Answer {
 /// The answers so far.
 struct Gathered {
     task: TaskId,
-    operation: &'static str,
+    operation: OperationKind,
     needed: usize,
     /// The parties that each node that could take part would be offered the task with.
     parties: BTreeMap<NodeId, Vec<NodeId>>,
@@ -399,7 +301,7 @@ impl Gathered {
         });
         Self {
             task: task.id,
-            operation: task.operation.name(),
+            operation: OperationKind::from(&task.operation),
             needed: parties.values().map(Vec::len).min().unwrap_or_default(),
             chosen,
             choice: wallet.filter(|_| fixed.is_none()).cloned(),
