@@ -5,6 +5,7 @@
 //! enumerated words that they do not know, because later versions of `/v1` add some; requests with
 //! unknown fields are refused.
 
+mod api_key;
 mod event;
 mod explain;
 mod node;
@@ -14,6 +15,10 @@ mod task;
 mod wallet;
 mod webhook;
 
+pub use api_key::{
+    ApiKeyList, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage, KeyOrigin, PreviousCredential,
+    RequesterList, RotateApiKey, Scope,
+};
 pub use event::{Event, EventData, EventKind, EventPage, WalletChange};
 pub use explain::{Explanation, NodeExplanation};
 pub use node::{NodeList, NodeView, Reported};

@@ -1,7 +1,8 @@
 //! Preflights: what would come of a task.
 
 use countersign_protocol::{
-    NodeId, NotAsked, OperationKind, PluginVerdict, Refusal, TaskId, UnixMillis,
+    Forecast, NodeId, NotAsked, OperationKind, PluginVerdict, Refusal, RefusalCode, TaskId,
+    UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -118,4 +119,61 @@ pub enum Answer {
     Offline,
     /// It did not answer in time. Nodes of earlier versions never do.
     NoAnswer,
+}
+
+impl From<Forecast> for Answer {
+    fn from(forecast: Forecast) -> Self {
+        let Forecast {
+            refusal,
+            verdicts,
+            not_asked,
+        } = forecast;
+        match refusal {
+            None => Self::WouldApprove {
+                verdicts,
+                not_asked,
+            },
+            Some(refusal) if refusal.code == RefusalCode::PreflightOff => Self::SwitchedOff,
+            Some(refusal) if refusal.code == RefusalCode::PreflightRate => Self::Busy,
+            Some(refusal) => Self::WouldRefuse {
+                refusal,
+                verdicts,
+                not_asked,
+            },
+        }
+    }
+}
+
+impl Answer {
+    /// True if it would refuse.
+    pub fn refuses(&self) -> bool {
+        match self {
+            Self::WouldRefuse { .. } => true,
+            Self::WouldApprove { .. }
+            | Self::SwitchedOff
+            | Self::Busy
+            | Self::Offline
+            | Self::NoAnswer => false,
+        }
+    }
+
+    /// True if it is not known what it would do.
+    pub fn says_nothing(&self) -> bool {
+        match self {
+            Self::SwitchedOff | Self::Busy | Self::Offline | Self::NoAnswer => true,
+            Self::WouldApprove { .. } | Self::WouldRefuse { .. } => false,
+        }
+    }
+
+    /// No objection so far, and not everybody was asked.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::WouldApprove { not_asked, .. } => !not_asked.is_empty(),
+            Self::WouldRefuse { .. }
+            | Self::SwitchedOff
+            | Self::Busy
+            | Self::Offline
+            | Self::NoAnswer => false,
+        }
+    }
 }

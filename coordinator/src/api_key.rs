@@ -1,22 +1,28 @@
 //! API keys: random bearer secrets of which only the SHA-256 is kept, and requesters that sign
 //! their requests, each with scopes.
 
+mod made;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use countersign_protocol::{Hash, RequesterId, UnixMillis};
+pub use countersign_api::Scope;
+use countersign_protocol::{Hash, KeyId, RequesterId, UnixMillis};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::share::has_room;
 use crate::signed_request::Accepted;
+use crate::store::{Store, StoreError};
+use made::Known;
+pub use made::{KeyError, MadeKey};
 
 /// Bound on concurrent requests, long polls included. Each key may use as many as
 /// there are places left.
@@ -25,18 +31,6 @@ pub const REQUESTS: usize = 512;
 const UNPROVEN_KIB: usize = 32 * 1024;
 /// Lets secret scanners find a key that leaked into a file.
 const PREFIX: &str = "csapi_";
-
-/// Permissions of an API key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// Read access to tasks, wallets and nodes.
-    Read,
-    /// Submission of tasks. Nodes obey the requester's signature, not this scope.
-    Create,
-    /// Webhooks and everything else that concerns all users of the coordinator.
-    Admin,
-}
 
 /// An API key as stored in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +42,10 @@ pub struct ApiKey {
     pub credential: Credential,
     /// Everything else is answered with 403.
     pub scopes: Vec<Scope>,
+    /// Only these wallets, their tasks and their events; all if absent.
+    pub wallets: Option<Vec<KeyId>>,
+    /// Refused from this time on.
+    pub expires: Option<UnixMillis>,
 }
 
 /// The proof that a request is the owner's.
@@ -59,7 +57,21 @@ pub enum Credential {
     Requester(RequesterId),
 }
 
+impl Credential {
+    /// The hash of a secret text, or the requester.
+    pub fn parts(&self) -> (Option<Hash>, Option<RequesterId>) {
+        match self {
+            Self::Secret(hash) => (Some(*hash), None),
+            Self::Requester(requester) => (None, Some(*requester)),
+        }
+    }
+}
+
 impl ApiKey {
+    fn is_valid(&self, now: UnixMillis) -> bool {
+        self.expires.is_none_or(|end| now < end)
+    }
+
     /// Identifies the key: the SHA-256 of its secret text, or a hash of its requester.
     pub fn id(&self) -> Hash {
         match &self.credential {
@@ -92,6 +104,10 @@ struct RawApiKey {
     #[serde(skip_serializing_if = "Option::is_none")]
     requester: Option<RequesterId>,
     scopes: Vec<Scope>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wallets: Option<Vec<KeyId>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<UnixMillis>,
 }
 
 /// An entry with no credential, or with two.
@@ -112,21 +128,22 @@ impl TryFrom<RawApiKey> for ApiKey {
             name: raw.name,
             credential,
             scopes: raw.scopes,
+            wallets: raw.wallets,
+            expires: raw.expires,
         })
     }
 }
 
 impl From<ApiKey> for RawApiKey {
     fn from(key: ApiKey) -> Self {
-        let (sha256, requester) = match key.credential {
-            Credential::Secret(hash) => (Some(hash), None),
-            Credential::Requester(requester) => (None, Some(requester)),
-        };
+        let (sha256, requester) = key.credential.parts();
         Self {
             name: key.name,
             sha256,
             requester,
             scopes: key.scopes,
+            wallets: key.wallets,
+            expires: key.expires,
         }
     }
 }
@@ -134,11 +151,25 @@ impl From<ApiKey> for RawApiKey {
 /// The accepted keys, with the number of requests in progress for each.
 #[derive(Debug)]
 pub struct ApiKeys {
+    known: Mutex<Known>,
     listed: ArcSwap<Vec<ApiKey>>,
+    /// Changes with the list.
+    changes: watch::Sender<()>,
     in_flight: Mutex<HashMap<Hash, usize>>,
     accepted: Accepted,
     /// In KiB.
     unproven: Arc<Semaphore>,
+}
+
+/// An admitted caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Identifies the key, as [`ApiKey::id`] does.
+    pub key: Hash,
+    /// The key's name.
+    pub name: String,
+    /// Only these wallets; all if absent.
+    pub wallets: Option<Vec<KeyId>>,
 }
 
 /// A request in progress. Dropping it frees its place.
@@ -156,37 +187,64 @@ impl ApiKeys {
 
     /// Accepts the listed keys, and signatures from a while after the start on.
     pub(crate) fn since(listed: Vec<ApiKey>, start: UnixMillis) -> Self {
+        let known = Known {
+            file: listed,
+            ..Known::default()
+        };
         Self {
-            listed: ArcSwap::from_pointee(listed),
+            listed: ArcSwap::from_pointee(known.all()),
+            known: Mutex::new(known),
+            changes: watch::Sender::new(()),
             in_flight: Mutex::default(),
             accepted: Accepted::since(start),
             unproven: Arc::new(Semaphore::new(UNPROVEN_KIB)),
         }
     }
 
-    /// Replaces the accepted keys; requests in progress are not interrupted.
-    pub fn set(&self, listed: Vec<ApiKey>) {
-        self.listed.store(Arc::new(listed));
+    /// Accepts the keys that were made through the API as well.
+    pub fn load(&self, store: &Store) -> Result<(), StoreError> {
+        let mut known = self.known();
+        known.made = store.api_keys()?;
+        self.apply(&known);
+        Ok(())
     }
 
-    /// Returns the name of the presented key, and a place for its request.
+    /// Replaces the keys of the configuration. Requests that wait for something notice.
+    pub fn set(&self, file: Vec<ApiKey>) {
+        let mut known = self.known();
+        known.file = file;
+        self.apply(&known);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, known: &Known) {
+        self.listed.store(Arc::new(known.all()));
+        self.changes.send_replace(());
+    }
+
+    /// Admits the holder of a key.
     pub fn admit(
         self: &Arc<Self>,
         presented: Option<&str>,
         scope: Scope,
-    ) -> Result<(String, Place), Denied> {
+        now: UnixMillis,
+    ) -> Result<(Caller, Place), Denied> {
         let listed = self.listed.load();
-        self.place(check(&listed, presented, scope)?)
+        self.place(check(&listed, presented, scope, now)?)
     }
 
-    /// Returns the name of a requester whose signature was verified, and a place for its request.
+    /// Admits a requester whose signature was verified.
     pub fn admit_requester(
         self: &Arc<Self>,
         requester: &RequesterId,
         scope: Scope,
-    ) -> Result<(String, Place), Denied> {
+        now: UnixMillis,
+    ) -> Result<(Caller, Place), Denied> {
         let listed = self.listed.load();
-        let key = find(&listed, requester).ok_or(Denied::Unauthorised)?;
+        let key = find(&listed, requester, now).ok_or(Denied::Unauthorised)?;
         if key.scopes.contains(&scope) {
             self.place(key)
         } else {
@@ -195,8 +253,20 @@ impl ApiKeys {
     }
 
     /// True if the requester may sign requests.
-    pub fn lists(&self, requester: &RequesterId) -> bool {
-        find(&self.listed.load(), requester).is_some()
+    pub fn lists(&self, requester: &RequesterId, now: UnixMillis) -> bool {
+        find(&self.listed.load(), requester, now).is_some()
+    }
+
+    /// True if the caller is still accepted as it was admitted.
+    pub fn still_admits(&self, caller: &Caller, now: UnixMillis) -> bool {
+        let same = |key: &ApiKey| key.id() == caller.key && key.wallets == caller.wallets;
+        let listed = self.listed.load();
+        listed.iter().any(|key| same(key) && key.is_valid(now))
+    }
+
+    /// Changes whenever keys do.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The signed requests that were accepted.
@@ -210,7 +280,7 @@ impl ApiKeys {
         self.unproven.clone().try_acquire_many_owned(kib).ok()
     }
 
-    fn place(self: &Arc<Self>, key: &ApiKey) -> Result<(String, Place), Denied> {
+    fn place(self: &Arc<Self>, key: &ApiKey) -> Result<(Caller, Place), Denied> {
         let id = key.id();
         let mut in_flight = self
             .in_flight
@@ -226,14 +296,35 @@ impl ApiKeys {
             keys: self.clone(),
             key: id,
         };
-        Ok((key.name.clone(), place))
+        let caller = Caller {
+            key: id,
+            name: key.name.clone(),
+            wallets: key.wallets.clone(),
+        };
+        Ok((caller, place))
     }
 }
 
-impl Place {
-    /// Identifies the key, as [`ApiKey::id`] does.
-    pub fn key(&self) -> Hash {
-        self.key
+impl Caller {
+    /// True if the caller may know of this wallet.
+    pub fn sees(&self, wallet: &KeyId) -> bool {
+        self.wallets
+            .as_ref()
+            .is_none_or(|wallets| wallets.contains(wallet))
+    }
+
+    /// Of the wallets that the caller asks for, or of all, those that it may know of.
+    pub fn narrow(&self, asked: Option<Vec<KeyId>>) -> Option<Vec<KeyId>> {
+        match (asked, &self.wallets) {
+            (asked, None) => asked,
+            (None, Some(own)) => Some(own.clone()),
+            (Some(asked), Some(_)) => Some(
+                asked
+                    .into_iter()
+                    .filter(|wallet| self.sees(wallet))
+                    .collect(),
+            ),
+        }
     }
 }
 
@@ -284,6 +375,8 @@ pub fn generate(name: &str, scopes: Vec<Scope>) -> (Zeroizing<String>, ApiKey) {
         name: name.into(),
         credential: Credential::Secret(fingerprint(&text)),
         scopes,
+        wallets: None,
+        expires: None,
     };
     (text, entry)
 }
@@ -294,6 +387,7 @@ pub fn check<'a>(
     keys: &'a [ApiKey],
     presented: Option<&str>,
     scope: Scope,
+    now: UnixMillis,
 ) -> Result<&'a ApiKey, Denied> {
     let hash = fingerprint(presented.ok_or(Denied::Unauthorised)?);
     let mut found = None;
@@ -304,7 +398,9 @@ pub fn check<'a>(
             found = Some(key);
         }
     }
-    let key = found.ok_or(Denied::Unauthorised)?;
+    let key = found
+        .filter(|key: &&ApiKey| key.is_valid(now))
+        .ok_or(Denied::Unauthorised)?;
     if key.scopes.contains(&scope) {
         Ok(key)
     } else {
@@ -312,9 +408,9 @@ pub fn check<'a>(
     }
 }
 
-fn find<'a>(keys: &'a [ApiKey], requester: &RequesterId) -> Option<&'a ApiKey> {
+fn find<'a>(keys: &'a [ApiKey], requester: &RequesterId, now: UnixMillis) -> Option<&'a ApiKey> {
     keys.iter()
-        .find(|key| key.credential == Credential::Requester(*requester))
+        .find(|key| key.credential == Credential::Requester(*requester) && key.is_valid(now))
 }
 
 fn fingerprint(text: &str) -> Hash {
@@ -325,20 +421,28 @@ fn fingerprint(text: &str) -> Hash {
 mod tests {
     use super::*;
 
+    const NOW: UnixMillis = UnixMillis(1_000);
+
     #[test]
     fn only_the_whole_key_with_the_scope_is_let_in() {
         let (text, entry) = generate("ops", vec![Scope::Read]);
         let (other, _) = generate("ops", vec![Scope::Read]);
         let keys = [entry.clone()];
-        assert_eq!(check(&keys, Some(&text), Scope::Read), Ok(&entry));
-        assert_eq!(check(&keys, Some(&text), Scope::Create), Err(Denied::Scope));
+        assert_eq!(check(&keys, Some(&text), Scope::Read, NOW), Ok(&entry));
+        assert_eq!(
+            check(&keys, Some(&text), Scope::Create, NOW),
+            Err(Denied::Scope)
+        );
         for wrong in [
             None,
             Some(""),
             Some(&text[..text.len() - 1]),
             Some(other.as_str()),
         ] {
-            assert_eq!(check(&keys, wrong, Scope::Read), Err(Denied::Unauthorised));
+            assert_eq!(
+                check(&keys, wrong, Scope::Read, NOW),
+                Err(Denied::Unauthorised)
+            );
         }
     }
 
@@ -350,29 +454,35 @@ mod tests {
         let keys = Arc::new(ApiKeys::new(vec![entry, others, late]));
         let mut places = Vec::new();
         let mut fill = |text: &str| {
-            let admitted = || keys.admit(Some(text), Scope::Read).map(|(_, place)| place);
+            let admitted = || {
+                keys.admit(Some(text), Scope::Read, NOW)
+                    .map(|(_, place)| place)
+            };
             places.extend(std::iter::repeat_with(admitted).map_while(Result::ok));
             places.len()
         };
         assert_eq!(fill(&text), REQUESTS / 2);
         assert_eq!(fill(&other), REQUESTS / 4 * 3);
         assert_eq!(
-            keys.admit(Some(&text), Scope::Read).err(),
+            keys.admit(Some(&text), Scope::Read, NOW).err(),
             Some(Denied::Crowded)
         );
-        assert_eq!(keys.admit(Some(&third), Scope::Read).unwrap().0, "late");
+        assert_eq!(
+            keys.admit(Some(&third), Scope::Read, NOW).unwrap().0.name,
+            "late"
+        );
         places.clear();
-        assert!(keys.admit(Some(&text), Scope::Read).is_ok());
+        assert!(keys.admit(Some(&text), Scope::Read, NOW).is_ok());
     }
 
     #[test]
     fn a_key_that_was_taken_away_is_not_let_in() {
         let (text, entry) = generate("ops", vec![Scope::Read]);
         let keys = Arc::new(ApiKeys::new(vec![entry]));
-        assert!(keys.admit(Some(&text), Scope::Read).is_ok());
+        assert!(keys.admit(Some(&text), Scope::Read, NOW).is_ok());
         keys.set(Vec::new());
         assert_eq!(
-            keys.admit(Some(&text), Scope::Read).err(),
+            keys.admit(Some(&text), Scope::Read, NOW).err(),
             Some(Denied::Unauthorised)
         );
     }

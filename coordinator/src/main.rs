@@ -65,12 +65,22 @@ enum ApiKeyCommand {
         /// Name of the key's owner, for logs.
         name: String,
         /// Permissions of the key.
-        #[arg(long, value_enum, value_delimiter = ',', required = true)]
+        #[arg(long, value_parser = scopes(), value_delimiter = ',', required = true)]
         scope: Vec<Scope>,
         /// Print key and entry as one JSON object on stdout.
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The words that name scopes.
+fn scopes() -> impl clap::builder::TypedValueParser<Value = Scope> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    PossibleValuesParser::new(["read", "create", "admin"]).map(|word| match word.as_str() {
+        "read" => Scope::Read,
+        "create" => Scope::Create,
+        _ => Scope::Admin,
+    })
 }
 
 fn main() -> ExitCode {

@@ -257,12 +257,7 @@ impl TaskRegistry {
     }
 
     /// Ends a task before its protocol begins. A task that was cancelled before stays so.
-    pub fn cancel(
-        &self,
-        id: TaskId,
-        by: &str,
-        now: UnixMillis,
-    ) -> Result<(TaskRecord, Ticket), CancelError> {
+    pub fn cancel(&self, id: TaskId, by: &str, now: UnixMillis) -> Result<TaskRecord, CancelError> {
         let mut inner = self.lock();
         let known = self.record_of(&inner, id)?.ok_or(CancelError::Unknown)?;
         if !known.state.is_final() {
@@ -270,7 +265,7 @@ impl TaskRegistry {
         }
         let record = self.record_of(&inner, id)?.ok_or(CancelError::Unknown)?;
         match record.state {
-            State::Cancelled => Ok((record, self.store.now())),
+            State::Cancelled => Ok(record),
             State::Running => Err(CancelError::Running),
             State::Waiting
             | State::Approving

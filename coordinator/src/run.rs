@@ -140,6 +140,11 @@ impl Coordinator {
         let (listener, http) = listen(config.listen_http).await?;
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
+        keys.load(registry.store())
+            .map_err(|source| RunError::Store {
+                path: config.database_file(),
+                source,
+            })?;
         keys.accepted().set_window(config.request_window);
         let mut parts = JoinSet::new();
         parts.spawn(relay::serve(

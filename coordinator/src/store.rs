@@ -7,6 +7,7 @@
 
 mod events;
 mod index;
+mod operators;
 mod webhooks;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -92,6 +93,8 @@ struct Pending {
     writes: u64,
     /// Place of the newest event in the feed.
     last_event: u64,
+    /// Place of the newest entry of the audit log.
+    last_audit: u64,
     urgent: bool,
     stop: bool,
     broken: Option<StoreError>,
@@ -103,6 +106,7 @@ struct Batch {
     wallets: BTreeMap<[u8; 16], Vec<u8>>,
     events: BTreeMap<u64, Vec<u8>>,
     hooks: webhooks::Changes,
+    operators: operators::Changes,
     /// `None` if there is no such generation any more.
     generations: BTreeMap<[u8; 20], Option<Vec<u8>>>,
 }
@@ -124,13 +128,14 @@ impl Store {
         })?;
         create_tables(&db)?;
         index::complete(&db)?;
-        let last_event = events::last(&db)?;
+        let pending = Pending {
+            last_event: events::last(&db)?,
+            last_audit: operators::last_audit(&db)?,
+            ..Pending::default()
+        };
         let shared = Arc::new(Shared {
             db,
-            state: Mutex::new(Pending {
-                last_event,
-                ..Pending::default()
-            }),
+            state: Mutex::new(pending),
             wake: Condvar::new(),
             committed: watch::Sender::new(0),
         });
@@ -396,6 +401,14 @@ impl Store {
         Ok(order.last()?.map_or(0, |(sequence, _)| sequence.value()))
     }
 
+    fn change(&self, change: impl FnOnce(&mut Pending)) -> Result<(), StoreError> {
+        let mut pending = self.shared.lock();
+        pending.check()?;
+        change(&mut pending);
+        self.shared.written(pending);
+        Ok(())
+    }
+
     /// Returns a ticket for everything written so far.
     pub fn now(&self) -> Ticket {
         Ticket(self.shared.lock().writes)
@@ -500,6 +513,7 @@ impl Shared {
             }
             events::commit(&mut write.open_table(EVENTS)?, batch)?;
             webhooks::commit(&write, &batch.hooks)?;
+            operators::commit(&write, &batch.operators)?;
             for (id, row) in &batch.wallets {
                 wallets.insert(id, row.as_slice())?;
             }
@@ -532,6 +546,7 @@ impl Batch {
             && self.generations.is_empty()
             && self.events.is_empty()
             && self.hooks.is_empty()
+            && self.operators.is_empty()
     }
 }
 
@@ -575,6 +590,7 @@ fn create_tables(db: &Database) -> Result<(), StoreError> {
     write.open_table(INDEX)?;
     write.open_table(EVENTS)?;
     webhooks::create(&write)?;
+    operators::create(&write)?;
     write.open_table(OPEN)?;
     write.open_table(WALLETS)?;
     write.open_table(GENERATIONS)?;

@@ -5,6 +5,7 @@ mod claims;
 mod crowd;
 mod events;
 mod intake;
+mod keys;
 mod moved;
 mod preflight;
 mod signed;

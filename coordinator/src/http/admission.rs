@@ -17,14 +17,14 @@ use http_body::{Frame, SizeHint};
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
-use super::{App, MAX_BODY, Through};
-use crate::api_key::{Place, Scope};
+use super::{App, MAX_BODY};
+use crate::api_key::{Caller, Denied, Place, Scope};
 use crate::clock;
 use crate::signed_request::{Claim, RequestError};
 
 /// `admin` for what concerns all, `read` for other reading, and `create` for everything else.
 fn scope_of(method: &Method, path: &str) -> Scope {
-    let of_all = ["/webhooks", "/webhook-keys"];
+    let of_all = ["/webhooks", "/webhook-keys", "/api-keys", "/audit"];
     let reads = matches!(*method, Method::GET | Method::HEAD);
     if of_all.iter().any(|prefix| path.starts_with(prefix)) {
         Scope::Admin
@@ -43,20 +43,21 @@ pub(super) async fn authorise(
     next: Next,
 ) -> Result<Response, ApiError> {
     let scope = scope_of(request.method(), request.uri().path());
-    let (name, place) = match Claim::read(request.headers())? {
-        None => app.keys.admit(bearer(&request), scope)?,
+    let (caller, place) = match Claim::read(request.headers())? {
+        None => app.keys.admit(bearer(&request), scope, clock::now())?,
         Some(claim) => {
             let admitted;
             (admitted, request) = signed(&app, &claim, &uri, scope, request).await?;
             admitted
         }
     };
-    tracing::debug!(key = %name, method = %request.method(), path = uri.path(), "request");
-    request.extensions_mut().insert(Through {
-        key: place.key(),
-        name,
-    });
+    tracing::debug!(key = %caller.name, method = %request.method(), path = uri.path(), "request");
+    request.extensions_mut().insert(caller.clone());
     let response = next.run(request).await;
+    // The key may have been revoked while the answer was waited for.
+    if !app.keys.still_admits(&caller, clock::now()) {
+        return Err(Denied::Unauthorised.into());
+    }
     Ok(response.map(|body| {
         Body::new(Held {
             body,
@@ -70,7 +71,7 @@ fn bearer(request: &Request) -> Option<&str> {
     header.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-type Admitted = ((String, Place), Request);
+type Admitted = ((Caller, Place), Request);
 
 /// Admits a signed request, and returns it with its whole body.
 async fn signed(
@@ -81,14 +82,16 @@ async fn signed(
     request: Request,
 ) -> Result<Admitted, ApiError> {
     app.keys.accepted().check_time(claim.time, clock::now())?;
-    if !app.keys.lists(&claim.requester) {
+    if !app.keys.lists(&claim.requester, clock::now()) {
         return Err(RequestError::Unauthorised.into());
     }
     match claim.body_sha256() {
         Some(hash) => {
             let verified = claim.verify(request.method(), uri, b"")?;
             app.keys.accepted().accept(&verified, clock::now())?;
-            let admitted = app.keys.admit_requester(&claim.requester, scope)?;
+            let admitted = app
+                .keys
+                .admit_requester(&claim.requester, scope, clock::now())?;
             let (head, body) = request.into_parts();
             let body = receive(app, body).await?;
             if Sha256::digest(&body)[..] != hash[..] {
@@ -101,7 +104,9 @@ async fn signed(
             let body = receive_unproven(app, &head.headers, body).await?;
             let verified = claim.verify(&head.method, uri, &body)?;
             app.keys.accepted().accept(&verified, clock::now())?;
-            let admitted = app.keys.admit_requester(&claim.requester, scope)?;
+            let admitted = app
+                .keys
+                .admit_requester(&claim.requester, scope, clock::now())?;
             Ok((admitted, Request::from_parts(head, body.into())))
         }
     }

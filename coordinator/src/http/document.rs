@@ -121,6 +121,7 @@ fn tags() -> Vec<Tag> {
         ("nodes", "The co-signers."),
         ("events", "What changed, in order."),
         ("webhooks", "Receivers that events are sent to."),
+        ("operators", "API keys, and what they were used for."),
     ]
     .map(|(name, description)| {
         TagBuilder::new()

@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use countersign_api::Problem;
 
-use crate::api_key::Denied;
+use crate::api_key::{Denied, KeyError};
 use crate::registry::{CancelError, IntakeError, PreflightError, SubmitError};
 use crate::store::{FeedError, StoreError};
 use crate::webhook::{PutError, WebhookError};
@@ -188,6 +188,25 @@ impl From<WebhookError> for ApiError {
             WebhookError::Name => Self::bad("webhook-name", detail),
             WebhookError::Url(_) => Self::bad("webhook-url", detail),
             WebhookError::NothingSelected => Self::bad("nothing-selected", detail),
+        }
+    }
+}
+
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> Self {
+        let detail = error.to_string();
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        match error {
+            KeyError::Name => Self::bad("api-key-name", detail),
+            KeyError::Credential => Self::bad("api-key-credential", detail),
+            KeyError::Scopes => Self::bad("api-key-scopes", detail),
+            KeyError::Overlap => Self::bad("api-key-overlap", detail),
+            KeyError::InFile => conflict("api-key-in-file"),
+            KeyError::Taken => conflict("api-key-taken"),
+            KeyError::Other => conflict("api-key-other"),
+            KeyError::TooMany => conflict("too-many-api-keys"),
+            KeyError::Unknown => Self::missing("api-key-unknown", detail),
+            KeyError::Store(error) => error.into(),
         }
     }
 }

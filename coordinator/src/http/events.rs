@@ -16,10 +16,12 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use super::App;
 use super::error::ApiError;
 use super::query::{Params, cursor, page_size, words};
 use super::streams::Stay;
-use super::{App, Through};
+use crate::api_key::Caller;
+use crate::clock;
 use crate::run::stopped;
 use crate::store::{EventFilter, Feed, FeedError};
 
@@ -79,12 +81,12 @@ pub struct EventQuery {
 )]
 pub async fn read(
     State(app): State<Arc<App>>,
-    Extension(through): Extension<Through>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     Params(query): Params<EventQuery>,
 ) -> Result<Response, ApiError> {
     let filter = EventFilter {
-        wallets: query.wallet,
+        wallets: caller.narrow(query.wallet),
         kinds: query.kinds,
     };
     let after = cursor(query.after.as_deref())?;
@@ -92,10 +94,10 @@ pub async fn read(
         let last = headers.get("last-event-id").map(|id| id.to_str());
         let last = last.transpose().unwrap_or(Some("?"));
         let after = cursor(last)?.or(after);
-        return stream(app, &through, filter, after).await;
+        return stream(app, caller, filter, after).await;
     }
     let until = Instant::now() + Duration::from_secs(query.wait.unwrap_or(0).min(MAX_WAIT));
-    let feed = page(&app, &filter, after, page_size(query.limit), until).await?;
+    let feed = page(&app, &caller, &filter, after, page_size(query.limit), until).await?;
     Ok(Json(EventPage {
         events: feed.events,
         next: feed.next.to_string(),
@@ -111,6 +113,7 @@ fn wants_stream(headers: &HeaderMap) -> bool {
 
 async fn page(
     app: &App,
+    caller: &Caller,
     filter: &EventFilter,
     after: Option<u64>,
     limit: usize,
@@ -118,15 +121,18 @@ async fn page(
 ) -> Result<Feed, FeedError> {
     let store = app.registry.store();
     let mut news = store.follow();
+    let mut keys = app.keys.changes();
     let mut stop = app.stop.clone();
     loop {
         news.mark_unchanged();
+        let over = *stop.borrow() || !app.keys.still_admits(caller, clock::now());
         let feed = store.events(after, filter, limit)?;
-        if !feed.events.is_empty() || Instant::now() >= until || *stop.borrow() {
+        if !feed.events.is_empty() || Instant::now() >= until || over {
             return Ok(feed);
         }
         tokio::select! {
             changed = timeout_at(until, news.changed()) => drop(changed),
+            changed = keys.changed() => drop(changed),
             () = stopped(&mut stop) => {}
         }
     }
@@ -135,20 +141,22 @@ async fn page(
 /// What a stream needs to go on.
 struct Follower {
     app: Arc<App>,
+    caller: Caller,
     filter: EventFilter,
     after: u64,
     news: watch::Receiver<u64>,
+    keys: watch::Receiver<()>,
     stop: watch::Receiver<bool>,
     _stay: Stay,
 }
 
 async fn stream(
     app: Arc<App>,
-    through: &Through,
+    caller: Caller,
     filter: EventFilter,
     after: Option<u64>,
 ) -> Result<Response, ApiError> {
-    let stay = app.streams.enter(through.key)?;
+    let stay = app.streams.enter(caller.key)?;
     let store = app.registry.store();
     let after = match after {
         Some(after) => after,
@@ -158,8 +166,10 @@ async fn stream(
     store.events(Some(after), &filter, 1)?;
     let follower = Follower {
         news: store.follow(),
+        keys: app.keys.changes(),
         stop: app.stop.clone(),
         app,
+        caller,
         filter,
         after,
         _stay: stay,
@@ -171,8 +181,8 @@ async fn stream(
 }
 
 impl Follower {
-    /// Ends when the coordinator stops, or when the reader fell behind what is kept. Nothing is read
-    /// ahead of the caller.
+    /// Ends when the coordinator stops, when the key is revoked, or when the reader fell behind what
+    /// is kept. Nothing is read ahead of the caller.
     fn events(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
         let chunks = stream::unfold(self, |mut follower| async {
             let events = follower.chunk().await?;
@@ -184,7 +194,8 @@ impl Follower {
     async fn chunk(&mut self) -> Option<Vec<Result<sse::Event, Infallible>>> {
         loop {
             self.news.mark_unchanged();
-            if *self.stop.borrow() {
+            let admitted = self.app.keys.still_admits(&self.caller, clock::now());
+            if *self.stop.borrow() || !admitted {
                 return None;
             }
             let store = self.app.registry.store();
@@ -199,6 +210,8 @@ impl Follower {
             if feed.ended {
                 tokio::select! {
                     changed = self.news.changed() => changed.ok()?,
+                    changed = self.keys.changed() => changed.ok()?,
+                    () = tokio::time::sleep(KEEP_ALIVE) => {}
                     () = stopped(&mut self.stop) => return None,
                 }
             }

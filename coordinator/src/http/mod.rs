@@ -4,6 +4,7 @@
 //! with a stable code and a sentence that ends with what to do.
 
 mod admission;
+mod api_keys;
 mod body;
 mod docs;
 mod document;
@@ -30,7 +31,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use countersign_door::Limits;
-use countersign_protocol::Hash;
 use serde_json::json;
 use tokio::sync::watch;
 use utoipa::openapi::OpenApi;
@@ -88,15 +88,6 @@ impl Default for Patience {
     }
 }
 
-/// The API key of a request.
-#[derive(Debug, Clone)]
-pub(super) struct Through {
-    /// Its id, as [`ApiKey::id`](crate::api_key::ApiKey::id) has it.
-    key: Hash,
-    /// Its name in the configuration.
-    name: String,
-}
-
 /// Builds the routes of the API.
 pub fn router(app: Arc<App>) -> Router {
     let (v1, _) = routes();
@@ -131,6 +122,11 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(wallets::show))
         .routes(routes!(wallets::generations))
         .routes(routes!(nodes::list))
+        .routes(routes!(nodes::requesters))
+        .routes(routes!(api_keys::list))
+        .routes(routes!(api_keys::put, api_keys::revoke))
+        .routes(routes!(api_keys::rotate))
+        .routes(routes!(api_keys::audit))
         .routes(routes!(webhooks::list))
         .routes(routes!(webhooks::show, webhooks::put, webhooks::remove))
         .routes(routes!(webhooks::test))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use countersign_api::{NodeList, NodeView};
+use countersign_api::{NodeList, NodeView, RequesterList};
 use countersign_protocol::NodeId;
 
 use super::App;
@@ -37,4 +37,22 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<NodeList> {
     };
     let nodes = app.registry.rules().nodes.iter().map(view).collect();
     Json(NodeList { nodes })
+}
+
+/// List requesters
+///
+/// Whose tasks the coordinator accepts. Nodes have their own lists in any case.
+#[utoipa::path(
+    get,
+    path = "/requesters",
+    operation_id = "listRequesters",
+    tag = "nodes",
+    responses((status = 200, description = "The requesters.", body = RequesterList))
+)]
+pub async fn requesters(State(app): State<Arc<App>>) -> Json<RequesterList> {
+    let listed = app.registry.rules().requesters.clone();
+    Json(RequesterList {
+        any: listed.is_none(),
+        requesters: listed.unwrap_or_default(),
+    })
 }

@@ -10,19 +10,20 @@ use axum::{Extension, Json};
 use countersign_api::{
     Explanation, State as TaskState, Submission, SubmitAnswer, TaskPage, TaskResult, TaskView,
 };
-use countersign_protocol::{KeyId, OperationKind, RequesterId, TaskId, UnixMillis};
+use countersign_protocol::{KeyId, OperationKind, RequesterId, SignedTask, TaskId, UnixMillis};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::Body;
 use super::error::ApiError;
 use super::query::{Params, cursor, page_size, words};
-use super::{App, Through, view};
+use super::{App, view};
+use crate::api_key::Caller;
 use crate::clock;
 use crate::run::stopped;
 use crate::store::{Entry, Page, TaskFilter};
 use crate::task::explain::{self, Seen};
-use crate::task::record::TaskRecord;
+use crate::task::record::{Subject, TaskRecord};
 
 const MAX_WAIT: u64 = 30;
 
@@ -66,21 +67,20 @@ pub struct SubmitQuery {
 )]
 pub async fn submit(
     State(app): State<Arc<App>>,
-    Extension(Through { key, .. }): Extension<Through>,
+    Extension(caller): Extension<Caller>,
     Params(query): Params<SubmitQuery>,
     Body(submission): Body<Submission>,
 ) -> Result<Response, ApiError> {
+    let task: SignedTask = submission.into();
+    may_order(&caller, &task)?;
     if query.dry_run {
-        let task = submission.into();
         let preflight = app
             .registry
-            .preflight(task, Some(key), clock::now())
+            .preflight(task, Some(caller.key), clock::now())
             .await?;
         return Ok(Json(preflight).into_response());
     }
-    let submitted = app
-        .registry
-        .submit(submission.into(), Some(key), clock::now())?;
+    let submitted = app.registry.submit(task, Some(caller.key), clock::now())?;
     app.registry.store().durable(submitted.ticket).await?;
     let status = if submitted.new {
         StatusCode::CREATED
@@ -137,13 +137,14 @@ pub struct TaskQuery {
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Params(query): Params<TaskQuery>,
 ) -> Result<Json<TaskPage>, ApiError> {
     let limit = page_size(query.limit);
     let before = cursor(query.cursor.as_deref())?;
     let store = app.registry.store();
     store.durable(store.now()).await?;
-    let Page { tasks, next } = store.tasks(&query.filter(), before, limit)?;
+    let Page { tasks, next } = store.tasks(&query.filter(&caller), before, limit)?;
     let summary = |(entry, record): &(Entry, TaskRecord)| record.summary(entry.id, &entry.subject);
     Ok(Json(TaskPage {
         tasks: tasks.iter().map(summary).collect(),
@@ -152,9 +153,9 @@ pub async fn list(
 }
 
 impl TaskQuery {
-    fn filter(self) -> TaskFilter {
+    fn filter(self, caller: &Caller) -> TaskFilter {
         TaskFilter {
-            wallets: self.wallet,
+            wallets: caller.narrow(self.wallet),
             states: self.state,
             operations: self.operation,
             requesters: self.requester,
@@ -191,13 +192,15 @@ pub struct Wait {
 )]
 pub async fn show(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Params(wait): Params<Wait>,
 ) -> Result<Json<TaskView>, ApiError> {
     let id = task_id(&id)?;
     let seconds = wait.wait.unwrap_or(0).min(MAX_WAIT);
     let until = Instant::now() + Duration::from_secs(seconds);
-    let record = news(&app, id, wait.revision.unwrap_or(0), until).await?;
+    seen_by(&app, &caller, id)?;
+    let record = news(&app, &caller, id, wait.revision.unwrap_or(0), until).await?;
     // A caller never sees an end that a crash could take back. Only a caller that waits for a
     // signature gets it at once: it proves itself, and its signers keep it in their journals.
     let proves_itself = seconds > 0 && matches!(record.result, Some(TaskResult::Signed(_)));
@@ -223,10 +226,11 @@ pub async fn show(
 )]
 pub async fn explain(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Explanation>, ApiError> {
     let id = task_id(&id)?;
-    let record = app.registry.record(id)?.ok_or_else(unknown)?;
+    let record = seen_by(&app, &caller, id)?;
     if record.state.is_final() {
         app.registry.store().task_durable(id).await?;
     }
@@ -259,12 +263,13 @@ pub async fn explain(
 )]
 pub async fn cancel(
     State(app): State<Arc<App>>,
-    Extension(Through { name, .. }): Extension<Through>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<TaskView>, ApiError> {
     let id = task_id(&id)?;
-    let (record, ticket) = app.registry.cancel(id, &name, clock::now())?;
-    app.registry.store().durable(ticket).await?;
+    seen_by(&app, &caller, id)?;
+    let record = app.registry.cancel(id, &caller.name, clock::now())?;
+    app.audited(&caller, "task.cancel", &id.to_string()).await?;
     Ok(Json(view::task(&app.registry, id, record)?))
 }
 
@@ -280,7 +285,42 @@ fn unknown() -> ApiError {
     )
 }
 
-async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskRecord, ApiError> {
+/// The task's record, if the caller may know of it.
+fn seen_by(app: &App, caller: &Caller, id: TaskId) -> Result<TaskRecord, ApiError> {
+    let record = app.registry.record(id)?.ok_or_else(unknown)?;
+    if caller.wallets.is_some() && !caller.sees(&view::subject(&record)?.wallet) {
+        return Err(unknown());
+    }
+    Ok(record)
+}
+
+/// A key that is limited to wallets orders nothing else, and no new wallet.
+fn may_order(caller: &Caller, task: &SignedTask) -> Result<(), ApiError> {
+    if caller.wallets.is_none() {
+        return Ok(());
+    }
+    // A task that cannot be read is refused where it is submitted.
+    let Ok(read) = task.parse() else {
+        return Ok(());
+    };
+    let subject = Subject::of(&read, &task.hash());
+    if caller.sees(&subject.wallet) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::FORBIDDEN,
+        "wallet-scope",
+        "the API key is limited to other wallets; use one that has this wallet",
+    ))
+}
+
+async fn news(
+    app: &App,
+    caller: &Caller,
+    id: TaskId,
+    known: u64,
+    until: Instant,
+) -> Result<TaskRecord, ApiError> {
     let watch = app.registry.watch(id);
     let record = app.registry.record(id)?.ok_or_else(unknown)?;
     let Some(mut watch) = watch.filter(|_| record.revision <= known && !record.state.is_final())
@@ -288,11 +328,16 @@ async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskR
         return Ok(record);
     };
     let mut stop = app.stop.clone();
+    let mut keys = app.keys.changes();
+    let revoked = async {
+        while app.keys.still_admits(caller, clock::now()) && keys.changed().await.is_ok() {}
+    };
     // The record is read again however the wait ends: a timeout, the end of the task, or a stop of
     // the coordinator is not an error.
     tokio::select! {
         waited = timeout_at(until, watch.wait_for(|revision| *revision > known)) => drop(waited),
         () = stopped(&mut stop) => {}
+        () = revoked => {}
     }
     app.registry.record(id)?.ok_or_else(unknown)
 }

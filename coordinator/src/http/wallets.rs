@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
+use axum::{Extension, Json};
 use countersign_api::{WalletGenerations, WalletImport, WalletPage, WalletView};
 use countersign_protocol::{KeyDescriptor, KeyId, SignedTask};
 use serde::Deserialize;
@@ -14,8 +14,9 @@ use super::App;
 use super::body::Body;
 use super::error::ApiError;
 use super::query::{Params, cursor, page_size};
+use crate::api_key::Caller;
 use crate::clock;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// Selects a page of wallets.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -42,13 +43,17 @@ pub struct WalletQuery {
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Params(query): Params<WalletQuery>,
 ) -> Result<Json<WalletPage>, ApiError> {
     let limit = page_size(query.limit);
     let after: Option<KeyId> = cursor(query.cursor.as_deref())?;
     let store = app.registry.store();
     store.durable(store.now()).await?;
-    let mut found = store.wallets(after, limit + 1)?;
+    let mut found = match &caller.wallets {
+        None => store.wallets(after, limit + 1)?,
+        Some(own) => some(store, own, after)?,
+    };
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found
@@ -86,13 +91,22 @@ pub async fn list(
 )]
 pub async fn import(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Body(import): Body<WalletImport>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<WalletView>), ApiError> {
+    if caller.wallets.is_some() {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "wallet-scope",
+            "the API key is limited to some wallets; use one that is not",
+        ));
+    }
     let order = import.order.map(SignedTask::from);
     let taken = app
         .registry
         .take_in(&import.generations, order.as_ref(), clock::now())?;
-    app.registry.store().durable(taken.ticket).await?;
+    let wallet = taken.wallet.key.to_string();
+    app.audited(&caller, "wallet.import", &wallet).await?;
     let location = format!("/v1/wallets/{}", taken.wallet.key);
     let status = if taken.new {
         StatusCode::CREATED
@@ -119,12 +133,13 @@ pub async fn import(
 )]
 pub async fn show(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<WalletView>, ApiError> {
     let wallet = app
         .registry
         .store()
-        .wallet(wallet_id(&id)?)?
+        .wallet(wallet_id(&caller, &id)?)?
         .ok_or_else(unknown)?;
     Ok(Json(view(wallet)?))
 }
@@ -145,12 +160,13 @@ pub async fn show(
 )]
 pub async fn generations(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<WalletGenerations>, ApiError> {
     let generations = app
         .registry
         .store()
-        .generations(wallet_id(&id)?, 0, usize::MAX)?;
+        .generations(wallet_id(&caller, &id)?, 0, usize::MAX)?;
     if generations.is_empty() {
         Err(unknown())
     } else {
@@ -158,9 +174,31 @@ pub async fn generations(
     }
 }
 
-fn wallet_id(text: &str) -> Result<KeyId, ApiError> {
-    text.parse()
-        .map_err(|error| ApiError::bad("wallet-id", format!("{error}")))
+/// The id, if the caller may know of the wallet.
+fn wallet_id(caller: &Caller, text: &str) -> Result<KeyId, ApiError> {
+    let id = text
+        .parse()
+        .map_err(|error| ApiError::bad("wallet-id", format!("{error}")))?;
+    if caller.sees(&id) {
+        Ok(id)
+    } else {
+        Err(unknown())
+    }
+}
+
+/// Those of a limited key's wallets that are behind this one, in the order of their ids.
+fn some(
+    store: &Store,
+    own: &[KeyId],
+    after: Option<KeyId>,
+) -> Result<Vec<KeyDescriptor>, StoreError> {
+    let mut own: Vec<KeyId> = own.to_vec();
+    own.sort_by_key(|id| *id.as_bytes());
+    own.dedup();
+    own.into_iter()
+        .filter(|id| after.is_none_or(|after| id.as_bytes() > after.as_bytes()))
+        .filter_map(|id| store.wallet(id).transpose())
+        .collect()
 }
 
 fn unknown() -> ApiError {

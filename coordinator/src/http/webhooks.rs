@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
+use axum::{Extension, Json};
 use countersign_api::{
     Delivery, DeliveryPage, DeliveryState, Resend, Resent, RotateWebhookKey, WebhookKeys,
     WebhookList, WebhookSpec, WebhookView,
@@ -15,6 +15,7 @@ use super::App;
 use super::body::Body;
 use super::error::ApiError;
 use super::query::{Params, cursor, page_size, words};
+use crate::api_key::Caller;
 use crate::clock;
 use crate::webhook::WebhookError;
 
@@ -56,11 +57,12 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<WebhookList> {
 )]
 pub async fn put(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     Body(spec): Body<WebhookSpec>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<WebhookView>), ApiError> {
     let (view, new) = app.webhooks.put(&name, spec, clock::now())?;
-    stored(&app).await?;
+    app.audited(&caller, "webhook.put", &name).await?;
     let status = if new {
         StatusCode::CREATED
     } else {
@@ -105,10 +107,11 @@ pub async fn show(
 )]
 pub async fn remove(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     app.webhooks.remove(&name)?;
-    stored(&app).await?;
+    app.audited(&caller, "webhook.delete", &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -129,10 +132,11 @@ pub async fn remove(
 )]
 pub async fn test(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<Delivery>), ApiError> {
     let delivery = app.webhooks.test(&name, clock::now())?;
-    stored(&app).await?;
+    app.audited(&caller, "webhook.test", &name).await?;
     Ok((StatusCode::ACCEPTED, Json(delivery)))
 }
 
@@ -154,11 +158,12 @@ pub async fn test(
 )]
 pub async fn resend(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     Body(what): Body<Resend>,
 ) -> Result<(StatusCode, Json<Resent>), ApiError> {
     let resent = app.webhooks.resend(&name, &what, clock::now())?;
-    stored(&app).await?;
+    app.audited(&caller, "webhook.resend", &name).await?;
     Ok((StatusCode::ACCEPTED, Json(resent)))
 }
 
@@ -240,16 +245,13 @@ pub async fn keys(State(app): State<Arc<App>>) -> Json<WebhookKeys> {
 )]
 pub async fn rotate(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Body(RotateWebhookKey { kid }): Body<RotateWebhookKey>,
 ) -> Result<Json<WebhookKeys>, ApiError> {
     let keys = app
         .webhooks
         .rotate_key(&kid)
         .map_err(|error| ApiError::away("webhook-key", error.to_string()))?;
+    app.audited(&caller, "webhook-key.rotate", &kid).await?;
     Ok(Json(keys))
-}
-
-async fn stored(app: &App) -> Result<(), ApiError> {
-    let store = app.registry.store();
-    Ok(store.durable(store.now()).await?)
 }

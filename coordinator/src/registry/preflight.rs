@@ -11,8 +11,8 @@ use std::time::Duration;
 use countersign_api::{Answer, NodeForecast, Preflight, Verdict};
 use countersign_protocol::control::ToNode;
 use countersign_protocol::{
-    Forecast, Hash, KeyDescriptor, NodeId, Operation, OperationKind, RefusalCode, RequesterId,
-    SignedTask, Task, TaskId, UnixMillis,
+    Forecast, Hash, KeyDescriptor, NodeId, Operation, OperationKind, RequesterId, SignedTask, Task,
+    TaskId, UnixMillis,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -222,29 +222,6 @@ impl Inner {
     }
 }
 
-impl From<Forecast> for Answer {
-    fn from(forecast: Forecast) -> Self {
-        let Forecast {
-            refusal,
-            verdicts,
-            not_asked,
-        } = forecast;
-        match refusal {
-            None => Self::WouldApprove {
-                verdicts,
-                not_asked,
-            },
-            Some(refusal) if refusal.code == RefusalCode::PreflightOff => Self::SwitchedOff,
-            Some(refusal) if refusal.code == RefusalCode::PreflightRate => Self::Busy,
-            Some(refusal) => Self::WouldRefuse {
-                refusal,
-                verdicts,
-                not_asked,
-            },
-        }
-    }
-}
-
 /// The answers so far.
 struct Gathered {
     task: TaskId,
@@ -395,37 +372,5 @@ impl Gathered {
             .as_ref()
             .and_then(|wallet| choose::signers(&self.task, wallet, willing));
         signers.unwrap_or_default()
-    }
-}
-
-impl Answer {
-    fn refuses(&self) -> bool {
-        match self {
-            Self::WouldRefuse { .. } => true,
-            Self::WouldApprove { .. }
-            | Self::SwitchedOff
-            | Self::Busy
-            | Self::Offline
-            | Self::NoAnswer => false,
-        }
-    }
-
-    fn says_nothing(&self) -> bool {
-        match self {
-            Self::SwitchedOff | Self::Busy | Self::Offline | Self::NoAnswer => true,
-            Self::WouldApprove { .. } | Self::WouldRefuse { .. } => false,
-        }
-    }
-
-    /// No objection so far, and not everybody was asked.
-    fn is_open(&self) -> bool {
-        match self {
-            Self::WouldApprove { not_asked, .. } => !not_asked.is_empty(),
-            Self::WouldRefuse { .. }
-            | Self::SwitchedOff
-            | Self::Busy
-            | Self::Offline
-            | Self::NoAnswer => false,
-        }
     }
 }

@@ -8,7 +8,7 @@ use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::events::EVENTS;
-use super::{Batch, Store, StoreError, from_row, to_row};
+use super::{Store, StoreError, from_row, to_row};
 
 /// Name to row.
 const WEBHOOKS: TableDefinition<&str, &[u8]> = TableDefinition::new("webhooks");
@@ -51,18 +51,26 @@ impl Changes {
 impl Store {
     /// Stores a webhook.
     pub fn put_webhook(&self, name: &str, row: &WebhookRow) -> Result<(), StoreError> {
-        self.change(|batch| {
+        self.change(|pending| {
             let row = to_row(row);
-            batch.hooks.webhooks.push((name.into(), row));
+            pending.batch.hooks.webhooks.push((name.into(), row));
         })
     }
 
     /// Deletes a webhook with all its deliveries.
     pub fn drop_webhook(&self, name: &str) -> Result<(), StoreError> {
-        self.change(|batch| {
-            batch.hooks.webhooks.retain(|(other, _)| other != name);
-            batch.hooks.deliveries.retain(|(other, ..)| other != name);
-            batch.hooks.dropped.push(name.into());
+        self.change(|pending| {
+            pending
+                .batch
+                .hooks
+                .webhooks
+                .retain(|(other, _)| other != name);
+            pending
+                .batch
+                .hooks
+                .deliveries
+                .retain(|(other, ..)| other != name);
+            pending.batch.hooks.dropped.push(name.into());
         })
     }
 
@@ -73,22 +81,15 @@ impl Store {
         place: u64,
         delivery: &Delivery,
     ) -> Result<(), StoreError> {
-        let pending = delivery.state == DeliveryState::Pending;
-        self.change(|batch| {
+        let waits = delivery.state == DeliveryState::Pending;
+        self.change(|pending| {
             let row = to_row(delivery);
-            batch
+            pending
+                .batch
                 .hooks
                 .deliveries
-                .push((name.into(), place, pending, row));
+                .push((name.into(), place, waits, row));
         })
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Batch)) -> Result<(), StoreError> {
-        let mut pending = self.shared.lock();
-        pending.check()?;
-        change(&mut pending.batch);
-        self.shared.written(pending);
-        Ok(())
     }
 
     /// Returns all durable webhooks, by name.

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_api::{Answer, Preflight, Verdict};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Forecast, Hash, KeyId, NodeId, NotAsked, Operation, Payload, PayloadKind, PluginVerdict,
-    Refusal, SignedTask, TaskId, UnixMillis,
+    Forecast, Hash, KeyId, NodeId, NotAsked, Operation, OperationKind, Payload, PayloadKind,
+    PluginVerdict, Refusal, SignedTask, TaskId, UnixMillis,
 };
 use tokio::task::JoinHandle;
 
 use super::world::*;
 use crate::clock;
-use crate::registry::{Answer, Preflight, PreflightError, Verdict};
+use crate::registry::PreflightError;
 use crate::testkit::*;
 
 type Asked = JoinHandle<Result<Preflight, PreflightError>>;
@@ -132,7 +133,7 @@ async fn every_online_member_is_asked_and_each_as_a_signer() {
     assert_eq!((by.len(), preflight.needed), (2, 2));
     assert_eq!(
         (preflight.task, preflight.operation),
-        (TaskId([3; 16]), "KeySign")
+        (TaskId([3; 16]), OperationKind::KeySign)
     );
     assert_eq!(preflight.nodes.len(), 3);
     for node in &nodes {

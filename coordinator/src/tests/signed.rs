@@ -36,6 +36,8 @@ fn api(world: &World, scopes: Vec<Scope>) -> Router {
         name: "desk".into(),
         credential: Credential::Requester(requester(&desk())),
         scopes,
+        wallets: None,
+        expires: None,
     };
     let (_, other) = crate::api_key::generate("other", vec![Scope::Read]);
     with(world, ApiKeys::since(vec![other, entry], UnixMillis(0)))
@@ -184,6 +186,8 @@ async fn scopes_and_times_hold_for_signed_requests() {
         name: "desk".into(),
         credential: Credential::Requester(requester(&desk())),
         scopes: vec![Scope::Read],
+        wallets: None,
+        expires: None,
     };
     let fresh = with(&world, ApiKeys::new(vec![entry]));
     for sign in [signed, biz] {

@@ -141,6 +141,7 @@ impl World {
         let stop = watch::Sender::new(false);
         let (admin, all) = api_key::generate("boss", vec![Scope::Admin]);
         let keys = Arc::new(ApiKeys::new(vec![create, read, all]));
+        keys.load(registry.store()).unwrap();
         let signing = SigningKeys::open(&dir.join("webhook.keys"), clock::now()).unwrap();
         let webhooks = Webhooks::open(registry.clone(), signing).unwrap();
         let app = Arc::new(App {

@@ -1,0 +1,141 @@
+//! API keys, and the record of what they were used for.
+
+use countersign_protocol::{Hash, KeyId, RequesterId, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// Permissions of an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Read access to tasks, wallets, nodes and events.
+    Read,
+    /// Submission and cancellation of tasks, and import of wallets. Nodes obey the requester's
+    /// signature, not this scope.
+    Create,
+    /// API keys, webhooks, the audit log, and everything else that concerns all users of the
+    /// coordinator.
+    Admin,
+}
+
+/// An API key, as asked for. Exactly one of `sha256` and `requester` says who it is: the secret is
+/// made by its holder and never sent here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeySpec {
+    /// SHA-256 of the key's text form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Hash>,
+    /// The requester that signs requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<RequesterId>,
+    /// Everything else is answered with 403.
+    pub scopes: Vec<Scope>,
+    /// Only these wallets, their tasks and their events; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallets: Option<Vec<KeyId>>,
+    /// The key is refused from this time on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<UnixMillis>,
+}
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApiKeyView {
+    /// Its name in its path, in logs and in the audit log.
+    pub name: String,
+    /// What it may do.
+    #[serde(flatten)]
+    pub spec: ApiKeySpec,
+    /// The credential before the last rotation, while it is still accepted.
+    pub previous: Option<PreviousCredential>,
+    /// Where it is kept.
+    pub origin: KeyOrigin,
+}
+
+/// A credential that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PreviousCredential {
+    /// SHA-256 of the key's text form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Hash>,
+    /// The requester that signs requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<RequesterId>,
+    /// It is refused from this time on.
+    pub expires: UnixMillis,
+}
+
+/// Where an API key is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyOrigin {
+    /// In the coordinator's configuration, and changed only there.
+    File,
+    /// Made through the API.
+    Api,
+}
+
+/// All API keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApiKeyList {
+    /// In the order of their names.
+    pub api_keys: Vec<ApiKeyView>,
+}
+
+/// Replaces the credential of a key. Repeating the request changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RotateApiKey {
+    /// SHA-256 of the new key's text form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Hash>,
+    /// The requester that signs requests from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<RequesterId>,
+    /// Seconds for which the credential before is still accepted; at most seven days.
+    #[serde(default)]
+    pub overlap_seconds: u32,
+}
+
+/// An entry of the audit log: a change that was made with an API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditEntry {
+    /// The cursor just behind this entry, for `after`.
+    pub cursor: String,
+    /// Time of the change.
+    pub at: UnixMillis,
+    /// The name of the API key.
+    pub by: String,
+    /// What was done, such as `webhook.put`. Words may be added.
+    pub action: String,
+    /// What it was done to: a task, a wallet, or a name.
+    pub target: String,
+}
+
+/// A part of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditPage {
+    /// Oldest first.
+    pub entries: Vec<AuditEntry>,
+    /// `after` of the next request, whether or not there are more entries already.
+    pub next: String,
+}
+
+/// A requester whose tasks the coordinator accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RequesterList {
+    /// True if any requester with a valid signature is accepted. Nodes have their own lists.
+    pub any: bool,
+    /// Those in the configuration, if it lists some.
+    pub requesters: Vec<RequesterId>,
+}

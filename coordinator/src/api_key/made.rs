@@ -1,0 +1,260 @@
+//! API keys that are made, changed and revoked while the coordinator runs.
+
+use std::collections::BTreeMap;
+
+use countersign_api::{ApiKeySpec, ApiKeyView, KeyOrigin, PreviousCredential, RotateApiKey};
+use countersign_protocol::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use super::{ApiKey, ApiKeys, Credential, Scope};
+use crate::store::{Store, StoreError};
+use crate::webhook::{WebhookError, check_name};
+
+/// Most keys that are made through the API.
+const MAX_KEYS: usize = 1_000;
+/// Most wallets that a key is limited to.
+const MAX_WALLETS: usize = 1_000;
+/// For how long a replaced credential may be accepted, in seconds.
+const LONGEST_OVERLAP: u32 = 7 * 24 * 3600;
+
+/// A key that was made through the API, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeKey {
+    /// The key.
+    pub key: ApiKey,
+    /// The key with its credential before the last rotation; it expires.
+    pub previous: Option<ApiKey>,
+}
+
+/// Why a key is not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The name is not allowed.
+    #[error(
+        "a key's name has 1 to 40 of a-z, 0-9 and `-`, and begins with a letter; choose another"
+    )]
+    Name,
+    /// It is not clear who the key is.
+    #[error("give either `sha256`, the hash of the key's text, or `requester`")]
+    Credential,
+    /// It may do nothing, or everything for a part.
+    #[error(
+        "a key has at least one scope, at most {MAX_WALLETS} wallets, and as `admin` no limit to wallets; correct the request"
+    )]
+    Scopes,
+    /// The overlap is too long.
+    #[error(
+        "a credential that was replaced is accepted for at most {LONGEST_OVERLAP} seconds; choose fewer"
+    )]
+    Overlap,
+    /// The key is the operator's.
+    #[error("this key is in the coordinator's configuration; change it there")]
+    InFile,
+    /// Another key has the credential.
+    #[error("another key has this credential; make a new one for each key")]
+    Taken,
+    /// The credential is another than before.
+    #[error("the key has another credential; rotate it, or delete the key first")]
+    Other,
+    /// There are too many.
+    #[error("there are {MAX_KEYS} keys, which is the limit; delete one first")]
+    TooMany,
+    /// There is none of this name.
+    #[error("there is no such key; list the keys for their names")]
+    Unknown,
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<WebhookError> for KeyError {
+    fn from(_: WebhookError) -> Self {
+        Self::Name
+    }
+}
+
+impl ApiKeys {
+    /// Returns all keys, by name.
+    pub fn list(&self) -> Vec<ApiKeyView> {
+        let known = self.known();
+        let file = known.file.iter().map(|key| (key, None, KeyOrigin::File));
+        let made = known
+            .made
+            .values()
+            .map(|made| (&made.key, made.previous.as_ref(), KeyOrigin::Api));
+        let mut views: Vec<ApiKeyView> = file
+            .chain(made)
+            .map(|(key, previous, origin)| view(key, previous, origin))
+            .collect();
+        views.sort_by(|one, other| one.name.cmp(&other.name));
+        views
+    }
+
+    /// Makes a key, or changes what it may do. True if it is new.
+    pub fn put(
+        &self,
+        store: &Store,
+        name: &str,
+        spec: ApiKeySpec,
+    ) -> Result<(ApiKeyView, bool), KeyError> {
+        check_name(name)?;
+        let key = asked(name, spec)?;
+        let mut known = self.known();
+        if known.file.iter().any(|other| other.name == name) {
+            return Err(KeyError::InFile);
+        }
+        let before = known.made.get(name);
+        match before {
+            Some(before) if before.key.credential != key.credential => return Err(KeyError::Other),
+            None if known.made.len() >= MAX_KEYS => return Err(KeyError::TooMany),
+            Some(_) | None => {}
+        }
+        let new = before.is_none();
+        if new && known.is_taken(&key.credential) {
+            return Err(KeyError::Taken);
+        }
+        // The credential before may do what the new one may, until it expires.
+        let previous = before.and_then(|before| before.previous.clone());
+        let previous = previous.map(|previous| ApiKey {
+            credential: previous.credential,
+            expires: previous.expires,
+            ..key.clone()
+        });
+        let made = MadeKey { key, previous };
+        store.put_api_key(name, Some(&made))?;
+        let shown = view(&made.key, made.previous.as_ref(), KeyOrigin::Api);
+        known.made.insert(name.into(), made);
+        self.apply(&known);
+        Ok((shown, new))
+    }
+
+    /// Replaces a key's credential.
+    pub fn rotate(
+        &self,
+        store: &Store,
+        name: &str,
+        to: &RotateApiKey,
+        now: UnixMillis,
+    ) -> Result<ApiKeyView, KeyError> {
+        if to.overlap_seconds > LONGEST_OVERLAP {
+            return Err(KeyError::Overlap);
+        }
+        let credential = credential(to.sha256, to.requester)?;
+        let mut known = self.known();
+        if known.file.iter().any(|other| other.name == name) {
+            return Err(KeyError::InFile);
+        }
+        let before = known.made.get(name).ok_or(KeyError::Unknown)?;
+        if before.key.credential == credential {
+            return Ok(view(&before.key, before.previous.as_ref(), KeyOrigin::Api));
+        }
+        if known.is_taken(&credential) {
+            return Err(KeyError::Taken);
+        }
+        let until = UnixMillis(now.0 + u64::from(to.overlap_seconds) * 1000);
+        let expires = before.key.expires.map_or(until, |end| end.min(until));
+        let made = MadeKey {
+            key: ApiKey {
+                credential,
+                ..before.key.clone()
+            },
+            previous: Some(ApiKey {
+                expires: Some(expires),
+                ..before.key.clone()
+            }),
+        };
+        store.put_api_key(name, Some(&made))?;
+        let shown = view(&made.key, made.previous.as_ref(), KeyOrigin::Api);
+        known.made.insert(name.into(), made);
+        self.apply(&known);
+        Ok(shown)
+    }
+
+    /// Revokes a key at once. Revoking it again changes nothing.
+    pub fn remove(&self, store: &Store, name: &str) -> Result<(), KeyError> {
+        let mut known = self.known();
+        if known.file.iter().any(|other| other.name == name) {
+            return Err(KeyError::InFile);
+        }
+        if known.made.remove(name).is_some() {
+            // Refused from now on, whether or not the store can write.
+            self.apply(&known);
+            store.put_api_key(name, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys as they are kept.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// In the configuration.
+    pub(super) file: Vec<ApiKey>,
+    /// Made through the API, by name.
+    pub(super) made: BTreeMap<String, MadeKey>,
+}
+
+impl Known {
+    /// All keys that may be accepted.
+    pub(super) fn all(&self) -> Vec<ApiKey> {
+        let made = self.made.values();
+        let made = made.flat_map(|made| std::iter::once(&made.key).chain(&made.previous));
+        self.file.iter().chain(made).cloned().collect()
+    }
+
+    fn is_taken(&self, credential: &Credential) -> bool {
+        self.all().iter().any(|key| key.credential == *credential)
+    }
+}
+
+fn asked(name: &str, spec: ApiKeySpec) -> Result<ApiKey, KeyError> {
+    let credential = credential(spec.sha256, spec.requester)?;
+    let is_admin = spec.scopes.contains(&Scope::Admin);
+    let wallets = spec.wallets.as_ref().map_or(0, Vec::len);
+    if spec.scopes.is_empty() || wallets > MAX_WALLETS || is_admin && spec.wallets.is_some() {
+        return Err(KeyError::Scopes);
+    }
+    Ok(ApiKey {
+        name: name.into(),
+        credential,
+        scopes: spec.scopes,
+        wallets: spec.wallets,
+        expires: spec.expires,
+    })
+}
+
+fn credential(
+    sha256: Option<countersign_protocol::Hash>,
+    requester: Option<countersign_protocol::RequesterId>,
+) -> Result<Credential, KeyError> {
+    match (sha256, requester) {
+        (Some(hash), None) => Ok(Credential::Secret(hash)),
+        (None, Some(requester)) => Ok(Credential::Requester(requester)),
+        (Some(_), Some(_)) | (None, None) => Err(KeyError::Credential),
+    }
+}
+
+fn view(key: &ApiKey, previous: Option<&ApiKey>, origin: KeyOrigin) -> ApiKeyView {
+    let (sha256, requester) = key.credential.parts();
+    let previous = previous.and_then(|previous| {
+        let (sha256, requester) = previous.credential.parts();
+        Some(PreviousCredential {
+            sha256,
+            requester,
+            expires: previous.expires?,
+        })
+    });
+    ApiKeyView {
+        name: key.name.clone(),
+        spec: ApiKeySpec {
+            sha256,
+            requester,
+            scopes: key.scopes.clone(),
+            wallets: key.wallets.clone(),
+            expires: key.expires,
+        },
+        previous,
+        origin,
+    }
+}

@@ -1,0 +1,175 @@
+//! `/v1/api-keys`, and `/v1/audit`, the log of what keys were used for.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::{Extension, Json};
+use countersign_api::{ApiKeyList, ApiKeySpec, ApiKeyView, AuditPage, RotateApiKey};
+use serde::Deserialize;
+
+use super::App;
+use super::body::Body;
+use super::error::ApiError;
+use super::query::{Params, cursor, page_size};
+use crate::api_key::Caller;
+use crate::clock;
+
+/// List API keys
+///
+/// With what they may do. Secrets are not kept here; only their hashes are.
+#[utoipa::path(
+    get,
+    path = "/api-keys",
+    operation_id = "listApiKeys",
+    tag = "operators",
+    responses((status = 200, description = "The keys.", body = ApiKeyList))
+)]
+pub async fn list(State(app): State<Arc<App>>) -> Json<ApiKeyList> {
+    Json(ApiKeyList {
+        api_keys: app.keys.list(),
+    })
+}
+
+/// Make an API key, or change what it may do
+///
+/// The caller makes the secret and sends its hash, so the secret never travels. `countersign-coordinator
+/// api-key new` makes both. Takes effect at once; `expires` ends a key at a time.
+#[utoipa::path(
+    put,
+    path = "/api-keys/{name}",
+    operation_id = "putApiKey",
+    tag = "operators",
+    params(("name" = String, Path, description = "1 to 40 of a-z, 0-9 and `-`, beginning with a letter.")),
+    request_body = ApiKeySpec,
+    responses(
+        (
+            status = 201,
+            description = "The key is new.",
+            body = ApiKeyView,
+            headers(("Location" = String, description = "The key's path."))
+        ),
+        (status = 200, description = "The key was there, and is as asked for now.", body = ApiKeyView),
+        (status = 409, response = super::document::Conflict),
+    )
+)]
+pub async fn put(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Body(spec): Body<ApiKeySpec>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ApiKeyView>), ApiError> {
+    let (view, new) = app.keys.put(app.registry.store(), &name, spec)?;
+    app.audited(&caller, "api-key.put", &name).await?;
+    let status = if new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    let location = format!("/v1/api-keys/{name}");
+    Ok((status, [(header::LOCATION, location)], Json(view)))
+}
+
+/// Rotate an API key
+///
+/// Replaces the credential; the one before is accepted for as long as asked.
+#[utoipa::path(
+    post,
+    path = "/api-keys/{name}/rotate",
+    operation_id = "rotateApiKey",
+    tag = "operators",
+    params(("name" = String, Path, description = "The key's name.")),
+    request_body = RotateApiKey,
+    responses(
+        (status = 200, description = "The key.", body = ApiKeyView),
+        (status = 404, response = super::document::Missing),
+        (status = 409, response = super::document::Conflict),
+    )
+)]
+pub async fn rotate(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Body(to): Body<RotateApiKey>,
+) -> Result<Json<ApiKeyView>, ApiError> {
+    let view = app
+        .keys
+        .rotate(app.registry.store(), &name, &to, clock::now())?;
+    app.audited(&caller, "api-key.rotate", &name).await?;
+    Ok(Json(view))
+}
+
+/// Revoke an API key
+///
+/// At once: requests that wait and streams that are open end. Revoking it again changes nothing.
+#[utoipa::path(
+    delete,
+    path = "/api-keys/{name}",
+    operation_id = "revokeApiKey",
+    tag = "operators",
+    params(("name" = String, Path, description = "The key's name.")),
+    responses(
+        (status = 204, description = "There is no such key any more."),
+        (status = 409, response = super::document::Conflict),
+    )
+)]
+pub async fn revoke(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    app.keys.remove(app.registry.store(), &name)?;
+    app.audited(&caller, "api-key.revoke", &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Selects a part of the audit log.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// `next` of the page before. Absent: from the beginning.
+    after: Option<String>,
+    /// Entries of a page, 1 to 200; 50 if absent.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+}
+
+/// Read the audit log
+///
+/// Every change that was made with an API key, oldest first. Tasks are their own record: each is
+/// signed by its requester.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    operation_id = "readAudit",
+    tag = "operators",
+    params(AuditQuery),
+    responses((status = 200, description = "Entries, oldest first.", body = AuditPage))
+)]
+pub async fn audit(
+    State(app): State<Arc<App>>,
+    Params(query): Params<AuditQuery>,
+) -> Result<Json<AuditPage>, ApiError> {
+    let after = cursor(query.after.as_deref())?.unwrap_or(0);
+    let store = app.registry.store();
+    let (entries, next) = store.audit_log(after, page_size(query.limit))?;
+    Ok(Json(AuditPage {
+        entries,
+        next: next.to_string(),
+    }))
+}
+
+impl App {
+    /// Appends to the audit log, and waits until everything so far is durable.
+    pub(super) async fn audited(
+        &self,
+        caller: &Caller,
+        action: &str,
+        target: &str,
+    ) -> Result<(), ApiError> {
+        let store = self.registry.store();
+        store.audit(clock::now(), &caller.name, action, target)?;
+        Ok(store.durable(store.now()).await?)
+    }
+}

@@ -1,0 +1,125 @@
+//! What operators changed through the API: API keys, and the log of all such changes.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use countersign_api::AuditEntry;
+use countersign_protocol::UnixMillis;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+
+use super::{Store, StoreError, from_row, to_row};
+use crate::api_key::MadeKey;
+
+/// Name to row.
+const API_KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_keys");
+/// Sequence number to row.
+const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
+
+/// Changes that wait to be committed.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// `None` if the key is gone.
+    keys: BTreeMap<String, Option<Vec<u8>>>,
+    audit: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.audit.is_empty()
+    }
+}
+
+impl Store {
+    /// Stores an API key, or forgets it.
+    pub fn put_api_key(&self, name: &str, key: Option<&MadeKey>) -> Result<(), StoreError> {
+        self.change(|pending| {
+            let row = key.map(to_row);
+            pending.batch.operators.keys.insert(name.into(), row);
+        })
+    }
+
+    /// Returns the durable API keys, by name.
+    pub fn api_keys(&self) -> Result<BTreeMap<String, MadeKey>, StoreError> {
+        let table = self.shared.db.begin_read()?.open_table(API_KEYS)?;
+        table
+            .iter()?
+            .map(|entry| {
+                let (name, row) = entry?;
+                Ok((name.value().to_owned(), from_row("api_keys", row.value())?))
+            })
+            .collect()
+    }
+
+    /// Appends to the audit log.
+    pub fn audit(
+        &self,
+        at: UnixMillis,
+        by: &str,
+        action: &str,
+        target: &str,
+    ) -> Result<(), StoreError> {
+        self.change(|pending| {
+            pending.last_audit += 1;
+            let entry = AuditEntry {
+                cursor: pending.last_audit.to_string(),
+                at,
+                by: by.into(),
+                action: action.into(),
+                target: target.into(),
+            };
+            let place = pending.last_audit;
+            pending.batch.operators.audit.insert(place, to_row(&entry));
+        })
+    }
+
+    /// Returns at most `limit` durable entries of the audit log behind this place, and where to go
+    /// on.
+    pub fn audit_log(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<AuditEntry>, u64), StoreError> {
+        let table = self.shared.db.begin_read()?.open_table(AUDIT)?;
+        let mut next = after;
+        let mut entries = Vec::new();
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        for entry in table.range::<u64>(behind)?.take(limit) {
+            let (place, row) = entry?;
+            next = place.value();
+            entries.push(from_row("audit", row.value())?);
+        }
+        Ok((entries, next))
+    }
+}
+
+/// Creates the tables.
+pub(super) fn create(write: &WriteTransaction) -> Result<(), StoreError> {
+    write.open_table(API_KEYS)?;
+    write.open_table(AUDIT)?;
+    Ok(())
+}
+
+/// The place of the newest entry of the audit log in the file, or 0.
+pub(super) fn last_audit(db: &Database) -> Result<u64, StoreError> {
+    let table = db.begin_read()?.open_table(AUDIT)?;
+    Ok(table.last()?.map_or(0, |(place, _)| place.value()))
+}
+
+/// Writes a batch's changes.
+pub(super) fn commit(write: &WriteTransaction, changes: &Changes) -> Result<(), StoreError> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut keys = write.open_table(API_KEYS)?;
+    for (name, row) in &changes.keys {
+        match row {
+            Some(row) => keys.insert(name.as_str(), row.as_slice())?,
+            None => keys.remove(name.as_str())?,
+        };
+    }
+    let mut audit = write.open_table(AUDIT)?;
+    for (place, row) in &changes.audit {
+        audit.insert(place, row.as_slice())?;
+    }
+    Ok(())
+}

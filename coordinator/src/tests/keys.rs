@@ -1,0 +1,319 @@
+//! API keys that are made, limited, rotated and revoked while the coordinator runs.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use countersign_protocol::KeyId;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tower::ServiceExt;
+
+use super::world::*;
+use crate::clock;
+use crate::testkit::*;
+
+fn sha256(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+impl World {
+    async fn key(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        let body = match body {
+            Value::Null => String::new(),
+            body => body.to_string(),
+        };
+        let path = format!("/v1/api-keys{path}");
+        self.ask(Some(&self.admin), method, &path, body).await
+    }
+
+    async fn status(&self, key: &str, path: &str) -> StatusCode {
+        self.ask(Some(key), "GET", path, String::new()).await.0
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_made_rotated_and_revoked_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let spec = json!({"sha256": sha256("one"), "scopes": ["read"]});
+    let (status, made) = world.key("PUT", "/desk", spec.clone()).await;
+    assert_eq!(
+        (status, &made["origin"]),
+        (StatusCode::CREATED, &json!("api"))
+    );
+    assert_eq!(
+        world.key("PUT", "/desk", spec).await.0,
+        StatusCode::OK,
+        "the same again"
+    );
+    assert_eq!(world.status("one", "/v1/tasks").await, StatusCode::OK);
+    assert_eq!(
+        world.status("one", "/v1/api-keys").await,
+        StatusCode::FORBIDDEN
+    );
+
+    let to = json!({"sha256": sha256("two"), "overlap_seconds": 60});
+    for _ in 0..2 {
+        let (status, rotated) = world.key("POST", "/desk/rotate", to.clone()).await;
+        assert_eq!(
+            (status, &rotated["sha256"]),
+            (StatusCode::OK, &json!(sha256("two")))
+        );
+        assert_eq!(rotated["previous"]["sha256"], json!(sha256("one")));
+    }
+    for key in ["one", "two"] {
+        assert_eq!(
+            world.status(key, "/v1/tasks").await,
+            StatusCode::OK,
+            "{key}"
+        );
+    }
+    world
+        .key("POST", "/desk/rotate", json!({"sha256": sha256("three")}))
+        .await;
+    for (key, expected) in [
+        ("one", StatusCode::UNAUTHORIZED),
+        ("two", StatusCode::UNAUTHORIZED),
+        ("three", StatusCode::OK),
+    ] {
+        assert_eq!(world.status(key, "/v1/tasks").await, expected, "{key}");
+    }
+    drop(world);
+
+    let world = World::open(dir.path(), |_| ());
+    assert_eq!(
+        world.status("three", "/v1/tasks").await,
+        StatusCode::OK,
+        "after a restart"
+    );
+    for _ in 0..2 {
+        assert_eq!(
+            world.key("DELETE", "/desk", Value::Null).await.0,
+            StatusCode::NO_CONTENT
+        );
+    }
+    assert_eq!(
+        world.status("three", "/v1/tasks").await,
+        StatusCode::UNAUTHORIZED
+    );
+    let log = world
+        .ask(Some(&world.admin), "GET", "/v1/audit", String::new())
+        .await
+        .1;
+    let actions: Vec<_> = log["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            (
+                entry["by"].as_str().unwrap(),
+                entry["action"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        "api-key.put",
+        "api-key.put",
+        "api-key.rotate",
+        "api-key.rotate",
+        "api-key.rotate",
+        "api-key.revoke",
+        "api-key.revoke",
+    ];
+    assert_eq!(actions, expected.map(|action| ("boss", action)));
+}
+
+#[tokio::test]
+async fn a_key_ends_at_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let now = clock::now().0;
+    for (expires, expected) in [
+        (now + 3_600_000, StatusCode::OK),
+        (now - 1, StatusCode::UNAUTHORIZED),
+    ] {
+        let spec = json!({"sha256": sha256("one"), "scopes": ["read"], "expires": expires});
+        world.key("PUT", "/desk", spec).await;
+        assert_eq!(world.status("one", "/v1/tasks").await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_limited_to_wallets_knows_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    let wallet = world.make_wallet(&mut nodes).await;
+    let order = new_task(3, keysign(wallet, Some(some(&[1, 2]))));
+    world.post(&order).await;
+    let id = order.parse().unwrap().id;
+    let other = KeyId::from_bytes([9; 16]).unwrap();
+    for (name, limit) in [("in", wallet), ("out", other)] {
+        let spec =
+            json!({"sha256": sha256(name), "scopes": ["read", "create"], "wallets": [limit]});
+        world.key("PUT", &format!("/{name}"), spec).await;
+    }
+    let get = async |key: &str, path: &str| world.ask(Some(key), "GET", path, String::new()).await;
+    for path in [
+        format!("/v1/tasks/{id}"),
+        format!("/v1/tasks/{id}/explain"),
+        format!("/v1/wallets/{wallet}"),
+        format!("/v1/wallets/{wallet}/generations"),
+    ] {
+        assert_eq!(get("in", &path).await.0, StatusCode::OK, "{path}");
+        assert_eq!(get("out", &path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    for (path, list) in [
+        ("/v1/tasks".to_owned(), "tasks"),
+        (format!("/v1/tasks?wallet={wallet}"), "tasks"),
+        ("/v1/wallets".into(), "wallets"),
+        ("/v1/events".into(), "events"),
+        (format!("/v1/events?wallet={wallet}"), "events"),
+    ] {
+        let found = async |key| get(key, &path).await.1[list].as_array().unwrap().len();
+        assert!(found("in").await > 0, "{path}");
+        assert_eq!(found("out").await, 0, "{path}");
+    }
+    let cancel = format!("/v1/tasks/{id}/cancel");
+    let (status, _) = world.ask(Some("out"), "POST", &cancel, String::new()).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    for order in [new_task(4, keysign(wallet, None)), new_task(5, keygen())] {
+        let body = submission(&order);
+        let (status, body) = world.ask(Some("out"), "POST", "/v1/tasks", body).await;
+        assert_eq!(
+            (status, code(&body)),
+            (StatusCode::FORBIDDEN, "wallet-scope")
+        );
+    }
+    let body = submission(&new_task(6, keysign(wallet, None)));
+    let (status, _) = world.ask(Some("in"), "POST", "/v1/tasks", body).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let body = json!({"generations": []}).to_string();
+    let (status, _) = world.ask(Some("in"), "POST", "/v1/wallets", body).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_ends_what_waits_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let spec = json!({"sha256": sha256("one"), "scopes": ["read"]});
+    world.key("PUT", "/desk", spec).await;
+    let order = new_task(3, keygen());
+    let (_, task) = world.post(&order).await;
+    let id = order.parse().unwrap().id;
+    let revision = &task["revision"];
+    let poll = format!("/v1/tasks/{id}?wait=30&revision={revision}");
+    let feed = "/v1/events?after=1&wait=30";
+    let stream = Request::get("/v1/events")
+        .header("authorization", "Bearer one")
+        .header("accept", "text/event-stream");
+    let stream = world
+        .router
+        .clone()
+        .oneshot(stream.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(stream.status(), StatusCode::OK);
+    let (polled, fed, rest, _) = tokio::join!(
+        world.status("one", &poll),
+        world.status("one", feed),
+        stream.into_body().collect(),
+        async {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            world.key("DELETE", "/desk", Value::Null).await
+        }
+    );
+    assert_eq!(
+        (polled, fed),
+        (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED)
+    );
+    assert!(rest.unwrap().to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn what_makes_no_key_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let one = sha256("one");
+    let wallet = KeyId::from_bytes([9; 16]).unwrap();
+    world
+        .key("PUT", "/desk", json!({"sha256": one, "scopes": ["read"]}))
+        .await;
+    for (name, spec, status, expected) in [
+        (
+            "Desk",
+            json!({"sha256": one, "scopes": ["read"]}),
+            400,
+            "api-key-name",
+        ),
+        ("a", json!({"scopes": ["read"]}), 400, "api-key-credential"),
+        (
+            "a",
+            json!({"sha256": sha256("a"), "scopes": []}),
+            400,
+            "api-key-scopes",
+        ),
+        (
+            "a",
+            json!({"sha256": sha256("a"), "scopes": ["admin"], "wallets": [wallet]}),
+            400,
+            "api-key-scopes",
+        ),
+        (
+            "a",
+            json!({"sha256": sha256("a"), "scopes": ["root"]}),
+            400,
+            "body-malformed",
+        ),
+        (
+            "a",
+            json!({"sha256": one, "scopes": ["read"]}),
+            409,
+            "api-key-taken",
+        ),
+        (
+            "desk",
+            json!({"sha256": sha256("a"), "scopes": ["read"]}),
+            409,
+            "api-key-other",
+        ),
+        (
+            "ops",
+            json!({"sha256": sha256("a"), "scopes": ["read"]}),
+            409,
+            "api-key-in-file",
+        ),
+    ] {
+        let (is, body) = world.key("PUT", &format!("/{name}"), spec).await;
+        assert_eq!((is.as_u16(), code(&body)), (status, expected));
+    }
+    for (name, to, status, expected) in [
+        (
+            "desk",
+            json!({"sha256": sha256("b"), "overlap_seconds": 604_801}),
+            400,
+            "api-key-overlap",
+        ),
+        (
+            "nobody",
+            json!({"sha256": sha256("b")}),
+            404,
+            "api-key-unknown",
+        ),
+        (
+            "ops",
+            json!({"sha256": sha256("b")}),
+            409,
+            "api-key-in-file",
+        ),
+    ] {
+        let (is, body) = world.key("POST", &format!("/{name}/rotate"), to).await;
+        assert_eq!((is.as_u16(), code(&body)), (status, expected));
+    }
+    let (status, body) = world.key("DELETE", "/ops", Value::Null).await;
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::CONFLICT, "api-key-in-file")
+    );
+}
