@@ -1,14 +1,17 @@
 //! Previews: what the chain would say, without consequences.
 
-use countersign_host::{Chain, Code, EntrySpec, Pipeline, PluginSpec, Preview, Role, Verdict};
+use countersign_host::{
+    Chain, Code, Condition, EntrySpec, Pipeline, PluginSpec, Preview, Role, Verdict,
+};
 use serde_json::json;
 
 use crate::callback;
 use crate::guests::{closed_rules, component, host, keygen, open_rules, services, soon};
 
-fn named(name: &str, spec: PluginSpec) -> PluginSpec {
+/// Another entry of the plugin `rules`.
+fn labelled(label: &str, spec: PluginSpec) -> PluginSpec {
     PluginSpec {
-        name: name.into(),
+        name: format!("rules:{label}"),
         ..spec
     }
 }
@@ -73,17 +76,24 @@ async fn a_plugin_with_network_is_named_and_not_run() {
 #[tokio::test]
 async fn every_objection_is_told_and_the_first_is_that_of_a_decision() {
     let specs = vec![
-        named("one", closed_rules()),
-        named("two", open_rules()),
-        named("three", closed_rules()),
+        labelled("one", closed_rules()),
+        labelled("two", open_rules()),
+        labelled("three", closed_rules()),
     ];
     let pipeline = pipeline(specs).await;
     let preview = pipeline.preview(&keygen(), soon()).await;
-    let expected = [("one", false), ("two", true), ("three", false)];
+    let expected = [
+        ("rules:one", false),
+        ("rules:two", true),
+        ("rules:three", false),
+    ];
     assert_eq!(said(&preview), expected);
     let (decision, _guard) = pipeline.decide(&keygen(), soon()).await;
     assert_eq!(preview.refusal(), decision.refusal());
-    assert_eq!(preview.refusal().unwrap().plugin.as_deref(), Some("one"));
+    assert_eq!(
+        preview.refusal().unwrap().plugin.as_deref(),
+        Some("rules:one")
+    );
 }
 
 #[tokio::test]
@@ -126,12 +136,13 @@ async fn a_shadow_says_nothing_in_a_preview() {
             shadow: Some(countersign_host::Shadow::Chain),
             ..Role::default()
         },
-        ..named("shadow", closed_rules())
+        ..labelled("shadow", closed_rules())
     };
     let pipeline = pipeline(vec![open_rules(), shadow]).await;
     let preview = pipeline.preview(&keygen(), soon()).await;
     assert_eq!(said(&preview), [("rules", true)]);
     let status = pipeline.status();
+    assert_eq!(status[1].condition, Condition::Shadow);
     assert!(status.iter().all(|entry| entry.counts.asked() == 0));
 }
 
