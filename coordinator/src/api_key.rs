@@ -350,7 +350,7 @@ impl Drop for Place {
 #[non_exhaustive]
 pub enum Denied {
     #[error(
-        "no valid API key; send `Authorization: Bearer` with a key made by `countersign-coordinator api-key new`"
+        "no valid API key; send `Authorization: Bearer` with a key made by `countersign-coordinator api-key new`, or sign the request as a listed requester"
     )]
     Unauthorised,
     #[error(

@@ -1,7 +1,8 @@
 //! An answer that is handed over in small pieces, so that it shows whether its caller takes it in.
 //!
-//! hyper asks for the next piece when there is room for it. With HTTP/2 a large piece would go into
-//! the stream's queue as a whole, where nobody sees what becomes of it.
+//! hyper keeps a piece until there is room for its first byte. With HTTP/2 the rest of it then
+//! waits in the stream's queue, where nobody sees what becomes of it. So pieces are small, and the
+//! last byte goes alone: once there is room for it, there is room for all.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,7 +10,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use crate::activity::Turn;
 
@@ -21,28 +22,28 @@ pub struct Answer {
     body: Body,
     /// What the body has given and the caller has not been handed.
     rest: Bytes,
-    begun: bool,
     turn: Turn,
 }
 
 impl Answer {
-    /// The caller's turn ends with the answer.
-    pub fn new(body: Body, mut turn: Turn) -> Self {
-        // Room for the head must be made first.
-        turn.hand_over(0, Instant::now());
+    /// The turn ends with the answer.
+    pub fn new(body: Body, turn: Turn) -> Self {
         Self {
             body,
             rest: Bytes::new(),
-            begun: false,
             turn,
         }
     }
 
     fn piece(&mut self) -> Frame<Bytes> {
-        let piece = self.rest.split_to(self.rest.len().min(PIECE));
-        self.begun = true;
-        self.turn.hand_over(piece.len(), Instant::now());
-        Frame::data(piece)
+        let ends = self.rest.len() <= PIECE && self.body.is_end_stream();
+        let length = if ends && self.rest.len() > 1 {
+            self.rest.len() - 1
+        } else {
+            self.rest.len().min(PIECE)
+        };
+        self.turn.hand_over(length, Instant::now());
+        Frame::data(self.rest.split_to(length))
     }
 }
 
@@ -72,9 +73,8 @@ impl http_body::Body for Answer {
         }
     }
 
-    /// Not before the last piece was taken in: hyper would drop the answer when it is queued.
     fn is_end_stream(&self) -> bool {
-        !self.begun && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -16,10 +16,9 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ParsedCertificate, Res
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-
-use crate::pace::Paced;
 
 /// ALPN of HTTP/2 and HTTP/1.1 (RFC 9113, RFC 7301).
 const H2: &[u8] = b"h2";
@@ -182,7 +181,7 @@ impl Tls {
     }
 
     /// Performs the handshake.
-    pub(crate) async fn accept(&self, stream: Paced) -> std::io::Result<TlsStream<Paced>> {
+    pub(crate) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         TlsAcceptor::from(self.config.clone())
             .accept_with(stream, |connection| {
                 connection.set_buffer_limit(Some(BUFFER))
@@ -192,7 +191,7 @@ impl Tls {
 }
 
 /// True if the client chose HTTP/2.
-pub(crate) fn speaks_h2(stream: &TlsStream<Paced>) -> bool {
+pub(crate) fn speaks_h2(stream: &TlsStream<TcpStream>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(H2)
 }
 

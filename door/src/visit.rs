@@ -10,21 +10,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::Limits;
 use crate::activity::{Activity, End};
 use crate::answer::Answer;
 use crate::frames::Metered;
-use crate::pace::Paced;
 use crate::tls::{self, Tls};
 
 /// The maximum size of a request's head, in bytes: HTTP/1.1.
@@ -104,8 +102,7 @@ impl Visit {
         }
     }
 
-    fn split(self) -> (Paced, Hall) {
-        let stream = Paced::new(self.stream, self.limits.stall);
+    fn split(self) -> (TcpStream, Hall) {
         let service = Watched {
             inner: TowerToHyperService::new(self.router),
             activity: self.activity.clone(),
@@ -118,7 +115,7 @@ impl Visit {
             limits: self.limits,
             stopping: self.stopping,
         };
-        (stream, hall)
+        (self.stream, hall)
     }
 }
 
@@ -156,8 +153,7 @@ impl Hall {
     }
 
     async fn http2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let (strands, _end) = Strands::new();
-        let connection = http2::Builder::new(strands)
+        let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.limits.streams)
             .max_header_list_size(MAX_H2_HEAD)
@@ -225,35 +221,12 @@ where
     }
 }
 
-impl<S> Conversation for http2::Connection<TokioIo<S>, Watched, Strands>
+impl<S> Conversation for http2::Connection<TokioIo<S>, Watched, TokioExecutor>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     fn wind_up(self: Pin<&mut Self>) {
         self.graceful_shutdown();
-    }
-}
-
-/// Runs the requests of one HTTP/2 connection, which all end with it.
-#[derive(Clone)]
-struct Strands(CancellationToken);
-
-impl Strands {
-    fn new() -> (Self, DropGuard) {
-        let end = CancellationToken::new();
-        (Self(end.clone()), end.drop_guard())
-    }
-}
-
-impl<F> Executor<F> for Strands
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    fn execute(&self, strand: F) {
-        let end = self.0.clone();
-        tokio::spawn(async move {
-            end.run_until_cancelled(strand).await;
-        });
     }
 }
 

@@ -15,6 +15,8 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// SETTINGS_INITIAL_WINDOW_SIZE = 0.
 const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+/// SETTINGS_INITIAL_WINDOW_SIZE = 1.
+const ONE_BYTE: [u8; 6] = [0, 4, 0, 0, 0, 1];
 
 fn impatient() -> Limits {
     Limits {
@@ -126,7 +128,7 @@ async fn a_head_that_does_not_come_ends_its_connection() {
     for words in [&[][..], &begun[..12], &begun] {
         let mut stream = by_hand(&house, &[]).await;
         stream.write_all(words).await.unwrap();
-        closed(&mut stream).await;
+        closed_alive(&mut stream).await;
     }
 }
 
@@ -154,11 +156,11 @@ async fn a_caller_that_does_not_read_is_not_waited_for() {
         let mut stream = by_hand(&house, &NO_WINDOW).await;
         let asked = frame(HEADERS, END_STREAM | END_HEADERS, 1, &fields(path));
         stream.write_all(&asked).await.unwrap();
-        closed(&mut stream).await;
+        closed_alive(&mut stream).await;
     }
 }
 
-/// Its four bytes would wait in the stream for ever.
+/// The stream takes one of its four bytes, and the others would wait there for ever.
 #[tokio::test]
 async fn an_answer_that_is_not_taken_in_is_never_finished() {
     let house = House::open(Limits {
@@ -166,10 +168,10 @@ async fn an_answer_that_is_not_taken_in_is_never_finished() {
         ..impatient()
     })
     .await;
-    let mut stream = by_hand(&house, &NO_WINDOW).await;
+    let mut stream = by_hand(&house, &ONE_BYTE).await;
     let asked = frame(HEADERS, END_STREAM | END_HEADERS, 1, &fields("/"));
     stream.write_all(&asked).await.unwrap();
-    let ended = tokio::time::timeout(MINUTE / 3, closed(&mut stream)).await;
+    let ended = tokio::time::timeout(MINUTE / 3, closed_alive(&mut stream)).await;
     ended.expect("it is waited for");
 }
 

@@ -239,6 +239,26 @@ pub async fn closed(stream: &mut (impl tokio::io::AsyncRead + Unpin)) {
     while !matches!(stream.read(&mut [0; 4096]).await, Ok(0) | Err(_)) {}
 }
 
+/// Waits until the other end has closed the stream, and answers its pings: the caller is alive.
+pub async fn closed_alive(stream: &mut TlsStream<TcpStream>) {
+    const PING: u8 = 6;
+    loop {
+        let mut head = [0; 9];
+        if stream.read_exact(&mut head).await.is_err() {
+            return;
+        }
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        let mut payload = vec![0; length];
+        if stream.read_exact(&mut payload).await.is_err() {
+            return;
+        }
+        if head[3] == PING && head[4] == 0 {
+            let pong = frame(PING, 1, 0, &payload);
+            drop(stream.write_all(&pong).await);
+        }
+    }
+}
+
 /// Begins a connection of HTTP/2 by hand, with the given settings.
 pub async fn by_hand(house: &House, settings: &[u8]) -> TlsStream<TcpStream> {
     let mut stream = house.dial(&[H2]).await;
