@@ -177,19 +177,19 @@ impl Signer {
         chain: Option<Chain>,
     ) -> Result<(), ClientError> {
         let own = self.fingerprint();
-        match (fingerprint, chain) {
-            (Some(other), _) if !other.eq_ignore_ascii_case(&own) => {
-                Err(ClientError::Usage(format!(
-                    "the fingerprint {other} is not the wallet's, which is {own}; name the right wallet in -signer"
-                )))
-            }
-            (_, Some(other)) if other != self.chain => Err(ClientError::Usage(format!(
+        if let Some(other) = fingerprint.filter(|other| !other.eq_ignore_ascii_case(&own)) {
+            return Err(ClientError::Usage(format!(
+                "the fingerprint {other} is not the wallet's, which is {own}; name the right wallet in -signer"
+            )));
+        }
+        if let Some(other) = chain.filter(|other| *other != self.chain) {
+            return Err(ClientError::Usage(format!(
                 "Bitcoin Core is on the chain {}, and the profile names {} under `chains`; use a profile for that chain",
                 other.name(),
                 self.chain.in_profile()
-            ))),
-            _ => Ok(()),
+            )));
         }
+        Ok(())
     }
 
     /// The descriptors of an account: `m/PURPOSE/COIN/ACCOUNT`, as BIP-44 orders them, without
