@@ -823,7 +823,7 @@ async fn a_task_can_be_cancelled_until_it_begins_and_no_longer() {
     let mut nodes = three(&world).await;
     let offered = new_task(8, keygen());
     world.post(&offered).await;
-    let id = nodes[0].approve().await;
+    let id = nodes[0].offered().await;
     cancel(id, &world.key).await;
     let told = nodes[0].hear().await;
     assert!(

@@ -6,6 +6,7 @@
 mod admission;
 mod api_keys;
 mod body;
+mod codes;
 mod docs;
 mod document;
 mod error;
@@ -40,6 +41,7 @@ use utoipa_axum::routes;
 use crate::api_key::{ApiKeys, REQUESTS};
 use crate::registry::TaskRegistry;
 use crate::webhook::Webhooks;
+pub use codes::CODES;
 use error::ApiError;
 pub use streams::Streams;
 

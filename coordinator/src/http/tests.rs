@@ -1,8 +1,10 @@
 //! The document says what the API does.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use super::openapi_document;
+use super::{CODES, openapi_document};
 
 fn document() -> Value {
     serde_json::from_str(&openapi_document()).unwrap()
@@ -65,4 +67,53 @@ fn every_field_is_described() {
         let described = schema["description"].is_string() || schema["allOf"].is_array();
         assert!(described, "{name}");
     }
+}
+
+/// The words in quotation marks that look like codes.
+fn codes(source: &str) -> BTreeSet<&str> {
+    let is_code = |word: &&str| {
+        let plain = word
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        let single = ["unauthorised", "scope", "store", "busy", "timeout"].contains(word);
+        plain && (single || word.contains('-') && !word.starts_with('-'))
+    };
+    source
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(is_code)
+        .collect()
+}
+
+#[test]
+fn every_code_is_explained_and_every_explained_code_is_used() {
+    let sources = [
+        include_str!("admission.rs"),
+        include_str!("body.rs"),
+        include_str!("error.rs"),
+        include_str!("mod.rs"),
+        include_str!("query.rs"),
+        include_str!("streams.rs"),
+        include_str!("tasks.rs"),
+        include_str!("wallets.rs"),
+        include_str!("webhooks.rs"),
+        include_str!("../registry/admit.rs"),
+        include_str!("../registry/intake.rs"),
+        include_str!("../registry/preflight.rs"),
+    ];
+    let mut used: BTreeSet<&str> = sources.into_iter().flat_map(codes).collect();
+    // Other words in these files, and those that a node says, too.
+    for word in [
+        "last-event-id",
+        "kebab-case",
+        "key-sign",
+        "extra-info",
+        "no-buffer",
+    ] {
+        used.remove(word);
+    }
+    let explained: BTreeSet<&str> = CODES.iter().map(|(code, ..)| *code).collect();
+    assert_eq!(used, explained);
+    assert!(CODES.is_sorted(), "in order");
 }

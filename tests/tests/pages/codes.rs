@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use countersign_coordinator::http::CODES;
 use countersign_host::Code;
 use countersign_protocol::code::{Explained, FailureCode, RefusalCode};
 
@@ -92,6 +93,13 @@ fn the_tables_are_those_of_the_code() {
         let place = place(&page, heading);
         page.replace_range(place, &rendered(rows));
     }
+    let api = CODES.map(|(code, meaning, remedy)| Explained {
+        code,
+        meaning,
+        remedy,
+    });
+    let place = place(&page, "The coordinator's API");
+    page.replace_range(place, &rendered(&api));
     if std::env::var_os("COUNTERSIGN_WRITE_PAGES").is_some() {
         std::fs::write(repository().join(PAGE), &page).unwrap();
     }
