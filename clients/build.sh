@@ -32,6 +32,8 @@ CC_wasm32_wasip2="$root/clients/wasm/cc.sh" AR_wasm32_wasip2="$root/clients/wasm
 python3 clients/wasm/strip.py target/clients/wasm32-wasip2/plugin/countersign_wasm.wasm "$out/countersign.wasm"
 cp "$out/countersign.wasm" clients/python/src/countersign/countersign.wasm
 cp "$out/countersign.wasm" clients/typescript/countersign.wasm
+cp LICENSE clients/python/LICENSE
+cp LICENSE clients/typescript/LICENSE
 
 rm -f "$out"/*.whl "$out"/*.tgz
 SOURCE_DATE_EPOCH=1767225600 "$out/tools/bin/python" -m build --wheel --no-isolation --outdir "$out" clients/python >/dev/null
