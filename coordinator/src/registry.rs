@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use countersign_api::{EventKind, State, TaskResult};
 use countersign_protocol::control::{FromNode, MAX_GENERATIONS, MAX_HELD, ToNode};
 use countersign_protocol::twin::{Instance, TwinMark};
 use countersign_protocol::{
@@ -34,7 +35,6 @@ use crate::store::{NewEvent, Store, StoreError, Ticket};
 use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::TaskRecord;
 pub use admit::SubmitError;
-use countersign_api::{EventKind, State, TaskResult};
 pub use intake::{IntakeError, TakenIn};
 pub use nodes::Seen;
 pub use preflight::PreflightError;

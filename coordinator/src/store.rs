@@ -150,9 +150,9 @@ impl Store {
         })
     }
 
-    /// Makes a task visible, and durable soon together with these events; at once if somebody waits for its ticket. Anything
-    /// lost in a crash in between is reported again: nodes answer a repeated offer with
-    /// their decision and outcome.
+    /// Makes a task visible, and durable soon together with these events; at once if somebody waits
+    /// for its ticket. Anything lost in a crash in between is reported again: nodes answer a
+    /// repeated offer with their decision and outcome.
     pub fn put_task(
         &self,
         id: TaskId,

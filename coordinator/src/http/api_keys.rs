@@ -33,8 +33,9 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<ApiKeyList> {
 
 /// Make an API key, or change what it may do
 ///
-/// The caller makes the secret and sends its hash, so the secret never travels. `countersign-coordinator
-/// api-key new` makes both. Takes effect at once; `expires` ends a key at a time.
+/// The caller makes the secret and sends its hash, so the secret never travels.
+/// `countersign-coordinator api-key new` makes both. Takes effect at once; `expires` ends a key at
+/// a time.
 #[utoipa::path(
     put,
     path = "/api-keys/{name}",

@@ -57,10 +57,10 @@ pub struct EventQuery {
 
 /// Read the feed of events
 ///
-/// Every change of a task's state and of a wallet, in the order in which it became durable, at least
-/// a million of them back. With `Accept: text/event-stream` the answer is a stream of server-sent
-/// events that does not end: `id` is the cursor, `event` the type, `data` the event as JSON. A
-/// client that reconnects sends `Last-Event-ID` and misses nothing.
+/// Every change of a task's state and of a wallet, in the order in which it became durable, at
+/// least a million of them back. With `Accept: text/event-stream` the answer is a stream of
+/// server-sent events that does not end: `id` is the cursor, `event` the type, `data` the event as
+/// JSON. A client that reconnects sends `Last-Event-ID` and misses nothing.
 #[utoipa::path(
     get,
     path = "/events",
@@ -181,8 +181,8 @@ async fn stream(
 }
 
 impl Follower {
-    /// Ends when the coordinator stops, when the key is revoked, or when the reader fell behind what
-    /// is kept. Nothing is read ahead of the caller.
+    /// Ends when the coordinator stops, when the key is revoked, or when the reader fell behind
+    /// what is kept. Nothing is read ahead of the caller.
     fn events(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
         let chunks = stream::unfold(self, |mut follower| async {
             let events = follower.chunk().await?;

@@ -247,8 +247,8 @@ pub async fn explain(
 
 /// Cancel a task
 ///
-/// Only before the protocol begins: no party signs or stores anything then. Cancelling again changes
-/// nothing. A task that runs or has ended is answered with 409.
+/// Only before the protocol begins: no party signs or stores anything then. Cancelling again
+/// changes nothing. A task that runs or has ended is answered with 409.
 #[utoipa::path(
     post,
     path = "/tasks/{id}/cancel",

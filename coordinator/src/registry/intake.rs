@@ -8,6 +8,7 @@
 //! can sign it. So of two histories that begin differently the one with the KeyGen stays, and of
 //! two that diverge later the longer one.
 
+use countersign_api::{EventKind, TaskResult};
 use countersign_protocol::{KeyDescriptor, KeyId, NodeId, SignedTask, TaskId, UnixMillis};
 use tracing::{error, info};
 
@@ -15,7 +16,6 @@ use super::moved::Moved;
 use super::{Inner, TaskRegistry, origin};
 use crate::store::{NewEvent, StoreError, Ticket};
 use crate::task::record::TaskRecord;
-use countersign_api::{EventKind, TaskResult};
 
 /// Limit on generations per import.
 const MAX: usize = 256;

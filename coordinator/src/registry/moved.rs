@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use countersign_api::{State, TaskResult};
 use countersign_protocol::control::{Held, MAX_GENERATIONS, ToNode};
 use countersign_protocol::{KeyDescriptor, KeyId, NodeId};
 use tracing::{error, info, warn};
@@ -12,7 +13,6 @@ use tracing::{error, info, warn};
 use super::{Connection, Inner, QUEUE, TaskRegistry};
 use crate::store::StoreError;
 use crate::task::flow::Flow;
-use countersign_api::{State, TaskResult};
 
 /// Limit on the keys that a node is told of at a time, so that no other caller waits for long.
 const AT_ONCE: usize = 64;

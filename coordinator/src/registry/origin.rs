@@ -1,6 +1,7 @@
 //! Records the KeyGen that created a wallet elsewhere: it hashes to the wallet's id, and lets
 //! clients check who ordered it.
 
+use countersign_api::{HistoryEntry, State, TaskResult};
 use countersign_protocol::{
     KeyDescriptor, NodeId, Operation, Outcome, SignedTask, TaskId, UnixMillis,
 };
@@ -8,7 +9,6 @@ use countersign_protocol::{
 use super::IntakeError;
 use crate::task::proof;
 use crate::task::record::{Party, TaskRecord};
-use countersign_api::{HistoryEntry, State, TaskResult};
 
 /// The record of the KeyGen, if it created the first generation.
 pub(super) fn record(

@@ -49,7 +49,8 @@ pub struct Feed {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedError {
-    /// The events right behind the cursor are not kept any more, or the cursor is from another feed.
+    /// The events right behind the cursor are not kept any more, or the cursor is from another
+    /// feed.
     #[error(
         "the events behind this cursor are gone; read the tasks and wallets that you follow, then begin without `after`"
     )]

@@ -12,7 +12,8 @@ use redb::{
 use super::{ORDER, Store, StoreError, TASKS, from_row};
 use crate::task::record::{Subject, TaskRecord};
 
-/// Entries that one request looks at. A page may therefore be short, or empty, and yet not the last.
+/// Entries that one request looks at. A page may therefore be short, or empty, and yet not the
+/// last.
 const SCAN: usize = 20_000;
 /// Sequence number to id, wallet, requester, operation, state, time of submission and time limit.
 pub(super) const INDEX: TableDefinition<u64, Row> = TableDefinition::new("index");

@@ -11,6 +11,7 @@ mod reshare;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use countersign_api::{Decision, Progress, Reason, State, TaskSummary};
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{
     Claimed, Evidence, FailureCode, Hash, KeyDescriptor, KeyId, KeyReshare, NodeId, Operation,
@@ -20,7 +21,6 @@ use countersign_protocol::{
 use super::record::{Party, Subject, TaskRecord};
 use super::{choose, proof};
 use crate::store::NewEvent;
-use countersign_api::{Decision, Progress, Reason, State, TaskSummary};
 
 /// The multiple of the longest silence within which a KeyGen or KeyReshare must have ended.
 const LONGEST: u64 = 48;

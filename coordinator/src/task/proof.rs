@@ -1,11 +1,10 @@
 //! The proof in a reported outcome: never more than `countersign_verify::result` finds in it.
 
+use countersign_api::TaskResult;
 use countersign_payload::{DecodeError, Input, Networks, decode};
 use countersign_protocol::{Hash, KeyDescriptor, KeySign, NodeId, Operation, Outcome, Task};
 use countersign_verify::WrongResult;
 use countersign_verify::result;
-
-use countersign_api::TaskResult;
 
 /// An order, and the nodes that carry it out.
 pub struct Order<'a> {

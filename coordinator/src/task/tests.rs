@@ -6,6 +6,7 @@ mod reshare;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use countersign_api::{State, TaskResult};
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::evidence::{Evidence, Misconduct};
 use countersign_protocol::frame::Ready;
@@ -16,7 +17,6 @@ use ed25519_dalek::Signer;
 
 use super::flow::{Effects, Flow, Input, Timings, World};
 use crate::testkit::*;
-use countersign_api::{State, TaskResult};
 
 const T0: u64 = 1_000_000;
 const OFFERS: [(usize, &str); 2] = [(0, "offer"), (1, "offer")];

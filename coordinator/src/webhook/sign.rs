@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 
 /// Headers that let the receiver verify a delivery.
 ///
-/// `standard`: Standard Webhooks 1.0 with Ed25519 (`v1a`), over `id.seconds.body`; one signature for
-/// each key, the current first. `cobo-v2`: Ed25519 by the current key over SHA-256(SHA-256(`body|time`)),
-/// in hexadecimal, with the time in milliseconds.
+/// `standard`: Standard Webhooks 1.0 with Ed25519 (`v1a`), over `id.seconds.body`; one signature
+/// for each key, the current first. `cobo-v2`: Ed25519 by the current key over
+/// SHA-256(SHA-256(`body|time`)), in hexadecimal, with the time in milliseconds.
 pub fn headers<'a>(
     format: WebhookFormat,
     keys: impl IntoIterator<Item = &'a SigningKey>,

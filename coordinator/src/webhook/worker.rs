@@ -592,8 +592,8 @@ fn cause(error: &reqwest::Error) -> String {
     }
 }
 
-/// Delivers until the coordinator stops, or until nothing can be stored any more. An attempt that is
-/// under way then is made again after the start.
+/// Delivers until the coordinator stops, or until nothing can be stored any more. An attempt that
+/// is under way then is made again after the start.
 pub async fn serve(webhooks: Arc<Webhooks>, mut stop: watch::Receiver<bool>) {
     let mut news = webhooks.store().follow();
     let mut attempts = JoinSet::new();

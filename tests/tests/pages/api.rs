@@ -1,5 +1,5 @@
-//! `docs/openapi-v1.json` and `docs/api.md`: written from the code, and compatible with the document
-//! of the last release.
+//! `docs/openapi-v1.json` and `docs/api.md`: written from the code, and compatible with the
+//! document of the last release.
 
 use std::path::{Path, PathBuf};
 
@@ -44,8 +44,8 @@ fn breaks(old: &Value, new: &Value) -> Vec<String> {
     found
 }
 
-/// Members stay; what is required of a request does not grow, and what is promised in an answer does
-/// not shrink; other values stay the same. Texts for people are free.
+/// Members stay; what is required of a request does not grow, and what is promised in an answer
+/// does not shrink; other values stay the same. Texts for people are free.
 fn compare(at: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {

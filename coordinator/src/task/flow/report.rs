@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use countersign_api::{Reason, State, TaskResult};
 use countersign_protocol::control::ToNode;
 use countersign_protocol::{Evidence, Failure, FailureCode, Intact, NodeId, Outcome, UnixMillis};
 
 use super::{Change, Effects, Flow, World};
 use crate::task::proof::{self, ProofError};
 use crate::task::record::{Party, Report, is_abandonment};
-use countersign_api::{Reason, State, TaskResult};
 
 impl Flow {
     /// The first outcome that a node reports stands, except for a failure that a result replaces: a

@@ -6,13 +6,13 @@
 //! voted to abort, its acknowledgement will never be there, and the others are told. Until then the
 //! parties that said neither are asked.
 
+use countersign_api::Reason;
 use countersign_protocol::control::ToNode;
 use countersign_protocol::outcome::abort_vote_digest;
 use countersign_protocol::{FailureCode, KeyDescriptor, NodeId, Outcome, SignedAck, UnixMillis};
 use countersign_verify::{WrongResult, result};
 
 use super::{Change, Effects, Flow, World};
-use countersign_api::Reason;
 
 /// Pause between two questions, in ms; less than the time after which a party repeats that
 /// it is in doubt.
