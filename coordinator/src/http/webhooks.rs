@@ -162,7 +162,11 @@ pub async fn resend(
     Path(name): Path<String>,
     Body(what): Body<Resend>,
 ) -> Result<(StatusCode, Json<Resent>), ApiError> {
-    let resent = app.webhooks.resend(&name, &what, clock::now())?;
+    let webhooks = app.webhooks.clone();
+    let of = name.clone();
+    let resent =
+        tokio::task::spawn_blocking(move || webhooks.resend(&of, &what, clock::now())).await;
+    let resent = resent.map_err(|error| ApiError::away("timeout", error.to_string()))??;
     app.audited(&caller, "webhook.resend", &name).await?;
     Ok((StatusCode::ACCEPTED, Json(resent)))
 }

@@ -219,57 +219,69 @@ impl Webhooks {
         Ok(delivery)
     }
 
-    /// Sends events again, with the ids that they had.
+    /// Sends events again, with the ids that they had. Reads the whole feed in the worst case, so
+    /// it belongs on a thread that may block.
     pub fn resend(&self, name: &str, what: &Resend, now: UnixMillis) -> Result<Resent, PutError> {
         if *what == Resend::default() {
             return Err(WebhookError::NothingSelected.into());
         }
+        let cursor = self
+            .lock()
+            .get(name)
+            .map(|hook| hook.row.cursor)
+            .ok_or(WebhookError::Unknown)?;
+        let (selected, more) = self.select(name, what, cursor, now)?;
         let mut hooks = self.lock();
         let hook = hooks.get_mut(name).ok_or(WebhookError::Unknown)?;
+        let deliveries = selected.len() as u64;
+        for (place, delivery) in selected {
+            self.store().put_delivery(name, place, &delivery)?;
+            hook.waiting.insert(place, Waiting::again(delivery));
+        }
+        self.wake.notify_one();
+        Ok(Resent { deliveries, more })
+    }
+
+    /// The deliveries to begin again, and whether there are more.
+    #[allow(clippy::type_complexity, reason = "a page and whether it is the last")]
+    fn select(
+        &self,
+        name: &str,
+        what: &Resend,
+        cursor: u64,
+        now: UnixMillis,
+    ) -> Result<(Vec<(u64, Delivery)>, bool), StoreError> {
         let store = self.store();
+        let mut selected = Vec::new();
         let mut after = None;
-        let mut sent = 0;
         loop {
             let feed = match store.events(after, &EventFilter::default(), CHUNK) {
                 Ok(feed) => feed,
-                Err(FeedError::Gone) => break,
-                Err(FeedError::Store(error)) => return Err(error.into()),
+                Err(FeedError::Gone) => return Ok((selected, false)),
+                Err(FeedError::Store(error)) => return Err(error),
             };
-            for event in &feed.events {
+            for event in feed.events.iter().filter(|event| selects(what, event)) {
                 let place: u64 = event.cursor.parse().unwrap_or(u64::MAX);
-                if place > hook.row.cursor || !selects(what, event) {
-                    continue;
-                }
                 let known = store.delivery(name, place)?;
                 let state = known.as_ref().map(|delivery| delivery.state);
-                if what.state.is_some_and(|wanted| state != Some(wanted)) {
+                if place > cursor || what.state.is_some_and(|wanted| state != Some(wanted)) {
                     continue;
                 }
-                if sent == RESEND {
-                    return Ok(Resent {
-                        deliveries: sent as u64,
-                        more: true,
-                    });
+                if selected.len() == RESEND {
+                    return Ok((selected, true));
                 }
                 let attempts = known.map_or_else(Vec::new, |delivery| delivery.attempts);
                 let delivery = Delivery {
                     attempts,
                     ..pending(event, now)
                 };
-                store.put_delivery(name, place, &delivery)?;
-                hook.waiting.insert(place, Waiting::again(delivery));
-                sent += 1;
+                selected.push((place, delivery));
             }
             after = Some(feed.next);
-            if feed.ended || feed.next >= hook.row.cursor {
-                break;
+            if feed.ended || feed.next >= cursor {
+                return Ok((selected, false));
             }
         }
-        self.wake.notify_one();
-        Ok(Resent {
-            deliveries: sent as u64,
-            more: false,
-        })
     }
 
     fn store(&self) -> &Store {
