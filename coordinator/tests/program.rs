@@ -1,11 +1,14 @@
 //! The program from outside: it takes tasks and keeps their deadlines whatever becomes of its log,
 //! and reloads its configuration on request.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use countersign_protocol::{
@@ -106,6 +109,140 @@ fn a_coordinator_whose_clock_has_stopped_ends() {
     assert_eq!(coordinator.process.wait().unwrap().code(), Some(1));
 }
 
+/// Takes requests for ever, answers 200, and keeps the id of each.
+fn receiver() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let ids = seen.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let ids = ids.clone();
+            std::thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let mut head = String::new();
+                let mut byte = [0];
+                while !head.ends_with("\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+                    head.push(char::from(byte[0]));
+                }
+                let id = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("webhook-id: "));
+                ids.lock().unwrap().extend(id.map(str::to_owned));
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = stream.write_all(answer.as_bytes());
+            });
+        }
+    });
+    (address, seen)
+}
+
+/// Every task that was told of, in the state that the last event about it names.
+#[test]
+fn after_any_number_of_kills_feed_and_webhooks_tell_what_the_tasks_are() {
+    let kills = std::env::var("COUNTERSIGN_KILLS").map_or(6, |number| number.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let mut coordinator = Running::start(dir.path(), |command| command.stderr(Stdio::null()));
+    let (receiver, delivered) = receiver();
+    let hook = json!({"url": format!("http://{receiver}/")}).to_string();
+    assert_eq!(coordinator.ask("PUT", "/v1/webhooks/all", &hook).0, 201);
+    let (http, key) = (coordinator.http, coordinator.key.clone());
+    let stop = Arc::new(AtomicBool::new(false));
+    let over = stop.clone();
+    let caller = std::thread::spawn(move || {
+        let mut accepted = Vec::new();
+        for number in 0.. {
+            if over.load(Ordering::Relaxed) {
+                return accepted;
+            }
+            let submission = submission_of([number as u8, (number >> 8) as u8]);
+            let body = submission.to_string();
+            let told = Running::try_ask(http, &key, "POST", "/v1/tasks", &body);
+            let task: Value = serde_json::from_str(submission["task"].as_str().unwrap()).unwrap();
+            let id = task["id"].as_str().unwrap().to_owned();
+            if number % 3 == 0 {
+                let path = format!("/v1/tasks/{id}/cancel");
+                Running::try_ask(http, &key, "POST", &path, "");
+            }
+            accepted.extend((told == Some(201)).then_some(id));
+        }
+        accepted
+    });
+    for kill in 0..kills {
+        std::thread::sleep(Duration::from_millis(40 + kill * 37 % 160));
+        coordinator.kill_and_restart(dir.path());
+    }
+    stop.store(true, Ordering::Relaxed);
+    let accepted = caller.join().unwrap();
+
+    let ended = |state: &str| ["expired", "cancelled"].contains(&state);
+    let all = |path: &str, list: &str, cursor: &str| {
+        let mut found = Vec::new();
+        let mut at = String::new();
+        loop {
+            let (_, page) = coordinator.ask("GET", &format!("{path}?limit=200{at}"), "");
+            let entries = page[list].as_array().unwrap().clone();
+            let more = !entries.is_empty();
+            found.extend(entries);
+            match page["next"].as_str().filter(|_| more) {
+                Some(next) => at = format!("&{cursor}={next}"),
+                None => return found,
+            }
+        }
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    let tasks = loop {
+        let tasks = all("/v1/tasks", "tasks", "cursor");
+        if tasks
+            .iter()
+            .all(|task| ended(task["state"].as_str().unwrap()))
+        {
+            break tasks;
+        }
+        assert!(Instant::now() < until, "tasks do not end");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let events = all("/v1/events", "events", "after");
+    let mut told: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for event in &events {
+        let of = event["data"]["task"]["id"].as_str().unwrap().to_owned();
+        let text = |field: &str| event[field].as_str().unwrap().to_owned();
+        told.entry(of).or_default().push((text("type"), text("id")));
+    }
+    let ids: BTreeSet<&str> = events
+        .iter()
+        .map(|event| event["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), events.len(), "no id twice");
+    assert_eq!(
+        told.len(),
+        tasks.len(),
+        "no event of a task that is not there"
+    );
+    for task in &tasks {
+        let kinds: Vec<&str> = told[task["id"].as_str().unwrap()]
+            .iter()
+            .map(|(kind, _)| kind.as_str())
+            .collect();
+        let state = task["state"].as_str().unwrap();
+        assert_eq!(kinds, ["task.accepted", &format!("task.{state}")], "{task}");
+    }
+    for id in &accepted {
+        assert!(told.contains_key(id), "{id} was accepted");
+    }
+    assert!(accepted.len() > 5, "{}", accepted.len());
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let seen: BTreeSet<String> = delivered.lock().unwrap().iter().cloned().collect();
+        if ids.iter().all(|id| seen.contains(*id)) {
+            assert_eq!(seen.len(), ids.len(), "nothing else was delivered");
+            break;
+        }
+        assert!(Instant::now() < until, "{} of {}", seen.len(), ids.len());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// SIGHUP ends a program that does not expect it.
 #[test]
 fn a_hangup_reads_the_configuration_again_and_ends_nothing() {
@@ -157,7 +294,7 @@ impl Running {
             "new",
             "ops",
             "--scope",
-            "read,create",
+            "read,create,admin",
             "--json",
         ]))
         .unwrap();
@@ -189,6 +326,36 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
         running
+    }
+
+    /// Ends the process without a word, and starts another.
+    fn kill_and_restart(&mut self, dir: &Path) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-coordinator"));
+        command
+            .args(["serve", "--config"])
+            .arg(dir.join("coordinator.yaml"))
+            .stderr(Stdio::null());
+        self.process = command.spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(self.http).is_err() {
+            assert!(Instant::now() < until, "the coordinator does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Like `ask`, of a process that may be killed meanwhile.
+    fn try_ask(http: SocketAddr, key: &str, method: &str, path: &str, body: &str) -> Option<u16> {
+        let mut stream = TcpStream::connect(http).ok()?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.split(' ').nth(1)?.parse().ok()
     }
 
     fn hang_up(&self) {
@@ -247,6 +414,10 @@ fn key(seed: u8) -> SigningKey {
 }
 
 fn submission(number: u8) -> Value {
+    submission_of([number; 2])
+}
+
+fn submission_of(number: [u8; 2]) -> Value {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
@@ -254,7 +425,7 @@ fn submission(number: u8) -> Value {
     let requester = key(9);
     let task = Task {
         version: 1,
-        id: TaskId([number; 16]),
+        id: TaskId(std::array::from_fn(|at| number[at % 2])),
         created: UnixMillis(now),
         not_after: UnixMillis(now + LIFE_MS),
         requester: RequesterId::from_bytes(requester.verifying_key().to_bytes()).unwrap(),
