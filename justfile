@@ -71,6 +71,12 @@ interruptions: plugins
 alterations:
     COUNTERSIGN_ALTERATIONS=all cargo test -p countersign-engine --test alterations
 
+# Requests are generated from the document by schemathesis, so many for each operation and in sequences that follow links.
+# Holds a coordinator to its OpenAPI document.
+contract examples="200":
+    cargo build --workspace --bins
+    tests/contract/run.sh {{examples}}
+
 # Removes the listed security checks one at a time, and verifies that a test fails each time. Takes an hour.
 sabotage *names:
     tests/sabotage/run.py {{names}}
