@@ -80,8 +80,8 @@ pub struct EvmArgs {
     /// new token at each start.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// A page that may use the endpoint, by its origin, such as https://app.example; may be given
-    /// several times. Without it no page in a browser may.
+    /// A page that may use the endpoint, by its origin, such as `https://app.example`; may be
+    /// given several times. Without it no page in a browser may.
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
     /// The most that one transaction may pay for its gas, in the chain's coin.
