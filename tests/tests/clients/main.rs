@@ -8,12 +8,16 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use countersign_protocol::KeyId;
-use countersign_tests::{Blueprint, Cluster};
+use countersign_tests::{Blueprint, Cluster, Plugins};
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_and_node_order_and_verify_and_all_clients_believe_the_same() {
-    let cluster = Cluster::start(Blueprint::default()).await.unwrap();
+    let blueprint = Blueprint {
+        plugins: Plugins::Unguarded,
+        ..Blueprint::default()
+    };
+    let cluster = Cluster::start(blueprint).await.unwrap();
     let names: Vec<&str> = cluster.nodes.iter().map(|node| &*node.name).collect();
     let names = names.join(",");
     let python = run("python/bin/python", "end_to_end.py", &cluster, &names);
