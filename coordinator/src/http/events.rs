@@ -99,7 +99,7 @@ pub async fn read(
     let until = Instant::now() + Duration::from_secs(query.wait.unwrap_or(0).min(MAX_WAIT));
     let feed = page(&app, &caller, &filter, after, page_size(query.limit), until).await?;
     Ok(Json(EventPage {
-        events: feed.events,
+        events: feed.events.into_iter().map(|(_, event)| event).collect(),
         next: feed.next.to_string(),
     })
     .into_response())
@@ -205,7 +205,7 @@ impl Follower {
                 .ok()?;
             self.after = feed.next;
             if !feed.events.is_empty() {
-                return Some(feed.events.iter().map(frame).collect());
+                return Some(feed.events.iter().map(|(_, event)| frame(event)).collect());
             }
             if feed.ended {
                 tokio::select! {

@@ -37,8 +37,8 @@ pub struct EventFilter {
 /// A part of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {
-    /// Oldest first.
-    pub events: Vec<Event>,
+    /// Oldest first, each with its place.
+    pub events: Vec<(u64, Event)>,
     /// Where to go on.
     pub next: u64,
     /// True if `next` is the end of the feed.
@@ -163,7 +163,7 @@ impl Store {
             let event: Event = from_row("events", row.value())?;
             feed.next = sequence.value();
             if filter.admits(&event) {
-                feed.events.push(event);
+                feed.events.push((feed.next, event));
             }
             if feed.events.len() == limit {
                 break;

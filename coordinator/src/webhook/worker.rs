@@ -260,8 +260,8 @@ impl Webhooks {
                 Err(FeedError::Gone) => return Ok((selected, false)),
                 Err(FeedError::Store(error)) => return Err(error),
             };
-            for event in feed.events.iter().filter(|event| selects(what, event)) {
-                let place: u64 = event.cursor.parse().unwrap_or(u64::MAX);
+            for (place, event) in feed.events.iter().filter(|(_, event)| selects(what, event)) {
+                let place = *place;
                 let known = store.delivery(name, place)?;
                 let state = known.as_ref().map(|delivery| delivery.state);
                 if place > cursor || what.state.is_some_and(|wanted| state != Some(wanted)) {
@@ -320,8 +320,8 @@ impl Webhooks {
             if feed.next == hook.row.cursor {
                 continue;
             }
-            for event in &feed.events {
-                let place = event.cursor.parse().unwrap_or(feed.next);
+            for (place, event) in &feed.events {
+                let place = *place;
                 let delivery = pending(event, now);
                 store.put_delivery(name, place, &delivery)?;
                 hook.waiting.insert(place, Waiting::new(delivery));
