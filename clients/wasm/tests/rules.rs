@@ -1,5 +1,5 @@
-//! What the operations refuse beyond the table of forgeries, which clients run as a whole: each rule
-//! that stands between two operations, by the operation itself.
+//! What the operations refuse beyond the table of forgeries, which clients run as a whole: each
+//! rule that stands between two operations, by the operation itself.
 
 use countersign_wasm::call;
 use serde_json::{Value, json};
