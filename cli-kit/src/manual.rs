@@ -130,9 +130,15 @@ mod tests {
     #[test]
     fn commands_about_the_manual_itself_are_not_in_the_help() {
         let help = Tool::command().render_help().to_string();
-        assert!(help.contains("dig") && !help.contains("completions"), "{help}");
+        assert!(
+            help.contains("dig") && !help.contains("completions"),
+            "{help}"
+        );
         let parsed = Tool::try_parse_from(["tool", "man", "--out", "x"]).unwrap();
-        assert!(matches!(parsed.command, Verb::Manual(ManualCommand::Man(_))));
+        assert!(matches!(
+            parsed.command,
+            Verb::Manual(ManualCommand::Man(_))
+        ));
     }
 
     #[test]

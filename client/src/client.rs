@@ -353,7 +353,7 @@ impl Client {
             draft.remarks,
             draft.operation,
         )
-            .map_err(|error| ClientError::Usage(error.to_string()))
+        .map_err(|error| ClientError::Usage(error.to_string()))
     }
 
     /// Polls until the task ends. A coordinator that is away for a moment, such as for a restart,

@@ -115,10 +115,7 @@ impl ClientError {
             | Self::Api { .. }
             | Self::Answer(_) => 1,
             Self::Rejected { .. } => 2,
-            Self::Failed { .. }
-            | Self::Finish(_)
-            | Self::Invalid { .. }
-            | Self::Belief(_) => 3,
+            Self::Failed { .. } | Self::Finish(_) | Self::Invalid { .. } | Self::Belief(_) => 3,
             Self::TimedOut(_) => 4,
         }
     }

@@ -136,12 +136,10 @@ impl Api {
         let response = answer.unwrap_or_else(|_| Err(silent()))?;
         let kind = response.headers().get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        Ok(kind
-            .starts_with("text/event-stream")
-            .then(|| EventStream {
-                response,
-                frames: Frames::default(),
-            }))
+        Ok(kind.starts_with("text/event-stream").then(|| EventStream {
+            response,
+            frames: Frames::default(),
+        }))
     }
 }
 
@@ -264,7 +262,8 @@ mod tests {
 
     #[test]
     fn an_event_of_a_page_has_the_text_of_a_stream() {
-        let told = r#"{"id":"evt_1","cursor":"7","type":"webhook.test","at":1,"data":{"webhook":"ops"}}"#;
+        let told =
+            r#"{"id":"evt_1","cursor":"7","type":"webhook.test","at":1,"data":{"webhook":"ops"}}"#;
         let value: Value = serde_json::from_str(told).unwrap();
         assert_eq!(text_of(&value).unwrap(), told);
     }

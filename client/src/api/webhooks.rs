@@ -102,7 +102,10 @@ mod tests {
         let long = "a".repeat(41);
         for name in ["", "..", "a/b", "a?b", "Ops", "a b", "a%2f", &long] {
             let error = path(name, "").unwrap_err().to_string();
-            assert!(error.ends_with("write 1 to 40 of a-z, 0-9 and -"), "{error}");
+            assert!(
+                error.ends_with("write 1 to 40 of a-z, 0-9 and -"),
+                "{error}"
+            );
         }
     }
 }

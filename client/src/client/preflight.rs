@@ -58,7 +58,11 @@ impl Client {
             DryRun::Forecast(_) => Err(super::another_task()),
             DryRun::Ordered(_) => {
                 let cancelled = self.api.cancel(id).await.is_ok();
-                let now = if cancelled { "cancelled" } else { "NOT cancelled" };
+                let now = if cancelled {
+                    "cancelled"
+                } else {
+                    "NOT cancelled"
+                };
                 Err(ClientError::Answer(format!(
                     "it knows no preflights and took this one for an order; task {id} is {now}: look with `countersign task show {id}`"
                 )))
