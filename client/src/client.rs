@@ -144,6 +144,11 @@ impl Client {
         self
     }
 
+    /// The limit of [`Self::with_timeout`].
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
     /// The profile that it was created with.
     pub fn profile(&self) -> &Profile {
         &self.profile

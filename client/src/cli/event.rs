@@ -1,7 +1,5 @@
 //! The commands of `countersign event`.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 use countersign_client::api::{EventData, EventKind, FeedEvent, FeedFilter};
 use countersign_client::{Client, ClientError, News};
@@ -61,7 +59,6 @@ impl Which {
 pub async fn execute(
     command: EventCommand,
     client: &Client,
-    limit: Option<Duration>,
     output: &Output,
 ) -> Result<(), ClientError> {
     match command {
@@ -72,7 +69,7 @@ pub async fn execute(
                 News::Event(event) => output.item(&event.json(), line(&event)),
                 News::Gap => Ok(()),
             };
-            within(limit, each(client, filter, which.after, output, show)).await
+            each(client, filter, which.after, output, show).await
         }
     }
 }
@@ -95,7 +92,8 @@ async fn list(
     output.result(&json!({"events": events, "next": page.next}), &lines)
 }
 
-/// Follows the feed, and says if it may have missed something.
+/// Follows the feed until the client's time is over, or without end. Says if it may have missed
+/// something.
 pub async fn each(
     client: &Client,
     filter: FeedFilter,
@@ -103,25 +101,20 @@ pub async fn each(
     output: &Output,
     mut show: impl AsyncFnMut(News) -> Result<(), ClientError>,
 ) -> Result<(), ClientError> {
-    let mut feed = client.feed(filter, after);
-    loop {
-        let news = feed.next().await?;
-        if matches!(news, News::Gap) {
-            let text = "the connection broke before the first event; look for what is missing here with `countersign event list`";
-            output.note(Line::new("warning: ", Tone::Attention).and(text, Tone::Plain));
+    let follow = async {
+        let mut feed = client.feed(filter, after);
+        loop {
+            let news = feed.next().await?;
+            if matches!(news, News::Gap) {
+                let text = "the connection broke before the first event; look for what is missing here with `countersign event list`";
+                output.note(Line::new("warning: ", Tone::Attention).and(text, Tone::Plain));
+            }
+            show(news).await?;
         }
-        show(news).await?;
-    }
-}
-
-/// Ends work without an end after this time, if there is one.
-pub async fn within(
-    limit: Option<Duration>,
-    work: impl Future<Output = Result<(), ClientError>>,
-) -> Result<(), ClientError> {
-    match limit {
-        Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or(Ok(())),
-        None => work.await,
+    };
+    match client.timeout() {
+        Some(limit) => tokio::time::timeout(limit, follow).await.unwrap_or(Ok(())),
+        None => follow.await,
     }
 }
 

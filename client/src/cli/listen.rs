@@ -21,7 +21,7 @@ use super::time;
 /// Time limit of one delivery, as of a webhook.
 const ATTEMPT: Duration = Duration::from_secs(15);
 
-/// The receiver.
+/// The receiver. Each event is posted once, in their order; what fails is shown, and not repeated.
 #[derive(Debug, Args)]
 pub struct ListenArgs {
     /// Where events are posted: http on this machine, or https.
@@ -52,7 +52,6 @@ struct Answered {
 pub async fn execute(
     args: ListenArgs,
     client: &Client,
-    limit: Option<Duration>,
     output: &Output,
 ) -> Result<(), ClientError> {
     let forwarder = Forwarder::new(&args.forward, !args.unsigned)?;
@@ -65,8 +64,7 @@ pub async fn execute(
         }
         News::Gap => Ok(()),
     };
-    let following = event::each(client, filter, args.which.after, output, forward);
-    event::within(limit, following).await
+    event::each(client, filter, args.which.after, output, forward).await
 }
 
 impl Forwarder {

@@ -228,14 +228,8 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
         }
         Command::Task(command) => in_runtime(task::execute(command, &connected()?, output)),
         Command::Node(command) => in_runtime(node::execute(command, &connected()?, output)),
-        Command::Event(command) => {
-            let limit = global.timeout.map(Duration::from_secs);
-            in_runtime(event::execute(command, &connected()?, limit, output))
-        }
-        Command::Webhook(command) => {
-            let limit = global.timeout.map(Duration::from_secs);
-            in_runtime(webhook::execute(*command, &connected()?, limit, output))
-        }
+        Command::Event(command) => in_runtime(event::execute(command, &connected()?, output)),
+        Command::Webhook(command) => in_runtime(webhook::execute(*command, &connected()?, output)),
     }
     .map(|()| Exit::Done)
 }

@@ -34,7 +34,7 @@ pub enum TaskCommand {
     /// Follow a task, or all tasks: one line for each change of a state, as reported by the
     /// coordinator.
     Watch(WatchArgs),
-    /// Explain a task in plain words: what happened at each node, whom it waits for, and what to do.
+    /// Explain a task in plain words: what happened at each node, whom it waits for, what to do.
     ///
     /// It is the coordinator's word, with your profile's names for nodes.
     Explain {

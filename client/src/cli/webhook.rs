@@ -1,7 +1,5 @@
 //! The commands of `countersign webhook`.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand, ValueEnum};
 use countersign_client::api::{
     Delivery, DeliveryState, EventKind, Resend, WebhookFormat, WebhookKeys, WebhookSpec,
@@ -68,6 +66,10 @@ pub enum WebhookCommand {
     },
     /// Follow the events, and post each to a URL on this machine as a webhook would. For
     /// developers of receivers.
+    ///
+    /// Body and headers are those of a delivery in the format `standard`, under a key of this
+    /// command (whpk_…, shown first). Each event is posted once, in order; a failure is shown and
+    /// not repeated. From now on, or behind --after. Needs no webhook at the coordinator.
     Listen(ListenArgs),
 }
 
@@ -131,7 +133,6 @@ pub struct ResendArgs {
 pub async fn execute(
     command: WebhookCommand,
     client: &Client,
-    limit: Option<Duration>,
     output: &Output,
 ) -> Result<(), ClientError> {
     let api = client.api();
@@ -180,7 +181,7 @@ pub async fn execute(
             };
             keys(&api.rotate_webhook_key(&kid).await?, output)
         }
-        WebhookCommand::Listen(args) => listen::execute(args, client, limit, output).await,
+        WebhookCommand::Listen(args) => listen::execute(args, client, output).await,
     }
 }
 

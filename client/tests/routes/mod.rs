@@ -391,6 +391,38 @@ async fn events_are_followed_over_a_broken_connection_and_none_is_told_twice() {
     assert_eq!(last, "after=2");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn all_tasks_are_followed_as_long_as_was_asked_for() {
+    let task = in_state(
+        &order(&stranger(), &OURS, 1),
+        TaskId([1; 16]),
+        State::Running,
+        1,
+    );
+    let coordinator = Scripted::start(move |asked| match asked.query.as_str() {
+        query if query.starts_with("after=") => problem(503, "stopping"),
+        _ => streamed(&[event("1", "task.started", &task)]),
+    })
+    .await;
+    let args = ["task", "watch", "--wallet", WALLET, "--timeout", "2"];
+    let watched = coordinator.run(&[&args[..], &["--json"]].concat()).await;
+    assert!(watched.status.success(), "{}", text(&watched.stderr));
+    assert_eq!(json(&watched)["state"], "running");
+    let query = &coordinator.asked()[0].query;
+    let filter = format!("wallet={WALLET}&type=task.accepted,task.offered,");
+    assert!(query.starts_with(&filter), "{query}");
+    let both = [
+        "task",
+        "watch",
+        &TaskId([1; 16]).to_string(),
+        "--wallet",
+        WALLET,
+    ]
+    .map(str::to_owned);
+    let both: Vec<&str> = both.iter().map(String::as_str).collect();
+    assert_eq!(coordinator.run(&both).await.status.code(), Some(1));
+}
+
 /// A server in between answers with JSON whatever is asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_stream_events_are_followed_by_pages_from_the_end_of_the_feed() {
