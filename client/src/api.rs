@@ -14,13 +14,11 @@ pub use countersign_api::{
     Reason, Reported, Resend, Resent, State, TaskPage, TaskResult, TaskSummary, TaskView, Verdict,
     WebhookFormat, WebhookKey, WebhookKeys, WebhookSpec, WebhookView,
 };
-use countersign_api::{
-    NodeList, Problem, Submission, WalletGenerations, WalletImport, WalletPage, WalletView,
-};
+use countersign_api::{NodeList, Problem, Submission, WalletGenerations, WalletImport};
 use countersign_protocol::{KeyDescriptor, KeyId, SignedTask, TaskId};
 use reqwest::{Method, RequestBuilder, Response, redirect::Policy};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -38,6 +36,19 @@ const STARTING: usize = 10;
 const MAX_WALLETS: usize = 100_000;
 /// Size limit of answers in bytes; the longest is a page of wallets.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// All that is read of a wallet: the descriptor proves itself, the rest would only repeat it.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "announcement")]
+    descriptor: KeyDescriptor,
+}
+
+#[derive(Deserialize)]
+struct ToldPage {
+    wallets: Vec<Told>,
+    next: Option<String>,
+}
 
 /// Requests to one coordinator.
 pub struct Api {
@@ -104,7 +115,7 @@ impl Api {
             let mut query = vec![("limit", "200".to_owned())];
             query.extend(cursor.map(|cursor| ("cursor", cursor)));
             let request = self.request(Method::GET, "/v1/wallets").query(&query);
-            let page: WalletPage = self.answer(request).await?;
+            let page: ToldPage = self.answer(request).await?;
             let found = page.wallets.into_iter().map(|wallet| wallet.descriptor);
             wallets.extend(found);
             if wallets.len() > MAX_WALLETS {
@@ -121,7 +132,7 @@ impl Api {
 
     /// Fetches one wallet, unverified.
     pub async fn wallet(&self, id: KeyId) -> Result<KeyDescriptor, ClientError> {
-        let wallet: WalletView = self
+        let wallet: Told = self
             .answer(self.request(Method::GET, &format!("/v1/wallets/{id}")))
             .await?;
         Ok(wallet.descriptor)
