@@ -18,6 +18,14 @@ plugins:
     cp target/wasm32-wasip2/plugin/countersign_webhook.wasm dist/plugins/webhook.wasm
     cp target/wasm32-wasip2/plugin/countersign_jwt_events.wasm dist/plugins/jwt-events.wasm
 
+# Writes completion scripts and man pages of the programs into dist/manual.
+manual: build
+    mkdir -p dist/manual
+    for program in countersign countersign-coordinator countersign-node; do \
+        target/debug/$program man --out dist/manual/man1 && \
+        for shell in bash fish zsh; do target/debug/$program completions $shell > dist/manual/$program.$shell || exit 1; done || exit 1; \
+    done
+
 # Runs three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
 demo: build
     target/debug/countersign-demo

@@ -8,6 +8,8 @@ extern crate countersign_stdio;
 
 mod error;
 mod harden;
+#[cfg(feature = "manual")]
+mod manual;
 mod output;
 
 use std::process::ExitCode;
@@ -16,6 +18,8 @@ use clap::Parser;
 
 pub use error::{fail, with_causes};
 pub use harden::{end_on_closed_output, harden_process};
+#[cfg(feature = "manual")]
+pub use manual::{ManualCommand, ManualError};
 pub use output::{ClosedOutput, Output};
 
 /// Reports panics like messages for people. Call this before anything else in `main`.

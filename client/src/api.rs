@@ -1,25 +1,32 @@
 //! The coordinator's HTTP API as the client sees it: requests out, bounded answers in.
 //! Nothing here is believed.
 
+mod feed;
+mod tasks;
+mod webhooks;
+
 use std::path::Path;
 use std::time::Duration;
 
 pub use countersign_api::{
-    Decision, HistoryEntry, NodeView, OutcomeView, PartyView, Progress, Reason, State, TaskPage,
-    TaskResult, TaskSummary, TaskView,
+    Answer, Attempt, Decision, Delivery, DeliveryPage, DeliveryState, Event, EventData, EventKind,
+    Explanation, HistoryEntry, NodeForecast, NodeView, OutcomeView, PartyView, Preflight, Progress,
+    Reason, Reported, Resend, Resent, State, TaskPage, TaskResult, TaskSummary, TaskView, Verdict,
+    WebhookFormat, WebhookKey, WebhookKeys, WebhookSpec, WebhookView,
 };
-use countersign_api::{
-    NodeList, Problem, Submission, WalletGenerations, WalletImport, WalletPage, WalletView,
-};
+use countersign_api::{NodeList, Problem, Submission, WalletGenerations, WalletImport};
 use countersign_protocol::{KeyDescriptor, KeyId, SignedTask, TaskId};
-use reqwest::{Method, RequestBuilder, redirect::Policy};
-use serde::Serialize;
+use reqwest::{Method, RequestBuilder, Response, redirect::Policy};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::access::{self, Credentials};
 use crate::belief::Order;
 use crate::error::ClientError;
+pub use feed::{EventStream, FeedEvent, FeedFilter, FeedPage};
+pub use tasks::{DryRun, TaskFilter};
 
 /// Limit for one request; longer than any long poll.
 const REQUEST: Duration = Duration::from_secs(50);
@@ -29,6 +36,19 @@ const STARTING: usize = 10;
 const MAX_WALLETS: usize = 100_000;
 /// Size limit of answers in bytes; the longest is a page of wallets.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// All that is read of a wallet: the descriptor proves itself, the rest would only repeat it.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "announcement")]
+    descriptor: KeyDescriptor,
+}
+
+#[derive(Deserialize)]
+struct ToldPage {
+    wallets: Vec<Told>,
+    next: Option<String>,
+}
 
 /// Requests to one coordinator.
 pub struct Api {
@@ -87,14 +107,6 @@ impl Api {
             .await
     }
 
-    /// Fetches a page of tasks, newest first. `cursor` is `next` of the page before.
-    pub async fn tasks(&self, limit: usize, cursor: Option<&str>) -> Result<TaskPage, ClientError> {
-        let mut query = vec![("limit", limit.to_string())];
-        query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
-        self.answer(self.request(Method::GET, "/v1/tasks").query(&query))
-            .await
-    }
-
     /// Fetches all wallets, unverified.
     pub async fn wallets(&self) -> Result<Vec<KeyDescriptor>, ClientError> {
         let mut wallets = Vec::new();
@@ -103,7 +115,7 @@ impl Api {
             let mut query = vec![("limit", "200".to_owned())];
             query.extend(cursor.map(|cursor| ("cursor", cursor)));
             let request = self.request(Method::GET, "/v1/wallets").query(&query);
-            let page: WalletPage = self.answer(request).await?;
+            let page: ToldPage = self.answer(request).await?;
             let found = page.wallets.into_iter().map(|wallet| wallet.descriptor);
             wallets.extend(found);
             if wallets.len() > MAX_WALLETS {
@@ -120,7 +132,7 @@ impl Api {
 
     /// Fetches one wallet, unverified.
     pub async fn wallet(&self, id: KeyId) -> Result<KeyDescriptor, ClientError> {
-        let wallet: WalletView = self
+        let wallet: Told = self
             .answer(self.request(Method::GET, &format!("/v1/wallets/{id}")))
             .await?;
         Ok(wallet.descriptor)
@@ -144,7 +156,7 @@ impl Api {
             order: order.map(Submission::from),
         };
         // The answer would not be believed, so it is ignored.
-        let _: serde_json::Value = self.post("/v1/wallets", &import).await?;
+        let _: Value = self.post("/v1/wallets", &import).await?;
         Ok(())
     }
 
@@ -163,14 +175,28 @@ impl Api {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
+        self.answer(self.with_body(Method::POST, path, body)?).await
+    }
+
+    fn with_body(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<RequestBuilder, ClientError> {
         let body = serde_json::to_vec(body)
             .map_err(|error| ClientError::Usage(format!("{error}; report this")))?;
-        let request = self.request(Method::POST, path).body(body);
-        self.answer(request.header("content-type", "application/json"))
-            .await
+        let request = self.request(method, path).body(body);
+        Ok(request.header("content-type", "application/json"))
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let body = self.bytes(request).await?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::Answer(error.to_string()))
+    }
+
+    /// The body of the answer to a request that succeeded.
+    async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
         for _ in 0..STARTING {
             let Some(again) = request.try_clone() else {
                 break;
@@ -186,29 +212,22 @@ impl Api {
         self.ask(request).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
-        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
-            url: self.base.clone(),
-            reason: root_cause(&error),
-            sent: !error.is_connect(),
-        };
+    async fn ask(&self, request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
+        let mut response = self.send(request).await?;
+        self.read(&mut response).await
+    }
+
+    /// Sends a request with its proof, and returns the answer to one that succeeded.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let unreachable = |error| self.unreachable(&error);
         let mut request = request.build().map_err(unreachable)?;
         self.credentials.apply(&mut request)?;
         let mut response = self.http.execute(request).await.map_err(unreachable)?;
         let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_ANSWER {
-                return Err(ClientError::Answer(format!(
-                    "it is longer than {MAX_ANSWER} bytes"
-                )));
-            }
-        }
         if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|error| ClientError::Answer(error.to_string()));
+            return Ok(response);
         }
+        let body = self.read(&mut response).await?;
         let problem: Problem = serde_json::from_slice(&body)
             .map_err(|_| ClientError::Answer(format!("HTTP status {status}")))?;
         Err(ClientError::Api {
@@ -217,6 +236,45 @@ impl Api {
             message: problem.detail,
         })
     }
+
+    async fn read(&self, response: &mut Response) -> Result<Vec<u8>, ClientError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ANSWER {
+                return Err(ClientError::Answer(format!(
+                    "it is longer than {MAX_ANSWER} bytes"
+                )));
+            }
+        }
+        Ok(body)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+        ClientError::Unreachable {
+            url: self.base.clone(),
+            reason: root_cause(error),
+            sent: !error.is_connect(),
+        }
+    }
+}
+
+/// A list in a query, its words separated by commas. An empty one is left out.
+fn listed<T: Serialize>(
+    name: &'static str,
+    words: &[T],
+) -> Result<Option<(&'static str, String)>, ClientError> {
+    let word = |word| match serde_json::to_value(word) {
+        Ok(Value::String(word)) => Ok(word),
+        Ok(other) => Ok(other.to_string()),
+        Err(error) => Err(ClientError::Usage(format!("{error}; report this"))),
+    };
+    let words: Vec<String> = words.iter().map(word).collect::<Result<_, _>>()?;
+    Ok((!words.is_empty()).then(|| (name, words.join(","))))
 }
 
 /// Finds the innermost cause, which says what happened; the outer ones repeat the URL.

@@ -1,5 +1,7 @@
 //! Orders for a coordinator, followed to their end and verified.
 
+mod follow;
+mod preflight;
 mod reshare;
 mod wallets;
 
@@ -20,11 +22,12 @@ use rand::RngCore;
 use tokio::time::Instant;
 
 use crate::access::Credentials;
-use crate::api::{Api, NodeView, PartyView, State, TaskPage, TaskResult, TaskView};
+use crate::api::{Api, NodeView, PartyView, State, TaskFilter, TaskPage, TaskResult, TaskView};
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::requester_key::RequesterKey;
+pub use follow::{Feed, News};
 pub use reshare::{CheckUp, ReshareOrder};
 pub use wallets::{Listed, Pushed, Standing};
 
@@ -52,6 +55,13 @@ pub struct Client {
     timeout: Option<Duration>,
 }
 
+/// An order that is not signed yet, and its default lifetime.
+struct Draft {
+    operation: Operation,
+    remarks: Remarks,
+    life: Duration,
+}
+
 /// An order for a new wallet.
 #[derive(Debug, Clone)]
 pub struct NewWallet {
@@ -67,6 +77,24 @@ pub struct NewWallet {
     pub note: Option<String>,
     /// Statements for nodes' plugins, by name; see [`Task::claims`].
     pub claims: BTreeMap<String, String>,
+}
+
+impl NewWallet {
+    fn draft(&self) -> Draft {
+        Draft {
+            operation: Operation::KeyGen(KeyGen {
+                name: self.name.clone(),
+                scheme: self.scheme,
+                committee: self.committee.clone(),
+                threshold: self.threshold,
+            }),
+            remarks: Remarks {
+                note: self.note.clone(),
+                claims: self.claims.clone(),
+            },
+            life: WALLET,
+        }
+    }
 }
 
 /// Verified signatures: all that were ordered.
@@ -116,6 +144,11 @@ impl Client {
         self
     }
 
+    /// The limit of [`Self::with_timeout`].
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
     /// The profile that it was created with.
     pub fn profile(&self) -> &Profile {
         &self.profile
@@ -138,17 +171,7 @@ impl Client {
         new: &NewWallet,
         progress: impl FnMut(&TaskView),
     ) -> Result<KeyDescriptor, ClientError> {
-        let operation = Operation::KeyGen(KeyGen {
-            name: new.name.clone(),
-            scheme: new.scheme,
-            committee: new.committee.clone(),
-            threshold: new.threshold,
-        });
-        let remarks = Remarks {
-            note: new.note.clone(),
-            claims: new.claims.clone(),
-        };
-        let (order, view) = self.carry_out(operation, remarks, WALLET, progress).await?;
+        let (order, view) = self.carry_out(new.draft(), progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
         let Some(TaskResult::Created(wallet)) = view.result else {
@@ -175,19 +198,13 @@ impl Client {
     ) -> Result<Signature, ClientError> {
         let wallet = self.wallet(order.wallet).await?;
         let inputs = self.decode_for(&wallet, order)?.inputs;
-        let operation = order.operation();
-        let remarks = Remarks {
-            note: order.note.clone(),
-            claims: order.claims.clone(),
-        };
-        let further: Duration = inputs.iter().skip(1).map(|_| FURTHER).sum();
-        let life = SIGNATURE + further;
+        let draft = sign_draft(order, inputs.len());
         let mut last = None;
         let progress = |view: &TaskView| {
             last = Some(view.nodes.clone());
             progress(view);
         };
-        let carried_out = self.carry_out(operation, remarks, life, progress).await;
+        let carried_out = self.carry_out(draft, progress).await;
         let (_, view) =
             carried_out.map_err(|error| with_others(error, &wallet, &last.unwrap_or_default()))?;
         let task = view.summary.id;
@@ -233,7 +250,20 @@ impl Client {
 
     /// Fetches a page of tasks as reported by the coordinator, newest first.
     pub async fn tasks(&self, limit: usize, cursor: Option<&str>) -> Result<TaskPage, ClientError> {
-        self.api.tasks(limit, cursor).await
+        self.api.tasks(&TaskFilter::default(), limit, cursor).await
+    }
+
+    /// The coordinator's API. Nothing that it answers is verified.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Cancels a task, before its protocol begins. Its order is verified; that it is cancelled is
+    /// the coordinator's word.
+    pub async fn cancel(&self, id: TaskId) -> Result<TaskView, ClientError> {
+        let view = self.api.cancel(id).await?;
+        check_told(id, &view)?;
+        Ok(view)
     }
 
     /// Fetches the nodes as the coordinator sees them.
@@ -270,14 +300,12 @@ impl Client {
 
     async fn carry_out(
         &self,
-        operation: Operation,
-        remarks: Remarks,
-        default: Duration,
+        draft: Draft,
         mut progress: impl FnMut(&TaskView),
     ) -> Result<(SignedTask, TaskView), ClientError> {
-        let life = self.timeout.unwrap_or(default);
+        let life = self.timeout.unwrap_or(draft.life);
         let until = Instant::now() + life + REPORT;
-        let order = self.order(operation, remarks, life)?;
+        let order = self.order(draft, life)?;
         let first = self.hand_in(&order, until).await?;
         progress(&first);
         let view = self.follow(first, until, progress).await?;
@@ -310,12 +338,7 @@ impl Client {
         }
     }
 
-    fn order(
-        &self,
-        operation: Operation,
-        remarks: Remarks,
-        life: Duration,
-    ) -> Result<SignedTask, ClientError> {
+    fn order(&self, draft: Draft, life: Duration) -> Result<SignedTask, ClientError> {
         let no_key =
             "there is no requester key; name one under `requester_key_file` in the profile";
         let requester = self
@@ -328,8 +351,14 @@ impl Client {
             now: now(),
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
         };
-        order::sign(requester, TaskId(id), window, remarks, operation)
-            .map_err(|error| ClientError::Usage(error.to_string()))
+        order::sign(
+            requester,
+            TaskId(id),
+            window,
+            draft.remarks,
+            draft.operation,
+        )
+        .map_err(|error| ClientError::Usage(error.to_string()))
     }
 
     /// Polls until the task ends. A coordinator that is away for a moment, such as for a restart,
@@ -361,7 +390,8 @@ impl Client {
         Ok(view)
     }
 
-    fn judge(&self, view: &TaskView) -> Result<(), ClientError> {
+    /// The end of a task by the coordinator's word: an error if it ended without a result.
+    pub fn judge(&self, view: &TaskView) -> Result<(), ClientError> {
         let summary = &view.summary;
         let task = summary.id;
         let reason = summary.reason.clone();
@@ -403,6 +433,19 @@ impl Client {
             message,
             nodes,
         })
+    }
+}
+
+/// The draft of an order for this number of signatures.
+fn sign_draft(order: &SignOrder, inputs: usize) -> Draft {
+    let further: Duration = (1..inputs).map(|_| FURTHER).sum();
+    Draft {
+        operation: order.operation(),
+        remarks: Remarks {
+            note: order.note.clone(),
+            claims: order.claims.clone(),
+        },
+        life: SIGNATURE + further,
     }
 }
 

@@ -102,7 +102,8 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// 1 usage or environment, 2 refused by a node's policy, 3 failed, not in time, or not valid.
+    /// 1 usage or environment, 2 refused by a node's policy, 3 failed or not valid, 4 not ended in
+    /// time: it is pending, and may still end in any way.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::File { .. }
@@ -114,11 +115,8 @@ impl ClientError {
             | Self::Api { .. }
             | Self::Answer(_) => 1,
             Self::Rejected { .. } => 2,
-            Self::Failed { .. }
-            | Self::TimedOut(_)
-            | Self::Finish(_)
-            | Self::Invalid { .. }
-            | Self::Belief(_) => 3,
+            Self::Failed { .. } | Self::Finish(_) | Self::Invalid { .. } | Self::Belief(_) => 3,
+            Self::TimedOut(_) => 4,
         }
     }
 
@@ -176,6 +174,8 @@ fn by(plugin: &Option<String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     /// Extracts the literals after `=>` in the arms of `fn code`.
     fn codes(source: &str) -> Vec<String> {
         let body = source
@@ -195,6 +195,21 @@ mod tests {
             )
         };
         body.split("=>").skip(1).filter_map(literal).collect()
+    }
+
+    #[test]
+    fn a_task_that_is_pending_has_neither_failed_nor_succeeded() {
+        let task = TaskId([7; 16]);
+        let pending = ClientError::TimedOut(task);
+        assert_eq!((pending.exit_code(), pending.code()), (4, "timeout"));
+        let failed = ClientError::Failed {
+            task,
+            state: "expired",
+            code: "expired".into(),
+            message: String::new(),
+            nodes: vec![],
+        };
+        assert_eq!(failed.exit_code(), 3);
     }
 
     #[test]

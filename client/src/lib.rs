@@ -29,7 +29,9 @@ pub use countersign_payload::{BitcoinForm, FinishError, Finished};
 pub use countersign_requester::order::SignOrder;
 pub use countersign_requester::{BeliefError, belief};
 
-pub use client::{CheckUp, Client, Listed, NewWallet, Pushed, ReshareOrder, Signature, Standing};
+pub use client::{
+    CheckUp, Client, Feed, Listed, NewWallet, News, Pushed, ReshareOrder, Signature, Standing,
+};
 pub use error::ClientError;
-pub use profile::Profile;
+pub use profile::{Profile, is_this_machine};
 pub use requester_key::RequesterKey;

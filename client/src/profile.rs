@@ -107,7 +107,8 @@ impl Profile {
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
+/// True of a host in a URL that is a loopback address or `localhost`.
+pub fn is_this_machine(host: &str) -> bool {
     let address = host
         .trim_start_matches('[')
         .trim_end_matches(']')

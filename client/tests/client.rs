@@ -6,6 +6,7 @@ mod cluster;
 mod connecting;
 mod forged;
 mod moving;
+mod routes;
 mod table;
 
 use std::path::Path;
@@ -631,6 +632,66 @@ async fn exit_codes_tell_refusal_from_failure_and_from_wrong_usage() {
         "{}",
         text(&gone.stderr)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_order_can_be_asked_about_first_and_nothing_is_ordered() {
+    let (cluster, client, _) = ready(Mood::Honest).await;
+    let orders = client.tasks(10, None).await.unwrap().tasks.len();
+    let new = ["--threshold", "2", "--nodes", "n0,n1,n3", "--dry-run"];
+    for args in [
+        &["sign", "hot", "--message", "pay", "--dry-run"][..],
+        &["wallet", "check", "hot", "--dry-run"],
+        &[&["wallet", "create", "x", "--scheme", "ed25519"], &new[..]].concat(),
+        &[&["wallet", "reshare", "hot"], &new[..]].concat(),
+    ] {
+        let asked = run(&cluster, args).await;
+        let said = text(&asked.stderr);
+        assert_eq!(asked.status.code(), Some(0), "{args:?}: {said}");
+        assert!(
+            text(&asked.stdout).contains("would be approved by"),
+            "{args:?}"
+        );
+    }
+    let out = ["--dry-run", "--out", "signed"];
+    let both = run(
+        &cluster,
+        &[&["sign", "hot", "--message", "a"], &out[..]].concat(),
+    )
+    .await;
+    assert_eq!(both.status.code(), Some(1));
+    assert_eq!(client.tasks(10, None).await.unwrap().tasks.len(), orders);
+    let (cluster, ..) = ready(Mood::Strict).await;
+    let asked = run(&cluster, &["sign", "hot", "--message", "pay", "--dry-run"]).await;
+    assert_eq!(asked.status.code(), Some(2));
+    assert!(text(&asked.stdout).contains("over the limit [limit]"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_is_explained_listed_and_watched() {
+    let (cluster, _, wallet) = ready(Mood::Honest).await;
+    let task = wallet.task.to_string();
+    for (args, shown) in [
+        (&["task", "explain", &task][..], "completed"),
+        (&["task", "watch", &task], "KeyGen hot: completed"),
+        (
+            &["task", "list", "--wallet", "hot", "--state", "completed"],
+            "KeyGen",
+        ),
+        (
+            &["event", "list", "--type", "wallet.created"],
+            "wallet.created",
+        ),
+    ] {
+        let done = run(&cluster, args).await;
+        let lines = text(&done.stdout);
+        assert!(
+            done.status.success() && lines.contains(shown),
+            "{args:?}: {lines}"
+        );
+    }
+    let cancelled = run(&cluster, &["task", "cancel", &task]).await;
+    assert_eq!(cancelled.status.code(), Some(1), "it has ended");
 }
 
 #[tokio::test]

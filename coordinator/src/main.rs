@@ -9,17 +9,23 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use countersign_cli_kit::ManualCommand;
 use countersign_coordinator::api_key::{self, Scope};
 use countersign_coordinator::{Config, Signals, config, identity, tls};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+
+/// Commands that only the long help tells of.
+const MANUAL: &str = "\
+Shells and readers: `countersign-coordinator completions bash` (elvish, fish, powershell, zsh) prints a
+completion script, `countersign-coordinator man --out DIR` writes man pages.";
 
 /// Takes tasks over HTTP, asks co-signer nodes over QUIC, and relays opaque bytes between them.
 ///
 /// The coordinator holds no key share and signs for nobody. Exit codes: 0 done or stopped on
 /// request, 1 anything else; the message says what to do.
 #[derive(Debug, Parser)]
-#[command(name = "countersign-coordinator", version)]
+#[command(name = "countersign-coordinator", version, after_long_help = MANUAL)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -53,6 +59,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    #[command(flatten)]
+    Manual(ManualCommand),
     /// Print the version.
     Version,
 }
@@ -102,6 +110,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             new_api_key(&name, scope, json)
         }
         Command::Check { config } => check(&config),
+        Command::Manual(manual) => Ok(manual.run::<Cli>()?),
         Command::Version => {
             println!("countersign-coordinator {}", env!("CARGO_PKG_VERSION"));
             Ok(())

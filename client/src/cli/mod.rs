@@ -4,33 +4,46 @@ mod address;
 mod connect;
 mod describe;
 mod descriptor;
+mod event;
+mod exit;
 mod line;
+mod listen;
 mod node;
 mod out;
 mod output;
 mod payload;
+mod preflight;
 mod progress;
 mod requester;
 mod sign;
 mod task;
+mod time;
 mod trust;
 mod wallet;
+mod watch;
+mod webhook;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use countersign_cli_kit::ManualCommand;
 use countersign_client::{Client, ClientError, Profile};
 
+use exit::Exit;
 use output::Output;
 
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done, and verified
   1  wrong usage, or something here is missing: file, network, permission
-  2  refused by a node's policy
-  3  failed, not in time, or the result does not verify
+  2  refused by a node's policy; with --dry-run: it would be refused
+  3  failed, or the result does not verify
+  4  pending: not ended within --timeout, and may still end in any way; look with
+     `countersign task show` before you order it again
+  5  with --dry-run: neither approved nor refused by those that answered
 
 Profile (YAML; paths relative to it):
   coordinator: https://coordinator.example:7480
@@ -60,6 +73,11 @@ Examples:
   countersign sign treasury --path m/0/7 --bitcoin-message 'we own this' --address bc1q...
   countersign sign solana-treasury --solana @transfer.b64 --out signed.tx
   countersign sign treasury --evm-transaction @unsigned.hex --out signed.hex --encoding hex
+  countersign sign treasury --path m/0/7 --message 'pay 5 to bob' --dry-run
+  countersign task list --state waiting,approving --since 24h
+  countersign task watch 0123456789abcdef0123456789abcdef
+  countersign webhook put ops --url https://example.com/hook --type task.completed
+  countersign webhook listen --forward http://127.0.0.1:3000/hook
   countersign connect evm treasury --path m/44/60/0/0/0 --rpc https://rpc.example
   bitcoind -signer=\"countersign connect bitcoin treasury\"
 
@@ -67,7 +85,20 @@ Colours appear on terminals; NO_COLOR=1 turns them off. Amounts of a chain's own
 shown in the unit people use, with the smallest unit in brackets.
 
 Commands that wait do so until the order has ended or --timeout is over; a task that is
-not in time may still end.
+not in time is pending, and may still end.
+
+Times (--since, --until): an age such as 30s, 90m, 24h or 7d; a date such as 2026-07-01, or
+2026-07-01T12:00:00Z; or milliseconds since 1970.
+
+--dry-run asks the nodes through the coordinator what would come of an order. It shows it
+the signed task, which lives for a minute: a dishonest coordinator could order it. The
+answers promise nothing.
+
+Webhooks need an API key with the scope `admin` (`webhook listen` only `read`); orders,
+preflights and cancelling need `create`.
+
+Shells and readers: `countersign completions bash` (elvish, fish, powershell, zsh) prints a
+completion script, `countersign man --out DIR` writes man pages.
 
 Wallets are believed if you ordered them here; others at first sight only by
 their id (csk1...), and only if every node that ever held the wallet is under `nodes` and
@@ -97,11 +128,13 @@ struct Global {
     /// The profile; default: countersign/config.yaml in the user's configuration directory.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print one JSON value on stdout and nothing else there.
+    /// Print one JSON value on stdout and nothing else there; commands that follow something print
+    /// one a line.
     #[arg(long, global = true)]
     json: bool,
     /// Lifetime of an order, and how long to wait for it; default 3600 for a new wallet or a
-    /// reshare, 120 for a signature, 5 for each further one, and 120 for a check of shares.
+    /// reshare, 120 for a signature, 5 for each further one, and 120 for a check of shares. Also
+    /// how long to follow a task (default 3600) or events (default: without end).
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: Option<u64>,
 }
@@ -126,12 +159,20 @@ enum Command {
     /// Connect a wallet to tools: Ethereum's, or Bitcoin Core.
     #[command(subcommand)]
     Connect(connect::ConnectCommand),
-    /// Look at tasks.
+    /// Look at tasks, follow them, and cancel them.
     #[command(subcommand)]
     Task(task::TaskCommand),
     /// Look at nodes.
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Look at events, and follow them.
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    /// Configure receivers of events, and try one on this machine.
+    #[command(subcommand)]
+    Webhook(Box<webhook::WebhookCommand>),
+    #[command(flatten)]
+    Manual(ManualCommand),
     /// Print the version.
     Version,
 }
@@ -154,7 +195,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> ExitCode {
     let output = Output::new(cli.global.json && !cli.command.prints_json_itself());
     match execute(cli, &output) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit.code(),
         Err(error) => {
             output.error(&error);
             ExitCode::from(error.exit_code())
@@ -162,32 +203,35 @@ fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn execute(cli: Cli, output: &Output) -> Result<(), ClientError> {
+fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
     let Cli { global, command } = cli;
+    let connected = || connect(&global, output);
     match command {
         Command::Version => output.version(),
+        Command::Manual(command) => command
+            .run::<Cli>()
+            .map_err(|error| ClientError::Usage(error.to_string())),
         Command::Requester(command) => requester::execute(command, output),
         Command::Wallet(command) => {
-            in_runtime(wallet::execute(command, &connect(&global, output)?, output))
+            return in_runtime(wallet::execute(command, &connected()?, output));
         }
-        Command::Address(args) => {
-            in_runtime(address::execute(args, &connect(&global, output)?, output))
+        Command::Address(args) => in_runtime(address::execute(args, &connected()?, output)),
+        Command::Sign(args) => {
+            return in_runtime(sign::execute(*args, &connected()?, output));
         }
-        Command::Sign(args) => in_runtime(sign::execute(*args, &connect(&global, output)?, output)),
         Command::Connect(connect::ConnectCommand::Evm(args)) => {
-            in_runtime(connect::evm(*args, connect(&global, output)?, *output))
+            in_runtime(connect::evm(*args, connected()?, *output))
         }
         // Whatever is on stderr first is what Bitcoin Core shows.
         Command::Connect(connect::ConnectCommand::Bitcoin(args)) => {
             connect::bitcoin(*args, || connect(&global, &Output::new(true)))
         }
-        Command::Task(command) => {
-            in_runtime(task::execute(command, &connect(&global, output)?, output))
-        }
-        Command::Node(command) => {
-            in_runtime(node::execute(command, &connect(&global, output)?, output))
-        }
+        Command::Task(command) => in_runtime(task::execute(command, &connected()?, output)),
+        Command::Node(command) => in_runtime(node::execute(command, &connected()?, output)),
+        Command::Event(command) => in_runtime(event::execute(command, &connected()?, output)),
+        Command::Webhook(command) => in_runtime(webhook::execute(*command, &connected()?, output)),
     }
+    .map(|()| Exit::Done)
 }
 
 fn connect(global: &Global, output: &Output) -> Result<Client, ClientError> {

@@ -3,10 +3,16 @@
 use clap::Subcommand;
 use countersign_client::api::NodeView;
 use countersign_client::{Client, ClientError, Profile};
+use countersign_protocol::UnixMillis;
+use countersign_protocol::node_status::{PluginState, PluginStatus};
 use serde_json::json;
 
-use super::line::{Table, Tone};
+use super::line::{Line, Table, Tone};
 use super::output::Output;
+use super::time;
+
+/// A difference between clocks that people should look at, in ms.
+const SKEWED: u64 = 2_000;
 
 /// Subcommands for nodes.
 #[derive(Debug, Subcommand)]
@@ -16,6 +22,9 @@ pub enum NodeCommand {
     ///
     /// The first column is your profile's name for the node. The coordinator's name for it is in
     /// the last one and is used for nothing.
+    ///
+    /// Software, clock and plugins are what each node says of itself. The clock is its difference
+    /// from the coordinator's, and contains the time that the message travelled.
     List,
 }
 
@@ -26,24 +35,104 @@ pub async fn execute(
 ) -> Result<(), ClientError> {
     let NodeCommand::List = command;
     let nodes = client.nodes().await?;
-    let mut table = Table::new(&["name", "state", "software", "id", "coordinator's name"]);
-    for node in &nodes {
+    output.result(
+        &json!({ "nodes": nodes }),
+        &lines(&nodes, client.profile(), time::now()),
+    )
+}
+
+fn lines(nodes: &[NodeView], profile: &Profile, now: UnixMillis) -> Vec<Line> {
+    let mut table = Table::new(&[
+        "name",
+        "state",
+        "last seen",
+        "clock",
+        "software",
+        "id",
+        "coordinator's name",
+    ]);
+    for node in nodes {
         let state = if node.online {
             ("online".into(), Tone::Good)
         } else {
             ("offline".into(), Tone::Attention)
         };
-        let software = node.software.clone().unwrap_or_else(|| "-".into());
-        let id = (node.id.to_string(), Tone::Dim);
         table.row([
-            own_name(client.profile(), node),
+            own_name(profile, node),
             state,
-            (software, Tone::Plain),
-            id,
-            there(client.profile(), node),
+            seen(node, now),
+            clock(node),
+            (software(node), Tone::Plain),
+            (node.id.to_string(), Tone::Dim),
+            there(profile, node),
         ]);
     }
-    output.result(&json!({ "nodes": nodes }), &table.lines())
+    let mut rows = table.lines().into_iter();
+    let mut lines: Vec<Line> = rows.next().into_iter().collect();
+    for (row, node) in rows.zip(nodes) {
+        lines.push(row);
+        lines.extend(plugins(node));
+    }
+    lines
+}
+
+fn seen(node: &NodeView, now: UnixMillis) -> (String, Tone) {
+    match node.last_seen {
+        Some(at) => (time::ago(at, now), Tone::Plain),
+        None => ("-".into(), Tone::Dim),
+    }
+}
+
+fn clock(node: &NodeView) -> (String, Tone) {
+    let Some(reported) = &node.reported else {
+        return ("-".into(), Tone::Dim);
+    };
+    let tone = if reported.skew_ms.unsigned_abs() > SKEWED {
+        Tone::Bad
+    } else {
+        Tone::Plain
+    };
+    (format!("{:+} ms", reported.skew_ms), tone)
+}
+
+/// What an offline node said last.
+fn software(node: &NodeView) -> String {
+    let reported = node.reported.as_ref();
+    let reported = reported.map(|reported| reported.status.software.clone());
+    let software = node.software.clone().or(reported);
+    software.unwrap_or_else(|| "-".into())
+}
+
+fn plugins(node: &NodeView) -> Vec<Line> {
+    let Some(reported) = &node.reported else {
+        return Vec::new();
+    };
+    let status = &reported.status;
+    let mut lines: Vec<Line> = status.plugins.iter().map(plugin).collect();
+    if status.more_plugins > 0 {
+        lines.push(format!("  and {} more plugins", status.more_plugins).into());
+    }
+    lines
+}
+
+fn plugin(plugin: &PluginStatus) -> Line {
+    let (state, tone) = match plugin.state {
+        PluginState::InForce => ("in force", Tone::Good),
+        PluginState::Shadow => ("in the shadow: decides nothing", Tone::Attention),
+        PluginState::Broken => ("BROKEN: what it guards is refused", Tone::Bad),
+    };
+    let version = plugin.version.as_deref().unwrap_or("-");
+    let remote = if plugin.remote {
+        ", may ask others"
+    } else {
+        ""
+    };
+    let digest = plugin.digest.map(|digest| digest.to_string());
+    let digest = digest.map_or(String::new(), |digest| format!(", digest {digest}"));
+    Line::from(format!("  plugin {} {version}: ", plugin.name))
+        .and(state, tone)
+        .and(remote, Tone::Plain)
+        .and(digest, Tone::Dim)
 }
 
 fn own_name(profile: &Profile, node: &NodeView) -> (String, Tone) {

@@ -49,6 +49,11 @@ impl Output {
         self.form.result(json, text).map_err(closed)
     }
 
+    /// Prints one of many results, as a line. With `--json`, one JSON value a line.
+    pub fn item(self, json: &Value, line: Line) -> Result<(), ClientError> {
+        self.result(json, &[line])
+    }
+
     /// Prints a remark for people beside the result.
     pub fn note(self, line: impl Into<Line>) {
         if !self.is_json() {

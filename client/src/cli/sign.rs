@@ -9,10 +9,12 @@ use countersign_protocol::{DerivationPath, InputSignature};
 use countersign_requester::describe;
 use serde_json::{Value, json};
 
+use super::exit::Exit;
 use super::line::Line;
 use super::out::{Out, Pending};
 use super::output::Output;
 use super::payload::{Saying, What, from_hex};
+use super::preflight;
 use super::progress::Progress;
 
 /// Arguments of the command.
@@ -45,6 +47,10 @@ pub struct SignArgs {
     note: Option<String>,
     #[command(flatten)]
     claims: Claims,
+    /// Only ask who would approve, who not, and why; nothing is ordered. Shows the coordinator the
+    /// signed task, which lives for a minute: a dishonest one could order it.
+    #[arg(long, conflicts_with = "out")]
+    dry_run: bool,
     #[command(flatten)]
     out: Out,
 }
@@ -83,7 +89,11 @@ fn claim(text: &str) -> Result<(String, String), ClaimError> {
     Ok((name.into(), value.into()))
 }
 
-pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
+pub async fn execute(
+    args: SignArgs,
+    client: &Client,
+    output: &Output,
+) -> Result<Exit, ClientError> {
     let digests = args
         .expect_digest
         .iter()
@@ -112,6 +122,9 @@ pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result
     describe::lines(&order.payload, &decoded)
         .into_iter()
         .for_each(|line| output.note(line));
+    if args.dry_run {
+        return preflight::show(&client.preflight_sign(&order).await?, client, output);
+    }
     let mut progress = Progress::new(client.profile(), *output);
     let signed = client.sign(&order, |task| progress.show(task)).await;
     let signature = signed.inspect_err(|error| offer_others(error, client, output))?;
@@ -119,7 +132,7 @@ pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result
         Some(pending) => Some(write(pending, client, &order, &signature, output).await?),
         None => None,
     };
-    print(&signature, &order, &decoded, file, output)
+    print(&signature, &order, &decoded, file, output).map(|()| Exit::Done)
 }
 
 /// Suggests the same order with other signers, if enough of them have not refused.
@@ -139,18 +152,23 @@ fn offer_others(error: &ClientError, client: &Client, output: &Output) {
     ));
 }
 
-/// A command line with these signers, quoted for a shell.
 fn with_signers(args: impl Iterator<Item = String>, signers: &str) -> String {
+    with_option(args, "--signers", signers)
+}
+
+/// A command line with this value of an option in place of the one before, quoted for a shell.
+pub fn with_option(args: impl Iterator<Item = String>, option: &str, value: &str) -> String {
+    let with_value = format!("{option}=");
     let mut words = Vec::new();
     let mut args = args.peekable();
     while let Some(word) = args.next() {
-        match word.as_str() {
-            "--signers" => drop(args.next()),
-            _ if word.starts_with("--signers=") => {}
-            _ => words.push(quoted(&word)),
+        if word == option {
+            drop(args.next());
+        } else if !word.starts_with(&with_value) {
+            words.push(quoted(&word));
         }
     }
-    words.extend(["--signers".into(), quoted(signers)]);
+    words.extend([option.into(), quoted(value)]);
     words.join(" ")
 }
 

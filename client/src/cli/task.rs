@@ -1,14 +1,19 @@
 //! The commands of `countersign task`.
 
-use clap::Subcommand;
-use countersign_client::api::{PartyView, TaskSummary, TaskView};
+use clap::{Args, Subcommand};
+use countersign_client::api::{
+    Explanation, PartyView, State, TaskFilter, TaskPage, TaskSummary, TaskView,
+};
 use countersign_client::{Client, ClientError};
-use countersign_protocol::{KeyId, TaskId};
+use countersign_protocol::{KeyId, OperationKind, RequesterId, TaskId, UnixMillis};
 use serde_json::json;
 
 use super::line::{Line, Table, Tone};
 use super::output::Output;
 use super::progress::{self, Progress};
+use super::watch::{self, WatchArgs};
+use super::words::{operations, states};
+use super::{sign, time};
 
 /// Subcommands for tasks.
 #[derive(Debug, Subcommand)]
@@ -23,14 +28,53 @@ pub enum TaskCommand {
         wait: bool,
     },
     /// List tasks as reported by the coordinator, newest first.
-    List {
-        /// Number of tasks, 1 to 200.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
-        limit: u16,
-        /// `next` of the page before.
-        #[arg(long)]
-        cursor: Option<String>,
+    ///
+    /// Everything that is set must hold. A page may be shorter than its limit although more follow.
+    List(Box<ListArgs>),
+    /// Follow a task, or all tasks: one line for each change of a state, as reported by the
+    /// coordinator.
+    Watch(WatchArgs),
+    /// Explain a task in plain words: what happened at each node, whom it waits for, what to do.
+    ///
+    /// It is the coordinator's word, with your profile's names for nodes.
+    Explain {
+        /// Id of the task.
+        task: TaskId,
     },
+    /// Cancel a task before its protocol begins; no node signs or stores anything then.
+    Cancel {
+        /// Id of the task.
+        task: TaskId,
+    },
+}
+
+/// Selects tasks.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Number of tasks, 1 to 200.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
+    limit: u16,
+    /// `next` of the page before.
+    #[arg(long)]
+    cursor: Option<String>,
+    /// Only tasks of these wallets: ids (csk1…), or names in the wallet book.
+    #[arg(long, value_delimiter = ',', value_name = "WALLET,WALLET")]
+    wallet: Vec<String>,
+    /// Only tasks in these states.
+    #[arg(long, value_delimiter = ',', value_name = "STATE,STATE", value_parser = states())]
+    state: Vec<State>,
+    /// Only tasks of these kinds.
+    #[arg(long, value_delimiter = ',', value_name = "KIND,KIND", ignore_case = true, value_parser = operations())]
+    operation: Vec<OperationKind>,
+    /// Only tasks of these requesters: ids (csr1…), names under `trusted_requesters`, or `me`.
+    #[arg(long, value_delimiter = ',', value_name = "REQUESTER,REQUESTER")]
+    requester: Vec<String>,
+    /// Only tasks accepted at this time or later, such as 24h or 2026-07-01.
+    #[arg(long, value_name = "TIME", value_parser = time::point)]
+    since: Option<UnixMillis>,
+    /// Only tasks accepted before this time.
+    #[arg(long, value_name = "TIME", value_parser = time::point)]
+    until: Option<UnixMillis>,
 }
 
 pub async fn execute(
@@ -48,21 +92,97 @@ pub async fn execute(
                 output,
             )
         }
-        TaskCommand::List { limit, cursor } => {
-            let page = client.tasks(limit.into(), cursor.as_deref()).await?;
-            let mut table = Table::new(&["task", "operation", "wallet", "state", "code"]);
-            for task in &page.tasks {
-                table.row(row(task, client)?);
-            }
-            let mut lines = table.lines();
-            lines.extend(
-                page.next
-                    .as_ref()
-                    .map(|next| format!("more: countersign task list --cursor {next}").into()),
-            );
-            output.result(&json!({"tasks": page.tasks, "next": page.next}), &lines)
+        TaskCommand::List(args) => list(&args, client, output).await,
+        TaskCommand::Watch(args) => watch::execute(args, client, output).await,
+        TaskCommand::Explain { task } => {
+            let explained = client.api().explain(task).await?;
+            output.note("As the coordinator tells it; nothing of it is verified.");
+            output.result(&json!(explained), &explanation(&explained, client))
+        }
+        TaskCommand::Cancel { task } => {
+            let cancelled = client.cancel(task).await?;
+            let (state, tone) = progress::state(cancelled.summary.state);
+            let line = Line::from(format!("{task}: ")).and(state, tone);
+            output.result(&json!(cancelled), &[line])
         }
     }
+}
+
+async fn list(args: &ListArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
+    let filter = args.filter(client)?;
+    let cursor = args.cursor.as_deref();
+    let page = client
+        .api()
+        .tasks(&filter, args.limit.into(), cursor)
+        .await?;
+    let mut table = Table::new(&["task", "operation", "wallet", "state", "code"]);
+    for task in &page.tasks {
+        table.row(row(task, client)?);
+    }
+    let mut lines = table.lines();
+    lines.extend(more(&page).map(Line::from));
+    output.result(&json!({"tasks": page.tasks, "next": page.next}), &lines)
+}
+
+impl ListArgs {
+    fn filter(&self, client: &Client) -> Result<TaskFilter, ClientError> {
+        let wallets = self.wallet.iter().map(|wallet| client.find_id(wallet));
+        let requesters = self.requester.iter().map(|text| requester(text, client));
+        Ok(TaskFilter {
+            wallets: wallets.collect::<Result<_, _>>()?,
+            states: self.state.clone(),
+            operations: self.operation.clone(),
+            requesters: requesters.collect::<Result<_, _>>()?,
+            since: self.since,
+            until: self.until,
+        })
+    }
+}
+
+fn requester(text: &str, client: &Client) -> Result<RequesterId, ClientError> {
+    let known = client.profile().trusted_requesters.get(text).copied();
+    let own = client.requester().filter(|_| text == "me");
+    if let Some(id) = known.or(own) {
+        return Ok(id);
+    }
+    text.parse().map_err(|_| {
+        ClientError::Usage(format!(
+            "`{text}` is neither a requester's id nor a name under `trusted_requesters`; write the id (csr1…), or `me` for your own key"
+        ))
+    })
+}
+
+/// The command for the next page, with the same filters.
+fn more(page: &TaskPage) -> Option<String> {
+    let next = page.next.as_deref()?;
+    Some(format!(
+        "more: {}",
+        sign::with_option(std::env::args(), "--cursor", next)
+    ))
+}
+
+fn explanation(explained: &Explanation, client: &Client) -> Vec<Line> {
+    let profile = client.profile();
+    let (state, tone) = progress::state(explained.state);
+    let mut lines = vec![
+        Line::from(format!("task {}: ", explained.task)).and(state, tone),
+        profile.with_names(&explained.summary).into(),
+    ];
+    if !explained.waiting_for.is_empty() {
+        let names = explained.waiting_for.iter();
+        let names: Vec<String> = names.map(|node| profile.name_of(node)).collect();
+        let until = explained.until.map(time::utc);
+        let until = until.map_or(String::new(), |until| format!(", until {until}"));
+        let text = format!("waits for {}{until}", names.join(", "));
+        lines.push(Line::new(text, Tone::Attention));
+    }
+    lines.extend(explained.nodes.iter().map(|node| {
+        let name = profile.short_name(&node.node);
+        format!("  {name}: {}", profile.with_names(&node.text)).into()
+    }));
+    let advice = explained.advice.iter();
+    lines.extend(advice.map(|advice| format!("what to do: {}", profile.with_names(advice)).into()));
+    lines
 }
 
 fn row(task: &TaskSummary, client: &Client) -> Result<[(String, Tone); 5], ClientError> {
@@ -83,7 +203,7 @@ fn row(task: &TaskSummary, client: &Client) -> Result<[(String, Tone); 5], Clien
     ])
 }
 
-fn wallet_name(wallet: &KeyId, client: &Client) -> Result<Option<String>, ClientError> {
+pub fn wallet_name(wallet: &KeyId, client: &Client) -> Result<Option<String>, ClientError> {
     client.name_of_wallet(*wallet)
 }
 

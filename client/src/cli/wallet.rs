@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::describe;
 use super::descriptor;
+use super::exit::Exit;
 use super::line::{Line, Table, Tone};
 use super::output::Output;
+use super::preflight;
 use super::progress::Progress;
 use super::sign::Claims;
 use super::trust;
@@ -34,6 +36,10 @@ pub enum WalletCommand {
         /// A remark that the nodes' plugins and operators see.
         #[arg(long)]
         note: Option<String>,
+        /// Only ask who would approve, who not, and why; nothing is ordered. Shows the coordinator
+        /// the signed task, which lives for a minute: a dishonest one could order it.
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         claims: Claims,
     },
@@ -58,6 +64,10 @@ pub enum WalletCommand {
         /// A remark that the nodes' plugins and operators see.
         #[arg(long)]
         note: Option<String>,
+        /// Only ask who would approve, who not, and why; nothing is ordered. Shows the coordinator
+        /// the signed task, which lives for a minute: a dishonest one could order it.
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         claims: Claims,
     },
@@ -71,6 +81,10 @@ pub enum WalletCommand {
         /// A remark that the nodes' plugins and operators see.
         #[arg(long)]
         note: Option<String>,
+        /// Only ask who would approve, who not, and why; nothing is ordered. Shows the coordinator
+        /// the signed task, which lives for a minute: a dishonest one could order it.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// List the wallets of the wallet book, and any others that the coordinator reports;
     /// each is verified.
@@ -104,7 +118,7 @@ pub async fn execute(
     command: WalletCommand,
     client: &Client,
     output: &Output,
-) -> Result<(), ClientError> {
+) -> Result<Exit, ClientError> {
     let mut progress = Progress::new(client.profile(), *output);
     match command {
         WalletCommand::Create {
@@ -113,6 +127,7 @@ pub async fn execute(
             threshold,
             nodes,
             note,
+            dry_run,
             claims,
         } => {
             let (committee, threshold) = holders(&nodes, threshold, client)?;
@@ -125,6 +140,9 @@ pub async fn execute(
                 note,
                 claims: claims.by_name()?,
             };
+            if dry_run {
+                return preflight::show(&client.preflight_wallet(&new).await?, client, output);
+            }
             let wallet = client
                 .create_wallet(&new, |task| progress.show(task))
                 .await?;
@@ -136,6 +154,7 @@ pub async fn execute(
             threshold,
             dealers,
             note,
+            dry_run,
             claims,
         } => {
             let (committee, threshold) = holders(&nodes, threshold, client)?;
@@ -155,6 +174,9 @@ pub async fn execute(
             warn_of_strangers(&order.committee, client, output);
             let lines = describe::reshare_lines(&from, &order, client.profile());
             lines.into_iter().for_each(|line| output.note(line));
+            if dry_run {
+                return preflight::show(&client.preflight_reshare(&order).await?, client, output);
+            }
             let wallet = client.reshare(&order, |task| progress.show(task)).await?;
             show(&wallet, client, output)
         }
@@ -162,9 +184,14 @@ pub async fn execute(
             wallet,
             nodes,
             note,
+            dry_run,
         } => {
             let nodes = nodes.map(|nodes| named_nodes(&nodes, client)).transpose()?;
             let wallet = client.find_wallet(&wallet).await?.key;
+            if dry_run {
+                let asked = client.preflight_check_up(wallet, nodes, note).await?;
+                return preflight::show(&asked, client, output);
+            }
             let checked = client
                 .check_up(wallet, nodes, note, |task| progress.show(task))
                 .await?;
@@ -176,6 +203,7 @@ pub async fn execute(
         WalletCommand::Descriptor(args) => descriptor::execute(args, client, output).await,
         WalletCommand::Trust(args) => trust::execute(args, client, output).await,
     }
+    .map(|()| Exit::Done)
 }
 
 /// A name leads to the generation in the book, which may have been succeeded since.

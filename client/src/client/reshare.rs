@@ -9,7 +9,7 @@ use countersign_protocol::{
 use countersign_requester::order::Remarks;
 use countersign_verify::result;
 
-use super::{Client, SIGNATURE, WALLET};
+use super::{Client, Draft, SIGNATURE, WALLET};
 use crate::api::{TaskResult, TaskView};
 use crate::error::ClientError;
 
@@ -64,19 +64,9 @@ impl Client {
         order: &ReshareOrder,
         progress: impl FnMut(&TaskView),
     ) -> Result<KeyDescriptor, ClientError> {
-        let from = self.newest_wallet(order.wallet).await?;
-        let reshare = KeyReshare {
-            from,
-            committee: order.committee.clone(),
-            threshold: order.threshold,
-            dealers: order.dealers.clone(),
-        };
-        let operation = Operation::KeyReshare(Box::new(reshare.clone()));
-        let remarks = Remarks {
-            note: order.note.clone(),
-            claims: order.claims.clone(),
-        };
-        let (_, view) = self.carry_out(operation, remarks, WALLET, progress).await?;
+        let reshare = self.reshare_from(order).await?;
+        let draft = reshare_draft(order, reshare.clone());
+        let (_, view) = self.carry_out(draft, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
         let Some(TaskResult::Reshared(wallet)) = view.result else {
@@ -98,19 +88,8 @@ impl Client {
         progress: impl FnMut(&TaskView),
     ) -> Result<CheckUp, ClientError> {
         let wallet = self.newest_wallet(wallet).await?;
-        let mut nodes = nodes.unwrap_or_else(|| wallet.committee.members().to_vec());
-        nodes.sort_unstable();
-        let operation = Operation::KeyShareSign(KeyShareSign {
-            key: wallet.key,
-            nodes: nodes.clone(),
-        });
-        let remarks = Remarks {
-            note,
-            claims: BTreeMap::new(),
-        };
-        let (order, view) = self
-            .carry_out(operation, remarks, SIGNATURE, progress)
-            .await?;
+        let (nodes, draft) = check_up_draft(&wallet, nodes, note);
+        let (order, view) = self.carry_out(draft, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
         let Some(TaskResult::Intact(intact)) = view.result else {
@@ -124,4 +103,53 @@ impl Client {
             intact,
         })
     }
+
+    /// The reshare of the newest generation that is believed.
+    pub(super) async fn reshare_from(
+        &self,
+        order: &ReshareOrder,
+    ) -> Result<KeyReshare, ClientError> {
+        Ok(KeyReshare {
+            from: self.newest_wallet(order.wallet).await?,
+            committee: order.committee.clone(),
+            threshold: order.threshold,
+            dealers: order.dealers.clone(),
+        })
+    }
+}
+
+pub(super) fn reshare_draft(order: &ReshareOrder, reshare: KeyReshare) -> Draft {
+    Draft {
+        operation: Operation::KeyReshare(Box::new(reshare)),
+        remarks: Remarks {
+            note: order.note.clone(),
+            claims: order.claims.clone(),
+        },
+        life: WALLET,
+    }
+}
+
+/// The nodes that check their shares, by default all members, and the draft of the order to them.
+pub(super) fn check_up_draft(
+    wallet: &KeyDescriptor,
+    nodes: Option<Vec<NodeId>>,
+    note: Option<String>,
+) -> (Vec<NodeId>, Draft) {
+    let mut nodes = nodes.unwrap_or_else(|| wallet.committee.members().to_vec());
+    nodes.sort_unstable();
+    let operation = Operation::KeyShareSign(KeyShareSign {
+        key: wallet.key,
+        nodes: nodes.clone(),
+    });
+    let remarks = Remarks {
+        note,
+        claims: BTreeMap::new(),
+    };
+    let life = SIGNATURE;
+    let draft = Draft {
+        operation,
+        remarks,
+        life,
+    };
+    (nodes, draft)
 }

@@ -14,9 +14,9 @@ use countersign_coordinator::{Config, Coordinator, api_key, identity};
 use countersign_link::{Identity, PeerKey, dial};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Hash, InputSignature, KeyDescriptor, KeyGen, KeyId, KeyReshare, KeySign, NodeId, Operation,
-    Outcome, PROTOCOL_VERSION, Refusal, Scheme, SessionId, Signed, SignedAck, SignedTask, TaskId,
-    decode, encode,
+    Forecast, Hash, InputSignature, KeyDescriptor, KeyGen, KeyId, KeyReshare, KeySign, NodeId,
+    Operation, Outcome, PROTOCOL_VERSION, Refusal, Scheme, SessionId, Signed, SignedAck,
+    SignedTask, TaskId, decode, encode,
 };
 
 /// The nodes' behaviour.
@@ -190,15 +190,19 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
             ToNode::Offer { task, parties } => {
                 let parsed = task.parse().unwrap();
                 memory.orders.insert(parsed.id, (task, parties));
-                let strict =
-                    mood == Mood::Strict || (mood == Mood::OneStrict && memory.me == id(&node(1)));
-                let refuse = strict && matches!(parsed.operation, Operation::KeySign(_));
                 FromNode::Decision {
                     task: parsed.id,
-                    refusal: refuse.then(refusal),
+                    refusal: memory.objection(&parsed.operation),
                     verdicts: vec![],
                 }
             }
+            ToNode::Preflight { ask, task, .. } => FromNode::Preflight {
+                ask,
+                forecast: Box::new(Forecast {
+                    refusal: memory.objection(&task.parse().unwrap().operation),
+                    ..Forecast::default()
+                }),
+            },
             ToNode::Start { task } => FromNode::Outcome {
                 task,
                 outcome: memory.outcome(task),
@@ -227,6 +231,12 @@ struct Memory {
 }
 
 impl Memory {
+    fn objection(&self, operation: &Operation) -> Option<Refusal> {
+        let first = self.me == id(&node(1));
+        let strict = self.mood == Mood::Strict || (self.mood == Mood::OneStrict && first);
+        (strict && matches!(operation, Operation::KeySign(_))).then(refusal)
+    }
+
     fn outcome(&mut self, task: TaskId) -> Outcome {
         let (order, parties) = &self.orders[&task];
         let made = match order.parse().unwrap().operation {

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use countersign_cli_kit::ManualCommand;
 use countersign_node::world::rfc3339 as time;
 
 /// Default path of the configuration file.
@@ -30,6 +31,11 @@ const CONFIG: &str = "configs/countersign-node.yaml";
 
 /// Maximum size in bytes of a file that is read for a command.
 const MAX_INPUT: u64 = 256 << 20;
+
+/// Commands that only the long help tells of.
+const MANUAL: &str = "\
+Shells and readers: `countersign-node completions bash` (elvish, fish, powershell, zsh) prints a
+completion script, `countersign-node man --out DIR` writes man pages.";
 
 /// A co-signer node: holds key shares, consults your risk control, and takes
 /// part in threshold signatures.
@@ -42,6 +48,7 @@ const MAX_INPUT: u64 = 256 << 20;
     name = "countersign-node",
     version,
     propagate_version = true,
+    after_long_help = MANUAL,
     arg_required_else_help = true
 )]
 pub struct Args {
@@ -98,6 +105,8 @@ enum Command {
     /// Work with the key that signs events for receivers.
     #[command(subcommand)]
     Event(event::EventCommand),
+    #[command(flatten)]
+    Manual(ManualCommand),
     /// Show the version of this program.
     Version,
     /// Compile the component on standard input. Only used by the node, which
@@ -120,7 +129,9 @@ impl Command {
     fn only_prints(&self) -> bool {
         match self {
             Self::Plugin(plugin) => plugin.only_prints(),
-            Self::Info(_) | Self::Config(_) | Self::Audit(_) | Self::Version => true,
+            Self::Info(_) | Self::Config(_) | Self::Audit(_) | Self::Manual(_) | Self::Version => {
+                true
+            }
             Self::Init(_)
             | Self::Start
             | Self::Sign(_)
@@ -159,6 +170,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Sign(sign) => sign.run(&args),
         Command::Task(task) => task.run(&args),
         Command::Plugin(plugin) => return plugin.run(&args),
+        Command::Manual(manual) => Ok(manual.run::<Args>()?),
         Command::Version => {
             println!("countersign-node {}", env!("CARGO_PKG_VERSION"));
             Ok(())

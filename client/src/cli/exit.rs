@@ -1,0 +1,40 @@
+//! How a command ended that printed its result. Errors have codes of their own.
+
+use std::process::ExitCode;
+
+/// The end of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked; a preflight: the task would be approved.
+    Done,
+    /// A preflight: the task would be refused.
+    WouldBeRefused,
+    /// A preflight: nobody knows.
+    Undecided,
+}
+
+impl Exit {
+    /// The exit code of the program.
+    pub fn code(self) -> ExitCode {
+        self.number().into()
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::WouldBeRefused => 2,
+            Self::Undecided => 5,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_done_is_a_success() {
+        let codes = [Exit::Done, Exit::WouldBeRefused, Exit::Undecided].map(Exit::number);
+        assert_eq!(codes, [0, 2, 5]);
+    }
+}
