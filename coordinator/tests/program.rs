@@ -146,7 +146,8 @@ fn after_any_number_of_kills_feed_and_webhooks_tell_what_the_tasks_are() {
     let (receiver, delivered) = receiver();
     let hook = json!({"url": format!("http://{receiver}/")}).to_string();
     assert_eq!(coordinator.ask("PUT", "/v1/webhooks/all", &hook).0, 201);
-    let (http, key) = (coordinator.http, coordinator.key.clone());
+    let http = coordinator.http;
+    let key = coordinator.key.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let over = stop.clone();
     let caller = std::thread::spawn(move || {
