@@ -68,13 +68,14 @@ pub(super) struct Asking {
     answers: mpsc::Sender<(NodeId, Answer)>,
 }
 
-/// Removes the entry, whatever becomes of the caller.
-struct Place<'r> {
+/// The answers to one question. Removes its entry, whatever becomes of the caller.
+struct Answers<'r> {
     registry: &'r TaskRegistry,
     ask: u64,
+    arriving: mpsc::Receiver<(NodeId, Answer)>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Answers<'_> {
     fn drop(&mut self) {
         self.registry.lock().preflights.remove(&self.ask);
     }
@@ -89,13 +90,12 @@ impl TaskRegistry {
         through: Option<Hash>,
         now: UnixMillis,
     ) -> Result<Preflight, PreflightError> {
-        let (mut forecast, place, mut answers) = self.begin(signed, through, now)?;
+        let (mut gathered, mut answers) = self.begin(signed, through, now)?;
         let until = Instant::now() + PATIENCE;
-        while let Ok(Some((node, answer))) = timeout_at(until, answers.recv()).await {
-            forecast.hear(node, answer);
+        while let Ok(Some((node, answer))) = timeout_at(until, answers.arriving.recv()).await {
+            gathered.hear(node, answer);
         }
-        drop(place);
-        Ok(forecast.conclude(now))
+        Ok(gathered.conclude(now))
     }
 
     fn begin(
@@ -103,7 +103,7 @@ impl TaskRegistry {
         signed: SignedTask,
         through: Option<Hash>,
         now: UnixMillis,
-    ) -> Result<(Gathered, Place<'_>, mpsc::Receiver<(NodeId, Answer)>), PreflightError> {
+    ) -> Result<(Gathered, Answers<'_>), PreflightError> {
         let claimed = Arc::new(signed.claim().map_err(SubmitError::from)?);
         let id = claimed.task().id;
         let mut inner = self.lock();
@@ -121,7 +121,7 @@ impl TaskRegistry {
         inner.check_room(self.rules.load().open_tasks, &task.requester, through)?;
         inner.check_preflights(&task.requester, through)?;
         let gathered = Gathered::new(&inner, &task, wallet.as_ref());
-        let (sender, answers) = mpsc::channel(gathered.answers.len().max(1));
+        let (sender, arriving) = mpsc::channel(gathered.answers.len().max(1));
         let ask = inner.next_ask();
         let waiting = inner.ask_all(ask, claimed.signed(), &gathered);
         if !waiting.is_empty() {
@@ -133,11 +133,12 @@ impl TaskRegistry {
             };
             inner.preflights.insert(ask, asking);
         }
-        let place = Place {
+        let answers = Answers {
             registry: self,
             ask,
+            arriving,
         };
-        Ok((gathered, place, answers))
+        Ok((gathered, answers))
     }
 
     /// Handles a node's answer.
