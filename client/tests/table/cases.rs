@@ -76,7 +76,7 @@ fn met() -> Vec<Case> {
     other_code.chain_code = countersign_protocol::Hash([66; 32]);
     let second = moved(&genuine, &[1, 2, 4], &[1, 3]);
     let mut all = vec![
-        meeting("a_wallet_of_ours", &ours, &[genuine.clone()], "ok"),
+        meeting("a_wallet_of_ours", &ours, from_ref(&genuine), "ok"),
         meeting(
             "a_wallet_of_ours_in_its_second_generation",
             &ours,
@@ -275,7 +275,7 @@ fn signed() -> Vec<Case> {
     of_the_order.signed_bytes = MESSAGE.to_vec();
     let wrong = "invalid-result";
     vec![
-        case("a_signature", "m", result(&[honest.clone()]), "ok"),
+        case("a_signature", "m", result(from_ref(&honest)), "ok"),
         case(
             "one_bit_of_the_signature_was_changed",
             "m",
@@ -303,7 +303,7 @@ fn signed() -> Vec<Case> {
         case(
             "a_signature_by_another_child",
             "m/0/7",
-            result(&[honest.clone()]),
+            result(from_ref(&honest)),
             wrong,
         ),
         case(
