@@ -37,8 +37,7 @@ async fn answer(State(told): State<Arc<Told>>, request: Request) -> (StatusCode,
     match told.answers.get(request.uri().path()) {
         Some(found) => (StatusCode::OK, found.to_string()),
         None => {
-            let error =
-                json!({"error": {"code": "not-found", "message": "there is no such thing"}});
+            let error = json!({"title": "Not Found", "status": 404, "code": "not-found", "detail": "there is no such thing"});
             (StatusCode::NOT_FOUND, error.to_string())
         }
     }
