@@ -37,8 +37,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct EventQuery {
-    /// `cursor` of the last event that the caller has, or `next` of its last page. Absent: from the
-    /// oldest event that is kept; for a stream, from now on.
+    /// `cursor` of the last event that the caller has, or `next` of its last page; `now` for events
+    /// from now on. Absent: from the oldest event that is kept; for a stream, from now on.
     after: Option<String>,
     /// Events of a page, 1 to 200; 50 if absent.
     #[param(minimum = 1, maximum = 200)]
@@ -89,7 +89,10 @@ pub async fn read(
         wallets: caller.narrow(query.wallet),
         kinds: query.kinds,
     };
-    let after = cursor(query.after.as_deref())?;
+    let after = match query.after.as_deref() {
+        Some("now") => Some(app.registry.store().last_event()?),
+        after => cursor(after)?,
+    };
     if wants_stream(&headers) {
         let last = headers.get("last-event-id").map(|id| id.to_str());
         let last = last.transpose().unwrap_or(Some("?"));
@@ -181,14 +184,17 @@ async fn stream(
 }
 
 impl Follower {
-    /// Ends when the coordinator stops, when the key is revoked, or when the reader fell behind
+    /// Begins with the cursor, so that a reader that loses the connection at once knows where it
+    /// was. Ends when the coordinator stops, when the key is revoked, or when the reader fell behind
     /// what is kept. Nothing is read ahead of the caller.
     fn events(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+        let begin = sse::Event::default().id(self.after.to_string());
+        let begin = stream::iter([Ok(begin)]);
         let chunks = stream::unfold(self, |mut follower| async {
             let events = follower.chunk().await?;
             Some((stream::iter(events), follower))
         });
-        chunks.flatten()
+        begin.chain(chunks.flatten())
     }
 
     async fn chunk(&mut self) -> Option<Vec<Result<sse::Event, Infallible>>> {

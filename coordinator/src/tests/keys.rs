@@ -228,7 +228,7 @@ async fn a_key_that_is_revoked_ends_what_waits_with_it() {
         (polled, fed),
         (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED)
     );
-    assert!(rest.unwrap().to_bytes().is_empty());
+    assert_eq!(rest.unwrap().to_bytes(), "id: 1\n\n");
 }
 
 #[tokio::test]
