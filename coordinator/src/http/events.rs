@@ -185,8 +185,8 @@ async fn stream(
 
 impl Follower {
     /// Begins with the cursor, so that a reader that loses the connection at once knows where it
-    /// was. Ends when the coordinator stops, when the key is revoked, or when the reader fell behind
-    /// what is kept. Nothing is read ahead of the caller.
+    /// was. Ends when the coordinator stops, when the key is revoked, or when the reader fell
+    /// behind what is kept. Nothing is read ahead of the caller.
     fn events(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
         let begin = sse::Event::default().id(self.after.to_string());
         let begin = stream::iter([Ok(begin)]);
