@@ -47,7 +47,6 @@ pub struct ApiKeyView {
     /// Its name in its path, in logs and in the audit log.
     pub name: String,
     /// What it may do.
-    #[serde(flatten)]
     pub spec: ApiKeySpec,
     /// The credential before the last rotation, while it is still accepted.
     pub previous: Option<PreviousCredential>,

@@ -49,7 +49,6 @@ pub struct WebhookView {
     /// The name in its path.
     pub name: String,
     /// Its configuration.
-    #[serde(flatten)]
     pub spec: WebhookSpec,
     /// Time of creation.
     pub created: UnixMillis,

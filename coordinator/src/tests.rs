@@ -848,12 +848,10 @@ async fn a_task_can_be_cancelled_until_it_begins_and_no_longer() {
         (StatusCode::CONFLICT, "task-running")
     );
     let failed = Outcome::Failed(countersign_protocol::Failure::new("storage".into(), "x"));
-    nodes[0]
-        .say(FromNode::Outcome {
-            task: id,
-            outcome: failed,
-        })
-        .await;
+    for node in &nodes {
+        let outcome = failed.clone();
+        node.say(FromNode::Outcome { task: id, outcome }).await;
+    }
     world.ended(id).await;
     let (status, body) = cancel(id, &world.key).await;
     assert_eq!((status, code(&body)), (StatusCode::CONFLICT, "task-ended"));
@@ -954,6 +952,8 @@ async fn tasks_are_listed_by_wallet_state_kind_requester_and_time() {
         "wallet=x",
         "until=-1",
         "limit=x",
+        "limit=0",
+        "limit=201",
         "color=red",
         "state=failed&state=failed",
     ] {

@@ -539,8 +539,8 @@ async fn events_are_forwarded_like_deliveries() {
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_are_configured_by_their_routes() {
     let coordinator = Scripted::start(|asked| {
-        let hook = json!({"name": "ops", "url": "https://example.com/hook", "types": ["task.failed"], "format": "cobo-v2",
-            "enabled": true, "created": 1, "cursor": "7", "pending": 2, "failing_since": null});
+        let spec = json!({"url": "https://example.com/hook", "types": ["task.failed"], "format": "cobo-v2", "enabled": true});
+        let hook = json!({"name": "ops", "spec": spec, "created": 1, "cursor": "7", "pending": 2, "failing_since": null});
         let delivery = json!({"event": "evt_1", "type": "webhook.test", "data": {"webhook": "ops"}, "at": 1, "state": "failed",
             "attempts": [{"at": 1, "status": 500, "error": "the receiver answered 500", "millis": 3}], "next_attempt": null});
         let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "k1", "x": "", "whpk": "whpk_A",

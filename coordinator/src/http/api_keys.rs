@@ -154,7 +154,7 @@ pub async fn audit(
 ) -> Result<Json<AuditPage>, ApiError> {
     let after = cursor(query.after.as_deref())?.unwrap_or(0);
     let store = app.registry.store();
-    let (entries, next) = store.audit_log(after, page_size(query.limit))?;
+    let (entries, next) = store.audit_log(after, page_size(query.limit)?)?;
     Ok(Json(AuditPage {
         entries,
         next: next.to_string(),

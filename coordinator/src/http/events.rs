@@ -100,7 +100,15 @@ pub async fn read(
         return stream(app, caller, filter, after).await;
     }
     let until = Instant::now() + Duration::from_secs(query.wait.unwrap_or(0).min(MAX_WAIT));
-    let feed = page(&app, &caller, &filter, after, page_size(query.limit), until).await?;
+    let feed = page(
+        &app,
+        &caller,
+        &filter,
+        after,
+        page_size(query.limit)?,
+        until,
+    )
+    .await?;
     Ok(Json(EventPage {
         events: feed.events.into_iter().map(|(_, event)| event).collect(),
         next: feed.next.to_string(),

@@ -66,6 +66,12 @@ pub fn cursor<T: FromStr>(text: Option<&str>) -> Result<Option<T>, ApiError> {
 }
 
 /// The number of entries of a page.
-pub fn page_size(limit: Option<usize>) -> usize {
-    limit.unwrap_or(PAGE).clamp(1, MAX_PAGE)
+pub fn page_size(limit: Option<usize>) -> Result<usize, ApiError> {
+    match limit.unwrap_or(PAGE) {
+        limit @ 1..=MAX_PAGE => Ok(limit),
+        _ => Err(ApiError::bad(
+            "query-malformed",
+            format!("`limit` is out of range; choose 1 to {MAX_PAGE}"),
+        )),
+    }
 }

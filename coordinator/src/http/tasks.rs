@@ -140,7 +140,7 @@ pub async fn list(
     Extension(caller): Extension<Caller>,
     Params(query): Params<TaskQuery>,
 ) -> Result<Json<TaskPage>, ApiError> {
-    let limit = page_size(query.limit);
+    let limit = page_size(query.limit)?;
     let before = cursor(query.cursor.as_deref())?;
     let store = app.registry.store();
     store.durable(store.now()).await?;

@@ -46,7 +46,7 @@ pub async fn list(
     Extension(caller): Extension<Caller>,
     Params(query): Params<WalletQuery>,
 ) -> Result<Json<WalletPage>, ApiError> {
-    let limit = page_size(query.limit);
+    let limit = page_size(query.limit)?;
     let after: Option<KeyId> = cursor(query.cursor.as_deref())?;
     let store = app.registry.store();
     store.durable(store.now()).await?;

@@ -215,7 +215,7 @@ pub async fn deliveries(
     };
     let store = app.registry.store();
     store.durable(store.now()).await?;
-    let (found, next) = store.deliveries(&name, admits, before, page_size(query.limit))?;
+    let (found, next) = store.deliveries(&name, admits, before, page_size(query.limit)?)?;
     Ok(Json(DeliveryPage {
         deliveries: found.into_iter().map(|(_, delivery)| delivery).collect(),
         next: next.map(|before| before.to_string()),

@@ -56,7 +56,7 @@ async fn a_key_is_made_rotated_and_revoked_without_a_restart() {
     for _ in 0..2 {
         let (status, rotated) = world.key("POST", "/desk/rotate", to.clone()).await;
         assert_eq!(
-            (status, &rotated["sha256"]),
+            (status, &rotated["spec"]["sha256"]),
             (StatusCode::OK, &json!(sha256("two")))
         );
         assert_eq!(rotated["previous"]["sha256"], json!(sha256("one")));
