@@ -27,4 +27,4 @@ until curl --silent --fail "http://127.0.0.1:$port/live" >/dev/null; do sleep 0.
 # The key is in a file that this process alone can read, not among the arguments.
 printf '[headers]\nAuthorization = "Bearer %s"\n' "$(key_of key <"$dir/made")" >"$dir/schemathesis.toml"
 SCHEMATHESIS_HOOKS=tests.contract.hooks PYTHONPATH=. "$tool" --config-file "$dir/schemathesis.toml" run "http://127.0.0.1:$port/v1/openapi.json" \
-    --exclude-checks positive_data_acceptance --max-examples "$examples" --phases examples,coverage,fuzzing,stateful --workers 2 --no-color
+    --exclude-checks positive_data_acceptance --max-examples "$examples" --phases examples,coverage,fuzzing,stateful --request-timeout 45 --workers 2 --no-color
