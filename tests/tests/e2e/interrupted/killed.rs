@@ -164,7 +164,7 @@ impl Mortals {
         when: &str,
     ) -> Option<usize> {
         let task = reshare(&self.cluster, self.wallet, &next);
-        let (ended, revived) = self.run(victim, moments, task, when).await;
+        let (ended, revived) = Box::pin(self.run(victim, moments, task, when)).await;
         println!(
             "{when}: {}",
             ended.map_or_else(|error| error.to_string(), |_| "reshared".into())
