@@ -75,7 +75,8 @@ pub struct NewWallet {
     pub threshold: Threshold,
     /// A remark for nodes' plugins and people.
     pub note: Option<String>,
-    /// Statements for nodes' plugins, by name; see [`Task::claims`].
+    /// Statements for nodes' plugins, by name; see
+    /// [`Task::claims`](countersign_protocol::Task::claims).
     pub claims: BTreeMap<String, String>,
 }
 
