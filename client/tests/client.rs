@@ -240,8 +240,14 @@ async fn after_one_refusal_the_others_are_offered() {
     assert!(signed.status.success(), "{}", text(&signed.stderr));
 
     let (_cluster, client, wallet) = ready(Mood::Strict).await;
-    let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
-    assert!(error.others().is_empty(), "too few are left: {error}");
+    // All refuse, and the first refusal ends a task. Too few are left once both have been heard.
+    for tries in 0.. {
+        let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
+        if error.others().is_empty() {
+            break;
+        }
+        assert!(tries < 50, "too few are left: {error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
