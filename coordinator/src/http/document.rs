@@ -182,3 +182,22 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     .into_iter()
     .flatten()
 }
+
+/// Removes the widths of numbers. Most are unsigned, for which OpenAPI has no name.
+pub fn without_widths(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Object(members) => {
+            let is_width = |format: &Value| {
+                let name = format.as_str();
+                name.is_some_and(|name| name.starts_with("int"))
+            };
+            if members.get("format").is_some_and(is_width) {
+                members.remove("format");
+            }
+            members.values_mut().for_each(without_widths);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_widths),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -144,7 +144,11 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
 /// The OpenAPI document of `/v1`, as JSON text.
 pub fn openapi_document() -> String {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
-        let text = routes().1.to_pretty_json();
+        let document = serde_json::to_value(routes().1);
+        let text = document.and_then(|mut document| {
+            document::without_widths(&mut document);
+            serde_json::to_string_pretty(&document)
+        });
         text.unwrap_or_else(|error| unreachable!("a document is plain data in memory: {error}"))
     });
     TEXT.clone()
