@@ -84,10 +84,11 @@ enum ApiKeyCommand {
 /// The words that name scopes.
 fn scopes() -> impl clap::builder::TypedValueParser<Value = Scope> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(["read", "create", "admin"]).map(|word| match word.as_str() {
-        "read" => Scope::Read,
-        "create" => Scope::Create,
-        _ => Scope::Admin,
+    PossibleValuesParser::new(["read", "create", "admin"]).try_map(|word| match word.as_str() {
+        "read" => Ok(Scope::Read),
+        "create" => Ok(Scope::Create),
+        "admin" => Ok(Scope::Admin),
+        _ => Err("it is not a scope; use read, create or admin"),
     })
 }
 

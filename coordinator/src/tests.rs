@@ -348,7 +348,8 @@ async fn what_does_not_exist_is_said_so_in_json() {
             StatusCode::BAD_REQUEST,
             "wallet-id",
         ),
-        ("GET", "/v1/nothing", StatusCode::NOT_FOUND, "no-such-path"),
+        // A path that nobody opened to users is closed to them.
+        ("GET", "/v1/nothing", StatusCode::FORBIDDEN, "scope"),
         (
             "GET",
             "/v1/tasks?limit=x",
@@ -367,6 +368,10 @@ async fn what_does_not_exist_is_said_so_in_json() {
             .await;
         assert_eq!((is, code(&body)), (status, expected), "{method} {path}");
     }
+    let (is, body) = world
+        .ask(Some(&world.admin), "GET", "/v1/nothing", String::new())
+        .await;
+    assert_eq!((is, code(&body)), (StatusCode::NOT_FOUND, "no-such-path"));
 }
 
 #[tokio::test]
