@@ -18,6 +18,9 @@ use crate::tls::TlsFiles;
 
 /// Size limit in bytes.
 const LARGEST: u64 = 4 << 20;
+/// The configuration of a new coordinator: every key with a comment, and those that have to be set
+/// with a value.
+pub const EXAMPLE: &str = include_str!("example.yaml");
 /// Name of the identity file in the data directory.
 pub const IDENTITY_FILE: &str = "identity.key";
 
@@ -219,23 +222,6 @@ impl Config {
     }
 }
 
-/// Returns a configuration for a new data directory.
-pub fn example() -> String {
-    format!(
-        "# Where nodes connect (UDP).\nlisten_quic: {quic}\n\
-         # The HTTP API. Without `tls` it speaks plain HTTP, and must listen on this machine alone.\nlisten_http: {http}\n\
-         # Certificate chain and key in PEM, the key with mode 0600. Read again when they change.\n# tls: {{certificate: tls/chain.pem, key: tls/key.pem}}\n\
-         # Directory of the identity key and the database, relative to this file.\ndata: .\n\
-         # Nodes that may connect. `countersign-node info` prints the id.\nnodes:\n# - name: a\n#   id: csn1...\n\
-         # Made with `countersign-coordinator api-key new NAME --scope read,create`, which prints the entry;\n\
-         # or a requester that signs its requests: {{name: desk, requester: csr1..., scopes: [read, create]}}\napi_keys:\n\
-         # Requesters whose tasks are accepted. Nodes check requesters against their own list in any case.\n# requesters: [csr1...]\n\
-         limits:\n  open_tasks: 1000\n  decision_seconds: 60\n  keygen_seconds: 300\n  keysign_seconds: 60\n  request_seconds: 30\n",
-        quic = default_quic(),
-        http = default_http(),
-    )
-}
-
 fn default_quic() -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0], 7443))
 }
@@ -301,7 +287,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("coordinator.yaml");
-        std::fs::write(&path, example()).unwrap();
+        std::fs::write(&path, EXAMPLE).unwrap();
         let set = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
         set(0o640);
         Config::load(&path).unwrap();
@@ -313,8 +299,9 @@ mod tests {
 
     #[test]
     fn the_example_is_a_configuration() {
-        let config = parse(&example()).unwrap();
-        assert!(config.listen_http.ip().is_loopback());
+        let config = parse(EXAMPLE).unwrap();
+        assert_eq!(config.listen_quic, default_quic());
+        assert_eq!(config.listen_http, default_http());
         assert_eq!(
             config.database_file(),
             Path::new("/base/./coordinator.redb")

@@ -145,7 +145,7 @@ fn init(data: &Path) -> anyhow::Result<()> {
     let id = identity::create(&data.join(config::IDENTITY_FILE))?;
     let example = data.join("coordinator.yaml");
     if !example.exists() {
-        std::fs::write(&example, config::example())
+        std::fs::write(&example, config::EXAMPLE)
             .with_context(|| format!("cannot write {}; check the disk", example.display()))?;
     }
     eprintln!(

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use countersign_host::rs256;
-use countersign_node::config::Config;
+use countersign_node::config::{Config, EXAMPLE};
 use countersign_node::primes;
 use countersign_node::public;
 use countersign_node::vault::Vault;
@@ -15,9 +15,6 @@ use countersign_protocol::NodeId;
 use countersign_store::Journal;
 
 use super::{Args, passphrase};
-
-/// A configuration from which a new node can be started once it is filled in.
-const EXAMPLE: &str = include_str!("init/example.yaml");
 
 #[derive(Debug, clap::Args)]
 pub struct Init {
@@ -126,44 +123,5 @@ mod tests {
             config.check_complete(),
             Err(ConfigError::Unguarded)
         ));
-        // Filled in as its comments say, it is complete.
-        let filled = EXAMPLE
-            .replace("#  ", "  ")
-            .replace("#coordinator", "coordinator")
-            .replace(
-                "csc1...",
-                &countersign_protocol::CoordinatorId::from_bytes(KEY)
-                    .unwrap()
-                    .to_string(),
-            )
-            .replace(
-                "csr1...",
-                &countersign_protocol::RequesterId::from_bytes(KEY)
-                    .unwrap()
-                    .to_string(),
-            )
-            .replace(
-                "csn1...",
-                &countersign_protocol::NodeId::from_bytes(KEY)
-                    .unwrap()
-                    .to_string(),
-            );
-        let config = Config::parse(&filled, dir.path()).unwrap();
-        config.check_complete().unwrap();
-        assert_eq!(
-            (
-                config.requesters.len(),
-                config.roster.len(),
-                config.policy.plugins.len()
-            ),
-            (1, 1, 1)
-        );
     }
-
-    /// A valid point of the curve.
-    const KEY: [u8; 32] = [
-        0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07,
-        0x3a, 0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07,
-        0x51, 0x1a,
-    ];
 }

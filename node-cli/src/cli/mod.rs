@@ -122,6 +122,8 @@ enum Command {
 enum ConfigCommand {
     /// Check the file, load every plugin, and report errors. Changes nothing.
     Check,
+    /// Print a configuration with every key and a comment on each. `init` writes the same one.
+    Example,
 }
 
 impl Command {
@@ -159,6 +161,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Start => start::run(&args),
         Command::Info(info) => info.run(&args),
         Command::Config(ConfigCommand::Check) => check::run(&args),
+        Command::Config(ConfigCommand::Example) => {
+            print!("{}", countersign_node::config::EXAMPLE);
+            Ok(())
+        }
         Command::Event(event) => event.run(&args),
         Command::Audit(audit) => audit.run(&args),
         Command::Backup(backup) => backup.run(&args),

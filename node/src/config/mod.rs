@@ -3,6 +3,8 @@
 mod duration;
 mod error;
 mod events;
+#[cfg(test)]
+mod example_tests;
 mod expanded;
 mod incumbent;
 mod influx;
@@ -41,6 +43,9 @@ pub use raw_events::{RawEvent, RawEventServer, RawEvents, RawReceiver};
 pub use raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
 pub use reshare_rate::ReshareRate;
 
+/// The file of a new node: every key with a comment, none in force that another operator has to
+/// give.
+pub const EXAMPLE: &str = include_str!("example.yaml");
 /// Maximum size of the file in bytes.
 const LARGEST: u64 = 4 << 20;
 /// Levels of the log by name; these are all that the documentation lists.

@@ -3,17 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use countersign_coordinator::http::CODES;
 use countersign_host::Code;
 use countersign_protocol::code::{Explained, FailureCode, RefusalCode};
 
-const PAGE: &str = "docs/codes.md";
+use crate::page::{repository, written};
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+const PAGE: &str = "docs/codes.md";
 
 fn read(file: impl AsRef<Path>) -> String {
     let file = repository().join(file);
@@ -100,10 +98,7 @@ fn the_tables_are_those_of_the_code() {
     });
     let place = place(&page, "The coordinator's API");
     page.replace_range(place, &rendered(&api));
-    if std::env::var_os("COUNTERSIGN_WRITE_PAGES").is_some() {
-        std::fs::write(repository().join(PAGE), &page).unwrap();
-    }
-    assert_eq!(read(PAGE), page, "run `just pages`");
+    written(PAGE, &page);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod api;
 mod codes;
+mod configuration;
 mod derivation;
 mod fireblocks;
 mod node;

@@ -1,4 +1,24 @@
-//! Extracts parts of a page. Panics if the page has no such part.
+//! Extracts parts of a page, and writes generated ones. Panics if the page has no such part.
+
+use std::path::{Path, PathBuf};
+
+/// The folder of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Writes a generated file where `just pages` runs, and compares it everywhere.
+pub fn written(file: &str, text: &str) {
+    let path = repository().join(file);
+    if std::env::var_os("COUNTERSIGN_WRITE_PAGES").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let present = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        present == text,
+        "{file} is not the code's; run `just pages`"
+    );
+}
 
 /// A page of `docs/`.
 pub struct Page(pub &'static str);

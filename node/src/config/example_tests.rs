@@ -1,0 +1,103 @@
+//! The example is a configuration as it is, and as its comments say it can be filled in.
+
+use std::path::Path;
+
+use countersign_protocol::{CoordinatorId, NodeId, RequesterId};
+
+use super::raw::{RawChains, RawCheckUp, RawLimits, RawLogStd, RawPreflight};
+use super::raw_policy::RawCompile;
+use super::*;
+
+/// A valid point of the curve.
+const POINT: [u8; 32] = [
+    0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
+    0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+];
+
+/// The example with these lines in force.
+fn with(settings: &[&str]) -> String {
+    let filled = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if settings.iter().any(|wanted| setting.trim() == *wanted) => {
+            setting.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    let text: Vec<String> = EXAMPLE.lines().map(filled).collect();
+    text.join("\n")
+        .replace(
+            "csc1...",
+            &CoordinatorId::from_bytes(POINT).unwrap().to_string(),
+        )
+        .replace(
+            "csr1...",
+            &RequesterId::from_bytes(POINT).unwrap().to_string(),
+        )
+        .replace("csn1...", &NodeId::from_bytes(POINT).unwrap().to_string())
+}
+
+#[test]
+fn the_example_lacks_only_what_the_operator_has_to_decide() {
+    let config = Config::parse(EXAMPLE, Path::new("/base")).unwrap();
+    assert_eq!(config.dir, Path::new("/base/db"));
+    assert!(matches!(
+        config.check_complete(),
+        Err(ConfigError::Unguarded)
+    ));
+}
+
+#[test]
+fn the_example_is_complete_once_its_first_sections_are_filled_in() {
+    let filled = with(&[
+        "coordinator:",
+        "address: coordinator.example.com:7443",
+        "id: csc1...",
+        "- name: treasury",
+        "id: csr1...",
+        "- name: bank",
+        "id: csn1...",
+        "- name: rules",
+        "config_file: rules.yaml",
+    ]);
+    let config = Config::parse(&filled, Path::new("/base")).unwrap();
+    config.check_complete().unwrap();
+    assert_eq!(
+        (
+            config.requesters.len(),
+            config.roster.len(),
+            config.policy.plugins.len()
+        ),
+        (1, 1, 1)
+    );
+}
+
+/// The section under `key` with all its settings in force.
+fn section<T: serde::de::DeserializeOwned>(key: &str) -> T {
+    let begins = format!("#{key}:");
+    let lines = EXAMPLE
+        .lines()
+        .skip_while(|line| *line != begins)
+        .skip(1)
+        .take_while(|line| {
+            line.starts_with("#  ") || line.starts_with("    #") || line.starts_with("  #")
+        });
+    let text: Vec<&str> = lines
+        .map(|line| line.strip_prefix('#').unwrap_or(line))
+        .collect();
+    countersign_strict::yaml(&text.join("\n")).unwrap_or_else(|error| panic!("{key}: {error}"))
+}
+
+#[test]
+fn the_values_of_the_example_are_the_defaults() {
+    let same = |example: &dyn std::fmt::Debug, default: &dyn std::fmt::Debug| {
+        assert_eq!(format!("{example:?}"), format!("{default:?}"));
+    };
+    same(
+        &section::<RawPreflight>("preflight"),
+        &RawPreflight::default(),
+    );
+    same(&section::<RawChains>("chains"), &RawChains::default());
+    same(&section::<RawLimits>("limits"), &RawLimits::default());
+    same(&section::<RawCheckUp>("check_up"), &RawCheckUp::default());
+    same(&section::<RawLogStd>("  std"), &RawLogStd::default());
+    same(&section::<RawCompile>("  compile"), &RawCompile::default());
+}
