@@ -6,6 +6,7 @@
 #[macro_use(eprintln)]
 extern crate countersign_stdio;
 
+mod entry;
 mod error;
 mod harden;
 #[cfg(feature = "manual")]
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+pub use entry::{EntryError, add_entry};
 pub use error::{fail, with_causes};
 pub use harden::{end_on_closed_output, harden_process};
 #[cfg(feature = "manual")]

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use countersign_cli_kit::ManualCommand;
 use countersign_coordinator::api_key::{self, Scope};
 use countersign_coordinator::{Config, Signals, config, identity, tls};
+use countersign_protocol::NodeId;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -53,6 +54,9 @@ enum Command {
     /// Work with API keys.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
+    /// Work with the nodes that may connect.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Check a configuration, and the certificate that it names, without running it.
     Check {
         /// The configuration file.
@@ -75,9 +79,26 @@ enum ApiKeyCommand {
         /// Permissions of the key.
         #[arg(long, value_parser = scopes(), value_delimiter = ',', required = true)]
         scope: Vec<Scope>,
+        /// Add the entry to this configuration. SIGHUP makes a running coordinator read it.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Print key and entry as one JSON object on stdout.
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Let a node connect: add it to the configuration. SIGHUP makes a running coordinator read it.
+    Add {
+        /// The name that requesters use.
+        name: String,
+        /// The id, which `countersign-node info` prints.
+        id: NodeId,
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
     },
 }
 
@@ -107,9 +128,13 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { data } => init(&data),
         Command::Serve { config, json } => serve(&config, json),
-        Command::ApiKey(ApiKeyCommand::New { name, scope, json }) => {
-            new_api_key(&name, scope, json)
-        }
+        Command::ApiKey(ApiKeyCommand::New {
+            name,
+            scope,
+            config,
+            json,
+        }) => new_api_key(&name, scope, config.as_deref(), json),
+        Command::Node(NodeCommand::Add { name, id, config }) => add_node(&name, id, &config),
         Command::Check { config } => check(&config),
         Command::Manual(manual) => Ok(manual.run::<Cli>()?),
         Command::Version => {
@@ -156,19 +181,53 @@ fn init(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn new_api_key(name: &str, scopes: Vec<Scope>, json: bool) -> anyhow::Result<()> {
+fn new_api_key(
+    name: &str,
+    scopes: Vec<Scope>,
+    config: Option<&Path>,
+    json: bool,
+) -> anyhow::Result<()> {
     let (key, entry) = api_key::generate(name, scopes);
+    let line = serde_json::to_string(&entry)?;
+    if let Some(config) = config {
+        add_entry(config, "api_keys", &line)?;
+    }
     if json {
         println!("{}", serde_json::json!({"key": *key, "entry": entry}));
         return Ok(());
     }
-    eprintln!(
-        "Add this line under `api_keys` in the configuration, then send the coordinator SIGHUP:"
-    );
-    eprintln!("  - {}", serde_json::to_string(&entry)?);
+    match config {
+        Some(config) => eprintln!(
+            "Added `{name}` to {}; send the coordinator SIGHUP if it runs.",
+            config.display()
+        ),
+        None => eprintln!(
+            "Add this line under `api_keys` in the configuration, then send the coordinator SIGHUP:\n  - {line}"
+        ),
+    }
     eprintln!("The key is shown only now:");
     println!("{}", *key);
     Ok(())
+}
+
+fn add_node(name: &str, id: NodeId, config: &Path) -> anyhow::Result<()> {
+    let entry = serde_json::json!({"name": name, "id": id}).to_string();
+    add_entry(config, "nodes", &entry)?;
+    println!(
+        "Added `{name}` to {}; send the coordinator SIGHUP if it runs.",
+        config.display()
+    );
+    Ok(())
+}
+
+/// Adds a line to a list of the configuration, which must be valid with it.
+fn add_entry(config: &Path, list: &str, entry: &str) -> anyhow::Result<()> {
+    let base = config.parent().unwrap_or(Path::new("."));
+    let check = |new: &str| match Config::parse(new, base) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(countersign_cli_kit::add_entry(config, list, entry, check)?)
 }
 
 fn serve(path: &Path, json: bool) -> anyhow::Result<()> {

@@ -5,6 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+/// The id of a node: a valid point of the curve.
+const NODE: &str = "csn132yw8ht5p8cetl2jmvknewjawt9xwzdlrk2pyxlnwjyqrdq0dawq8h05du";
+
 fn run(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_countersign-coordinator"))
         .args(args)
@@ -63,6 +66,42 @@ fn a_new_api_key_is_shown_once_and_its_entry_fits_the_configuration() {
     assert!(check.status.success(), "{}", stderr(&check));
     let key = made["key"].as_str().unwrap();
     assert!(key.starts_with("csapi_") && !made["entry"].to_string().contains(&key[6..]));
+}
+
+#[test]
+fn keys_and_nodes_are_added_to_the_configuration_and_its_comments_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let config = dir.path().join("coordinator.yaml");
+    let before = std::fs::read_to_string(&config).unwrap();
+    let file = config.to_str().unwrap();
+    let key = run(&["api-key", "new", "ops", "--scope", "read", "--config", file]);
+    assert!(key.status.success(), "{}", stderr(&key));
+    assert!(stdout(&key).starts_with("csapi_"));
+    let id = "csn1";
+    let node = run(&["node", "add", "alice", id, "--config", file]);
+    assert_eq!(node.status.code(), Some(1), "an id that is cut short");
+    let id = NODE;
+    let node = run(&["node", "add", "alice", id, "--config", file]);
+    assert!(node.status.success(), "{}", stderr(&node));
+    let after = std::fs::read_to_string(&config).unwrap();
+    let added: Vec<&str> = after
+        .lines()
+        .filter(|line| !before.lines().any(|old| old == *line))
+        .collect();
+    assert_eq!(added.len(), 2, "{added:?}");
+    assert!(before.lines().all(|line| after.contains(line)));
+    let check = run(&["check", "--config", file]);
+    assert!(check.status.success(), "{}", stderr(&check));
+
+    let twice = run(&["node", "add", "alice", id, "--config", file]);
+    assert_eq!(twice.status.code(), Some(1));
+    assert!(
+        stderr(&twice).contains("listed twice"),
+        "{}",
+        stderr(&twice)
+    );
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), after);
 }
 
 #[test]

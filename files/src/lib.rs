@@ -1,4 +1,4 @@
-//! Opens regular files, and refuses everything that only looks like one.
+//! Opens regular files, and refuses everything that only looks like one; replaces files as a whole.
 //!
 //! Opening a pipe instead of a file blocks until a writer comes, possibly for ever, and a
 //! device can be read without end. All files that people pass to our programs, and all files
@@ -8,6 +8,7 @@
 
 pub mod custody;
 mod holder;
+mod replace;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ use std::path::Path;
 
 pub use custody::{Custody, CustodyError};
 pub use holder::Holder;
+pub use replace::replace;
 
 /// Opens a regular file for reading. Anything else fails with [`io::ErrorKind::InvalidInput`].
 pub fn open(path: impl AsRef<Path>) -> io::Result<File> {

@@ -2,7 +2,6 @@
 //! It is rewritten at every change of a key, so it holds nothing that grows with the keys: these
 //! are rows of the journal, which `info` reads ([`describe`]).
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -102,15 +101,11 @@ pub fn read(dir: &Path) -> std::io::Result<PublicRecord> {
 
 /// Replaces a node's record atomically.
 pub fn write(dir: &Path, record: &PublicRecord) -> std::io::Result<()> {
-    let temporary = dir.join(".public.json.tmp");
-    let mut file = std::fs::File::create(&temporary)?;
     let mut record: serde_json::Map<_, _> = serde_json::from_value(serde_json::to_value(record)?)?;
     record.insert(DIGEST.into(), digest(&record)?.into());
-    file.write_all(&serde_json::to_vec_pretty(&record)?)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, dir.join(FILE))?;
-    std::fs::File::open(dir)?.sync_all()
+    let mut text = serde_json::to_vec_pretty(&record)?;
+    text.push(b'\n');
+    countersign_files::replace(dir.join(FILE), &text)
 }
 
 /// Covers the members in the order of their names.

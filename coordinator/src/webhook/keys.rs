@@ -2,9 +2,8 @@
 //!
 //! They sign what the coordinator tells and nothing else: no task, no payload, no frame.
 
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -163,20 +162,7 @@ fn write(path: &Path, keys: &[Key]) -> Result<(), WebhookKeyError> {
         text.push_str(&secret);
         text.push('\n');
     }
-    let fresh = path.with_extension("new");
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| std::fs::rename(&fresh, path))
-        .and_then(|()| std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all());
-    written.map_err(|error| io(path, &error))
+    countersign_files::replace(path, text.as_bytes()).map_err(|error| io(path, &error))
 }
 
 fn parse(path: &Path, file: std::fs::File) -> Result<Vec<Key>, WebhookKeyError> {

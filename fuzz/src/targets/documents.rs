@@ -89,7 +89,7 @@ pub(super) fn node_config_seeds() -> Vec<Vec<u8>> {
         .replace("COORDINATOR", &people::coordinator().to_string())
         .replace("KEY", &KeyId::of_task(&Hash([6; 32])).to_string())
         .replace("ROSTER\n", &people.collect::<String>());
-    let init = include_str!("../../../node-cli/src/cli/init/example.yaml");
+    let init = countersign_node::config::EXAMPLE;
     let texts = [
         &whole,
         init,

@@ -14,6 +14,7 @@ mod passphrase;
 mod plugin;
 mod quarantine;
 mod restore;
+mod roster;
 mod sign;
 mod start;
 mod table;
@@ -76,6 +77,12 @@ enum Command {
     /// Work with the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Work with the other nodes that this node works with.
+    #[command(subcommand)]
+    Roster(roster::RosterCommand),
+    /// Work with the requesters whose tasks this node considers.
+    #[command(subcommand)]
+    Requester(roster::RequesterCommand),
     /// Work with plugins, which decide whether this node takes part in a task.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -135,6 +142,8 @@ impl Command {
                 true
             }
             Self::Init(_)
+            | Self::Roster(_)
+            | Self::Requester(_)
             | Self::Start
             | Self::Sign(_)
             | Self::Event(_)
@@ -165,6 +174,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             print!("{}", countersign_node::config::EXAMPLE);
             Ok(())
         }
+        Command::Roster(roster) => roster.run(&args),
+        Command::Requester(requester) => requester.run(&args),
         Command::Event(event) => event.run(&args),
         Command::Audit(audit) => audit.run(&args),
         Command::Backup(backup) => backup.run(&args),

@@ -13,16 +13,6 @@ const PAGE: &str = "docs/configuration.md";
 /// A key that no program knows, and that resembles none.
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqqqqqq";
 
-/// An example and its program, which returns an error's text.
-struct Program {
-    title: &'static str,
-    about: &'static str,
-    example: &'static str,
-    parse: fn(&str) -> Result<(), String>,
-    /// Keys whose values are up to others.
-    open: &'static [&'static str],
-}
-
 const PROGRAMS: [Program; 2] = [
     Program {
         title: "The node",
@@ -52,6 +42,16 @@ const PROGRAMS: [Program; 2] = [
         open: &[],
     },
 ];
+
+/// An example and its program, which returns an error's text.
+struct Program {
+    title: &'static str,
+    about: &'static str,
+    example: &'static str,
+    parse: fn(&str) -> Result<(), String>,
+    /// Keys whose values are up to others.
+    open: &'static [&'static str],
+}
 
 #[test]
 fn the_configurations_of_the_page_are_those_of_the_code() {
