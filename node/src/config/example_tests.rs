@@ -70,18 +70,15 @@ fn the_example_is_complete_once_its_first_sections_are_filled_in() {
     );
 }
 
-/// The section under `key` with all its settings in force.
+/// The section under `key`, an indented key, with all its settings in force.
 fn section<T: serde::de::DeserializeOwned>(key: &str) -> T {
-    let begins = format!("#{key}:");
-    let lines = EXAMPLE
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let text: Vec<&str> = EXAMPLE
         .lines()
-        .skip_while(|line| *line != begins)
-        .skip(1)
-        .take_while(|line| {
-            line.starts_with("#  ") || line.starts_with("    #") || line.starts_with("  #")
-        });
-    let text: Vec<&str> = lines
         .map(|line| line.strip_prefix('#').unwrap_or(line))
+        .skip_while(|line| *line != format!("{key}:"))
+        .skip(1)
+        .take_while(|line| indent(line) > indent(key))
         .collect();
     countersign_strict::yaml(&text.join("\n")).unwrap_or_else(|error| panic!("{key}: {error}"))
 }
