@@ -1,7 +1,7 @@
 //! Words of the HTTP API as arguments: states, kinds of events and of operations.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use countersign_client::api::{DeliveryState, EventKind, State};
+use countersign_client::api::{DeliveryState, EventKind, Scope, State};
 use countersign_protocol::OperationKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,6 +31,7 @@ const KINDS: [&str; 11] = [
     "wallet.imported",
 ];
 const DELIVERY_STATES: [&str; 3] = ["pending", "delivered", "failed"];
+const SCOPES: [&str; 3] = ["read", "create", "admin"];
 
 /// States of tasks.
 pub fn states() -> impl TypedValueParser<Value = State> {
@@ -45,6 +46,11 @@ pub fn kinds() -> impl TypedValueParser<Value = EventKind> {
 /// States of deliveries.
 pub fn delivery_states() -> impl TypedValueParser<Value = DeliveryState> {
     PossibleValuesParser::new(DELIVERY_STATES).try_map(|word| parse(&word))
+}
+
+/// Scopes of API keys.
+pub fn scopes() -> impl TypedValueParser<Value = Scope> {
+    PossibleValuesParser::new(SCOPES).try_map(|word| parse(&word))
 }
 
 /// Kinds of operations.
@@ -82,6 +88,7 @@ mod tests {
         all::<State>(&STATES);
         all::<EventKind>(&KINDS);
         all::<DeliveryState>(&DELIVERY_STATES);
+        all::<Scope>(&SCOPES);
         assert!(parse::<State>("done").is_err());
     }
 
@@ -100,5 +107,7 @@ mod tests {
             deliveries.matches('`').count(),
             2 * (DELIVERY_STATES.len() + 1)
         );
+        let scopes = expected(parse::<Scope>("?").unwrap_err());
+        assert_eq!(scopes.matches('`').count(), 2 * (SCOPES.len() + 1));
     }
 }

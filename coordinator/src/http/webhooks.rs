@@ -210,7 +210,8 @@ pub async fn deliveries(
     let before = cursor(query.cursor.as_deref())?;
     let states = query.state;
     let admits = |delivery: &Delivery| {
-        let listed = |states: &Vec<DeliveryState>| states.contains(&delivery.state);
+        let listed =
+            |states: &Vec<DeliveryState>| states.iter().any(|state| delivery.state == *state);
         states.as_ref().is_none_or(listed)
     };
     let store = app.registry.store();

@@ -206,10 +206,10 @@ impl Webhooks {
         let place = TESTS + now.0 * 1000 + u64::from(random[0]);
         let delivery = Delivery {
             event: format!("evt_{}", hex::encode(random)),
-            kind: EventKind::WebhookTest,
-            data: Some(EventData::Webhook(name.into())),
+            kind: EventKind::WebhookTest.into(),
+            data: Some(EventData::Webhook(name.into()).into()),
             at: now,
-            state: DeliveryState::Pending,
+            state: DeliveryState::Pending.into(),
             attempts: Vec::new(),
             next_attempt: Some(now),
         };
@@ -263,8 +263,12 @@ impl Webhooks {
             for (place, event) in feed.events.iter().filter(|(_, event)| selects(what, event)) {
                 let place = *place;
                 let known = store.delivery(name, place)?;
-                let state = known.as_ref().map(|delivery| delivery.state);
-                if place > cursor || what.state.is_some_and(|wanted| state != Some(wanted)) {
+                let state = known.as_ref().map(|delivery| &delivery.state);
+                if place > cursor
+                    || what
+                        .state
+                        .is_some_and(|wanted| state.is_none_or(|state| *state != wanted))
+                {
                     continue;
                 }
                 if selected.len() == RESEND {
@@ -373,13 +377,14 @@ impl Webhooks {
         delivery: &Delivery,
         now: UnixMillis,
     ) -> Option<Job> {
+        // Only a test has its subject with it.
         let event = match &delivery.data {
             Some(data) => Event {
                 id: delivery.event.clone(),
                 cursor: "0".into(),
-                kind: delivery.kind,
+                kind: EventKind::WebhookTest,
                 at: delivery.at,
-                data: data.clone(),
+                data: data.known()?.clone(),
             },
             None => self
                 .store()
@@ -459,7 +464,7 @@ impl Webhooks {
         let Some(Waiting { mut delivery, .. }) = waiting else {
             return Ok(());
         };
-        delivery.state = DeliveryState::Failed;
+        delivery.state = DeliveryState::Failed.into();
         delivery.next_attempt = None;
         delivery.attempts.push(Attempt {
             at: now,
@@ -490,7 +495,8 @@ impl Webhooks {
             (true, _) => DeliveryState::Delivered,
             (false, Some(_)) => DeliveryState::Pending,
             (false, None) => DeliveryState::Failed,
-        };
+        }
+        .into();
         delivery.next_attempt = pause
             .filter(|_| !success)
             .map(|pause| UnixMillis(now.0 + pause.as_millis() as u64));
@@ -554,10 +560,10 @@ impl Waiting {
 fn pending(event: &Event, now: UnixMillis) -> Delivery {
     Delivery {
         event: event.id.clone(),
-        kind: event.kind,
+        kind: event.kind.into(),
         data: None,
         at: event.at,
-        state: DeliveryState::Pending,
+        state: DeliveryState::Pending.into(),
         attempts: Vec::new(),
         next_attempt: Some(now),
     }
@@ -583,7 +589,7 @@ fn selects(what: &Resend, event: &Event) -> bool {
 fn view(name: &str, hook: &Hook) -> WebhookView {
     WebhookView {
         name: name.into(),
-        spec: hook.row.spec.clone(),
+        spec: hook.row.spec.clone().into(),
         created: hook.row.created,
         cursor: hook.row.cursor.to_string(),
         pending: hook.waiting.len() as u64,
