@@ -255,6 +255,7 @@ async fn a_request_is_signed_for_one_coordinator() {
         .map(|line| format!("{line}\n"))
         .collect();
     std::fs::write(&path, &silent).unwrap();
-    let error = Client::new(Profile::load(&path).unwrap()).unwrap_err();
-    assert!(error.to_string().contains("coordinator_id"), "{error}");
+    let unsaid = Client::new(Profile::load(&path).unwrap()).map(drop);
+    let error = unsaid.unwrap_err().to_string();
+    assert!(error.contains("coordinator_id"), "{error}");
 }
