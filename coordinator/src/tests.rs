@@ -5,6 +5,7 @@ mod addresses;
 mod claims;
 mod crowd;
 mod events;
+mod hostile;
 mod intake;
 mod keys;
 mod moved;

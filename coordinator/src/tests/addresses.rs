@@ -13,8 +13,11 @@ async fn children_are_derived_by_path_and_by_range() {
     let world = World::open(dir.path(), |_| ());
     let wallet = world.make_wallet(&mut three(&world).await).await;
     let get = async |query: &str| {
-        let answer = world.get(&format!("/v1/wallets/{wallet}/addresses{query}"));
-        answer.await["children"].as_array().unwrap().clone()
+        let path = format!("/v1/wallets/{wallet}/addresses{query}");
+        world.get(&path).await["children"]
+            .as_array()
+            .unwrap()
+            .clone()
     };
     let root = get("").await;
     assert_eq!((root.len(), &root[0]["path"]), (1, &json!("m")));

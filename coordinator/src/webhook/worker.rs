@@ -28,7 +28,7 @@ use crate::store::{EventFilter, FeedError, Store, StoreError, WebhookRow};
 const WAITING: usize = 10_000;
 /// Events that are read from the feed at a time.
 const CHUNK: usize = 500;
-/// Attempts under way for one webhook, and for all.
+/// Attempts under way for one webhook, and for all: beyond that, each has one.
 const IN_FLIGHT: usize = 8;
 const IN_FLIGHT_OF_ALL: usize = 64;
 /// Time limit of an attempt.
@@ -105,12 +105,7 @@ impl Webhooks {
             let waiting = waiting.collect();
             hooks.insert(name, Hook { row, waiting });
         }
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(ATTEMPT)
-            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
-            .build()
+        let http = http(ATTEMPT)
             .map_err(|error| StoreError::Database(format!("no HTTP client: {error}")))?;
         Ok(Self {
             registry,
@@ -353,12 +348,13 @@ impl Webhooks {
                     due.next = Some(due.next.map_or(at, |next| next.min(at)));
                     continue;
                 }
-                if under_way == IN_FLIGHT || free == 0 {
+                // However many others hang, each has one place.
+                if under_way == IN_FLIGHT || free == 0 && under_way > 0 {
                     break;
                 }
                 one.under_way = true;
                 under_way += 1;
-                free -= 1;
+                free = free.saturating_sub(1);
                 match self.job(name, *place, row, &one.delivery, now) {
                     Some(job) => due.jobs.push(job),
                     None => due.lost.push((name.clone(), *place)),
@@ -557,6 +553,16 @@ impl Waiting {
     }
 }
 
+/// A client that waits so long for an answer, and follows it nowhere.
+fn http(limit: Duration) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(limit)
+        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
 fn pending(event: &Event, now: UnixMillis) -> Delivery {
     Delivery {
         event: event.id.clone(),
@@ -662,3 +668,7 @@ impl Webhooks {
         Ok(if more { Some(now) } else { next })
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
