@@ -131,8 +131,8 @@ pub struct RotateApiKey {
     pub overlap_seconds: u32,
 }
 
-/// Who made a request: the API key, and what proved that it was its holder. Names may be given again;
-/// a credential has one holder.
+/// Who made a request: the API key, and what proved that it was its holder. Names may be given
+/// again; a credential has one holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Submitter {

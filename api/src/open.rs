@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// Part of an answer: something that this version knows, or something of a later version, kept as it
-/// was told. A word or a case that is added to `/v1` must not keep a reader from the rest of the
+/// Part of an answer: something that this version knows, or something of a later version, kept as
+/// it was told. A word or a case that is added to `/v1` must not keep a reader from the rest of the
 /// answer, and must not pass for one that it knows: every use says what it does with either.
 ///
 /// Only answers have it. Requests are read strictly.

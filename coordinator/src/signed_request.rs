@@ -163,8 +163,8 @@ impl Claim {
         }
     }
 
-    /// Verifies the signature over the request to this coordinator, which `Biz-Api-*` does not name.
-    /// `body` counts only if it is signed itself.
+    /// Verifies the signature over the request to this coordinator, which `Biz-Api-*` does not
+    /// name. `body` counts only if it is signed itself.
     pub fn verify(
         &self,
         coordinator: &CoordinatorId,

@@ -109,8 +109,7 @@ impl Request {
 fn a_request_for_one_coordinator_is_refused_by_every_other() {
     let other = CoordinatorId::from_bytes(crate::testkit::key(101).verifying_key().to_bytes());
     let claim = Claim::read(&REQUEST.own(NONCE_TEXT)).unwrap().unwrap();
-    let (method, uri) = (REQUEST.method(), REQUEST.uri());
-    let at = |id: &CoordinatorId| claim.verify(id, &method, &uri, REQUEST.body);
+    let at = |id: &CoordinatorId| claim.verify(id, &REQUEST.method(), &REQUEST.uri(), REQUEST.body);
     assert_eq!(at(&other.unwrap()), Err(RequestError::Unauthorised));
     at(&coordinator_id()).unwrap();
 }

@@ -84,7 +84,8 @@ fn private(path: &Path, text: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_made_rotated_limited_and_revoked_and_its_secret_stays_in_its_file() {
     let office = Office::open().await;
-    let (one, two) = (office.file("one.key"), office.file("two.key"));
+    let one = office.file("one.key");
+    let two = office.file("two.key");
     let args = [
         "api-key",
         "create",

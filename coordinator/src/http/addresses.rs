@@ -43,8 +43,8 @@ pub struct AddressQuery {
 /// Derive addresses
 ///
 /// The public keys and addresses of a wallet's children, for convenience. **This is the
-/// coordinator's word, and proves nothing.** Whoever pays to an address derives it from the wallet's
-/// record, as the clients do (`countersign address`), and does not take it from here.
+/// coordinator's word, and proves nothing.** Whoever pays to an address derives it from the
+/// wallet's record, as the clients do (`countersign address`), and does not take it from here.
 #[utoipa::path(
     get,
     path = "/wallets/{id}/addresses",
