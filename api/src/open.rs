@@ -16,7 +16,7 @@ pub enum Open<T> {
     /// This version knows it.
     Known(T),
     /// JSON that this version cannot read.
-    Unknown(Value),
+    Unknown(Box<Value>),
 }
 
 impl<T> Open<T> {
@@ -55,7 +55,7 @@ impl<T: Serialize> fmt::Display for Open<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = match self {
             Self::Known(known) => serde_json::to_value(known).unwrap_or_default(),
-            Self::Unknown(value) => value.clone(),
+            Self::Unknown(value) => value.as_ref().clone(),
         };
         let text = match value {
             Value::String(word) => word,
@@ -81,7 +81,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Open<T> {
         let value = Value::deserialize(deserializer)?;
         Ok(match T::deserialize(&value) {
             Ok(known) => Self::Known(known),
-            Err(_) => Self::Unknown(value),
+            Err(_) => Self::Unknown(Box::new(value)),
         })
     }
 }
