@@ -3,6 +3,12 @@
 use countersign_protocol::{Hash, KeyId, RequesterId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use crate::Open;
+
+/// The beginning of every API key's text, so that secret scanners find one that leaked. 64
+/// hexadecimal digits follow.
+pub const API_KEY_PREFIX: &str = "csapi_";
+
 /// Permissions of an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -40,18 +46,40 @@ pub struct ApiKeySpec {
     pub expires: Option<UnixMillis>,
 }
 
+/// Who an API key is and what it may do, as it is told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApiKeySettings {
+    /// SHA-256 of the key's text form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Hash>,
+    /// The requester that signs requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<RequesterId>,
+    /// Everything else is answered with 403.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Scope>))]
+    pub scopes: Vec<Open<Scope>>,
+    /// Only these wallets, their tasks and their events; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallets: Option<Vec<KeyId>>,
+    /// The key is refused from this time on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<UnixMillis>,
+}
+
 /// An API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiKeyView {
     /// Its name in its path, in logs and in the audit log.
     pub name: String,
-    /// What it may do.
-    pub spec: ApiKeySpec,
+    /// Who it is, and what it may do.
+    pub spec: ApiKeySettings,
     /// The credential before the last rotation, while it is still accepted.
     pub previous: Option<PreviousCredential>,
     /// Where it is kept.
-    pub origin: KeyOrigin,
+    #[cfg_attr(feature = "openapi", schema(value_type = KeyOrigin))]
+    pub origin: Open<KeyOrigin>,
 }
 
 /// A credential that was replaced.
@@ -103,6 +131,21 @@ pub struct RotateApiKey {
     pub overlap_seconds: u32,
 }
 
+/// Who made a request: the API key, and what proved that it was its holder. Names may be given
+/// again; a credential has one holder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Submitter {
+    /// The name of the API key.
+    pub name: String,
+    /// SHA-256 of the key's text form, if it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Hash>,
+    /// The requester, if the request was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<RequesterId>,
+}
+
 /// An entry of the audit log: a change that was made with an API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -113,6 +156,12 @@ pub struct AuditEntry {
     pub at: UnixMillis,
     /// The name of the API key.
     pub by: String,
+    /// SHA-256 of the key's text form, if it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Hash>,
+    /// The requester, if the request was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<RequesterId>,
     /// What was done, such as `webhook.put`. Words may be added.
     pub action: String,
     /// What it was done to: a task, a wallet, or a name.

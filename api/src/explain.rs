@@ -3,7 +3,7 @@
 use countersign_protocol::{NodeId, TaskId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use crate::State;
+use crate::{Open, State};
 
 /// What happened to a task, in plain words. The coordinator's word and the nodes'; the texts may
 /// change.
@@ -13,7 +13,8 @@ pub struct Explanation {
     /// The task's id.
     pub task: TaskId,
     /// Its state.
-    pub state: State,
+    #[cfg_attr(feature = "openapi", schema(value_type = State))]
+    pub state: Open<State>,
     /// What happened, in a few sentences.
     pub summary: String,
     /// The nodes that the task waits for.

@@ -9,6 +9,7 @@ mod api_key;
 mod event;
 mod explain;
 mod node;
+mod open;
 mod preflight;
 mod problem;
 mod task;
@@ -16,20 +17,23 @@ mod wallet;
 mod webhook;
 
 pub use api_key::{
-    ApiKeyList, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage, KeyOrigin, PreviousCredential,
-    RequesterList, RotateApiKey, Scope,
+    API_KEY_PREFIX, ApiKeyList, ApiKeySettings, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage,
+    KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, Submitter,
 };
 pub use event::{Event, EventData, EventKind, EventPage, WalletChange};
 pub use explain::{Explanation, NodeExplanation};
 pub use node::{NodeList, NodeView, Reported};
+pub use open::Open;
 pub use preflight::{Answer, NodeForecast, Preflight, SubmitAnswer, Verdict};
 pub use problem::Problem;
 pub use task::{
     Decision, HistoryEntry, OutcomeView, PartyView, Progress, Reason, State, Submission, TaskPage,
     TaskResult, TaskSummary, TaskView,
 };
-pub use wallet::{WalletGenerations, WalletImport, WalletPage, WalletView};
+pub use wallet::{
+    ChildView, WalletAddresses, WalletGenerations, WalletImport, WalletPage, WalletView,
+};
 pub use webhook::{
     Attempt, Delivery, DeliveryPage, DeliveryState, Resend, Resent, RotateWebhookKey,
-    WebhookFormat, WebhookKey, WebhookKeys, WebhookList, WebhookSpec, WebhookView,
+    WebhookFormat, WebhookKey, WebhookKeys, WebhookList, WebhookSettings, WebhookSpec, WebhookView,
 };

@@ -4,6 +4,8 @@ use countersign_protocol::node_status::NodeStatus;
 use countersign_protocol::{NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use crate::Open;
+
 /// A node that the coordinator admits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -36,7 +38,8 @@ pub struct Reported {
     /// description travelled.
     pub skew_ms: i64,
     /// The description, with its texts bounded and printable.
-    pub status: NodeStatus,
+    #[cfg_attr(feature = "openapi", schema(value_type = NodeStatus))]
+    pub status: Open<NodeStatus>,
 }
 
 /// All admitted nodes.

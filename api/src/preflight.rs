@@ -6,7 +6,7 @@ use countersign_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::TaskView;
+use crate::{Open, TaskView};
 
 /// The answer to a submission that is known already, or to a preflight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,13 +26,15 @@ pub struct Preflight {
     /// The task's id, which remains unused.
     pub task: TaskId,
     /// What the task would do.
-    pub operation: OperationKind,
+    #[cfg_attr(feature = "openapi", schema(value_type = OperationKind))]
+    pub operation: Open<OperationKind>,
     /// The time at which the nodes were asked, by this coordinator's clock.
     pub at: UnixMillis,
     /// The number of nodes that would take part.
     pub needed: usize,
     /// What would come of the task.
-    pub verdict: Verdict,
+    #[cfg_attr(feature = "openapi", schema(value_type = Verdict))]
+    pub verdict: Open<Verdict>,
     /// Every node that could take part, in the order of their ids.
     pub nodes: Vec<NodeForecast>,
 }
@@ -85,8 +87,9 @@ pub struct NodeForecast {
     /// True if it would take part in the task, were it submitted now.
     pub chosen: bool,
     /// Its answer.
+    #[cfg_attr(feature = "openapi", schema(value_type = Answer))]
     #[serde(flatten)]
-    pub answer: Answer,
+    pub answer: Open<Answer>,
 }
 
 /// The answer of one node. As JSON, `answer` names the case. Texts are the node's, bounded and

@@ -7,6 +7,8 @@ use countersign_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::{Open, Submitter};
+
 /// A signed task, as submitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -85,9 +87,11 @@ pub struct TaskSummary {
     /// Number of changes so far.
     pub revision: u64,
     /// The phase, or the end.
-    pub state: State,
+    #[cfg_attr(feature = "openapi", schema(value_type = State))]
+    pub state: Open<State>,
     /// What the task does.
-    pub operation: OperationKind,
+    #[cfg_attr(feature = "openapi", schema(value_type = OperationKind))]
+    pub operation: Open<OperationKind>,
     /// The signer of the task.
     pub requester: RequesterId,
     /// The wallet that the task creates, uses, reshares or checks.
@@ -120,10 +124,14 @@ pub struct TaskView {
     #[cfg_attr(feature = "openapi", schema(value_type = countersign_protocol::evidence::Signature))]
     #[serde(with = "hex::serde")]
     pub signature: [u8; 64],
+    /// Who handed the task in. Absent if it was imported, or handed in to an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<Submitter>,
     /// The parties; empty until they are chosen.
     pub nodes: Vec<PartyView>,
     /// The result, for the caller to verify.
-    pub result: Option<TaskResult>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TaskResult>))]
+    pub result: Option<Open<TaskResult>>,
     /// The history, oldest first.
     #[serde(rename = "events")]
     pub history: Vec<HistoryEntry>,
@@ -193,7 +201,8 @@ pub struct Progress {
     /// Time of the report's arrival.
     pub at: UnixMillis,
     /// The stage of the protocol.
-    pub stage: Stage,
+    #[cfg_attr(feature = "openapi", schema(value_type = Stage))]
+    pub stage: Open<Stage>,
     /// The nodes whose messages it lacks.
     pub waiting_for: Vec<NodeId>,
     /// Progress within a long stage.
@@ -208,8 +217,9 @@ pub struct OutcomeView {
     /// Time of the report's arrival.
     pub at: UnixMillis,
     /// The outcome.
+    #[cfg_attr(feature = "openapi", schema(value_type = Outcome))]
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: Open<Outcome>,
 }
 
 /// Why a task ended without a result.

@@ -1,6 +1,8 @@
 //! Wallets and their generations.
 
-use countersign_protocol::{KeyDescriptor, KeyId, TaskId};
+use std::collections::BTreeMap;
+
+use countersign_protocol::{DerivationPath, KeyDescriptor, KeyId, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::Submission;
@@ -55,4 +57,29 @@ pub struct WalletImport {
     /// The KeyGen that created the first, if available.
     #[serde(default)]
     pub order: Option<Submission>,
+}
+
+/// Children of a wallet with their addresses, as the coordinator derives them. Its word alone:
+/// nothing in here proves itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WalletAddresses {
+    /// The wallet's id.
+    pub wallet: KeyId,
+    /// In the order of the request.
+    pub children: Vec<ChildView>,
+}
+
+/// A child key with its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ChildView {
+    /// The path below the root key.
+    pub path: DerivationPath,
+    /// 33 bytes compressed, 32 bytes on Ed25519, in hexadecimal.
+    pub public_key: String,
+    /// Each kind of address with the address. `ecdsa-secp256k1`: `evm`, `bitcoin-p2wpkh`,
+    /// `bitcoin-p2sh`, `bitcoin-p2pkh`; `taproot`: `bitcoin-p2tr`; `ed25519`: `solana`;
+    /// `schnorr-secp256k1`: `public-key`. Kinds may be added.
+    pub addresses: BTreeMap<String, String>,
 }

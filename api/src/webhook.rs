@@ -3,7 +3,7 @@
 use countersign_protocol::{KeyId, TaskId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use crate::{EventData, EventKind};
+use crate::{EventData, EventKind, Open};
 
 /// A receiver of events, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,39 @@ pub struct WebhookSpec {
     /// While false, nothing is sent; events wait as long as the feed keeps them.
     #[serde(default = "yes")]
     pub enabled: bool,
+}
+
+/// A receiver of events, as it is told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WebhookSettings {
+    /// Where events are sent.
+    pub url: String,
+    /// Only these kinds; all if absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<EventKind>>))]
+    #[serde(default, rename = "types", skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<Vec<Open<EventKind>>>,
+    /// Only events of these wallets; of all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallets: Option<Vec<KeyId>>,
+    /// How deliveries are signed.
+    #[cfg_attr(feature = "openapi", schema(value_type = WebhookFormat))]
+    pub format: Open<WebhookFormat>,
+    /// While false, nothing is sent; events wait as long as the feed keeps them.
+    pub enabled: bool,
+}
+
+impl From<WebhookSpec> for WebhookSettings {
+    fn from(spec: WebhookSpec) -> Self {
+        let open = |kinds: Vec<EventKind>| kinds.into_iter().map(Open::Known).collect();
+        Self {
+            url: spec.url,
+            kinds: spec.kinds.map(open),
+            wallets: spec.wallets,
+            format: spec.format.into(),
+            enabled: spec.enabled,
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -49,7 +82,7 @@ pub struct WebhookView {
     /// The name in its path.
     pub name: String,
     /// Its configuration.
-    pub spec: WebhookSpec,
+    pub spec: WebhookSettings,
     /// Time of creation.
     pub created: UnixMillis,
     /// The event up to which deliveries were begun, as a cursor of the feed.
@@ -76,14 +109,17 @@ pub struct Delivery {
     pub event: String,
     /// The kind of event.
     #[serde(rename = "type")]
-    pub kind: EventKind,
+    #[cfg_attr(feature = "openapi", schema(value_type = EventKind))]
+    pub kind: Open<EventKind>,
     /// The subject, if the event is not in the feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<EventData>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<EventData>))]
+    pub data: Option<Open<EventData>>,
     /// The time of the event.
     pub at: UnixMillis,
     /// Whether the receiver has it.
-    pub state: DeliveryState,
+    #[cfg_attr(feature = "openapi", schema(value_type = DeliveryState))]
+    pub state: Open<DeliveryState>,
     /// Every attempt, oldest first.
     pub attempts: Vec<Attempt>,
     /// Time of the next attempt; absent if there is none.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use countersign_protocol::UnixMillis;
 use countersign_protocol::request::HttpRequest;
+use countersign_protocol::{CoordinatorId, UnixMillis};
 use rand::RngCore;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder, Request};
@@ -15,14 +15,15 @@ use zeroize::Zeroizing;
 
 use crate::error::ClientError;
 use crate::profile::{Profile, read_own};
-use crate::requester_key::{RequesterKey, read_secret};
+use crate::requester_key::RequesterKey;
+use crate::secret_file::read_secret;
 
 /// The proof that a request is this client's.
 pub enum Credentials {
     /// A bearer secret.
     ApiKey(Zeroizing<String>),
-    /// A signature of each request.
-    Signed(Arc<RequesterKey>),
+    /// A signature of each request, for this coordinator.
+    Signed(Arc<RequesterKey>, CoordinatorId),
 }
 
 impl Credentials {
@@ -38,7 +39,13 @@ impl Credentials {
                 let key = read_secret(file, advice)?;
                 Ok(Self::ApiKey(Zeroizing::new(key.trim().to_owned())))
             }
-            (None, Some(key)) => Ok(Self::Signed(key.clone())),
+            (None, Some(key)) => match profile.coordinator_id {
+                Some(coordinator) => Ok(Self::Signed(key.clone(), coordinator)),
+                None => Err(ClientError::Usage(format!(
+                    "{} does not say which coordinator requests are signed for; add its `coordinator_id` (csc1…), which its operator has from `countersign-coordinator init`, or `api_key_file`",
+                    profile.path().display()
+                ))),
+            },
             (None, None) => Err(ClientError::Usage(format!(
                 "{} names no key that the coordinator knows; add `requester_key_file`, or `api_key_file` to read only",
                 profile.path().display()
@@ -56,7 +63,7 @@ impl Credentials {
                 request.headers_mut().insert(AUTHORIZATION, value);
                 Ok(())
             }
-            Self::Signed(key) => sign(key, request),
+            Self::Signed(key, coordinator) => sign(key, *coordinator, request),
         }
     }
 }
@@ -65,12 +72,16 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ApiKey(_) => "ApiKey(..)",
-            Self::Signed(_) => "Signed(..)",
+            Self::Signed(..) => "Signed(..)",
         })
     }
 }
 
-fn sign(key: &RequesterKey, request: &mut Request) -> Result<(), ClientError> {
+fn sign(
+    key: &RequesterKey,
+    coordinator: CoordinatorId,
+    request: &mut Request,
+) -> Result<(), ClientError> {
     let body = request
         .body()
         .and_then(reqwest::Body::as_bytes)
@@ -82,6 +93,7 @@ fn sign(key: &RequesterKey, request: &mut Request) -> Result<(), ClientError> {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let signed = HttpRequest {
+        coordinator,
         method: request.method().as_str(),
         path: request.url().path(),
         query: request.url().query().unwrap_or_default(),

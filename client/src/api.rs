@@ -1,6 +1,7 @@
 //! The coordinator's HTTP API as the client sees it: requests out, bounded answers in.
 //! Nothing here is believed.
 
+mod api_keys;
 mod feed;
 mod tasks;
 mod webhooks;
@@ -9,10 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use countersign_api::{
-    Answer, Attempt, Decision, Delivery, DeliveryPage, DeliveryState, Event, EventData, EventKind,
-    Explanation, HistoryEntry, NodeForecast, NodeView, OutcomeView, PartyView, Preflight, Progress,
-    Reason, Reported, Resend, Resent, State, TaskPage, TaskResult, TaskSummary, TaskView, Verdict,
-    WebhookFormat, WebhookKey, WebhookKeys, WebhookSpec, WebhookView,
+    Answer, ApiKeySpec, ApiKeyView, Attempt, Decision, Delivery, DeliveryPage, DeliveryState,
+    Event, EventData, EventKind, Explanation, HistoryEntry, KeyOrigin, NodeForecast, NodeView,
+    Open, OutcomeView, PartyView, Preflight, PreviousCredential, Progress, Reason, Reported,
+    Resend, Resent, RotateApiKey, Scope, State, TaskPage, TaskResult, TaskSummary, TaskView,
+    Verdict, WebhookFormat, WebhookKey, WebhookKeys, WebhookSpec, WebhookView,
 };
 use countersign_api::{NodeList, Problem, Submission, WalletGenerations, WalletImport};
 use countersign_protocol::{KeyDescriptor, KeyId, SignedTask, TaskId};
@@ -38,7 +40,7 @@ const MAX_WALLETS: usize = 100_000;
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// All that is read of a wallet: the descriptor proves itself, the rest would only repeat it.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Told {
     #[serde(rename = "announcement")]
     descriptor: KeyDescriptor,
@@ -46,7 +48,7 @@ struct Told {
 
 #[derive(Deserialize)]
 struct ToldPage {
-    wallets: Vec<Told>,
+    wallets: Vec<Open<Told>>,
     next: Option<String>,
 }
 
@@ -116,8 +118,9 @@ impl Api {
             query.extend(cursor.map(|cursor| ("cursor", cursor)));
             let request = self.request(Method::GET, "/v1/wallets").query(&query);
             let page: ToldPage = self.answer(request).await?;
-            let found = page.wallets.into_iter().map(|wallet| wallet.descriptor);
-            wallets.extend(found);
+            // One of a scheme of a later version is of no use here.
+            let found = page.wallets.into_iter().filter_map(Open::into_known);
+            wallets.extend(found.map(|wallet| wallet.descriptor));
             if wallets.len() > MAX_WALLETS {
                 return Err(ClientError::Answer(format!(
                     "it has more than {MAX_WALLETS} wallets"
@@ -261,6 +264,17 @@ impl Api {
             sent: !error.is_connect(),
         }
     }
+}
+
+/// The path of something that has a name. A name never leads to another path.
+fn named(what: &str, of: &str, name: &str, rest: &str) -> Result<String, ClientError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
+        return Err(ClientError::Usage(format!(
+            "`{name}` cannot be the name of {what}; write 1 to 40 of a-z, 0-9 and -"
+        )));
+    }
+    Ok(format!("{of}/{name}{rest}"))
 }
 
 /// A list in a query, its words separated by commas. An empty one is left out.

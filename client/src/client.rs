@@ -22,7 +22,9 @@ use rand::RngCore;
 use tokio::time::Instant;
 
 use crate::access::Credentials;
-use crate::api::{Api, NodeView, PartyView, State, TaskFilter, TaskPage, TaskResult, TaskView};
+use crate::api::{
+    Api, NodeView, Open, PartyView, State, TaskFilter, TaskPage, TaskResult, TaskSummary, TaskView,
+};
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
@@ -175,7 +177,7 @@ impl Client {
         let (order, view) = self.carry_out(new.draft(), progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
-        let Some(TaskResult::Created(wallet)) = view.result else {
+        let Some(TaskResult::Created(wallet)) = view.result.and_then(Open::into_known) else {
             return Err(invalid("there is no wallet in it".into()));
         };
         self.book
@@ -210,7 +212,7 @@ impl Client {
             carried_out.map_err(|error| with_others(error, &wallet, &last.unwrap_or_default()))?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
-        let Some(TaskResult::Signed(signed)) = view.result else {
+        let Some(TaskResult::Signed(signed)) = view.result.and_then(Open::into_known) else {
             return Err(invalid("there is no signature in it".into()));
         };
         result::signed(&wallet, &inputs, &signed).map_err(|wrong| invalid(wrong.to_string()))?;
@@ -371,7 +373,7 @@ impl Client {
         mut progress: impl FnMut(&TaskView),
     ) -> Result<TaskView, ClientError> {
         let id = view.summary.id;
-        while !view.summary.state.is_final() {
+        while !has_ended(&view.summary)? {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ClientError::TimedOut(id));
@@ -405,7 +407,11 @@ impl Client {
                 None,
             ),
         };
-        let state = match summary.state {
+        let known = match &summary.state {
+            Open::Known(state) => *state,
+            Open::Unknown(_) => return Err(unknown_state(summary)),
+        };
+        let state = match known {
             State::Rejected => {
                 let node = nodes
                     .first()
@@ -500,7 +506,7 @@ fn check_told(task: TaskId, view: &TaskView) -> Result<(), ClientError> {
     let told = Told {
         id: summary.id,
         requester: summary.requester,
-        operation: summary.operation.title().into(),
+        operation: operation_of(summary),
         wallet: summary.wallet,
         not_after: summary.not_after,
     };
@@ -509,6 +515,31 @@ fn check_told(task: TaskId, view: &TaskView) -> Result<(), ClientError> {
         task,
         reason: error.to_string(),
     })
+}
+
+/// True if nothing more is expected of a task. A task that has ended in a state of a later version
+/// is an error: nobody here can say how it ended.
+fn has_ended(summary: &TaskSummary) -> Result<bool, ClientError> {
+    match (&summary.state, summary.ended) {
+        (Open::Known(state), _) => Ok(state.is_final()),
+        (Open::Unknown(_), None) => Ok(false),
+        (Open::Unknown(_), Some(_)) => Err(unknown_state(summary)),
+    }
+}
+
+fn unknown_state(summary: &TaskSummary) -> ClientError {
+    ClientError::UnknownState {
+        task: summary.id,
+        state: summary.state.to_string(),
+    }
+}
+
+/// The operation in words.
+pub(crate) fn operation_of(summary: &TaskSummary) -> String {
+    match &summary.operation {
+        Open::Known(operation) => operation.title().into(),
+        Open::Unknown(_) => summary.operation.to_string(),
+    }
 }
 
 /// True if the same request may succeed a moment later.

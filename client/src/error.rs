@@ -90,6 +90,12 @@ pub enum ClientError {
         "task {0} has not ended in time and may still end; look with `countersign task show {0}` before sending a new one"
     )]
     TimedOut(TaskId),
+    /// The task has ended in a state that this version does not know.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    #[error(
+        "task {task} is `{state}`, which this version does not know, and may have a result; update this program, then look with `countersign task show {task}` before sending a new one"
+    )]
+    UnknownState { task: TaskId, state: String },
     /// A result that does not verify.
     #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
@@ -116,7 +122,7 @@ impl ClientError {
             | Self::Answer(_) => 1,
             Self::Rejected { .. } => 2,
             Self::Failed { .. } | Self::Finish(_) | Self::Invalid { .. } | Self::Belief(_) => 3,
-            Self::TimedOut(_) => 4,
+            Self::TimedOut(_) | Self::UnknownState { .. } => 4,
         }
     }
 
@@ -133,6 +139,7 @@ impl ClientError {
             }
             Self::Answer(_) => "answer",
             Self::TimedOut(_) => "timeout",
+            Self::UnknownState { .. } => "unknown-state",
             Self::Invalid { .. } => "invalid-result",
             Self::Belief(error) => error.code(),
         }
@@ -160,6 +167,7 @@ impl ClientError {
             Self::Rejected { task, .. }
             | Self::Failed { task, .. }
             | Self::TimedOut(task)
+            | Self::UnknownState { task, .. }
             | Self::Invalid { task, .. } => Some(*task),
             _ => None,
         }

@@ -18,17 +18,20 @@
 
 pub mod access;
 pub mod api;
+pub mod api_key;
 pub mod book;
 mod client;
 pub mod connect;
 mod error;
 pub mod profile;
 pub mod requester_key;
+mod secret_file;
 
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
 pub use countersign_requester::order::SignOrder;
 pub use countersign_requester::{BeliefError, belief};
 
+pub use api_key::ApiKey;
 pub use client::{
     CheckUp, Client, Feed, Listed, NewWallet, News, Pushed, ReshareOrder, Signature, Standing,
 };

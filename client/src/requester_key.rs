@@ -1,9 +1,6 @@
 //! The requester's key in its file, readable by its owner alone.
 
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
 use std::ops::Deref;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use countersign_requester::RequesterKey as Key;
@@ -11,9 +8,7 @@ use rand::RngCore;
 use zeroize::Zeroizing;
 
 use crate::error::ClientError;
-
-/// Size limit of secret files in bytes.
-const MAX_SECRET: usize = 1024;
+use crate::secret_file::{create_secret, read_secret};
 
 /// Signs tasks. Not `Clone`, not printable; its memory is wiped on drop.
 #[derive(Debug)]
@@ -26,23 +21,7 @@ impl RequesterKey {
         rand::rngs::OsRng.fill_bytes(&mut seed[..]);
         let key = Key::from_seed(&seed).map_err(|_| malformed(path))?;
         let text = Key::text_of(&seed).map_err(|_| malformed(path))?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path);
-        let written = file.and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()
-        });
-        written.map_err(|error| {
-            unusable(
-                path,
-                &error,
-                "choose a new file in a directory that you may write",
-            )
-        })?;
+        create_secret(path, &text)?;
         Ok(Self(key))
     }
 
@@ -64,44 +43,11 @@ impl Deref for RequesterKey {
     }
 }
 
-/// Reads a small secret file that only its owner can read.
-pub(crate) fn read_secret(
-    path: &Path,
-    advice: &'static str,
-) -> Result<Zeroizing<String>, ClientError> {
-    let file = countersign_files::open(path).map_err(|error| unusable(path, &error, advice))?;
-    let mode = file
-        .metadata()
-        .map_err(|error| unusable(path, &error, advice))?
-        .mode();
-    if mode & 0o077 != 0 {
-        let advice = "run `chmod 600` on it, and make a new one if it may have leaked";
-        return Err(ClientError::File {
-            path: path.into(),
-            reason: "others can read this secret".into(),
-            advice,
-        });
-    }
-    let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET));
-    file.take(MAX_SECRET as u64)
-        .read_to_string(&mut text)
-        .map_err(|error| unusable(path, &error, advice))?;
-    Ok(text)
-}
-
 fn malformed(path: &Path) -> ClientError {
     let advice = "restore it from a backup, or make a new one with `countersign requester new`";
     ClientError::File {
         path: path.into(),
         reason: "this is not a requester key".into(),
-        advice,
-    }
-}
-
-fn unusable(path: &Path, error: &std::io::Error, advice: &'static str) -> ClientError {
-    ClientError::File {
-        path: path.into(),
-        reason: error.to_string(),
         advice,
     }
 }

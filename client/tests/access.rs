@@ -61,7 +61,9 @@ impl World {
 
     fn profile(&self, scheme: &str, coordinator: &Coordinator, rest: &str) -> Profile {
         let path = self.path("profile.yaml");
-        let text = format!("coordinator: {scheme}://{}\n{rest}", coordinator.http);
+        let id = coordinator.id;
+        let http = coordinator.http;
+        let text = format!("coordinator: {scheme}://{http}\ncoordinator_id: {id}\n{rest}");
         std::fs::write(&path, text).unwrap();
         Profile::load(&path).unwrap()
     }
@@ -227,4 +229,33 @@ async fn nothing_starts_with_a_pair_that_cannot_be_used() {
         error.contains("key.pem") && error.contains("correct `tls`"),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_signed_for_one_coordinator() {
+    let world = World::new();
+    let coordinator = Coordinator::start(world.config(&world.listed()))
+        .await
+        .unwrap();
+    let own = world.profile("https", &coordinator, SIGNS);
+    Client::new(own).unwrap().nodes().await.unwrap();
+    let path = world.path("profile.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = identity::create(&elsewhere.path().join("identity.key")).unwrap();
+    let told = text.replace(&coordinator.id.to_string(), &other.to_string());
+    std::fs::write(&path, &told).unwrap();
+    let client = Client::new(Profile::load(&path).unwrap()).unwrap();
+    let refused = client.nodes().await.unwrap_err();
+    assert_eq!(refused.code(), "unauthorised", "{refused}");
+
+    let silent: String = text
+        .lines()
+        .filter(|line| !line.starts_with("coordinator_id"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(&path, &silent).unwrap();
+    let unsaid = Client::new(Profile::load(&path).unwrap()).map(drop);
+    let error = unsaid.unwrap_err().to_string();
+    assert!(error.contains("coordinator_id"), "{error}");
 }

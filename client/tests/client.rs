@@ -6,6 +6,7 @@ mod cluster;
 mod connecting;
 mod forged;
 mod moving;
+mod operators;
 mod routes;
 mod table;
 
@@ -83,22 +84,50 @@ async fn a_wallet_and_a_signature_are_made_followed_and_verified() {
     );
     let mut states = Vec::new();
     let signature = client
-        .sign(&pay(&wallet), |task| states.push(task.summary.state))
+        .sign(&pay(&wallet), |task| {
+            states.push(task.summary.state.clone())
+        })
         .await
         .unwrap();
     assert_eq!(signature.signed.signatures[0].signed_bytes, b"pay");
     assert!(
-        states.last().is_some_and(|state| state.is_final()),
+        states
+            .last()
+            .and_then(|state| state.known())
+            .is_some_and(|state| state.is_final()),
         "{states:?}"
     );
     let task = client.wait(signature.task, |_| ()).await.unwrap();
     assert_eq!(
-        (task.summary.operation.title(), task.nodes.len()),
+        (
+            task.summary.operation.to_string().as_str(),
+            task.nodes.len()
+        ),
         ("KeySign", 2)
     );
     assert_eq!(client.tasks(10, None).await.unwrap().tasks.len(), 2);
     assert_eq!(client.find_wallet("hot").await.unwrap(), wallet);
     assert!(cluster.dir.path().join("wallets.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_coordinators_addresses_are_those_that_this_client_derives() {
+    let (cluster, _, wallet) = ready(Mood::Honest).await;
+    let path = "m,m/44/501/0,m/0/1,m/0/2,m/0/3";
+    let args = ["address", "hot", "--path", path, "--json"];
+    let own = json(&binary(cluster.dir.path(), &args).await);
+    let key = std::fs::read_to_string(cluster.dir.path().join("api.key")).unwrap();
+    let mut told = Vec::new();
+    for query in ["path=m,m/44/501/0", "path=m/0&first=1&count=3"] {
+        let base = format!("http://{}/v1/wallets", cluster.coordinator.http);
+        let url = format!("{base}/{}/addresses?{query}", wallet.key);
+        let request = reqwest::Client::new().get(url).bearer_auth(&key);
+        let answer = request.send().await.unwrap().text().await.unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["wallet"], own["wallet"]);
+        told.extend(answer["children"].as_array().unwrap().clone());
+    }
+    assert_eq!(Value::from(told), own["children"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use countersign_api::API_KEY_PREFIX;
 pub use countersign_api::Scope;
+use countersign_api::Submitter;
 use countersign_protocol::{Hash, KeyId, RequesterId, UnixMillis};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
@@ -29,8 +31,6 @@ pub use made::{KeyError, MadeKey};
 pub const REQUESTS: usize = 512;
 /// Bound on the bodies of requests that are read before their signature is verified, all together.
 const UNPROVEN_KIB: usize = 32 * 1024;
-/// Lets secret scanners find a key that leaked into a file.
-const PREFIX: &str = "csapi_";
 
 /// An API key as stored in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +168,8 @@ pub struct Caller {
     pub key: Hash,
     /// The key's name.
     pub name: String,
+    /// What proved that the caller is the key's holder.
+    pub credential: Credential,
     /// Only these wallets; all if absent.
     pub wallets: Option<Vec<KeyId>>,
 }
@@ -299,6 +301,7 @@ impl ApiKeys {
         let caller = Caller {
             key: id,
             name: key.name.clone(),
+            credential: key.credential,
             wallets: key.wallets.clone(),
         };
         Ok((caller, place))
@@ -306,6 +309,16 @@ impl ApiKeys {
 }
 
 impl Caller {
+    /// The caller as tasks and the audit log name it.
+    pub fn submitter(&self) -> Submitter {
+        let (sha256, requester) = self.credential.parts();
+        Submitter {
+            name: self.name.clone(),
+            sha256,
+            requester,
+        }
+    }
+
     /// True if the caller may know of this wallet.
     pub fn sees(&self, wallet: &KeyId) -> bool {
         self.wallets
@@ -368,7 +381,7 @@ pub fn generate(name: &str, scopes: Vec<Scope>) -> (Zeroizing<String>, ApiKey) {
     let mut secret = Zeroizing::new([0; 32]);
     rand::rngs::OsRng.fill_bytes(&mut secret[..]);
     let text = Zeroizing::new(format!(
-        "{PREFIX}{}",
+        "{API_KEY_PREFIX}{}",
         *Zeroizing::new(hex::encode(&secret[..]))
     ));
     let entry = ApiKey {
@@ -491,6 +504,6 @@ mod tests {
     fn the_entry_does_not_hold_the_key() {
         let (text, entry) = generate("ops", vec![Scope::Read]);
         let shown = serde_json::to_string(&entry).unwrap();
-        assert!(!shown.contains(&text[PREFIX.len()..]), "{shown}");
+        assert!(!shown.contains(&text[API_KEY_PREFIX.len()..]), "{shown}");
     }
 }

@@ -174,7 +174,7 @@ fn init(data: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}; check the disk", example.display()))?;
     }
     eprintln!(
-        "Give the id to the operators of the nodes; add their nodes to {}.",
+        "Give the id to the operators of the nodes, and to requesters who sign their requests; add the nodes to {}.",
         example.display()
     );
     println!("{id}");

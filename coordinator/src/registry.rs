@@ -29,6 +29,7 @@ use countersign_protocol::{
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::api_key::Caller;
 use crate::clean;
 use crate::share::has_room;
 use crate::store::{NewEvent, Store, StoreError, Ticket};
@@ -213,9 +214,10 @@ impl TaskRegistry {
     pub fn submit(
         &self,
         signed: SignedTask,
-        through: Option<Hash>,
+        caller: Option<&Caller>,
         now: UnixMillis,
     ) -> Result<Submitted, SubmitError> {
+        let through = caller.map(|caller| caller.key);
         let claimed = Arc::new(signed.claim()?);
         let id = claimed.task().id;
         let mut inner = self.lock();
@@ -236,12 +238,18 @@ impl TaskRegistry {
         let task = claimed.authenticate(|requester| self.is_listed(requester), now)?;
         let wallet = self.wallet_for(&inner, &task)?;
         inner.check_room(self.rules.load().open_tasks, &task.requester, through)?;
-        let flow = Flow::accept(inner.last_sequence + 1, claimed, wallet, now)?;
+        let mut flow = Flow::accept(inner.last_sequence + 1, claimed, wallet, now)?;
+        flow.record.submitted_by = caller.map(Caller::submitter);
         let accepted = vec![flow.entered(now)];
         let ticket = self
             .store
             .put_task(task.id, &flow.subject(), &flow.record, accepted)?;
         inner.last_sequence += 1;
+        if let Some(caller) = caller {
+            let target = task.id.to_string();
+            self.store
+                .audit(now, &caller.submitter(), "task.submit", &target)?;
+        }
         info!(task = %task.id, operation = task.operation.name(), requester = %task.requester, "task accepted");
         inner.insert(flow, through);
         self.step(&mut inner, task.id, Input::Tick, now);

@@ -163,6 +163,7 @@ impl Coordinator {
         let webhooks = Arc::new(webhooks);
         parts.spawn(webhook::serve(webhooks.clone(), stop.subscribe()));
         let app = App {
+            id,
             registry: registry.clone(),
             keys: keys.clone(),
             stop: stop.subscribe(),

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, Method, Uri};
 use countersign_protocol::request::HttpRequest;
-use countersign_protocol::{RequesterId, UnixMillis};
+use countersign_protocol::{CoordinatorId, RequesterId, UnixMillis};
 use sha2::{Digest, Sha256};
 
 /// The headers of a signed request.
@@ -61,7 +61,7 @@ pub enum RequestError {
     )]
     Started,
     #[error(
-        "the request is not signed by a listed requester; check key and signature, or list the requester under `api_keys` in the coordinator's configuration"
+        "the request is not signed by a listed requester for this coordinator; check key, coordinator and signature, or list the requester under `api_keys` in the coordinator's configuration"
     )]
     Unauthorised,
     #[error("this request was made before; sign each one with a nonce of its own")]
@@ -163,12 +163,20 @@ impl Claim {
         }
     }
 
-    /// Verifies the signature over the request. `body` counts only if it is signed itself.
-    pub fn verify(&self, method: &Method, uri: &Uri, body: &[u8]) -> Result<Signed, RequestError> {
+    /// Verifies the signature over the request to this coordinator, which `Biz-Api-*` does not
+    /// name. `body` counts only if it is signed itself.
+    pub fn verify(
+        &self,
+        coordinator: &CoordinatorId,
+        method: &Method,
+        uri: &Uri,
+        body: &[u8],
+    ) -> Result<Signed, RequestError> {
         let path = uri.path();
         let query = uri.query().unwrap_or_default();
         let message = match &self.form {
             Form::Own { nonce, body } => HttpRequest {
+                coordinator: *coordinator,
                 method: method.as_str(),
                 path,
                 query,

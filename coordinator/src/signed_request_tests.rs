@@ -4,6 +4,7 @@ use axum::http::HeaderValue;
 use ed25519_dalek::{Signer, SigningKey};
 
 use super::*;
+use crate::testkit::coordinator_id;
 
 const NOW: UnixMillis = UnixMillis(1_764_453_908_123);
 const NONCE_TEXT: &str = "0123456789abcdef0123456789abcdef";
@@ -55,7 +56,8 @@ impl Request {
         let uri = self.uri();
         let body: [u8; 32] = Sha256::digest(self.body).into();
         let text = [
-            "countersign/1 http request",
+            "countersign/2 http request",
+            &coordinator_id().to_string(),
             self.method,
             uri.path(),
             uri.query().unwrap_or_default(),
@@ -99,8 +101,17 @@ impl Request {
         {
             return Err(RequestError::Body);
         }
-        claim.verify(&self.method(), &self.uri(), self.body)
+        claim.verify(&coordinator_id(), &self.method(), &self.uri(), self.body)
     }
+}
+
+#[test]
+fn a_request_for_one_coordinator_is_refused_by_every_other() {
+    let other = CoordinatorId::from_bytes(crate::testkit::key(101).verifying_key().to_bytes());
+    let claim = Claim::read(&REQUEST.own(NONCE_TEXT)).unwrap().unwrap();
+    let at = |id: &CoordinatorId| claim.verify(id, &REQUEST.method(), &REQUEST.uri(), REQUEST.body);
+    assert_eq!(at(&other.unwrap()), Err(RequestError::Unauthorised));
+    at(&coordinator_id()).unwrap();
 }
 
 #[test]
@@ -261,8 +272,8 @@ fn the_worked_example_of_the_page_is_right() {
         let name: axum::http::HeaderName = name.parse().unwrap();
         headers.insert(name, value.parse().unwrap());
     }
-    let message = block("countersign/1 http request");
-    assert_eq!((message.len(), body.len()), (154, 30));
+    let message = block("countersign/2 http request");
+    assert_eq!((message.len(), body.len()), (217, 30));
     assert_eq!(headers[REQUESTER], requester(&key).to_string());
     assert_eq!(headers[BODY], hex::encode(Sha256::digest(body)));
     let signature = key.sign(message.as_bytes()).to_bytes();
@@ -276,11 +287,14 @@ fn the_worked_example_of_the_page_is_right() {
             .collect()
     });
     let uri = Uri::from_static("/v1/tasks");
+    let coordinator = message.lines().nth(1).unwrap().parse().unwrap();
     for headers in [own, biz] {
         let claim = Claim::read(&headers.into_iter().collect())
             .unwrap()
             .unwrap();
-        let signed = claim.verify(&Method::POST, &uri, body.as_bytes()).unwrap();
+        let signed = claim
+            .verify(&coordinator, &Method::POST, &uri, body.as_bytes())
+            .unwrap();
         assert_eq!(signed.requester, requester(&key));
     }
 }

@@ -2,9 +2,9 @@
 
 use countersign_protocol::outcome::{abort_vote_digest, public_shares_hash};
 use countersign_protocol::{
-    Committee, Failure, Hash, Hasher, InputSignature, Intact, KeyDescriptor, KeyGen, KeyId,
-    KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Outcome, Payload, PayloadKind, Point,
-    Refusal, RequesterId, Scheme, SessionId, Signed, SignedAck, SignedTask, Task, TaskId,
+    Committee, CoordinatorId, Failure, Hash, Hasher, InputSignature, Intact, KeyDescriptor, KeyGen,
+    KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Outcome, Payload, PayloadKind,
+    Point, Refusal, RequesterId, Scheme, SessionId, Signed, SignedAck, SignedTask, Task, TaskId,
     Threshold, UnixMillis,
 };
 use curve25519_dalek::{EdwardsPoint, Scalar};
@@ -42,6 +42,11 @@ pub fn crowd() -> Vec<NodeId> {
 /// Nodes by their numbers in the crowd.
 pub fn some(numbers: &[usize]) -> Vec<NodeId> {
     numbers.iter().map(|number| crowd()[*number]).collect()
+}
+
+/// The coordinator of the tests.
+pub fn coordinator_id() -> CoordinatorId {
+    CoordinatorId::from_bytes(key(100).verifying_key().to_bytes()).unwrap()
 }
 
 pub fn requester() -> SigningKey {

@@ -1,9 +1,11 @@
 //! The API and the nodes' sessions in one process: real router, real store, simulated
 //! nodes over in-memory channels.
 
+mod addresses;
 mod claims;
 mod crowd;
 mod events;
+mod hostile;
 mod intake;
 mod keys;
 mod moved;
@@ -23,6 +25,7 @@ use countersign_protocol::{
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::api_key::{Caller, Credential};
 use crate::clock;
 use crate::registry::RegistryConfig;
 use crate::session::{self, End};
@@ -277,12 +280,18 @@ async fn one_requester_or_one_api_key_leaves_room_for_others() {
     world
         .app
         .registry
-        .submit(
-            theirs,
-            Some(countersign_protocol::Hash([5; 32])),
-            clock::now(),
-        )
+        .submit(theirs, Some(&another_caller()), clock::now())
         .unwrap();
+}
+
+fn another_caller() -> Caller {
+    let hash = countersign_protocol::Hash([5; 32]);
+    Caller {
+        key: hash,
+        name: "another".into(),
+        credential: Credential::Secret(hash),
+        wallets: None,
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use countersign_coordinator::signed_request::Claim;
+use countersign_protocol::CoordinatorId;
 use serde_json::Value;
 
 /// Signs requests with the package's helper, and prints one JSON object a line.
@@ -54,6 +55,9 @@ fn what_the_package_signs_is_accepted() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(requests.len(), 5);
+    // This form names no coordinator.
+    let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+    let own = CoordinatorId::from_bytes(key.verifying_key().to_bytes()).unwrap();
     for request in requests {
         let field = |name: &str| request[name].as_str().unwrap();
         let mut headers = HeaderMap::new();
@@ -67,9 +71,9 @@ fn what_the_package_signs_is_accepted() {
         let method: Method = field("method").parse().unwrap();
         let uri: Uri = field("uri").parse().unwrap();
         let body = field("body").as_bytes();
-        claim.verify(&method, &uri, body).unwrap();
+        claim.verify(&own, &method, &uri, body).unwrap();
         let other = [body, b" "].concat();
-        assert!(claim.verify(&method, &uri, &other).is_err());
-        assert!(claim.verify(&Method::DELETE, &uri, body).is_err());
+        assert!(claim.verify(&own, &method, &uri, &other).is_err());
+        assert!(claim.verify(&own, &Method::DELETE, &uri, body).is_err());
     }
 }

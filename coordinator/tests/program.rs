@@ -1,6 +1,9 @@
 //! The program from outside: it takes tasks and keeps their deadlines whatever becomes of its log,
 //! and reloads its configuration on request.
 
+#[path = "program/flood.rs"]
+mod flood;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -427,6 +430,17 @@ fn submission(number: u8) -> Value {
 }
 
 fn submission_of(number: [u8; 2]) -> Value {
+    submission_with(TaskId(std::array::from_fn(|at| number[at % 2])), LIFE_MS)
+}
+
+/// The id in words, and the submission.
+fn submission_numbered(number: u32, life: u64) -> (String, Value) {
+    let bytes = number.to_be_bytes();
+    let id = TaskId(std::array::from_fn(|at| bytes[at % 4]));
+    (id.to_string(), submission_with(id, life))
+}
+
+fn submission_with(id: TaskId, life: u64) -> Value {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
@@ -434,9 +448,9 @@ fn submission_of(number: [u8; 2]) -> Value {
     let requester = key(9);
     let task = Task {
         version: 1,
-        id: TaskId(std::array::from_fn(|at| number[at % 2])),
+        id,
         created: UnixMillis(now),
-        not_after: UnixMillis(now + LIFE_MS),
+        not_after: UnixMillis(now + life),
         requester: RequesterId::from_bytes(requester.verifying_key().to_bytes()).unwrap(),
         note: None,
         claims: Default::default(),

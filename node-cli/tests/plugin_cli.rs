@@ -313,6 +313,22 @@ fn where_publishers_are_trusted_only_what_one_of_them_signed_is_installed() {
 }
 
 #[test]
+fn config_check_tells_whose_preflights_are_answered() {
+    let bench = Bench::new("policy: {allow_unguarded: true}\n");
+    let one = "csr1qwss00lnecgtu8tsm5vwwj7qn9n7f43snwjs6hcamjrxgyj4xxuqzx88mt";
+    for (rest, said) in [
+        ("", "answered to treasury; each 120 a minute"),
+        ("preflight: {allow: false}\n", "answered to nobody"),
+        ("preflight: {per_minute: 7}\n", "each 7 a minute"),
+    ] {
+        let requesters = format!("requesters:\n- {{name: treasury, id: {one}}}\n");
+        bench.write("node.yaml", coordinator() + &requesters + rest);
+        let output = bench.run("config check").out;
+        assert!(output.contains(said), "`{said}` is missing in\n{output}");
+    }
+}
+
+#[test]
 fn config_check_shows_what_shorthands_stand_for() {
     let bench = Bench::new("policy: {allow_unguarded: true}\n");
     for plugin in ["rules", "jwt-callback"] {

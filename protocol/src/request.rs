@@ -1,16 +1,19 @@
 //! A request over HTTP that is signed by a requester's key, so that no bearer secret need exist.
 //!
-//! The signature is Ed25519 (RFC 8032) over a text of seven lines. It can be taken for no signature
+//! The signature is Ed25519 (RFC 8032) over a text of eight lines. It can be taken for no signature
 //! of a task, which is over 32 bytes. `docs/api-authentication.md` describes the headers.
 
+use crate::id::CoordinatorId;
 use crate::task::UnixMillis;
 
 /// The first line, which belongs to this purpose alone.
-const LABEL: &str = "countersign/1 http request";
+const LABEL: &str = "countersign/2 http request";
 
 /// What is signed of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpRequest<'a> {
+    /// The coordinator that it is for, so that no other can be asked the same.
+    pub coordinator: CoordinatorId,
     /// The method in capitals, such as `POST`.
     pub method: &'a str,
     /// The path as sent, percent-encoding included, such as `/v1/tasks`.
@@ -33,9 +36,10 @@ impl HttpRequest<'_> {
         0xb8, 0x55,
     ];
 
-    /// The signed bytes: seven lines, separated by line feeds. No field can contain one.
+    /// The signed bytes: eight lines, separated by line feeds. No field can contain one.
     pub fn signed_message(&self) -> Vec<u8> {
         let Self {
+            coordinator,
             method,
             path,
             query,
@@ -46,6 +50,7 @@ impl HttpRequest<'_> {
         let body = hex::encode(body_sha256);
         let lines = [
             LABEL,
+            &coordinator.to_string(),
             method,
             path,
             query,
@@ -73,7 +78,10 @@ mod tests {
 
     #[test]
     fn every_field_is_signed_in_a_line_of_its_own() {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        let coordinator = CoordinatorId::from_bytes(key.verifying_key().to_bytes()).unwrap();
         let request = HttpRequest {
+            coordinator,
             method: "GET",
             path: "/v1/tasks",
             query: "limit=5",
@@ -85,8 +93,10 @@ mod tests {
         let text = String::from_utf8(request.signed_message()).unwrap();
         assert_eq!(
             text,
-            "countersign/1 http request\nGET\n/v1/tasks\nlimit=5\n\
-             e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n1764453908123\n0123456789abcdef"
+            format!(
+                "countersign/2 http request\n{coordinator}\nGET\n/v1/tasks\nlimit=5\n\
+                 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n1764453908123\n0123456789abcdef"
+            )
         );
     }
 

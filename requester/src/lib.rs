@@ -5,7 +5,6 @@
 //! languages. It performs no I/O and reads no clock; time, randomness and the contents of files are
 //! arguments.
 
-pub mod addresses;
 pub mod belief;
 pub mod book;
 pub mod describe;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use countersign_payload::{Networks, UnknownNetwork};
-use countersign_protocol::{NodeId, RequesterId};
+use countersign_protocol::{CoordinatorId, NodeId, RequesterId};
 use serde::de::{DeserializeSeed, Deserializer};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,10 @@ pub struct Profile {
     /// URL of the coordinator's API, such as `http://127.0.0.1:7480`.
     #[serde(deserialize_with = "http_url")]
     pub coordinator: String,
+    /// The coordinator's id, from its operator: signed requests name it. Needed where there is no
+    /// `api_key_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinator_id: Option<CoordinatorId>,
     /// Certificates in PEM: the coordinator's own or its issuer's, and no others are believed.
     /// Absent: those that this machine believes.
     #[serde(skip_serializing_if = "Option::is_none")]

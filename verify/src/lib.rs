@@ -6,6 +6,7 @@
 //! No private key or share is known here.
 
 pub mod address;
+pub mod addresses;
 mod check_up;
 mod derive;
 pub mod descriptor;

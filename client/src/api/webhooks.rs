@@ -6,7 +6,7 @@ use countersign_api::{
 };
 use reqwest::Method;
 
-use super::{Api, listed};
+use super::{Api, listed, named};
 use crate::error::ClientError;
 
 impl Api {
@@ -81,15 +81,8 @@ impl Api {
     }
 }
 
-/// A name never leads to another path.
 fn path(name: &str, rest: &str) -> Result<String, ClientError> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
-        return Err(ClientError::Usage(format!(
-            "`{name}` cannot be the name of a webhook; write 1 to 40 of a-z, 0-9 and -"
-        )));
-    }
-    Ok(format!("/v1/webhooks/{name}{rest}"))
+    named("a webhook", "/v1/webhooks", name, rest)
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use clap::Args;
 use countersign_client::{Client, ClientError};
 use countersign_protocol::DerivationPath;
-use countersign_requester::addresses::child;
 use countersign_verify::DeriveError;
 use countersign_verify::address::Network;
+use countersign_verify::addresses::child;
 use serde_json::json;
 
 use super::line::{Table, Tone};

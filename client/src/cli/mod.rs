@@ -1,6 +1,7 @@
 //! The command line: arguments, exit codes, and one file for each noun.
 
 mod address;
+mod api_key;
 mod connect;
 mod describe;
 mod descriptor;
@@ -47,6 +48,7 @@ Exit codes:
 
 Profile (YAML; paths relative to it):
   coordinator: https://coordinator.example:7480
+  coordinator_id: csc1...            # from its operator; needed to sign requests
   coordinator_ca: coordinator.pem    # optional; its certificate or that of its issuer
   requester_key_file: requester.key  # mode 600, from `countersign requester new`
   api_key_file: api.key              # mode 600; optional: without it, requests are signed
@@ -78,6 +80,7 @@ Examples:
   countersign task watch 0123456789abcdef0123456789abcdef
   countersign webhook put ops --url https://example.com/hook --type task.completed
   countersign webhook listen --forward http://127.0.0.1:3000/hook
+  countersign api-key create desk --scope read,create --expires 90d --out desk.key
   countersign connect evm treasury --path m/44/60/0/0/0 --rpc https://rpc.example
   bitcoind -signer=\"countersign connect bitcoin treasury\"
 
@@ -94,7 +97,7 @@ Times (--since, --until): an age such as 30s, 90m, 24h or 7d; a date such as 202
 the signed task, which lives for a minute: a dishonest coordinator could order it. The
 answers promise nothing.
 
-Webhooks need an API key with the scope `admin` (`webhook listen` only `read`); orders,
+Webhooks and API keys need an API key with the scope `admin` (`webhook listen` only `read`); orders,
 preflights and cancelling need `create`.
 
 Shells and readers: `countersign completions bash` (elvish, fish, powershell, zsh) prints a
@@ -171,6 +174,9 @@ enum Command {
     /// Configure receivers of events, and try one on this machine.
     #[command(subcommand)]
     Webhook(Box<webhook::WebhookCommand>),
+    /// Make, limit, rotate and revoke API keys of the coordinator.
+    #[command(subcommand)]
+    ApiKey(Box<api_key::ApiKeyCommand>),
     #[command(flatten)]
     Manual(ManualCommand),
     /// Print the version.
@@ -229,6 +235,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
         Command::Task(command) => in_runtime(task::execute(command, &connected()?, output)),
         Command::Node(command) => in_runtime(node::execute(command, &connected()?, output)),
         Command::Event(command) => in_runtime(event::execute(command, &connected()?, output)),
+        Command::ApiKey(command) => in_runtime(api_key::execute(*command, &connected()?, output)),
         Command::Webhook(command) => in_runtime(webhook::execute(*command, &connected()?, output)),
     }
     .map(|()| Exit::Done)

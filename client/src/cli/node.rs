@@ -1,7 +1,7 @@
 //! `countersign node`.
 
 use clap::Subcommand;
-use countersign_client::api::NodeView;
+use countersign_client::api::{NodeView, Open};
 use countersign_client::{Client, ClientError, Profile};
 use countersign_protocol::UnixMillis;
 use countersign_protocol::node_status::{PluginState, PluginStatus};
@@ -98,7 +98,8 @@ fn clock(node: &NodeView) -> (String, Tone) {
 /// What an offline node said last.
 fn software(node: &NodeView) -> String {
     let reported = node.reported.as_ref();
-    let reported = reported.map(|reported| reported.status.software.clone());
+    let status = reported.and_then(|reported| reported.status.known());
+    let reported = status.map(|status| status.software.clone());
     let software = node.software.clone().or(reported);
     software.unwrap_or_else(|| "-".into())
 }
@@ -107,7 +108,13 @@ fn plugins(node: &NodeView) -> Vec<Line> {
     let Some(reported) = &node.reported else {
         return Vec::new();
     };
-    let status = &reported.status;
+    let status = match &reported.status {
+        Open::Known(status) => status,
+        Open::Unknown(_) => {
+            let text = "  says of itself what this version cannot read; update this program";
+            return vec![Line::new(text, Tone::Attention)];
+        }
+    };
     let mut lines: Vec<Line> = status.plugins.iter().map(plugin).collect();
     if status.more_plugins > 0 {
         lines.push(format!("  and {} more plugins", status.more_plugins).into());

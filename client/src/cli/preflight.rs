@@ -1,6 +1,6 @@
 //! `--dry-run`: what would come of an order, as the nodes say through the coordinator.
 
-use countersign_client::api::{Answer, NodeForecast, Preflight, Verdict};
+use countersign_client::api::{Answer, NodeForecast, Open, Preflight, Verdict};
 use countersign_client::{Client, ClientError, Profile};
 use countersign_protocol::{NodeId, NotAsked, PluginVerdict};
 use serde_json::json;
@@ -8,6 +8,7 @@ use serde_json::json;
 use super::exit::Exit;
 use super::line::{Line, Tone};
 use super::output::Output;
+use super::progress;
 
 /// Prints the forecast. The exit code tells what would come of the task.
 pub fn show(asked: &Preflight, client: &Client, output: &Output) -> Result<Exit, ClientError> {
@@ -18,8 +19,12 @@ pub fn show(asked: &Preflight, client: &Client, output: &Output) -> Result<Exit,
     Ok(exit(&asked.verdict))
 }
 
-fn exit(verdict: &Verdict) -> Exit {
-    match verdict {
+fn exit(verdict: &Open<Verdict>) -> Exit {
+    let known = match verdict {
+        Open::Known(known) => known,
+        Open::Unknown(_) => return Exit::Undecided,
+    };
+    match known {
         Verdict::Approved { .. } => Exit::Done,
         Verdict::Refused { .. } => Exit::WouldBeRefused,
         Verdict::Open { .. } | Verdict::Unknown { .. } | Verdict::Waiting { .. } => Exit::Undecided,
@@ -28,9 +33,9 @@ fn exit(verdict: &Verdict) -> Exit {
 
 fn lines(asked: &Preflight, profile: &Profile) -> Vec<Line> {
     let (text, tone) = verdict(asked, profile);
-    let operation = asked.operation.title();
+    let operation = progress::operation(&asked.operation);
     let mut lines = vec![Line::from(format!("{operation}: ")).and(text, tone)];
-    if let Verdict::Refused { instead, .. } = &asked.verdict
+    if let Open::Known(Verdict::Refused { instead, .. }) = &asked.verdict
         && !instead.is_empty()
     {
         let names = names(instead, profile).replace(", ", ",");
@@ -38,14 +43,26 @@ fn lines(asked: &Preflight, profile: &Profile) -> Vec<Line> {
     }
     for node in &asked.nodes {
         lines.push(head(node, profile));
-        lines.extend(details(&node.answer, profile));
+        let known = node.answer.known();
+        lines.extend(
+            known
+                .map(|answer| details(answer, profile))
+                .unwrap_or_default(),
+        );
     }
     lines
 }
 
 fn verdict(asked: &Preflight, profile: &Profile) -> (String, Tone) {
     let names = |nodes: &[NodeId]| names(nodes, profile);
-    match &asked.verdict {
+    let known = match &asked.verdict {
+        Open::Known(known) => known,
+        Open::Unknown(_) => {
+            let text = "unknown: the answer is one of a later version; update this program";
+            return (text.into(), Tone::Attention);
+        }
+    };
+    match known {
         Verdict::Approved { by } => (format!("would be approved by {}", names(by)), Tone::Good),
         Verdict::Open { by, undecided } => (
             format!(
@@ -79,7 +96,21 @@ fn verdict(asked: &Preflight, profile: &Profile) -> (String, Tone) {
 }
 
 fn head(node: &NodeForecast, profile: &Profile) -> Line {
-    let (text, tone) = match &node.answer {
+    let (text, tone) = match node.answer.known() {
+        Some(answer) => answered(answer),
+        None => ("gave an answer unknown here".into(), Tone::Attention),
+    };
+    let part = if node.chosen {
+        ""
+    } else {
+        " (would not take part)"
+    };
+    Line::from(format!("  {}{part}: ", profile.short_name(&node.node)))
+        .and(profile.with_names(&text), tone)
+}
+
+fn answered(answer: &Answer) -> (String, Tone) {
+    match answer {
         Answer::WouldApprove { not_asked, .. } if not_asked.is_empty() => {
             ("would approve".into(), Tone::Good)
         }
@@ -92,14 +123,7 @@ fn head(node: &NodeForecast, profile: &Profile) -> Line {
         Answer::Busy => ("is busy; ask again later".into(), Tone::Attention),
         Answer::Offline => ("is not online".into(), Tone::Attention),
         Answer::NoAnswer => ("did not answer in time".into(), Tone::Attention),
-    };
-    let part = if node.chosen {
-        ""
-    } else {
-        " (would not take part)"
-    };
-    Line::from(format!("  {}{part}: ", profile.short_name(&node.node)))
-        .and(profile.with_names(&text), tone)
+    }
 }
 
 fn details(answer: &Answer, profile: &Profile) -> Vec<Line> {
@@ -145,7 +169,7 @@ mod tests {
 
     #[test]
     fn only_an_approval_by_all_is_a_success() {
-        let verdict = |text: &str| serde_json::from_str::<Verdict>(text).unwrap();
+        let verdict = |text: &str| serde_json::from_str::<Open<Verdict>>(text).unwrap();
         for (text, expected) in [
             (r#"{"kind":"approved","by":[]}"#, Exit::Done),
             (
@@ -155,6 +179,8 @@ mod tests {
             (r#"{"kind":"open","by":[],"undecided":[]}"#, Exit::Undecided),
             (r#"{"kind":"unknown","of":[]}"#, Exit::Undecided),
             (r#"{"kind":"waiting","missing":[]}"#, Exit::Undecided),
+            (r#"{"kind":"surely","by":[]}"#, Exit::Undecided),
+            (r#"{"kind":"approved"}"#, Exit::Undecided),
         ] {
             assert_eq!(exit(&verdict(text)), expected, "{text}");
         }

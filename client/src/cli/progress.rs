@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use countersign_client::Profile;
-use countersign_client::api::{PartyView, State, TaskView};
-use countersign_protocol::control::Pace;
-use countersign_protocol::{NodeId, Outcome, PluginVerdict};
+use countersign_client::api::{Open, PartyView, State, TaskView};
+use countersign_protocol::control::{Pace, Stage};
+use countersign_protocol::{NodeId, OperationKind, Outcome, PluginVerdict};
 
 use super::line::{Line, Tone};
 use super::output::Output;
@@ -19,7 +19,7 @@ pub struct Progress<'a> {
     output: Output,
     drawn: usize,
     told: BTreeMap<NodeId, Line>,
-    state: Option<State>,
+    state: Option<Open<State>>,
 }
 
 impl<'a> Progress<'a> {
@@ -60,8 +60,8 @@ impl<'a> Progress<'a> {
     }
 
     fn append(&mut self, task: &TaskView) {
-        if self.state != Some(task.summary.state) {
-            self.state = Some(task.summary.state);
+        if self.state.as_ref() != Some(&task.summary.state) {
+            self.state = Some(task.summary.state.clone());
             self.output.note(head(task));
         }
         for party in &task.nodes {
@@ -102,7 +102,7 @@ impl<'a> Progress<'a> {
                 .collect();
             let stage = format!(
                 "{}{}",
-                progress.stage,
+                stage(&progress.stage),
                 progress.pace.map(pace).unwrap_or_default()
             );
             return if names.is_empty() {
@@ -119,6 +119,14 @@ impl<'a> Progress<'a> {
             (None, true) => ("deciding".into(), Tone::Plain),
             (None, false) => ("not online".into(), Tone::Attention),
         }
+    }
+}
+
+/// The stage in words.
+pub fn stage(stage: &Open<Stage>) -> String {
+    match stage {
+        Open::Known(known) => known.to_string(),
+        Open::Unknown(_) => format!("unknown stage {stage}"),
     }
 }
 
@@ -149,11 +157,33 @@ fn pace(pace: Pace) -> String {
 
 fn head(task: &TaskView) -> Line {
     let summary = &task.summary;
-    let (state, tone) = state(summary.state);
-    Line::from(format!("{} {}: ", summary.operation.title(), summary.id)).and(state, tone)
+    let (state, tone) = state(&summary.state);
+    Line::from(format!(
+        "{} {}: ",
+        operation(&summary.operation),
+        summary.id
+    ))
+    .and(state, tone)
 }
 
-pub fn state(state: State) -> (&'static str, Tone) {
+/// The operation in words.
+pub fn operation(operation: &Open<OperationKind>) -> String {
+    match operation {
+        Open::Known(known) => known.title().into(),
+        Open::Unknown(_) => format!("unknown operation {operation}"),
+    }
+}
+
+/// The state in words. One of a later version is nothing that people or programs could rely on.
+pub fn state(state: &Open<State>) -> (String, Tone) {
+    let (words, tone) = match state {
+        Open::Known(known) => known_state(*known),
+        Open::Unknown(_) => return (format!("unknown state {state}"), Tone::Attention),
+    };
+    (words.into(), tone)
+}
+
+fn known_state(state: State) -> (&'static str, Tone) {
     match state {
         State::Waiting => ("waiting for nodes", Tone::Attention),
         State::Approving => ("nodes decide", Tone::Plain),
@@ -166,8 +196,12 @@ pub fn state(state: State) -> (&'static str, Tone) {
     }
 }
 
-pub fn ended(outcome: &Outcome) -> (String, Tone) {
-    match outcome {
+pub fn ended(outcome: &Open<Outcome>) -> (String, Tone) {
+    let known = match outcome {
+        Open::Known(known) => known,
+        Open::Unknown(_) => return ("ended in a way unknown here".into(), Tone::Attention),
+    };
+    match known {
         Outcome::Created(_) => ("stored its share".into(), Tone::Good),
         Outcome::Signed(_) => ("signed".into(), Tone::Good),
         Outcome::Reshared(_) => ("reshared".into(), Tone::Good),

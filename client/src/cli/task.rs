@@ -101,7 +101,7 @@ pub async fn execute(
         }
         TaskCommand::Cancel { task } => {
             let cancelled = client.cancel(task).await?;
-            let (state, tone) = progress::state(cancelled.summary.state);
+            let (state, tone) = progress::state(&cancelled.summary.state);
             let line = Line::from(format!("{task}: ")).and(state, tone);
             output.result(&json!(cancelled), &[line])
         }
@@ -163,7 +163,7 @@ fn more(page: &TaskPage) -> Option<String> {
 
 fn explanation(explained: &Explanation, client: &Client) -> Vec<Line> {
     let profile = client.profile();
-    let (state, tone) = progress::state(explained.state);
+    let (state, tone) = progress::state(&explained.state);
     let mut lines = vec![
         Line::from(format!("task {}: ", explained.task)).and(state, tone),
         profile.with_names(&explained.summary).into(),
@@ -186,19 +186,19 @@ fn explanation(explained: &Explanation, client: &Client) -> Vec<Line> {
 }
 
 fn row(task: &TaskSummary, client: &Client) -> Result<[(String, Tone); 5], ClientError> {
-    let (state, tone) = progress::state(task.state);
+    let (state, tone) = progress::state(&task.state);
     let code = task
         .reason
         .as_ref()
         .map_or(String::new(), |reason| reason.code.clone());
     Ok([
         (task.id.to_string(), Tone::Plain),
-        (task.operation.title().into(), Tone::Plain),
+        (progress::operation(&task.operation), Tone::Plain),
         (
             wallet_name(&task.wallet, client)?.unwrap_or_else(|| task.wallet.to_string()),
             Tone::Plain,
         ),
-        (state.into(), tone),
+        (state, tone),
         (code, Tone::Dim),
     ])
 }
@@ -214,12 +214,12 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
         Some(name) => format!("{name} ({})", summary.wallet),
         None => summary.wallet.to_string(),
     };
-    let (state, tone) = progress::state(summary.state);
+    let (state, tone) = progress::state(&summary.state);
     let mut lines = vec![
         format!("task        {}", summary.id).into(),
         format!(
             "operation   {} with wallet {wallet}",
-            summary.operation.title()
+            progress::operation(&summary.operation)
         )
         .into(),
         format!(
@@ -229,6 +229,14 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
         .into(),
         Line::from("state       ").and(state, tone),
     ];
+    lines.extend(task.submitted_by.iter().map(|by| {
+        let proof = match (&by.requester, &by.sha256) {
+            (Some(requester), _) => format!("requester {requester}"),
+            (None, Some(hash)) => format!("sha256 {hash}"),
+            (None, None) => "of an unknown kind".into(),
+        };
+        Line::from(format!("handed in   with API key {} ({proof})", by.name))
+    }));
     lines.extend(summary.reason.iter().map(|reason| {
         Line::from("reason      ")
             .and(profile.with_names(&reason.message), Tone::Bad)
@@ -276,7 +284,7 @@ fn details(party: &PartyView) -> Vec<(&'static str, String, Tone)> {
         party
             .progress
             .iter()
-            .map(|progress| ("stage", progress.stage.to_string(), Tone::Plain)),
+            .map(|progress| ("stage", progress::stage(&progress.stage), Tone::Plain)),
     );
     let words = [
         (party.stored, "has signed that it stored"),

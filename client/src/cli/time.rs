@@ -18,6 +18,23 @@ pub fn point(text: &str) -> Result<UnixMillis, TimeError> {
     read(text, now()).ok_or(TimeError)
 }
 
+/// A time to come that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "write how long from now, such as 12h or 90d, a date such as 2027-07-01 or 2027-07-01T12:00:00Z, or milliseconds since 1970"
+)]
+pub struct TimeToComeError;
+
+/// Reads a point in time to come: how long from now, a date, or milliseconds since 1970.
+pub fn to_come(text: &str) -> Result<UnixMillis, TimeToComeError> {
+    let now = now();
+    let at = match age(text) {
+        Some(span) => now.0.checked_add(span).map(UnixMillis),
+        None => read(text, now),
+    };
+    at.ok_or(TimeToComeError)
+}
+
 /// The time of this machine's clock.
 pub fn now() -> UnixMillis {
     let since = SystemTime::now()

@@ -67,16 +67,14 @@ async fn all(wallets: &[String], client: &Client, output: &Output) -> Result<(),
 }
 
 fn tell(task: &TaskSummary, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let (state, tone) = progress::state(task.state);
+    let (state, tone) = progress::state(&task.state);
+    let operation = progress::operation(&task.operation);
     let wallet = task::wallet_name(&task.wallet, client)?;
     let wallet = wallet.unwrap_or_else(|| task.wallet.to_string());
     let at = task.ended.or(task.started).or(task.offered);
     let at = time::utc(at.unwrap_or(task.submitted));
     let mut line = Line::new(at, Tone::Dim)
-        .and(
-            format!(" {} {} {wallet}: ", task.id, task.operation.title()),
-            Tone::Plain,
-        )
+        .and(format!(" {} {operation} {wallet}: ", task.id), Tone::Plain)
         .and(state, tone);
     if let Some(reason) = &task.reason {
         let message = client.profile().with_names(&reason.message);

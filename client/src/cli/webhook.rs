@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use countersign_client::api::{
-    Delivery, DeliveryState, EventKind, Resend, WebhookFormat, WebhookKeys, WebhookSpec,
+    Delivery, DeliveryState, EventKind, Open, Resend, WebhookFormat, WebhookKeys, WebhookSpec,
     WebhookView,
 };
 use countersign_client::{Client, ClientError};
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::line::{Line, Table, Tone};
 use super::listen::{self, ListenArgs};
 use super::output::Output;
-use super::words::{delivery_states, kinds, word};
+use super::words::{delivery_states, kinds};
 use super::{sign, time};
 
 /// Subcommands for webhooks.
@@ -255,7 +255,7 @@ fn show(webhook: &WebhookView, client: &Client, output: &Output) -> Result<(), C
     let spec = &webhook.spec;
     let all = || "all".to_owned();
     let kinds = spec.kinds.as_ref().map(|kinds| {
-        let words: Vec<String> = kinds.iter().map(word).collect();
+        let words: Vec<String> = kinds.iter().map(ToString::to_string).collect();
         words.join(", ")
     });
     let name = |id: &KeyId| {
@@ -274,7 +274,7 @@ fn show(webhook: &WebhookView, client: &Client, output: &Output) -> Result<(), C
         Line::from("state       ").and(state, tone),
         format!("types       {}", kinds.unwrap_or_else(all)).into(),
         format!("wallets     {}", wallets.transpose()?.unwrap_or_else(all)).into(),
-        format!("format      {}", word(&spec.format)).into(),
+        format!("format      {}", spec.format).into(),
         format!("created     {}", time::utc(webhook.created)).into(),
         format!("pending     {}", webhook.pending).into(),
     ];
@@ -282,17 +282,17 @@ fn show(webhook: &WebhookView, client: &Client, output: &Output) -> Result<(), C
 }
 
 fn delivery(delivery: &Delivery) -> Vec<Line> {
-    let tone = match delivery.state {
-        DeliveryState::Pending => Tone::Attention,
-        DeliveryState::Delivered => Tone::Good,
-        DeliveryState::Failed => Tone::Bad,
+    let tone = match &delivery.state {
+        Open::Known(DeliveryState::Pending) | Open::Unknown(_) => Tone::Attention,
+        Open::Known(DeliveryState::Delivered) => Tone::Good,
+        Open::Known(DeliveryState::Failed) => Tone::Bad,
     };
     let at = time::utc(delivery.at);
-    let kind = word(&delivery.kind);
+    let kind = &delivery.kind;
     let mut lines = vec![
         Line::new(at, Tone::Dim)
             .and(format!(" {kind} {}: ", delivery.event), Tone::Plain)
-            .and(word(&delivery.state), tone),
+            .and(delivery.state.to_string(), tone),
     ];
     lines.extend(delivery.attempts.iter().map(|attempt| {
         let answer = match (attempt.status, &attempt.error) {

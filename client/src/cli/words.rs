@@ -1,9 +1,8 @@
 //! Words of the HTTP API as arguments: states, kinds of events and of operations.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use countersign_client::api::{DeliveryState, EventKind, State};
+use countersign_client::api::{DeliveryState, EventKind, Scope, State};
 use countersign_protocol::OperationKind;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -31,6 +30,7 @@ const KINDS: [&str; 11] = [
     "wallet.imported",
 ];
 const DELIVERY_STATES: [&str; 3] = ["pending", "delivered", "failed"];
+const SCOPES: [&str; 3] = ["read", "create", "admin"];
 
 /// States of tasks.
 pub fn states() -> impl TypedValueParser<Value = State> {
@@ -47,19 +47,15 @@ pub fn delivery_states() -> impl TypedValueParser<Value = DeliveryState> {
     PossibleValuesParser::new(DELIVERY_STATES).try_map(|word| parse(&word))
 }
 
+/// Scopes of API keys.
+pub fn scopes() -> impl TypedValueParser<Value = Scope> {
+    PossibleValuesParser::new(SCOPES).try_map(|word| parse(&word))
+}
+
 /// Kinds of operations.
 pub fn operations() -> impl TypedValueParser<Value = OperationKind> {
     let names = OperationKind::ALL.map(OperationKind::name);
     PossibleValuesParser::new(names).try_map(|word| word.to_lowercase().parse::<OperationKind>())
-}
-
-/// The word that the API has for something.
-pub fn word(of: &impl Serialize) -> String {
-    match serde_json::to_value(of) {
-        Ok(Value::String(word)) => word,
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
-    }
 }
 
 fn parse<T: DeserializeOwned>(word: &str) -> Result<T, serde_json::Error> {
@@ -68,12 +64,15 @@ fn parse<T: DeserializeOwned>(word: &str) -> Result<T, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Serialize;
+    use serde_json::json;
+
     use super::*;
 
     fn all<T: DeserializeOwned + Serialize>(words: &[&str]) {
         for text in words {
             let parsed: T = parse(text).unwrap();
-            assert_eq!(word(&parsed), *text);
+            assert_eq!(json!(parsed), *text);
         }
     }
 
@@ -82,6 +81,7 @@ mod tests {
         all::<State>(&STATES);
         all::<EventKind>(&KINDS);
         all::<DeliveryState>(&DELIVERY_STATES);
+        all::<Scope>(&SCOPES);
         assert!(parse::<State>("done").is_err());
     }
 
@@ -100,5 +100,7 @@ mod tests {
             deliveries.matches('`').count(),
             2 * (DELIVERY_STATES.len() + 1)
         );
+        let scopes = expected(parse::<Scope>("?").unwrap_err());
+        assert_eq!(scopes.matches('`').count(), 2 * (SCOPES.len() + 1));
     }
 }

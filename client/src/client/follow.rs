@@ -6,9 +6,10 @@ use std::time::Duration;
 use countersign_protocol::TaskId;
 use tokio::time::Instant;
 
-use super::{AWAY, Client, LONG_POLL, WALLET, check_told, is_passing};
+use super::{AWAY, Client, LONG_POLL, WALLET, check_told, has_ended, is_passing};
 use crate::api::{
-    Api, EventData, EventKind, EventStream, FeedEvent, FeedFilter, TaskSummary, TaskView,
+    Api, EventData, EventKind, EventStream, FeedEvent, FeedFilter, Open, State, TaskSummary,
+    TaskView,
 };
 use crate::error::ClientError;
 
@@ -162,7 +163,7 @@ impl Client {
         let mut seen = Seen::default();
         seen.tell(&view.summary, &mut changed)?;
         loop {
-            if view.summary.state.is_final() {
+            if has_ended(&view.summary)? {
                 return Ok(view);
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -243,7 +244,7 @@ impl Client {
 /// The state of a task that was told of last.
 #[derive(Default)]
 struct Seen {
-    last: Option<countersign_api::State>,
+    last: Option<Open<State>>,
     revision: u64,
     ended: bool,
 }
@@ -255,12 +256,13 @@ impl Seen {
         task: &TaskSummary,
         changed: &mut impl FnMut(&TaskSummary) -> Result<(), ClientError>,
     ) -> Result<(), ClientError> {
-        if task.revision < self.revision || self.last == Some(task.state) {
+        if task.revision < self.revision || self.last.as_ref() == Some(&task.state) {
             return Ok(());
         }
-        self.last = Some(task.state);
+        self.last = Some(task.state.clone());
         self.revision = task.revision;
-        self.ended = task.state.is_final();
+        self.ended =
+            task.state.known().is_some_and(|state| state.is_final()) || task.ended.is_some();
         changed(task)
     }
 }

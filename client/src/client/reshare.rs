@@ -10,7 +10,7 @@ use countersign_requester::order::Remarks;
 use countersign_verify::result;
 
 use super::{Client, Draft, SIGNATURE, WALLET};
-use crate::api::{TaskResult, TaskView};
+use crate::api::{Open, TaskResult, TaskView};
 use crate::error::ClientError;
 
 /// An order to reshare a wallet to another committee, or to the same with new shares.
@@ -69,7 +69,7 @@ impl Client {
         let (_, view) = self.carry_out(draft, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
-        let Some(TaskResult::Reshared(wallet)) = view.result else {
+        let Some(TaskResult::Reshared(wallet)) = view.result.and_then(Open::into_known) else {
             return Err(invalid("there is no generation of the wallet in it".into()));
         };
         result::reshared(task, &reshare, None, &wallet)
@@ -92,7 +92,7 @@ impl Client {
         let (order, view) = self.carry_out(draft, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
-        let Some(TaskResult::Intact(intact)) = view.result else {
+        let Some(TaskResult::Intact(intact)) = view.result.and_then(Open::into_known) else {
             return Err(invalid("there is no check-up in it".into()));
         };
         result::intact(&wallet, order.hash(), &nodes, &intact)

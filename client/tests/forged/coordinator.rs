@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use countersign_client::api::{State, TaskSummary, TaskView};
 use countersign_client::{Client, Profile, RequesterKey};
 use countersign_protocol::{
-    Committee, Hash, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, OperationKind, RequesterId,
-    Scheme, SessionId, SignedAck, SignedTask, Task, TaskId, Threshold, UnixMillis,
+    Committee, CoordinatorId, Hash, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, OperationKind,
+    RequesterId, Scheme, SessionId, SignedAck, SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
@@ -158,8 +158,8 @@ pub fn view(order: &SignedTask, id: TaskId) -> TaskView {
         id,
         sequence: 1,
         revision: 1,
-        state: State::Completed,
-        operation: OperationKind::from(&task.operation),
+        state: State::Completed.into(),
+        operation: OperationKind::from(&task.operation).into(),
         requester: task.requester,
         wallet: KeyId::of_task(&order.hash()),
         submitted: task.created,
@@ -174,6 +174,7 @@ pub fn view(order: &SignedTask, id: TaskId) -> TaskView {
         summary,
         task: text,
         signature: order.signature,
+        submitted_by: None,
         nodes: vec![],
         result: None,
         history: vec![],
@@ -182,6 +183,12 @@ pub fn view(order: &SignedTask, id: TaskId) -> TaskView {
 
 pub fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
+}
+
+/// The coordinator that requests are signed for.
+pub fn coordinator_id() -> CoordinatorId {
+    let key = SigningKey::from_bytes(&[100; 32]);
+    CoordinatorId::from_bytes(key.verifying_key().to_bytes()).unwrap()
 }
 
 pub fn node(seed: u8) -> NodeId {

@@ -568,7 +568,7 @@ async fn a_task_that_is_not_what_its_order_says() {
         forged
     };
     for forged in [
-        forge(&|view| view.summary.operation = OperationKind::KeySign),
+        forge(&|view| view.summary.operation = OperationKind::KeySign.into()),
         forge(&|view| view.summary.requester = forger.stranger.id()),
         forge(&|view| {
             view.summary.wallet = countersign_protocol::KeyId::from_bytes([1; 16]).unwrap()

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use countersign_client::RequesterKey;
 use serde_json::{Value, json};
 
-use crate::forged::coordinator::node;
+use crate::forged::coordinator::{coordinator_id, node};
 
 pub const JSON: &str = "application/json";
 pub const STREAM: &str = "text/event-stream";
@@ -66,8 +66,9 @@ impl Scripted {
         let nodes: String = (1..=4)
             .map(|seed| format!("  n{seed}: {}\n", node(seed)))
             .collect();
+        let id = coordinator_id();
         let profile = format!(
-            "coordinator: http://{address}\nrequester_key_file: requester.key\nnodes:\n{nodes}"
+            "coordinator: http://{address}\ncoordinator_id: {id}\nrequester_key_file: requester.key\nnodes:\n{nodes}"
         );
         std::fs::write(dir.path().join("profile.yaml"), profile).unwrap();
         Self { dir, own, shared }

@@ -1,6 +1,7 @@
 //! Every route of the API from the command line, against a scripted coordinator.
 
-mod coordinator;
+pub mod coordinator;
+mod later;
 
 use std::sync::{Arc, Mutex};
 
@@ -37,7 +38,7 @@ fn stranger() -> RequesterKey {
 /// A task in this state, as its coordinator shows it.
 fn in_state(order: &SignedTask, id: TaskId, state: State, revision: u64) -> TaskView {
     let mut view = view(order, id);
-    view.summary.state = state;
+    view.summary.state = state.into();
     view.summary.revision = revision;
     view
 }

@@ -8,8 +8,8 @@ use countersign_requester::belief::{Belief, Believed, Introduction};
 use countersign_requester::book::{Entry, Pages};
 use countersign_requester::known::Acquaintances;
 use countersign_requester::profile::Chains;
-use countersign_requester::{addresses, proof, succession};
-use countersign_verify::{ExtendedPublicKey, result};
+use countersign_requester::{proof, succession};
+use countersign_verify::{ExtendedPublicKey, addresses, result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use countersign_api::{ApiKeySpec, ApiKeyView, KeyOrigin, PreviousCredential, RotateApiKey};
+use countersign_api::{
+    ApiKeySettings, ApiKeySpec, ApiKeyView, KeyOrigin, PreviousCredential, RotateApiKey,
+};
 use countersign_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -247,14 +249,14 @@ fn view(key: &ApiKey, previous: Option<&ApiKey>, origin: KeyOrigin) -> ApiKeyVie
     });
     ApiKeyView {
         name: key.name.clone(),
-        spec: ApiKeySpec {
+        spec: ApiKeySettings {
             sha256,
             requester,
-            scopes: key.scopes.clone(),
+            scopes: key.scopes.iter().copied().map(Into::into).collect(),
             wallets: key.wallets.clone(),
             expires: key.expires,
         },
         previous,
-        origin,
+        origin: origin.into(),
     }
 }

@@ -90,7 +90,7 @@ async fn signed(
     }
     match claim.body_sha256() {
         Some(hash) => {
-            let verified = claim.verify(request.method(), uri, b"")?;
+            let verified = claim.verify(&app.id, request.method(), uri, b"")?;
             app.keys.accepted().accept(&verified, clock::now())?;
             let admitted = app
                 .keys
@@ -105,7 +105,7 @@ async fn signed(
         None => {
             let (head, body) = request.into_parts();
             let body = receive_unproven(app, &head.headers, body).await?;
-            let verified = claim.verify(&head.method, uri, &body)?;
+            let verified = claim.verify(&app.id, &head.method, uri, &body)?;
             app.keys.accepted().accept(&verified, clock::now())?;
             let admitted = app
                 .keys

@@ -138,8 +138,7 @@ pub struct AuditQuery {
 
 /// Read the audit log
 ///
-/// Every change that was made with an API key, oldest first. Tasks are their own record: each is
-/// signed by its requester.
+/// Every change that was made with an API key, oldest first, tasks that were handed in among them.
 #[utoipa::path(
     get,
     path = "/audit",
@@ -170,7 +169,7 @@ impl App {
         target: &str,
     ) -> Result<(), ApiError> {
         let store = self.registry.store();
-        store.audit(clock::now(), &caller.name, action, target)?;
+        store.audit(clock::now(), &caller.submitter(), action, target)?;
         Ok(store.durable(store.now()).await?)
     }
 }

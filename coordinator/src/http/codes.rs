@@ -1,7 +1,7 @@
 //! The codes of the API's problems. A task that is refused has a code of the nodes' list.
 
 /// Each code with its meaning and what to do.
-pub const CODES: [(&str, &str, &str); 57] = [
+pub const CODES: [(&str, &str, &str); 58] = [
     (
         "api-key-credential",
         "an API key needs exactly one credential",
@@ -247,6 +247,11 @@ pub const CODES: [(&str, &str, &str); 57] = [
         "webhook-key",
         "the keys of webhooks cannot be written",
         "the coordinator's operator checks the disk",
+    ),
+    (
+        "webhook-key-unknown",
+        "no key of webhooks has this `kid`",
+        "list the keys, and name the first",
     ),
     (
         "webhook-name",

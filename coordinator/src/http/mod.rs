@@ -3,6 +3,7 @@
 //! Handlers translate; the [registry](crate::registry) decides. Every error is a problem (RFC 9457)
 //! with a stable code and a sentence that ends with what to do.
 
+mod addresses;
 mod admission;
 mod api_keys;
 mod body;
@@ -32,6 +33,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use countersign_door::Limits;
+use countersign_protocol::CoordinatorId;
 use serde_json::json;
 use tokio::sync::watch;
 use utoipa::openapi::OpenApi;
@@ -63,6 +65,8 @@ pub const LIMITS: Limits = Limits {
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[derive(Debug, Clone)]
 pub struct App {
+    /// Signed requests name it.
+    pub id: CoordinatorId,
     pub registry: Arc<TaskRegistry>,
     pub keys: Arc<ApiKeys>,
     /// Turns true when the coordinator stops, which ends all waiting.
@@ -123,6 +127,7 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(wallets::list, wallets::import))
         .routes(routes!(wallets::show))
         .routes(routes!(wallets::generations))
+        .routes(routes!(addresses::derive))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::requesters))
         .routes(routes!(api_keys::list))

@@ -80,7 +80,7 @@ pub async fn submit(
             .await?;
         return Ok(Json(preflight).into_response());
     }
-    let submitted = app.registry.submit(task, Some(caller.key), clock::now())?;
+    let submitted = app.registry.submit(task, Some(&caller), clock::now())?;
     app.registry.store().durable(submitted.ticket).await?;
     let status = if submitted.new {
         StatusCode::CREATED

@@ -32,14 +32,18 @@ pub fn task(registry: &TaskRegistry, id: TaskId, record: TaskRecord) -> Result<T
         outcome: party
             .report
             .clone()
-            .map(|Report { at, outcome, .. }| OutcomeView { at, outcome }),
+            .map(|Report { at, outcome, .. }| OutcomeView {
+                at,
+                outcome: outcome.into(),
+            }),
     };
     Ok(TaskView {
         summary: record.summary(id, &subject),
         nodes: record.parties.iter().map(party).collect(),
         task: record.task,
         signature: record.signature,
-        result: record.result,
+        submitted_by: record.submitted_by,
+        result: record.result.map(Into::into),
         history: record.history,
     })
 }

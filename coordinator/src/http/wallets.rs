@@ -175,7 +175,7 @@ pub async fn generations(
 }
 
 /// The id, if the caller may know of the wallet.
-fn wallet_id(caller: &Caller, text: &str) -> Result<KeyId, ApiError> {
+pub(super) fn wallet_id(caller: &Caller, text: &str) -> Result<KeyId, ApiError> {
     let id = text
         .parse()
         .map_err(|error| ApiError::bad("wallet-id", format!("{error}")))?;
@@ -201,7 +201,7 @@ fn some(
         .collect()
 }
 
-fn unknown() -> ApiError {
+pub(super) fn unknown() -> ApiError {
     ApiError::missing(
         "wallet-unknown",
         "there is no such wallet; list the wallets for their ids",

@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::query::{Params, cursor, page_size, words};
 use crate::api_key::Caller;
 use crate::clock;
-use crate::webhook::WebhookError;
+use crate::webhook::{WebhookError, WebhookKeyError};
 
 /// List webhooks
 ///
@@ -210,7 +210,8 @@ pub async fn deliveries(
     let before = cursor(query.cursor.as_deref())?;
     let states = query.state;
     let admits = |delivery: &Delivery| {
-        let listed = |states: &Vec<DeliveryState>| states.contains(&delivery.state);
+        let listed =
+            |states: &Vec<DeliveryState>| states.iter().any(|state| delivery.state == *state);
         states.as_ref().is_none_or(listed)
     };
     let store = app.registry.store();
@@ -245,17 +246,26 @@ pub async fn keys(State(app): State<Arc<App>>) -> Json<WebhookKeys> {
     operation_id = "rotateWebhookKey",
     tag = "webhooks",
     request_body = RotateWebhookKey,
-    responses((status = 200, description = "The keys that sign now.", body = WebhookKeys))
+    responses(
+        (status = 200, description = "The keys that sign now.", body = WebhookKeys),
+        (status = 404, response = super::document::Missing),
+    )
 )]
 pub async fn rotate(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Body(RotateWebhookKey { kid }): Body<RotateWebhookKey>,
 ) -> Result<Json<WebhookKeys>, ApiError> {
-    let keys = app
-        .webhooks
-        .rotate_key(&kid)
-        .map_err(|error| ApiError::away("webhook-key", error.to_string()))?;
+    let keys = app.webhooks.rotate_key(&kid).map_err(not_rotated)?;
     app.audited(&caller, "webhook-key.rotate", &kid).await?;
     Ok(Json(keys))
+}
+
+fn not_rotated(error: WebhookKeyError) -> ApiError {
+    match error {
+        WebhookKeyError::Unknown => ApiError::missing("webhook-key-unknown", error.to_string()),
+        WebhookKeyError::Io { .. } | WebhookKeyError::Mode(_) | WebhookKeyError::Malformed(_) => {
+            ApiError::away("webhook-key", error.to_string())
+        }
+    }
 }

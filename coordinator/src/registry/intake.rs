@@ -144,7 +144,7 @@ impl TaskRegistry {
                 reason: error.to_string(),
             })?;
             record.sequence = inner.last_sequence + 1;
-            let event = NewEvent::of_task(task, record.summary(task, &subject), now);
+            let event = NewEvent::of_task(task, record.state, record.summary(task, &subject), now);
             self.store.put_task(task, &subject, &record, vec![event])?;
             inner.last_sequence += 1;
         }

@@ -83,7 +83,7 @@ impl Inner {
             seen.status = Some(Reported {
                 at: now,
                 skew_ms: skew.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
-                status,
+                status: status.into(),
             });
         }
     }

@@ -53,6 +53,7 @@ pub(super) fn record(
         signature: order.signature,
         state: State::Completed,
         submitted: task.created,
+        submitted_by: None,
         offered: None,
         started: None,
         ended: Some(now),

@@ -298,14 +298,14 @@ impl Gathered {
         let nodes = self.answers.into_iter().map(|(node, answer)| NodeForecast {
             node,
             chosen: chosen.contains(&node),
-            answer,
+            answer: answer.into(),
         });
         Preflight {
             task: self.task,
-            operation: self.operation,
+            operation: self.operation.into(),
             at: now,
             needed: self.needed,
-            verdict,
+            verdict: verdict.into(),
             nodes: nodes.collect(),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 
-use countersign_api::{Event, EventData, EventKind};
+use countersign_api::{Event, EventData, EventKind, State};
 use countersign_protocol::{Hasher, KeyDescriptor, KeyId, TaskId, UnixMillis};
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
 
@@ -61,9 +61,14 @@ pub enum FeedError {
 }
 
 impl NewEvent {
-    /// A task has entered the state that the summary shows.
-    pub fn of_task(id: TaskId, summary: countersign_api::TaskSummary, at: UnixMillis) -> Self {
-        let kind = EventKind::from(summary.state);
+    /// A task has entered this state, which the summary shows.
+    pub fn of_task(
+        id: TaskId,
+        state: State,
+        summary: countersign_api::TaskSummary,
+        at: UnixMillis,
+    ) -> Self {
+        let kind = EventKind::from(state);
         Self {
             id: name(kind, &id.0, &summary.revision.to_be_bytes()),
             kind,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use countersign_api::AuditEntry;
+use countersign_api::{AuditEntry, Submitter};
 use countersign_protocol::UnixMillis;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
@@ -54,7 +54,7 @@ impl Store {
     pub fn audit(
         &self,
         at: UnixMillis,
-        by: &str,
+        by: &Submitter,
         action: &str,
         target: &str,
     ) -> Result<(), StoreError> {
@@ -63,7 +63,9 @@ impl Store {
             let entry = AuditEntry {
                 cursor: pending.last_audit.to_string(),
                 at,
-                by: by.into(),
+                by: by.name.clone(),
+                sha256: by.sha256,
+                requester: by.requester,
                 action: action.into(),
                 target: target.into(),
             };

@@ -35,7 +35,7 @@ pub fn explain(id: TaskId, subject: &Subject, record: &TaskRecord, seen: &Seen<'
     };
     Explanation {
         task: id,
-        state: record.state,
+        state: record.state.into(),
         summary: summary(subject, record, &waiting_for, seen),
         waiting_for,
         until,

@@ -180,6 +180,7 @@ impl Flow {
             signature: signed.signature,
             state: State::Waiting,
             submitted: now,
+            submitted_by: None,
             offered: None,
             started: None,
             ended: None,
@@ -266,7 +267,7 @@ impl Flow {
 
     /// The event of the state that the task is in.
     pub fn entered(&self, now: UnixMillis) -> NewEvent {
-        NewEvent::of_task(self.task().id, self.summary(), now)
+        NewEvent::of_task(self.task().id, self.record.state, self.summary(), now)
     }
 
     /// The exact bytes with their signature.
@@ -328,7 +329,7 @@ impl Flow {
             } => {
                 let progress = Progress {
                     at: world.now,
-                    stage,
+                    stage: stage.into(),
                     waiting_for,
                     pace,
                 };

@@ -1,7 +1,9 @@
 //! The record of a task, as kept in the store and shown by the API. Plain data;
 //! it makes no decisions.
 
-use countersign_api::{Decision, HistoryEntry, Progress, Reason, State, TaskResult, TaskSummary};
+use countersign_api::{
+    Decision, HistoryEntry, Progress, Reason, State, Submitter, TaskResult, TaskSummary,
+};
 use countersign_protocol::{
     Evidence, FailureCode, Hash, KeyDescriptor, KeyId, NodeId, Operation, OperationKind, Outcome,
     RequesterId, SignedAck, SignedTask, Task, TaskError, TaskId, UnixMillis,
@@ -24,6 +26,9 @@ pub struct TaskRecord {
     pub state: State,
     /// Time of acceptance.
     pub submitted: UnixMillis,
+    /// Who handed it in. Absent if it was imported, or stored by an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<Submitter>,
     /// Time at which the parties were asked.
     pub offered: Option<UnixMillis>,
     /// Time of the last approval.
@@ -135,8 +140,8 @@ impl TaskRecord {
             id,
             sequence: self.sequence,
             revision: self.revision,
-            state: self.state,
-            operation: subject.operation,
+            state: self.state.into(),
+            operation: subject.operation.into(),
             requester: subject.requester,
             wallet: subject.wallet,
             submitted: self.submitted,

@@ -180,3 +180,27 @@ async fn one_key_cannot_take_all_streams_and_a_stream_ends_with_the_coordinator(
         assert_eq!(rest, "id: 0\n\n");
     }
 }
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_holds_up_nobody_and_misses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let open = stream(&world, "/v1/events", None);
+    let silent = world.router.clone().oneshot(open).await.unwrap();
+    let open = stream(&world, "/v1/events", None);
+    let reading = world.router.clone().oneshot(open).await.unwrap();
+    for id in 0..40 {
+        assert_eq!(
+            world.post(&new_task(id, keygen())).await.0,
+            StatusCode::CREATED
+        );
+    }
+    read_until(reading, "id: 40\n").await;
+    let late = read_until(silent, "id: 40\n").await;
+    let ids: Vec<&str> = late
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .collect();
+    let all: Vec<String> = (0..=40).map(|id| id.to_string()).collect();
+    assert_eq!(ids, all);
+}

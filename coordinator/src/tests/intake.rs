@@ -1,7 +1,7 @@
 //! Wallets of another coordinator, imported by a client: those accepted, and those of nodes that
 //! this coordinator does not know.
 
-use countersign_protocol::{Committee, KeyDescriptor, Threshold};
+use countersign_protocol::{Committee, KeyDescriptor, Threshold, UnixMillis};
 
 use super::*;
 
@@ -321,4 +321,39 @@ async fn the_order_that_made_a_wallet_puts_an_invented_one_out_of_its_place() {
     look(anew(dir.path())).await;
     let world = anew(dir.path());
     assert!(world.bring(&all[1..], None).await.0.is_success());
+}
+
+/// What `just contract` imports, so that the operations on wallets have one. Written by
+/// `COUNTERSIGN_WRITE_FIXTURES=1`.
+#[tokio::test]
+async fn the_wallet_of_the_contract_test_is_taken_in() {
+    let order = sign_task(&task(2, UnixMillis(1_764_453_908_123), keygen()));
+    let made = descriptor(TaskId([2; 16]), order.hash());
+    let names: serde_json::Map<String, Value> = ["a", "b", "c"]
+        .into_iter()
+        .zip(crate::testkit::nodes())
+        .map(|(name, node)| (name.into(), json!(node)))
+        .collect();
+    let order: Value = serde_json::from_str(&submission(&order)).unwrap();
+    let import = json!({"generations": [made], "order": order});
+    let seed = json!({"nodes": names, "import": import});
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/contract/seed.json");
+    if std::env::var_os("COUNTERSIGN_WRITE_FIXTURES").is_some() {
+        let text = serde_json::to_string_pretty(&seed).unwrap();
+        std::fs::write(file, text + "\n").unwrap();
+    }
+    let kept: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(kept, seed);
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let body = kept["import"].to_string();
+    let (status, wallet) = world
+        .ask(Some(&world.key), "POST", "/v1/wallets", body)
+        .await;
+    assert_eq!(
+        (status, &wallet["id"]),
+        (StatusCode::CREATED, &json!(made.key))
+    );
+    let task = world.get(&format!("/v1/tasks/{}", TaskId([2; 16]))).await;
+    assert_eq!(task["state"], "completed");
 }

@@ -317,3 +317,53 @@ async fn what_makes_no_key_is_refused() {
         (StatusCode::CONFLICT, "api-key-in-file")
     );
 }
+
+#[tokio::test]
+async fn a_task_and_the_audit_log_name_who_handed_it_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let order = new_task(1, keygen());
+    let (_, made) = world.post(&order).await;
+    let by = json!({"name": "ops", "sha256": sha256(&world.key)});
+    assert_eq!(made["submitted_by"], by);
+    // Whoever hands in the same again did not hand it in.
+    let spec = json!({"sha256": sha256("other"), "scopes": ["create"]});
+    world.key("PUT", "/other", spec).await;
+    let body = submission(&order);
+    let again = world.ask(Some("other"), "POST", "/v1/tasks", body).await;
+    assert_eq!((again.0, &again.1["submitted_by"]), (StatusCode::OK, &by));
+    let id = order.parse().unwrap().id;
+    let log = world.ask(Some(&world.admin), "GET", "/v1/audit", String::new());
+    let log = log.await.1["entries"].as_array().unwrap().clone();
+    let named: Vec<_> = log
+        .iter()
+        .map(|entry| (&entry["action"], &entry["by"]))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            (&json!("task.submit"), &json!("ops")),
+            (&json!("api-key.put"), &json!("boss"))
+        ]
+    );
+    assert_eq!(log[0]["target"], id.to_string());
+    assert_eq!(log[0]["sha256"], sha256(&world.key));
+    assert!(!json!(log).to_string().contains(&world.key));
+    drop(world);
+    let world = World::open(dir.path(), |_| ());
+    let kept = world.get(&format!("/v1/tasks/{id}")).await;
+    assert_eq!(kept["submitted_by"], by, "after a restart");
+}
+
+#[test]
+fn rows_of_an_earlier_version_name_nobody() {
+    let text = include_str!("../../fixtures/audit-row-v1.json");
+    let entry: countersign_api::AuditEntry = serde_json::from_str(text).unwrap();
+    assert_eq!(
+        (entry.by.as_str(), entry.sha256, entry.requester),
+        ("boss", None, None)
+    );
+    let row = include_bytes!("../../fixtures/task-row-v1.bin");
+    let record: crate::task::record::TaskRecord = serde_json::from_slice(&row[1..]).unwrap();
+    assert_eq!(record.submitted_by, None);
+}

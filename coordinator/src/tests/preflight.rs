@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_api::{Answer, Preflight, Verdict};
+use countersign_api::{Answer, Open, Preflight, Verdict};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
     Forecast, Hash, KeyId, NodeId, NotAsked, Operation, OperationKind, Payload, PayloadKind,
@@ -93,7 +93,7 @@ fn open() -> Forecast {
 fn of(preflight: &Preflight, node: NodeId) -> (&Answer, bool) {
     let mut nodes = preflight.nodes.iter();
     let found = nodes.find(|forecast| forecast.node == node).unwrap();
-    (&found.answer, found.chosen)
+    (found.answer.known().unwrap(), found.chosen)
 }
 
 /// The signers that the coordinator chooses for this task among all three.
@@ -103,7 +103,7 @@ async fn chosen(world: &World, nodes: &mut [FakeNode], signed: &SignedTask) -> V
         answer(node, approving()).await;
     }
     match asked.await.unwrap().unwrap().verdict {
-        Verdict::Approved { by } => by,
+        Open::Known(Verdict::Approved { by }) => by,
         other => panic!("{other:?}"),
     }
 }
@@ -127,13 +127,13 @@ async fn every_online_member_is_asked_and_each_as_a_signer() {
         assert!(parties.contains(&node.id) && parties.is_sorted() && parties.len() == 2);
     }
     let preflight = asked.await.unwrap().unwrap();
-    let Verdict::Approved { by } = &preflight.verdict else {
+    let Open::Known(Verdict::Approved { by }) = &preflight.verdict else {
         panic!("{preflight:?}")
     };
     assert_eq!((by.len(), preflight.needed), (2, 2));
     assert_eq!(
-        (preflight.task, preflight.operation),
-        (TaskId([3; 16]), OperationKind::KeySign)
+        (preflight.task, preflight.operation.clone()),
+        (TaskId([3; 16]), OperationKind::KeySign.into())
     );
     assert_eq!(preflight.nodes.len(), 3);
     for node in &nodes {
@@ -475,7 +475,7 @@ async fn a_reshare_asks_old_and_new_members() {
     let preflight = asked.await.unwrap().unwrap();
     assert_eq!(preflight.nodes.len(), 4);
     assert!(
-        matches!(preflight.verdict, Verdict::Approved { .. }),
+        matches!(preflight.verdict, Open::Known(Verdict::Approved { .. })),
         "{preflight:?}"
     );
 }
@@ -548,6 +548,7 @@ mod status {
         let frame = FromNode::Status { status };
         registry.receive(connection, frame, UnixMillis(2)).unwrap();
         let status = registry.nodes()[&node].status.clone().unwrap().status;
+        let status = status.known().unwrap();
         assert_eq!((status.plugins.len(), status.more_plugins), (32, 40));
         let guards = &status.plugins[0].guards;
         assert_eq!((guards.keys.len(), guards.more_keys), (32, 969));

@@ -59,6 +59,7 @@ fn signed(key: &SigningKey, method: &str, uri: &str, body: &str) -> Builder {
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
     let nonce = hex::encode(rand::random::<[u8; 16]>());
     let request = HttpRequest {
+        coordinator: crate::testkit::coordinator_id(),
         method,
         path,
         query,
@@ -324,4 +325,15 @@ async fn bodies_that_prove_nothing_have_little_room_and_take_none_from_others() 
     let mut endless = biz(&desk(), "POST", "/v1/tasks", "").header("transfer-encoding", "chunked");
     endless.headers_mut().unwrap().remove("content-length");
     assert_eq!(status(begin(address, endless).await).await, "411");
+}
+
+#[tokio::test]
+async fn a_task_names_the_requester_whose_signed_request_handed_it_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let api = api(&world, vec![Scope::Create]);
+    let body = submission(&new_task(1, keygen()));
+    let (status, made) = ask(&api, signed(&desk(), "POST", "/v1/tasks", &body), &body).await;
+    let by = serde_json::json!({"name": "desk", "requester": requester(&desk())});
+    assert_eq!((status, &made["submitted_by"]), (201, &by));
 }

@@ -145,6 +145,7 @@ impl World {
         let signing = SigningKeys::open(&dir.join("webhook.keys"), clock::now()).unwrap();
         let webhooks = Webhooks::open(registry.clone(), signing).unwrap();
         let app = Arc::new(App {
+            id: coordinator_id(),
             registry,
             keys,
             stop: stop.subscribe(),

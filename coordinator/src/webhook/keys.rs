@@ -40,6 +40,9 @@ pub enum WebhookKeyError {
         "the file of webhook keys {0} is damaged; restore it from a backup, or remove it and give receivers the new key"
     )]
     Malformed(PathBuf),
+    /// No key that is kept has this id.
+    #[error("no key of webhooks has this `kid`; list the keys, and name the first")]
+    Unknown,
 }
 
 /// The current key, and the one before it for a week.
@@ -77,11 +80,13 @@ impl SigningKeys {
         })
     }
 
-    /// Replaces the key of this id, if it is the current one.
+    /// Replaces the key of this id, if it is the current one. One that was replaced stays so.
     pub fn rotate(&self, kid: &str, now: UnixMillis) -> Result<(), WebhookKeyError> {
         let mut keys = self.lock();
-        if keys.first().is_none_or(|current| current.kid() != kid) {
-            return Ok(());
+        match keys.iter().position(|key| key.kid() == kid) {
+            Some(0) => {}
+            Some(_) => return Ok(()),
+            None => return Err(WebhookKeyError::Unknown),
         }
         let mut rotated = vec![Key::new(now)];
         rotated.extend(keys.drain(..1));

@@ -61,6 +61,12 @@ pub fn check_name(name: &str) -> Result<(), WebhookError> {
 /// Checks a webhook's address. Deliveries carry no secret, but tell of payments, so they travel
 /// encrypted.
 pub fn check_url(text: &str) -> Result<reqwest::Url, WebhookError> {
+    // What is shown to people is what is written, without characters that hide some of it.
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(WebhookError::Url(
+            "it has blanks, or characters beyond ASCII that are not percent-encoded",
+        ));
+    }
     let url = reqwest::Url::parse(text).map_err(|_| WebhookError::Url("it is not a URL"))?;
     if text.len() > 2000 {
         return Err(WebhookError::Url("it is longer than 2000 bytes"));

@@ -28,7 +28,7 @@ use crate::store::{EventFilter, FeedError, Store, StoreError, WebhookRow};
 const WAITING: usize = 10_000;
 /// Events that are read from the feed at a time.
 const CHUNK: usize = 500;
-/// Attempts under way for one webhook, and for all.
+/// Attempts under way for one webhook, and for all: beyond that, each has one.
 const IN_FLIGHT: usize = 8;
 const IN_FLIGHT_OF_ALL: usize = 64;
 /// Time limit of an attempt.
@@ -105,12 +105,7 @@ impl Webhooks {
             let waiting = waiting.collect();
             hooks.insert(name, Hook { row, waiting });
         }
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(ATTEMPT)
-            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
-            .build()
+        let http = http(ATTEMPT)
             .map_err(|error| StoreError::Database(format!("no HTTP client: {error}")))?;
         Ok(Self {
             registry,
@@ -206,10 +201,10 @@ impl Webhooks {
         let place = TESTS + now.0 * 1000 + u64::from(random[0]);
         let delivery = Delivery {
             event: format!("evt_{}", hex::encode(random)),
-            kind: EventKind::WebhookTest,
-            data: Some(EventData::Webhook(name.into())),
+            kind: EventKind::WebhookTest.into(),
+            data: Some(EventData::Webhook(name.into()).into()),
             at: now,
-            state: DeliveryState::Pending,
+            state: DeliveryState::Pending.into(),
             attempts: Vec::new(),
             next_attempt: Some(now),
         };
@@ -263,8 +258,12 @@ impl Webhooks {
             for (place, event) in feed.events.iter().filter(|(_, event)| selects(what, event)) {
                 let place = *place;
                 let known = store.delivery(name, place)?;
-                let state = known.as_ref().map(|delivery| delivery.state);
-                if place > cursor || what.state.is_some_and(|wanted| state != Some(wanted)) {
+                let state = known.as_ref().map(|delivery| &delivery.state);
+                if place > cursor
+                    || what
+                        .state
+                        .is_some_and(|wanted| state.is_none_or(|state| *state != wanted))
+                {
                     continue;
                 }
                 if selected.len() == RESEND {
@@ -349,12 +348,13 @@ impl Webhooks {
                     due.next = Some(due.next.map_or(at, |next| next.min(at)));
                     continue;
                 }
-                if under_way == IN_FLIGHT || free == 0 {
+                // However many others hang, each has one place.
+                if under_way == IN_FLIGHT || free == 0 && under_way > 0 {
                     break;
                 }
                 one.under_way = true;
                 under_way += 1;
-                free -= 1;
+                free = free.saturating_sub(1);
                 match self.job(name, *place, row, &one.delivery, now) {
                     Some(job) => due.jobs.push(job),
                     None => due.lost.push((name.clone(), *place)),
@@ -373,13 +373,14 @@ impl Webhooks {
         delivery: &Delivery,
         now: UnixMillis,
     ) -> Option<Job> {
+        // Only a test has its subject with it.
         let event = match &delivery.data {
             Some(data) => Event {
                 id: delivery.event.clone(),
                 cursor: "0".into(),
-                kind: delivery.kind,
+                kind: EventKind::WebhookTest,
                 at: delivery.at,
-                data: data.clone(),
+                data: data.known()?.clone(),
             },
             None => self
                 .store()
@@ -459,7 +460,7 @@ impl Webhooks {
         let Some(Waiting { mut delivery, .. }) = waiting else {
             return Ok(());
         };
-        delivery.state = DeliveryState::Failed;
+        delivery.state = DeliveryState::Failed.into();
         delivery.next_attempt = None;
         delivery.attempts.push(Attempt {
             at: now,
@@ -490,7 +491,8 @@ impl Webhooks {
             (true, _) => DeliveryState::Delivered,
             (false, Some(_)) => DeliveryState::Pending,
             (false, None) => DeliveryState::Failed,
-        };
+        }
+        .into();
         delivery.next_attempt = pause
             .filter(|_| !success)
             .map(|pause| UnixMillis(now.0 + pause.as_millis() as u64));
@@ -551,13 +553,23 @@ impl Waiting {
     }
 }
 
+/// A client that waits so long for an answer, and follows it nowhere.
+fn http(limit: Duration) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(limit)
+        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
 fn pending(event: &Event, now: UnixMillis) -> Delivery {
     Delivery {
         event: event.id.clone(),
-        kind: event.kind,
+        kind: event.kind.into(),
         data: None,
         at: event.at,
-        state: DeliveryState::Pending,
+        state: DeliveryState::Pending.into(),
         attempts: Vec::new(),
         next_attempt: Some(now),
     }
@@ -583,7 +595,7 @@ fn selects(what: &Resend, event: &Event) -> bool {
 fn view(name: &str, hook: &Hook) -> WebhookView {
     WebhookView {
         name: name.into(),
-        spec: hook.row.spec.clone(),
+        spec: hook.row.spec.clone().into(),
         created: hook.row.created,
         cursor: hook.row.cursor.to_string(),
         pending: hook.waiting.len() as u64,
@@ -656,3 +668,7 @@ impl Webhooks {
         Ok(if more { Some(now) } else { next })
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

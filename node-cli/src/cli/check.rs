@@ -35,6 +35,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             .collect::<Vec<_>>()
             .join(", ")
     );
+    println!("  preflights   {}", preflights(&config));
     for note in &config.notes {
         println!("  WARNING      {note}");
     }
@@ -60,6 +61,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         .check_complete()
         .map(drop)
         .context("no errors so far, but the node would not start")
+}
+
+/// Those to whom the node says in advance how it would decide.
+fn preflights(config: &Config) -> String {
+    let rules = &config.preflights;
+    let names: Vec<&str> = config
+        .requesters
+        .iter()
+        .filter(|(id, _)| rules.allowed.contains(id))
+        .map(|(_, name)| name.as_str())
+        .collect();
+    if names.is_empty() {
+        return "answered to nobody (`preflight`)".into();
+    }
+    let names = names.join(", ");
+    format!("answered to {names}; each {} a minute", rules.per_minute)
 }
 
 /// Loads the plugins and the receivers like `start`.

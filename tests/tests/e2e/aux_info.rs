@@ -49,7 +49,7 @@ async fn a_process_that_dies_ends_its_task_and_nothing_else(cluster: &mut Cluste
         .unwrap_or_else(|| panic!("it went on\n{}", cluster.logs()));
     assert_eq!(
         (ended.summary.state, reason.code.as_str(), reason.nodes),
-        (State::Failed, "aux-process", vec![]),
+        (State::Failed.into(), "aux-process", vec![]),
         "{}",
         reason.message
     );

@@ -2,6 +2,7 @@
 //! declared kind, and signed input by input. Signatures are judged by libraries that decode
 //! and sign nothing here.
 
+use countersign_client::api::Open;
 use countersign_client::{Client, ClientError, SignOrder, Signature};
 use countersign_protocol::{
     InputSignature, KeyDescriptor, KeySign, Operation, Outcome, Payload, PayloadKind, Scheme,
@@ -153,7 +154,7 @@ async fn what_a_payload_is_not_is_refused_before_any_plugin_is_asked() {
                 "a plugin was asked: {decision:?}"
             );
         }
-        let signed = |outcome: &Outcome| matches!(outcome, Outcome::Signed(_));
+        let signed = |outcome: &Open<Outcome>| matches!(outcome, Open::Known(Outcome::Signed(_)));
         assert!(
             !task
                 .nodes

@@ -81,7 +81,7 @@ impl From<ClientError> for RpcError {
         let code = match &error {
             ClientError::Rejected { .. } => REJECTED,
             ClientError::Failed { .. } => NOT_MADE,
-            ClientError::TimedOut(_) => PENDING,
+            ClientError::TimedOut(_) | ClientError::UnknownState { .. } => PENDING,
             ClientError::Payload(_) => INVALID_PARAMS,
             ClientError::Unreachable { .. } => DISCONNECTED,
             ClientError::Api { status: 503, .. } => LIMIT,

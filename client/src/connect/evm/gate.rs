@@ -21,7 +21,7 @@ use rand::RngCore;
 use zeroize::Zeroizing;
 
 use crate::error::ClientError;
-use crate::requester_key::read_secret;
+use crate::secret_file::read_secret;
 
 /// Random bytes in a new token.
 const RANDOM: usize = 24;

@@ -176,7 +176,7 @@ impl Mortals {
     async fn generate(&mut self, moments: usize, when: &str) -> Option<usize> {
         let victim = moments % 3;
         let task = self.cluster.create_wallet(when, self.scheme, 2);
-        let (made, revived) = self.run(victim, moments, task, when).await;
+        let (made, revived) = Box::pin(self.run(victim, moments, task, when)).await;
         let left = self.recover(victim, revived, when).await;
         if let Ok(made) = made {
             signs(&self.cluster, made.key, when).await;

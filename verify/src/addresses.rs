@@ -1,8 +1,10 @@
-//! Addresses of a wallet's children on the chains that its scheme signs for.
+//! Addresses of a wallet's children on the chains that its scheme signs for. Clients show these;
+//! the coordinator repeats them for convenience.
 
 use countersign_protocol::{DerivationPath, Scheme};
-use countersign_verify::address::{self, Network};
-use countersign_verify::{DeriveError, Key};
+
+use crate::address::{self, Network};
+use crate::{DeriveError, Key};
 
 /// A child of a wallet's root key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,107 @@
+//! An API key: a secret that its holder makes. The coordinator gets its hash alone.
+
+use std::fmt;
+use std::path::Path;
+
+use countersign_api::API_KEY_PREFIX;
+use countersign_protocol::Hash;
+use rand::RngCore;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::error::ClientError;
+use crate::secret_file::{create_secret, read_secret};
+
+/// A bearer secret: `csapi_` and 64 hexadecimal digits. Not `Clone`, not printable; its memory is
+/// wiped on drop.
+pub struct ApiKey(Zeroizing<String>);
+
+impl ApiKey {
+    /// Makes a new key.
+    pub fn generate() -> Self {
+        let mut secret = Zeroizing::new([0; 32]);
+        rand::rngs::OsRng.fill_bytes(&mut secret[..]);
+        let digits = Zeroizing::new(hex::encode(&secret[..]));
+        Self(Zeroizing::new(format!("{API_KEY_PREFIX}{}", *digits)))
+    }
+
+    /// Writes the key to a new file of mode 0600. An existing file is left alone.
+    pub fn create(&self, path: &Path) -> Result<(), ClientError> {
+        create_secret(path, &self.0)
+    }
+
+    /// Reads a key. A file that others can read is refused.
+    pub fn load(path: &Path) -> Result<Self, ClientError> {
+        let text = read_secret(path, "name the file of an API key, mode 600")?;
+        let text = Zeroizing::new(text.trim().to_owned());
+        let digits = text.strip_prefix(API_KEY_PREFIX);
+        let plain = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        if digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(plain)) {
+            return Ok(Self(text));
+        }
+        Err(ClientError::File {
+            path: path.into(),
+            reason: "this is not an API key".into(),
+            advice: "make one with `countersign api-key create`",
+        })
+    }
+
+    /// All that the coordinator learns of it.
+    pub fn sha256(&self) -> Hash {
+        Hash(Sha256::digest(self.0.as_bytes()).into())
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_key_survives_its_file_and_is_never_overwritten_nor_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("api.key");
+        let made = ApiKey::generate();
+        made.create(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(ApiKey::load(&path).unwrap().sha256(), made.sha256());
+        assert!(ApiKey::generate().create(&path).is_err());
+        assert_eq!(ApiKey::load(&path).unwrap().expose(), made.expose());
+        assert_eq!(format!("{made:?}"), "ApiKey(..)");
+    }
+
+    #[test]
+    fn a_file_that_others_read_or_that_holds_something_else_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("api.key");
+        let made = ApiKey::generate();
+        made.create(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(ApiKey::load(&path).is_err());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let text = made.expose();
+        for other in [
+            "",
+            "csapi_",
+            &text[1..],
+            &text[..text.len() - 1],
+            &text.to_uppercase(),
+        ] {
+            std::fs::write(&path, other).unwrap();
+            assert!(ApiKey::load(&path).is_err(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! API keys from the command line, against a real coordinator: made here, and known there by their
+//! hashes alone.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use countersign_coordinator::api_key::{self, Scope};
+use countersign_coordinator::{Config, Coordinator, identity};
+use serde_json::Value;
+
+use crate::routes::coordinator::{Scripted, problem};
+use crate::{json, text};
+
+struct Office {
+    dir: tempfile::TempDir,
+    _coordinator: Coordinator,
+}
+
+impl Office {
+    /// A coordinator without nodes, and the profile of an administrator.
+    async fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, entry) =
+            api_key::generate("boss", vec![Scope::Read, Scope::Create, Scope::Admin]);
+        private(&dir.path().join("api.key"), &key);
+        identity::create(&dir.path().join("identity.key")).unwrap();
+        let entry = serde_json::to_string(&entry).unwrap();
+        let config = format!(
+            "listen_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\ndata: .\napi_keys:\n  - {entry}\n"
+        );
+        let config = Config::parse(&config, dir.path()).unwrap();
+        let coordinator = Coordinator::start(config).await.unwrap();
+        let office = Self {
+            dir,
+            _coordinator: coordinator,
+        };
+        office.profile("profile.yaml", "api.key");
+        office
+    }
+
+    fn profile(&self, file: &str, key: &str) {
+        let address = self._coordinator.http;
+        let text = format!("coordinator: http://{address}\napi_key_file: {key}\nnodes: {{}}\n");
+        std::fs::write(self.dir.path().join(file), text).unwrap();
+    }
+
+    async fn run(&self, args: &[&str]) -> std::process::Output {
+        crate::binary(self.dir.path(), args).await
+    }
+
+    /// The JSON of a command that succeeds.
+    async fn done(&self, args: &[&str]) -> Value {
+        let output = self.run(&[args, &["--json"]].concat()).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        json(&output)
+    }
+
+    /// The exit code of reading with the key in this file.
+    async fn reads(&self, key: &str) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let path = self.dir.path().join(key);
+        self.profile("other.yaml", path.to_str().unwrap());
+        std::fs::copy(
+            self.dir.path().join("other.yaml"),
+            dir.path().join("profile.yaml"),
+        )
+        .unwrap();
+        crate::binary(dir.path(), &["task", "list"])
+            .await
+            .status
+            .success()
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
+fn private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_made_rotated_limited_and_revoked_and_its_secret_stays_in_its_file() {
+    let office = Office::open().await;
+    let one = office.file("one.key");
+    let two = office.file("two.key");
+    let args = [
+        "api-key",
+        "create",
+        "desk",
+        "--scope",
+        "read,create",
+        "--out",
+        &one,
+    ];
+    let made = office.run(&args).await;
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let secret = std::fs::read_to_string(&one).unwrap();
+    let shown = text(&made.stdout) + &text(&made.stderr);
+    assert!(
+        secret.starts_with("csapi_") && !shown.contains(secret.trim()),
+        "{shown}"
+    );
+    let mode = std::fs::metadata(&one).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(office.reads("one.key").await);
+
+    let again = [
+        "api-key", "create", "desk", "--scope", "read", "--from", &one,
+    ];
+    let again = office.done(&again).await;
+    assert_eq!(again["spec"]["scopes"], serde_json::json!(["read"]));
+    let args = [
+        "api-key",
+        "rotate",
+        "desk",
+        "--overlap",
+        "600",
+        "--out",
+        &two,
+    ];
+    let rotated = office.done(&args).await;
+    assert_eq!(rotated["previous"]["sha256"], made_hash(&secret));
+    assert!(office.reads("one.key").await && office.reads("two.key").await);
+
+    let listed = text(&office.run(&["api-key", "list"]).await.stdout);
+    assert!(
+        listed.contains("desk") && listed.contains("in the configuration"),
+        "{listed}"
+    );
+    let past = ["api-key", "expire", "desk", "--at", "2020-01-01"];
+    let ended = text(&office.run(&past).await.stdout);
+    assert!(ended.contains("ended 2020-01-01"), "{ended}");
+    assert!(!office.reads("two.key").await);
+    let future = office
+        .done(&["api-key", "expire", "desk", "--at", "90d"])
+        .await;
+    assert!(future["spec"]["expires"].as_u64().is_some());
+    assert!(office.reads("two.key").await);
+    let never = office.done(&["api-key", "expire", "desk", "--never"]).await;
+    assert_eq!(never["spec"].get("expires"), None);
+
+    let shown = office.done(&["api-key", "show", "desk"]).await;
+    assert_eq!(shown["name"], "desk");
+    office.done(&["api-key", "revoke", "desk"]).await;
+    assert!(!office.reads("two.key").await);
+    assert_eq!(
+        office.run(&["api-key", "show", "desk"]).await.status.code(),
+        Some(1)
+    );
+    for kept in [&one, &two] {
+        assert!(
+            Path::new(kept).exists(),
+            "only its owner deletes a secret that was in use"
+        );
+    }
+}
+
+fn made_hash(secret: &str) -> String {
+    use sha2::Digest;
+    hex::encode(sha2::Sha256::digest(secret.trim()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_printed_only_if_that_is_asked_for() {
+    let office = Office::open().await;
+    let base = ["api-key", "create", "desk", "--scope", "read"];
+    let nowhere = office.run(&base).await;
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(
+        text(&nowhere.stderr).contains("--out"),
+        "{}",
+        text(&nowhere.stderr)
+    );
+    let printed = office.done(&[&base[..], &["--print"]].concat()).await;
+    let secret = printed["key"].as_str().unwrap();
+    assert_eq!(printed["spec"]["sha256"], made_hash(secret));
+    let own = countersign_client::RequesterKey::create(Path::new(&office.file("r.key"))).unwrap();
+    let requester = own.id().to_string();
+    let args = [
+        "api-key",
+        "create",
+        "signer",
+        "--scope",
+        "read",
+        "--requester",
+        &requester,
+    ];
+    let made = office.done(&args).await;
+    assert_eq!(
+        (&made["spec"]["requester"], made.get("key")),
+        (&requester.into(), None)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_was_certainly_not_taken_is_deleted_and_any_other_is_kept() {
+    let office = Office::open().await;
+    let file = office.file("late.key");
+    let args = [
+        "api-key", "create", "boss", "--scope", "read", "--out", &file,
+    ];
+    let refused = office.run(&args).await;
+    assert!(
+        text(&refused.stderr).contains("configuration"),
+        "{}",
+        text(&refused.stderr)
+    );
+    assert!(!Path::new(&file).exists());
+    private(Path::new(&file), "mine");
+    assert_eq!(office.run(&args).await.status.code(), Some(1));
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "mine",
+        "never overwritten"
+    );
+
+    let away = Scripted::start(|_| problem(503, "store")).await;
+    let file = away.dir.path().join("new.key");
+    let path = file.to_str().unwrap();
+    let args = [
+        "api-key", "create", "desk", "--scope", "read", "--out", path,
+    ];
+    let lost = away.run(&args).await;
+    assert_eq!(lost.status.code(), Some(1));
+    let said = text(&lost.stderr);
+    assert!(
+        said.contains("--from") && !said.contains("csapi_"),
+        "{said}"
+    );
+    let secret = std::fs::read_to_string(&file).unwrap();
+    let sent = &away.asked()[0];
+    assert_eq!(sent.line(), "PUT /api-keys/desk");
+    assert_eq!(sent.body["sha256"], made_hash(&secret));
+    assert!(!sent.body.to_string().contains("csapi_"));
+}

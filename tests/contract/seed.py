@@ -1,0 +1,83 @@
+"""Gives a new coordinator something of everything: `configure` writes its files, `fill` asks it for the rest."""
+
+import hashlib
+import json
+import pathlib
+import sys
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).parent
+
+
+def configure(folder, port):
+    made = json.loads((folder / "made").read_text())
+    nodes = json.loads((HERE / "seed.json").read_text())["nodes"]
+    coordinator = {
+        "data": ".",
+        "listen_http": f"127.0.0.1:{port}",
+        "listen_quic": "127.0.0.1:0",
+        "nodes": [{"name": name, "id": node} for name, node in nodes.items()],
+        "api_keys": [made["entry"]],
+    }
+    profile = {
+        "coordinator": f"http://127.0.0.1:{port}",
+        "api_key_file": "api.key",
+        "requester_key_file": "requester.key",
+        "nodes": nodes,
+    }
+    header = f'[headers]\nAuthorization = "Bearer {made["key"]}"\n'
+    for name, text in [
+        ("coordinator.yaml", json.dumps(coordinator)),
+        ("profile.yaml", json.dumps(profile)),
+        ("api.key", made["key"]),
+        ("schemathesis.toml", header),
+    ]:
+        file = folder / name
+        file.touch(mode=0o600)
+        file.chmod(0o600)
+        file.write_text(text)
+
+
+def fill(folder, port):
+    key = json.loads((folder / "made").read_text())["key"]
+
+    def ask(method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/v1{path}", data, headers, method=method)
+        with urllib.request.urlopen(request) as answer:
+            return json.loads(answer.read() or b"null")
+
+    seed = json.loads((HERE / "seed.json").read_text())
+    wallet = ask("POST", "/wallets", seed["import"])
+    spec = {"sha256": hashlib.sha256(b"seed").hexdigest(), "scopes": ["read"]}
+    ask("PUT", "/api-keys/seed", spec)
+    # Nothing is sent anywhere.
+    webhook = {"url": "https://receiver.invalid/hook", "enabled": False}
+    ask("PUT", "/webhooks/seed", webhook)
+    kid = ask("GET", "/webhook-keys")["keys"][0]["kid"]
+    waiting = []
+    while not waiting:
+        time.sleep(0.1)
+        waiting = ask("GET", "/tasks?state=waiting")["tasks"]
+    task = ask("GET", f"/tasks/{waiting[0]['id']}")
+    seeds = {
+        "wallet": wallet["id"],
+        "task": wallet["task"],
+        "waiting": task["id"],
+        "name": "seed",
+        "bodies": {
+            "submitTask": {"task": task["task"], "signature": task["signature"]},
+            "importWallet": seed["import"],
+            "putApiKey": spec,
+            "rotateApiKey": {"sha256": spec["sha256"]},
+            "putWebhook": webhook,
+            "resendEvents": {"since": 0},
+            "rotateWebhookKey": {"kid": kid},
+        },
+    }
+    (folder / "seeds.json").write_text(json.dumps(seeds))
+
+
+{"configure": configure, "fill": fill}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
