@@ -5,7 +5,6 @@ import { MemoryBook, type WalletBook, type Write } from "./book.js";
 import { Core, fromHex, toHex, type Source } from "./core.js";
 import {
   AnswerError,
-  ApiError,
   Cancelled,
   CountersignError,
   Expired,
@@ -546,7 +545,7 @@ export class Client {
       try {
         if (!(await feed.concerns(id, revision))) return seen;
       } catch (error) {
-        if (!(error instanceof ApiError || error instanceof AnswerError)) throw error;
+        if (!(error instanceof AnswerError)) throw error;
         feed.refused = true;
         return seen;
       }

@@ -18,7 +18,7 @@ const LOOK = 60_000;
 export interface FeedOptions {
   readonly selected: Readonly<Record<string, string>>;
   readonly after?: string;
-  /** False: a refusal of streams is thrown; otherwise pages are read. */
+  /** False: if streams are refused, `refused` says so; otherwise pages are read. */
   readonly pages?: boolean;
   /** True: a coordinator that was never there is waited for, too. */
   readonly expected?: boolean;
@@ -28,7 +28,7 @@ export interface FeedOptions {
 
 /** A reader of the feed. */
 export class Feed {
-  /** Set by who follows a task and was refused a stream. */
+  /** No stream comes through, and there is no use in asking again. */
   refused = false;
   readonly #api: Api;
   readonly #options: FeedOptions;
@@ -69,7 +69,8 @@ export class Feed {
   /** Waits for news. True if a task is worth looking at: an event tells of a later revision, or one may have been missed. */
   async concerns(id: string, revision: number): Promise<boolean> {
     const told = (await this.next())?.data.task;
-    if ((told?.id === id && told.revision > revision) || Date.now() >= this.#lookAt) {
+    const due = Date.now() >= this.#lookAt && !this.refused;
+    if (due || (told?.id === id && told.revision > revision)) {
       this.#lookAt = Date.now() + LOOK;
       return true;
     }
@@ -96,9 +97,10 @@ export class Feed {
       this.#lookAt = 0;
       if (this.#stopped) this.#close();
     } catch (error) {
-      const refused = error instanceof AnswerError || (error instanceof ApiError && !isFirm(error));
-      if (!refused || this.#options.pages === false) throw error;
-      this.#pagedUntil = Date.now() + PAGES;
+      if (isPassing(error) || !(error instanceof AnswerError || error instanceof ApiError)) throw error;
+      if (this.#options.pages === false) this.refused = true;
+      else if (isFirm(error)) throw error;
+      else this.#pagedUntil = Date.now() + PAGES;
     }
   }
 
@@ -141,8 +143,13 @@ export class Feed {
   }
 }
 
-/** True for a refusal that pages would meet, too, and for a coordinator that is away. */
-function isFirm(error: ApiError): boolean {
-  if (error instanceof Unavailable) return error.status !== 429;
-  return error instanceof Unauthorized || error instanceof CursorGone || error.status === 400;
+/** True for a coordinator that is away. */
+function isPassing(error: unknown): boolean {
+  return error instanceof Unreachable || (error instanceof Unavailable && error.status !== 429);
+}
+
+/** True for a refusal that pages would meet, too. */
+function isFirm(error: Error): boolean {
+  if (error instanceof Unauthorized || error instanceof CursorGone) return true;
+  return error instanceof ApiError && error.status === 400;
 }

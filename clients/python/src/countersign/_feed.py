@@ -27,7 +27,7 @@ LOOK = 60.0
 class Feed:
     """A reader of the feed. Its methods are flows.
 
-    ``pages``: read pages if a stream is refused; otherwise the refusal is raised. ``patience``: the time for which a
+    ``pages``: read pages if a stream is refused; otherwise ``refused`` says so. ``patience``: the time for which a
     coordinator may be away, in seconds. One that was never there is waited for only if ``expected``.
     """
 
@@ -54,7 +54,7 @@ class Feed:
         self._away_since: float | None = None
         self._ready: deque[Event] = deque()
         self._look_at = 0.0
-        #: Set by who follows a task and was refused a stream.
+        #: No stream comes through, and there is no use in asking again.
         self.refused = False
 
     def next(self) -> Flow[Event | None]:
@@ -78,7 +78,7 @@ class Feed:
         event = yield from self.next()
         now = time.monotonic()
         told = event is not None and _is_about(event, id, revision)
-        if told or now >= self._look_at:
+        if told or (now >= self._look_at and not self.refused):
             self._look_at = now + LOOK
             return True
         return False
@@ -92,14 +92,15 @@ class Feed:
     def _connect(self) -> Flow[None]:
         try:
             yield Open(_api.stream(self._selected, self._after, self._last))
-        except (Unauthorized, CursorGone):
-            raise
         except (ApiError, AnswerError) as error:
             if isinstance(error, Unavailable) and error.status != 429:
                 raise
-            if not self._may_page or (isinstance(error, ApiError) and error.status == 400):
+            if not self._may_page:
+                self.refused = True
+            elif isinstance(error, (Unauthorized, CursorGone)) or isinstance(error, ApiError) and error.status == 400:
                 raise
-            self._paged_until = time.monotonic() + PAGES
+            else:
+                self._paged_until = time.monotonic() + PAGES
             return
         self._frames = Frames()
         self._fresh = self._expected = True

@@ -17,7 +17,6 @@ from ._step import Flow, Sleep, Tell
 from .book import Recorded, WalletBook
 from .errors import (
     AnswerError,
-    ApiError,
     Cancelled,
     CountersignError,
     Expired,
@@ -446,7 +445,7 @@ class Flows:
             try:
                 if not (yield from feed.concerns(id, revision)):
                     return view
-            except (ApiError, AnswerError):
+            except AnswerError:
                 feed.refused = True
                 return view
             asked = _api.task(id)
