@@ -89,7 +89,7 @@ contract examples="200":
 sabotage *names:
     tests/sabotage/run.py {{names}}
 
-# Writes the documentation's generated tables, and the reference of the HTTP API.
+# Writes the documentation's generated tables, the reference of the HTTP API, and the types of the clients for Python and TypeScript.
 pages:
     COUNTERSIGN_WRITE_PAGES=1 cargo test --workspace --test pages -- those_of_the_code
 

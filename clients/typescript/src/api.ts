@@ -250,7 +250,8 @@ function pathOf(operation: Operation, place: readonly string[], query: Query): s
     if (!operation.query.includes(name)) throw new TypeError(`${operation.path} has no ${name}`);
     given.set(name, String(value));
   }
-  return given.size > 0 ? `${path}?${given}` : path;
+  const text = given.toString();
+  return text === "" ? path : `${path}?${text}`;
 }
 
 async function bounded(response: Response): Promise<string> {

@@ -1,7 +1,9 @@
 //! `docs/openapi-v1.json` and `docs/api.md`: written from the code, and compatible with the
-//! document of the last release.
+//! document of the last release. The types of the clients for Python and TypeScript are written
+//! from the document.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use countersign_coordinator::http::{openapi_document, reference_page};
 use serde_json::{Value, json};
@@ -27,6 +29,19 @@ fn the_document_and_the_page_are_those_of_the_code() {
         let known = std::fs::read_to_string(docs(file)).unwrap_or_default();
         assert!(known == text, "{file} is not the code's; run `just pages`");
     }
+    the_types_of_the_clients_are_those_of_the_document();
+}
+
+/// Not a test of its own: the document must have been written before.
+fn the_types_of_the_clients_are_those_of_the_document() {
+    let mut generate = Command::new("python3");
+    generate.arg(docs("../clients/generate.py"));
+    if std::env::var_os("COUNTERSIGN_WRITE_PAGES").is_none() {
+        generate.arg("--check");
+    }
+    let done = generate.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}; or run `just pages`");
 }
 
 #[test]
