@@ -38,6 +38,7 @@ test: plugins models outsiders clients
     cargo test --workspace --lib --bins --test '[!e]*'
     RUST_TEST_THREADS=3 cargo test --workspace --test 'e*'
     cargo test --workspace --doc
+    clients/test.sh
     {{just_executable()}} examples
     target/debug/countersign-demo
 

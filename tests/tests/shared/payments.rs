@@ -1,6 +1,7 @@
 //! Payments that several tests have signed, and the programs of others that judge them.
 //!
-//! `just outsiders` installs those; `outsiders.py` passes the signatures on and reports the results.
+//! `just outsiders` installs those; `outsiders.py` passes the signatures on and reports the
+//! results.
 
 use std::io::Write;
 use std::path::PathBuf;
