@@ -38,6 +38,7 @@ test: plugins models outsiders clients
     cargo test --workspace --lib --bins --test '[!e]*'
     RUST_TEST_THREADS=3 cargo test --workspace --test 'e*'
     cargo test --workspace --doc
+    clients/test.sh
     {{just_executable()}} examples
     target/debug/countersign-demo
 
@@ -89,7 +90,7 @@ contract examples="200":
 sabotage *names:
     tests/sabotage/run.py {{names}}
 
-# Writes the documentation's generated tables, and the reference of the HTTP API.
+# Writes the documentation's generated tables, the reference of the HTTP API, and the types of the clients for Python and TypeScript.
 pages:
     COUNTERSIGN_WRITE_PAGES=1 cargo test --workspace --test pages -- those_of_the_code
 

@@ -21,6 +21,11 @@ venv() { # folder, packages...
     touch "$stamp"
 }
 
+# Packages come while Rust compiles.
+venv "$out/python" "httpx>=0.27,<1" "wasmtime>=36" cryptography==46.0.3 &
+environment=$!
+(cd clients/typescript && { [ -d node_modules/typescript ] || npm ci --silent --no-audit --no-fund --ignore-scripts; }) &
+modules=$!
 venv "$out/tools" ziglang==0.14.1 build==1.3.0 hatchling==1.27.0
 
 # The module: without names, producers and paths of this machine.
@@ -35,18 +40,18 @@ cp "$out/countersign.wasm" clients/typescript/countersign.wasm
 cp LICENSE clients/python/LICENSE
 cp LICENSE clients/typescript/LICENSE
 
+wait "$environment"
+wait "$modules"
 rm -f "$out"/*.whl "$out"/*.tgz
 SOURCE_DATE_EPOCH=1767225600 "$out/tools/bin/python" -m build --wheel --no-isolation --outdir "$out" clients/python >/dev/null
 (
     cd clients/typescript
-    [ -d node_modules/typescript ] || npm ci --silent --no-audit --no-fund --ignore-scripts
     npm run --silent build
     npm pack --silent --pack-destination "$out" >/dev/null
 )
 
 # Clean environments, in which nothing is found but the packages and what they depend on.
 wheel=$(echo "$out"/*.whl)
-venv "$out/python" "httpx>=0.27,<1" "wasmtime>=36" cryptography==46.0.3
 "$out/python/bin/python" -m pip install --quiet --no-deps --force-reinstall "$wheel"
 mkdir -p "$out/node"
 echo '{ "private": true, "type": "module" }' >"$out/node/package.json"

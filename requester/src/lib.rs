@@ -17,6 +17,7 @@ pub mod profile;
 pub mod proof;
 pub mod requester_key;
 pub mod succession;
+pub mod webhook;
 
 pub use error::BeliefError;
 pub use known::Known;

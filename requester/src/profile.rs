@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::known::Known;
 use crate::names::{Text, name_in, names};
+use crate::webhook::WebhookKey;
 
 /// A requester's settings; relative paths start at the directory of its file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +47,10 @@ pub struct Profile {
     /// Names of other requesters whose wallets this one uses. Your own key needs no entry.
     #[serde(default, deserialize_with = "names")]
     pub trusted_requesters: BTreeMap<String, RequesterId>,
+    /// Keys (`whpk_…`) of the coordinator's webhooks, from its operator. Absent: those that the
+    /// coordinator tells.
+    #[serde(default, deserialize_with = "webhook_keys")]
+    pub webhook_keys: Vec<String>,
     /// Networks of chains whose transactions do not name theirs.
     #[serde(default)]
     pub chains: Chains,
@@ -147,6 +152,14 @@ fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
         }
     };
     Text::new(is_url).deserialize(deserializer)
+}
+
+fn webhook_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let keys = Vec::<String>::deserialize(deserializer)?;
+    for key in &keys {
+        WebhookKey::parse(key).map_err(serde::de::Error::custom)?;
+    }
+    Ok(keys)
 }
 
 fn bitcoin_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -172,7 +172,7 @@ fn met() -> Vec<Case> {
         from_ref(&genuine),
         "answer",
     );
-    let told = json!({ "announcement": made(&theirs, 100) });
+    let told = wallet_view(&made(&theirs, 100));
     another
         .answers
         .insert(format!("/v1/wallets/{}", genuine.key), told);
@@ -387,13 +387,18 @@ fn tasks() -> Vec<Case> {
     ]
 }
 
+/// A wallet as a coordinator shows it. Clients read the root key from the descriptor alone.
+fn wallet_view(newest: &KeyDescriptor) -> Value {
+    json!({
+        "id": newest.key, "name": newest.name, "generation": newest.generation, "task": newest.task,
+        "extended_public_key": "cpub", "announcement": newest,
+    })
+}
+
 fn meeting(name: &str, order: &SignedTask, told: &[KeyDescriptor], expect: &str) -> Case {
     let newest = told.last().unwrap();
     let answers = [
-        (
-            format!("/v1/wallets/{}", newest.key),
-            json!({ "announcement": newest }),
-        ),
+        (format!("/v1/wallets/{}", newest.key), wallet_view(newest)),
         (
             format!("/v1/wallets/{}/generations", newest.key),
             json!({ "generations": told }),

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import ipaddress
 import json
 import pickle
+import ssl
 import stat
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from coordinator import coordinator
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from embit import bip32, script
 from embit.networks import NETWORKS
@@ -24,6 +33,7 @@ from test_forgeries import TABLE, profile
 
 import countersign._core as core
 from countersign import (
+    AnswerError,
     Client,
     CountersignError,
     FileBook,
@@ -361,3 +371,39 @@ def test_a_book_in_a_file_is_kept_and_refused_if_others_can_write_it(tmp_path: P
         file.write("nonsense\n")
     with pytest.raises(FileError, match="restore the wallet book"):
         away.wallet("treasury")
+
+
+def test_only_the_profiles_certificate_is_believed(tmp_path: Path) -> None:
+    good, other = (certificate(tmp_path / name) for name in ("good", "other"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(good, good.with_suffix(".key"))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        path = tmp_path / "profile.yaml"
+        path.write_text(f"coordinator: https://127.0.0.1:{server.server_address[1]}\ncoordinator_ca: {good.name}\n")
+        # The server answers 501 and a page: this was a coordinator's certificate, and nothing else of it.
+        with Client(Profile.load(path), api_key="key") as asking, pytest.raises(AnswerError):
+            asking.nodes()
+        path.write_text(path.read_text().replace(good.name, other.name))
+        with Client(Profile.load(path), api_key="key") as asking, pytest.raises(Unreachable, match="CERTIFICATE"):
+            asking.nodes()
+        server.shutdown()
+    other.write_text("nothing")
+    with pytest.raises(FileError, match="coordinator_ca"):
+        Client(Profile.load(path), api_key="key")
+
+
+def certificate(path: Path) -> Path:
+    """A certificate for 127.0.0.1 in PEM, and its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, path.name)])
+    begin = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=5)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(begin).not_valid_after(begin + datetime.timedelta(days=1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+    path = path.with_suffix(".pem")
+    path.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.with_suffix(".key").write_bytes(key.private_bytes(*form))
+    return path

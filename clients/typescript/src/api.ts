@@ -1,89 +1,76 @@
-/**
- * The coordinator's HTTP API: requests out, bounded answers in. Nothing here is believed.
- *
- * The types are those of the API and are to be generated from its OpenAPI document.
- */
+/** The coordinator's HTTP API: requests out, bounded answers in. Nothing here is believed. */
 
 import { AnswerError, Unreachable, byStatus } from "./errors.js";
+import {
+  OPERATIONS,
+  SHAPES,
+  type Delivery,
+  type DeliveryPage,
+  type Event,
+  type EventPage,
+  type KeyDescriptor,
+  type NodeView,
+  type Operation,
+  type Resend,
+  type Resent,
+  type Submission,
+  type TaskPage,
+  type TaskView,
+  type WalletPage,
+  type WebhookKeys,
+  type WebhookSpec,
+  type WebhookView,
+} from "./schema.js";
 
 /** Limit for one request in milliseconds; longer than any long poll. */
 const REQUEST = 50_000;
-/** Size limit of answers in bytes; the longest is a list of wallets. */
+/** A stream that is silent for so many milliseconds is dead: the coordinator sends a comment every 15 s. */
+const SILENCE = 45_000;
+/** Size limit of answers in bytes; the longest is a page of wallets. */
 const MAX_ANSWER = 64 * 1024 * 1024;
+/** Limit of nesting in answers. */
+const MAX_DEPTH = 100;
+/** Entries of a page, and the number of pages of a list: more than a coordinator keeps. */
+const PAGE = 200;
+const PAGES = 1000;
 
-export type State = "waiting" | "approving" | "running" | "completed" | "rejected" | "failed" | "expired";
+/** States of a task in this version. */
+const STATES = ["waiting", "approving", "running", "completed", "rejected", "failed", "expired", "cancelled"] as const;
 
-const STATES: ReadonlySet<string> = new Set([
-  "waiting",
-  "approving",
-  "running",
-  "completed",
-  "rejected",
-  "failed",
-  "expired",
-]);
+/** The state of a task. `unknown`: a word of a later version, and so no end. */
+export type State = (typeof STATES)[number] | "unknown";
+
+export function stateOf(word: string): State {
+  return STATES.find((known) => known === word) ?? "unknown";
+}
+
+/** True if nothing more is expected. */
+export function isFinal(word: string): boolean {
+  const state = stateOf(word);
+  switch (state) {
+    case "completed":
+    case "rejected":
+    case "failed":
+    case "expired":
+    case "cancelled":
+      return true;
+    case "waiting":
+    case "approving":
+    case "running":
+    case "unknown":
+      return false;
+  }
+}
 
 /** A JSON object of unknown contents. */
 type Document = Readonly<Record<string, unknown>>;
 
-export function isFinal(state: State): boolean {
-  return state === "completed" || state === "rejected" || state === "failed" || state === "expired";
-}
+type Query = Readonly<Record<string, string | number | null | undefined>>;
 
-/** A key descriptor with its acknowledgements, as the coordinator tells it. */
-export interface Descriptor {
-  readonly key: string;
-  readonly task: string;
-  readonly name: string;
-  readonly scheme: string;
-  readonly committee: readonly string[];
-  readonly threshold: number;
-  readonly generation: number;
-  readonly root_public_key: string;
-  readonly [member: string]: unknown;
-}
-
-/** The exact text of a task, and the requester's signature in hexadecimal. */
-export interface Order {
-  readonly task: string;
-  readonly signature: string;
-}
-
-export interface Reason {
-  readonly code: string;
-  readonly message: string;
-  readonly nodes: readonly string[];
-  readonly plugin: string | null;
-}
-
-export interface TaskSummary {
-  readonly id: string;
-  readonly sequence: number;
-  readonly revision: number;
-  readonly state: State;
-  readonly operation: string;
-  readonly requester: string;
-  readonly wallet: string;
-  readonly submitted: number;
-  readonly not_after: number;
-  readonly reason: Reason | null;
-}
-
-export interface TaskView extends TaskSummary, Order {
-  readonly nodes: readonly unknown[];
-  readonly result: Readonly<Record<string, unknown>> | null;
-  readonly events: readonly unknown[];
-}
-
-export interface TaskPage {
-  readonly tasks: readonly TaskSummary[];
-  readonly next: number | null;
-}
-
-export interface NodeView {
-  readonly id: string;
-  readonly name: string;
-  readonly online: boolean;
+interface Asked {
+  readonly query?: Query;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Requests to one coordinator. Follows no redirect. */
@@ -97,59 +84,174 @@ export class Api {
   }
 
   /** Submits a task. The same bytes may be submitted again. */
-  async submit({ task, signature }: Order): Promise<TaskView> {
-    return taskView(await this.#ask("/v1/tasks", JSON.stringify({ task, signature })));
+  async submit({ task, signature }: Submission): Promise<TaskView> {
+    return await this.#ask<TaskView>("submitTask", [], { body: { task, signature } });
   }
 
   /** A task; with `wait`, once it is past `revision` or so many seconds are over. */
   async task(id: string, wait?: { seconds: number; revision: number }): Promise<TaskView> {
-    const query = wait ? `?wait=${wait.seconds}&revision=${wait.revision}` : "";
-    return taskView(await this.#ask(`/v1/tasks/${encodeURIComponent(id)}${query}`));
+    const query = wait ? { wait: wait.seconds, revision: wait.revision } : {};
+    return await this.#ask<TaskView>("showTask", [id], { query });
   }
 
-  async tasks(limit: number, before?: number): Promise<TaskPage> {
-    const page = await this.#ask(`/v1/tasks?limit=${limit}${before === undefined ? "" : `&before=${before}`}`);
-    return { tasks: list(page, "tasks") as TaskSummary[], next: (page["next"] ?? null) as number | null };
+  async tasks(limit: number, cursor?: string): Promise<TaskPage> {
+    return await this.#ask<TaskPage>("listTasks", [], { query: { limit, cursor } });
   }
 
-  async wallets(): Promise<Descriptor[]> {
-    return list(await this.#ask("/v1/wallets"), "wallets").map((wallet) => descriptor(object(wallet)["announcement"]));
+  /** Every wallet of the coordinator. */
+  async wallets(): Promise<KeyDescriptor[]> {
+    const all: KeyDescriptor[] = [];
+    let cursor: string | null | undefined;
+    for (let count = 0; count < PAGES; count++) {
+      const page: WalletPage = await this.#ask<WalletPage>("listWallets", [], { query: { limit: PAGE, cursor } });
+      all.push(...page.wallets.map((wallet) => wallet.announcement));
+      cursor = page.next;
+      if (cursor === undefined || cursor === null) return all;
+    }
+    throw new AnswerError("answer", "the coordinator's list of wallets does not end; check the URL");
   }
 
-  async wallet(id: string): Promise<Descriptor> {
-    return descriptor((await this.#ask(`/v1/wallets/${encodeURIComponent(id)}`))["announcement"]);
+  async wallet(id: string): Promise<KeyDescriptor> {
+    return (await this.#ask<{ announcement: KeyDescriptor }>("showWallet", [id])).announcement;
   }
 
-  async generations(id: string): Promise<Descriptor[]> {
-    const path = `/v1/wallets/${encodeURIComponent(id)}/generations`;
-    return list(await this.#ask(path), "generations").map(descriptor);
+  async generations(id: string): Promise<readonly KeyDescriptor[]> {
+    return (await this.#ask<{ generations: readonly KeyDescriptor[] }>("listGenerations", [id])).generations;
   }
 
-  async nodes(): Promise<NodeView[]> {
-    return list(await this.#ask("/v1/nodes"), "nodes").map((node) => {
-      const view = object(node);
-      expect(view, { id: "string", name: "string", online: "boolean" });
-      return view as unknown as NodeView;
-    });
+  async nodes(): Promise<readonly NodeView[]> {
+    return (await this.#ask<{ nodes: readonly NodeView[] }>("listNodes", [])).nodes;
   }
 
-  async #ask(path: string, body?: string): Promise<Document> {
-    const headers: Record<string, string> = { authorization: `Bearer ${this.#key}` };
-    if (body !== undefined) headers["content-type"] = "application/json";
-    const asked: RequestInit = { headers, redirect: "error", signal: AbortSignal.timeout(REQUEST) };
-    if (body !== undefined) Object.assign(asked, { method: "POST", body });
-    let status: number;
-    let text: string;
+  async webhooks(): Promise<readonly WebhookView[]> {
+    return (await this.#ask<{ webhooks: readonly WebhookView[] }>("listWebhooks", [])).webhooks;
+  }
+
+  async putWebhook(name: string, spec: WebhookSpec): Promise<WebhookView> {
+    return await this.#ask<WebhookView>("putWebhook", [name], { body: spec });
+  }
+
+  async deleteWebhook(name: string): Promise<void> {
+    await this.#ask("deleteWebhook", [name]);
+  }
+
+  async testWebhook(name: string): Promise<Delivery> {
+    return await this.#ask<Delivery>("testWebhook", [name]);
+  }
+
+  async deliveries(name: string, query: Query): Promise<DeliveryPage> {
+    return await this.#ask<DeliveryPage>("listDeliveries", [name], { query });
+  }
+
+  async resend(name: string, selected: Resend): Promise<Resent> {
+    return await this.#ask<Resent>("resendEvents", [name], { body: selected });
+  }
+
+  async webhookKeys(): Promise<WebhookKeys> {
+    return await this.#ask<WebhookKeys>("listWebhookKeys", []);
+  }
+
+  /** A page of the feed behind a cursor, waited for. */
+  async events(selected: Query, after: string, wait: number): Promise<EventPage> {
+    return await this.#ask<EventPage>("readEvents", [], { query: { ...selected, after, wait } });
+  }
+
+  /** Opens a stream of the feed behind `after`, or behind the last event of the stream before. */
+  async stream(selected: Query, after: string, last: string | undefined): Promise<Stream> {
+    const given = last === undefined ? { query: { ...selected, after } } : { query: selected };
+    const headers = { accept: "text/event-stream", ...(last === undefined ? {} : { "last-event-id": last }) };
+    const end = new AbortController();
+    const timer = setTimeout(() => end.abort(new Error("no answer in time")), REQUEST);
     try {
-      const response = await fetch(this.#url + path, asked);
-      status = response.status;
-      text = await bounded(response);
+      const response = await this.#send(OPERATIONS.readEvents, [], { ...given, headers }, end.signal);
+      const kind = response.headers.get("content-type") ?? "";
+      if (response.status !== 200 || !kind.startsWith("text/event-stream") || !response.body) {
+        read(response.status, await this.#text(response));
+        throw unreadable("it is not a stream of events");
+      }
+      return new Stream(this.#url, response.body.getReader(), end);
+    } catch (error) {
+      end.abort();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #ask<T>(name: keyof typeof OPERATIONS, place: readonly string[], asked: Asked = {}): Promise<T> {
+    const operation: Operation = OPERATIONS[name];
+    const response = await this.#send(operation, place, asked, AbortSignal.timeout(REQUEST));
+    const text = await this.#text(response);
+    if (response.status === 204) return undefined as T;
+    const document = read(response.status, text);
+    if (operation.answer !== undefined) check(document, operation.answer);
+    return document as T;
+  }
+
+  async #send(operation: Operation, place: readonly string[], asked: Asked, signal: AbortSignal): Promise<Response> {
+    const headers: Record<string, string> = { authorization: `Bearer ${this.#key}`, ...asked.headers };
+    const init: RequestInit = { method: operation.method, headers, redirect: "error", cache: "no-store", signal };
+    if (asked.body !== undefined) {
+      headers["content-type"] = "application/json";
+      init.body = JSON.stringify(asked.body);
+    }
+    try {
+      return await fetch(this.#url + pathOf(operation, place, asked.query ?? {}), init);
+    } catch (error) {
+      throw new Unreachable(this.#url, innermost(error));
+    }
+  }
+
+  async #text(response: Response): Promise<string> {
+    try {
+      return await bounded(response);
     } catch (error) {
       if (error instanceof AnswerError) throw error;
       throw new Unreachable(this.#url, innermost(error));
     }
-    return read(status, text);
   }
+}
+
+/** An open stream. */
+export class Stream {
+  readonly #url: string;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #end: AbortController;
+
+  constructor(url: string, reader: ReadableStreamDefaultReader<Uint8Array>, end: AbortController) {
+    this.#url = url;
+    this.#reader = reader;
+    this.#end = end;
+  }
+
+  /** The next bytes; nothing if the stream has ended. */
+  async read(): Promise<Uint8Array | undefined> {
+    const timer = setTimeout(() => this.#end.abort(new Error("the stream is silent")), SILENCE);
+    try {
+      return (await this.#reader.read()).value;
+    } catch (error) {
+      throw new Unreachable(this.#url, innermost(error));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.#end.abort();
+  }
+}
+
+function pathOf(operation: Operation, place: readonly string[], query: Query): string {
+  const names = [...place];
+  const path = operation.path.replace(/\{\w+\}/g, () => encodeURIComponent(names.shift() ?? ""));
+  const given = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined || value === null) continue;
+    if (!operation.query.includes(name)) throw new TypeError(`${operation.path} has no ${name}`);
+    given.set(name, String(value));
+  }
+  const text = given.toString();
+  return text === "" ? path : `${path}?${text}`;
 }
 
 async function bounded(response: Response): Promise<string> {
@@ -169,57 +271,60 @@ async function bounded(response: Response): Promise<string> {
 }
 
 /** The document of a good answer. Otherwise throws the error that its code names. */
-export function read(status: number, text: string): Document {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch {
-    throw unreadable(`HTTP status ${status}, no JSON`);
-  }
-  if (typeof document !== "object" || document === null) throw unreadable(`HTTP status ${status}, no object`);
-  if (status >= 200 && status < 300) return document as Document;
+function read(status: number, text: string): Document {
+  const document = parse(text, `HTTP status ${status}`);
+  if (status >= 200 && status < 300) return document;
   // Either {"error": {"code", "message"}} or a problem document (RFC 9457) with a code.
-  const problem = ("error" in document ? document.error : document) as Record<string, unknown> | null;
+  const problem = ("error" in document ? document["error"] : document) as Document | null;
   const code = problem?.["code"];
   if (typeof code !== "string") throw unreadable(`HTTP status ${status}`);
   throw byStatus(status, code, String(problem?.["message"] ?? problem?.["detail"] ?? problem?.["title"]));
 }
 
-/** A task, of which all that is used here is there. */
-function taskView(view: Document): TaskView {
-  expect(view, { id: "string", state: "string", operation: "string", requester: "string", wallet: "string" });
-  expect(view, { revision: "number", not_after: "number", task: "string", signature: "string" });
-  if (!STATES.has(view["state"] as string)) {
-    throw new AnswerError("answer", "the task has a state that is not known here; update this package");
+function parse(text: string, where: string): Document {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    throw unreadable(`${where}, no JSON`);
   }
-  if (view["reason"] !== null && view["reason"] !== undefined) {
-    const reason = object(view["reason"]);
-    expect(reason, { code: "string", message: "string" });
-    list(reason, "nodes");
+  if (!isObject(document)) throw unreadable(`${where}, no object`);
+  return document;
+}
+
+/** The event of a frame. */
+export function eventOf(text: string): Event {
+  const event = parse(text, "an event");
+  check(event, "Event");
+  return event as unknown as Event;
+}
+
+/** Compares a part of an answer with its shape. Members and words that are not known here are let through. */
+export function check(value: unknown, shape: string, name = "document", depth = 0): void {
+  if (depth > MAX_DEPTH) throw unreadable(`it is nested deeper than ${MAX_DEPTH}`);
+  if (shape === "any" || (shape.startsWith("?") && value === null)) return;
+  const plain = shape.replace("?", "");
+  if (plain.startsWith("[]")) {
+    if (!Array.isArray(value)) throw bad(name);
+    for (const one of value) check(one, plain.slice(2), name, depth + 1);
+    return;
   }
-  return view as unknown as TaskView;
+  const members = SHAPES[plain];
+  if (members === undefined) {
+    const good = plain === "integer" ? Number.isInteger(value) : typeof value === plain;
+    if (!good) throw bad(name);
+    return;
+  }
+  if (!isObject(value)) throw bad(name);
+  for (const [member, inner] of Object.entries(members)) {
+    const known = member.replace("?", "");
+    if (Object.hasOwn(value, known)) check(value[known], inner, known, depth + 1);
+    else if (known === member) throw bad(member);
+  }
 }
 
-/** A key descriptor, of which all that is used here is there. The module reads the rest. */
-function descriptor(value: unknown): Descriptor {
-  const told = object(value);
-  expect(told, { key: "string", task: "string", generation: "number" });
-  return told as unknown as Descriptor;
-}
-
-function object(value: unknown): Document {
-  if (typeof value !== "object" || value === null) throw bad("object");
-  return value as Document;
-}
-
-function list(document: Document, name: string): unknown[] {
-  const value = document[name];
-  if (!Array.isArray(value)) throw bad(name);
-  return value;
-}
-
-function expect(document: Document, types: Readonly<Record<string, string>>): void {
-  for (const [name, type] of Object.entries(types)) if (typeof document[name] !== type) throw bad(name);
+function isObject(value: unknown): value is Document {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function bad(name: string): AnswerError {
@@ -227,7 +332,7 @@ function bad(name: string): AnswerError {
   return new AnswerError("answer", `the coordinator's answer has no good \`${name}\`; ${advice}`);
 }
 
-function unreadable(reason: string): AnswerError {
+export function unreadable(reason: string): AnswerError {
   const advice = "check the URL, and update the older of the two programs";
   return new AnswerError("answer", `the coordinator's answer cannot be read (${reason}); ${advice}`);
 }

@@ -1,14 +1,16 @@
 /** The client. */
 
-import { Api, isFinal, type Descriptor, type NodeView, type Order, type TaskPage, type TaskView } from "./api.js";
+import { Api, isFinal, stateOf } from "./api.js";
 import { MemoryBook, type WalletBook, type Write } from "./book.js";
 import { Core, fromHex, toHex, type Source } from "./core.js";
 import {
   AnswerError,
+  Cancelled,
   CountersignError,
   Expired,
   Failed,
   InvalidResult,
+  InvalidWebhook,
   NotFound,
   Pending,
   Rejected,
@@ -16,6 +18,7 @@ import {
   Unreachable,
   UsageError,
 } from "./errors.js";
+import { Feed } from "./feed.js";
 import {
   taskOf,
   walletOf,
@@ -26,12 +29,28 @@ import {
   type Introduction,
   type Listed,
   type Signed,
-  type SignedDocument,
   type Task,
   type Wallet,
 } from "./models.js";
 import type { Payload } from "./payload.js";
 import { nodeOf, type Profile } from "./profile.js";
+import type {
+  Delivery,
+  DeliveryPage,
+  Event,
+  KeyDescriptor,
+  NodeView,
+  Resend,
+  Resent,
+  Signed as SignedDocument,
+  Submission as Order,
+  TaskPage,
+  TaskView,
+  WebhookKeys,
+  WebhookSpec,
+  WebhookView,
+} from "./schema.js";
+import { verified, type DeliveryHeaders, type WebhookDelivery, type WebhookOptions } from "./webhooks.js";
 
 /** Default lifetime of an order for a wallet, in seconds: the first one of a committee may wait for prime numbers. */
 const WALLET = 3600;
@@ -45,6 +64,8 @@ const REPORT = 5;
 const LONG_POLL = 25;
 /** Pause between two attempts while the coordinator is away. */
 const AWAY = 0.5;
+/** Least time between two looks for new keys of webhooks, so that forged deliveries cause no requests. */
+const NEW_KEYS = 60;
 
 /** What a client is made of. */
 export interface Settings {
@@ -92,20 +113,37 @@ export interface SignOptions extends OrderOptions {
   readonly signers?: readonly string[];
 }
 
+export interface EventOptions {
+  /** The `cursor` of the last event that you have; `now` if absent. */
+  readonly after?: string;
+  /** Only events of these wallets. */
+  readonly wallet?: string | readonly string[];
+  /** Only events of these types. */
+  readonly type?: string | readonly string[];
+  /** Seconds without a coordinator after which an error is thrown; without end if absent, if it was ever there. */
+  readonly patience?: number;
+  /** Ends the events. */
+  readonly signal?: AbortSignal;
+}
+
+export interface NewWebhook extends Omit<WebhookSpec, "format"> {
+  readonly format?: "standard" | "cobo-v2";
+}
+
 interface Entry {
-  readonly wallet: Descriptor;
+  readonly wallet: KeyDescriptor;
   readonly belief: object | null;
 }
 
 interface Recorded {
-  readonly wallet: Descriptor;
+  readonly wallet: KeyDescriptor;
   readonly write: Write;
 }
 
 interface Introduced {
   readonly id: string;
-  readonly told: Descriptor;
-  readonly generations: readonly Descriptor[];
+  readonly told: KeyDescriptor;
+  readonly generations: readonly KeyDescriptor[];
   readonly order: Order | null;
 }
 
@@ -128,6 +166,7 @@ export class Client {
   readonly #api: Api;
   readonly #key: string | undefined;
   readonly #book: WalletBook;
+  #webhookKeys: { readonly keys: WebhookKeys; readonly until: number } | undefined;
 
   private constructor(core: Core, settings: Settings) {
     this.profile = settings.profile;
@@ -198,7 +237,7 @@ export class Client {
   /** A wallet for a person to compare with its owners. Nothing is believed or written. */
   async introduce(id: string): Promise<Introduction> {
     const introduced = await this.#introduced(id, await this.#told(id));
-    const shown = this.#core.call<{ wallet: Descriptor; lines: string[]; doubts: string[]; fingerprint: string }>(
+    const shown = this.#core.call<{ wallet: KeyDescriptor; lines: string[]; doubts: string[]; fingerprint: string }>(
       "wallet.introduce",
       { introduced, known: this.#known() },
     );
@@ -271,14 +310,42 @@ export class Client {
     return await this.#judge(order, ended);
   }
 
-  /** The task now and after each change, until it has ended. States are the coordinator's word. */
+  /** The task now and after each change of its state, until it has ended. States are the coordinator's word. */
   async *follow(task: string): AsyncGenerator<Task, void, void> {
     let seen = await this.#view(task);
     yield taskOf(seen);
-    while (!isFinal(seen.state)) {
-      const news = await this.#next(seen, LONG_POLL);
-      if (news && news.revision !== seen.revision) yield taskOf(news);
-      seen = news ?? seen;
+    const feed = this.#feed(seen);
+    try {
+      while (!isFinal(seen.state)) {
+        const news = await this.#next(seen, feed, LONG_POLL);
+        if (news.revision !== seen.revision) yield taskOf(news);
+        seen = news;
+      }
+    } finally {
+      feed.stop();
+    }
+  }
+
+  /**
+   * Events without end, oldest first, through lost connections and restarts of the coordinator. Keep the `cursor` of the
+   * last one, and nothing is missed from one process to the next; `CursorGone` says that it is too old. Events are the
+   * coordinator's word: have a result verified (`result`) before you act on it.
+   */
+  async *events(options: EventOptions = {}): AsyncGenerator<Event, void, void> {
+    const wallets = await Promise.all(several(options.wallet).map((wallet) => this.#idOf(wallet)));
+    const selected: Record<string, string> = {};
+    if (wallets.length > 0) selected["wallet"] = wallets.join(",");
+    if (several(options.type).length > 0) selected["type"] = several(options.type).join(",");
+    const patience = options.patience === undefined ? {} : { patience: options.patience * 1000 };
+    const feed = new Feed(this.#api, { selected, after: options.after ?? "now", ...patience });
+    options.signal?.addEventListener("abort", () => feed.stop(), { once: true });
+    try {
+      while (!options.signal?.aborted) {
+        const event = await feed.next();
+        if (event) yield event;
+      }
+    } finally {
+      feed.stop();
     }
   }
 
@@ -311,13 +378,80 @@ export class Client {
   }
 
   /** A page of tasks as the coordinator tells it, newest first. */
-  async tasks(page: { readonly limit?: number; readonly before?: number } = {}): Promise<TaskPage> {
-    return await this.#api.tasks(page.limit ?? 50, page.before);
+  async tasks(page: { readonly limit?: number; readonly cursor?: string } = {}): Promise<TaskPage> {
+    return await this.#api.tasks(page.limit ?? 50, page.cursor);
   }
 
   /** The nodes as the coordinator sees them. */
-  async nodes(): Promise<NodeView[]> {
+  async nodes(): Promise<readonly NodeView[]> {
     return await this.#api.nodes();
+  }
+
+  // Webhooks. All but `verifyWebhook` need an API key with the scope `admin`.
+
+  /** The receivers of events. */
+  async webhooks(): Promise<readonly WebhookView[]> {
+    return await this.#api.webhooks();
+  }
+
+  /** Creates or replaces a receiver, which gets the events from now on. */
+  async createWebhook(name: string, webhook: NewWebhook): Promise<WebhookView> {
+    const { wallets } = webhook;
+    const ids = wallets ? { wallets: await Promise.all(wallets.map((wallet) => this.#idOf(wallet))) } : {};
+    return await this.#api.putWebhook(name, { ...webhook, ...ids });
+  }
+
+  /** Deletes a receiver and the log of its deliveries. */
+  async deleteWebhook(name: string): Promise<void> {
+    await this.#api.deleteWebhook(name);
+  }
+
+  /** Sends an event of the type `webhook.test` to this receiver. */
+  async testWebhook(name: string): Promise<Delivery> {
+    return await this.#api.testWebhook(name);
+  }
+
+  /** A page of the deliveries to a receiver, newest first. */
+  async deliveries(
+    name: string,
+    page: { readonly state?: string; readonly limit?: number; readonly cursor?: string } = {},
+  ): Promise<DeliveryPage> {
+    const { state, limit, cursor } = page;
+    return await this.#api.deliveries(name, { state, limit, cursor });
+  }
+
+  /** Sends events again, with the ids that they had. */
+  async resend(name: string, selected: Resend): Promise<Resent> {
+    return await this.#api.resend(name, selected);
+  }
+
+  /** The keys that the coordinator says it signs deliveries with. They are as good as the connection to it. */
+  async webhookKeys(): Promise<WebhookKeys> {
+    return await this.#api.webhookKeys();
+  }
+
+  /**
+   * The event of a delivery, as the function `verifyWebhook`, by the profile's `webhookKeys`. If it has none, by the keys
+   * that the coordinator tells over this client's connection; those that are new there are looked for once a minute.
+   */
+  async verifyWebhook(
+    headers: DeliveryHeaders,
+    body: Uint8Array,
+    options: WebhookOptions = {},
+  ): Promise<WebhookDelivery> {
+    const { webhookKeys } = this.profile;
+    if (webhookKeys && webhookKeys.length > 0) return verified(this.#core, headers, body, webhookKeys, options);
+    const known = this.#webhookKeys;
+    if (known) {
+      try {
+        return verified(this.#core, headers, body, known.keys, options);
+      } catch (error) {
+        if (!(error instanceof InvalidWebhook) || Date.now() < known.until) throw error;
+      }
+    }
+    const keys = await this.#api.webhookKeys();
+    this.#webhookKeys = { keys, until: later(NEW_KEYS) };
+    return verified(this.#core, headers, body, keys, options);
   }
 
   // Parts of them
@@ -369,7 +503,7 @@ export class Client {
         return about(id, await this.#api.submit(order));
       } catch (error) {
         // `fetch` does not tell whether a request that failed was sent.
-        arrived ||= error instanceof Unreachable || (error instanceof Unavailable && error.code !== "too-many-tasks");
+        arrived ||= error instanceof Unreachable || (error instanceof Unavailable && error.status !== 429 && error.code !== "too-many-tasks");
         if (!arrived || !isPassing(error)) throw error;
       }
       if (Date.now() >= until) throw new Pending(id);
@@ -377,29 +511,54 @@ export class Client {
     }
   }
 
-  /** Polls until the task ends. A coordinator that is away for a moment is asked again until the time is over. */
+  /** Waits until the task ends, through a coordinator that is away for a moment. */
   async #follow(view: TaskView, until: number, progress?: (task: Task) => void): Promise<TaskView> {
     progress?.(taskOf(view));
     let seen = view;
-    while (!isFinal(seen.state)) {
-      const left = (until - Date.now()) / 1000;
-      if (left <= 0) throw new Pending(seen.id);
-      const news = await this.#next(seen, Math.max(1, Math.min(Math.floor(left), LONG_POLL)));
-      if (!news) continue;
-      seen = news;
-      progress?.(taskOf(seen));
+    const feed = this.#feed(view);
+    try {
+      while (!isFinal(seen.state)) {
+        const left = (until - Date.now()) / 1000;
+        if (left <= 0) throw new Pending(seen.id);
+        const news = await this.#next(seen, feed, left);
+        if (news.revision !== seen.revision) progress?.(taskOf(news));
+        seen = news;
+      }
+      return seen;
+    } finally {
+      feed.stop();
     }
-    return seen;
   }
 
-  /** The task after its next change, or after some seconds. Nothing if the coordinator is away for a moment. */
-  async #next(seen: TaskView, seconds: number): Promise<TaskView | undefined> {
+  #feed(view: TaskView): Feed {
+    return new Feed(this.#api, { selected: { wallet: view.wallet }, pages: false, expected: true });
+  }
+
+  /**
+   * The task after its next change, or as it was after a while. The feed says when to look, and no more; the task is asked
+   * for instead at the end of the time, and where no stream comes through.
+   */
+  async #next(seen: TaskView, feed: Feed, left: number): Promise<TaskView> {
+    const { id, revision } = seen;
+    let wait: { seconds: number; revision: number } | undefined;
+    if (left >= LONG_POLL && !feed.refused) {
+      try {
+        if (!(await feed.concerns(id, revision))) return seen;
+      } catch (error) {
+        if (!(error instanceof AnswerError)) throw error;
+        feed.refused = true;
+        return seen;
+      }
+    } else {
+      feed.stop();
+      wait = { seconds: Math.max(1, Math.min(Math.floor(left), LONG_POLL)), revision };
+    }
     try {
-      return about(seen.id, await this.#api.task(seen.id, { seconds, revision: seen.revision }));
+      return about(id, await this.#api.task(id, wait));
     } catch (error) {
       if (!isPassing(error)) throw error;
-      await sleep(AWAY);
-      return undefined;
+      await sleep(Math.min(AWAY, Math.max(left, 0)));
+      return seen;
     }
   }
 
@@ -433,12 +592,12 @@ export class Client {
   #throwEnd(view: TaskView): void {
     if (view.state === "completed") return;
     const { reason } = view;
-    if (!reason) throw new Failed(view.id, "unknown", "the coordinator gives no reason; see its log");
+    const Ended = endOf(view);
+    if (!reason) throw new Ended(view.id, "unknown", "the coordinator gives no reason; see its log");
     const message = Object.entries(this.profile.nodes).reduce(
       (text, [name, id]) => text.replaceAll(id, name),
       reason.message,
     );
-    const Ended = view.state === "rejected" ? Rejected : view.state === "expired" ? Expired : Failed;
     throw new Ended(view.id, reason.code, message, reason.nodes, reason.plugin);
   }
 
@@ -460,7 +619,7 @@ export class Client {
     return payload.digests.length === 0 ? read : { ...read, digests: payload.digests.map(toHex) };
   }
 
-  #decode(wallet: Descriptor, payload: object, path: string): Decoded {
+  #decode(wallet: KeyDescriptor, payload: object, path: string): Decoded {
     const decoded = this.#core.call<{
       inputs: { path: string; public_key: string; signed_bytes: string }[];
       blind: boolean;
@@ -492,7 +651,7 @@ export class Client {
     return this.#core.call<Entry | null>("book.wallet", { book: await this.#book.read(), id });
   }
 
-  async #told(id: string): Promise<Descriptor> {
+  async #told(id: string): Promise<KeyDescriptor> {
     const told = await this.#api.wallet(id);
     if (told.key === id) return told;
     throw new AnswerError("answer", "the coordinator's answer is about another wallet; check the URL");
@@ -504,7 +663,7 @@ export class Client {
     return await this.#record("wallet.meet", { introduced, known: this.#known(), now: Date.now() });
   }
 
-  async #introduced(id: string, told: Descriptor): Promise<Introduced> {
+  async #introduced(id: string, told: KeyDescriptor): Promise<Introduced> {
     const generations = told.generation === 0 ? [told] : await this.#api.generations(id);
     const first = generations[0];
     const order = first?.generation === 0 ? await this.#orderOf(first) : null;
@@ -512,7 +671,7 @@ export class Client {
   }
 
   /** The order that created a wallet. A new coordinator has none. */
-  async #orderOf(first: Descriptor): Promise<Order | null> {
+  async #orderOf(first: KeyDescriptor): Promise<Order | null> {
     try {
       const { task, signature } = await this.#api.task(first.task);
       return { task, signature };
@@ -522,13 +681,13 @@ export class Client {
     }
   }
 
-  async #followWallet(entry: Entry, told: Descriptor): Promise<Wallet> {
+  async #followWallet(entry: Entry, told: KeyDescriptor): Promise<Wallet> {
     const newer = told.generation > entry.wallet.generation;
     const generations = newer ? await this.#api.generations(told.key) : [];
     return await this.#record("wallet.follow", { told, generations });
   }
 
-  async #list(told: Descriptor, entry: Entry | undefined): Promise<Listed> {
+  async #list(told: KeyDescriptor, entry: Entry | undefined): Promise<Listed> {
     try {
       if (entry?.belief) return { wallet: await this.#followWallet(entry, told), standing: "believed" };
       const introduced = await this.#introduced(told.key, told);
@@ -573,7 +732,7 @@ function signedOf({ task, wallet, scheme, signed }: Verified): Signed {
     publicKey: fromHex(one.public_key),
     signedBytes: fromHex(one.signed_bytes),
     signature: fromHex(one.signature),
-    recoveryId: one.recovery_id,
+    recoveryId: one.recovery_id ?? null,
   }));
   return { kind: "signed", task, wallet, scheme, signatures, document: signed };
 }
@@ -581,6 +740,31 @@ function signedOf({ task, wallet, scheme, signed }: Verified): Signed {
 function about(id: string, view: TaskView): TaskView {
   if (view.id === id) return view;
   throw new AnswerError("answer", "the coordinator's answer is about another task; check the URL");
+}
+
+/** The error of an order that ended so. */
+function endOf(view: TaskView): typeof Failed {
+  const state = stateOf(view.state);
+  switch (state) {
+    case "rejected":
+      return Rejected;
+    case "failed":
+      return Failed;
+    case "expired":
+      return Expired;
+    case "cancelled":
+      return Cancelled;
+    case "waiting":
+    case "approving":
+    case "running":
+    case "unknown":
+    case "completed":
+      throw new Pending(view.id);
+  }
+}
+
+function several(one: string | readonly string[] | undefined): readonly string[] {
+  return one === undefined ? [] : typeof one === "string" ? [one] : one;
 }
 
 function nothing(): InvalidResult {

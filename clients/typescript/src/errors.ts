@@ -62,6 +62,9 @@ export class Conflict extends ApiError {}
 /** The coordinator cannot take the request now. The same one may succeed a moment later. */
 export class Unavailable extends ApiError {}
 
+/** The events behind the cursor are not kept any more. Read the tasks that you follow, and begin with `now`. */
+export class CursorGone extends ApiError {}
+
 /** The coordinator's answer does not follow the protocol. */
 export class AnswerError extends CountersignError {}
 
@@ -90,6 +93,9 @@ export class Failed extends TaskError {}
 /** The order was not carried out in its time. */
 export class Expired extends TaskError {}
 
+/** The order was cancelled before anything was signed. */
+export class Cancelled extends TaskError {}
+
 /**
  * The order has not ended yet, and may still end well: people may have to decide. Wait again with
  * `client.result(error.task)`. Do not order a second time instead.
@@ -115,6 +121,9 @@ export class InvalidWallet extends Untrustworthy {}
 /** A wallet whose parts prove each other and nothing else: its members or its requester are not in the profile. */
 export class WalletDistrusted extends Untrustworthy {}
 
+/** A delivery that no known key signed, or not now. Answer 400, and do nothing. */
+export class InvalidWebhook extends Untrustworthy {}
+
 /** The coordinator knows less about a wallet than this client. */
 export class StaleCoordinator extends Untrustworthy {}
 
@@ -129,6 +138,7 @@ const BY_CODE: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["invalid-wallet", InvalidWallet],
   ["wallet-distrusted", WalletDistrusted],
   ["stale-coordinator", StaleCoordinator],
+  ["invalid-webhook", InvalidWebhook],
 ]);
 
 const BY_STATUS: ReadonlyMap<number, typeof ApiError> = new Map<number, typeof ApiError>([
@@ -136,6 +146,8 @@ const BY_STATUS: ReadonlyMap<number, typeof ApiError> = new Map<number, typeof A
   [403, Unauthorized],
   [404, NotFound],
   [409, Conflict],
+  [410, CursorGone],
+  [429, Unavailable],
   [503, Unavailable],
 ]);
 

@@ -5,7 +5,8 @@
  */
 
 export { MemoryBook, type WalletBook, type Write } from "./book.js";
-export { Client, type NewWallet, type OrderOptions, type Reshare, type Settings, type SignOptions } from "./client.js";
+export type { State } from "./api.js";
+export { Client, type EventOptions, type NewWallet, type NewWebhook, type OrderOptions, type Reshare, type Settings, type SignOptions } from "./client.js";
 export { Core, type Source } from "./core.js";
 export * from "./errors.js";
 export type {
@@ -23,3 +24,6 @@ export type {
 } from "./models.js";
 export { Payload } from "./payload.js";
 export type { Chains, Profile } from "./profile.js";
+export type * as schema from "./schema.js";
+export type { Event } from "./schema.js";
+export { verifyWebhook, type DeliveryHeaders, type Key, type WebhookDelivery, type WebhookOptions } from "./webhooks.js";

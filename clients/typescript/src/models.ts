@@ -1,8 +1,9 @@
 /** What this package returns. Everything except tasks, nodes and refused wallets is verified. */
 
-import type { Descriptor, State, TaskView } from "./api.js";
+import { stateOf, type State } from "./api.js";
 import type { CountersignError } from "./errors.js";
 import { fromHex } from "./core.js";
+import type { KeyDescriptor, Signed as SignedDocument, TaskView } from "./schema.js";
 
 /** A wallet in one generation. */
 export interface Wallet {
@@ -19,10 +20,10 @@ export interface Wallet {
   /** 33 bytes compressed on secp256k1, 32 bytes on Ed25519. */
   readonly rootPublicKey: Uint8Array;
   /** The key descriptor with the acknowledgements of its holders. */
-  readonly descriptor: Descriptor;
+  readonly descriptor: KeyDescriptor;
 }
 
-export function walletOf(descriptor: Descriptor): Wallet {
+export function walletOf(descriptor: KeyDescriptor): Wallet {
   return {
     kind: "wallet",
     id: descriptor.key,
@@ -70,18 +71,6 @@ export interface InputSignature extends Input {
   readonly recoveryId: number | null;
 }
 
-/** The signatures as the coordinator reported them; verified. */
-export interface SignedDocument {
-  readonly session: string;
-  readonly signatures: readonly {
-    readonly path: string;
-    readonly public_key: string;
-    readonly signed_bytes: string;
-    readonly signature: string;
-    readonly recovery_id: number | null;
-  }[];
-}
-
 /** All signatures of one order, each verified under the child key derived here. */
 export interface Signed {
   readonly kind: "signed";
@@ -89,6 +78,7 @@ export interface Signed {
   readonly wallet: string;
   readonly scheme: string;
   readonly signatures: readonly InputSignature[];
+  /** The signatures as the coordinator reported them; verified. */
   readonly document: SignedDocument;
 }
 
@@ -110,6 +100,7 @@ export interface CheckUp {
 /** A task as the coordinator reports it. Its order is verified; state, decisions and history are its word. */
 export interface Task {
   readonly id: string;
+  /** `unknown` for a word of a later version, which stands in `view`. An unknown state has not ended. */
   readonly state: State;
   /** `KeyGen`, `KeySign`, `KeyReshare` or `KeyShareSign`. */
   readonly operation: string;
@@ -120,8 +111,8 @@ export interface Task {
 }
 
 export function taskOf(view: TaskView): Task {
-  const { id, state, operation, requester, wallet, revision } = view;
-  return { id, state, operation, requester, wallet, revision, view };
+  const { id, operation, requester, wallet, revision } = view;
+  return { id, state: stateOf(view.state), operation, requester, wallet, revision, view };
 }
 
 /**

@@ -26,10 +26,17 @@ export async function clientOf(path: string): Promise<Client> {
   const read = core.call<ProfileDocument>("profile.read", { text });
   const base = dirname(file);
   const place = (name: string): string => (isAbsolute(name) ? name : join(base, name));
+  if (read.coordinator_ca !== undefined) {
+    throw new FileError("file", `${file}: Node cannot keep to \`coordinator_ca\`; use a certificate that Node believes`);
+  }
+  if (read.api_key_file === undefined) {
+    throw new FileError("file", `${file}: this package signs no requests; name an API key under \`api_key_file\``);
+  }
   const profile: Profile = {
     coordinator: read.coordinator,
     nodes: read.nodes,
     trustedRequesters: read.trusted_requesters,
+    webhookKeys: read.webhook_keys,
     chains: read.chains,
   };
   const advice = "write the key from `countersign-coordinator api-key new` there, mode 600";
@@ -60,11 +67,13 @@ export async function createRequesterKey(path: string): Promise<string> {
 
 interface ProfileDocument {
   readonly coordinator: string;
-  readonly api_key_file: string;
+  readonly coordinator_ca?: string;
+  readonly api_key_file?: string;
   readonly requester_key_file: string | null;
   readonly wallet_book: string;
   readonly nodes: Record<string, string>;
   readonly trusted_requesters: Record<string, string>;
+  readonly webhook_keys: readonly string[];
   readonly chains: Chains;
 }
 

@@ -13,6 +13,8 @@ export interface Profile {
   readonly nodes: Readonly<Record<string, string>>;
   /** Names of other requesters whose wallets you use (`csr1…`). Your own key needs no entry. */
   readonly trustedRequesters?: Readonly<Record<string, string>>;
+  /** Keys (`whpk_…`) of the coordinator's webhooks, from its operator. Absent: those that the coordinator tells. */
+  readonly webhookKeys?: readonly string[];
   /** Networks of chains whose transactions do not name theirs. Absent: the main networks. */
   readonly chains?: Chains;
 }

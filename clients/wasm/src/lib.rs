@@ -14,6 +14,7 @@ mod payload;
 mod profile;
 mod result;
 mod wallet;
+mod webhook;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use failure::Failure;
 
 /// All operations by name.
-const OPERATIONS: [(&str, Operation); 24] = [
+const OPERATIONS: [(&str, Operation); 25] = [
     ("version", |_| Ok(json!(env!("CARGO_PKG_VERSION")))),
     ("profile.read", |document| own(document, profile::read)),
     ("requester.id", |document| own(document, order::requester)),
@@ -57,6 +58,7 @@ const OPERATIONS: [(&str, Operation); 24] = [
     ("payload.finish", |document| own(document, payload::finish)),
     ("result.signed", |document| told(document, result::signed)),
     ("result.intact", |document| told(document, result::intact)),
+    ("webhook.verify", |document| own(document, webhook::verify)),
 ];
 
 /// An operation on a document.

@@ -21,7 +21,8 @@ use countersign_verify::address;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{PATH, anvil, child, foundry, installed, origin, outsider};
+use crate::PATH;
+use crate::payments::{anvil, child, foundry, installed, origin, outsider};
 
 /// The calls of Bitcoin Core, as its `src/external_signer.cpp` makes them for these RPCs.
 const CORE: &str = include_str!("bitcoin-core.json");

@@ -1,10 +1,13 @@
 //! `docs/openapi-v1.json` and `docs/api.md`: written from the code, and compatible with the
-//! document of the last release.
+//! document of the last release. The types of the clients for Python and TypeScript are written
+//! from the document.
+
+use std::process::Command;
 
 use countersign_coordinator::http::{openapi_document, reference_page};
 use serde_json::{Value, json};
 
-use crate::page::written;
+use crate::page::{repository, written};
 
 /// The document of the last release. Replaced by the present one at each release.
 const RELEASED: &str = include_str!("../../fixtures/openapi-v1-released.json");
@@ -13,6 +16,19 @@ const RELEASED: &str = include_str!("../../fixtures/openapi-v1-released.json");
 fn the_document_and_the_page_are_those_of_the_code() {
     written("docs/openapi-v1.json", &(openapi_document() + "\n"));
     written("docs/api.md", &reference_page());
+    the_types_of_the_clients_are_those_of_the_document();
+}
+
+/// Not a test of its own: the document must have been written before.
+fn the_types_of_the_clients_are_those_of_the_document() {
+    let mut generate = Command::new("python3");
+    generate.arg(repository().join("clients/generate.py"));
+    if std::env::var_os("COUNTERSIGN_WRITE_PAGES").is_none() {
+        generate.arg("--check");
+    }
+    let done = generate.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}; or run `just pages`");
 }
 
 #[test]

@@ -10,14 +10,17 @@ from .client import Client
 from .errors import (
     AnswerError,
     ApiError,
+    Cancelled,
     Conflict,
     CountersignError,
+    CursorGone,
     Expired,
     Failed,
     FileError,
     FinishError,
     InvalidResult,
     InvalidWallet,
+    InvalidWebhook,
     NotFound,
     PayloadError,
     Pending,
@@ -41,7 +44,6 @@ from .models import (
     InputSignature,
     Introduction,
     Listed,
-    Node,
     Signed,
     Standing,
     Task,
@@ -49,17 +51,22 @@ from .models import (
 )
 from .payloads import Payload
 from .profile import Profile
+from .schema import Event
+from .webhooks import WebhookDelivery, verify_webhook
 
 __all__ = [
     "Address",
     "AnswerError",
     "ApiError",
     "AsyncClient",
+    "Cancelled",
     "CheckUp",
     "Client",
     "Conflict",
     "CountersignError",
+    "CursorGone",
     "Decoded",
+    "Event",
     "Expired",
     "Failed",
     "FileBook",
@@ -71,9 +78,9 @@ __all__ = [
     "Introduction",
     "InvalidResult",
     "InvalidWallet",
+    "InvalidWebhook",
     "Listed",
     "MemoryBook",
-    "Node",
     "NotFound",
     "Payload",
     "PayloadError",
@@ -95,4 +102,6 @@ __all__ = [
     "Wallet",
     "WalletBook",
     "WalletDistrusted",
+    "WebhookDelivery",
+    "verify_webhook",
 ]

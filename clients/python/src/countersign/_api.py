@@ -1,145 +1,116 @@
-"""The coordinator's HTTP API: requests out, bounded answers in. Nothing here is believed.
-
-The types are those of the API and are to be generated from its OpenAPI document.
-"""
+"""The coordinator's HTTP API: requests out, bounded answers in. Nothing here is believed."""
 
 from __future__ import annotations
 
 import json
 import re
+import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, TypedDict, TypeVar, cast
+from pathlib import Path
+from typing import Any, NoReturn, cast
+from urllib.parse import quote
 
 import httpx
 
-from .errors import AnswerError, Unreachable, by_status
+from .errors import AnswerError, FileError, Unreachable, by_status
+from .schema import OPERATIONS, SHAPES, KeyDescriptor, Submission
 
 #: Limit for one request in seconds; longer than any long poll.
 REQUEST = 50.0
-#: Size limit of answers in bytes; the longest is a list of wallets.
+#: A stream that is silent for so many seconds is dead: the coordinator sends a comment every 15 s.
+SILENCE = 45.0
+#: Size limit of answers in bytes; the longest is a page of wallets.
 MAX_ANSWER = 64 * 1024 * 1024
 
 #: Limit of nesting in answers. Other packages raise Python's own limit so far that its parser would end the process.
 MAX_DEPTH = 100
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
-State = Literal["waiting", "approving", "running", "completed", "rejected", "failed", "expired"]
-FINAL: frozenset[str] = frozenset({"completed", "rejected", "failed", "expired"})
+#: The states of a task of which nothing more is expected. A word that is not known here is none of them.
+FINAL: frozenset[str] = frozenset({"completed", "rejected", "failed", "expired", "cancelled"})
 STATES: frozenset[str] = FINAL | {"waiting", "approving", "running"}
 
-T = TypeVar("T")
-
-#: A key descriptor with its acknowledgements, as the coordinator tells it.
-Descriptor = dict[str, Any]
-
-
-class Order(TypedDict):
-    """The exact text of a task, and the requester's signature in hexadecimal."""
-
-    task: str
-    signature: str
-
-
-class Reason(TypedDict):
-    code: str
-    message: str
-    nodes: list[str]
-    plugin: str | None
-
-
-class TaskSummary(TypedDict):
-    id: str
-    sequence: int
-    revision: int
-    state: State
-    operation: str
-    requester: str
-    wallet: str
-    submitted: int
-    not_after: int
-    reason: Reason | None
-
-
-class TaskView(TaskSummary):
-    task: str
-    signature: str
-    nodes: list[dict[str, Any]]
-    result: dict[str, Any] | None
-    events: list[dict[str, Any]]
-
-
-class TaskPage(TypedDict):
-    tasks: list[TaskSummary]
-    next: int | None
-
-
-class NodeView(TypedDict):
-    id: str
-    name: str
-    online: bool
-    software: str | None
-    since: int | None
+_SCALARS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request; ``body`` is JSON."""
+    """One request; ``body`` is JSON. ``answer``: the object that it is answered with."""
 
-    method: Literal["GET", "POST"]
+    method: str
     path: str
     query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
+    answer: str | None = None
 
 
-def submit(order: Order) -> Request:
+def request(operation: str, /, *place: str, body: Any = None, **query: str | int | None) -> Request:
+    """An operation of the API by its name. ``place``: what stands in its path."""
+    method, path, answer, known = OPERATIONS[operation]
+    given = {name: str(value) for name, value in query.items() if value is not None}
+    if not given.keys() <= set(known):
+        raise KeyError(f"{operation} has no {given.keys() - set(known)}")
+    for one in place:
+        path = re.sub(r"\{\w+\}", lambda _: quote(one, safe=""), path, count=1)
+    return Request(method, path, given, {}, body, answer)
+
+
+def submit(order: Submission) -> Request:
     """Submits a task. The same bytes may be submitted again."""
-    return Request("POST", "/v1/tasks", body={"task": order["task"], "signature": order["signature"]})
+    return request("submitTask", body={"task": order["task"], "signature": order["signature"]})
 
 
-def task(id: str, wait: int | None = None, revision: int = 0) -> Request:
+def task(id: str, wait: int | None = None, revision: int | None = None) -> Request:
     """A task; with ``wait``, once it is past ``revision`` or so many seconds are over."""
-    query = {} if wait is None else {"wait": str(wait), "revision": str(revision)}
-    return Request("GET", f"/v1/tasks/{id}", query)
+    return request("showTask", id, wait=wait, revision=revision)
 
 
-def tasks(limit: int, before: int | None) -> Request:
-    query = {"limit": str(limit)} | ({} if before is None else {"before": str(before)})
-    return Request("GET", "/v1/tasks", query)
+def events(selected: Mapping[str, str], after: str, wait: int) -> Request:
+    """A page of the feed behind a cursor, waited for."""
+    return request("readEvents", after=after, wait=wait, **selected)
 
 
-def wallets() -> Request:
-    return Request("GET", "/v1/wallets")
+def stream(selected: Mapping[str, str], after: str, last: str | None) -> Request:
+    """A stream of the feed behind ``after``, or behind the last event of the stream before."""
+    asked = request("readEvents", after=after if last is None else None, **selected)
+    asked.headers["accept"] = "text/event-stream"
+    if last is not None:
+        asked.headers["last-event-id"] = last
+    return asked
 
 
-def wallet(id: str) -> Request:
-    return Request("GET", f"/v1/wallets/{id}")
-
-
-def generations(id: str) -> Request:
-    return Request("GET", f"/v1/wallets/{id}/generations")
-
-
-def nodes() -> Request:
-    return Request("GET", "/v1/nodes")
-
-
-def read(status: int, body: bytes) -> Any:
-    """The document of a good answer. Otherwise raises the error that its code names."""
-    _check_depth(body)
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise _unreadable(f"HTTP status {status}, {error}") from None
+def read(status: int, body: bytes, answer: str | None) -> Any:
+    """The document of a good answer, which is this object. Otherwise raises the error that its code names."""
+    if status == 204:
+        return None
+    document = parse(body, f"HTTP status {status}")
     if 200 <= status < 300:
+        if answer is not None:
+            check(document, answer)
         return document
     # Either {"error": {"code", "message"}} or a problem document (RFC 9457) with a code.
     problem = document.get("error", document) if isinstance(document, dict) else {}
     code = problem.get("code") if isinstance(problem, dict) else None
     if not isinstance(code, str):
-        raise _unreadable(f"HTTP status {status}")
+        raise unreadable(f"HTTP status {status}")
     raise by_status(status, code, str(problem.get("message") or problem.get("detail") or problem.get("title")))
+
+
+def parse(body: bytes, where: str) -> Any:
+    """A document that is not nested too deeply."""
+    _check_depth(body)
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise unreadable(f"{where}, {error}") from None
 
 
 def _check_depth(body: bytes) -> None:
@@ -148,92 +119,182 @@ def _check_depth(body: bytes) -> None:
         first = body[token.start()]
         depth += (first in b"[{") - (first in b"]}")
         if depth > MAX_DEPTH:
-            raise _unreadable(f"it is nested deeper than {MAX_DEPTH}")
+            raise unreadable(f"it is nested deeper than {MAX_DEPTH}")
 
 
-def member(document: Any, name: str, kind: type[T]) -> T:
-    """A member of an answer, which must be of this type."""
-    value = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise AnswerError(
-            "answer", f"the coordinator's answer has no good `{name}`; check the URL, and compare the versions"
-        )
-    return value
+def check(value: Any, shape: str, name: str = "document") -> None:
+    """Compares a part of an answer with its shape. Members and words that are not known here are let through."""
+    if shape == "any" or (shape.startswith("?") and value is None):
+        return
+    shape = shape.removeprefix("?")
+    if shape.startswith("[]"):
+        if not isinstance(value, list):
+            raise _bad(name)
+        for one in value:
+            check(one, shape[2:], name)
+    elif shape in _SCALARS:
+        if not isinstance(value, _SCALARS[shape]) or (isinstance(value, bool) and shape != "boolean"):
+            raise _bad(name)
+    elif not isinstance(value, dict):
+        raise _bad(name)
+    else:
+        for member, inner in SHAPES[shape].items():
+            known = member.removesuffix("?")
+            if known in value:
+                check(value[known], inner, known)
+            elif known == member:
+                raise _bad(member)
 
 
-def task_view(document: Any) -> TaskView:
-    """A task, of which all that is used here is there."""
-    for name in ("id", "operation", "requester", "wallet", "task", "signature"):
-        member(document, name, str)
-    for name in ("revision", "not_after"):
-        member(document, name, int)
-    if member(document, "state", str) not in STATES:
-        raise AnswerError("answer", "the task has a state that is not known here; update this package")
-    reason = document.get("reason")
-    if reason is not None:
-        for name in ("code", "message"):
-            member(reason, name, str)
-        member(reason, "nodes", list)
-    return cast(TaskView, document)
+def _bad(name: str) -> AnswerError:
+    return AnswerError(
+        "answer", f"the coordinator's answer has no good `{name}`; check the URL, and compare the versions"
+    )
 
 
-def descriptor(document: Any) -> Descriptor:
-    """A key descriptor, of which all that is used here is there. The module reads the rest."""
-    for name in ("key", "task"):
-        member(document, name, str)
-    member(document, "generation", int)
-    return cast(Descriptor, document)
+def descriptor(view: Any) -> KeyDescriptor:
+    """The key descriptor of a wallet's view."""
+    return cast(KeyDescriptor, view["announcement"])
 
 
 class Transport:
     """Requests to one coordinator. Follows no redirect and asks no proxy."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, ca: Path | None) -> None:
         self._url = url.rstrip("/")
-        self._http = httpx.Client(**_settings(key))
+        self._http = httpx.Client(**_settings(key, ca))
 
     def perform(self, request: Request) -> Any:
         try:
             with self._http.stream(request.method, self._url + request.path, **_content(request)) as response:
-                return read(response.status_code, _bounded(response.iter_bytes(), time.monotonic() + REQUEST))
+                body = _bounded(response.iter_bytes(), time.monotonic() + REQUEST)
+                return read(response.status_code, body, request.answer)
         except httpx.TransportError as error:
             _unreachable(self._url, error)
+
+    def open(self, request: Request) -> Stream:
+        """Opens a stream of events."""
+        asked = self._http.build_request(request.method, self._url + request.path, **_content(request) | _PATIENT)
+        try:
+            response = self._http.send(asked, stream=True)
+            try:
+                if not _is_stream(response):
+                    body = _bounded(response.iter_bytes(), time.monotonic() + REQUEST)
+                    _no_stream(response.status_code, body)
+            except BaseException:
+                response.close()
+                raise
+        except httpx.TransportError as error:
+            _unreachable(self._url, error)
+        return Stream(self._url, response)
 
     def close(self) -> None:
         self._http.close()
 
 
+class Stream:
+    """An open stream."""
+
+    def __init__(self, url: str, response: httpx.Response) -> None:
+        self._url = url
+        self._response = response
+        self._chunks = response.iter_raw()
+
+    def read(self) -> bytes:
+        """The next bytes; none if the stream has ended."""
+        try:
+            return next(self._chunks, b"")
+        except httpx.TransportError as error:
+            _unreachable(self._url, error)
+
+    def close(self) -> None:
+        self._response.close()
+
+
 class AsyncTransport:
     """The same for asyncio."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, ca: Path | None) -> None:
         self._url = url.rstrip("/")
-        self._http = httpx.AsyncClient(**_settings(key))
+        self._http = httpx.AsyncClient(**_settings(key, ca))
 
     async def perform(self, request: Request) -> Any:
         try:
             async with self._http.stream(request.method, self._url + request.path, **_content(request)) as response:
                 body = await _bounded_async(response.aiter_bytes(), time.monotonic() + REQUEST)
-                return read(response.status_code, body)
+                return read(response.status_code, body, request.answer)
         except httpx.TransportError as error:
             _unreachable(self._url, error)
+
+    async def open(self, request: Request) -> AsyncStream:
+        asked = self._http.build_request(request.method, self._url + request.path, **_content(request) | _PATIENT)
+        try:
+            response = await self._http.send(asked, stream=True)
+            try:
+                if not _is_stream(response):
+                    body = await _bounded_async(response.aiter_bytes(), time.monotonic() + REQUEST)
+                    _no_stream(response.status_code, body)
+            except BaseException:
+                await response.aclose()
+                raise
+        except httpx.TransportError as error:
+            _unreachable(self._url, error)
+        return AsyncStream(self._url, response)
 
     async def close(self) -> None:
         await self._http.aclose()
 
 
-def _settings(key: str) -> dict[str, Any]:
-    return {
+class AsyncStream:
+    """The same for asyncio."""
+
+    def __init__(self, url: str, response: httpx.Response) -> None:
+        self._url = url
+        self._response = response
+        self._chunks = response.aiter_raw()
+
+    async def read(self) -> bytes:
+        try:
+            return await anext(self._chunks, b"")
+        except httpx.TransportError as error:
+            _unreachable(self._url, error)
+
+    async def close(self) -> None:
+        await self._response.aclose()
+
+
+_PATIENT: dict[str, Any] = {"timeout": httpx.Timeout(REQUEST, read=SILENCE)}
+
+
+def _settings(key: str, ca: Path | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {
         "headers": {"authorization": f"Bearer {key}", "accept-encoding": "identity"},
         "timeout": REQUEST,
         "follow_redirects": False,
         "trust_env": False,
     }
+    if ca is not None:
+        try:
+            settings["verify"] = ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            raise FileError("file", f"{ca}: {error}; give certificates in PEM as `coordinator_ca`") from None
+    return settings
 
 
 def _content(request: Request) -> dict[str, Any]:
-    content: dict[str, Any] = {"params": request.query} if request.query else {}
+    content: dict[str, Any] = {"headers": request.headers}
+    if request.query:
+        content["params"] = request.query
     return content if request.body is None else content | {"json": request.body}
+
+
+def _is_stream(response: httpx.Response) -> bool:
+    return response.status_code == 200 and response.headers.get("content-type", "").startswith("text/event-stream")
+
+
+def _no_stream(status: int, body: bytes) -> NoReturn:
+    read(status, body, None)
+    raise unreadable("it is not a stream of events")
 
 
 def _bounded(chunks: Iterator[bytes], until: float) -> bytes:
@@ -255,7 +316,7 @@ def _append(body: bytearray, chunk: bytes, until: float) -> None:
     if time.monotonic() > until:
         raise httpx.ReadTimeout(f"the answer takes longer than {REQUEST:.0f} s")
     if len(body) > MAX_ANSWER:
-        raise _unreadable(f"it is longer than {MAX_ANSWER} bytes")
+        raise unreadable(f"it is longer than {MAX_ANSWER} bytes")
 
 
 def _unreachable(url: str, error: httpx.TransportError) -> NoReturn:
@@ -263,7 +324,7 @@ def _unreachable(url: str, error: httpx.TransportError) -> NoReturn:
     raise Unreachable(url, str(error) or type(error).__name__, sent) from None
 
 
-def _unreadable(reason: str) -> AnswerError:
+def unreadable(reason: str) -> AnswerError:
     return AnswerError(
         "answer",
         f"the coordinator's answer cannot be read ({reason}); check the URL, and update the older of the two programs",

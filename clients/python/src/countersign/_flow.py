@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from . import _api, _core
-from ._api import Order, Request, TaskView
+from ._feed import AWAY, Feed
+from ._step import Flow, Sleep, Tell
 from .book import Recorded, WalletBook
 from .errors import (
     AnswerError,
+    Cancelled,
     CountersignError,
     Expired,
     Failed,
     InvalidResult,
+    InvalidWebhook,
     NotFound,
     Pending,
     Rejected,
@@ -37,7 +40,6 @@ from .models import (
     InputSignature,
     Introduction,
     Listed,
-    Node,
     Signed,
     Standing,
     Task,
@@ -45,6 +47,21 @@ from .models import (
 )
 from .payloads import Payload
 from .profile import Profile
+from .schema import (
+    Delivery,
+    DeliveryPage,
+    KeyDescriptor,
+    NodeView,
+    Resend,
+    Resent,
+    TaskSummary,
+    TaskView,
+    WebhookKeys,
+    WebhookSpec,
+    WebhookView,
+)
+from .schema import Submission as Order
+from .webhooks import Headers, WebhookDelivery, verify_webhook
 
 #: Default lifetime of an order for a wallet, in seconds: the first one of a committee may wait for prime numbers.
 WALLET = 3600.0
@@ -56,22 +73,13 @@ FURTHER = 5.0
 REPORT = 5.0
 #: Limit of one long poll.
 LONG_POLL = 25
-#: Pause between two attempts while the coordinator is away.
-AWAY = 0.5
+#: Entries of a page, and the number of pages of a list: more than a coordinator keeps.
+PAGE = 200
+PAGES = 1000
+#: Least time between two looks for new keys of webhooks, so that forged deliveries cause no requests.
+NEW_KEYS = 60.0
 
-T = TypeVar("T")
 Progress = Callable[[Task], None]
-
-
-@dataclass(frozen=True)
-class Sleep:
-    """A pause of so many seconds."""
-
-    seconds: float
-
-
-Step = Request | Sleep
-Flow = Generator[Step, Any, T]
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,8 @@ class Flows:
         self.book = book
         self._known = profile.known(key.id if key else None)
         self._chains = profile.chains()
+        self._webhook_keys: WebhookKeys | None = None
+        self._webhook_keys_at = 0.0
 
     # Wallets
 
@@ -172,8 +182,7 @@ class Flows:
         """Every wallet that the coordinator knows or the book has."""
         book = {entry["wallet"]["key"]: entry for entry in self._book_wallets()}
         listed = []
-        for view in _api.member((yield _api.wallets()), "wallets", list):
-            told = _announcement(view)
+        for told in (yield from self._all_told()):
             entry = book.pop(told["key"], None)
             listed.append((yield from self._list(told, entry)))
         listed += [Listed(Wallet.of_descriptor(entry["wallet"]), Standing.UNTOLD) for entry in book.values()]
@@ -292,25 +301,76 @@ class Flows:
     def task(self, id: str) -> Flow[Task]:
         return Task.of_view((yield from self._view(id)))
 
-    def tasks(self, limit: int, before: int | None) -> Flow[tuple[list[_api.TaskSummary], int | None]]:
-        page = yield _api.tasks(limit, before)
-        return _api.member(page, "tasks", list), page.get("next")
+    def tasks(self, limit: int, cursor: str | None) -> Flow[tuple[list[TaskSummary], str | None]]:
+        page = yield _api.request("listTasks", limit=limit, cursor=cursor)
+        return page["tasks"], page.get("next")
 
-    def nodes(self) -> Flow[list[Node]]:
-        listing = yield _api.nodes()
-        return [
-            Node(_api.member(node, "id", str), _api.member(node, "name", str), _api.member(node, "online", bool))
-            for node in _api.member(listing, "nodes", list)
-        ]
+    def nodes(self) -> Flow[list[NodeView]]:
+        return cast("list[NodeView]", (yield _api.request("listNodes"))["nodes"])
 
-    def next(self, task: Task) -> Flow[Task]:
-        """The task after its next change, or as it is after a while. Not verified again before it has ended."""
-        try:
-            view = yield _api.task(task.id, LONG_POLL, task.revision)
-        except (Unreachable, Unavailable):
-            yield Sleep(AWAY)
-            return task
-        return Task.of_view(_about(task.id, view))
+    def follow(self, id: str) -> Flow[None]:
+        """Tells the task now and after each change, until it has ended. Not verified again before that."""
+        view = yield from self._view(id)
+        yield Tell(Task.of_view(view))
+        feed = _feed_of(view)
+        while view["state"] not in _api.FINAL:
+            news = yield from self._next(view, feed, None)
+            if news["revision"] != view["revision"]:
+                yield Tell(Task.of_view(news))
+            view = news
+
+    # Events
+
+    def events(
+        self, after: str, wallet: Sequence[str], type: Sequence[str], patience: float | None
+    ) -> Flow[None]:
+        """Tells events without end."""
+        selected = {"wallet": ",".join(self.id_of(one) for one in wallet), "type": ",".join(type)}
+        feed = Feed({name: value for name, value in selected.items() if value}, after, patience=patience)
+        while True:
+            event = yield from feed.next()
+            if event is not None:
+                yield Tell(event)
+
+    # Webhooks
+
+    def webhooks(self) -> Flow[list[WebhookView]]:
+        return cast("list[WebhookView]", (yield _api.request("listWebhooks"))["webhooks"])
+
+    def create_webhook(self, name: str, spec: WebhookSpec) -> Flow[WebhookView]:
+        return cast(WebhookView, (yield _api.request("putWebhook", name, body=spec)))
+
+    def delete_webhook(self, name: str) -> Flow[None]:
+        yield _api.request("deleteWebhook", name)
+
+    def test_webhook(self, name: str) -> Flow[Delivery]:
+        return cast(Delivery, (yield _api.request("testWebhook", name)))
+
+    def deliveries(self, name: str, state: str | None, limit: int, cursor: str | None) -> Flow[DeliveryPage]:
+        asked = _api.request("listDeliveries", name, state=state, limit=limit, cursor=cursor)
+        return cast(DeliveryPage, (yield asked))
+
+    def resend(self, name: str, selected: Resend) -> Flow[Resent]:
+        return cast(Resent, (yield _api.request("resendEvents", name, body=selected)))
+
+    def webhook_keys(self) -> Flow[WebhookKeys]:
+        return cast(WebhookKeys, (yield _api.request("listWebhookKeys")))
+
+    def verify_webhook(
+        self, headers: Headers, body: bytes, tolerance: float, format: Any
+    ) -> Flow[WebhookDelivery]:
+        """By the profile's keys, if it has any. Otherwise by the coordinator's, asked for again if none of them signed."""
+        if self.profile.webhook_keys:
+            return verify_webhook(headers, body, self.profile.webhook_keys, tolerance=tolerance, format=format)
+        if self._webhook_keys is not None:
+            try:
+                return verify_webhook(headers, body, self._webhook_keys, tolerance=tolerance, format=format)
+            except InvalidWebhook:
+                if time.monotonic() - self._webhook_keys_at < NEW_KEYS:
+                    raise
+        self._webhook_keys_at = time.monotonic()
+        self._webhook_keys = yield from self.webhook_keys()
+        return verify_webhook(headers, body, self._webhook_keys, tolerance=tolerance, format=format)
 
     def result(self, id: str, timeout: float | None, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
         """The verified result of an order of one's own, whoever sent it and whenever."""
@@ -362,23 +422,41 @@ class Flows:
             yield Sleep(AWAY)
 
     def _follow(self, view: TaskView, until: float, progress: Progress | None) -> Flow[TaskView]:
-        """Polls until the task ends. A coordinator that is away for a moment is asked again until the time is over."""
-        id = view["id"]
+        """Waits until the task ends, through a coordinator that is away for a moment."""
         if progress:
             progress(Task.of_view(view))
+        feed = _feed_of(view)
         while view["state"] not in _api.FINAL:
-            left = until - time.monotonic()
-            if left <= 0:
-                raise Pending(id)
-            wait = max(1, min(int(left), LONG_POLL))
-            try:
-                view = _about(id, (yield _api.task(id, wait, view["revision"])))
-            except (Unreachable, Unavailable):
-                yield Sleep(min(AWAY, left))
-                continue
-            if progress:
-                progress(Task.of_view(view))
+            if time.monotonic() >= until:
+                raise Pending(view["id"])
+            news = yield from self._next(view, feed, until)
+            if progress and news["revision"] != view["revision"]:
+                progress(Task.of_view(news))
+            view = news
+        yield from feed.stop()
         return view
+
+    def _next(self, view: TaskView, feed: Feed, until: float | None) -> Flow[TaskView]:
+        """The task after its next change, or as it was after a while. The feed says when to look, and no more; the task is
+        asked for instead at the end of the time, and where no stream comes through."""
+        id, revision = view["id"], view["revision"]
+        left = LONG_POLL if until is None else until - time.monotonic()
+        if left >= LONG_POLL and not feed.refused:
+            try:
+                if not (yield from feed.concerns(id, revision)):
+                    return view
+            except AnswerError:
+                feed.refused = True
+                return view
+            asked = _api.task(id)
+        else:
+            yield from feed.stop()
+            asked = _api.task(id, max(1, min(int(left), LONG_POLL)), revision)
+        try:
+            return _about(id, (yield asked))
+        except (Unreachable, Unavailable):
+            yield Sleep(min(AWAY, max(left, 0)))
+            return view
 
     def _judge(self, order: Order, view: TaskView) -> Flow[Wallet | Signed | CheckUp]:
         """The result of an order, verified against the exact bytes that this requester signed."""
@@ -408,14 +486,15 @@ class Flows:
     def _raise_end(self, view: TaskView) -> None:
         if view["state"] == "completed":
             return
-        types = {"rejected": Rejected, "failed": Failed, "expired": Expired}
+        types = {"rejected": Rejected, "failed": Failed, "expired": Expired, "cancelled": Cancelled}
         reason = view.get("reason")
+        ended = types[view["state"]]
         if reason is None:
-            raise Failed(view["id"], "unknown", "the coordinator gives no reason; see its log")
+            raise ended(view["id"], "unknown", "the coordinator gives no reason; see its log")
         message = reason["message"]
         for name, id in self.profile.nodes.items():
             message = message.replace(id, name)
-        raise types[view["state"]](view["id"], reason["code"], message, reason["nodes"], reason.get("plugin"))
+        raise ended(view["id"], reason["code"], message, reason["nodes"], reason.get("plugin"))
 
     def _nothing(self) -> InvalidResult:
         return InvalidResult(
@@ -425,7 +504,7 @@ class Flows:
 
     def _view(self, id: str) -> Flow[TaskView]:
         """A task whose order is verified, and whose summary is of that order."""
-        view = _api.task_view((yield _api.task(id)))
+        view = cast(TaskView, (yield _api.task(id)))
         _core.call("order.told", {"id": id, "view": view})
         return view
 
@@ -452,8 +531,20 @@ class Flows:
     def _book_wallets(self) -> list[dict[str, Any]]:
         return cast("list[dict[str, Any]]", _core.call("book.wallets", {"book": self.book.read()}))
 
-    def _told(self, id: str) -> Flow[_api.Descriptor]:
-        told = _announcement((yield _api.wallet(id)))
+    def _all_told(self) -> Flow[list[KeyDescriptor]]:
+        """Every wallet of the coordinator."""
+        all: list[KeyDescriptor] = []
+        cursor: str | None = None
+        for _ in range(PAGES):
+            page = yield _api.request("listWallets", limit=PAGE, cursor=cursor)
+            all += map(_api.descriptor, page["wallets"])
+            cursor = page.get("next")
+            if cursor is None:
+                return all
+        raise AnswerError("answer", "the coordinator's list of wallets does not end; check the URL")
+
+    def _told(self, id: str) -> Flow[KeyDescriptor]:
+        told = _api.descriptor((yield _api.request("showWallet", id)))
         if told["key"] != id:
             raise AnswerError("answer", "the coordinator's answer is about another wallet; check the URL")
         return told
@@ -463,29 +554,28 @@ class Flows:
         introduced = yield from self._introduced(id, (yield from self._told(id)))
         return self._record("wallet.meet", {"introduced": introduced, "known": self._known, "now": _now()})
 
-    def _introduced(self, id: str, told: _api.Descriptor) -> Flow[dict[str, Any]]:
+    def _introduced(self, id: str, told: KeyDescriptor) -> Flow[dict[str, Any]]:
         all = [told] if told["generation"] == 0 else (yield from self._generations(id))
         order = yield from self._order_of(all[0]) if all and all[0]["generation"] == 0 else _none()
         return {"id": id, "told": told, "generations": all, "order": order}
 
-    def _generations(self, id: str) -> Flow[list[_api.Descriptor]]:
-        all = _api.member((yield _api.generations(id)), "generations", list)
-        return [_api.descriptor(one) for one in all]
+    def _generations(self, id: str) -> Flow[list[KeyDescriptor]]:
+        return cast("list[KeyDescriptor]", (yield _api.request("listGenerations", id))["generations"])
 
-    def _order_of(self, first: _api.Descriptor) -> Flow[Order | None]:
+    def _order_of(self, first: KeyDescriptor) -> Flow[Order | None]:
         """The order that created a wallet. A new coordinator has none."""
         try:
             view = yield _api.task(first["task"])
         except NotFound:
             return None
-        return Order(task=_api.member(view, "task", str), signature=_api.member(view, "signature", str))
+        return Order(task=view["task"], signature=view["signature"])
 
-    def _follow_wallet(self, entry: dict[str, Any], told: _api.Descriptor) -> Flow[Wallet]:
+    def _follow_wallet(self, entry: dict[str, Any], told: KeyDescriptor) -> Flow[Wallet]:
         newer = told["generation"] > entry["wallet"]["generation"]
         all = (yield from self._generations(told["key"])) if newer else []
         return self._record("wallet.follow", {"told": told, "generations": all})
 
-    def _list(self, told: _api.Descriptor, entry: dict[str, Any] | None) -> Flow[Listed]:
+    def _list(self, told: KeyDescriptor, entry: dict[str, Any] | None) -> Flow[Listed]:
         shown = told if entry is None else entry["wallet"]
         try:
             if entry is not None and entry["belief"] is not None:
@@ -520,18 +610,18 @@ def _signed(verified: dict[str, Any]) -> Signed:
     return Signed(verified["task"], verified["wallet"], verified["scheme"], signatures, verified["signed"])
 
 
-def _announcement(view: Any) -> _api.Descriptor:
-    return _api.descriptor(_api.member(view, "announcement", dict))
+def _feed_of(view: TaskView) -> Feed:
+    return Feed({"wallet": view["wallet"]}, pages=False, expected=True)
 
 
 def _about(id: str, view: Any) -> TaskView:
-    if _api.task_view(view)["id"] != id:
+    if view["id"] != id:
         raise AnswerError("answer", "the coordinator's answer is about another task; check the URL")
     return cast(TaskView, view)
 
 
 def _may_have_arrived(error: Unreachable | Unavailable) -> bool:
-    return error.sent if isinstance(error, Unreachable) else error.code != "too-many-tasks"
+    return error.sent if isinstance(error, Unreachable) else error.status != 429 and error.code != "too-many-tasks"
 
 
 def _none() -> Flow[None]:

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
-from ._api import AsyncTransport, TaskSummary
-from ._flow import Flow, Flows, Progress, Remarks, Sleep
+from ._api import AsyncStream, AsyncTransport, Request
+from ._flow import Progress, Remarks
+from ._step import Close, Done, Flow, Open, Read, Sleep, Tell
 from .book import WalletBook
-from .client import flows_of
+from .client import _several, flows_of
 from .errors import CountersignError
 from .keys import RequesterKey
-from .models import Address, CheckUp, Decoded, Finished, Introduction, Listed, Node, Signed, Task, Wallet
+from .models import Address, CheckUp, Decoded, Finished, Introduction, Listed, Signed, Task, Wallet
 from .payloads import Payload
 from .profile import Profile
+from .schema import (
+    Delivery,
+    DeliveryPage,
+    Event,
+    NodeView,
+    Resend,
+    Resent,
+    TaskSummary,
+    WebhookKeys,
+    WebhookSpec,
+    WebhookView,
+)
+from .webhooks import TOLERANCE, Headers, WebhookDelivery
 
 T = TypeVar("T")
 
@@ -36,7 +51,7 @@ class AsyncClient:
         book: WalletBook | None = None,
     ) -> None:
         self._flows, key = flows_of(profile, api_key, requester_key, book)
-        self._transport = AsyncTransport(self._flows.profile.coordinator, key)
+        self._transport = AsyncTransport(self._flows.profile.coordinator, key, self._flows.profile.coordinator_ca)
 
     @property
     def profile(self) -> Profile:
@@ -176,14 +191,32 @@ class AsyncClient:
         return await self._run(self._flows.result(task, timeout, progress))
 
     async def follow(self, task: str) -> AsyncIterator[Task]:
-        """The task now and after each change, until it has ended. States are the coordinator's word."""
-        seen = await self.task(task)
-        yield seen
-        while not seen.is_final:
-            news = await self._run(self._flows.next(seen))
-            if news.revision != seen.revision:
-                yield news
-            seen = news
+        """The task now and after each change of its state, until it has ended. States are the coordinator's word."""
+        async with aclosing(self._drive(self._flows.follow(task))) as steps:
+            async for step in steps:
+                if isinstance(step, Tell):
+                    yield step.value
+
+    async def events(
+        self,
+        *,
+        after: str = "now",
+        wallet: str | Sequence[str] = (),
+        type: str | Sequence[str] = (),
+        patience: float | None = None,
+    ) -> AsyncIterator[Event]:
+        """Events without end, oldest first, through lost connections and restarts of the coordinator.
+
+        ``after``: the ``cursor`` of the last event that you have. Keep it, and nothing is missed from one process to the
+        next; ``CursorGone`` says that it is too old. ``wallet`` and ``type`` select. After ``patience`` seconds without a
+        coordinator ``Unreachable`` or ``Unavailable`` is raised; by default only if it was never there. Events are the
+        coordinator's word: have a result verified (:meth:`result`) before you act on it.
+        """
+        flow = self._flows.events(after, _several(wallet), _several(type), patience)
+        async with aclosing(self._drive(flow)) as steps:
+            async for step in steps:
+                if isinstance(step, Tell):
+                    yield step.value
 
     async def finish(self, signed: Signed, *, transaction: bool = False) -> Finished:
         """The signed payload in the form that its chain takes. ``transaction``: of a PSBT the network transaction,
@@ -194,28 +227,109 @@ class AsyncClient:
         """A task. Its order is verified; everything else is the coordinator's word."""
         return await self._run(self._flows.task(task))
 
-    async def tasks(self, *, limit: int = 50, before: int | None = None) -> tuple[list[TaskSummary], int | None]:
-        """A page of tasks as the coordinator tells it, newest first, and ``before`` of the next page."""
-        return await self._run(self._flows.tasks(limit, before))
+    async def tasks(self, *, limit: int = 50, cursor: str | None = None) -> tuple[list[TaskSummary], str | None]:
+        """A page of tasks as the coordinator tells it, newest first, and ``cursor`` of the next page."""
+        return await self._run(self._flows.tasks(limit, cursor))
 
-    async def nodes(self) -> list[Node]:
+    async def nodes(self) -> list[NodeView]:
         """The nodes as the coordinator sees them."""
         return await self._run(self._flows.nodes())
 
+    async def webhooks(self) -> list[WebhookView]:
+        """The receivers of events. All methods for webhooks but ``verify_webhook`` need an API key with ``admin``."""
+        return await self._run(self._flows.webhooks())
+
+    async def create_webhook(
+        self,
+        name: str,
+        url: str,
+        *,
+        types: Sequence[str] | None = None,
+        wallets: Sequence[str] | None = None,
+        format: Literal["standard", "cobo-v2"] = "standard",
+        enabled: bool = True,
+    ) -> WebhookView:
+        """Creates or replaces a receiver, which gets the events from now on."""
+        spec: WebhookSpec = {"url": url, "format": format, "enabled": enabled}
+        if types is not None:
+            spec["types"] = list(types)
+        if wallets is not None:
+            spec["wallets"] = [self._flows.id_of(wallet) for wallet in wallets]
+        return await self._run(self._flows.create_webhook(name, spec))
+
+    async def delete_webhook(self, name: str) -> None:
+        """Deletes a receiver and the log of its deliveries."""
+        await self._run(self._flows.delete_webhook(name))
+
+    async def test_webhook(self, name: str) -> Delivery:
+        """Sends an event of the type ``webhook.test`` to this receiver."""
+        return await self._run(self._flows.test_webhook(name))
+
+    async def deliveries(
+        self, name: str, *, state: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> DeliveryPage:
+        """A page of the deliveries to a receiver, newest first."""
+        return await self._run(self._flows.deliveries(name, state, limit, cursor))
+
+    async def resend(self, name: str, selected: Resend) -> Resent:
+        """Sends events again, with the ids that they had."""
+        return await self._run(self._flows.resend(name, selected))
+
+    async def webhook_keys(self) -> WebhookKeys:
+        """The keys that the coordinator says it signs deliveries with. They are as good as the connection to it."""
+        return await self._run(self._flows.webhook_keys())
+
+    async def verify_webhook(
+        self,
+        headers: Headers,
+        body: bytes,
+        *,
+        tolerance: float = TOLERANCE,
+        format: Literal["standard", "cobo-v2"] = "standard",
+    ) -> WebhookDelivery:
+        """The event of a delivery, as :func:`countersign.verify_webhook`, by the profile's ``webhook_keys``.
+
+        If the profile has none, by the keys that the coordinator tells over this client's connection. A key that is new
+        there is found by itself; look for new keys at most once a minute.
+        """
+        return await self._run(self._flows.verify_webhook(headers, body, tolerance, format))
+
     async def _run(self, flow: Flow[T]) -> T:
+        async with aclosing(self._drive(flow)) as steps:
+            async for step in steps:
+                if isinstance(step, Done):
+                    result: T = step.value
+                    return result
+        raise AssertionError("a flow ends with its result")
+
+    async def _drive(self, flow: Flow[Any]) -> AsyncGenerator[Tell | Done, None]:
+        """Performs the steps of a flow; gives what it tells, and its result."""
+        stream: AsyncStream | None = None
         try:
             step = next(flow)
             while True:
+                answer: Any = None
                 try:
-                    answer = None
-                    if isinstance(step, Sleep):
-                        await asyncio.sleep(step.seconds)
-                    else:
-                        answer = await self._transport.perform(step)
+                    match step:
+                        case Request():
+                            answer = await self._transport.perform(step)
+                        case Sleep():
+                            await asyncio.sleep(step.seconds)
+                        case Tell():
+                            yield step
+                        case Read() if stream is not None:
+                            answer = await stream.read()
+                        case Open() | Close() | Read():
+                            if stream is not None:
+                                await stream.close()
+                            stream = await self._transport.open(step.request) if isinstance(step, Open) else None
                 except CountersignError as error:
                     step = flow.throw(error)
                 else:
                     step = flow.send(answer)
         except StopIteration as end:
-            result: T = end.value
-            return result
+            yield Done(end.value)
+        finally:
+            flow.close()
+            if stream is not None:
+                await stream.close()

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from . import _files
-from ._api import TaskSummary, Transport
-from ._flow import Flow, Flows, Progress, Remarks, Sleep
+from ._api import Request, Stream, Transport
+from ._flow import Flows, Progress, Remarks
+from ._step import Close, Done, Flow, Open, Read, Sleep, Tell
 from .book import FileBook, MemoryBook, WalletBook
 from .errors import CountersignError, UsageError
 from .keys import RequesterKey
-from .models import Address, CheckUp, Decoded, Finished, Introduction, Listed, Node, Signed, Task, Wallet
+from .models import Address, CheckUp, Decoded, Finished, Introduction, Listed, Signed, Task, Wallet
 from .payloads import Payload
 from .profile import Profile
+from .schema import (
+    Delivery,
+    DeliveryPage,
+    Event,
+    NodeView,
+    Resend,
+    Resent,
+    TaskSummary,
+    WebhookKeys,
+    WebhookSpec,
+    WebhookView,
+)
+from .webhooks import TOLERANCE, Headers, WebhookDelivery
 
 T = TypeVar("T")
 
@@ -28,7 +43,7 @@ def flows_of(
         profile = Profile.load(profile)
     if api_key is None:
         if profile.api_key_file is None:
-            raise UsageError("usage", "there is no API key; name its file in the profile, or pass `api_key`")
+            raise UsageError("usage", "there is no API key, and this package signs no requests; name its file in the profile, or pass `api_key`")
         advice = "write the key from `countersign-coordinator api-key new` there, mode 600"
         api_key = _files.read_secret(profile.api_key_file, advice).strip()
     if requester_key is None and profile.requester_key_file is not None:
@@ -54,7 +69,7 @@ class Client:
         book: WalletBook | None = None,
     ) -> None:
         self._flows, key = flows_of(profile, api_key, requester_key, book)
-        self._transport = Transport(self._flows.profile.coordinator, key)
+        self._transport = Transport(self._flows.profile.coordinator, key, self._flows.profile.coordinator_ca)
 
     @property
     def profile(self) -> Profile:
@@ -194,14 +209,32 @@ class Client:
         return self._run(self._flows.result(task, timeout, progress))
 
     def follow(self, task: str) -> Iterator[Task]:
-        """The task now and after each change, until it has ended. States are the coordinator's word."""
-        seen = self.task(task)
-        yield seen
-        while not seen.is_final:
-            news = self._run(self._flows.next(seen))
-            if news.revision != seen.revision:
-                yield news
-            seen = news
+        """The task now and after each change of its state, until it has ended. States are the coordinator's word."""
+        with closing(self._drive(self._flows.follow(task))) as steps:
+            for step in steps:
+                if isinstance(step, Tell):
+                    yield step.value
+
+    def events(
+        self,
+        *,
+        after: str = "now",
+        wallet: str | Sequence[str] = (),
+        type: str | Sequence[str] = (),
+        patience: float | None = None,
+    ) -> Iterator[Event]:
+        """Events without end, oldest first, through lost connections and restarts of the coordinator.
+
+        ``after``: the ``cursor`` of the last event that you have. Keep it, and nothing is missed from one process to the
+        next; ``CursorGone`` says that it is too old. ``wallet`` and ``type`` select. After ``patience`` seconds without a
+        coordinator ``Unreachable`` or ``Unavailable`` is raised; by default only if it was never there. Events are the
+        coordinator's word: have a result verified (:meth:`result`) before you act on it.
+        """
+        flow = self._flows.events(after, _several(wallet), _several(type), patience)
+        with closing(self._drive(flow)) as steps:
+            for step in steps:
+                if isinstance(step, Tell):
+                    yield step.value
 
     def finish(self, signed: Signed, *, transaction: bool = False) -> Finished:
         """The signed payload in the form that its chain takes. ``transaction``: of a PSBT the network transaction,
@@ -212,28 +245,113 @@ class Client:
         """A task. Its order is verified; everything else is the coordinator's word."""
         return self._run(self._flows.task(task))
 
-    def tasks(self, *, limit: int = 50, before: int | None = None) -> tuple[list[TaskSummary], int | None]:
-        """A page of tasks as the coordinator tells it, newest first, and ``before`` of the next page."""
-        return self._run(self._flows.tasks(limit, before))
+    def tasks(self, *, limit: int = 50, cursor: str | None = None) -> tuple[list[TaskSummary], str | None]:
+        """A page of tasks as the coordinator tells it, newest first, and ``cursor`` of the next page."""
+        return self._run(self._flows.tasks(limit, cursor))
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[NodeView]:
         """The nodes as the coordinator sees them."""
         return self._run(self._flows.nodes())
 
+    def webhooks(self) -> list[WebhookView]:
+        """The receivers of events. All methods for webhooks but ``verify_webhook`` need an API key with ``admin``."""
+        return self._run(self._flows.webhooks())
+
+    def create_webhook(
+        self,
+        name: str,
+        url: str,
+        *,
+        types: Sequence[str] | None = None,
+        wallets: Sequence[str] | None = None,
+        format: Literal["standard", "cobo-v2"] = "standard",
+        enabled: bool = True,
+    ) -> WebhookView:
+        """Creates or replaces a receiver, which gets the events from now on."""
+        spec: WebhookSpec = {"url": url, "format": format, "enabled": enabled}
+        if types is not None:
+            spec["types"] = list(types)
+        if wallets is not None:
+            spec["wallets"] = [self._flows.id_of(wallet) for wallet in wallets]
+        return self._run(self._flows.create_webhook(name, spec))
+
+    def delete_webhook(self, name: str) -> None:
+        """Deletes a receiver and the log of its deliveries."""
+        self._run(self._flows.delete_webhook(name))
+
+    def test_webhook(self, name: str) -> Delivery:
+        """Sends an event of the type ``webhook.test`` to this receiver."""
+        return self._run(self._flows.test_webhook(name))
+
+    def deliveries(
+        self, name: str, *, state: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> DeliveryPage:
+        """A page of the deliveries to a receiver, newest first."""
+        return self._run(self._flows.deliveries(name, state, limit, cursor))
+
+    def resend(self, name: str, selected: Resend) -> Resent:
+        """Sends events again, with the ids that they had."""
+        return self._run(self._flows.resend(name, selected))
+
+    def webhook_keys(self) -> WebhookKeys:
+        """The keys that the coordinator says it signs deliveries with. They are as good as the connection to it."""
+        return self._run(self._flows.webhook_keys())
+
+    def verify_webhook(
+        self,
+        headers: Headers,
+        body: bytes,
+        *,
+        tolerance: float = TOLERANCE,
+        format: Literal["standard", "cobo-v2"] = "standard",
+    ) -> WebhookDelivery:
+        """The event of a delivery, as :func:`countersign.verify_webhook`, by the profile's ``webhook_keys``.
+
+        If the profile has none, by the keys that the coordinator tells over this client's connection. A key that is new
+        there is found by itself; look for new keys at most once a minute.
+        """
+        return self._run(self._flows.verify_webhook(headers, body, tolerance, format))
+
     def _run(self, flow: Flow[T]) -> T:
+        with closing(self._drive(flow)) as steps:
+            for step in steps:
+                if isinstance(step, Done):
+                    result: T = step.value
+                    return result
+        raise AssertionError("a flow ends with its result")
+
+    def _drive(self, flow: Flow[Any]) -> Generator[Tell | Done, None, None]:
+        """Performs the steps of a flow; gives what it tells, and its result."""
+        stream: Stream | None = None
         try:
             step = next(flow)
             while True:
+                answer: Any = None
                 try:
-                    answer = None
-                    if isinstance(step, Sleep):
-                        time.sleep(step.seconds)
-                    else:
-                        answer = self._transport.perform(step)
+                    match step:
+                        case Request():
+                            answer = self._transport.perform(step)
+                        case Sleep():
+                            time.sleep(step.seconds)
+                        case Tell():
+                            yield step
+                        case Read() if stream is not None:
+                            answer = stream.read()
+                        case Open() | Close() | Read():
+                            if stream is not None:
+                                stream.close()
+                            stream = self._transport.open(step.request) if isinstance(step, Open) else None
                 except CountersignError as error:
                     step = flow.throw(error)
                 else:
                     step = flow.send(answer)
         except StopIteration as end:
-            result: T = end.value
-            return result
+            yield Done(end.value)
+        finally:
+            flow.close()
+            if stream is not None:
+                stream.close()
+
+
+def _several(one: str | Sequence[str]) -> Sequence[str]:
+    return [one] if isinstance(one, str) else one

@@ -73,6 +73,10 @@ class Unavailable(ApiError):
     """The coordinator cannot take the request now. The same one may succeed a moment later."""
 
 
+class CursorGone(ApiError):
+    """The events behind the cursor are not kept any more. Read the tasks that you follow, and begin with ``now``."""
+
+
 class AnswerError(CountersignError):
     """The coordinator's answer does not follow the protocol."""
 
@@ -101,6 +105,10 @@ class Failed(TaskError):
 
 class Expired(TaskError):
     """The order was not carried out in its time."""
+
+
+class Cancelled(TaskError):
+    """The order was cancelled before anything was signed."""
 
 
 class Pending(CountersignError):
@@ -133,6 +141,10 @@ class WalletDistrusted(Untrustworthy):
     """A wallet whose parts prove each other and nothing else: its members or its requester are not in the profile."""
 
 
+class InvalidWebhook(Untrustworthy):
+    """A delivery that no known key signed, or not now. Answer 400, and do nothing."""
+
+
 class StaleCoordinator(Untrustworthy):
     """The coordinator knows less about a wallet than this client."""
 
@@ -146,12 +158,15 @@ _BY_CODE: dict[str, type[CountersignError]] = {
     "invalid-wallet": InvalidWallet,
     "wallet-distrusted": WalletDistrusted,
     "stale-coordinator": StaleCoordinator,
+    "invalid-webhook": InvalidWebhook,
 }
 _BY_STATUS: dict[int, type[ApiError]] = {
     401: Unauthorized,
     403: Unauthorized,
     404: NotFound,
     409: Conflict,
+    410: CursorGone,
+    429: Unavailable,
     503: Unavailable,
 }
 

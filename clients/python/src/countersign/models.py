@@ -1,4 +1,4 @@
-"""What this package returns. Everything except ``Task``, ``Node`` and refused wallets is verified."""
+"""What this package returns. Everything except ``Task`` and refused wallets is verified."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from enum import Enum
 from typing import Any
 
 from . import _core
-from ._api import FINAL, TaskView
+from ._api import FINAL, STATES
 from .errors import CountersignError
+from .schema import KeyDescriptor, TaskView
+from .schema import Signed as SignedDocument
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ class Wallet:
     #: 33 bytes compressed on secp256k1, 32 bytes on Ed25519.
     root_public_key: bytes
     #: The key descriptor with the acknowledgements of its holders.
-    descriptor: dict[str, Any]
+    descriptor: KeyDescriptor
 
     @classmethod
-    def of_descriptor(cls, descriptor: dict[str, Any]) -> Wallet:
+    def of_descriptor(cls, descriptor: KeyDescriptor) -> Wallet:
         return cls(
             id=descriptor["key"],
             name=descriptor["name"],
@@ -102,7 +104,7 @@ class Signed:
     scheme: str
     signatures: tuple[InputSignature, ...]
     #: As the coordinator reported it, verified.
-    document: dict[str, Any]
+    document: SignedDocument
 
     @property
     def signature(self) -> bytes:
@@ -134,6 +136,8 @@ class Task:
     """A task as the coordinator reports it. Its order is verified; state, decisions and history are its word."""
 
     id: str
+    #: ``waiting``, ``approving``, ``running``, ``completed``, ``rejected``, ``failed``, ``expired`` or ``cancelled``;
+    #: ``unknown`` for a word of a later version, which stands in ``view``. An unknown state has not ended.
     state: str
     #: ``KeyGen``, ``KeySign``, ``KeyReshare`` or ``KeyShareSign``.
     operation: str
@@ -146,7 +150,7 @@ class Task:
     def of_view(cls, view: TaskView) -> Task:
         return cls(
             id=view["id"],
-            state=view["state"],
+            state=view["state"] if view["state"] in STATES else "unknown",
             operation=view["operation"],
             requester=view["requester"],
             wallet=view["wallet"],
@@ -158,15 +162,6 @@ class Task:
     def is_final(self) -> bool:
         """True if nothing more is expected."""
         return self.state in FINAL
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node as the coordinator sees it. ``name`` is the coordinator's."""
-
-    id: str
-    name: str
-    online: bool
 
 
 class Standing(Enum):

@@ -31,6 +31,10 @@ class Profile:
     api_key_file: Path | None = None
     requester_key_file: Path | None = None
     wallet_book: Path | None = None
+    #: Certificates in PEM: the coordinator's own or its issuer's, and no others are believed.
+    coordinator_ca: Path | None = None
+    #: Keys (``whpk_…``) of the coordinator's webhooks, from its operator. Empty: those that the coordinator tells.
+    webhook_keys: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -39,16 +43,21 @@ class Profile:
         text = _files.read_own(path, "write a profile as docs/profile.md shows, for you alone")
         read: dict[str, Any] = _core.call("profile.read", {"text": text})
         base = path.parent
-        key = read["requester_key_file"]
+
+        def place(name: str) -> Path | None:
+            return None if read.get(name) is None else base / read[name]
+
         return cls(
             coordinator=read["coordinator"],
             nodes=read["nodes"],
             trusted_requesters=read["trusted_requesters"],
             bitcoin=read["chains"]["bitcoin"],
             solana=read["chains"]["solana"],
-            api_key_file=base / read["api_key_file"],
-            requester_key_file=None if key is None else base / key,
-            wallet_book=base / read["wallet_book"],
+            api_key_file=place("api_key_file"),
+            requester_key_file=place("requester_key_file"),
+            wallet_book=place("wallet_book"),
+            coordinator_ca=place("coordinator_ca"),
+            webhook_keys=tuple(read["webhook_keys"]),
         )
 
     def node(self, text: str) -> str:
