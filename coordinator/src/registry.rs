@@ -30,6 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::clean;
+use crate::metrics::Counters;
 use crate::share::has_room;
 use crate::store::{NewEvent, Store, StoreError, Ticket};
 use crate::task::flow::{Change, Flow, Input, Timings, World};
@@ -65,6 +66,7 @@ pub struct TaskRegistry {
     rules: ArcSwap<RegistryConfig>,
     store: Store,
     state: Mutex<Inner>,
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug, Default)]
@@ -191,6 +193,7 @@ impl TaskRegistry {
             rules: ArcSwap::from_pointee(rules),
             store,
             state: Mutex::new(inner),
+            counters: Arc::default(),
         })
     }
 
@@ -207,6 +210,16 @@ impl TaskRegistry {
     /// The store, for reading.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The counters of the coordinator.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// The number of tasks of which more is expected.
+    pub fn open_tasks(&self) -> usize {
+        self.lock().tasks.len()
     }
 
     /// Accepts a task submitted with an API key. The same bytes again return the same task.
@@ -575,7 +588,11 @@ impl TaskRegistry {
             .as_ref()
             .and_then(TaskResult::wallet)
             .filter(|_| new_result);
-        let events = (record.state != before).then(|| flow.entered(now));
+        let entered = record.state != before;
+        if entered && record.state.is_final() {
+            self.counters.ended(flow.subject().operation, record);
+        }
+        let events = entered.then(|| flow.entered(now));
         let newest = wallet.map_or(Ok(false), |wallet| {
             let kind = match wallet.generation {
                 0 => EventKind::WalletCreated,

@@ -6,6 +6,7 @@ mod crowd;
 mod events;
 mod intake;
 mod keys;
+mod metrics;
 mod moved;
 mod preflight;
 mod signed;

@@ -5,6 +5,7 @@ mod api;
 mod codes;
 mod derivation;
 mod fireblocks;
+mod metrics;
 mod node;
 mod operations;
 mod page;
