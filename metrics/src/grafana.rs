@@ -1,7 +1,6 @@
 //! The Grafana dashboard: a panel for each metric, a row for each heading.
 //!
-//! Format: <https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/>,
-//! schema version 36 (Grafana 9 and later).
+//! Format: the JSON model of Grafana's documentation, schema version 36 (Grafana 9 and later).
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! `/live`, `/ready` and `/metrics` over HTTP, on this machine only and only if the operator enables
-//! it. It is read-only, and needs no authentication: metrics hold no secret.
+//! `/live`, `/ready` and `/metrics` over HTTP, on this machine only and only if the operator
+//! enables them. They are read-only, and need no authentication: metrics hold no secret.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Counters of a running coordinator. For operators only; nothing is decided by them, and they restart
-//! at 0.
+//! Counters of a running coordinator. For operators only; nothing is decided by them, and they
+//! restart at 0.
 
 use std::time::Duration;
 

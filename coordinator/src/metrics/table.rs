@@ -1,7 +1,7 @@
 //! The metrics of a coordinator. `docs/metrics.md` and the dashboard are made from this table.
 //!
-//! Labels have few distinct values: names of the configuration, routes and codes of this program, but
-//! never a path, a code or a text made up by a caller or a node.
+//! Labels have few distinct values: names of the configuration, routes and codes of this program,
+//! but never a path, a code or a text made up by a caller or a node.
 
 use countersign_metrics::{Label, Metric, Table};
 

@@ -80,7 +80,7 @@ impl Restore {
         }
         if self.drill {
             note_drill(&config, &backup);
-            println!("The drill succeeded; nothing was changed.")
+            println!("The drill succeeded; nothing was restored.")
         } else {
             println!(
                 "Restored into {}. Tasks that were made before now are refused. Start the node; if a key was reshared since the backup was made, its other members must reshare it again.",
