@@ -589,7 +589,8 @@ impl TaskRegistry {
             .and_then(TaskResult::wallet)
             .filter(|_| new_result);
         let entered = record.state != before;
-        if entered && record.state.is_final() {
+        // A late outcome may replace an end by another.
+        if record.state.is_final() && !before.is_final() {
             self.counters.ended(flow.subject().operation, record);
         }
         let events = entered.then(|| flow.entered(now));
