@@ -370,6 +370,7 @@ fn a_store_that_cannot_be_written_shows_while_it_can_be_read() {
 fn shares_are_not_called_intact_before_the_first_check_up() {
     let before = Snapshot {
         check_up: None,
+        all_intact: None,
         ..sound()
     };
     assert!(samples(before.clone(), "countersign_shares").is_empty());
