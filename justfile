@@ -94,6 +94,11 @@ sabotage *names:
 pages:
     COUNTERSIGN_WRITE_PAGES=1 cargo test --workspace --test pages -- those_of_the_code
 
+# Runs the alert rules of Prometheus in promtool, and holds tables, pages and dashboard of metrics to each other. `test` does, too.
+metrics:
+    cargo test --workspace --test metrics
+    cargo test --workspace --test pages -- metric
+
 # Flips 1,000 bits in each file of a node, and every bit of the journal's header, of which the tests try a sample.
 flips:
     COUNTERSIGN_FLIPS=1000 cargo test --workspace --test it --test damage -- --nocapture flipped

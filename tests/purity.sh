@@ -28,6 +28,7 @@ never countersign-client "it holds nothing that signs" countersign-engine cggmp2
 never countersign-link "it stores nothing" redb age wasmtime countersign-engine
 never countersign-store "it talks to nobody" tokio quinn wasmtime countersign-engine
 never countersign-host "it knows no key" redb age quinn countersign-engine countersign-store
+never countersign-metrics "it knows no service" quinn wasmtime redb age countersign-node countersign-coordinator countersign-store countersign-host countersign-protocol
 never countersign-recover "it is offline, and no scheme is needed to rebuild a key" tokio quinn wasmtime redb age mio reqwest countersign-engine cggmp24 frost-core
 for package in countersign-protocol countersign-engine countersign-verify countersign-payload countersign-link countersign-store countersign-host countersign-coordinator countersign-client countersign-requester countersign-wasm; do
     never "$package" "only a node writes recovery files, and no service rebuilds a key" countersign-recover

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use countersign_files::{Custody, CustodyError};
+use countersign_metrics::Settings;
+use countersign_metrics::config::{RawSettings, SettingsError};
 use countersign_protocol::{NodeId, RequesterId};
 use countersign_strict::DocumentError;
 use serde::Deserialize;
@@ -46,6 +48,9 @@ struct RawConfig {
     requesters: Option<Vec<RequesterId>>,
     #[serde(default)]
     limits: RawLimits,
+    /// Metrics, and the listener that serves them.
+    #[serde(default)]
+    metrics: RawSettings,
 }
 
 /// Files in PEM, relative to the configuration file.
@@ -105,6 +110,8 @@ pub struct Config {
     pub request_window: u64,
     /// Nodes, requesters and limits; replaced at a reload.
     pub rules: RegistryConfig,
+    /// Metrics, and the listener that serves them.
+    pub metrics: Settings,
 }
 
 /// Why a configuration is rejected.
@@ -132,6 +139,9 @@ pub enum ConfigError {
         "`listen_http` is {0}, which other machines may reach, but there is no `tls`; add `tls: {{certificate: FILE, key: FILE}}`, or listen on 127.0.0.1"
     )]
     Plain(SocketAddr),
+    /// The section `metrics` is rejected.
+    #[error(transparent)]
+    Metrics(#[from] SettingsError),
     /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -162,7 +172,11 @@ impl Config {
         let text =
             String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
         let parsed = Self::parse(&text, path.parent().unwrap_or(Path::new(".")));
-        parsed.map_err(|error| ConfigError::InFile {
+        let checked = parsed.and_then(|config| {
+            config.metrics.check_password(path)?;
+            Ok(config)
+        });
+        checked.map_err(|error| ConfigError::InFile {
             path: path.into(),
             error: error.into(),
         })
@@ -208,6 +222,7 @@ impl Config {
             api_keys: raw.api_keys,
             request_window: 1000 * in_range("request_seconds", raw.limits.request_seconds, 5, 300)?,
             rules,
+            metrics: Settings::from_raw(raw.metrics, base)?,
         })
     }
 
@@ -434,5 +449,36 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn metrics_are_shown_to_this_machine_alone_and_only_if_asked_for() {
+        let metrics = |text: &str| parse(&format!("data: .\n{text}")).map(|read| read.metrics);
+        assert_eq!(metrics("").unwrap(), Settings::default());
+        let listen = metrics("metrics: {listen: '127.0.0.1:9465'}\n")
+            .unwrap()
+            .listen;
+        assert_eq!(listen, Some("127.0.0.1:9465".parse().unwrap()));
+        let told = metrics("metrics: {listen: '0.0.0.0:9465'}\n")
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains("other machines may reach"), "{told}");
+        let influx = "metrics: {influxdb: {server_addr: 'http://h:1', database: d}}\n";
+        assert!(metrics(influx).unwrap().influx.is_some());
+    }
+
+    #[test]
+    fn a_password_in_a_file_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("coordinator.yaml");
+        let influx = "{server_addr: 'http://localhost:1', database: d, username: u, password: p}";
+        std::fs::write(&path, format!("data: .\nmetrics: {{influxdb: {influx}}}\n")).unwrap();
+        let set = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        set(0o640);
+        let told = Config::load(&path).unwrap_err().to_string();
+        assert!(told.contains("chmod 600"), "{told}");
+        set(0o600);
+        Config::load(&path).unwrap();
     }
 }

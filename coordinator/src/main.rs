@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use countersign_cli_kit::ManualCommand;
 use countersign_coordinator::api_key::{self, Scope};
-use countersign_coordinator::{Config, Signals, config, identity, tls};
+use countersign_coordinator::{Config, Signals, config, identity, metrics, tls};
 use countersign_protocol::NodeId;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -150,6 +150,12 @@ fn check(path: &Path) -> anyhow::Result<()> {
         && tls::load(files)?.is_an_issuers()
     {
         eprintln!("note: {}: {}", files.certificate.display(), tls::ISSUERS);
+    }
+    for note in config.metrics.notes() {
+        eprintln!("note: {note}");
+    }
+    if let Some(pusher) = metrics::pusher(&config)? {
+        eprintln!("note: metrics are pushed to {}", pusher.place());
     }
     println!("{} is valid", path.display());
     Ok(())

@@ -31,6 +31,7 @@ use tracing::{error, info, warn};
 
 use crate::api_key::Caller;
 use crate::clean;
+use crate::metrics::Counters;
 use crate::share::has_room;
 use crate::store::{NewEvent, Store, StoreError, Ticket};
 use crate::task::flow::{Change, Flow, Input, Timings, World};
@@ -66,6 +67,7 @@ pub struct TaskRegistry {
     rules: ArcSwap<RegistryConfig>,
     store: Store,
     state: Mutex<Inner>,
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug, Default)]
@@ -192,6 +194,7 @@ impl TaskRegistry {
             rules: ArcSwap::from_pointee(rules),
             store,
             state: Mutex::new(inner),
+            counters: Arc::default(),
         })
     }
 
@@ -208,6 +211,16 @@ impl TaskRegistry {
     /// The store, for reading.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The counters of the coordinator.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// The number of tasks of which more is expected.
+    pub fn open_tasks(&self) -> usize {
+        self.lock().tasks.len()
     }
 
     /// Accepts a task submitted with an API key. The same bytes again return the same task.
@@ -583,7 +596,12 @@ impl TaskRegistry {
             .as_ref()
             .and_then(TaskResult::wallet)
             .filter(|_| new_result);
-        let events = (record.state != before).then(|| flow.entered(now));
+        let entered = record.state != before;
+        // A late outcome may replace an end by another.
+        if record.state.is_final() && !before.is_final() {
+            self.counters.ended(flow.subject().operation, record);
+        }
+        let events = entered.then(|| flow.entered(now));
         let newest = wallet.map_or(Ok(false), |wallet| {
             let kind = match wallet.generation {
                 0 => EventKind::WalletCreated,

@@ -8,21 +8,26 @@ use std::time::Duration;
 
 use countersign_link::Hub;
 use countersign_link::hub::Recorder;
+use countersign_metrics::influx::{PushError, Pusher};
+use countersign_metrics::listener::{self, Bounds};
+use countersign_metrics::{Look, Report, Settings, Sheet, influx};
 use countersign_protocol::CoordinatorId;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::api_key::ApiKeys;
 use crate::config::Config;
 use crate::http::{App, LIMITS, Patience, Streams, router};
 use crate::identity::{self, IdentityFileError};
+use crate::metrics::{Sources, TABLE};
 use crate::registry::TaskRegistry;
 use crate::store::{Store, StoreError};
 use crate::tls::{self, Renewal, TlsFileError, TlsFiles};
 use crate::webhook::{SigningKeys, WebhookKeyError, Webhooks};
-use crate::{clock, relay, webhook};
+use crate::{clock, metrics, relay, webhook};
 
 /// Name of the file of webhook keys in the data directory.
 const WEBHOOK_KEYS_FILE: &str = "webhook.keys";
@@ -56,6 +61,14 @@ pub enum RunError {
     /// The certificate of the API cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFileError),
+    /// The address for metrics is not available.
+    #[error(
+        "cannot listen on metrics.listen: {0}; choose another port, or stop the program that uses it"
+    )]
+    Metrics(std::io::Error),
+    /// The push of metrics cannot be set up.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// A part ended that should have run until the stop.
     #[error(
         "a part of the coordinator died ({0}); start it again, and report it if it does not stay up"
@@ -80,6 +93,8 @@ pub struct Coordinator {
     pub http: SocketAddr,
     /// Address for nodes.
     pub quic: SocketAddr,
+    /// Address of `/metrics`, if the operator wants it.
+    pub metrics: Option<SocketAddr>,
     config: Config,
     registry: Arc<TaskRegistry>,
     hub: Arc<Hub>,
@@ -138,6 +153,9 @@ impl Coordinator {
         )?);
         let quic = hub.address();
         let (listener, http) = listen(config.listen_http).await?;
+        let watched = listener::bind(&config.metrics).await;
+        let watched = watched.map_err(RunError::Metrics)?;
+        let pusher = metrics::pusher(&config)?;
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
         keys.load(registry.store())
@@ -171,6 +189,17 @@ impl Coordinator {
             streams: Streams::default(),
             webhooks,
         };
+        let sources = Sources {
+            registry: registry.clone(),
+            webhooks: app.webhooks.clone(),
+            streams: app.streams.clone(),
+            database: config.database_file(),
+            tls: tls.clone(),
+        };
+        let metrics = watched
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
+        show_metrics(sources, &config.metrics, watched, pusher, &stop, &mut parts);
         let mut told = stop.subscribe();
         let until = async move { stopped(&mut told).await };
         let router = router(Arc::new(app));
@@ -188,6 +217,7 @@ impl Coordinator {
             id,
             http,
             quic,
+            metrics,
             config,
             registry,
             hub,
@@ -225,6 +255,7 @@ impl Coordinator {
             ("listen_quic", config.listen_quic != self.config.listen_quic),
             ("data", config.data != self.config.data),
             ("tls", config.tls.is_some() != self.certificate.is_some()),
+            ("metrics", config.metrics != self.config.metrics),
         ] {
             if changed {
                 warn!("`{key}` has changed, which takes effect at the next start");
@@ -248,10 +279,12 @@ impl Coordinator {
         let listen_http = self.config.listen_http;
         let listen_quic = self.config.listen_quic;
         let data = self.config.data.clone();
+        let metrics = self.config.metrics.clone();
         self.config = Config {
             listen_http,
             listen_quic,
             data,
+            metrics,
             ..config
         };
     }
@@ -290,6 +323,46 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         tracing::debug!("the coordinator was dropped");
     }
+}
+
+/// Serves metrics and pushes them, as far as the operator wants it.
+fn show_metrics(
+    sources: Sources,
+    settings: &Settings,
+    listener: Option<TcpListener>,
+    pusher: Option<Pusher>,
+    stop: &watch::Sender<bool>,
+    parts: &mut JoinSet<()>,
+) {
+    let counters = sources.registry.counters().clone();
+    let look: Look = Arc::new(move || {
+        let sources = sources.clone();
+        Box::pin(async move {
+            let report = tokio::task::spawn_blocking(move || sources.report()).await;
+            report.unwrap_or_else(|error| Report {
+                sheet: Sheet::default(),
+                not_ready: vec![format!("the metrics cannot be read ({error}); report this")],
+            })
+        })
+    });
+    let ended = CancellationToken::new();
+    if let Some(pusher) = pusher {
+        let count = move |written| counters.push(written);
+        parts.spawn(influx::follow(pusher, look.clone(), count, ended.clone()));
+    }
+    if let Some(listener) = listener {
+        let settings = settings.clone();
+        let bounds = Bounds::default();
+        let stop = ended.clone();
+        parts.spawn(listener::serve(
+            listener, TABLE, settings, look, bounds, stop,
+        ));
+    }
+    let mut told = stop.subscribe();
+    parts.spawn(async move {
+        stopped(&mut told).await;
+        ended.cancel();
+    });
 }
 
 fn open_desk(config: &Config) -> Result<TaskRegistry, RunError> {
@@ -361,5 +434,31 @@ mod tests {
             })
             .await
             .unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn metrics_are_served_where_the_operator_wants_them_until_the_stop() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let dir = tempfile::tempdir().unwrap();
+        identity::create(&dir.path().join(crate::config::IDENTITY_FILE)).unwrap();
+        let text = "data: .\nlisten_http: 127.0.0.1:0\nlisten_quic: 127.0.0.1:0\n\
+                    metrics: {listen: '127.0.0.1:0', job: tests, name_prefix: my_}\n";
+        let config = Config::parse(text, dir.path()).unwrap();
+        let coordinator = Coordinator::start(config).await.unwrap();
+        let address = coordinator.metrics.unwrap();
+        let ask = async |path: &str| {
+            let mut stream = tokio::net::TcpStream::connect(address).await?;
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        let metrics = ask("/metrics").await.unwrap();
+        let ready = "my_countersign_coordinator_ready{job=\"tests\"} 1.0\n";
+        assert!(metrics.contains(ready), "{metrics}");
+        assert!(ask("/ready").await.unwrap().ends_with("ready\n"));
+        coordinator.stop().await;
+        assert!(ask("/live").await.is_err());
     }
 }

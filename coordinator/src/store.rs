@@ -84,6 +84,7 @@ struct Shared {
     state: Mutex<Pending>,
     wake: Condvar,
     committed: watch::Sender<u64>,
+    tally: index::Tally,
 }
 
 #[derive(Debug, Default)]
@@ -134,6 +135,7 @@ impl Store {
             ..Pending::default()
         };
         let shared = Arc::new(Shared {
+            tally: index::Tally::of(&db)?,
             db,
             state: Mutex::new(pending),
             wake: Condvar::new(),
@@ -494,6 +496,7 @@ impl Shared {
             return Ok(());
         }
         let write = self.db.begin_write()?;
+        let mut indexed = Vec::new();
         {
             let mut tasks = write.open_table(TASKS)?;
             let mut order = write.open_table(ORDER)?;
@@ -504,7 +507,8 @@ impl Shared {
             for (id, task) in &batch.tasks {
                 tasks.insert(id, task.row.as_slice())?;
                 order.insert(task.sequence, id)?;
-                index.insert(task.sequence, task.index)?;
+                let before = index.insert(task.sequence, task.index)?;
+                indexed.push((before.map(|row| row.value()), task.index));
                 if task.open {
                     open.insert(id, ())?
                 } else {
@@ -524,7 +528,9 @@ impl Shared {
                 };
             }
         }
-        Ok(write.commit()?)
+        write.commit()?;
+        self.tally.moved(&indexed);
+        Ok(())
     }
 }
 

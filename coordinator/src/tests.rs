@@ -8,6 +8,7 @@ mod events;
 mod hostile;
 mod intake;
 mod keys;
+mod metrics;
 mod moved;
 mod preflight;
 mod signed;

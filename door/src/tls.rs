@@ -25,6 +25,9 @@ const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
 /// Bytes that a connection may hold before they are encrypted.
 const BUFFER: usize = 64 * 1024;
+/// Time since 1970 at which no certificate is valid any more: the end of the year 9999, the last
+/// that X.509 knows, and a day.
+const FOREVER: Duration = Duration::from_secs(253_402_300_800 + 86_400);
 
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +119,11 @@ impl Certificate {
         }
     }
 
+    /// The first instant at which a certificate of the chain is no longer valid.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        expiry(&self.0.cert)
+    }
+
     /// True if clients that use WebPKI refuse it, because it is an issuer's and not a server's.
     pub fn is_an_issuers(&self) -> bool {
         matches!(
@@ -127,21 +135,41 @@ impl Certificate {
     /// Verifies the chain as far as that is possible without knowing whom a client trusts. Times
     /// are checked before issuers.
     fn verify(&self, at: SystemTime) -> Result<(), CertificateError> {
-        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let Some((first, issuers)) = self.0.cert.split_first() else {
             return Err(CertificateError::BadEncoding);
         };
-        let verified = ParsedCertificate::try_from(first).and_then(|first| {
-            let algorithms = provider().signature_verification_algorithms.all;
-            let nobody = RootCertStore::empty();
-            let now = UnixTime::since_unix_epoch(since);
-            verify_server_cert_signed_by_trust_anchor(&first, &nobody, issuers, now, algorithms)
-        });
-        match verified {
-            Err(Error::InvalidCertificate(error)) => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        verify(first, issuers, at)
     }
+}
+
+fn verify(
+    first: &CertificateDer<'_>,
+    issuers: &[CertificateDer<'_>],
+    at: SystemTime,
+) -> Result<(), CertificateError> {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let verified = ParsedCertificate::try_from(first).and_then(|first| {
+        let algorithms = provider().signature_verification_algorithms.all;
+        let nobody = RootCertStore::empty();
+        let now = UnixTime::since_unix_epoch(since);
+        verify_server_cert_signed_by_trust_anchor(&first, &nobody, issuers, now, algorithms)
+    });
+    match verified {
+        Err(Error::InvalidCertificate(error)) => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A certificate's time is checked before everything else, so long after its end the verifier says
+/// when that was.
+fn expiry(chain: &[CertificateDer<'_>]) -> Option<SystemTime> {
+    let one = |certificate| match verify(certificate, &[], UNIX_EPOCH + FOREVER) {
+        Err(CertificateError::ExpiredContext { not_after, .. }) => {
+            Some(UNIX_EPOCH + Duration::from_secs(not_after.as_secs()))
+        }
+        Ok(()) | Err(_) => None,
+    };
+    chain.iter().filter_map(one).min()
 }
 
 impl fmt::Debug for Certificate {
@@ -178,6 +206,11 @@ impl Tls {
     /// Presents another certificate from the next handshake on. Open connections go on.
     pub fn replace(&self, certificate: Certificate) {
         self.present.0.store(certificate.0);
+    }
+
+    /// The first instant at which a certificate of the chain in use is no longer valid.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        expiry(&self.present.0.load().cert)
     }
 
     /// Performs the handshake.

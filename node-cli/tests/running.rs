@@ -327,3 +327,55 @@ fn a_pinned_key_that_another_user_could_write_is_refused_and_each_change_is_on_r
     );
     node.run("audit verify");
 }
+
+/// A drill proves that a backup can be used. Both are noted by a node that runs, and by the command
+/// line for one that does not.
+#[test]
+fn the_last_backup_and_the_last_drill_show_in_the_metrics_and_outlive_a_restart() {
+    let mut node = Node::new("policy: {allow_unguarded: true}\nmetrics: {listen: '127.0.0.1:0'}\n");
+    node.write("sealed", "a passphrase for backups only");
+    node.chmod("sealed", 0o600);
+    let shown = |node: &Node, name: &str| -> Option<f64> {
+        let log = node.log();
+        let address = log.lines().find_map(|line| line.split_once("address="));
+        let address = address.unwrap().1.split_whitespace().next().unwrap();
+        let metrics = get(address, "/metrics");
+        let start = format!("countersign_{name}_timestamp_seconds ");
+        let mut lines = metrics.lines();
+        lines.find_map(|line| line.strip_prefix(&start)?.parse().ok())
+    };
+    node.start();
+    assert_eq!(
+        (shown(&node, "backup"), shown(&node, "drill")),
+        (None, None)
+    );
+    node.run("backup --backup-key-file sealed one.age");
+    let first = shown(&node, "backup").expect("it was made");
+    assert_eq!(shown(&node, "drill"), None, "no backup was tried");
+    let told = node.run("restore --drill --backup-key-file sealed one.age");
+    assert!(told.contains("The drill succeeded"), "{told}");
+    let drill = shown(&node, "drill").expect("it was tried");
+    assert!(drill >= first);
+
+    node.write("sealed-wrong", "another passphrase for backups");
+    node.chmod("sealed-wrong", 0o600);
+    node.fail("restore --drill --backup-key-file sealed-wrong one.age");
+    assert_eq!(
+        shown(&node, "drill"),
+        Some(drill),
+        "a drill that failed is none"
+    );
+
+    node.stop();
+    node.run("backup --backup-key-file sealed two.age");
+    node.start();
+    let second = shown(&node, "backup").unwrap();
+    assert!(second > first, "{first} {second}");
+    assert_eq!(shown(&node, "drill"), Some(drill));
+
+    let other = Node::new("policy: {allow_unguarded: true}\n");
+    std::fs::copy(node.path("two.age"), other.path("two.age")).unwrap();
+    std::fs::copy(node.path("sealed"), other.path("sealed")).unwrap();
+    let told = other.run("restore --drill --backup-key-file sealed two.age");
+    assert!(told.contains("This folder is not that node's"), "{told}");
+}

@@ -1,7 +1,8 @@
 //! `admin.sock`: serves the node's own command line while the node runs and holds the journal. The
 //! socket lies in the node's folder, which only the node's user can enter. Anyone who can reach it
 //! can replace every file of the node anyway; it grants no more than that: lifting a quarantine or
-//! a twin, accepting the proof of a generation, and copying the sealed files for a backup.
+//! a twin, accepting the proof of a generation, copying the sealed files for a backup, and noting
+//! that a backup was made or tried.
 //!
 //! Each connection carries one question, a line of JSON, answered by JSON until the
 //! end of the stream.
@@ -93,6 +94,18 @@ pub enum Question {
     LiftTwin,
     /// Copy the files for a backup. Only a running node does.
     StageBackup,
+    /// Note that the operator has done this now.
+    Note(Care),
+}
+
+/// Something that an operator does regularly. Metrics show when it was done last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Care {
+    /// A backup of this node was made.
+    Backup,
+    /// A backup of this node was proven to be usable.
+    Drill,
 }
 
 /// An answer of the node; the variants correspond to those of [`Question`].
@@ -135,6 +148,8 @@ pub enum Answer {
     Lifted(bool),
     /// Answers [`Question::StageBackup`]: the location of the copies.
     Staged(Staged),
+    /// Answers [`Question::Note`].
+    Noted,
     /// The question could not be answered, for this reason.
     Failed(String),
 }
@@ -248,6 +263,10 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
             Ok(written) => Answer::Lifted(written == Written::Now),
             Err(error) => Answer::Failed(error.to_string()),
         },
+        Question::Note(care) => match note(journal, *care) {
+            Ok(_) => Answer::Noted,
+            Err(error) => Answer::Failed(error.to_string()),
+        },
         Question::StageBackup => Answer::Failed("no node is running here".into()),
         Question::Recording(task) => {
             Answer::Recording(journal.proof(task)?.map(TaskRecording::from))
@@ -311,6 +330,13 @@ fn lift(journal: &Journal, key: KeyId, peer: Option<NodeId>) -> Result<Written, 
     match peer {
         Some(peer) => journal.lift(now(), key, peer),
         None => journal.start_again(now(), key),
+    }
+}
+
+fn note(journal: &Journal, care: Care) -> Result<Written, WriteJournalError> {
+    match care {
+        Care::Backup => journal.backed_up(now()),
+        Care::Drill => journal.drilled(now()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Questions on the admin socket, and their answers from a journal alone.
 
-use countersign_protocol::FailureCode;
+use countersign_protocol::{FailureCode, UnixMillis};
 
 use super::*;
 use crate::test_node::{self, NOW, TestNode, empty_journal, key_record, node, private_dir};
@@ -56,6 +56,10 @@ fn questions_keep_their_names_on_the_socket() {
     for (question, text) in [
         (Question::Plugins, "\"plugins\"".to_owned()),
         (Question::StageBackup, "\"stage-backup\"".to_owned()),
+        (
+            Question::Note(Care::Drill),
+            "{\"note\":\"drill\"}".to_owned(),
+        ),
         (Question::VerifyAudit, "\"verify-audit\"".to_owned()),
         (Question::LiftTwin, "\"lift-twin\"".to_owned()),
         (
@@ -390,4 +394,26 @@ async fn the_socket_takes_the_place_of_a_dead_nodes_and_goes_with_the_node() {
     stopping.cancel();
     serving.await.unwrap();
     assert!(!path.exists());
+}
+
+#[test]
+fn a_backup_and_a_drill_are_noted_apart_and_neither_is_in_the_audit_log() {
+    let (_dir, journal) = crate::specimen::journal();
+    let times = || {
+        (
+            journal.backed_up_at().unwrap(),
+            journal.drilled_at().unwrap(),
+        )
+    };
+    let entries = journal.audit_entries().unwrap();
+    assert_eq!(times(), (None, None));
+    let before = now();
+    assert_eq!(put(&journal, Question::Note(Care::Backup)), Answer::Noted);
+    let (backup, drill) = times();
+    assert!(backup >= Some(before) && drill.is_none());
+    assert_eq!(put(&journal, Question::Note(Care::Drill)), Answer::Noted);
+    assert!(times().1 >= backup);
+    assert_eq!(journal.audit_entries().unwrap(), entries);
+    let earlier = journal.backed_up(UnixMillis(1)).unwrap();
+    assert_eq!((earlier, times().0), (Written::Already, backup));
 }

@@ -23,20 +23,36 @@ pub struct Round {
 
 /// Holder of the latest round's result.
 #[derive(Debug, Default)]
-pub struct CheckUps(Mutex<Option<Round>>);
+pub struct CheckUps(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    last: Option<Round>,
+    all_intact: Option<UnixMillis>,
+}
 
 impl CheckUps {
     /// Returns the latest result; `None` before the first round.
     pub fn last(&self) -> Option<Round> {
-        self.lock().clone()
+        self.lock().last.clone()
+    }
+
+    /// The last round in which every share proved itself: no share has gone unproven for longer.
+    /// `None` before the first such round since the start.
+    pub fn all_intact(&self) -> Option<UnixMillis> {
+        self.lock().all_intact
     }
 
     /// Replaces the latest result.
     pub fn put(&self, round: Round) {
-        *self.lock() = Some(round);
+        let mut known = self.lock();
+        if round.damaged.is_empty() {
+            known.all_intact = Some(round.at);
+        }
+        known.last = Some(round);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Round>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -149,6 +165,25 @@ mod tests {
         check_ups.put(round(1));
         check_ups.put(round(2));
         assert_eq!(check_ups.last(), Some(round(2)));
+    }
+
+    #[test]
+    fn a_share_that_is_damaged_ages_since_the_last_round_without_damage() {
+        let check_ups = CheckUps::default();
+        assert_eq!(check_ups.all_intact(), None);
+        check_ups.put(round(2));
+        let damaged = vec![(generation(0, &[1, 2]).key, "cut".into())];
+        check_ups.put(Round {
+            at: UnixMillis(9),
+            intact: 1,
+            damaged,
+        });
+        assert_eq!(check_ups.all_intact(), Some(NOW));
+        check_ups.put(Round {
+            at: UnixMillis(11),
+            ..round(2)
+        });
+        assert_eq!(check_ups.all_intact(), Some(UnixMillis(11)));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_metrics::listener::{self, Bounds};
+use countersign_metrics::{Look, influx};
 use countersign_store::Journal;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -17,7 +19,7 @@ use crate::dispatch::Dispatch;
 use crate::events::Deliveries;
 use crate::high_water::{self, Watermarks};
 use crate::key_switch;
-use crate::metrics::{self, Snapshot, Sources};
+use crate::metrics::{Snapshot, Sources, TABLE};
 use crate::parts::Parts;
 use crate::risk::{Housekeeping, PolicyWatch};
 pub use crate::start_error::{PART_DIED, STORE_FAILED, StartError};
@@ -108,6 +110,7 @@ impl Node {
             journal: self.journal.clone(),
             receivers: self.receivers.clone(),
             entries: self.config.receivers.clone(),
+            counters: self.register.counters.clone(),
             world: self.world.clone(),
             stopping: self.stopping.clone(),
         };
@@ -116,6 +119,9 @@ impl Node {
 
     fn show_metrics(&mut self, parts: &mut Parts) {
         let sources = Sources {
+            me: self.own.id(),
+            dir: self.config.dir.clone(),
+            roster: self.config.roster.clone(),
             counters: self.register.counters.clone(),
             journal: self.journal.clone(),
             vault: self.vault.clone(),
@@ -124,24 +130,29 @@ impl Node {
             guard: self.guard.clone(),
             receivers: self.receivers.clone(),
             check_ups: self.check_ups.clone(),
+            aux: self.aux.clone(),
             pushes: self.config.metrics.influx.is_some(),
             stopping: self.stopping.clone(),
         };
-        let look: metrics::Look = Arc::new(move || Box::pin(Snapshot::of(sources.clone())) as _);
+        let look: Look = Arc::new(move || {
+            let sources = sources.clone();
+            Box::pin(async move { Snapshot::of(sources).await.report() })
+        });
         let stop = self.stopping.clone();
         if let Some(pusher) = self.pusher.take() {
             let counters = self.register.counters.clone();
             let count = move |written| counters.push(written);
             parts.run(
                 "the metrics push",
-                metrics::influx::follow(pusher, look.clone(), count, stop.clone()),
+                influx::follow(pusher, look.clone(), count, stop.clone()),
             );
         }
         if let Some(listener) = self.metrics.take() {
-            let names = self.config.metrics.clone();
+            let settings = self.config.metrics.clone();
+            let bounds = Bounds::default();
             parts.run(
                 "the metrics listener",
-                metrics::serve(listener, names, look, metrics::Bounds::default(), stop),
+                listener::serve(listener, TABLE, settings, look, bounds, stop),
             );
         }
     }
@@ -158,6 +169,7 @@ impl Node {
             own_mark: self.own_mark.clone(),
             router: self.router.clone(),
             exchange: exchange.clone(),
+            counters: self.register.counters.clone(),
         };
         parts.run(
             "the high-water exchange",

@@ -19,6 +19,7 @@ use countersign_protocol::{NodeId, encode};
 use countersign_store::{Journal, PeerMark, ReadJournalError};
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Counters;
 use crate::node_key::NodeKey;
 use crate::off_thread::{off_thread, record_alarm, with_journal};
 use crate::session::{PeerNews, Router};
@@ -54,6 +55,8 @@ pub struct Watermarks {
     pub router: Arc<Router>,
     /// Reminds peers of generations that they have missed.
     pub exchange: Exchange,
+    /// Takes the peers' clocks.
+    pub counters: Arc<Counters>,
 }
 
 /// Sends this node's mark to peers and compares the marks they send, until the node stops.
@@ -253,8 +256,10 @@ async fn hear(node: &Watermarks, peers: &mut Peers, peer: NodeId, signed: Signed
     if !signed.verifies(&peer) {
         return tracing::warn!(%peer, "a peer sent a high-water mark without its valid signature");
     }
+    let now = node.world.now();
+    node.counters.clock(peer, signed.mark.at, now);
     let known = peers.of(node, peer).await;
-    let Some(then) = known.hear(signed, node.world.now()) else {
+    let Some(then) = known.hear(signed, now) else {
         return;
     };
     if let Some(before) = known.rolled_back.pass(Instant::now()) {

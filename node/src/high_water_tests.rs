@@ -124,6 +124,7 @@ fn watermarks(parts: &Parts) -> Watermarks {
         journal,
         router: parts.exchange.router.clone(),
         exchange: parts.exchange.clone(),
+        counters: Arc::default(),
     }
 }
 

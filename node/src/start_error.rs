@@ -1,11 +1,11 @@
 //! Errors that keep a node from starting, or end it.
 
+use countersign_metrics::influx::PushError;
 use countersign_protocol::IdError;
 use countersign_store::{JournalOpenError, ReadJournalError, WriteJournalError};
 
 use crate::config::ConfigError;
 use crate::key_switch::SwitchError;
-use crate::metrics::influx::PushError;
 use crate::risk::{GuardError, SandboxError, ServicesError};
 use crate::vault::VaultError;
 

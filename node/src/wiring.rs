@@ -6,6 +6,8 @@ use std::sync::Arc;
 use countersign_host::CodeCache;
 use countersign_link::mesh::{MeshConfig, MeshEvent};
 use countersign_link::{Mesh, PeerKey};
+use countersign_metrics::influx::Pusher;
+use countersign_metrics::listener;
 use countersign_protocol::KeyId;
 use countersign_protocol::control::FromNode;
 use countersign_store::{Journal, KeyRecord, KeyStatus};
@@ -23,7 +25,6 @@ use crate::heavy::{Program, Queue};
 use crate::high_water::OwnMark;
 use crate::key_switch::KeySwitch;
 use crate::metrics;
-use crate::metrics::influx::Pusher;
 use crate::node_key::NodeKey;
 use crate::patience;
 use crate::primes::PrimePool;
@@ -86,14 +87,19 @@ impl Node {
         let guard = Arc::new(guard);
         let cache = code_cache(&config, &vault)?;
         let receivers = Receivers::new(&config.policy, &config.receivers, cache, services).await?;
-        let metrics = metrics::listen(&config.metrics)
+        let metrics = listener::bind(&config.metrics)
             .await
             .map_err(StartError::Metrics)?;
-        let pusher = Pusher::of(&config)?;
+        let pusher = metrics::pusher(&config)?;
         let (mesh, frames) = Mesh::new(identity, MeshConfig::default());
         mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
         let (reporter, reports) = Reporter::new();
         let check_ups = Arc::<CheckUps>::default();
+        // The last round before the start is the last one until the next.
+        let known = public::read(&config.dir)
+            .ok()
+            .and_then(|known| known.check_up);
+        known.into_iter().for_each(|round| check_ups.put(round));
         let public = Arc::new(PublicFile::new(
             config.dir.clone(),
             vault.clone(),

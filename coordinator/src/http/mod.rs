@@ -24,9 +24,9 @@ mod wallets;
 mod webhooks;
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -113,6 +113,7 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(error::no_such_path)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), limit_time))
+        .layer(from_fn_with_state(app.clone(), count))
         .with_state(app)
 }
 
@@ -189,6 +190,17 @@ async fn limit_time(State(app): State<Arc<App>>, request: Request, next: Next) -
     tokio::time::timeout(app.patience.request, next.run(request))
         .await
         .unwrap_or_else(|_| late().into_response())
+}
+
+/// Counts and times each answer.
+async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let counters = app.registry.counters();
+    counters.answer(route, response.status(), began.elapsed());
+    response
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {

@@ -24,6 +24,12 @@ pub struct Stay {
 }
 
 impl Streams {
+    /// The number of streams that are open.
+    pub fn open(&self) -> usize {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().sum()
+    }
+
     /// Takes a place for a stream of this API key.
     pub fn enter(&self, key: Hash) -> Result<Stay, ApiError> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);

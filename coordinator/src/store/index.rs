@@ -1,7 +1,9 @@
 //! The index of tasks: what lists are filtered by, beside the rows, so that a list reads no row
 //! that it does not show.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::{Mutex, PoisonError};
 
 use countersign_api::State;
 use countersign_protocol::{KeyId, OperationKind, RequesterId, TaskId, UnixMillis};
@@ -30,6 +32,34 @@ const STATES: [State; 8] = [
 ];
 
 pub(super) type Row = ([u8; 16], [u8; 16], [u8; 32], u8, u8, u64, u64);
+
+/// The number of tasks by the codes of their operation and state.
+#[derive(Debug, Default)]
+pub(super) struct Tally(Mutex<BTreeMap<(u8, u8), u64>>);
+
+impl Tally {
+    /// Counts the tasks of a database.
+    pub(super) fn of(db: &redb::Database) -> Result<Self, StoreError> {
+        let tally = Self::default();
+        let index = db.begin_read()?.open_table(INDEX)?;
+        for item in index.iter()? {
+            let (_, row) = item?;
+            tally.moved(&[(None, row.value())]);
+        }
+        Ok(tally)
+    }
+
+    /// Takes in rows that were replaced, each with the one before.
+    pub(super) fn moved(&self, rows: &[(Option<Row>, Row)]) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (before, after) in rows {
+            if let Some(count) = before.and_then(|row| counts.get_mut(&(row.3, row.4))) {
+                *count -= 1;
+            }
+            *counts.entry((after.3, after.4)).or_default() += 1;
+        }
+    }
+}
 
 /// What is known of a task without reading its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +123,23 @@ impl TaskFilter {
 }
 
 impl Store {
+    /// Returns the number of durable tasks by kind and state, zeros included.
+    pub fn tally(&self) -> Vec<((OperationKind, State), u64)> {
+        let counts = self.shared.tally.0.lock();
+        let counts = counts.unwrap_or_else(PoisonError::into_inner);
+        let count = |(kind, state)| {
+            let codes = (operation_code(kind), state_code(state));
+            (
+                (kind, state),
+                counts.get(&codes).copied().unwrap_or_default(),
+            )
+        };
+        let all = OperationKind::ALL.into_iter();
+        all.flat_map(|kind| STATES.map(|state| (kind, state)))
+            .map(count)
+            .collect()
+    }
+
     /// Returns at most `limit` durable tasks, newest first; with `before` only those with a
     /// sequence number below it.
     pub fn tasks(

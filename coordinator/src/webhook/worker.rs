@@ -162,6 +162,8 @@ impl Webhooks {
     pub fn remove(&self, name: &str) -> Result<(), StoreError> {
         let mut hooks = self.lock();
         if hooks.remove(name).is_some() {
+            let counters = self.registry.counters();
+            counters.attempt_times.retain(|other| other != name);
             self.store().drop_webhook(name)?;
             info!(webhook = name, "webhook deleted");
         }
@@ -482,6 +484,7 @@ impl Webhooks {
         };
         waiting.under_way = false;
         let success = done.attempt.error.is_none();
+        let took = Duration::from_millis(done.attempt.millis);
         let delivery = &mut waiting.delivery;
         delivery.attempts.push(done.attempt);
         waiting.failed = if success { 0 } else { waiting.failed + 1 };
@@ -496,6 +499,9 @@ impl Webhooks {
         delivery.next_attempt = pause
             .filter(|_| !success)
             .map(|pause| UnixMillis(now.0 + pause.as_millis() as u64));
+        let again = delivery.state == DeliveryState::Pending;
+        let counters = self.registry.counters();
+        counters.attempt(&done.name, success, again, took);
         self.store()
             .put_delivery(&done.name, done.place, delivery)?;
         if delivery.state == DeliveryState::Failed {

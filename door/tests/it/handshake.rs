@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use countersign_door::{Limits, TlsError};
 use rustls::crypto::aws_lc_rs;
@@ -212,6 +213,31 @@ fn an_issuer_that_expired_is_found_behind_a_certificate_that_has_not() {
     ));
     let read = read(&chain(4000), &key).unwrap();
     assert!(!read.is_an_issuers());
+}
+
+#[test]
+fn a_chain_ends_with_the_first_of_its_certificates_to_expire() {
+    let issuer_key = rcgen::KeyPair::generate().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let chain = |own, issuers| {
+        let mut issuer = rcgen::CertificateParams::new(vec![]).unwrap();
+        issuer.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        issuer.not_after = rcgen::date_time_ymd(issuers, 1, 1);
+        let above = issuer.self_signed(&issuer_key).unwrap();
+        let signer = rcgen::Issuer::from_params(&issuer, &issuer_key);
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(own, 1, 1);
+        params.signed_by(&key, &signer).unwrap().pem() + &above.pem()
+    };
+    let expiry = |own, issuers| {
+        let read = read(&chain(own, issuers), &key.serialize_pem()).unwrap();
+        read.expiry().unwrap().duration_since(UNIX_EPOCH).unwrap()
+    };
+    let year_2100 = Duration::from_secs(4_102_444_800);
+    assert_eq!(expiry(2100, 3000), year_2100);
+    assert_eq!(expiry(3000, 2100), year_2100);
+    let both = expiry(9999, 9999);
+    assert!(both > Duration::from_secs(250_000_000_000), "{both:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use countersign_node::admin::{self, Answer, Question};
+use countersign_node::admin::{self, Answer, Care, Question};
 use countersign_node::backup;
 use countersign_node::config::Config;
 use countersign_node::vault::Vault;
@@ -53,6 +53,7 @@ impl BackupCommand {
             .as_ref()
             .map_or(SealTo::Recipients(&self.recipients), SealTo::Passphrase);
         let contents = backup::seal(&staged, &to, &self.file)?;
+        note(&config, Care::Backup);
         if self.json {
             println!("{}", serde_json::to_string_pretty(&contents)?)
         } else {
@@ -65,6 +66,14 @@ impl BackupCommand {
             )
         }
         Ok(())
+    }
+}
+
+/// Notes for the metrics that this was done now. It is done even if that cannot be noted.
+pub(super) fn note(config: &Config, care: Care) {
+    let asked = admin::ask(&config.dir, &Question::Note(care));
+    if let Err(error) = asked {
+        eprintln!("note: the time is not recorded, so the metrics show an older one: {error}");
     }
 }
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use countersign_node::config::{Config, Coordinator};
-use countersign_node::metrics::influx::Pusher;
-use countersign_node::{events, risk};
+use countersign_node::{events, metrics, risk};
 
 use super::{Args, bounds};
 
@@ -39,7 +38,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for note in &config.notes {
         println!("  WARNING      {note}");
     }
-    if let Some(pusher) = Pusher::of(&config)? {
+    if let Some(pusher) = metrics::pusher(&config)? {
         println!("  influxdb     {}", pusher.place());
     }
     let runtime = tokio::runtime::Builder::new_current_thread()

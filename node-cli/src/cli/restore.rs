@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use countersign_node::admin::Care;
 use countersign_node::backup;
 use countersign_node::check_ups;
 use countersign_node::config::Config;
@@ -17,6 +18,7 @@ use countersign_store::journal::JOURNAL_FILE;
 use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE, files_in};
 use countersign_store::{Backup, Journal, KeyRecord, KeyStatus};
 
+use super::backup::note;
 use super::{Args, passphrase, time};
 
 #[derive(Debug, clap::Args)]
@@ -77,7 +79,8 @@ impl Restore {
             );
         }
         if self.drill {
-            println!("The drill succeeded; nothing was changed.")
+            note_drill(&config, &backup);
+            println!("The drill succeeded; nothing was restored.")
         } else {
             println!(
                 "Restored into {}. Tasks that were made before now are refused. Start the node; if a key was reshared since the backup was made, its other members must reshare it again.",
@@ -169,6 +172,17 @@ impl Restore {
             journal.restored(now())?;
         }
         Ok(())
+    }
+}
+
+/// Notes the drill where the node whose backup it is has its store. On another machine there is
+/// nothing to note it in.
+fn note_drill(config: &Config, backup: &Backup) {
+    let known = public::read(&config.dir);
+    if known.is_ok_and(|known| known.node.to_string() == backup.contents.node) {
+        note(config, Care::Drill);
+    } else {
+        println!("This folder is not that node's, so its metrics do not show the drill.");
     }
 }
 

@@ -111,34 +111,9 @@ pub enum ConfigError {
     /// The text does not name a network.
     #[error("chains: {0}")]
     Network(#[from] countersign_payload::UnknownNetwork),
-    /// The text is not an address and a port.
-    #[error("metrics.listen is `{0}`; write 127.0.0.1:PORT or [::1]:PORT")]
-    Listen(String),
-    /// Other machines could reach the address.
-    #[error(
-        "metrics.listen is `{0}`, which other machines may reach, and there is no authentication; write 127.0.0.1:PORT or [::1]:PORT, and let a program on this machine forward it"
-    )]
-    NotLoopback(String),
-    /// The value is neither a text nor a number.
-    #[error("metrics.instance must be a string or a number; correct it")]
-    MetricsInstance,
-    /// The text is not a valid beginning of a metric's name.
-    #[error(
-        "metrics.name_prefix is `{0}`; use letters, digits and _, and do not begin with a digit"
-    )]
-    MetricsPrefix(String),
-    /// The target of the metrics push is incomplete or contradictory.
-    #[error("metrics.influxdb.{key} {what}")]
-    Influx {
-        key: &'static str,
-        what: &'static str,
-    },
-    /// The file contains a password, and other users may read it.
-    #[error(
-        "metrics.influxdb.password is in {file}, which others may read; move it to a file of mode 600 and name that with password_file, or run `chmod 600 {file}`",
-        file = file.display()
-    )]
-    PasswordExposed { file: PathBuf },
+    /// The section `metrics` is rejected.
+    #[error(transparent)]
+    Metrics(#[from] countersign_metrics::config::SettingsError),
     /// The text is not a log level.
     #[error("log.std.level is `{0}`; choose error, warn, info or debug")]
     LogLevel(String),

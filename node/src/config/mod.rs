@@ -7,8 +7,6 @@ mod events;
 mod example_tests;
 mod expanded;
 mod incumbent;
-mod influx;
-mod metrics;
 mod plain_http;
 mod policy;
 mod preflights;
@@ -20,11 +18,11 @@ mod reshare_rate;
 mod shorthand;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countersign_host::{Custody, CustodyError};
+pub use countersign_metrics::config::{Influx, InfluxInto, Secret, Settings as Metrics};
 use countersign_payload::Networks;
 use countersign_protocol::session::Limits;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
@@ -33,8 +31,6 @@ use sha2::{Digest, Sha256};
 use duration::seconds;
 pub use error::ConfigError;
 pub use events::ReceiverEntry;
-pub use influx::{Influx, InfluxInto, Password, RawInflux, Secret};
-pub use metrics::{Metrics, RawMetrics};
 pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use preflights::Preflights;
 pub use raw::RawConfig;
@@ -158,27 +154,8 @@ impl Config {
             .unwrap_or(Path::new("."));
         let mut config = Self::parse(&text, base).map_err(|error| error.in_file(file))?;
         config.source.file = file.into();
-        config.check_password()?;
+        config.metrics.check_password(file)?;
         Ok(config)
-    }
-
-    /// Refuses a file that contains a password and is readable by others.
-    fn check_password(&self) -> Result<(), ConfigError> {
-        let file = &self.source.file;
-        let unreadable = |source| ConfigError::Unreadable {
-            file: file.clone(),
-            source,
-        };
-        let here = self
-            .metrics
-            .influx
-            .as_ref()
-            .is_some_and(Influx::has_password_here);
-        if here && std::fs::metadata(file).map_err(unreadable)?.mode() & 0o077 != 0 {
-            Err(ConfigError::PasswordExposed { file: file.clone() })
-        } else {
-            Ok(())
-        }
     }
 
     /// Validates a text in which relative paths start at `base`.
@@ -206,7 +183,7 @@ impl Config {
         let events = expansion.events.section;
         notes.extend(expansion.notes);
         let metrics = Metrics::from_raw(raw.metrics.unwrap_or_default(), base)?;
-        notes.extend(metrics.influx.iter().flat_map(Influx::notes));
+        notes.extend(metrics.notes());
         let policy = Policy::from_raw(expansion.policy.section, base)?;
         let receivers = events::receivers(events, base)?;
         let plugins = policy

@@ -5,10 +5,10 @@
 
 use std::path::PathBuf;
 
+use countersign_metrics::config::RawSettings;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 use serde::Deserialize;
 
-use super::metrics::RawMetrics;
 use super::raw_callback::RawCallback;
 use super::raw_events::{RawEvent, RawEvents};
 use super::raw_policy::RawPolicy;
@@ -61,7 +61,7 @@ pub struct RawConfig {
     /// Ignored; tolerated because the incumbent's files have it.
     pub env: Option<serde_json::Value>,
     /// Metrics, and the listener that serves them.
-    pub metrics: Option<RawMetrics>,
+    pub metrics: Option<RawSettings>,
     /// Refused if it names a relay.
     pub websocket: Option<serde_json::Value>,
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::receivers::ReceiverError;
 use super::{Events, Receivers};
 use crate::config::ReceiverEntry;
+use crate::metrics::Counters;
 use crate::off_thread::with_journal;
 use crate::parts::Parts;
 use crate::world::World;
@@ -36,6 +37,8 @@ pub struct Deliveries {
     pub receivers: Arc<Receivers>,
     /// The receivers' entries, in the same order.
     pub entries: Vec<ReceiverEntry>,
+    /// Counts and times deliveries.
+    pub counters: Arc<Counters>,
     /// Clock and randomness of the node.
     pub world: World,
     /// Cancelled when the node has to stop.
@@ -184,9 +187,11 @@ impl DeliveryWorker {
 
     async fn pass_on(&self, event: &Event, tries: u32) -> Result<(), DeliveryError> {
         let receiver = self.receiver().await?;
-        let delivery = receiver
-            .deliver(event, tries, Instant::now() + PATIENCE)
-            .await;
+        let began = Instant::now();
+        let delivery = receiver.deliver(event, tries, began + PATIENCE).await;
+        let delivered = delivery.result.is_ok();
+        let counters = &self.shared.counters;
+        counters.delivery(self.name(), delivered, began.elapsed());
         for line in &delivery.logs {
             tracing::debug!(receiver = self.name(), fields = ?line.fields, "{}", line.message);
         }

@@ -18,6 +18,7 @@ async fn worker(fixture: &Fixture, index: usize, now: UnixMillis) -> DeliveryWor
         journal: fixture.journal.clone(),
         receivers: Arc::new(fixture.receivers().await),
         entries: fixture.entries.clone(),
+        counters: Arc::default(),
         world,
         stopping: CancellationToken::new(),
     };

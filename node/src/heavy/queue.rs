@@ -54,6 +54,12 @@ impl Queue {
         }
     }
 
+    /// The number of places that are taken.
+    pub fn len(&self) -> usize {
+        let line = self.0.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.places.len()
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Line) -> T) -> T {
         let changed = change(&mut self.0.line.lock().unwrap_or_else(PoisonError::into_inner));
         self.0

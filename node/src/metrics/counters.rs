@@ -3,9 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use countersign_metrics::{Counts, Durations, Histogram};
+use countersign_protocol::{FailureCode, NodeId, Refusal, RefusalCode, UnixMillis};
 use countersign_store::OperationKind;
+
+/// Stands for every code that this version does not know. Peers and plugins can make up codes.
+const OTHER: &str = "other";
+/// Stands for the codes of plugins.
+const PLUGIN: &str = "plugin";
 
 /// The counters of a running node, shared by its parts.
 #[derive(Debug, Default)]
@@ -16,7 +24,60 @@ pub struct Counters {
     swaps_refused: AtomicU64,
     pushes_written: AtomicU64,
     pushes_failed: AtomicU64,
-    tasks: Mutex<BTreeMap<(&'static str, Ended), u64>>,
+    tasks: Counts<(&'static str, Ended)>,
+    refusals: Counts<&'static str>,
+    failures: Counts<&'static str>,
+    stages: Durations<(&'static str, Stage)>,
+    deliveries: Counts<(String, bool)>,
+    delivery_times: Durations<String>,
+    offers: AtomicU64,
+    offers_dropped: AtomicU64,
+    /// Milliseconds by which a peer's clock is ahead.
+    skews: Mutex<BTreeMap<NodeId, i64>>,
+}
+
+/// An offer that is being handled. Dropping it ends the count.
+#[derive(Debug)]
+pub struct Offer(Arc<Counters>);
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        self.0.offers.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A part of the time that a task spends at this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The node looks the task up and checks it by itself.
+    Checking,
+    /// The plugins are asked.
+    Approving,
+    /// A decision or an outcome is being written.
+    Recording,
+    /// The others' approvals are waited for.
+    Waiting,
+    /// The protocol runs.
+    Running,
+    /// From the offer to the end.
+    Total,
+}
+
+impl Stage {
+    /// The names of all stages, in order.
+    pub const NAMES: [&str; 6] = [
+        "checking",
+        "approving",
+        "recording",
+        "waiting",
+        "running",
+        "total",
+    ];
+
+    /// The name of the stage in metrics.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }
 
 /// The outcome of a task at this node.
@@ -103,16 +164,103 @@ impl Counters {
 
     /// Counts a task that has ended at this node.
     pub fn task(&self, kind: OperationKind, ended: Ended) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        *tasks.entry((kind.title(), ended)).or_default() += 1;
+        self.tasks.add((kind.title(), ended));
+    }
+
+    /// Counts an offer as long as it is handled.
+    pub fn offer(self: &Arc<Self>) -> Offer {
+        self.offers.fetch_add(1, Relaxed);
+        Offer(self.clone())
+    }
+
+    /// Counts an offer that was dropped because there were too many.
+    pub fn drop_offer(&self) {
+        self.offers_dropped.fetch_add(1, Relaxed);
+    }
+
+    /// Returns the number of offers that are being handled, and of those that were dropped.
+    pub fn offers(&self) -> (u64, u64) {
+        (self.offers.load(Relaxed), self.offers_dropped.load(Relaxed))
+    }
+
+    /// Counts a refusal of this node. Those of plugins, which have codes of their own, are counted
+    /// together.
+    pub fn refusal(&self, refusal: &Refusal) {
+        let mut known = RefusalCode::EXPLAINED.iter().map(|row| row.code);
+        let code = known.find(|known| refusal.code == *known);
+        let unknown = if refusal.plugin.is_some() {
+            PLUGIN
+        } else {
+            OTHER
+        };
+        self.refusals.add(code.unwrap_or(unknown));
+    }
+
+    /// Counts a task that failed at this node.
+    pub fn failure(&self, code: &FailureCode) {
+        let mut known = FailureCode::EXPLAINED.iter().map(|row| row.code);
+        let code = known.find(|known| *code == *known);
+        self.failures.add(code.unwrap_or(OTHER));
+    }
+
+    /// Returns the refusals by code.
+    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
+        self.refusals.read()
+    }
+
+    /// Returns the failures by code.
+    pub fn failures(&self) -> Vec<(&'static str, u64)> {
+        self.failures.read()
+    }
+
+    /// Notes the time that a task has spent in a stage.
+    pub fn stage(&self, kind: OperationKind, stage: Stage, spent: Duration) {
+        self.stages.note((kind.name(), stage), spent);
+    }
+
+    /// Returns the times that tasks spent, by kind and stage.
+    pub fn stages(&self) -> Vec<((&'static str, Stage), Histogram)> {
+        self.stages.read()
+    }
+
+    /// Counts and times a try to deliver an event to a receiver of the configuration.
+    pub fn delivery(&self, receiver: &str, delivered: bool, took: Duration) {
+        self.deliveries.add((receiver.into(), delivered));
+        self.delivery_times.note(receiver.into(), took);
+    }
+
+    /// Returns the number of tries by receiver and success.
+    pub fn deliveries(&self) -> Vec<((String, bool), u64)> {
+        self.deliveries.read()
+    }
+
+    /// Returns the durations of tries by receiver.
+    pub fn delivery_times(&self) -> Vec<(String, Histogram)> {
+        self.delivery_times.read()
+    }
+
+    /// Notes the time that a peer's clock showed when this node's clock showed `now`. Only peers
+    /// of the roster are heard.
+    pub fn clock(&self, peer: NodeId, shown: UnixMillis, now: UnixMillis) {
+        let skew = i128::from(shown.0) - i128::from(now.0);
+        let skew = skew.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        self.lock_skews().insert(peer, skew);
+    }
+
+    /// Returns the milliseconds by which peers' clocks were ahead when they were last heard.
+    pub fn skews(&self) -> BTreeMap<NodeId, i64> {
+        self.lock_skews().clone()
+    }
+
+    fn lock_skews(&self) -> MutexGuard<'_, BTreeMap<NodeId, i64>> {
+        self.skews.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the number of tasks by kind and outcome.
     pub fn tasks(&self) -> Vec<(&'static str, Ended, u64)> {
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = self.tasks.read().into_iter();
         tasks
-            .iter()
-            .map(|((kind, ended), count)| (*kind, *ended, *count))
+            .map(|((kind, ended), count)| (kind, ended, count))
             .collect()
     }
 }
@@ -179,5 +327,50 @@ mod tests {
             all.map(Ended::name),
             ["succeeded", "refused", "failed", "alarmed"]
         );
+    }
+
+    /// A peer's code, or one of a plugin, must not become a series of its own.
+    #[test]
+    fn made_up_codes_are_counted_together() {
+        let counters = Counters::default();
+        let refused = |code: &str, plugin: Option<&str>| {
+            counters.refusal(&Refusal {
+                code: code.into(),
+                reason: String::new(),
+                plugin: plugin.map(String::from),
+            });
+        };
+        for number in 0..2_000 {
+            refused(&format!("made-up-{number}\"}} 1"), Some("rules"));
+            counters.failure(&FailureCode::from(&*format!("of-tomorrow-{number}")));
+        }
+        refused("of-tomorrow", None);
+        refused("requester-unknown", None);
+        counters.failure(&FailureCode::Equivocation);
+        let expected = [("other", 1), ("plugin", 2_000), ("requester-unknown", 1)];
+        assert_eq!(counters.refusals(), expected);
+        assert_eq!(counters.failures(), [("equivocation", 1), ("other", 2_000)]);
+    }
+
+    #[test]
+    fn an_offer_counts_as_long_as_it_is_handled() {
+        let counters = Arc::new(Counters::default());
+        let one = counters.offer();
+        let other = counters.offer();
+        drop(one);
+        counters.drop_offer();
+        assert_eq!(counters.offers(), (1, 1));
+        drop(other);
+        assert_eq!(counters.offers(), (0, 1));
+    }
+
+    #[test]
+    fn a_clock_that_shows_anything_is_a_skew_within_bounds() {
+        let counters = Counters::default();
+        let peer = crate::test_node::node(1);
+        for (shown, skew) in [(5_000, 3_000), (1_000, -1_000), (u64::MAX, i64::MAX)] {
+            counters.clock(peer, UnixMillis(shown), UnixMillis(2_000));
+            assert_eq!(counters.skews()[&peer], skew);
+        }
     }
 }

@@ -1,18 +1,26 @@
 //! A snapshot of a node, from which its metrics and its readiness are derived.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_host::{Condition, EntryStatus};
+use countersign_link::PeerKey;
+use countersign_metrics::Histogram;
+use countersign_metrics::disk::{self, Space};
+use countersign_protocol::{NodeId, UnixMillis};
+use countersign_store::journal::JOURNAL_FILE;
+use countersign_store::secrets::files_in;
 use countersign_store::{Journal, ReadJournalError};
 use tokio_util::sync::CancellationToken;
 
-use super::counters::{Counters, Ended};
+use super::counters::{Counters, Ended, Stage};
 use crate::check_ups::{CheckUps, Round};
 use crate::events::{LiveReceiver, Receivers};
-use crate::off_thread::with_journal;
+use crate::off_thread::{off_thread, with_journal};
 use crate::risk::Guard;
 use crate::session::Router;
-use crate::task::history;
+use crate::task::{AuxMaker, history};
 use crate::twins::Twins;
 use crate::vault::Vault;
 
@@ -43,8 +51,50 @@ pub struct Snapshot {
     pub pushes: Option<(u64, u64)>,
     /// The result of the last check-up of all shares.
     pub check_up: Option<Round>,
+    /// The last check-up at which every share was intact.
+    pub all_intact: Option<UnixMillis>,
     /// The number of tasks, by kind and outcome.
     pub tasks: Vec<(&'static str, Ended, u64)>,
+    /// The number of refusals by code.
+    pub refusals: Vec<(&'static str, u64)>,
+    /// The number of failures by code.
+    pub failures: Vec<(&'static str, u64)>,
+    /// The time that tasks spent, by kind and stage.
+    pub stages: Vec<((&'static str, Stage), Histogram)>,
+    /// Offers that are being handled, and offers that were dropped.
+    pub offers: (u64, u64),
+    /// The length of the queue for auxiliary information.
+    pub aux_queue: usize,
+    /// Every other node of the roster.
+    pub peers: Vec<Peer>,
+    /// Tries to deliver events, by receiver and success.
+    pub deliveries: Vec<((String, bool), u64)>,
+    /// Durations of tries by receiver.
+    pub delivery_times: Vec<(String, Histogram)>,
+    /// The files of the store.
+    pub files: Files,
+}
+
+/// A node of the roster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    /// The operator's name for it.
+    pub name: String,
+    /// True if there is a tunnel to it.
+    pub present: bool,
+    /// Milliseconds by which its clock was ahead when it was last heard.
+    pub skew: Option<i64>,
+}
+
+/// Sizes in bytes; `None` if they cannot be determined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Files {
+    /// The journal.
+    pub journal: Option<u64>,
+    /// The secrets and the identity.
+    pub secrets: Option<u64>,
+    /// The file system of the store.
+    pub disk: Option<Space>,
 }
 
 /// Figures from the journal.
@@ -64,12 +114,19 @@ pub struct JournalSnapshot {
     pub stopped: usize,
     /// Deliveries of events that are kept, including those that were given up.
     pub outbox: u64,
+    /// The last backup.
+    pub backup: Option<UnixMillis>,
+    /// The last drill that succeeded.
+    pub drill: Option<UnixMillis>,
 }
 
 /// The parts of a node that a snapshot is taken of.
 #[derive(Clone)]
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub struct Sources {
+    pub me: NodeId,
+    pub dir: PathBuf,
+    pub roster: BTreeMap<NodeId, String>,
     pub counters: Arc<Counters>,
     pub journal: Journal,
     pub vault: Arc<Vault>,
@@ -78,6 +135,7 @@ pub struct Sources {
     pub guard: Arc<Guard>,
     pub receivers: Arc<Receivers>,
     pub check_ups: Arc<CheckUps>,
+    pub aux: Arc<AuxMaker>,
     /// True if an InfluxDB is configured.
     pub pushes: bool,
     /// Cancelled when the node has to stop.
@@ -87,7 +145,10 @@ pub struct Sources {
 impl Snapshot {
     /// Takes a snapshot of a running node.
     pub async fn of(node: Sources) -> Self {
+        let dir = node.dir.clone();
         Self {
+            files: off_thread(move || Files::of(&dir)).await,
+            peers: peers(&node),
             stopping: node.stopping.is_cancelled(),
             failed: node.counters.has_failed(),
             trouble: [node.journal.trouble(), node.vault.trouble()]
@@ -104,7 +165,15 @@ impl Snapshot {
             swaps: node.counters.swaps(),
             pushes: node.pushes.then(|| node.counters.pushes()),
             check_up: node.check_ups.last(),
+            all_intact: node.check_ups.all_intact(),
             tasks: node.counters.tasks(),
+            refusals: node.counters.refusals(),
+            failures: node.counters.failures(),
+            stages: node.counters.stages(),
+            offers: node.counters.offers(),
+            aux_queue: node.aux.queue.len(),
+            deliveries: node.counters.deliveries(),
+            delivery_times: node.counters.delivery_times(),
         }
     }
 
@@ -136,6 +205,29 @@ impl Snapshot {
     }
 }
 
+fn peers(node: &Sources) -> Vec<Peer> {
+    let skews = node.counters.skews();
+    let others = node.roster.iter().filter(|(id, _)| **id != node.me);
+    let peer = |(id, name): (&NodeId, &String)| Peer {
+        name: name.clone(),
+        present: node.router.mesh().connected(&PeerKey(*id.as_bytes())),
+        skew: skews.get(id).copied(),
+    };
+    others.map(peer).collect()
+}
+
+impl Files {
+    fn of(dir: &Path) -> Self {
+        let secrets = files_in(dir).ok();
+        let sum = |files: Vec<PathBuf>| files.iter().filter_map(|file| disk::size(file)).sum();
+        Self {
+            journal: disk::size(&dir.join(JOURNAL_FILE)),
+            secrets: secrets.map(sum),
+            disk: disk::space(dir),
+        }
+    }
+}
+
 fn broken(entry: &EntryStatus) -> Option<String> {
     match &entry.condition {
         Condition::Broken { code, reason } => {
@@ -156,6 +248,8 @@ impl JournalSnapshot {
             quarantined: journal.quarantines()?.len(),
             stopped: journal.stops()?.len(),
             outbox: journal.outbox_len()?,
+            backup: journal.backed_up_at()?,
+            drill: journal.drilled_at()?,
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use countersign_host::What;
-use countersign_protocol::{Outcome, Refusal, TaskId, UnixMillis};
+use countersign_protocol::{FailureCode, Outcome, Refusal, TaskId, UnixMillis};
 use countersign_store::{
     Consequences, Decided, Journal, OperationKind, TaskChange, WriteJournalError, Written,
 };
@@ -98,11 +98,21 @@ impl Register {
             };
             self.events.tell(&self.journal, task, what)
         });
+        let code = Code::of(&commit.change);
         let written = self.journal.commit(now, commit.change, told.collect())?;
         if let (Some(ended), Written::Now) = (commit.count, &written) {
             self.counters.task(kind, ended);
+            self.count(code);
         }
         Ok(written)
+    }
+
+    fn count(&self, code: Option<Code>) {
+        match code {
+            Some(Code::Refused(refusal)) => self.counters.refusal(&refusal),
+            Some(Code::Failed(code)) => self.counters.failure(&code),
+            None => {}
+        }
     }
 
     /// At start, fails every approved task without an end, except those in `settling`, whose new
@@ -126,9 +136,38 @@ impl Register {
         for task in &tasks {
             if let Some(row) = self.journal.row(task)? {
                 self.counters.task(row.kind, Ended::Failed);
+                self.counters.failure(&FailureCode::AbortedByRestart);
             }
         }
         Ok(tasks)
+    }
+}
+
+/// Why a task ended without a result.
+enum Code {
+    Refused(Refusal),
+    Failed(FailureCode),
+}
+
+impl Code {
+    fn of(change: &TaskChange) -> Option<Self> {
+        match change {
+            TaskChange::Refuse { refusal, .. } => Some(Self::Refused(refusal.clone())),
+            TaskChange::End { outcome, .. } => match &**outcome {
+                Outcome::Refused(refusal) => Some(Self::Refused(refusal.clone())),
+                Outcome::Failed(failure) => Some(Self::Failed(failure.code.clone())),
+                Outcome::Created(_)
+                | Outcome::Signed(_)
+                | Outcome::Reshared(_)
+                | Outcome::Intact(_) => None,
+            },
+            TaskChange::CloseReshare { failure, .. } => Some(Self::Failed(failure.code.clone())),
+            TaskChange::Approve { .. }
+            | TaskChange::Judge(_)
+            | TaskChange::AbortUnfinished { .. }
+            | TaskChange::CommitLate { .. }
+            | TaskChange::Activate(_) => None,
+        }
     }
 }
 

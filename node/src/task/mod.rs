@@ -25,6 +25,7 @@ mod resolve;
 mod run;
 mod service;
 pub mod settle;
+mod stopwatch;
 mod storing;
 pub(crate) mod succession;
 mod telling;

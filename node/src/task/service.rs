@@ -29,13 +29,14 @@ use super::machine::{
 use super::participant::Participant;
 use super::preflight::{Asked, Preflights};
 use super::run::{self, Ready, Sessions};
+use super::stopwatch::Stopwatch;
 use super::telling::{Lines, alarm_text, bug, log_refusal};
 use super::throttle::Throttle;
 use super::uses::Uses;
 use super::{history, quarantine};
 use crate::events::{self, Events};
 use crate::heavy::{Place, Queue};
-use crate::metrics::Ended;
+use crate::metrics::{Ended, Stage};
 use crate::off_thread::with_journal;
 use crate::report::Reporter;
 use crate::risk::{Approved, Asker, Decision, Guard};
@@ -181,7 +182,9 @@ impl TaskService {
             return self.overrun();
         };
         let service = self.clone();
+        let counted = self.node.register.counters.offer();
         self.tracker.spawn(async move {
+            let _counted = counted;
             let Ok(claimed) = offered.signed.claim() else {
                 return tracing::warn!(
                     "the coordinator offered something that is not a task; compare the versions"
@@ -198,6 +201,7 @@ impl TaskService {
     }
 
     fn overrun(&self) {
+        self.node.register.counters.drop_offer();
         if let Some(before) = self.dropped.pass(Instant::now()) {
             tracing::warn!(
                 before,
@@ -272,8 +276,10 @@ impl TaskService {
             question: None,
             approved: None,
             guard: None,
+            stopwatch: Stopwatch::start(Instant::now()),
         };
         executor.carry_on().await;
+        executor.time();
     }
 
     /// Returns the task's entry, or none if it is under way already and was told of the offer.
@@ -347,6 +353,7 @@ struct Executor<'a> {
     approved: Option<Approved<Plan>>,
     /// Kept until the approval is durable.
     guard: Option<DecisionGuard>,
+    stopwatch: Stopwatch,
 }
 
 impl Executor<'_> {
@@ -407,7 +414,18 @@ impl Executor<'_> {
         }
     }
 
+    /// Reports the times of the stages, if it came to a decision: of a task that is answered from
+    /// the journal, or that nobody ordered, they say nothing.
+    fn time(&self) {
+        let counters = &self.service.node.register.counters;
+        let kind = OperationKind::from(&self.machine.claimed().task().operation);
+        for (stage, spent) in self.stopwatch.spent(Instant::now()) {
+            counters.stage(kind, stage, spent);
+        }
+    }
+
     fn input_of(&mut self, done: Done) -> Input {
+        self.stopwatch.enter(Stage::Recording, Instant::now());
         match done {
             Done::Ended(end) => Input::Ended(end),
             Done::Decided(Decision::Refused {
@@ -442,6 +460,9 @@ impl Executor<'_> {
     async fn perform(&mut self, effect: Effect) {
         let node = self.service.node.clone();
         let id = self.id();
+        if let Some(stage) = stage_of(&effect) {
+            self.stopwatch.enter(stage, Instant::now());
+        }
         match effect {
             Effect::LookUp => {
                 let hash = self.handle.hash;
@@ -556,11 +577,9 @@ impl Executor<'_> {
         let task = self.machine.claimed().task();
         log_refusal(task, &refusal);
         let counted = OperationKind::from(&task.operation);
-        self.service
-            .node
-            .register
-            .counters
-            .task(counted, Ended::Alarmed);
+        let counters = &self.service.node.register.counters;
+        counters.task(counted, Ended::Alarmed);
+        counters.refusal(&refusal);
         let alarms = match kind {
             AlarmKind::Unauthenticated => &self.service.unauthenticated,
             AlarmKind::Reused => &self.service.reused,
@@ -641,6 +660,29 @@ impl Executor<'_> {
 
     fn id(&self) -> TaskId {
         self.machine.claimed().task().id
+    }
+}
+
+/// The stage that begins with an effect.
+fn stage_of(effect: &Effect) -> Option<Stage> {
+    match effect {
+        Effect::Ask(_) => Some(Stage::Approving),
+        Effect::Wait(_) => Some(Stage::Waiting),
+        Effect::Run => Some(Stage::Running),
+        Effect::LookUp
+        | Effect::Admit(_)
+        | Effect::Describe(_)
+        | Effect::Commit(_)
+        | Effect::Alarm { .. }
+        | Effect::Note(_)
+        | Effect::Tell(_)
+        | Effect::Queue(_)
+        | Effect::TellHolders
+        | Effect::ReleaseHolders { .. }
+        | Effect::Check(_)
+        | Effect::CancelRun
+        | Effect::Follow(_)
+        | Effect::Report(_) => None,
     }
 }
 

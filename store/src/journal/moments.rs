@@ -1,4 +1,4 @@
-//! Instants that outlive a restart, each with a line in the audit log.
+//! Instants that outlive a restart, most with a line in the audit log.
 
 use countersign_protocol::{KeyDescriptor, UnixMillis};
 use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
@@ -8,7 +8,7 @@ use super::error::WriteJournalError;
 use super::register::Register;
 use super::written::{Done, Written};
 
-/// Maps an instant ([`RESTORED`], [`DESTROYED`], [`TWIN`]) to milliseconds since 1970.
+/// Maps an instant, such as [`RESTORED`], to milliseconds since 1970.
 pub(super) const MOMENTS: TableDefinition<u8, u64> = TableDefinition::new("moments");
 /// The last restore of the journal from a backup.
 pub(super) const RESTORED: u8 = 0;
@@ -16,6 +16,10 @@ pub(super) const RESTORED: u8 = 0;
 pub(super) const DESTROYED: u8 = 1;
 /// The proof that another process has this node's identity, until the operator has decided.
 pub(super) const TWIN: u8 = 2;
+/// The last backup of this node.
+pub(super) const BACKED_UP: u8 = 3;
+/// The last backup of this node that was proven to be usable.
+pub(super) const DRILLED: u8 = 4;
 
 pub(super) struct Moments<'t>(Table<'t, u8, u64>);
 
@@ -31,6 +35,17 @@ impl<'t> Moments<'t> {
         }
         self.0.insert(which, now.0)?;
         Ok(true)
+    }
+
+    /// Notes the last time of something that operators do. It has no line in the audit log: the log
+    /// of a backup would then always be shorter than what peers have seen.
+    pub(super) fn note(&mut self, which: u8, now: UnixMillis) -> Done {
+        let known = self.0.get(which)?.map(|time| time.value());
+        if known.is_some_and(|known| known >= now.0) {
+            return Ok(Written::Already);
+        }
+        self.0.insert(which, now.0)?;
+        Ok(Written::Now)
     }
 
     pub(super) fn restored(&mut self, register: &mut Register<'_>, time: UnixMillis) -> Done {

@@ -38,6 +38,11 @@ pub(super) enum Operation {
     PutKey(Box<KeyRecord>),
     DeleteKey(KeyId),
     Restored(UnixMillis),
+    /// Notes when an operator last did this.
+    Note {
+        which: u8,
+        now: UnixMillis,
+    },
     RaisePeer(NodeId, PeerMark),
     Quarantine(Box<Quarantine>),
     Lift {
@@ -123,6 +128,7 @@ impl Tables<'_> {
             }
             Operation::PutKey(record) => self.keys.put(&record),
             Operation::DeleteKey(key) => self.keys.delete(key),
+            Operation::Note { which, now } => self.moments.note(which, now),
             Operation::Restored(time) => self.moments.restored(&mut self.register, time),
             Operation::RaisePeer(peer, mark) => {
                 self.peers.raise(&peer, mark)?;

@@ -6,6 +6,7 @@ mod codes;
 mod configuration;
 mod derivation;
 mod fireblocks;
+mod metrics;
 mod node;
 mod operations;
 mod page;

@@ -1,10 +1,10 @@
-//! Restores, renewals of the storage key, and other processes with this node's identity.
+//! Backups, restores, renewals of the storage key, and other processes with this node's identity.
 
 use countersign_protocol::UnixMillis;
 
 use super::Journal;
 use crate::journal::error::{ReadJournalError, WriteJournalError};
-use crate::journal::moments::{DESTROYED, MOMENTS, RESTORED, TWIN};
+use crate::journal::moments::{BACKED_UP, DESTROYED, DRILLED, MOMENTS, RESTORED, TWIN};
 use crate::journal::operation::Operation;
 use crate::journal::written::Written;
 
@@ -18,6 +18,28 @@ impl Journal {
     /// The time of the last restore from a backup.
     pub fn restored_at(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
         self.moment(RESTORED)
+    }
+
+    /// Notes that a backup of this node was made.
+    pub fn backed_up(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
+        let which = BACKED_UP;
+        self.writer.run(Operation::Note { which, now })
+    }
+
+    /// The time of the last backup.
+    pub fn backed_up_at(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
+        self.moment(BACKED_UP)
+    }
+
+    /// Notes that a backup of this node was proven to be usable.
+    pub fn drilled(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
+        let which = DRILLED;
+        self.writer.run(Operation::Note { which, now })
+    }
+
+    /// The time of the last drill that succeeded.
+    pub fn drilled_at(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
+        self.moment(DRILLED)
     }
 
     /// The time at which a share was destroyed for the first time since the storage key was

@@ -1,4 +1,4 @@
-//! `metrics.influxdb`: the database that the node's metrics are pushed to, of version 1 as in the
+//! `metrics.influxdb`: the database that metrics are pushed to, of version 1 as in the
 //! incumbent's files, or of version 2.
 
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::error::ConfigError;
-use super::plain_http;
+use super::SettingsError;
+use crate::plain_http;
 
 /// `metrics.influxdb`. An empty text counts as absent, as in the incumbent's files.
 #[derive(Debug, Clone, Deserialize)]
@@ -117,7 +117,7 @@ pub enum Secret {
 }
 
 impl Influx {
-    pub(super) fn from_raw(raw: RawInflux, base: &Path) -> Result<Option<Self>, ConfigError> {
+    pub(super) fn from_raw(raw: RawInflux, base: &Path) -> Result<Option<Self>, SettingsError> {
         let Some(address) = text(raw.server_addr) else {
             return Ok(None);
         };
@@ -204,8 +204,8 @@ impl Influx {
     }
 }
 
-fn wrong<T>(key: &'static str, what: &'static str) -> Result<T, ConfigError> {
-    Err(ConfigError::Influx { key, what })
+fn wrong<T>(key: &'static str, what: &'static str) -> Result<T, SettingsError> {
+    Err(SettingsError::Influx { key, what })
 }
 
 fn text(value: Option<String>) -> Option<String> {
@@ -213,7 +213,7 @@ fn text(value: Option<String>) -> Option<String> {
 }
 
 /// Parses the server's URL and ends its path in a slash, so that paths can be appended.
-fn server(address: &str) -> Result<Url, ConfigError> {
+fn server(address: &str) -> Result<Url, SettingsError> {
     let form = "is not of the form http://HOST:PORT or https://HOST:PORT; correct it";
     let Ok(mut url) = Url::parse(address) else {
         return wrong("server_addr", form);
@@ -236,42 +236,40 @@ fn server(address: &str) -> Result<Url, ConfigError> {
     Ok(url)
 }
 
-fn interval(seconds: u64) -> Result<Duration, ConfigError> {
-    let key = "metrics.influxdb.interval_seconds";
-    let from = 1;
-    let to = 3_600;
-    let in_range = (from..=to).contains(&seconds);
+fn interval(seconds: u64) -> Result<Duration, SettingsError> {
+    let in_range = (1..=3_600).contains(&seconds);
     in_range
         .then(|| Duration::from_secs(seconds))
-        .ok_or(ConfigError::Range {
-            key,
-            value: seconds,
-            from,
-            to,
-        })
+        .ok_or(SettingsError::Interval(seconds))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::{assert_bounds, parse, refusal};
+    use crate::config::tests::parse;
 
     const DATABASE: &str = "server_addr: 'http://localhost:8086', database: d";
 
     fn influx(keys: &str) -> Influx {
-        let config = parse(&format!("metrics: {{influxdb: {{{keys}}}}}\n")).unwrap();
-        config.metrics.influx.expect("it is configured")
+        let settings = parse(&format!("influxdb: {{{keys}}}\n")).unwrap();
+        settings.influx.expect("it is configured")
     }
 
     fn refused(keys: &str) -> String {
-        refusal(&format!("metrics: {{influxdb: {{{keys}}}}}\n"))
+        let refused = parse(&format!("influxdb: {{{keys}}}\n"));
+        refused.unwrap_err().to_string()
     }
 
     #[test]
     fn metrics_are_pushed_every_second_to_every_hour() {
-        assert_bounds("metrics.influxdb.interval_seconds", 1, 3_600, |value| {
-            format!("metrics: {{influxdb: {{{DATABASE}, interval_seconds: {value}}}}}\n")
-        });
+        for seconds in [1, 3_600] {
+            let every = influx(&format!("{DATABASE}, interval_seconds: {seconds}")).every;
+            assert_eq!(every, Duration::from_secs(seconds));
+        }
+        for seconds in [0, 3_601] {
+            let told = refused(&format!("{DATABASE}, interval_seconds: {seconds}"));
+            assert!(told.ends_with("choose 1 to 3600"), "{told}");
+        }
         assert_eq!(influx(DATABASE).every, Duration::from_secs(10));
     }
 

@@ -1,18 +1,20 @@
-//! `metrics`: the address of the metrics listener, the target of the push, and the
-//! names of the metrics.
+//! The section `metrics` of a configuration: the address of the listener, the target of the push,
+//! and the names of the metrics.
+
+mod influx;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::error::ConfigError;
-use super::influx::{Influx, RawInflux};
+pub use influx::{Influx, InfluxInto, Password, RawInflux, Secret};
 
-/// The section `metrics` of the file.
+/// The section as it is written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RawMetrics {
+pub struct RawSettings {
     /// `127.0.0.1:PORT` or `[::1]:PORT` for `/live`, `/ready` and `/metrics`. If
     /// absent, none is served.
     pub listen: Option<String>,
@@ -26,9 +28,9 @@ pub struct RawMetrics {
     pub influxdb: Option<RawInflux>,
 }
 
-/// The validated section `metrics`.
+/// The validated section.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Metrics {
+pub struct Settings {
     /// Address to listen on; always a loopback address.
     pub listen: Option<SocketAddr>,
     /// Names and values of the labels of every metric.
@@ -39,8 +41,47 @@ pub struct Metrics {
     pub influx: Option<Influx>,
 }
 
-impl Metrics {
-    pub(super) fn from_raw(raw: RawMetrics, base: &Path) -> Result<Self, ConfigError> {
+/// Why the section is rejected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The text is not an address and a port.
+    #[error("metrics.listen is `{0}`; write 127.0.0.1:PORT or [::1]:PORT")]
+    Listen(String),
+    /// Other machines could reach the address.
+    #[error(
+        "metrics.listen is `{0}`, which other machines may reach, and there is no authentication; write 127.0.0.1:PORT or [::1]:PORT, and let a program on this machine forward it"
+    )]
+    NotLoopback(String),
+    /// The value is neither a text nor a number.
+    #[error("metrics.instance must be a string or a number; correct it")]
+    Instance,
+    /// The text is not a valid beginning of a metric's name.
+    #[error(
+        "metrics.name_prefix is `{0}`; use letters, digits and _, and do not begin with a digit"
+    )]
+    Prefix(String),
+    /// The target of the metrics push is incomplete or contradictory.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    #[error("metrics.influxdb.{key} {what}")]
+    Influx {
+        key: &'static str,
+        what: &'static str,
+    },
+    /// The interval is out of range.
+    #[error("metrics.influxdb.interval_seconds is {0}; choose 1 to 3600")]
+    Interval(u64),
+    /// The file contains a password, and other users may read it.
+    #[error(
+        "metrics.influxdb.password is in {file}, which others may read; move it to a file of mode 600 and name that with password_file, or run `chmod 600 {file}`",
+        file = .0.display()
+    )]
+    PasswordExposed(PathBuf),
+}
+
+impl Settings {
+    /// Validates the section; relative paths start at `base`.
+    pub fn from_raw(raw: RawSettings, base: &Path) -> Result<Self, SettingsError> {
         let instance = raw.instance.map(instance).transpose()?;
         let labels = [("job", raw.job), ("instance", instance)];
         Ok(Self {
@@ -53,28 +94,44 @@ impl Metrics {
             influx: Influx::from_raw(raw.influxdb.unwrap_or_default(), base)?,
         })
     }
+
+    /// Refuses a configuration file that contains a password and is readable by others.
+    pub fn check_password(&self, file: &Path) -> Result<(), SettingsError> {
+        let here = self.influx.as_ref().is_some_and(Influx::has_password_here);
+        let private = || std::fs::metadata(file).is_ok_and(|file| file.mode() & 0o077 == 0);
+        if here && !private() {
+            Err(SettingsError::PasswordExposed(file.into()))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Returns advice for the operator.
+    pub fn notes(&self) -> Vec<String> {
+        self.influx.iter().flat_map(Influx::notes).collect()
+    }
 }
 
 /// Accepts only loopback addresses: the metrics are for the operator alone, and
 /// there is no authentication.
-fn loopback(text: String) -> Result<SocketAddr, ConfigError> {
+fn loopback(text: String) -> Result<SocketAddr, SettingsError> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => Ok(address),
-        Ok(_) => Err(ConfigError::NotLoopback(text)),
-        Err(_) => Err(ConfigError::Listen(text)),
+        Ok(_) => Err(SettingsError::NotLoopback(text)),
+        Err(_) => Err(SettingsError::Listen(text)),
     }
 }
 
-fn instance(value: serde_json::Value) -> Result<String, ConfigError> {
+fn instance(value: serde_json::Value) -> Result<String, SettingsError> {
     match value {
         serde_json::Value::String(text) => Ok(text),
         serde_json::Value::Number(number) => Ok(number.to_string()),
-        _ => Err(ConfigError::MetricsInstance),
+        _ => Err(SettingsError::Instance),
     }
 }
 
 /// Checks that a prefix yields valid metric names.
-fn prefix(text: String) -> Result<String, ConfigError> {
+fn prefix(text: String) -> Result<String, SettingsError> {
     let starts = text
         .chars()
         .next()
@@ -82,27 +139,29 @@ fn prefix(text: String) -> Result<String, ConfigError> {
     if starts && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         Ok(text)
     } else {
-        Err(ConfigError::MetricsPrefix(text))
+        Err(SettingsError::Prefix(text))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::{parse, refusal};
 
-    fn metrics(keys: &str) -> Metrics {
-        parse(&format!("metrics: {{{keys}}}\n")).unwrap().metrics
+    pub(super) fn parse(text: &str) -> Result<Settings, SettingsError> {
+        Settings::from_raw(countersign_strict::yaml(text).unwrap(), Path::new("/base"))
+    }
+
+    fn metrics(keys: &str) -> Settings {
+        parse(&format!("{{{keys}}}\n")).unwrap()
     }
 
     fn refused(keys: &str) -> String {
-        refusal(&format!("metrics: {{{keys}}}\n"))
+        parse(&format!("{{{keys}}}\n")).unwrap_err().to_string()
     }
 
     #[test]
     fn nothing_is_served_or_pushed_unless_the_file_says_so() {
-        assert_eq!(parse("{}\n").unwrap().metrics, Metrics::default());
-        assert_eq!(metrics(""), Metrics::default());
+        assert_eq!(metrics(""), Settings::default());
     }
 
     #[test]

@@ -1,35 +1,34 @@
 //! Pushes metrics to InfluxDB, version 1 (`/write`) or version 2 (`/api/v2/write`).
 //!
-//! Pushing never gets in the way: a snapshot is sent or dropped before the next one is taken,
-//! nothing is queued, and a misbehaving server costs bounded time and memory. The credentials
-//! appear in headers only, never in an error or a log line.
+//! Pushing never gets in the way: a report is sent or dropped before the next one is taken, nothing
+//! is queued, and a misbehaving server costs bounded time and memory. The credentials appear in
+//! headers only, never in an error or a log line.
 
+use std::error::Error as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_host::{
-    Custody, CustodyError, HttpClient, HttpClientError, HttpError, HttpOptions, HttpRequest,
-};
-use countersign_protocol::UnixMillis;
+use countersign_files::{Custody, CustodyError};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::lines::lines;
-use super::{Look, Snapshot, text};
-use crate::config::{Config, Influx, InfluxInto, Metrics, Secret};
+use crate::config::{Influx, InfluxInto, Secret, Settings};
+use crate::lines::lines;
+use crate::sheet::Sheet;
+use crate::table::Table;
+use crate::{Look, Report};
 
 /// Time limit for one request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Maximum bytes of an answer that are read.
-const ANSWER: usize = 16 << 10;
 /// Maximum lines per request.
 const BATCH: usize = 5_000;
-/// Maximum lines of one snapshot. Any more are not sent.
+/// Maximum lines of one report. Any more are not sent.
 const MOST: usize = 20_000;
 /// Maximum size in bytes of a file with a credential.
 const CREDENTIAL: u64 = 4 << 10;
@@ -38,21 +37,25 @@ const AUTHORITIES: u64 = 4 << 20;
 /// Interval at which the log repeats a trouble that persists.
 const AGAIN: Duration = Duration::from_secs(3600);
 
-/// A client that pushes snapshots to one InfluxDB.
+/// A client that pushes reports to one InfluxDB.
+#[derive(Debug)]
 pub struct Pusher {
+    table: &'static Table,
     influx: Influx,
-    names: Metrics,
+    settings: Settings,
     write: Url,
-    client: HttpClient,
+    client: reqwest::Client,
 }
 
-/// Reasons why a snapshot was not pushed, or the push cannot be set up.
+/// Reasons why a report was not pushed, or the push cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushError {
     /// The HTTP client cannot be created.
-    #[error("metrics.influxdb: {0}")]
-    Client(#[from] HttpClientError),
+    #[error(
+        "metrics.influxdb: cannot set up TLS: {0}; check the system's CA certificates (package ca-certificates)"
+    )]
+    Client(String),
     /// The file with further authorities cannot be read.
     #[error("policy.ca_file, {file}, cannot be read: {source}; correct it", file = file.display())]
     Authorities {
@@ -61,6 +64,9 @@ pub enum PushError {
         /// The reason from reading the file.
         source: CustodyError,
     },
+    /// The file with further authorities has no certificate.
+    #[error("policy.ca_file, {file}, holds no valid PEM certificate; export the authority as PEM", file = .0.display())]
+    NoAuthority(PathBuf),
     /// A file with a credential cannot be read.
     #[error("the credential of metrics.influxdb in {file} cannot be read: {source}; correct the file", file = file.display())]
     Credential {
@@ -86,7 +92,7 @@ pub enum PushError {
     },
     /// The server cannot be reached, or does not answer.
     #[error("{0}; check that the InfluxDB of metrics.influxdb is running and reachable")]
-    Http(#[from] HttpError),
+    Unreached(String),
     /// The server rejected the request.
     #[error("the server answered {status}: {advice}")]
     Refused {
@@ -95,55 +101,29 @@ pub enum PushError {
         /// Advice on this status, for the operator.
         advice: &'static str,
     },
-    /// The metrics could not be encoded as text.
-    #[error("the metrics cannot be encoded; report this")]
-    Unwritable,
 }
 
 impl Pusher {
-    /// Creates the pusher of this configuration; `None` if it names no InfluxDB.
-    pub fn of(config: &Config) -> Result<Option<Self>, PushError> {
-        let Some(influx) = config.metrics.influx.clone() else {
+    /// Creates the pusher of these settings; `None` if they name no InfluxDB. `ca_file` has
+    /// authorities that count besides those of the operating system. Credentials must be readable
+    /// now, although they are read again for each push.
+    pub fn new(
+        table: &'static Table,
+        settings: &Settings,
+        ca_file: Option<&Path>,
+    ) -> Result<Option<Self>, PushError> {
+        let Some(influx) = settings.influx.clone() else {
             return Ok(None);
         };
-        let authorities = |file: &PathBuf| {
-            let read = Custody::Operator.read(file, AUTHORITIES);
-            read.map_err(|source| PushError::Authorities {
-                file: file.clone(),
-                source,
-            })
-        };
-        let extra_ca_pem = config
-            .policy
-            .ca_file
-            .as_ref()
-            .map(authorities)
-            .transpose()?;
-        Self::new(influx, config.metrics.clone(), extra_ca_pem).map(Some)
-    }
-
-    /// Creates a pusher. Its credentials must be readable now, although they are read
-    /// again for each push.
-    pub fn new(
-        influx: Influx,
-        names: Metrics,
-        extra_ca_pem: Option<Vec<u8>>,
-    ) -> Result<Self, PushError> {
-        let options = HttpOptions {
-            extra_ca_pem,
-            timeout: PATIENCE,
-            body_bytes: ANSWER,
-        };
-        let client = HttpClient::new(&options)?;
-        let write = place(&influx);
         let pusher = Self {
+            table,
+            write: place(&influx),
+            client: client(ca_file)?,
+            settings: settings.clone(),
             influx,
-            names,
-            write,
-            client,
         };
         pusher.authorization()?;
-        Ok(pusher)
+        Ok(Some(pusher))
     }
 
     /// Returns the URL that lines are written to.
@@ -151,42 +131,36 @@ impl Pusher {
         &self.write
     }
 
-    /// Pushes a snapshot taken at `now`. Returns the number of samples.
-    pub async fn push(&self, snapshot: Snapshot, now: UnixMillis) -> Result<usize, PushError> {
-        let text = text::text(snapshot, &self.names).map_err(|_| PushError::Unwritable)?;
-        let mut lines = lines(&text, now);
+    /// Pushes a sheet of `now`, in milliseconds since 1970. Returns the number of samples.
+    pub async fn push(&self, sheet: &Sheet, now: u64) -> Result<usize, PushError> {
+        let mut lines = lines(self.table, sheet, &self.settings, now);
         lines.truncate(MOST);
         let authorization = self.authorization()?;
         for batch in lines.chunks(BATCH) {
-            self.send(batch.join("\n").into_bytes(), &authorization)
-                .await?;
+            self.send(batch.join("\n"), authorization.as_ref()).await?;
         }
         Ok(lines.len())
     }
 
+    /// Sends some lines. The answer's body is not read.
     async fn send(
         &self,
-        body: Vec<u8>,
-        authorization: &Option<Zeroizing<String>>,
+        lines: String,
+        authorization: Option<&HeaderValue>,
     ) -> Result<(), PushError> {
-        let mut headers = vec![(
-            "content-type".to_owned(),
-            "text/plain; charset=utf-8".to_owned(),
-        )];
-        headers.extend(
-            authorization
-                .iter()
-                .map(|value| ("authorization".to_owned(), value.to_string())),
-        );
-        let request = HttpRequest {
-            method: "POST".into(),
-            url: self.write.clone(),
-            headers,
-            body,
-            timeout: Some(PATIENCE),
-        };
-        let answer = self.client.send(request).await?;
-        match answer.status {
+        let mut request = self
+            .client
+            .post(self.write.clone())
+            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
+            .body(lines);
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let answer = request.send().await;
+        let status = answer
+            .map_err(|error| PushError::Unreached(cause(&error)))?
+            .status();
+        match status.as_u16() {
             200..=299 => Ok(()),
             status => Err(PushError::Refused {
                 status,
@@ -196,28 +170,77 @@ impl Pusher {
     }
 
     /// Returns the value of the `Authorization` header.
-    fn authorization(&self) -> Result<Option<Zeroizing<String>>, PushError> {
-        Ok(match &self.influx.into {
-            InfluxInto::Database { user: None, .. } => None,
+    fn authorization(&self) -> Result<Option<HeaderValue>, PushError> {
+        let (value, file) = match &self.influx.into {
+            InfluxInto::Database { user: None, .. } => return Ok(None),
             InfluxInto::Database {
                 user: Some((name, password)),
                 ..
             } => {
-                let password = match password {
-                    Secret::Here(password) => Zeroizing::new(password.expose().to_owned()),
-                    Secret::File(file) => credential(file)?,
+                let (password, file) = match password {
+                    Secret::Here(password) => (Zeroizing::new(password.expose().to_owned()), None),
+                    Secret::File(file) => (credential(file)?, Some(file)),
                 };
                 let both = Zeroizing::new(format!("{name}:{}", *password));
-                Some(Zeroizing::new(format!(
-                    "Basic {}",
-                    STANDARD.encode(both.as_bytes())
-                )))
+                let both = Zeroizing::new(STANDARD.encode(both.as_bytes()));
+                (Zeroizing::new(format!("Basic {}", *both)), file)
             }
             InfluxInto::Bucket { token, .. } => {
-                Some(Zeroizing::new(format!("Token {}", *credential(token)?)))
+                let value = format!("Token {}", *credential(token)?);
+                (Zeroizing::new(value), Some(token))
             }
-        })
+        };
+        // A credential is printable ASCII, and so is Base64.
+        let mut header = HeaderValue::from_str(&value).map_err(|_| PushError::Unfit {
+            file: file.cloned().unwrap_or_default(),
+        })?;
+        header.set_sensitive(true);
+        Ok(Some(header))
     }
+}
+
+/// Follows no redirect, uses no proxy and nothing of the environment.
+fn client(ca_file: Option<&Path>) -> Result<reqwest::Client, PushError> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .http1_only()
+        .timeout(PATIENCE)
+        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
+    if let Some(file) = ca_file {
+        builder = builder.tls_certs_merge(authorities(file)?);
+    }
+    builder
+        .build()
+        .map_err(|error| PushError::Client(cause(&error)))
+}
+
+fn authorities(file: &Path) -> Result<Vec<reqwest::Certificate>, PushError> {
+    let read = Custody::Operator.read(file, AUTHORITIES);
+    let pem = read.map_err(|source| PushError::Authorities {
+        file: file.into(),
+        source,
+    })?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) | Err(_) => Err(PushError::NoAuthority(file.into())),
+    }
+}
+
+/// The innermost cause, which says what happened and shows no URL.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("there was no answer within {} s", PATIENCE.as_secs());
+    }
+    let mut cause = error.source();
+    let mut text = "the request could not be sent".to_owned();
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
 }
 
 /// Builds the URL that lines are written to.
@@ -277,13 +300,16 @@ fn advice(status: u16) -> &'static str {
     }
 }
 
-/// Pushes a snapshot at each interval until `stop` is cancelled, and counts successes and failures.
+/// Pushes a report at each interval until `stop` is cancelled, and counts successes and failures.
 pub async fn follow(pusher: Pusher, look: Look, count: impl Fn(bool), stop: CancellationToken) {
     let mut every = interval(pusher.influx.every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut trouble = Trouble::default();
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        let push = async { pusher.push(look().await, crate::world::now()).await };
+        let push = async {
+            let Report { sheet, .. } = look().await;
+            pusher.push(&sheet, now()).await
+        };
         let Some(pushed) = stop.run_until_cancelled(push).await else {
             return;
         };
@@ -296,6 +322,12 @@ pub async fn follow(pusher: Pusher, look: Look, count: impl Fn(bool), stop: Canc
             Say::Well { times } => tracing::info!(times, "metrics reach InfluxDB again"),
         }
     }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_millis() as u64
 }
 
 /// State of the log lines about a persisting trouble.
