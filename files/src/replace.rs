@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn a_link_still_leads_to_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, link) = (dir.path().join("a"), dir.path().join("b"));
+        let path = dir.path().join("a");
+        let link = dir.path().join("b");
         std::fs::write(&path, b"one").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
         replace(&link, b"two").unwrap();
