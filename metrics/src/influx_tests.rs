@@ -352,7 +352,7 @@ fn authorities_that_cannot_be_used_keep_the_pushing_from_starting() {
     };
     let refused = |file: &Path| {
         let made = Pusher::new(TABLE, &settings, Some(file));
-        made.err().expect("refused").to_string()
+        made.expect_err("refused").to_string()
     };
     let told = refused(Path::new("/nowhere/ca.pem"));
     assert!(

@@ -336,6 +336,7 @@ fn the_last_backup_and_the_last_drill_show_in_the_metrics_and_outlive_a_restart(
     node.write("sealed", "a passphrase for backups only");
     node.chmod("sealed", 0o600);
     let shown = |node: &Node, name: &str| -> Option<f64> {
+        node.wait_for("metrics server listening", 1);
         let log = node.log();
         let address = log.lines().find_map(|line| line.split_once("address="));
         let address = address.unwrap().1.split_whitespace().next().unwrap();

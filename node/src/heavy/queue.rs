@@ -55,7 +55,7 @@ impl Queue {
     }
 
     /// The number of places that are taken.
-    pub fn len(&self) -> usize {
+    pub fn places(&self) -> usize {
         let line = self.0.line.lock().unwrap_or_else(PoisonError::into_inner);
         line.places.len()
     }

@@ -171,7 +171,7 @@ impl Snapshot {
             failures: node.counters.failures(),
             stages: node.counters.stages(),
             offers: node.counters.offers(),
-            aux_queue: node.aux.queue.len(),
+            aux_queue: node.aux.queue.places(),
             deliveries: node.counters.deliveries(),
             delivery_times: node.counters.delivery_times(),
         }
