@@ -99,6 +99,20 @@ export interface ApiKeyList {
   readonly api_keys: readonly ApiKeyView[];
 }
 
+/** Who an API key is and what it may do, as it is told of. */
+export interface ApiKeySettings {
+  /** The key is refused from this time on. */
+  readonly expires?: UnixMillis | null;
+  /** The requester that signs requests. */
+  readonly requester?: RequesterId | null;
+  /** Everything else is answered with 403. */
+  readonly scopes: readonly Scope[];
+  /** SHA-256 of the key's text form. */
+  readonly sha256?: Hash | null;
+  /** Only these wallets, their tasks and their events; all if absent. */
+  readonly wallets?: readonly KeyId[] | null;
+}
+
 /**
  * An API key, as asked for. Exactly one of `sha256` and `requester` says who it is: the secret is made by its
  * holder and never sent here.
@@ -124,8 +138,8 @@ export interface ApiKeyView {
   readonly origin: KeyOrigin;
   /** The credential before the last rotation, while it is still accepted. */
   readonly previous?: PreviousCredential | null;
-  /** What it may do. */
-  readonly spec: ApiKeySpec;
+  /** Who it is, and what it may do. */
+  readonly spec: ApiKeySettings;
 }
 
 /** An attempt to deliver. */
@@ -150,6 +164,10 @@ export interface AuditEntry {
   readonly by: string;
   /** The cursor just behind this entry, for `after`. */
   readonly cursor: string;
+  /** The requester, if the request was signed. */
+  readonly requester?: RequesterId | null;
+  /** SHA-256 of the key's text form, if it was sent. */
+  readonly sha256?: Hash | null;
   /** What it was done to: a task, a wallet, or a name. */
   readonly target: string;
 }
@@ -160,6 +178,20 @@ export interface AuditPage {
   readonly entries: readonly AuditEntry[];
   /** `after` of the next request, whether or not there are more entries already. */
   readonly next: string;
+}
+
+/** A child key with its addresses. */
+export interface ChildView {
+  /**
+   * Each kind of address with the address. `ecdsa-secp256k1`: `evm`, `bitcoin-p2wpkh`, `bitcoin-p2sh`,
+   * `bitcoin-p2pkh`; `taproot`: `bitcoin-p2tr`; `ed25519`: `solana`; `schnorr-secp256k1`: `public-key`. Kinds may
+   * be added.
+   */
+  readonly addresses: Readonly<Record<string, unknown>>;
+  /** The path below the root key. */
+  readonly path: DerivationPath;
+  /** 33 bytes compressed, 32 bytes on Ed25519, in hexadecimal. */
+  readonly public_key: string;
 }
 
 /** A node's decision on a task. */
@@ -665,6 +697,19 @@ export interface Submission {
   readonly task: string;
 }
 
+/**
+ * Who made a request: the API key, and what proved that it was its holder. Names may be given again; a credential
+ * has one holder.
+ */
+export interface Submitter {
+  /** The name of the API key. */
+  readonly name: string;
+  /** The requester, if the request was signed. */
+  readonly requester?: RequesterId | null;
+  /** SHA-256 of the key's text form, if it was sent. */
+  readonly sha256?: Hash | null;
+}
+
 /** A page of tasks. */
 export interface TaskPage {
   /** `cursor` of the next page; absent on the last one. */
@@ -728,6 +773,8 @@ export interface TaskView extends TaskSummary {
   readonly result?: TaskResult | null;
   /** The requester's Ed25519 signature over it. */
   readonly signature: Signature;
+  /** Who handed the task in. Absent if it was imported, or handed in to an earlier version. */
+  readonly submitted_by?: Submitter | null;
   /** The exact text that the requester signed. */
   readonly task: string;
 }
@@ -748,6 +795,17 @@ export interface Verdict {
   readonly of?: readonly NodeId[];
   /** Those that are offline; empty if enough are online and have no room. */
   readonly missing?: readonly NodeId[];
+}
+
+/**
+ * Children of a wallet with their addresses, as the coordinator derives them. Its word alone: nothing in here
+ * proves itself.
+ */
+export interface WalletAddresses {
+  /** In the order of the request. */
+  readonly children: readonly ChildView[];
+  /** The wallet's id. */
+  readonly wallet: KeyId;
 }
 
 /** A change of a wallet. */
@@ -832,6 +890,20 @@ export interface WebhookList {
   readonly webhooks: readonly WebhookView[];
 }
 
+/** A receiver of events, as it is told of. */
+export interface WebhookSettings {
+  /** While false, nothing is sent; events wait as long as the feed keeps them. */
+  readonly enabled: boolean;
+  /** How deliveries are signed. */
+  readonly format: WebhookFormat;
+  /** Only these kinds; all if absent. */
+  readonly types?: readonly EventKind[] | null;
+  /** Where events are sent. */
+  readonly url: string;
+  /** Only events of these wallets; of all if absent. */
+  readonly wallets?: readonly KeyId[] | null;
+}
+
 /** A receiver of events, as configured. */
 export interface WebhookSpec {
   /** While false, nothing is sent; events wait as long as the feed keeps them. */
@@ -859,7 +931,7 @@ export interface WebhookView {
   /** Deliveries that wait for an attempt. */
   readonly pending: number;
   /** Its configuration. */
-  readonly spec: WebhookSpec;
+  readonly spec: WebhookSettings;
 }
 
 /**
@@ -876,6 +948,13 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
   ApiKeyList: {
     "api_keys": "[]ApiKeyView",
   },
+  ApiKeySettings: {
+    "expires?": "?integer",
+    "requester?": "?string",
+    "scopes": "[]string",
+    "sha256?": "?string",
+    "wallets?": "?[]string",
+  },
   ApiKeySpec: {
     "expires?": "?integer",
     "requester?": "?string",
@@ -887,7 +966,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "name": "string",
     "origin": "string",
     "previous?": "?PreviousCredential",
-    "spec": "ApiKeySpec",
+    "spec": "ApiKeySettings",
   },
   Attempt: {
     "at": "integer",
@@ -900,11 +979,18 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "at": "integer",
     "by": "string",
     "cursor": "string",
+    "requester?": "?string",
+    "sha256?": "?string",
     "target": "string",
   },
   AuditPage: {
     "entries": "[]AuditEntry",
     "next": "string",
+  },
+  ChildView: {
+    "addresses": "any",
+    "path": "string",
+    "public_key": "string",
   },
   Decision: {
     "at": "integer",
@@ -1159,6 +1245,11 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "signature": "string",
     "task": "string",
   },
+  Submitter: {
+    "name": "string",
+    "requester?": "?string",
+    "sha256?": "?string",
+  },
   TaskPage: {
     "next?": "?string",
     "tasks": "[]TaskSummary",
@@ -1202,6 +1293,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "nodes": "[]PartyView",
     "result?": "?TaskResult",
     "signature": "string",
+    "submitted_by?": "?Submitter",
     "task": "string",
   },
   Verdict: {
@@ -1211,6 +1303,10 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "instead?": "[]string",
     "of?": "[]string",
     "missing?": "[]string",
+  },
+  WalletAddresses: {
+    "children": "[]ChildView",
+    "wallet": "string",
   },
   WalletChange: {
     "generation": "integer",
@@ -1253,6 +1349,13 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
   WebhookList: {
     "webhooks": "[]WebhookView",
   },
+  WebhookSettings: {
+    "enabled": "boolean",
+    "format": "string",
+    "types?": "?[]string",
+    "url": "string",
+    "wallets?": "?[]string",
+  },
   WebhookSpec: {
     "enabled?": "boolean",
     "format?": "string",
@@ -1266,7 +1369,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "failing_since?": "?integer",
     "name": "string",
     "pending": "integer",
-    "spec": "WebhookSpec",
+    "spec": "WebhookSettings",
   },
 };
 
@@ -1283,6 +1386,7 @@ export interface Operation {
 export const OPERATIONS = {
   cancelTask: { method: "POST", path: "/v1/tasks/{id}/cancel", answer: "TaskView", query: [] },
   deleteWebhook: { method: "DELETE", path: "/v1/webhooks/{name}", query: [] },
+  deriveAddresses: { method: "GET", path: "/v1/wallets/{id}/addresses", answer: "WalletAddresses", query: ["path", "first", "count", "bitcoin"] },
   explainTask: { method: "GET", path: "/v1/tasks/{id}/explain", answer: "Explanation", query: [] },
   importWallet: { method: "POST", path: "/v1/wallets", answer: "WalletView", query: [] },
   listApiKeys: { method: "GET", path: "/v1/api-keys", answer: "ApiKeyList", query: [] },
