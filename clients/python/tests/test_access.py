@@ -197,6 +197,13 @@ def test_nothing_of_a_key_is_logged_or_shown(caplog: pytest.LogCaptureFixture) -
         assert KEY not in text and "csapi_hidden" not in text
 
 
+@pytest.mark.parametrize("key", ["", "csapi_ü", "csapi_1\ncsapi_2", "csapi_1 "])
+def test_an_api_key_that_no_header_holds_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(UsageError, match="no header can hold") as refused:
+        Client(profile("http://127.0.0.1:1"), api_key=key)
+    assert "csapi" not in str(refused.value)
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_coordinator_that_has_just_started_is_asked_again_with_a_new_signature(asynchronous: bool) -> None:
     feed = SignedFeed(answers={"/v1/tasks": (200, {"tasks": []})})

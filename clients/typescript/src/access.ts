@@ -22,6 +22,10 @@ export class ApiKey implements Access {
   readonly #text: string;
 
   constructor(text: string) {
+    // The error of `fetch` would show it.
+    if (!/^[!-~]+$/.test(text)) {
+      throw new UsageError("usage", "the API key has characters that no header can hold; write it to its file again");
+    }
     this.#text = text;
   }
 

@@ -143,6 +143,13 @@ test("nothing of a key is shown", async () => {
   close();
 });
 
+test("an API key that no header holds is refused and not shown", async () => {
+  for (const apiKey of ["", "csapi_ü", "csapi_1\ncsapi_2", "csapi_1 "]) {
+    const made = Client.create({ ...settings("http://127.0.0.1:1"), apiKey });
+    await assert.rejects(made, (error) => error instanceof UsageError && /no header can hold/.test(error.message) && !error.message.includes("csapi"));
+  }
+});
+
 test("a coordinator that has just started is asked again with a new signature", async () => {
   const { nonces, first, refuse } = gate();
   first.push(problem(503, "just-started", { "retry-after": "0" }));

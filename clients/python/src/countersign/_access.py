@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from typing import Protocol
@@ -25,6 +26,9 @@ class ApiKey:
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
+        # Errors of the library below would show it.
+        if re.fullmatch("[!-~]+", text) is None:
+            raise UsageError("usage", "the API key has characters that no header can hold; write it to its file again")
         self._text = text
 
     def headers(self, method: str, target: str, body: bytes) -> dict[str, str]:

@@ -105,6 +105,24 @@ class ApiKeyList(TypedDict):
     api_keys: list[ApiKeyView]
 
 
+class _ApiKeySettingsOptional(TypedDict, total=False):
+    #: The key is refused from this time on.
+    expires: UnixMillis | None
+    #: The requester that signs requests.
+    requester: RequesterId | None
+    #: SHA-256 of the key's text form.
+    sha256: Hash | None
+    #: Only these wallets, their tasks and their events; all if absent.
+    wallets: list[KeyId] | None
+
+
+class ApiKeySettings(_ApiKeySettingsOptional):
+    """Who an API key is and what it may do, as it is told of."""
+
+    #: Everything else is answered with 403.
+    scopes: list[Scope]
+
+
 class _ApiKeySpecOptional(TypedDict, total=False):
     #: The key is refused from this time on.
     expires: UnixMillis | None
@@ -137,8 +155,8 @@ class ApiKeyView(_ApiKeyViewOptional):
     name: str
     #: Where it is kept.
     origin: KeyOrigin
-    #: What it may do.
-    spec: ApiKeySpec
+    #: Who it is, and what it may do.
+    spec: ApiKeySettings
 
 
 class _AttemptOptional(TypedDict, total=False):
@@ -157,7 +175,14 @@ class Attempt(_AttemptOptional):
     millis: int
 
 
-class AuditEntry(TypedDict):
+class _AuditEntryOptional(TypedDict, total=False):
+    #: The requester, if the request was signed.
+    requester: RequesterId | None
+    #: SHA-256 of the key's text form, if it was sent.
+    sha256: Hash | None
+
+
+class AuditEntry(_AuditEntryOptional):
     """An entry of the audit log: a change that was made with an API key."""
 
     #: What was done, such as `webhook.put`. Words may be added.
@@ -179,6 +204,19 @@ class AuditPage(TypedDict):
     entries: list[AuditEntry]
     #: `after` of the next request, whether or not there are more entries already.
     next: str
+
+
+class ChildView(TypedDict):
+    """A child key with its addresses."""
+
+    #: Each kind of address with the address. `ecdsa-secp256k1`: `evm`, `bitcoin-p2wpkh`, `bitcoin-p2sh`,
+    #: `bitcoin-p2pkh`; `taproot`: `bitcoin-p2tr`; `ed25519`: `solana`; `schnorr-secp256k1`: `public-key`. Kinds may be
+    #: added.
+    addresses: dict[str, Any]
+    #: The path below the root key.
+    path: DerivationPath
+    #: 33 bytes compressed, 32 bytes on Ed25519, in hexadecimal.
+    public_key: str
 
 
 class _DecisionOptional(TypedDict, total=False):
@@ -756,6 +794,22 @@ class Submission(TypedDict):
     task: str
 
 
+class _SubmitterOptional(TypedDict, total=False):
+    #: The requester, if the request was signed.
+    requester: RequesterId | None
+    #: SHA-256 of the key's text form, if it was sent.
+    sha256: Hash | None
+
+
+class Submitter(_SubmitterOptional):
+    """Who made a request: the API key, and what proved that it was its holder. Names may be given again; a credential
+    has one holder.
+    """
+
+    #: The name of the API key.
+    name: str
+
+
 class _TaskPageOptional(TypedDict, total=False):
     #: `cursor` of the next page; absent on the last one.
     next: str | None
@@ -818,6 +872,8 @@ class TaskSummary(_TaskSummaryOptional):
 class _TaskViewOptional(TypedDict, total=False):
     #: The result, for the caller to verify.
     result: TaskResult | None
+    #: Who handed the task in. Absent if it was imported, or handed in to an earlier version.
+    submitted_by: Submitter | None
 
 
 class TaskView(TaskSummary, _TaskViewOptional):
@@ -853,6 +909,17 @@ class Verdict(_VerdictOptional):
     """What would come of a task. As JSON, `kind` names the case."""
 
     kind: Literal["approved", "open", "refused", "unknown", "waiting"] | str
+
+
+class WalletAddresses(TypedDict):
+    """Children of a wallet with their addresses, as the coordinator derives them. Its word alone: nothing in here
+    proves itself.
+    """
+
+    #: In the order of the request.
+    children: list[ChildView]
+    #: The wallet's id.
+    wallet: KeyId
 
 
 class WalletChange(TypedDict):
@@ -951,6 +1018,24 @@ class WebhookList(TypedDict):
     webhooks: list[WebhookView]
 
 
+class _WebhookSettingsOptional(TypedDict, total=False):
+    #: Only these kinds; all if absent.
+    types: list[EventKind] | None
+    #: Only events of these wallets; of all if absent.
+    wallets: list[KeyId] | None
+
+
+class WebhookSettings(_WebhookSettingsOptional):
+    """A receiver of events, as it is told of."""
+
+    #: While false, nothing is sent; events wait as long as the feed keeps them.
+    enabled: bool
+    #: How deliveries are signed.
+    format: WebhookFormat
+    #: Where events are sent.
+    url: str
+
+
 class _WebhookSpecOptional(TypedDict, total=False):
     #: While false, nothing is sent; events wait as long as the feed keeps them.
     enabled: bool
@@ -986,7 +1071,7 @@ class WebhookView(_WebhookViewOptional):
     #: Deliveries that wait for an attempt.
     pending: int
     #: Its configuration.
-    spec: WebhookSpec
+    spec: WebhookSettings
 
 
 #: The answer to a submission that is known already, or to a preflight.
@@ -1004,6 +1089,13 @@ SHAPES: dict[str, dict[str, str]] = {
     "ApiKeyList": {
         "api_keys": "[]ApiKeyView",
     },
+    "ApiKeySettings": {
+        "expires?": "?integer",
+        "requester?": "?string",
+        "scopes": "[]string",
+        "sha256?": "?string",
+        "wallets?": "?[]string",
+    },
     "ApiKeySpec": {
         "expires?": "?integer",
         "requester?": "?string",
@@ -1015,7 +1107,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "name": "string",
         "origin": "string",
         "previous?": "?PreviousCredential",
-        "spec": "ApiKeySpec",
+        "spec": "ApiKeySettings",
     },
     "Attempt": {
         "at": "integer",
@@ -1028,11 +1120,18 @@ SHAPES: dict[str, dict[str, str]] = {
         "at": "integer",
         "by": "string",
         "cursor": "string",
+        "requester?": "?string",
+        "sha256?": "?string",
         "target": "string",
     },
     "AuditPage": {
         "entries": "[]AuditEntry",
         "next": "string",
+    },
+    "ChildView": {
+        "addresses": "any",
+        "path": "string",
+        "public_key": "string",
     },
     "Decision": {
         "at": "integer",
@@ -1287,6 +1386,11 @@ SHAPES: dict[str, dict[str, str]] = {
         "signature": "string",
         "task": "string",
     },
+    "Submitter": {
+        "name": "string",
+        "requester?": "?string",
+        "sha256?": "?string",
+    },
     "TaskPage": {
         "next?": "?string",
         "tasks": "[]TaskSummary",
@@ -1330,6 +1434,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "nodes": "[]PartyView",
         "result?": "?TaskResult",
         "signature": "string",
+        "submitted_by?": "?Submitter",
         "task": "string",
     },
     "Verdict": {
@@ -1339,6 +1444,10 @@ SHAPES: dict[str, dict[str, str]] = {
         "instead?": "[]string",
         "of?": "[]string",
         "missing?": "[]string",
+    },
+    "WalletAddresses": {
+        "children": "[]ChildView",
+        "wallet": "string",
     },
     "WalletChange": {
         "generation": "integer",
@@ -1381,6 +1490,13 @@ SHAPES: dict[str, dict[str, str]] = {
     "WebhookList": {
         "webhooks": "[]WebhookView",
     },
+    "WebhookSettings": {
+        "enabled": "boolean",
+        "format": "string",
+        "types?": "?[]string",
+        "url": "string",
+        "wallets?": "?[]string",
+    },
     "WebhookSpec": {
         "enabled?": "boolean",
         "format?": "string",
@@ -1394,7 +1510,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "failing_since?": "?integer",
         "name": "string",
         "pending": "integer",
-        "spec": "WebhookSpec",
+        "spec": "WebhookSettings",
     },
 }
 
@@ -1402,6 +1518,7 @@ SHAPES: dict[str, dict[str, str]] = {
 OPERATIONS: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "cancelTask": ("POST", "/v1/tasks/{id}/cancel", "TaskView", ()),
     "deleteWebhook": ("DELETE", "/v1/webhooks/{name}", None, ()),
+    "deriveAddresses": ("GET", "/v1/wallets/{id}/addresses", "WalletAddresses", ("path", "first", "count", "bitcoin",)),
     "explainTask": ("GET", "/v1/tasks/{id}/explain", "Explanation", ()),
     "importWallet": ("POST", "/v1/wallets", "WalletView", ()),
     "listApiKeys": ("GET", "/v1/api-keys", "ApiKeyList", ()),
