@@ -72,3 +72,84 @@ impl Sent<'_> {
         ])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{Signature, SigningKey};
+
+    use super::*;
+
+    fn sent(coordinator: &SigningKey) -> Sent<'static> {
+        Sent {
+            coordinator: CoordinatorId::from_bytes(coordinator.verifying_key().to_bytes()).unwrap(),
+            method: "GET",
+            path: "/v1/tasks",
+            query: "limit=5&cursor=a%2Cb",
+            body: b"",
+            time: UnixMillis(1_764_453_908_123),
+            nonce: "0123456789abcdef",
+        }
+    }
+
+    #[test]
+    fn the_headers_are_signed_by_the_requester_they_name() {
+        let (coordinator, requester) = ([7; 32], [8; 32]);
+        let sent = sent(&SigningKey::from_bytes(&coordinator));
+        let key = RequesterKey::from_seed(&requester).unwrap();
+        let headers = sent.headers(&key).unwrap();
+        let [id, time, nonce, body, signature] = headers.map(|(_, value)| value);
+        assert_eq!(id, key.id().to_string());
+        let text = format!(
+            "countersign/2 http request\n{}\nGET\n/v1/tasks\nlimit=5&cursor=a%2Cb\n{body}\n{time}\n{nonce}",
+            sent.coordinator
+        );
+        let signature = Signature::from_slice(&hex::decode(signature).unwrap()).unwrap();
+        let public = SigningKey::from_bytes(&requester).verifying_key();
+        public.verify_strict(text.as_bytes(), &signature).unwrap();
+    }
+
+    #[test]
+    fn a_part_that_is_no_line_is_not_signed() {
+        let key = RequesterKey::from_seed(&[8; 32]).unwrap();
+        let good = sent(&SigningKey::from_bytes(&[7; 32]));
+        for (wrong, error) in [
+            (
+                Sent {
+                    method: "GET\n",
+                    ..good
+                },
+                NotSignable::Line,
+            ),
+            (
+                Sent {
+                    path: "/a\n/b",
+                    ..good
+                },
+                NotSignable::Line,
+            ),
+            (
+                Sent {
+                    path: "/\u{fc}",
+                    ..good
+                },
+                NotSignable::Line,
+            ),
+            (
+                Sent {
+                    query: "a b",
+                    ..good
+                },
+                NotSignable::Line,
+            ),
+            (
+                Sent {
+                    nonce: "short",
+                    ..good
+                },
+                NotSignable::Nonce,
+            ),
+        ] {
+            assert_eq!(wrong.headers(&key), Err(error));
+        }
+    }
+}
