@@ -5,12 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use countersign_protocol::request::HttpRequest;
 use countersign_protocol::{CoordinatorId, UnixMillis};
+use countersign_requester::request::Sent;
 use rand::RngCore;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder, Request};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::error::ClientError;
@@ -92,29 +91,19 @@ fn sign(
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let signed = HttpRequest {
+    let sent = Sent {
         coordinator,
         method: request.method().as_str(),
         path: request.url().path(),
         query: request.url().query().unwrap_or_default(),
-        body_sha256: Sha256::digest(body).into(),
+        body,
         time: UnixMillis(since.as_millis() as u64),
         nonce: &nonce,
     };
-    let fields = [
-        ("countersign-requester", key.id().to_string()),
-        ("countersign-time", signed.time.0.to_string()),
-        ("countersign-nonce", nonce.clone()),
-        (
-            "countersign-content-sha256",
-            hex::encode(signed.body_sha256),
-        ),
-        (
-            "countersign-signature",
-            hex::encode(key.sign_request(&signed)),
-        ),
-    ];
-    for (name, value) in fields {
+    let headers = sent
+        .headers(key)
+        .map_err(|error| ClientError::Usage(error.to_string()))?;
+    for (name, value) in headers {
         request
             .headers_mut()
             .insert(HeaderName::from_static(name), header(&value)?);

@@ -1,6 +1,6 @@
 // Uses the installed package `countersign` against a running coordinator and its nodes.
 //
-//     node end_to_end.mjs '{"profile": …, "nodes": […], "treasury": …, "admin": …, …}'
+//     node end_to_end.mjs '{"profile": …, "nodes": […], "treasury": …, "admin": …, "signed": …, …}'
 //
 // The profile's requester makes a wallet, has messages and payments signed by children of wallets, follows them, and
 // receives and verifies webhook deliveries. What is not a client's to do it asks for by a line of JSON on standard output.
@@ -49,7 +49,7 @@ function countStreams() {
   return opened;
 }
 
-async function walletsAndMessages(client, { profile, nodes }) {
+async function walletsAndMessages(client, { profile, signed: signing, nodes }) {
   while (!(await client.nodes()).every((node) => node.online)) await setTimeout(100);
   const wallet = await client.createWallet({ name: NAME, scheme: "ed25519", nodes, threshold: 2 });
   const states = [];
@@ -66,6 +66,7 @@ async function walletsAndMessages(client, { profile, nodes }) {
   const moved = await client.reshare(NAME, { nodes, threshold: 2 });
   assert.deepEqual([moved.generation, moved.rootPublicKey], [1, wallet.rootPublicKey]);
   await assert.rejects(client.sign(NAME, Payload.digest(new Uint8Array(32))), (error) => error instanceof Rejected);
+  await signedAgain(signing, wallet.id);
   await nobodyKnows(client, profile, wallet.id);
   return { wallet: wallet.id, root: hex(wallet.rootPublicKey), task: signed.task };
 }
@@ -81,6 +82,14 @@ async function statesOf(client, task) {
   const states = [];
   for await (const { state } of client.follow(task)) states.push(state);
   return states;
+}
+
+/** By a client that has no API key and signs its requests. */
+async function signedAgain(profile, wallet) {
+  const client = await clientOf(profile);
+  const task = await client.submit(wallet, Payload.message(MESSAGE), { path: PATH });
+  assert.equal((await statesOf(client, task.id)).at(-1), "completed");
+  assert.ok(verifies(await client.result(task.id)));
 }
 
 /** A requester whose profile names no node believes nothing. */

@@ -1,6 +1,6 @@
 """Uses the installed package `countersign` against a running coordinator and its nodes.
 
-    end_to_end.py '{"profile": …, "nodes": […], "treasury": …, "admin": …, …}'
+    end_to_end.py '{"profile": …, "nodes": […], "treasury": …, "admin": …, "signed": …, …}'
 
 The profile's requester makes a wallet, has messages and payments signed by children of wallets, follows them, and receives
 and verifies webhook deliveries. What is not a client's to do it asks for by a line of JSON on standard output. The last
@@ -98,7 +98,7 @@ def wallets_and_messages(client: Client, told: dict[str, Any]) -> dict[str, Any]
         raise AssertionError("a blind signature was made")
     except Rejected as refused:
         assert refused.code, refused
-    assert verifies(asyncio.run(signed_again(told["profile"], wallet.id)))
+    assert verifies(asyncio.run(signed_again(told["signed"], wallet.id)))
     nobody_knows(client, wallet.id)
     return {"wallet": wallet.id, "root": wallet.root_public_key.hex(), "task": signed.task}
 
@@ -113,8 +113,10 @@ def verifies(signed: Signed) -> bool:
 
 
 async def signed_again(profile: str, wallet: str) -> Signed:
-    """By the asynchronous client, with an empty book: the wallet is believed by the profile."""
+    """By the asynchronous client, with an empty book: the wallet is believed by the profile. There is no API key, so the
+    client signs its requests."""
     async with AsyncClient(profile, book=MemoryBook()) as client:
+        assert client.profile.api_key_file is None
         task = await client.submit(wallet, Payload.message(MESSAGE), PATH)
         states = [seen.state async for seen in client.follow(task.id)]
         assert states[-1] == "completed", states

@@ -15,6 +15,7 @@ pub mod order;
 mod pages;
 pub mod profile;
 pub mod proof;
+pub mod request;
 pub mod requester_key;
 pub mod succession;
 pub mod webhook;

@@ -234,6 +234,11 @@ impl Cluster {
         self.http
     }
 
+    /// The coordinator's id.
+    pub fn coordinator_id(&self) -> &str {
+        &self.coordinator_id
+    }
+
     /// Path of the coordinator's configuration file.
     pub fn coordinator_config(&self) -> PathBuf {
         self.dir.path().join("coordinator/coordinator.yaml")

@@ -20,8 +20,9 @@ def frame(told: dict[str, Any]) -> bytes:
     return f"id: {told['cursor']}\nevent: {told['type']}\ndata: {json.dumps(told)}\n\n".encode()
 
 
-def problem(status: int, code: str) -> tuple[int, dict[str, Any]]:
-    return status, {"title": "no", "status": status, "detail": "not so; do otherwise", "code": code}
+def problem(status: int, code: str, **headers: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+    document = {"title": "no", "status": status, "detail": "not so; do otherwise", "code": code}
+    return status, document, {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 class Feed:
@@ -77,9 +78,11 @@ class Feed:
                 if feed.hold and not feed.streams:
                     feed.over.wait(20)
 
-            def answer(self, status: int, document: Any) -> None:
+            def answer(self, status: int, document: Any, headers: dict[str, str] = {}) -> None:
                 content = document if isinstance(document, bytes) else json.dumps(document).encode()
                 self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.send_header("content-length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

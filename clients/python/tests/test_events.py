@@ -192,12 +192,12 @@ def test_an_event_of_a_later_version_is_passed_on_as_it_is(read: Read) -> None:
 class Order:
     """A coordinator at which an order passes through states, each told by an event."""
 
-    def __init__(self, states: list[str], stream: bool, kept: Any = None) -> None:
+    def __init__(self, states: list[str], stream: bool, kept: Any = None, feed: type[Feed] = Feed) -> None:
         self.states = states
         self.stream = stream
         self.view: dict[str, Any] = {}
         self.shown = 0
-        self.feed = Feed(self.run if stream else problem(429, "too-many-streams"), answers={"POST": self.take})
+        self.feed = feed(self.run if stream else problem(429, "too-many-streams"), answers={"POST": self.take})
         self.kept = SIGNING["result"] if kept is None else kept
 
     def take(self, body: dict[str, Any]) -> dict[str, Any]:

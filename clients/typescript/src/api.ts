@@ -1,6 +1,7 @@
 /** The coordinator's HTTP API: requests out, bounded answers in. Nothing here is believed. */
 
-import { AnswerError, Unreachable, byStatus } from "./errors.js";
+import { type Access } from "./access.js";
+import { AnswerError, Unavailable, Unreachable, byStatus } from "./errors.js";
 import {
   OPERATIONS,
   SHAPES,
@@ -26,6 +27,8 @@ import {
 const REQUEST = 50_000;
 /** A stream that is silent for so many milliseconds is dead: the coordinator sends a comment every 15 s. */
 const SILENCE = 45_000;
+/** Time in milliseconds for which a coordinator that has just started is asked again. */
+const STARTING = 30_000;
 /** Size limit of answers in bytes; the longest is a page of wallets. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 /** Limit of nesting in answers. */
@@ -76,11 +79,11 @@ interface Asked {
 /** Requests to one coordinator. Follows no redirect. */
 export class Api {
   readonly #url: string;
-  readonly #key: string;
+  readonly #access: Access;
 
-  constructor(url: string, key: string) {
+  constructor(url: string, access: Access) {
     this.#url = url.replace(/\/+$/, "");
-    this.#key = key;
+    this.#access = access;
   }
 
   /** Submits a task. The same bytes may be submitted again. */
@@ -158,6 +161,10 @@ export class Api {
 
   /** Opens a stream of the feed behind `after`, or behind the last event of the stream before. */
   async stream(selected: Query, after: string, last: string | undefined): Promise<Stream> {
+    return await started(async () => await this.#open(selected, after, last));
+  }
+
+  async #open(selected: Query, after: string, last: string | undefined): Promise<Stream> {
     const given = last === undefined ? { query: { ...selected, after } } : { query: selected };
     const headers = { accept: "text/event-stream", ...(last === undefined ? {} : { "last-event-id": last }) };
     const end = new AbortController();
@@ -166,7 +173,7 @@ export class Api {
       const response = await this.#send(OPERATIONS.readEvents, [], { ...given, headers }, end.signal);
       const kind = response.headers.get("content-type") ?? "";
       if (response.status !== 200 || !kind.startsWith("text/event-stream") || !response.body) {
-        read(response.status, await this.#text(response));
+        read(response, await this.#text(response));
         throw unreadable("it is not a stream of events");
       }
       return new Stream(this.#url, response.body.getReader(), end);
@@ -179,24 +186,40 @@ export class Api {
   }
 
   async #ask<T>(name: keyof typeof OPERATIONS, place: readonly string[], asked: Asked = {}): Promise<T> {
+    return await started(async () => await this.#attempt<T>(name, place, asked));
+  }
+
+  async #attempt<T>(name: keyof typeof OPERATIONS, place: readonly string[], asked: Asked): Promise<T> {
     const operation: Operation = OPERATIONS[name];
     const response = await this.#send(operation, place, asked, AbortSignal.timeout(REQUEST));
     const text = await this.#text(response);
     if (response.status === 204) return undefined as T;
-    const document = read(response.status, text);
+    const document = read(response, text);
     if (operation.answer !== undefined) check(document, operation.answer);
     return document as T;
   }
 
   async #send(operation: Operation, place: readonly string[], asked: Asked, signal: AbortSignal): Promise<Response> {
-    const headers: Record<string, string> = { authorization: `Bearer ${this.#key}`, ...asked.headers };
-    const init: RequestInit = { method: operation.method, headers, redirect: "error", cache: "no-store", signal };
+    const { method } = operation;
+    const url = this.#place(pathOf(operation, place, asked.query ?? {}));
+    const body = asked.body === undefined ? "" : JSON.stringify(asked.body);
+    // Every attempt has a proof of its own.
+    const headers: Record<string, string> = { ...this.#access.headers({ method, url, body }), ...asked.headers };
+    const init: RequestInit = { method, headers, redirect: "error", cache: "no-store", signal };
     if (asked.body !== undefined) {
       headers["content-type"] = "application/json";
-      init.body = JSON.stringify(asked.body);
+      init.body = body;
     }
     try {
-      return await fetch(this.#url + pathOf(operation, place, asked.query ?? {}), init);
+      return await fetch(url, init);
+    } catch (error) {
+      throw new Unreachable(this.#url, innermost(error));
+    }
+  }
+
+  #place(path: string): URL {
+    try {
+      return new URL(this.#url + path);
     } catch (error) {
       throw new Unreachable(this.#url, innermost(error));
     }
@@ -270,15 +293,34 @@ async function bounded(response: Response): Promise<string> {
   return text + decoder.decode();
 }
 
+/** Asks a coordinator that has just started, and refuses what might have been accepted before, once more in a moment. */
+async function started<T>(ask: () => Promise<T>): Promise<T> {
+  const until = Date.now() + STARTING;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof Unavailable) || error.code !== "just-started" || Date.now() >= until) throw error;
+      const pause = pauseAfter(error, 1) * 1000;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+}
+
+/** The seconds before the next attempt: as the coordinator asks, but not less than these. */
+export function pauseAfter(error: unknown, least: number): number {
+  return Math.max(error instanceof Unavailable ? (error.retryAfter ?? 0) : 0, least);
+}
+
 /** The document of a good answer. Otherwise throws the error that its code names. */
-function read(status: number, text: string): Document {
+function read({ status, headers }: Response, text: string): Document {
   const document = parse(text, `HTTP status ${status}`);
   if (status >= 200 && status < 300) return document;
   // Either {"error": {"code", "message"}} or a problem document (RFC 9457) with a code.
   const problem = ("error" in document ? document["error"] : document) as Document | null;
   const code = problem?.["code"];
   if (typeof code !== "string") throw unreadable(`HTTP status ${status}`);
-  throw byStatus(status, code, String(problem?.["message"] ?? problem?.["detail"] ?? problem?.["title"]));
+  throw byStatus(status, code, String(problem?.["message"] ?? problem?.["detail"] ?? problem?.["title"]), headers.get("retry-after"));
 }
 
 function parse(text: string, where: string): Document {

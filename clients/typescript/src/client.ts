@@ -1,6 +1,7 @@
 /** The client. */
 
-import { Api, isFinal, stateOf } from "./api.js";
+import { accessOf } from "./access.js";
+import { Api, isFinal, pauseAfter, stateOf } from "./api.js";
 import { MemoryBook, type WalletBook, type Write } from "./book.js";
 import { Core, fromHex, toHex, type Source } from "./core.js";
 import {
@@ -70,8 +71,9 @@ const NEW_KEYS = 60;
 /** What a client is made of. */
 export interface Settings {
   readonly profile: Profile;
-  readonly apiKey: string;
-  /** `csr-secret1…`. Absent: the client can only read. Never keep one in a web page. */
+  /** Absent: each request is signed by the requester's key, for the profile's `coordinatorId`. */
+  readonly apiKey?: string;
+  /** `csr-secret1…`. Absent: the client can only read, by an API key. Never keep one in a web page. */
   readonly requesterKey?: string;
   /** Absent: a book that is forgotten with the process. */
   readonly book?: WalletBook;
@@ -171,8 +173,10 @@ export class Client {
   private constructor(core: Core, settings: Settings) {
     this.profile = settings.profile;
     this.#core = core;
-    this.#api = new Api(settings.profile.coordinator, settings.apiKey);
-    this.#key = settings.requesterKey;
+    const { apiKey, requesterKey } = settings;
+    const { coordinator, coordinatorId } = settings.profile;
+    this.#api = new Api(coordinator, accessOf(core, { apiKey, requesterKey, coordinatorId }));
+    this.#key = requesterKey;
     this.#book = settings.book ?? new MemoryBook();
     this.requester =
       this.#key === undefined ? null : core.call<{ requester: string }>("requester.id", { key: this.#key }).requester;
@@ -387,7 +391,7 @@ export class Client {
     return await this.#api.nodes();
   }
 
-  // Webhooks. All but `verifyWebhook` need an API key with the scope `admin`.
+  // Webhooks. All but `verifyWebhook` need the scope `admin`.
 
   /** The receivers of events. */
   async webhooks(): Promise<readonly WebhookView[]> {
@@ -499,15 +503,18 @@ export class Client {
     const { id } = this.#core.call<Ordered>("order.read", order);
     let arrived = false;
     for (;;) {
+      let pause = AWAY;
       try {
         return about(id, await this.#api.submit(order));
       } catch (error) {
         // `fetch` does not tell whether a request that failed was sent.
         arrived ||= error instanceof Unreachable || (error instanceof Unavailable && error.status !== 429 && error.code !== "too-many-tasks");
         if (!arrived || !isPassing(error)) throw error;
+        pause = pauseAfter(error, AWAY);
       }
-      if (Date.now() >= until) throw new Pending(id);
-      await sleep(AWAY);
+      const left = (until - Date.now()) / 1000;
+      if (left <= 0) throw new Pending(id);
+      await sleep(Math.min(pause, Math.max(left, AWAY)));
     }
   }
 
@@ -557,7 +564,7 @@ export class Client {
       return about(id, await this.#api.task(id, wait));
     } catch (error) {
       if (!isPassing(error)) throw error;
-      await sleep(Math.min(AWAY, Math.max(left, 0)));
+      await sleep(Math.min(pauseAfter(error, AWAY), Math.max(left, 0)));
       return seen;
     }
   }

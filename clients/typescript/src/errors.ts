@@ -50,7 +50,7 @@ export class ApiError extends CountersignError {
   }
 }
 
-/** The API key is unknown, or does not allow the request. */
+/** The API key or the signature is not accepted, or does not allow the request. */
 export class Unauthorized extends ApiError {}
 
 /** The coordinator does not know it. */
@@ -60,7 +60,17 @@ export class NotFound extends ApiError {}
 export class Conflict extends ApiError {}
 
 /** The coordinator cannot take the request now. The same one may succeed a moment later. */
-export class Unavailable extends ApiError {}
+export class Unavailable extends ApiError {
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    /** Seconds to wait, as the coordinator asks for; at most 30. */
+    readonly retryAfter?: number,
+  ) {
+    super(status, code, message);
+  }
+}
 
 /** The events behind the cursor are not kept any more. Read the tasks that you follow, and begin with `now`. */
 export class CursorGone extends ApiError {}
@@ -141,7 +151,9 @@ const BY_CODE: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["invalid-webhook", InvalidWebhook],
 ]);
 
-const BY_STATUS: ReadonlyMap<number, typeof ApiError> = new Map<number, typeof ApiError>([
+type Refusal = new (status: number, code: string, message: string, retryAfter?: number) => ApiError;
+
+const BY_STATUS: ReadonlyMap<number, Refusal> = new Map<number, Refusal>([
   [401, Unauthorized],
   [403, Unauthorized],
   [404, NotFound],
@@ -156,7 +168,15 @@ export function byCode(code: string, message: string, details: readonly string[]
   return new (BY_CODE.get(code) ?? PayloadError)(code, message, details);
 }
 
+/** The longest pause in seconds that a coordinator can ask for. */
+const LONGEST = 30;
+
 /** The error for a refusal of the coordinator. */
-export function byStatus(status: number, code: string, message: string): ApiError {
-  return new (BY_STATUS.get(status) ?? ApiError)(status, code, message);
+export function byStatus(status: number, code: string, message: string, retryAfter: string | null): ApiError {
+  return new (BY_STATUS.get(status) ?? ApiError)(status, code, message, pauseOf(retryAfter));
+}
+
+/** The seconds of a header `Retry-After`, bounded. A date is not looked at. */
+function pauseOf(retryAfter: string | null): number | undefined {
+  return retryAfter !== null && /^[0-9]+$/.test(retryAfter) ? Math.min(Number(retryAfter), LONGEST) : undefined;
 }

@@ -1,6 +1,6 @@
 /** The events behind a cursor, through lost connections: by streams, or by pages where no stream comes through. */
 
-import { eventOf, type Api, type Stream } from "./api.js";
+import { eventOf, pauseAfter, type Api, type Stream } from "./api.js";
 import { AnswerError, ApiError, CursorGone, Unauthorized, Unavailable, Unreachable } from "./errors.js";
 import type { Event } from "./schema.js";
 import { Frames } from "./sse.js";
@@ -137,7 +137,7 @@ export class Feed {
     const { patience } = this.#options;
     const tired = patience !== undefined && Date.now() - this.#awaySince >= patience;
     if (tired || !this.#expected) throw error;
-    const pause = Math.min(AWAY * 2 ** this.#failures, LONGEST);
+    const pause = pauseAfter(error, Math.min(AWAY * 2 ** this.#failures, LONGEST) / 1000) * 1000;
     this.#failures = Math.min(this.#failures + 1, 10);
     await new Promise((resolve) => setTimeout(resolve, pause));
   }

@@ -5,7 +5,7 @@ import { mkdir, open, readFile, rename, rmdir, stat, type FileHandle } from "nod
 import { dirname, isAbsolute, join, resolve } from "node:path";
 
 import { type WalletBook, type Write } from "./book.js";
-import { Client, type Settings } from "./client.js";
+import { Client } from "./client.js";
 import { Core } from "./core.js";
 import { FileError } from "./errors.js";
 import type { Chains, Profile } from "./profile.js";
@@ -29,25 +29,23 @@ export async function clientOf(path: string): Promise<Client> {
   if (read.coordinator_ca !== undefined) {
     throw new FileError("file", `${file}: Node cannot keep to \`coordinator_ca\`; use a certificate that Node believes`);
   }
-  if (read.api_key_file === undefined) {
-    throw new FileError("file", `${file}: this package signs no requests; name an API key under \`api_key_file\``);
-  }
   const profile: Profile = {
     coordinator: read.coordinator,
+    ...(read.coordinator_id === undefined ? {} : { coordinatorId: read.coordinator_id }),
     nodes: read.nodes,
     trustedRequesters: read.trusted_requesters,
     webhookKeys: read.webhook_keys,
     chains: read.chains,
   };
-  const advice = "write the key from `countersign-coordinator api-key new` there, mode 600";
-  const settings: Settings = {
-    profile,
-    apiKey: (await readSecret(place(read.api_key_file), advice)).trim(),
-    book: new FileBook(place(read.wallet_book)),
-  };
-  if (read.requester_key_file === null) return await Client.create(settings);
-  const requesterKey = await readSecret(place(read.requester_key_file), "make one with `createRequesterKey`");
-  return await Client.create({ ...settings, requesterKey: requesterKey.trimEnd() });
+  const keys: { apiKey?: string; requesterKey?: string } = {};
+  if (read.api_key_file !== undefined) {
+    const advice = "write the key from `countersign-coordinator api-key new` there, mode 600";
+    keys.apiKey = (await readSecret(place(read.api_key_file), advice)).trim();
+  }
+  if (read.requester_key_file !== null) {
+    keys.requesterKey = (await readSecret(place(read.requester_key_file), "make one with `createRequesterKey`")).trimEnd();
+  }
+  return await Client.create({ profile, ...keys, book: new FileBook(place(read.wallet_book)) });
 }
 
 /** Makes a new requester key in a new file of mode 0600, and returns its id. An existing file is left alone. */
@@ -67,6 +65,7 @@ export async function createRequesterKey(path: string): Promise<string> {
 
 interface ProfileDocument {
   readonly coordinator: string;
+  readonly coordinator_id?: string;
   readonly coordinator_ca?: string;
   readonly api_key_file?: string;
   readonly requester_key_file: string | null;

@@ -9,6 +9,8 @@ import { UsageError } from "./errors.js";
 export interface Profile {
   /** URL of the coordinator's API. */
   readonly coordinator: string;
+  /** The coordinator's id (`csc1…`), from its operator. Requests are signed for it if there is no API key. */
+  readonly coordinatorId?: string;
   /** Names of your own for nodes, each with its id (`csn1…`). */
   readonly nodes: Readonly<Record<string, string>>;
   /** Names of other requesters whose wallets you use (`csr1…`). Your own key needs no entry. */

@@ -1,16 +1,13 @@
 // Events by streams and pages, through lost connections; and tasks that are followed by them.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { AnswerError, Cancelled, Client, CursorGone, MemoryBook, Payload, Pending, Unauthorized, Unreachable } from "countersign";
 import { Frames } from "../dist/sse.js";
+import { ordering as serving, signing, table, wallet } from "./ordering.mjs";
 import { event, feed, frame, problem } from "./stream.mjs";
 
-const table = JSON.parse(readFileSync(new URL("../../tests/forgeries.json", import.meta.url), "utf8"));
-const signing = table.cases.find((one) => one.name === "a_signature");
-const { wallet } = signing.action.sign;
 const BEGIN = "id: 10\n\n";
 
 async function clientOf(url) {
@@ -29,6 +26,11 @@ async function read(url, count, options = {}) {
     if (found.length === count) break;
   }
   return found;
+}
+
+async function ordering(states, stream) {
+  const served = await serving(states, stream);
+  return { ...served, client: await clientOf(served.url) };
 }
 
 const cursors = (events) => events.map((one) => one.cursor);
@@ -122,49 +124,6 @@ test("a signal ends the events and closes the connection", async () => {
   assert.deepEqual(await ended, { done: true, value: undefined });
   close();
 });
-
-/** A coordinator at which an order passes through states, each told by an event. */
-async function ordering(states, stream) {
-  let view = {};
-  let shown = 0;
-  const change = () => {
-    const state = states.shift();
-    if (state === undefined) return;
-    const result = state === "completed" ? signing.result : null;
-    view = { ...view, state, result, revision: view.revision + 1 };
-  };
-  async function* run() {
-    yield BEGIN;
-    // Of another task, and of none: neither is a reason to look.
-    yield frame(event(11, "task.failed", { task: { ...summary(), id: "f".repeat(32), revision: 9 } }));
-    yield frame(event(12, "wallet.created"));
-    while (states.length > 0) {
-      change();
-      yield frame(event(20 + view.revision, "task.x", { task: summary() }));
-      while (shown < view.revision) await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  }
-  const summary = () => {
-    const { task, signature, nodes, result, events, ...rest } = view;
-    return rest;
-  };
-  const answers = {
-    POST: (_, body) => {
-      const { task, signature } = JSON.parse(body);
-      const { id, requester, created, not_after, operation } = JSON.parse(task);
-      const told = { id, requester, submitted: created, not_after, wallet: operation["key-sign"].key, task, signature };
-      view = { ...told, sequence: 1, revision: 0, state: "waiting", operation: "KeySign", reason: null, nodes: [], events: [] };
-      answers[`/v1/tasks/${id}`] = ({ wait }) => {
-        if (!stream && wait !== undefined) change();
-        shown = view.revision;
-        return { document: view };
-      };
-      return { status: 201, document: view };
-    },
-  };
-  const served = await feed([stream ? run : problem(429, "too-many-streams")], answers);
-  return { ...served, client: await clientOf(served.url), set: (members) => (view = { ...view, ...members }) };
-}
 
 for (const stream of [true, false]) {
   const how = stream ? "by the stream" : "by asking if streams are refused";

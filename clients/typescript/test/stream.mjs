@@ -11,15 +11,16 @@ export function frame(told) {
   return `id: ${told.cursor}\nevent: ${told.type}\ndata: ${JSON.stringify(told)}\n\n`;
 }
 
-export function problem(status, code) {
-  return { status, document: { title: "no", status, detail: "not so; do otherwise", code } };
+export function problem(status, code, headers = {}) {
+  return { status, document: { title: "no", status, detail: "not so; do otherwise", code }, headers };
 }
 
 /**
  * `streams`: what each connection sends, in pieces, before it is closed; an answer `{status, document}`; or a generator
- * function. The last one is kept open. `answers`: those to other paths, or functions of the query.
+ * function. The last one is kept open. `answers`: those to other paths, or functions of the query. `refuse`: gives the
+ * answer to a request that is not accepted.
  */
-export async function feed(streams, answers = {}) {
+export async function feed(streams, answers = {}, refuse = () => undefined) {
   const asked = [];
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://x");
@@ -27,6 +28,8 @@ export async function feed(streams, answers = {}) {
     asked.push({ path: url.pathname, query, last: request.headers["last-event-id"] });
     let body = "";
     for await (const part of request) body += part;
+    const refusal = refuse(request, body);
+    if (refusal) return answer(response, refusal);
     if (url.pathname === "/v1/events" && request.headers.accept === "text/event-stream") {
       const script = streams.shift() ?? [];
       if (!Array.isArray(script) && typeof script !== "function") return answer(response, script);
@@ -50,7 +53,7 @@ export async function feed(streams, answers = {}) {
   return { url: `http://127.0.0.1:${server.address().port}`, asked: of, close };
 }
 
-function answer(response, { status = 200, document, text }) {
-  response.writeHead(status, { "content-type": "application/json" });
+function answer(response, { status = 200, document, text, headers = {} }) {
+  response.writeHead(status, { "content-type": "application/json", ...headers });
   response.end(text ?? JSON.stringify(document));
 }

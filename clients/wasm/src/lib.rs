@@ -12,6 +12,7 @@ mod failure;
 mod order;
 mod payload;
 mod profile;
+mod request;
 mod result;
 mod wallet;
 mod webhook;
@@ -23,13 +24,14 @@ use serde_json::{Value, json};
 use failure::Failure;
 
 /// All operations by name.
-const OPERATIONS: [(&str, Operation); 25] = [
+const OPERATIONS: [(&str, Operation); 26] = [
     ("version", |_| Ok(json!(env!("CARGO_PKG_VERSION")))),
     ("profile.read", |document| own(document, profile::read)),
     ("requester.id", |document| own(document, order::requester)),
     ("requester.new", |document| {
         own(document, order::new_requester)
     }),
+    ("request.sign", |document| own(document, request::sign)),
     ("order.sign", |document| own(document, order::sign)),
     ("order.read", |document| told(document, order::read)),
     ("order.told", |document| told(document, order::told)),

@@ -47,7 +47,14 @@ impl Order {
 /// A text that is wiped after use. Not `Clone`, not printable.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Secret(String);
+pub struct Secret(String);
+
+impl Secret {
+    /// The requester key of which this is the text form.
+    pub fn key(&self) -> Result<RequesterKey, Failure> {
+        RequesterKey::parse(&self.0).map_err(|error| Failure::new("file", error))
+    }
+}
 
 impl Drop for Secret {
     fn drop(&mut self) {
@@ -70,7 +77,7 @@ pub struct Requester {
 
 /// The id of a requester key.
 pub fn requester(KeyText { key }: KeyText) -> Result<Requester, Failure> {
-    let requester = parse(&key.0)?.id();
+    let requester = key.key()?.id();
     Ok(Requester { requester })
 }
 
@@ -204,7 +211,7 @@ pub struct Signed {
 
 /// Makes an order and signs its exact bytes.
 pub fn sign(parts: Parts) -> Result<Signed, Failure> {
-    let key = parse(&parts.key.0)?;
+    let key = parts.key.key()?;
     let window = Window {
         now: parts.now,
         life_ms: parts.life_ms,
@@ -282,8 +289,4 @@ fn wallet(order: &SignedTask, task: &Task) -> KeyId {
         Operation::KeyReshare(reshare) => reshare.from.key,
         Operation::KeyShareSign(check_up) => check_up.key,
     }
-}
-
-fn parse(text: &str) -> Result<RequesterKey, Failure> {
-    RequesterKey::parse(text).map_err(|error| Failure::new("file", error))
 }

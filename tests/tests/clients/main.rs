@@ -39,6 +39,7 @@ async fn python_and_node_order_verify_and_follow_and_all_clients_believe_the_sam
     };
     let mut cluster = Cluster::prepare(blueprint).await.unwrap();
     let admin = make_admin(&cluster);
+    let signed = let_requester_sign(&cluster);
     cluster.start_all().await.unwrap();
     // Of two nodes: what they prepare for ECDSA takes most of this test's time.
     let order = NewWallet {
@@ -54,9 +55,18 @@ async fn python_and_node_order_verify_and_follow_and_all_clients_believe_the_sam
         &mut cluster,
         &treasury,
         &admin,
+        &signed,
     )
     .await;
-    let node = run("node", "end_to_end.mjs", &mut cluster, &treasury, &admin).await;
+    let node = run(
+        "node",
+        "end_to_end.mjs",
+        &mut cluster,
+        &treasury,
+        &admin,
+        &signed,
+    )
+    .await;
 
     // The book is shared with Python; a wallet of Node's is believed by the profile.
     let made = cluster.client.find_wallet("from-python").await.unwrap();
@@ -86,6 +96,20 @@ fn make_admin(cluster: &Cluster) -> PathBuf {
     file
 }
 
+/// Lets the cluster's requester in by its signature. Returns a profile without an API key.
+fn let_requester_sign(cluster: &Cluster) -> PathBuf {
+    let config = cluster.coordinator_config();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let requester = cluster.client.requester().unwrap();
+    let entry = format!("{{name: signer, requester: {requester}, scopes: [read, create]}}");
+    std::fs::write(&config, format!("{text}  - {entry}\n")).unwrap();
+    let profile = std::fs::read_to_string(cluster.profile()).unwrap();
+    let id = format!("coordinator_id: {}", cluster.coordinator_id());
+    let signed = cluster.dir().join("signed.yaml");
+    std::fs::write(&signed, profile.replace("api_key_file: api.key", &id)).unwrap();
+    signed
+}
+
 /// Runs a script in the environment that has nothing but the package and what it depends on, and
 /// gives it what it asks for.
 async fn run(
@@ -94,10 +118,11 @@ async fn run(
     cluster: &mut Cluster,
     treasury: &KeyDescriptor,
     admin: &Path,
+    signed: &Path,
 ) -> Value {
     let names: Vec<&str> = cluster.nodes.iter().map(|node| &*node.name).collect();
     let told = json!({
-        "profile": cluster.profile(), "nodes": names, "treasury": treasury.key, "admin": admin,
+        "profile": cluster.profile(), "nodes": names, "treasury": treasury.key, "admin": admin, "signed": signed,
         "evm_path": EVM_PATH, "bitcoin_paths": PATHS, "solana_path": SOLANA_PATH,
     });
     let log = cluster.dir().join(format!("{script}.log"));

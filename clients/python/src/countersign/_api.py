@@ -7,6 +7,7 @@ import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -14,7 +15,8 @@ from urllib.parse import quote
 
 import httpx
 
-from .errors import AnswerError, FileError, Unreachable, by_status
+from ._access import Access
+from .errors import AnswerError, FileError, Unavailable, Unreachable, by_status
 from .schema import OPERATIONS, SHAPES, KeyDescriptor, Submission
 
 #: Limit for one request in seconds; longer than any long poll.
@@ -23,6 +25,9 @@ REQUEST = 50.0
 SILENCE = 45.0
 #: Size limit of answers in bytes; the longest is a page of wallets.
 MAX_ANSWER = 64 * 1024 * 1024
+
+#: The longest pause in seconds that a coordinator can ask for.
+LONGEST = 30.0
 
 #: Limit of nesting in answers. Other packages raise Python's own limit so far that its parser would end the process.
 MAX_DEPTH = 100
@@ -87,7 +92,7 @@ def stream(selected: Mapping[str, str], after: str, last: str | None) -> Request
     return asked
 
 
-def read(status: int, body: bytes, answer: str | None) -> Any:
+def read(status: int, body: bytes, answer: str | None, retry_after: str | None = None) -> Any:
     """The document of a good answer, which is this object. Otherwise raises the error that its code names."""
     if status == 204:
         return None
@@ -101,7 +106,24 @@ def read(status: int, body: bytes, answer: str | None) -> Any:
     code = problem.get("code") if isinstance(problem, dict) else None
     if not isinstance(code, str):
         raise unreadable(f"HTTP status {status}")
-    raise by_status(status, code, str(problem.get("message") or problem.get("detail") or problem.get("title")))
+    raise by_status(status, code, _words(problem), pause(retry_after))
+
+
+def _words(problem: dict[str, Any]) -> str:
+    return str(problem.get("message") or problem.get("detail") or problem.get("title"))
+
+
+def pause(retry_after: str | None) -> float | None:
+    """The seconds of a header ``Retry-After``, bounded. A date is not looked at."""
+    if retry_after is None or re.fullmatch("[0-9]+", retry_after) is None:
+        return None
+    return min(float(retry_after), LONGEST)
+
+
+def asked_pause(error: Unreachable | Unavailable, least: float) -> float:
+    """The time before the next attempt: as the coordinator asks, but not less than this."""
+    told = error.retry_after if isinstance(error, Unavailable) else None
+    return max(told or 0.0, least)
 
 
 def parse(body: bytes, where: str) -> Any:
@@ -160,27 +182,29 @@ def descriptor(view: Any) -> KeyDescriptor:
 class Transport:
     """Requests to one coordinator. Follows no redirect and asks no proxy."""
 
-    def __init__(self, url: str, key: str, ca: Path | None) -> None:
+    def __init__(self, url: str, access: Access, ca: Path | None) -> None:
         self._url = url.rstrip("/")
-        self._http = httpx.Client(**_settings(key, ca))
+        self._access = access
+        self._http = httpx.Client(**_settings(ca))
 
     def perform(self, request: Request) -> Any:
+        asked = _proven(self._http, self._url, request, self._access)
         try:
-            with self._http.stream(request.method, self._url + request.path, **_content(request)) as response:
+            with closing(self._http.send(asked, stream=True)) as response:
                 body = _bounded(response.iter_bytes(), time.monotonic() + REQUEST)
-                return read(response.status_code, body, request.answer)
+                return read(response.status_code, body, request.answer, response.headers.get("retry-after"))
         except httpx.TransportError as error:
             _unreachable(self._url, error)
 
     def open(self, request: Request) -> Stream:
         """Opens a stream of events."""
-        asked = self._http.build_request(request.method, self._url + request.path, **_content(request) | _PATIENT)
+        asked = _proven(self._http, self._url, request, self._access, _PATIENT)
         try:
             response = self._http.send(asked, stream=True)
             try:
                 if not _is_stream(response):
                     body = _bounded(response.iter_bytes(), time.monotonic() + REQUEST)
-                    _no_stream(response.status_code, body)
+                    _no_stream(response, body)
             except BaseException:
                 response.close()
                 raise
@@ -214,26 +238,28 @@ class Stream:
 class AsyncTransport:
     """The same for asyncio."""
 
-    def __init__(self, url: str, key: str, ca: Path | None) -> None:
+    def __init__(self, url: str, access: Access, ca: Path | None) -> None:
         self._url = url.rstrip("/")
-        self._http = httpx.AsyncClient(**_settings(key, ca))
+        self._access = access
+        self._http = httpx.AsyncClient(**_settings(ca))
 
     async def perform(self, request: Request) -> Any:
+        asked = _proven(self._http, self._url, request, self._access)
         try:
-            async with self._http.stream(request.method, self._url + request.path, **_content(request)) as response:
+            async with aclosing(await self._http.send(asked, stream=True)) as response:
                 body = await _bounded_async(response.aiter_bytes(), time.monotonic() + REQUEST)
-                return read(response.status_code, body, request.answer)
+                return read(response.status_code, body, request.answer, response.headers.get("retry-after"))
         except httpx.TransportError as error:
             _unreachable(self._url, error)
 
     async def open(self, request: Request) -> AsyncStream:
-        asked = self._http.build_request(request.method, self._url + request.path, **_content(request) | _PATIENT)
+        asked = _proven(self._http, self._url, request, self._access, _PATIENT)
         try:
             response = await self._http.send(asked, stream=True)
             try:
                 if not _is_stream(response):
                     body = await _bounded_async(response.aiter_bytes(), time.monotonic() + REQUEST)
-                    _no_stream(response.status_code, body)
+                    _no_stream(response, body)
             except BaseException:
                 await response.aclose()
                 raise
@@ -266,9 +292,9 @@ class AsyncStream:
 _PATIENT: dict[str, Any] = {"timeout": httpx.Timeout(REQUEST, read=SILENCE)}
 
 
-def _settings(key: str, ca: Path | None) -> dict[str, Any]:
+def _settings(ca: Path | None) -> dict[str, Any]:
     settings: dict[str, Any] = {
-        "headers": {"authorization": f"Bearer {key}", "accept-encoding": "identity"},
+        "headers": {"accept-encoding": "identity"},
         "timeout": REQUEST,
         "follow_redirects": False,
         "trust_env": False,
@@ -281,19 +307,26 @@ def _settings(key: str, ca: Path | None) -> dict[str, Any]:
     return settings
 
 
-def _content(request: Request) -> dict[str, Any]:
-    content: dict[str, Any] = {"headers": request.headers}
+def _proven(
+    http: httpx.Client | httpx.AsyncClient, url: str, request: Request, access: Access, patience: dict[str, Any] = {}
+) -> httpx.Request:
+    """A request as it is sent, with the proof of who sends it. Every attempt has a proof of its own."""
+    content: dict[str, Any] = {"headers": request.headers} | patience
     if request.query:
         content["params"] = request.query
-    return content if request.body is None else content | {"json": request.body}
+    if request.body is not None:
+        content["json"] = request.body
+    asked = http.build_request(request.method, url + request.path, **content)
+    asked.headers.update(access.headers(asked.method, asked.url.raw_path.decode(), asked.content))
+    return asked
 
 
 def _is_stream(response: httpx.Response) -> bool:
     return response.status_code == 200 and response.headers.get("content-type", "").startswith("text/event-stream")
 
 
-def _no_stream(status: int, body: bytes) -> NoReturn:
-    read(status, body, None)
+def _no_stream(response: httpx.Response, body: bytes) -> NoReturn:
+    read(response.status_code, body, None, response.headers.get("retry-after"))
     raise unreadable("it is not a stream of events")
 
 

@@ -140,7 +140,7 @@ class Feed:
         tired = self._patience is not None and now - self._away_since >= self._patience
         if tired or not (self._expected or self._last):
             raise error
-        pause = min(AWAY * 2**self._failures, LONGEST)
+        pause = _api.asked_pause(error, min(AWAY * 2**self._failures, LONGEST))
         self._failures = min(self._failures + 1, 10)
         yield Sleep(pause)
 

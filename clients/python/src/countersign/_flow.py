@@ -417,9 +417,11 @@ class Flows:
                 arrived = arrived or _may_have_arrived(error)
                 if not arrived:
                     raise
-            if time.monotonic() >= until:
+                pause = _api.asked_pause(error, AWAY)
+            left = until - time.monotonic()
+            if left <= 0:
                 raise Pending(id)
-            yield Sleep(AWAY)
+            yield Sleep(min(pause, max(left, AWAY)))
 
     def _follow(self, view: TaskView, until: float, progress: Progress | None) -> Flow[TaskView]:
         """Waits until the task ends, through a coordinator that is away for a moment."""
@@ -454,8 +456,8 @@ class Flows:
             asked = _api.task(id, max(1, min(int(left), LONG_POLL)), revision)
         try:
             return _about(id, (yield asked))
-        except (Unreachable, Unavailable):
-            yield Sleep(min(AWAY, max(left, 0)))
+        except (Unreachable, Unavailable) as error:
+            yield Sleep(min(_api.asked_pause(error, AWAY), max(left, 0)))
             return view
 
     def _judge(self, order: Order, view: TaskView) -> Flow[Wallet | Signed | CheckUp]:

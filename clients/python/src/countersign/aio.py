@@ -12,6 +12,7 @@ from ._api import AsyncStream, AsyncTransport, Request
 from ._flow import Progress, Remarks
 from ._step import Close, Done, Flow, Open, Read, Sleep, Tell
 from .book import WalletBook
+from ._start import started
 from .client import _several, flows_of
 from .errors import CountersignError
 from .keys import RequesterKey
@@ -50,8 +51,8 @@ class AsyncClient:
         requester_key: RequesterKey | None = None,
         book: WalletBook | None = None,
     ) -> None:
-        self._flows, key = flows_of(profile, api_key, requester_key, book)
-        self._transport = AsyncTransport(self._flows.profile.coordinator, key, self._flows.profile.coordinator_ca)
+        self._flows, access = flows_of(profile, api_key, requester_key, book)
+        self._transport = AsyncTransport(self._flows.profile.coordinator, access, self._flows.profile.coordinator_ca)
 
     @property
     def profile(self) -> Profile:
@@ -236,7 +237,7 @@ class AsyncClient:
         return await self._run(self._flows.nodes())
 
     async def webhooks(self) -> list[WebhookView]:
-        """The receivers of events. All methods for webhooks but ``verify_webhook`` need an API key with ``admin``."""
+        """The receivers of events. All methods for webhooks but ``verify_webhook`` need the scope ``admin``."""
         return await self._run(self._flows.webhooks())
 
     async def create_webhook(
@@ -305,6 +306,7 @@ class AsyncClient:
     async def _drive(self, flow: Flow[Any]) -> AsyncGenerator[Tell | Done, None]:
         """Performs the steps of a flow; gives what it tells, and its result."""
         stream: AsyncStream | None = None
+        flow = started(flow)
         try:
             step = next(flow)
             while True:

@@ -8,12 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from . import _files
+from ._access import Access, access_of
 from ._api import Request, Stream, Transport
 from ._flow import Flows, Progress, Remarks
+from ._start import started
 from ._step import Close, Done, Flow, Open, Read, Sleep, Tell
 from .book import FileBook, MemoryBook, WalletBook
-from .errors import CountersignError, UsageError
+from .errors import CountersignError
 from .keys import RequesterKey
 from .models import Address, CheckUp, Decoded, Finished, Introduction, Listed, Signed, Task, Wallet
 from .payloads import Payload
@@ -37,27 +38,23 @@ T = TypeVar("T")
 
 def flows_of(
     profile: Profile | str | Path, api_key: str | None, requester_key: RequesterKey | None, book: WalletBook | None
-) -> tuple[Flows, str]:
-    """What both clients are made of: the flows, and the API key."""
+) -> tuple[Flows, Access]:
+    """What both clients are made of: the flows, and the proof of who asks."""
     if not isinstance(profile, Profile):
         profile = Profile.load(profile)
-    if api_key is None:
-        if profile.api_key_file is None:
-            raise UsageError("usage", "there is no API key, and this package signs no requests; name its file in the profile, or pass `api_key`")
-        advice = "write the key from `countersign-coordinator api-key new` there, mode 600"
-        api_key = _files.read_secret(profile.api_key_file, advice).strip()
     if requester_key is None and profile.requester_key_file is not None:
         requester_key = RequesterKey.load(profile.requester_key_file)
     if book is None:
         book = MemoryBook() if profile.wallet_book is None else FileBook(profile.wallet_book)
-    return Flows(profile, requester_key, book), api_key
+    return Flows(profile, requester_key, book), access_of(profile, api_key, requester_key)
 
 
 class Client:
     """A requester at one coordinator. It trusts neither the coordinator nor the nodes.
 
     ``profile`` is a file as docs/profile.md describes it, or a :class:`Profile`. Wallets are given by id, or by name in
-    the wallet book; nodes by id, or by name in the profile. Times are in seconds.
+    the wallet book; nodes by id, or by name in the profile. Times are in seconds. Without an API key, passed or in the
+    profile, each request is signed by the requester's key.
     """
 
     def __init__(
@@ -68,8 +65,8 @@ class Client:
         requester_key: RequesterKey | None = None,
         book: WalletBook | None = None,
     ) -> None:
-        self._flows, key = flows_of(profile, api_key, requester_key, book)
-        self._transport = Transport(self._flows.profile.coordinator, key, self._flows.profile.coordinator_ca)
+        self._flows, access = flows_of(profile, api_key, requester_key, book)
+        self._transport = Transport(self._flows.profile.coordinator, access, self._flows.profile.coordinator_ca)
 
     @property
     def profile(self) -> Profile:
@@ -254,7 +251,7 @@ class Client:
         return self._run(self._flows.nodes())
 
     def webhooks(self) -> list[WebhookView]:
-        """The receivers of events. All methods for webhooks but ``verify_webhook`` need an API key with ``admin``."""
+        """The receivers of events. All methods for webhooks but ``verify_webhook`` need the scope ``admin``."""
         return self._run(self._flows.webhooks())
 
     def create_webhook(
@@ -323,6 +320,7 @@ class Client:
     def _drive(self, flow: Flow[Any]) -> Generator[Tell | Done, None, None]:
         """Performs the steps of a flow; gives what it tells, and its result."""
         stream: Stream | None = None
+        flow = started(flow)
         try:
             step = next(flow)
             while True:

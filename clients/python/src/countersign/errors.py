@@ -58,7 +58,7 @@ class ApiError(CountersignError):
 
 
 class Unauthorized(ApiError):
-    """The API key is unknown, or does not allow the request."""
+    """The API key or the signature is not accepted, or does not allow the request."""
 
 
 class NotFound(ApiError):
@@ -71,6 +71,11 @@ class Conflict(ApiError):
 
 class Unavailable(ApiError):
     """The coordinator cannot take the request now. The same one may succeed a moment later."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(status, code, message)
+        #: Seconds to wait, as the coordinator asks for; at most 30.
+        self.retry_after = retry_after
 
 
 class CursorGone(ApiError):
@@ -176,6 +181,9 @@ def by_code(code: str, message: str, details: Sequence[str]) -> CountersignError
     return _BY_CODE.get(code, PayloadError)(code, message, details)
 
 
-def by_status(status: int, code: str, message: str) -> ApiError:
+def by_status(status: int, code: str, message: str, retry_after: float | None) -> ApiError:
     """The error for a refusal of the coordinator."""
-    return _BY_STATUS.get(status, ApiError)(status, code, message)
+    kind = _BY_STATUS.get(status, ApiError)
+    if issubclass(kind, Unavailable):
+        return kind(status, code, message, retry_after)
+    return kind(status, code, message)

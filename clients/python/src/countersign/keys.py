@@ -12,7 +12,7 @@ from .errors import FileError
 
 
 class RequesterKey:
-    """Signs orders. Its text form is one line, ``csr-secret1…``. It prints its id only."""
+    """Signs orders and requests. Its text form is one line, ``csr-secret1…``. It prints its id only."""
 
     __slots__ = ("_text", "id")
 
@@ -53,3 +53,7 @@ class RequesterKey:
     def sign(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Makes an order of these parts and signs its exact bytes."""
         return dict(_core.call("order.sign", parts | {"key": self._text}))
+
+    def sign_request(self, parts: dict[str, Any]) -> dict[str, str]:
+        """The headers that prove a request of these parts to a coordinator."""
+        return dict(_core.call("request.sign", parts | {"key": self._text}))

@@ -28,6 +28,8 @@ class Profile:
     bitcoin: str = "mainnet"
     #: ``mainnet``, ``devnet``, ``testnet``, or a CAIP-2 id.
     solana: str = "mainnet"
+    #: The coordinator's id (``csc1…``), from its operator. Requests are signed for it if there is no API key.
+    coordinator_id: str | None = None
     api_key_file: Path | None = None
     requester_key_file: Path | None = None
     wallet_book: Path | None = None
@@ -53,6 +55,7 @@ class Profile:
             trusted_requesters=read["trusted_requesters"],
             bitcoin=read["chains"]["bitcoin"],
             solana=read["chains"]["solana"],
+            coordinator_id=read.get("coordinator_id"),
             api_key_file=place("api_key_file"),
             requester_key_file=place("requester_key_file"),
             wallet_book=place("wallet_book"),
