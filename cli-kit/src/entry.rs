@@ -38,11 +38,11 @@ pub enum EntryError {
 
 /// Adds `entry`, one line of YAML, to a top-level list of a configuration. `check` reads the new
 /// text and returns why it is not what it should be; nothing is written then.
-pub fn add_entry(
+pub fn add_entry<E: std::fmt::Display>(
     path: &Path,
     list: &str,
     entry: &str,
-    check: impl FnOnce(&str) -> Result<(), String>,
+    check: impl FnOnce(&str) -> Result<(), E>,
 ) -> Result<(), EntryError> {
     let bytes = Custody::Operator.read(path, LARGEST)?;
     let text = String::from_utf8(bytes).map_err(|_| EntryError::NotText(path.into()))?;
@@ -53,7 +53,7 @@ pub fn add_entry(
     })?;
     check(&new).map_err(|reason| EntryError::Refused {
         path: path.into(),
-        reason,
+        reason: reason.to_string(),
     })?;
     countersign_files::replace(path, new.as_bytes()).map_err(|error| EntryError::Write {
         path: path.into(),
@@ -127,7 +127,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.yaml");
         std::fs::write(&path, "l: [{a: 0}]\n").unwrap();
-        let error = add_entry(&path, "l", "{a: 1}", |_| Ok(())).unwrap_err();
+        let error = add_entry(&path, "l", "{a: 1}", |_| Ok::<_, &str>(())).unwrap_err();
         assert!(
             error.to_string().ends_with("add this line to it: {a: 1}"),
             "{error}"
@@ -139,12 +139,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.yaml");
         std::fs::write(&path, "l:\n").unwrap();
-        let error = add_entry(&path, "l", "{a: 1}", |_| Err("it is listed twice".into()));
+        let error = add_entry(&path, "l", "{a: 1}", |_| Err("it is listed twice"));
         assert!(matches!(error, Err(EntryError::Refused { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "l:\n");
         add_entry(&path, "l", "{a: 1}", |new| {
             assert_eq!(new, "l:\n  - {a: 1}\n");
-            Ok(())
+            Ok::<_, &str>(())
         })
         .unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "l:\n  - {a: 1}\n");

@@ -55,9 +55,8 @@ impl RequesterCommand {
 fn add(config: &Path, list: &str, name: &str, id: &str) -> anyhow::Result<()> {
     let entry = serde_json::json!({"name": name, "id": id}).to_string();
     let base = config.parent().unwrap_or(Path::new("."));
-    countersign_cli_kit::add_entry(config, list, &entry, |new| match Config::parse(new, base) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
+    countersign_cli_kit::add_entry(config, list, &entry, |new| {
+        Config::parse(new, base).map(drop)
     })?;
     println!(
         "Added `{name}` to {list} of {}; restart the node if it runs.",
