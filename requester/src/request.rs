@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn the_headers_are_signed_by_the_requester_they_name() {
-        let (coordinator, requester) = ([7; 32], [8; 32]);
+        let coordinator = [7; 32];
+        let requester = [8; 32];
         let sent = sent(&SigningKey::from_bytes(&coordinator));
         let key = RequesterKey::from_seed(&requester).unwrap();
         let headers = sent.headers(&key).unwrap();
