@@ -1,6 +1,7 @@
 /** The coordinator's HTTP API: requests out, bounded answers in. Nothing here is believed. */
 
 import { type Access } from "./access.js";
+import { Body } from "./body.js";
 import { AnswerError, Unavailable, Unreachable, byStatus } from "./errors.js";
 import {
   OPERATIONS,
@@ -176,7 +177,7 @@ export class Api {
         read(response, await this.#text(response));
         throw unreadable("it is not a stream of events");
       }
-      return new Stream(this.#url, response.body.getReader(), end);
+      return new Stream(this.#url, response);
     } catch (error) {
       end.abort();
       throw error;
@@ -238,29 +239,24 @@ export class Api {
 /** An open stream. */
 export class Stream {
   readonly #url: string;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #end: AbortController;
+  readonly #body: Body;
 
-  constructor(url: string, reader: ReadableStreamDefaultReader<Uint8Array>, end: AbortController) {
+  constructor(url: string, response: Response) {
     this.#url = url;
-    this.#reader = reader;
-    this.#end = end;
+    this.#body = new Body(response);
   }
 
   /** The next bytes; nothing if the stream has ended. */
   async read(): Promise<Uint8Array | undefined> {
-    const timer = setTimeout(() => this.#end.abort(new Error("the stream is silent")), SILENCE);
     try {
-      return (await this.#reader.read()).value;
+      return await this.#body.read(SILENCE);
     } catch (error) {
       throw new Unreachable(this.#url, innermost(error));
-    } finally {
-      clearTimeout(timer);
     }
   }
 
   close(): void {
-    this.#end.abort();
+    this.#body.close();
   }
 }
 
@@ -281,14 +277,15 @@ async function bounded(response: Response): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   let length = 0;
-  const reader = response.body?.getReader();
-  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-    length += part.value.length;
+  const body = new Body(response);
+  const until = Date.now() + REQUEST;
+  for (let part = await body.read(REQUEST); part; part = await body.read(Math.max(until - Date.now(), 0))) {
+    length += part.length;
     if (length > MAX_ANSWER) {
-      await reader?.cancel();
+      body.close();
       throw unreadable(`it is longer than ${MAX_ANSWER} bytes`);
     }
-    text += decoder.decode(part.value, { stream: true });
+    text += decoder.decode(part, { stream: true });
   }
   return text + decoder.decode();
 }
