@@ -54,6 +54,22 @@ pub enum WebhookError {
     Id,
 }
 
+impl WebhookError {
+    /// The code of `docs/codes.md`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_)
+            | Self::Repeated(_)
+            | Self::Malformed(_)
+            | Self::TooLong
+            | Self::Time
+            | Self::Signature
+            | Self::Event
+            | Self::Id => "invalid-webhook",
+        }
+    }
+}
+
 /// Why a key is not one that verifies deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookKeyError {

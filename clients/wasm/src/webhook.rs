@@ -35,5 +35,5 @@ pub fn verify(arrived: Arrived) -> Result<Verified, Failure> {
         ..
     } = arrived;
     webhook::verify(delivery, &keys, format, now, tolerance_ms)
-        .map_err(|error| Failure::new("invalid-webhook", error))
+        .map_err(|error| Failure::new(error.code(), error))
 }
