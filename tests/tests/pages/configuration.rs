@@ -132,7 +132,12 @@ fn visit(
             let shown = mapping.keys().map(|key| key.as_str().unwrap().to_owned());
             seen.entry(known).or_default().extend(shown);
             for key in mapping.keys() {
-                visit(program, whole, &[place, &[key.clone()]].concat(), seen);
+                visit(
+                    program,
+                    whole,
+                    &[place, std::slice::from_ref(key)].concat(),
+                    seen,
+                );
             }
         }
         Value::Sequence(items) => {
