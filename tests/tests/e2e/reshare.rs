@@ -46,11 +46,15 @@ async fn sign(cluster: &Cluster, wallet: KeyId, signers: &[usize]) -> Vec<Vec<u8
     keys
 }
 
-/// 2 of 3, then 3 of 5 others, the same with new shares, and back to 2 of 2.
-async fn lives(scheme: Scheme, primes: PrimeSource) {
+/// 2 of 3, then 3 of so many others, the same with new shares, and back to 2 of 2.
+async fn lives(scheme: Scheme, primes: PrimeSource, others: usize) {
+    let others: Vec<usize> = (3..3 + others).collect();
+    let [first, second, third, .., last] = others[..] else {
+        panic!("there are at least four others");
+    };
     let limits = "{ prime_sets: 0 }".into();
     let blueprint = Blueprint {
-        nodes: 8,
+        nodes: 3 + others.len(),
         primes,
         plugins: Plugins::Unguarded,
         limits,
@@ -67,22 +71,22 @@ async fn lives(scheme: Scheme, primes: PrimeSource) {
     let wallet = made.key;
     let keys = sign(&cluster, wallet, &[0, 2]).await;
 
-    let moved = reshare(&cluster, wallet, &[3, 4, 5, 6, 7], 3).await;
+    let moved = reshare(&cluster, wallet, &others, 3).await;
     assert_eq!(
         (moved.generation, moved.root_public_key.clone()),
         (1, made.root_public_key.clone())
     );
-    assert_eq!(sign(&cluster, wallet, &[3, 5, 7]).await, keys);
-    assert_eq!(sign(&cluster, wallet, &[4, 5, 6]).await, keys);
+    assert_eq!(sign(&cluster, wallet, &[first, third, last]).await, keys);
+    assert_eq!(sign(&cluster, wallet, &[second, third, last]).await, keys);
 
-    let refreshed = reshare(&cluster, wallet, &[3, 4, 5, 6, 7], 3).await;
+    let refreshed = reshare(&cluster, wallet, &others, 3).await;
     assert_eq!(
         (refreshed.generation, refreshed.aux),
         (2, moved.aux),
         "the same committee needs nothing new"
     );
     assert_ne!(refreshed.public_shares, moved.public_shares);
-    assert_eq!(sign(&cluster, wallet, &[3, 4, 7]).await, keys);
+    assert_eq!(sign(&cluster, wallet, &[first, second, last]).await, keys);
 
     let back = reshare(&cluster, wallet, &[0, 1], 2).await;
     assert_eq!(back.generation, 3);
@@ -168,17 +172,17 @@ fn cluster_vault(node: &countersign_tests::Node) -> countersign_node::vault::Vau
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ed25519_wallet_lives_through_four_generations() {
-    lives(Scheme::Ed25519, PrimeSource::None).await;
+    lives(Scheme::Ed25519, PrimeSource::None, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taproot_wallet_lives_through_four_generations() {
-    lives(Scheme::Taproot, PrimeSource::None).await;
+    lives(Scheme::Taproot, PrimeSource::None, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ecdsa_wallet_lives_through_four_generations() {
-    lives(Scheme::EcdsaSecp256k1, PrimeSource::Fixtures(2)).await;
+    lives(Scheme::EcdsaSecp256k1, PrimeSource::Fixtures(2), 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
