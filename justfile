@@ -73,7 +73,7 @@ clients-test: clients
 # Runs every interruption, of which the tests try a sample.
 interruptions: plugins
     cargo build --workspace --all-targets
-    COUNTERSIGN_INTERRUPTIONS=all COUNTERSIGN_KILLS=200 cargo test --workspace --test e2e -- --nocapture --include-ignored interrupted
+    COUNTERSIGN_INTERRUPTIONS=all COUNTERSIGN_KILLS=200 cargo test --workspace --test e2e -- --nocapture interrupted
     COUNTERSIGN_KILLS=200 cargo test --workspace --test program -- --nocapture after_any_number_of_kills
 
 # Runs every alteration of every field of every message, of which the tests try a sample. Takes an hour of processor time.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Open;
 
-/// The beginning of every API key's text, so that secret scanners find one that leaked. 64
-/// hexadecimal digits follow.
+/// The beginning of every API key's text; 64 hexadecimal digits follow. Secret scanners find a key
+/// that leaked by it.
 pub const API_KEY_PREFIX: &str = "csapi_";
 
 /// Permissions of an API key.
@@ -46,7 +46,7 @@ pub struct ApiKeySpec {
     pub expires: Option<UnixMillis>,
 }
 
-/// Who an API key is and what it may do, as it is told of.
+/// The settings of an API key, as answers show them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiKeySettings {
@@ -73,7 +73,7 @@ pub struct ApiKeySettings {
 pub struct ApiKeyView {
     /// Its name in its path, in logs and in the audit log.
     pub name: String,
-    /// Who it is, and what it may do.
+    /// Its credential and its permissions.
     pub spec: ApiKeySettings,
     /// The credential before the last rotation, while it is still accepted.
     pub previous: Option<PreviousCredential>,
@@ -131,7 +131,7 @@ pub struct RotateApiKey {
     pub overlap_seconds: u32,
 }
 
-/// Who made a request: the API key, and what proved that it was its holder. Names may be given
+/// The sender of a request: the API key, and the credential that proved it. Names may be given
 /// again; a credential has one holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

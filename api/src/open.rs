@@ -54,7 +54,7 @@ impl<T: PartialEq> PartialEq<T> for Open<T> {
 impl<T: Serialize> fmt::Display for Open<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = match self {
-            Self::Known(known) => serde_json::to_value(known).unwrap_or_default(),
+            Self::Known(known) => serde_json::to_value(known).map_err(|_| fmt::Error)?,
             Self::Unknown(value) => value.as_ref().clone(),
         };
         let text = match value {

@@ -124,7 +124,7 @@ pub struct TaskView {
     #[cfg_attr(feature = "openapi", schema(value_type = countersign_protocol::evidence::Signature))]
     #[serde(with = "hex::serde")]
     pub signature: [u8; 64],
-    /// Who handed the task in. Absent if it was imported, or handed in to an earlier version.
+    /// The sender of the task. Absent if it was imported, or handed in to an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_by: Option<Submitter>,
     /// The parties; empty until they are chosen.

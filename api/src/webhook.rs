@@ -10,7 +10,7 @@ use crate::{EventData, EventKind, Open};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSpec {
-    /// Where events are sent: `https`, or `http` on a loopback address.
+    /// The receiver of events: `https`, or `http` on a loopback address.
     pub url: String,
     /// Only these kinds; all if absent.
     #[serde(default, rename = "types", skip_serializing_if = "Option::is_none")]
@@ -18,7 +18,7 @@ pub struct WebhookSpec {
     /// Only events of these wallets; of all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wallets: Option<Vec<KeyId>>,
-    /// How deliveries are signed.
+    /// The signature of deliveries.
     #[serde(default)]
     pub format: WebhookFormat,
     /// While false, nothing is sent; events wait as long as the feed keeps them.
@@ -30,7 +30,7 @@ pub struct WebhookSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookSettings {
-    /// Where events are sent.
+    /// The receiver of events.
     pub url: String,
     /// Only these kinds; all if absent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<EventKind>>))]
@@ -39,7 +39,7 @@ pub struct WebhookSettings {
     /// Only events of these wallets; of all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wallets: Option<Vec<KeyId>>,
-    /// How deliveries are signed.
+    /// The signature of deliveries.
     #[cfg_attr(feature = "openapi", schema(value_type = WebhookFormat))]
     pub format: Open<WebhookFormat>,
     /// While false, nothing is sent; events wait as long as the feed keeps them.
@@ -63,7 +63,7 @@ fn yes() -> bool {
     true
 }
 
-/// How deliveries are signed. The body is the event in either case.
+/// The signature of deliveries. The body is the event in either case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]

@@ -88,14 +88,11 @@ fn with_entry(text: &str, list: &str, entry: &str) -> Option<String> {
 
 /// The indentation of the list's present entries.
 fn indent(below: &[&str]) -> String {
-    let first = below
-        .iter()
-        .find(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    let mut lines = below.iter().map(|line| (line, line.trim_start()));
+    let first = lines.find(|(_, text)| !text.is_empty() && !text.starts_with('#'));
     match first {
-        Some(line) if line.trim_start().starts_with("- ") => {
-            line[..line.len() - line.trim_start().len()].to_owned()
-        }
-        _ => "  ".to_owned(),
+        Some((line, text)) if text.starts_with("- ") => line[..line.len() - text.len()].to_owned(),
+        Some(_) | None => "  ".to_owned(),
     }
 }
 

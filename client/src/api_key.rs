@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use crate::error::ClientError;
 use crate::secret_file::{create_secret, read_secret};
 
-/// A bearer secret: `csapi_` and 64 hexadecimal digits. Not `Clone`, not printable; its memory is
-/// wiped on drop.
+/// A bearer secret: `csapi_` and 64 hexadecimal digits. Neither `Clone` nor printable, and wiped on
+/// drop.
 pub struct ApiKey(Zeroizing<String>);
 
 impl ApiKey {
@@ -51,7 +51,7 @@ impl ApiKey {
         Hash(Sha256::digest(self.0.as_bytes()).into())
     }
 
-    /// The secret itself.
+    /// The secret, for the header of a request.
     pub fn expose(&self) -> &str {
         &self.0
     }

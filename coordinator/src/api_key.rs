@@ -168,7 +168,7 @@ pub struct Caller {
     pub key: Hash,
     /// The key's name.
     pub name: String,
-    /// What proved that the caller is the key's holder.
+    /// The credential that proved it.
     pub credential: Credential,
     /// Only these wallets; all if absent.
     pub wallets: Option<Vec<KeyId>>,

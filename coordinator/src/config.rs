@@ -20,8 +20,8 @@ use crate::tls::TlsFiles;
 
 /// Size limit in bytes.
 const LARGEST: u64 = 4 << 20;
-/// The configuration of a new coordinator: every key with a comment, and those that have to be set
-/// with a value.
+/// The configuration of a new coordinator: every key with a comment. Those that must be set have a
+/// value.
 pub const EXAMPLE: &str = include_str!("example.yaml");
 /// Name of the identity file in the data directory.
 pub const IDENTITY_FILE: &str = "identity.key";

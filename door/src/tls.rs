@@ -147,7 +147,11 @@ fn verify(
     issuers: &[CertificateDer<'_>],
     at: SystemTime,
 ) -> Result<(), CertificateError> {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = match at.duration_since(UNIX_EPOCH) {
+        Ok(since) => since,
+        // A clock before 1970 is wrong; no certificate that is in use is valid so early.
+        Err(_) => Duration::ZERO,
+    };
     let verified = ParsedCertificate::try_from(first).and_then(|first| {
         let algorithms = provider().signature_verification_algorithms.all;
         let nobody = RootCertStore::empty();

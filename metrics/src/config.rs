@@ -28,7 +28,7 @@ pub struct RawSettings {
     pub influxdb: Option<RawInflux>,
 }
 
-/// The validated section.
+/// The validated `metrics` section of a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Address to listen on; always a loopback address.

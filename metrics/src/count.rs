@@ -1,5 +1,4 @@
-//! Counters that are kept while a service runs, by key. They restart at 0, and hold a bounded
-//! number of keys.
+//! Counters by key, from 0 at each start of the service. The number of keys is bounded.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +11,7 @@ pub const SECONDS: [f64; 14] = [
     0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
 ];
 
-/// Numbers by key.
+/// Event counts by key.
 #[derive(Debug)]
 pub struct Counts<K>(Mutex<BTreeMap<K, u64>>);
 
@@ -63,7 +62,7 @@ impl<K: Ord + Clone> Counts<K> {
 }
 
 impl<K: Ord + Clone> Durations<K> {
-    /// Notes a duration. One of a new key beyond [`MAX_SERIES`] is not noted.
+    /// Adds a duration to its key's distribution, unless the key is new and beyond [`MAX_SERIES`].
     pub fn note(&self, key: K, duration: Duration) {
         let mut known = lock(&self.0);
         if known.len() < MAX_SERIES || known.contains_key(&key) {

@@ -1,4 +1,4 @@
-//! Sizes on disk.
+//! Sizes of files and file systems.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const MOST: usize = 10_000;
 pub struct Space {
     /// Free for this program's user.
     pub free: u64,
-    /// Altogether.
+    /// Free and used together.
     pub size: u64,
 }
 
@@ -42,8 +42,10 @@ fn below(path: &Path, depth: usize, left: &mut usize) -> Option<u64> {
             break;
         }
         *left -= 1;
-        // A file that vanished meanwhile has no size.
-        sum += below(&entry.path(), depth - 1, left).unwrap_or_default();
+        // A file may have vanished meanwhile.
+        if let Some(bytes) = below(&entry.path(), depth - 1, left) {
+            sum += bytes;
+        }
     }
     Some(sum)
 }

@@ -324,7 +324,7 @@ pub async fn follow(pusher: Pusher, look: Look, count: impl Fn(bool), stop: Canc
     }
 }
 
-/// Milliseconds since 1970.
+/// Milliseconds since 1970, 0 before.
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_millis() as u64

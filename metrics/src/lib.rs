@@ -28,7 +28,7 @@ pub use sheet::{MAX_LABEL, MAX_SERIES, Sheet, Value};
 pub use table::{Kind, Label, Metric, Table, Unit};
 pub use text::{CONTENT_TYPE, text};
 
-/// What a service says of itself at one moment.
+/// The state of a service at one moment.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The values of its metrics.

@@ -20,11 +20,11 @@ pub struct Sheet {
 /// The value of one series.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Of a gauge.
+    /// The value of a gauge.
     Number(f64),
-    /// Of a counter.
+    /// The value of a counter.
     Count(u64),
-    /// Of a histogram.
+    /// The distribution of a histogram.
     Histogram(Histogram),
 }
 

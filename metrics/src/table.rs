@@ -5,7 +5,7 @@
 pub struct Metric {
     /// Its name. Counters end in `_total`, and other names in their unit.
     pub name: &'static str,
-    /// What its values mean.
+    /// The type of its values.
     pub kind: Kind,
     /// The unit of its values.
     pub unit: Unit,
@@ -13,7 +13,7 @@ pub struct Metric {
     pub labels: &'static [Label],
     /// One sentence for operators, in Markdown. The text for Prometheus lacks the quotes of code.
     pub help: &'static str,
-    /// Where the values come from.
+    /// The origin of its values, for the documentation.
     pub source: &'static str,
 }
 
@@ -23,7 +23,7 @@ pub type Table = [(&'static str, &'static [&'static Metric])];
 /// A label of a metric.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Label {
-    /// Its name.
+    /// Name of the label in all formats.
     pub name: &'static str,
     /// Its values, if there are few; empty if they are names from the configuration.
     pub values: &'static [&'static str],
@@ -45,9 +45,9 @@ pub enum Kind {
 pub enum Unit {
     /// A number of things, or 1 for true and 0 for false.
     Number,
-    /// Seconds.
+    /// A duration in seconds.
     Seconds,
-    /// Bytes.
+    /// A size in bytes.
     Bytes,
     /// An instant, in seconds since 1970.
     UnixTime,
@@ -82,7 +82,7 @@ impl Metric {
         }
     }
 
-    /// Adds labels.
+    /// The same metric with labels.
     pub const fn by(self, labels: &'static [Label]) -> Self {
         Self { labels, ..self }
     }
@@ -96,8 +96,7 @@ impl Metric {
 }
 
 impl Label {
-    /// A label whose values are names from the configuration or the program's own, such as a
-    /// version.
+    /// A label whose values come from the configuration or the program, such as a version.
     pub const fn named(name: &'static str) -> Self {
         Self { name, values: &[] }
     }
@@ -144,7 +143,7 @@ impl Unit {
     }
 }
 
-/// `str::ends_with` for constants.
+/// `str::ends_with`, as a `const fn`.
 const fn ends_in(text: &str, end: &str) -> bool {
     let text = text.as_bytes();
     let end = end.as_bytes();

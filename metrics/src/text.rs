@@ -36,10 +36,10 @@ pub fn text(table: &'static Table, sheet: &Sheet, settings: &Settings) -> String
 
 /// One number, with what distinguishes it from the others of its metric.
 pub(crate) struct Sample<'a> {
-    /// What is appended to the metric's name.
+    /// Suffix of the metric's name, such as `_sum`.
     pub(crate) end: &'static str,
     pub(crate) labels: Vec<(&'a str, String)>,
-    /// In decimal notation.
+    /// The value in decimal notation.
     pub(crate) value: String,
 }
 

@@ -148,7 +148,7 @@ pub enum Answer {
     Lifted(bool),
     /// Answers [`Question::StageBackup`]: the location of the copies.
     Staged(Staged),
-    /// Answers [`Question::Note`].
+    /// Answers [`Question::Note`], which is now in the journal.
     Noted,
     /// The question could not be answered, for this reason.
     Failed(String),

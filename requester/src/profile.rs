@@ -24,8 +24,8 @@ pub struct Profile {
     /// URL of the coordinator's API, such as `http://127.0.0.1:7480`.
     #[serde(deserialize_with = "http_url")]
     pub coordinator: String,
-    /// The coordinator's id, from its operator: signed requests name it. Needed where there is no
-    /// `api_key_file`.
+    /// The coordinator's id, from its operator: signed requests name it. Without an `api_key_file`
+    /// it is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordinator_id: Option<CoordinatorId>,
     /// Certificates in PEM: the coordinator's own or its issuer's, and no others are believed.
@@ -47,8 +47,8 @@ pub struct Profile {
     /// Names of other requesters whose wallets this one uses. Your own key needs no entry.
     #[serde(default, deserialize_with = "names")]
     pub trusted_requesters: BTreeMap<String, RequesterId>,
-    /// Keys (`whpk_…`) of the coordinator's webhooks, from its operator. Absent: those that the
-    /// coordinator tells.
+    /// Keys (`whpk_…`) of the coordinator's webhooks, from its operator. Absent: they are fetched
+    /// from the coordinator.
     #[serde(default, deserialize_with = "webhook_keys")]
     pub webhook_keys: Vec<String>,
     /// Networks of chains whose transactions do not name theirs.

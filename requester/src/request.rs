@@ -1,5 +1,4 @@
-//! The headers of a request to a coordinator that is signed by the requester's key.
-//!
+//! The headers of a request to a coordinator that is signed by the requester's key, as
 //! `docs/api-authentication.md` describes them.
 
 use countersign_protocol::request::HttpRequest;

@@ -105,14 +105,14 @@ pub struct Jwk {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum Given {
-    /// `whpk_…`.
+    /// The text form, `whpk_…`.
     Text(String),
-    /// A key set.
+    /// A set of keys (RFC 7517, section 5).
     Set {
         /// Its keys. Those of other kinds are left out.
         keys: Vec<Jwk>,
     },
-    /// One key.
+    /// A single JSON Web Key.
     Key(Jwk),
 }
 
@@ -128,7 +128,7 @@ pub struct WebhookKey {
 pub struct Delivery<'a> {
     /// Names and values. A name in capitals, or with `_` for `-`, is the same name.
     pub headers: &'a [(String, String)],
-    /// The body.
+    /// The exact bytes that were received.
     pub body: &'a [u8],
 }
 
@@ -169,7 +169,8 @@ impl WebhookKey {
             return Err(WebhookKeyError::Private);
         }
         let base64 = text.strip_prefix(PREFIX).ok_or(WebhookKeyError::Form)?;
-        Self::of_bytes(STANDARD.decode(base64).ok(), None)
+        let bytes = STANDARD.decode(base64);
+        Self::of_bytes(&bytes.map_err(|_| WebhookKeyError::Form)?, None)
     }
 
     fn of_jwk(jwk: &Jwk) -> Result<Self, WebhookKeyError> {
@@ -179,15 +180,16 @@ impl WebhookKey {
         if !jwk.is_for_webhooks() {
             return Err(WebhookKeyError::Form);
         }
-        Self::of_bytes(URL_SAFE_NO_PAD.decode(&jwk.x).ok(), jwk.kid.clone())
+        let bytes = URL_SAFE_NO_PAD.decode(&jwk.x);
+        Self::of_bytes(&bytes.map_err(|_| WebhookKeyError::Form)?, jwk.kid.clone())
     }
 
-    fn of_bytes(bytes: Option<Vec<u8>>, kid: Option<String>) -> Result<Self, WebhookKeyError> {
-        let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let key = bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+    fn of_bytes(bytes: &[u8], kid: Option<String>) -> Result<Self, WebhookKeyError> {
+        let key = VerifyingKey::try_from(bytes).map_err(|_| WebhookKeyError::Form)?;
         // Under a key of small order, anybody's signature verifies.
-        let key = key.filter(|key| !key.is_weak());
-        let key = key.ok_or(WebhookKeyError::Form)?;
+        if key.is_weak() {
+            return Err(WebhookKeyError::Form);
+        }
         Ok(Self { key, kid })
     }
 
@@ -287,9 +289,9 @@ fn cobo_v2<'a>(
 ) -> Result<&'a WebhookKey, WebhookError> {
     let time = delivery.header("BIZ_TIMESTAMP")?;
     let signature = delivery.header("BIZ_RESP_SIGNATURE")?;
-    let signature = hex::decode(signature).ok();
-    let signature = signature.and_then(|bytes| Signature::from_slice(&bytes).ok());
-    let signature = signature.ok_or(WebhookError::Malformed("BIZ_RESP_SIGNATURE"))?;
+    const MALFORMED: WebhookError = WebhookError::Malformed("BIZ_RESP_SIGNATURE");
+    let signature = hex::decode(signature).map_err(|_| MALFORMED)?;
+    let signature = Signature::from_slice(&signature).map_err(|_| MALFORMED)?;
     let millis = number(time).ok_or(WebhookError::Malformed("BIZ_TIMESTAMP"))?;
     check_time(millis, now, tolerance)?;
     let text = [delivery.body, format!("|{time}").as_bytes()].concat();

@@ -234,7 +234,7 @@ impl Cluster {
         self.http
     }
 
-    /// The coordinator's id.
+    /// The id in the coordinator's identity file.
     pub fn coordinator_id(&self) -> &str {
         &self.coordinator_id
     }

@@ -30,12 +30,12 @@ pub enum ApiKeyCommand {
     List,
     /// Show an API key.
     Show {
-        /// Its name.
+        /// Name of the API key.
         name: String,
     },
     /// Replace the secret of an API key.
     Rotate {
-        /// Its name.
+        /// Name of the API key.
         name: String,
         #[command(flatten)]
         credential: CredentialArgs,
@@ -43,27 +43,26 @@ pub enum ApiKeyCommand {
         #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=604_800))]
         overlap: u32,
     },
-    /// Revoke an API key at once: its requests that wait end, too. Revoking it again changes
-    /// nothing.
+    /// Revoke an API key at once: its requests that wait end, too. Revoking it again is harmless.
     Revoke {
-        /// Its name.
+        /// Name of the API key.
         name: String,
     },
     /// Let an API key end at a time, or never.
     Expire {
-        /// Its name.
+        /// Name of the API key.
         name: String,
         #[command(flatten)]
         when: When,
     },
 }
 
-/// A new key.
+/// The settings of a new API key.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
     /// 1 to 40 of a-z, 0-9 and -, beginning with a letter.
     name: String,
-    /// What it may do: read, create, admin.
+    /// Permissions: read, create, admin.
     #[arg(long, required = true, value_delimiter = ',', value_name = "SCOPE,SCOPE", value_parser = scopes())]
     scope: Vec<Scope>,
     /// Only these wallets: ids (csk1…), or names in the wallet book; default: all.
@@ -76,7 +75,7 @@ pub struct CreateArgs {
     credential: CredentialArgs,
 }
 
-/// Who the key is.
+/// The credential of an API key.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct CredentialArgs {
@@ -311,7 +310,10 @@ fn show(
         let names: Result<Vec<String>, ClientError> = wallets.iter().map(name).collect();
         names.map(|names| names.join(", "))
     });
-    let wallets = wallets.transpose()?.unwrap_or_else(|| "all".into());
+    let wallets = match wallets.transpose()? {
+        Some(names) => names,
+        None => "all".into(),
+    };
     let (state, tone) = state(key.spec.expires);
     let mut lines: Vec<Line> = vec![
         format!("API key     {}", key.name).into(),

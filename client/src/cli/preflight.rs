@@ -43,12 +43,11 @@ fn lines(asked: &Preflight, profile: &Profile) -> Vec<Line> {
     }
     for node in &asked.nodes {
         lines.push(head(node, profile));
-        let known = node.answer.known();
-        lines.extend(
-            known
-                .map(|answer| details(answer, profile))
-                .unwrap_or_default(),
-        );
+        match &node.answer {
+            Open::Known(answer) => lines.extend(details(answer, profile)),
+            // The head says that it is unknown.
+            Open::Unknown(_) => {}
+        }
     }
     lines
 }
@@ -96,9 +95,9 @@ fn verdict(asked: &Preflight, profile: &Profile) -> (String, Tone) {
 }
 
 fn head(node: &NodeForecast, profile: &Profile) -> Line {
-    let (text, tone) = match node.answer.known() {
-        Some(answer) => answered(answer),
-        None => ("gave an answer unknown here".into(), Tone::Attention),
+    let (text, tone) = match &node.answer {
+        Open::Known(answer) => answered(answer),
+        Open::Unknown(_) => ("gave an answer unknown here".into(), Tone::Attention),
     };
     let part = if node.chosen {
         ""

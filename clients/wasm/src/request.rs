@@ -23,7 +23,7 @@ pub struct Parts {
     #[serde(default)]
     body: String,
     time: UnixMillis,
-    /// Never used before.
+    /// A random value that was never used before.
     nonce: String,
 }
 

@@ -1,4 +1,4 @@
-//! Deliveries of webhooks.
+//! Verifies deliveries of webhooks.
 
 use countersign_api::WebhookFormat;
 use countersign_protocol::UnixMillis;

@@ -93,18 +93,17 @@ impl AddressQuery {
             Some(paths) => paths,
             None => vec!["m".parse().map_err(|error| wrong(&error))?],
         };
-        let Some(count) = self.count else {
-            return match self.first {
-                None => Ok(paths),
-                Some(_) => Err(wrong(&"`first` needs `count`; add it")),
-            };
+        let (first, count) = match (self.first, self.count) {
+            (None, None) => return Ok(paths),
+            (Some(_), None) => return Err(wrong(&"`first` needs `count`; add it")),
+            (None, Some(count)) => (0, count),
+            (Some(first), Some(count)) => (first, count),
         };
         let total = paths.len().checked_mul(count);
         if total.is_none_or(|total| !(1..=MAX_CHILDREN).contains(&total)) {
             let message = format!("1 to {MAX_CHILDREN} keys are derived at once; ask for fewer");
             return Err(wrong(&message));
         }
-        let first = self.first.unwrap_or(0);
         let indices = || (0..count as u64).map(move |nth| u64::from(first) + nth);
         let below = |path: &DerivationPath| {
             let path = path.to_string();

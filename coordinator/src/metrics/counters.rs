@@ -1,5 +1,5 @@
-//! Counters of a running coordinator. For operators only; nothing is decided by them, and they
-//! restart at 0.
+//! Counters of a running coordinator, from 0 at each start. They are for operators only: no
+//! decision depends on them.
 
 use std::time::Duration;
 
@@ -15,25 +15,31 @@ const OTHER: &str = "other";
 const PLUGIN: &str = "plugin";
 /// Stands for every path that is not a route.
 const NO_ROUTE: &str = "none";
+/// Answers to requests that were refused for want of room.
+const TURNED_AWAY: [(StatusCode, &str); 2] = [
+    (StatusCode::TOO_MANY_REQUESTS, "429"),
+    (StatusCode::SERVICE_UNAVAILABLE, "503"),
+];
 
 /// The counters of a coordinator, shared by its parts.
 #[derive(Debug, Default)]
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
 pub struct Counters {
-    /// By route and class of the status.
+    /// Requests by route and class of the status.
     pub requests: Counts<(String, &'static str)>,
-    /// By route.
+    /// Service times of requests by route.
     pub request_times: Durations<String>,
-    /// By status.
+    /// Requests that were refused for want of room, by status.
     pub turned_away: Counts<&'static str>,
     /// Tasks that ended without a result, by code.
     pub reasons: Counts<&'static str>,
-    /// By kind and stage.
+    /// Times that tasks spent, by kind and stage.
     pub stages: Durations<(&'static str, &'static str)>,
-    /// Attempts by result.
+    /// Attempts to deliver an event, by result.
     pub attempts: Counts<&'static str>,
-    /// Attempts by webhook.
+    /// Times of attempts to deliver, by webhook.
     pub attempt_times: Durations<String>,
+    /// Pushes to InfluxDB by result.
     pub pushes: Counts<&'static str>,
 }
 
@@ -45,10 +51,10 @@ impl Counters {
             .unwrap_or(NO_ROUTE);
         self.requests.add((route.into(), class(status)));
         self.request_times.note(route.into(), took);
-        match status {
-            StatusCode::TOO_MANY_REQUESTS => self.turned_away.add("429"),
-            StatusCode::SERVICE_UNAVAILABLE => self.turned_away.add("503"),
-            _ => {}
+        for (turned_away, word) in TURNED_AWAY {
+            if status == turned_away {
+                self.turned_away.add(word);
+            }
         }
     }
 
@@ -102,7 +108,9 @@ fn class(status: StatusCode) -> &'static str {
         200..=299 => "2xx",
         300..=399 => "3xx",
         400..=499 => "4xx",
-        _ => "5xx",
+        500..=599 => "5xx",
+        // RFC 9110 defines no such class.
+        _ => OTHER,
     }
 }
 
@@ -135,7 +143,7 @@ mod tests {
         }
         let routes: Vec<_> = counters.request_times.read();
         assert_eq!((routes.len(), &*routes[0].0), (1, NO_ROUTE));
-        assert_eq!(counters.requests.read().len(), 5);
+        assert_eq!(counters.requests.read().len(), 6);
         assert_eq!(known("equivocation", false), "equivocation");
     }
 

@@ -1,5 +1,5 @@
-//! What the coordinator shows of itself to monitoring. It is read-only, and has no key, no wallet
-//! and no content of a task.
+//! The coordinator's metrics. They are read-only, and hold no key, no wallet and no content of a
+//! task.
 
 mod counters;
 mod report;

@@ -23,7 +23,7 @@ pub struct Sources {
     pub streams: Streams,
     /// Path of the database.
     pub database: PathBuf,
-    /// Absent without TLS.
+    /// The server side of TLS, unless the API is on a loopback address without it.
     pub tls: Option<Tls>,
 }
 
@@ -57,8 +57,8 @@ impl Sources {
             sheet.put(&DISK_FREE_BYTES, [], space.free as f64);
             sheet.put(&DISK_SIZE_BYTES, [], space.size as f64);
         }
-        if let Some(expiry) = self.tls.as_ref().and_then(Tls::expiry) {
-            let expiry = expiry.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let expiry = self.tls.as_ref().and_then(Tls::expiry);
+        if let Some(Ok(expiry)) = expiry.map(|expiry| expiry.duration_since(UNIX_EPOCH)) {
             sheet.put(&CERTIFICATE_EXPIRY, [], expiry.as_secs_f64());
         }
         for (result, count) in self.registry.counters().pushes.read() {

@@ -129,10 +129,7 @@ impl Store {
         let counts = counts.unwrap_or_else(PoisonError::into_inner);
         let count = |(kind, state)| {
             let codes = (operation_code(kind), state_code(state));
-            (
-                (kind, state),
-                counts.get(&codes).copied().unwrap_or_default(),
-            )
+            ((kind, state), counts.get(&codes).map_or(0, |count| *count))
         };
         let all = OperationKind::ALL.into_iter();
         all.flat_map(|kind| STATES.map(|state| (kind, state)))

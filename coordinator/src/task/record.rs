@@ -26,7 +26,7 @@ pub struct TaskRecord {
     pub state: State,
     /// Time of acceptance.
     pub submitted: UnixMillis,
-    /// Who handed it in. Absent if it was imported, or stored by an earlier version.
+    /// The sender. Absent if it was imported, or stored by an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_by: Option<Submitter>,
     /// Time at which the parties were asked.

@@ -323,8 +323,8 @@ async fn the_order_that_made_a_wallet_puts_an_invented_one_out_of_its_place() {
     assert!(world.bring(&all[1..], None).await.0.is_success());
 }
 
-/// What `just contract` imports, so that the operations on wallets have one. Written by
-/// `COUNTERSIGN_WRITE_FIXTURES=1`.
+/// `just contract` imports this wallet, so that its operations on wallets have one. The fixture is
+/// written with `COUNTERSIGN_WRITE_FIXTURES=1`.
 #[tokio::test]
 async fn the_wallet_of_the_contract_test_is_taken_in() {
     let order = sign_task(&task(2, UnixMillis(1_764_453_908_123), keygen()));

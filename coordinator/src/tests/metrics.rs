@@ -1,4 +1,4 @@
-//! What metrics show after a run is what the store has.
+//! After a run, the metrics agree with the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -198,7 +198,7 @@ async fn says(mut stream: TcpStream, head: &str) -> TcpStream {
     stream
 }
 
-/// Sends without end.
+/// Sends until the reader closes.
 async fn on_and_on(stream: TcpStream, head: &str, piece: &str) {
     let mut stream = says(stream, head).await;
     while stream.write_all(piece.as_bytes()).await.is_ok() {}

@@ -22,8 +22,7 @@ pub enum RosterCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum RequesterCommand {
-    /// Add a requester to the configuration: the node considers its tasks. Takes effect at the next
-    /// start.
+    /// Add a requester to the configuration: from the next start, the node considers its tasks.
     Add {
         /// Name of the requester, for people and plugins.
         name: String,

@@ -39,8 +39,8 @@ pub use raw_events::{RawEvent, RawEventServer, RawEvents, RawReceiver};
 pub use raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
 pub use reshare_rate::ReshareRate;
 
-/// The file of a new node: every key with a comment, none in force that another operator has to
-/// give.
+/// The file of a new node: every key with a comment. Keys that need facts from other operators are
+/// commented out.
 pub const EXAMPLE: &str = include_str!("example.yaml");
 /// Maximum size of the file in bytes.
 const LARGEST: u64 = 4 << 20;

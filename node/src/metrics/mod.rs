@@ -1,5 +1,4 @@
-//! What a node shows of itself to monitoring. It is read-only, and has no secret, no key id and no
-//! content of a task.
+//! The node's metrics. They are read-only, and hold no secret, no key id and no content of a task.
 
 mod counters;
 mod report;

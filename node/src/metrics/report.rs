@@ -155,9 +155,10 @@ fn plugin(entry: &EntryStatus, sheet: &mut Sheet) {
     let broken = matches!(entry.condition, Condition::Broken { .. });
     sheet.put(&PLUGIN_BROKEN, [name, version], broken);
     if let Some(health) = &entry.health {
-        let at = health.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         sheet.put(&PLUGIN_HEALTHY, [name, version], health.result.is_ok());
-        sheet.put(&PLUGIN_PROBED, [name, version], at.as_secs_f64());
+        if let Ok(at) = health.at.duration_since(UNIX_EPOCH) {
+            sheet.put(&PLUGIN_PROBED, [name, version], at.as_secs_f64());
+        }
     }
 }
 

@@ -89,7 +89,7 @@ pub struct Peer {
 /// Sizes in bytes; `None` if they cannot be determined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Files {
-    /// The journal.
+    /// The file of the journal.
     pub journal: Option<u64>,
     /// The secrets and the identity.
     pub secrets: Option<u64>,
@@ -114,9 +114,9 @@ pub struct JournalSnapshot {
     pub stopped: usize,
     /// Deliveries of events that are kept, including those that were given up.
     pub outbox: u64,
-    /// The last backup.
+    /// Time of the last backup.
     pub backup: Option<UnixMillis>,
-    /// The last drill that succeeded.
+    /// Time of the last drill that succeeded.
     pub drill: Option<UnixMillis>,
 }
 
@@ -218,11 +218,12 @@ fn peers(node: &Sources) -> Vec<Peer> {
 
 impl Files {
     fn of(dir: &Path) -> Self {
-        let secrets = files_in(dir).ok();
         let sum = |files: Vec<PathBuf>| files.iter().filter_map(|file| disk::size(file)).sum();
         Self {
             journal: disk::size(&dir.join(JOURNAL_FILE)),
-            secrets: secrets.map(sum),
+            // A folder that cannot be read has no size to show. The node stops by itself when it
+            // cannot use its secrets.
+            secrets: files_in(dir).map(sum).ok(),
             disk: disk::space(dir),
         }
     }

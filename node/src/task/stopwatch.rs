@@ -32,8 +32,7 @@ impl Stopwatch {
         self.since = now;
     }
 
-    /// The time spent in each stage until `now`, and altogether. Nothing before the plugins were
-    /// asked.
+    /// The time spent in each stage until `now`, and altogether. Empty if no plugin was asked yet.
     pub(super) fn spent(&self, now: Instant) -> Vec<(Stage, Duration)> {
         let mut spent = self.spent.clone();
         *spent.entry(self.stage).or_default() += now - self.since;

@@ -104,7 +104,7 @@ pub fn spending_by_hash(wallet: &KeyDescriptor) -> Psbt {
     psbt
 }
 
-/// What the outputs that a payment spends are worth, as `outsiders.py` takes it.
+/// The outputs that a payment spends, in the form that `outsiders.py` reads.
 pub fn spent(psbt: &Psbt) -> Vec<Value> {
     let spent = psbt.inputs.iter().map(|input| {
         let output = input.witness_utxo.as_ref().unwrap();

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use countersign_coordinator::Coordinator;
 use countersign_protocol::{Committee, KeyId, Scheme};
 use countersign_tests::process::Daemon;
-use countersign_tests::{Blueprint, Cluster, Failpoint};
+use countersign_tests::{Blueprint, Cluster, Failpoint, Gate};
 
+use super::withheld::{each_message_of_a_reshare, start_gated};
 use super::{EARLY, blueprint, ecdsa_blueprint, reshare, settled, signs, some_of};
 
 /// Time for which a node may write after a task is settled.
@@ -111,6 +113,8 @@ enum Part {
 /// A cluster whose nodes can be ended at each step of their writing, and a key of nodes 0 and 1.
 struct Mortals {
     cluster: Cluster,
+    coordinator: Coordinator,
+    gate: Gate,
     failpoints: Vec<Failpoint>,
     scheme: Scheme,
     wallet: KeyId,
@@ -119,7 +123,7 @@ struct Mortals {
 impl Mortals {
     async fn start(scheme: Scheme, blueprint: Blueprint) -> Self {
         let mut cluster = Cluster::prepare(blueprint).await.unwrap();
-        cluster.start_coordinator().unwrap();
+        let (coordinator, gate) = start_gated(&cluster).await;
         let mut failpoints = Vec::new();
         for node in &mut cluster.nodes {
             let failpoint = Failpoint::of(node);
@@ -137,6 +141,8 @@ impl Mortals {
             .key;
         Self {
             cluster,
+            coordinator,
+            gate,
             failpoints,
             scheme,
             wallet,
@@ -233,12 +239,7 @@ impl Mortals {
 }
 
 /// `parts` of the parts and `moments` of the moments of each, at random, or all.
-async fn each_step_of_writing_may_be_the_last(
-    scheme: Scheme,
-    blueprint: Blueprint,
-    [parts, moments]: [usize; 2],
-) {
-    let mut mortals = Mortals::start(scheme, blueprint).await;
+async fn each_step_of_writing_may_be_the_last(mortals: &mut Mortals, [parts, moments]: [usize; 2]) {
     let mut killed = 0;
     let mut surely = 0;
     for part in some_of(PARTS.len(), parts) {
@@ -267,11 +268,17 @@ async fn each_step_of_writing_may_be_the_last_ed25519() {
         limits: limits.into(),
         ..blueprint()
     };
-    each_step_of_writing_may_be_the_last(Scheme::Ed25519, blueprint, [PARTS.len(), 2]).await;
+    let mut mortals = Mortals::start(Scheme::Ed25519, blueprint).await;
+    each_step_of_writing_may_be_the_last(&mut mortals, [PARTS.len(), 2]).await;
+    mortals.coordinator.stop().await;
 }
 
-/// Stores auxiliary information too.
+/// Stores auxiliary information too, which takes a minute to make: one cluster has both
+/// interruptions.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_step_of_writing_may_be_the_last_ecdsa() {
-    each_step_of_writing_may_be_the_last(Scheme::EcdsaSecp256k1, ecdsa_blueprint(), [1, 2]).await;
+async fn each_step_of_writing_may_be_the_last_and_each_message_kept_back_ecdsa() {
+    let mut mortals = Mortals::start(Scheme::EcdsaSecp256k1, ecdsa_blueprint()).await;
+    each_step_of_writing_may_be_the_last(&mut mortals, [1, 2]).await;
+    each_message_of_a_reshare(&mortals.cluster, &mortals.gate, Scheme::EcdsaSecp256k1, 3).await;
+    mortals.coordinator.stop().await;
 }

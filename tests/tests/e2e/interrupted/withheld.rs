@@ -4,19 +4,23 @@ use countersign_coordinator::{Config, Coordinator};
 use countersign_protocol::{Committee, KeyId, Scheme};
 use countersign_tests::{Blueprint, Cluster, Gate};
 
-use super::{blueprint, ecdsa_blueprint, reshare, settled, signs, some_of};
+use super::{blueprint, reshare, settled, signs, some_of};
 
 /// More messages than any run here has.
 const MESSAGES: usize = 200;
 
-/// A cluster whose coordinator withholds messages on request.
-async fn gated(blueprint: Blueprint) -> (Cluster, Coordinator, Gate) {
-    let mut cluster = Cluster::prepare(blueprint).await.unwrap();
+/// Starts a cluster's coordinator as one that withholds messages on request.
+pub async fn start_gated(cluster: &Cluster) -> (Coordinator, Gate) {
     let gate = Gate::default();
     let config = Config::load(&cluster.coordinator_config()).unwrap();
-    let coordinator = Coordinator::start_recorded(config, Some(gate.recorder()))
-        .await
-        .unwrap();
+    let coordinator = Coordinator::start_recorded(config, Some(gate.recorder()));
+    (coordinator.await.unwrap(), gate)
+}
+
+/// A cluster with such a coordinator.
+async fn gated(blueprint: Blueprint) -> (Cluster, Coordinator, Gate) {
+    let mut cluster = Cluster::prepare(blueprint).await.unwrap();
+    let (coordinator, gate) = start_gated(&cluster).await;
     cluster
         .nodes
         .iter_mut()
@@ -27,19 +31,16 @@ async fn gated(blueprint: Blueprint) -> (Cluster, Coordinator, Gate) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_message_of_a_reshare_may_be_kept_back() {
-    each_message_of_a_reshare(Scheme::Ed25519, blueprint(), MESSAGES).await;
+    let (cluster, coordinator, gate) = gated(blueprint()).await;
+    each_message_of_a_reshare(&cluster, &gate, Scheme::Ed25519, MESSAGES).await;
+    coordinator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_message_of_a_reshare_may_be_kept_back_taproot() {
-    each_message_of_a_reshare(Scheme::Taproot, blueprint(), MESSAGES).await;
-}
-
-/// The protocol is that of the other schemes; only the time that ECDSA takes differs.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes minutes of processor time: `just interruptions` runs it"]
-async fn each_message_of_a_reshare_may_be_kept_back_ecdsa() {
-    each_message_of_a_reshare(Scheme::EcdsaSecp256k1, ecdsa_blueprint(), 3).await;
+    let (cluster, coordinator, gate) = gated(blueprint()).await;
+    each_message_of_a_reshare(&cluster, &gate, Scheme::Taproot, MESSAGES).await;
+    coordinator.stop().await;
 }
 
 async fn wallet_of(cluster: &Cluster, name: &str, scheme: Scheme, members: [usize; 2]) -> KeyId {
@@ -54,16 +55,15 @@ async fn wallet_of(cluster: &Cluster, name: &str, scheme: Scheme, members: [usiz
 }
 
 /// `few` of the messages, at random, or all.
-async fn each_message_of_a_reshare(scheme: Scheme, blueprint: Blueprint, few: usize) {
-    let (cluster, coordinator, gate) = gated(blueprint).await;
-    let wallet = wallet_of(&cluster, "withheld", scheme, [0, 1]).await;
+pub async fn each_message_of_a_reshare(cluster: &Cluster, gate: &Gate, scheme: Scheme, few: usize) {
+    let wallet = wallet_of(cluster, "withheld", scheme, [0, 1]).await;
     // A key that stays with a committee keeps its auxiliary information in use: no
     // reshare here makes any.
-    wallet_of(&cluster, "stays", scheme, [0, 1]).await;
-    wallet_of(&cluster, "stays too", scheme, [1, 2]).await;
-    reshare(&cluster, wallet, &[1, 2]).await.unwrap();
+    wallet_of(cluster, "stays", scheme, [0, 1]).await;
+    wallet_of(cluster, "stays too", scheme, [1, 2]).await;
+    reshare(cluster, wallet, &[1, 2]).await.unwrap();
     gate.close_after(usize::MAX);
-    reshare(&cluster, wallet, &[0, 1]).await.unwrap();
+    reshare(cluster, wallet, &[0, 1]).await.unwrap();
     let messages = gate.passed();
     assert!(
         (20..MESSAGES).contains(&messages),
@@ -83,11 +83,11 @@ async fn each_message_of_a_reshare(scheme: Scheme, blueprint: Blueprint, few: us
         // The members change between the two, so one deals and goes, one stays and one comes.
         let members: &[usize] = if switched % 2 == 0 { &[1, 2] } else { &[0, 1] };
         gate.close_after(*passing);
-        let result = reshare(&cluster, wallet, members).await;
+        let result = reshare(cluster, wallet, members).await;
         let kept = gate.open();
         let when = format!("after {passing} messages");
-        settled(&cluster, &when).await;
-        signs(&cluster, wallet, &when).await;
+        settled(cluster, &when).await;
+        signs(cluster, wallet, &when).await;
         let now = cluster
             .client
             .find_wallet(&wallet.to_string())
@@ -113,7 +113,6 @@ async fn each_message_of_a_reshare(scheme: Scheme, blueprint: Blueprint, few: us
         kept_back >= few.min(20) / 2,
         "{kept_back} of {messages} messages were kept back"
     );
-    coordinator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
