@@ -73,7 +73,7 @@ export type Threshold = number;
 /** Milliseconds since 1970-01-01 UTC. */
 export type UnixMillis = number;
 
-/** How deliveries are signed. The body is the event in either case. */
+/** The signature of deliveries. The body is the event in either case. */
 export type WebhookFormat = "standard" | "cobo-v2" | (string & {});
 
 /** The nodes that hold a key, in the order of their ids. */
@@ -99,7 +99,7 @@ export interface ApiKeyList {
   readonly api_keys: readonly ApiKeyView[];
 }
 
-/** Who an API key is and what it may do, as it is told of. */
+/** The settings of an API key, as answers show them. */
 export interface ApiKeySettings {
   /** The key is refused from this time on. */
   readonly expires?: UnixMillis | null;
@@ -138,7 +138,7 @@ export interface ApiKeyView {
   readonly origin: KeyOrigin;
   /** The credential before the last rotation, while it is still accepted. */
   readonly previous?: PreviousCredential | null;
-  /** Who it is, and what it may do. */
+  /** Its credential and its permissions. */
   readonly spec: ApiKeySettings;
 }
 
@@ -698,7 +698,7 @@ export interface Submission {
 }
 
 /**
- * Who made a request: the API key, and what proved that it was its holder. Names may be given again; a credential
+ * The sender of a request: the API key, and the credential that proved it. Names may be given again; a credential
  * has one holder.
  */
 export interface Submitter {
@@ -773,7 +773,7 @@ export interface TaskView extends TaskSummary {
   readonly result?: TaskResult | null;
   /** The requester's Ed25519 signature over it. */
   readonly signature: Signature;
-  /** Who handed the task in. Absent if it was imported, or handed in to an earlier version. */
+  /** The sender of the task. Absent if it was imported, or handed in to an earlier version. */
   readonly submitted_by?: Submitter | null;
   /** The exact text that the requester signed. */
   readonly task: string;
@@ -894,11 +894,11 @@ export interface WebhookList {
 export interface WebhookSettings {
   /** While false, nothing is sent; events wait as long as the feed keeps them. */
   readonly enabled: boolean;
-  /** How deliveries are signed. */
+  /** The signature of deliveries. */
   readonly format: WebhookFormat;
   /** Only these kinds; all if absent. */
   readonly types?: readonly EventKind[] | null;
-  /** Where events are sent. */
+  /** The receiver of events. */
   readonly url: string;
   /** Only events of these wallets; of all if absent. */
   readonly wallets?: readonly KeyId[] | null;
@@ -908,11 +908,11 @@ export interface WebhookSettings {
 export interface WebhookSpec {
   /** While false, nothing is sent; events wait as long as the feed keeps them. */
   readonly enabled?: boolean;
-  /** How deliveries are signed. */
+  /** The signature of deliveries. */
   readonly format?: WebhookFormat;
   /** Only these kinds; all if absent. */
   readonly types?: readonly EventKind[] | null;
-  /** Where events are sent: `https`, or `http` on a loopback address. */
+  /** The receiver of events: `https`, or `http` on a loopback address. */
   readonly url: string;
   /** Only events of these wallets; of all if absent. */
   readonly wallets?: readonly KeyId[] | null;

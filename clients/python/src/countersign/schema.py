@@ -76,7 +76,7 @@ Threshold = int
 #: Milliseconds since 1970-01-01 UTC.
 UnixMillis = int
 
-#: How deliveries are signed. The body is the event in either case.
+#: The signature of deliveries. The body is the event in either case.
 WebhookFormat = Literal["standard", "cobo-v2"] | str
 
 #: The nodes that hold a key, in the order of their ids.
@@ -117,7 +117,7 @@ class _ApiKeySettingsOptional(TypedDict, total=False):
 
 
 class ApiKeySettings(_ApiKeySettingsOptional):
-    """Who an API key is and what it may do, as it is told of."""
+    """The settings of an API key, as answers show them."""
 
     #: Everything else is answered with 403.
     scopes: list[Scope]
@@ -155,7 +155,7 @@ class ApiKeyView(_ApiKeyViewOptional):
     name: str
     #: Where it is kept.
     origin: KeyOrigin
-    #: Who it is, and what it may do.
+    #: Its credential and its permissions.
     spec: ApiKeySettings
 
 
@@ -802,7 +802,7 @@ class _SubmitterOptional(TypedDict, total=False):
 
 
 class Submitter(_SubmitterOptional):
-    """Who made a request: the API key, and what proved that it was its holder. Names may be given again; a credential
+    """The sender of a request: the API key, and the credential that proved it. Names may be given again; a credential
     has one holder.
     """
 
@@ -872,7 +872,7 @@ class TaskSummary(_TaskSummaryOptional):
 class _TaskViewOptional(TypedDict, total=False):
     #: The result, for the caller to verify.
     result: TaskResult | None
-    #: Who handed the task in. Absent if it was imported, or handed in to an earlier version.
+    #: The sender of the task. Absent if it was imported, or handed in to an earlier version.
     submitted_by: Submitter | None
 
 
@@ -1030,16 +1030,16 @@ class WebhookSettings(_WebhookSettingsOptional):
 
     #: While false, nothing is sent; events wait as long as the feed keeps them.
     enabled: bool
-    #: How deliveries are signed.
+    #: The signature of deliveries.
     format: WebhookFormat
-    #: Where events are sent.
+    #: The receiver of events.
     url: str
 
 
 class _WebhookSpecOptional(TypedDict, total=False):
     #: While false, nothing is sent; events wait as long as the feed keeps them.
     enabled: bool
-    #: How deliveries are signed.
+    #: The signature of deliveries.
     format: WebhookFormat
     #: Only these kinds; all if absent.
     types: list[EventKind] | None
@@ -1050,7 +1050,7 @@ class _WebhookSpecOptional(TypedDict, total=False):
 class WebhookSpec(_WebhookSpecOptional):
     """A receiver of events, as configured."""
 
-    #: Where events are sent: `https`, or `http` on a loopback address.
+    #: The receiver of events: `https`, or `http` on a loopback address.
     url: str
 
 
