@@ -6,6 +6,7 @@
 //! unknown fields are refused.
 
 mod api_key;
+mod drain;
 mod event;
 mod explain;
 mod node;
@@ -20,6 +21,7 @@ pub use api_key::{
     API_KEY_PREFIX, ApiKeyList, ApiKeySettings, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage,
     KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, Submitter,
 };
+pub use drain::{DrainView, SetDrain};
 pub use event::{Event, EventData, EventKind, EventPage, WalletChange};
 pub use explain::{Explanation, NodeExplanation};
 pub use node::{NodeList, NodeView, Reported};

@@ -18,6 +18,9 @@ pub struct NodeView {
     pub online: bool,
     /// Program and version, while online, as the node reports them.
     pub software: Option<String>,
+    /// True while it is online and takes no new tasks, because its operator is about to stop it.
+    #[serde(default)]
+    pub draining: bool,
     /// Time of connection, while online.
     pub since: Option<UnixMillis>,
     /// Time of the last sign of life; absent if there was none since the coordinator started.

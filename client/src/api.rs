@@ -2,6 +2,7 @@
 //! Nothing here is believed.
 
 mod api_keys;
+mod drain;
 mod feed;
 mod tasks;
 mod webhooks;
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 pub use countersign_api::{
     Answer, ApiKeySpec, ApiKeyView, Attempt, Decision, Delivery, DeliveryPage, DeliveryState,
-    Event, EventData, EventKind, Explanation, HistoryEntry, KeyOrigin, NodeForecast, NodeView,
-    Open, OutcomeView, PartyView, Preflight, PreviousCredential, Progress, Reason, Reported,
-    Resend, Resent, RotateApiKey, Scope, State, TaskPage, TaskResult, TaskSummary, TaskView,
-    Verdict, WebhookFormat, WebhookKey, WebhookKeys, WebhookSpec, WebhookView,
+    DrainView, Event, EventData, EventKind, Explanation, HistoryEntry, KeyOrigin, NodeForecast,
+    NodeView, Open, OutcomeView, PartyView, Preflight, PreviousCredential, Progress, Reason,
+    Reported, Resend, Resent, RotateApiKey, Scope, State, TaskPage, TaskResult, TaskSummary,
+    TaskView, Verdict, WebhookFormat, WebhookKey, WebhookKeys, WebhookSpec, WebhookView,
 };
 use countersign_api::{NodeList, Problem, Submission, WalletGenerations, WalletImport};
 use countersign_protocol::{KeyDescriptor, KeyId, SignedTask, TaskId};

@@ -85,7 +85,7 @@ pub fn frame(frame: FromNode) -> FromNode {
         FromNode::Holds { .. } => frame,
         // Kept only if every acknowledgement verifies; the registry counts the entries.
         FromNode::Generations { .. } => frame,
-        FromNode::Capacity { .. } => frame,
+        FromNode::Capacity { .. } | FromNode::Draining { .. } => frame,
         FromNode::HelloAs {
             protocol,
             software,

@@ -8,6 +8,7 @@
 
 mod admit;
 mod claims;
+mod drain;
 mod intake;
 mod moved;
 mod nodes;
@@ -72,6 +73,8 @@ pub struct TaskRegistry {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// True while no tasks are begun.
+    draining: bool,
     nodes: BTreeMap<NodeId, Presence>,
     tasks: HashMap<TaskId, Active>,
     /// Number of tasks that each node works on.
@@ -96,6 +99,8 @@ struct Presence {
     queue: mpsc::Sender<ToNode>,
     /// Number of tasks that it works on at a time.
     capacity: usize,
+    /// True while it is to finish its tasks and to get no others.
+    draining: bool,
     /// Keys reshared without this node, with the generation that it holds; it is told
     /// as its queue allows.
     behind: BTreeMap<KeyId, u32>,
@@ -319,6 +324,7 @@ impl TaskRegistry {
             since: now,
             queue,
             capacity: USUAL_CAPACITY,
+            draining: false,
             behind: BTreeMap::new(),
             wanted: claims::Wanted::default(),
             instance,
@@ -419,6 +425,13 @@ impl TaskRegistry {
             }
             FromNode::Capacity { tasks } => {
                 self.lock().set_capacity(connection, tasks);
+                return Ok(());
+            }
+            FromNode::Draining { draining } => {
+                let mut inner = self.lock();
+                inner.set_draining(connection, draining);
+                // Tasks that wait for the node have a place if it takes them again.
+                self.step_all(&mut inner, now, || Input::Tick);
                 return Ok(());
             }
             FromNode::Preflight { ask, forecast } => {
@@ -664,10 +677,11 @@ impl Inner {
             .for_each(|node| *self.load.entry(*node).or_default() += 1);
     }
 
-    /// True if it is online and has room for another task.
+    /// True if another task may be begun with the node: it is online and has room.
     fn is_free(&self, node: &NodeId) -> bool {
         let presence = self.nodes.get(node);
-        presence.is_some_and(|presence| presence.takes_another(self.load.get(node)))
+        let takes = presence.is_some_and(|presence| presence.takes_another(self.load.get(node)));
+        takes && !self.draining
     }
 
     fn set_capacity(&mut self, connection: Connection, tasks: u32) {
@@ -675,6 +689,17 @@ impl Inner {
             && let Some(presence) = self.nodes.get_mut(&connection.node)
         {
             presence.capacity = tasks.max(1) as usize;
+        }
+    }
+
+    /// The answer is queued behind every offer that was made before.
+    fn set_draining(&mut self, connection: Connection, draining: bool) {
+        if self.is_current(connection)
+            && let Some(presence) = self.nodes.get_mut(&connection.node)
+        {
+            presence.draining = draining;
+            info!(node = %connection.node, draining, "the node changed whether it takes new tasks");
+            self.send(connection.node, ToNode::Draining { draining });
         }
     }
 
@@ -701,7 +726,8 @@ impl Presence {
     /// A node counts a task for a moment longer than it is reported to, so an eighth of its places
     /// is left free. It refuses for good any offer beyond its places.
     fn takes_another(&self, load: Option<&usize>) -> bool {
-        load.copied().unwrap_or_default() < self.capacity - self.capacity / 8
+        let load = load.map_or(0, |load| *load);
+        !self.draining && load < self.capacity - self.capacity / 8
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::twin::{Instance, TwinMark};
-use countersign_protocol::{NodeId, PROTOCOL_VERSION, TaskId, decode, encode};
+use countersign_protocol::{NodeId, TaskId, Versions, decode, encode};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::info;
@@ -71,9 +71,9 @@ pub enum End {
     /// The node sent a frame that no conforming node sends.
     #[error("the node misbehaved ({0}); update it, and examine it if it is up to date")]
     Misbehaved(String),
-    /// The node speaks another protocol version.
+    /// The node offers a protocol version that is not spoken here. Nodes offer several in turn.
     #[error(
-        "the node speaks protocol version {0}, this coordinator {PROTOCOL_VERSION}; update the older one"
+        "the node offers protocol version {0}, this coordinator speaks {spoken}; if this goes on, update the older one", spoken = Versions::SPOKEN
     )]
     Version(u16),
     /// Another process with the node's identity is online.
@@ -106,12 +106,13 @@ pub async fn serve(
         return refuse_second(registry, node, first, &mut source, &mut sink).await;
     }
     admitted();
-    match timeout(WRITE, welcome(&mut sink)).await {
+    match timeout(WRITE, welcome(&mut sink, hello.protocol)).await {
         Ok(Ok(())) => {}
         Ok(Err(end)) => return end,
         Err(_) => return End::Silent("read its frames"),
     }
     let Hello {
+        protocol,
         software,
         pending,
         instance,
@@ -119,60 +120,56 @@ pub async fn serve(
     let (connection, queue) = registry.join(node, instance, &software, &pending, clock::now());
     info!(%node, "node online");
     let end = tokio::select! {
-        end = read(registry, connection, &mut source) => end,
-        end = write(queue, &mut sink) => end,
+        end = read(registry, connection, protocol, &mut source) => end,
+        end = write(queue, protocol, &mut sink) => end,
     };
     registry.leave(connection, clock::now());
     end
 }
 
 struct Hello {
+    /// The version of the connection.
+    protocol: u16,
     software: String,
     pending: Vec<TaskId>,
     instance: Option<Instance>,
 }
 
 async fn hear_hello(source: &mut impl Source) -> Result<Hello, End> {
-    let (protocol, hello) = match next(source).await? {
+    let hello = match next(source).await? {
         FromNode::Hello {
             protocol,
             software,
             pending,
-        } => (
+        } => Hello {
             protocol,
-            Hello {
-                software,
-                pending,
-                instance: None,
-            },
-        ),
+            software,
+            pending,
+            instance: None,
+        },
         FromNode::HelloAs {
             protocol,
             software,
             pending,
             instance,
-        } => (
+        } => Hello {
             protocol,
-            Hello {
-                software,
-                pending,
-                instance: Some(instance),
-            },
-        ),
+            software,
+            pending,
+            instance: Some(instance),
+        },
         _ => return Err(End::Misbehaved("the first frame is not a hello".into())),
     };
-    match protocol {
-        PROTOCOL_VERSION => Ok(hello),
-        other => Err(End::Version(other)),
+    if Versions::SPOKEN.contains(hello.protocol) {
+        Ok(hello)
+    } else {
+        Err(End::Version(hello.protocol))
     }
 }
 
-async fn welcome(sink: &mut impl Sink) -> Result<(), End> {
+async fn welcome(sink: &mut impl Sink, protocol: u16) -> Result<(), End> {
     let software = concat!("countersign-coordinator ", env!("CARGO_PKG_VERSION")).to_owned();
-    let welcome = ToNode::Welcome {
-        protocol: PROTOCOL_VERSION,
-        software,
-    };
+    let welcome = ToNode::Welcome { protocol, software };
     let sent = sink.send(&encode(&welcome)).await;
     Ok(sent.map_err(Broken::transport)?)
 }
@@ -200,12 +197,20 @@ async fn refuse_second(
     End::Twin
 }
 
-async fn read(registry: &TaskRegistry, connection: Connection, source: &mut impl Source) -> End {
+async fn read(
+    registry: &TaskRegistry,
+    connection: Connection,
+    protocol: u16,
+    source: &mut impl Source,
+) -> End {
     loop {
         let frame = match next(source).await {
             Ok(frame) => frame,
             Err(end) => return end,
         };
+        if frame.since() > protocol {
+            return End::Misbehaved(format!("a frame that version {protocol} does not have"));
+        }
         if let Err(misbehaviour) = registry.receive(connection, frame, clock::now()) {
             return End::Misbehaved(misbehaviour.to_string());
         }
@@ -218,8 +223,12 @@ async fn next(source: &mut impl Source) -> Result<FromNode, End> {
     decode(&bytes).map_err(|error| End::Misbehaved(error.to_string()))
 }
 
-async fn write(mut queue: mpsc::Receiver<ToNode>, sink: &mut impl Sink) -> End {
+async fn write(mut queue: mpsc::Receiver<ToNode>, protocol: u16, sink: &mut impl Sink) -> End {
     while let Some(frame) = queue.recv().await {
+        // Whatever a later version added can be done without.
+        if frame.since() > protocol {
+            continue;
+        }
         match timeout(WRITE, sink.send(&encode(&frame))).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Broken::transport(error).into(),

@@ -4,6 +4,7 @@
 mod addresses;
 mod claims;
 mod crowd;
+mod drain;
 mod events;
 mod hostile;
 mod intake;

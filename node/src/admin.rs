@@ -1,8 +1,8 @@
 //! `admin.sock`: serves the node's own command line while the node runs and holds the journal. The
 //! socket lies in the node's folder, which only the node's user can enter. Anyone who can reach it
 //! can replace every file of the node anyway; it grants no more than that: lifting a quarantine or
-//! a twin, accepting the proof of a generation, copying the sealed files for a backup, and noting
-//! that a backup was made or tried.
+//! a twin, accepting the proof of a generation, copying the sealed files for a backup, noting that a
+//! backup was made or tried, and draining the node.
 //!
 //! Each connection carries one question, a line of JSON, answered by JSON until the
 //! end of the stream.
@@ -26,6 +26,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::backup::Staged;
+use crate::drain::Drain;
 use crate::events::{LiveReceiver, Receivers};
 use crate::off_thread::{off_thread, with_journal};
 use crate::public::{self, LivePlugin, PublicFile};
@@ -96,6 +97,8 @@ pub enum Question {
     StageBackup,
     /// Note that the operator has done this now.
     Note(Care),
+    /// Take no new tasks, or take them again; absent: only tell. Only a running node does.
+    Drain(Option<bool>),
 }
 
 /// Something that an operator does regularly. Metrics show when it was done last.
@@ -150,6 +153,15 @@ pub enum Answer {
     Staged(Staged),
     /// Answers [`Question::Note`], which is now in the journal.
     Noted,
+    /// Answers [`Question::Drain`].
+    Draining {
+        /// True if no new tasks are wanted.
+        draining: bool,
+        /// True if no new task can reach the node any more.
+        in_effect: bool,
+        /// Number of tasks under way.
+        tasks: u64,
+    },
     /// The question could not be answered, for this reason.
     Failed(String),
 }
@@ -281,6 +293,9 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
         Question::Proof(key) => Answer::Proof(participant::proofs(journal, *key)?),
         Question::Learn(_) => Answer::Failed("no node is running here".into()),
         Question::Plugins => Answer::Failed("no node is running here; start it".into()),
+        Question::Drain(_) => {
+            Answer::Failed("no node is running here, so there is nothing to drain".into())
+        }
     })
 }
 
@@ -372,6 +387,7 @@ pub struct Administered {
     pub receivers: Arc<Receivers>,
     pub twins: Arc<Twins>,
     pub participant: Arc<Participant>,
+    pub drain: Arc<Drain>,
 }
 
 /// Answers questions until the node stops. A node that cannot listen here works without the socket.
@@ -410,6 +426,7 @@ async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
         Err(error) => Answer::Failed(error.to_string()),
         Ok(Question::Plugins) => plugins(node).await,
         Ok(Question::StageBackup) => stage(node).await,
+        Ok(Question::Drain(wanted)) => drain(node, wanted),
         Ok(Question::Learn(proof)) => match node.participant.heed(*proof).await {
             Ok(learned) => {
                 node.participant.changed.notify_one();
@@ -447,6 +464,22 @@ async fn stage(node: &Administered) -> Answer {
         Err(error) => Answer::Failed(format!(
             "the files cannot be copied: {error}; check space and owner"
         )),
+    }
+}
+
+fn drain(node: &Administered, wanted: Option<bool>) -> Answer {
+    if let Some(wanted) = wanted {
+        node.drain.want(wanted);
+        tracing::info!(
+            draining = wanted,
+            "the operator changed whether this node takes new tasks"
+        );
+    }
+    let (tasks, _) = node.participant.register.counters.offers();
+    Answer::Draining {
+        draining: node.drain.wanted(),
+        in_effect: node.drain.has_taken_effect(),
+        tasks,
     }
 }
 

@@ -94,11 +94,12 @@ fn a_recording_survives_the_socket_byte_for_byte() {
 }
 
 #[test]
-fn only_a_running_node_tells_about_plugins_copies_its_files_and_learns() {
+fn only_a_running_node_tells_about_plugins_copies_its_files_drains_and_learns() {
     let (_dir, journal) = empty_journal();
     for question in [
         Question::Plugins,
         Question::StageBackup,
+        Question::Drain(Some(true)),
         Question::Learn(Box::new(proof())),
     ] {
         let Answer::Failed(why) = put(&journal, question) else {

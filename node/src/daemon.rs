@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use countersign_metrics::listener::{self, Bounds};
 use countersign_metrics::{Look, influx};
+use countersign_protocol::Versions;
 use countersign_store::Journal;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -35,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(25);
 /// Time for monitoring to read the reason before a failed node exits. Every
 /// task is refused meanwhile.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Time for the coordinator to agree that it offers nothing more.
+const LAST_OFFERS: Duration = Duration::from_secs(2);
 /// Time for the last reports to leave.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -221,6 +224,7 @@ impl Node {
             receivers: self.receivers.clone(),
             twins: self.twins.clone(),
             participant: self.participant.clone(),
+            drain: self.drain.clone(),
         };
         parts.run(
             "the admin socket",
@@ -293,6 +297,7 @@ impl Node {
             twins: self.twins.clone(),
             restored: self.journal.restored_at()?,
             tasks: self.config.tasks,
+            drain: self.drain.clone(),
             stopping: self.stopping.clone(),
         }))
     }
@@ -317,6 +322,8 @@ impl Node {
             counters: counters.clone(),
             reporter: self.reporter,
             reports: self.reports,
+            drain: self.drain.clone(),
+            offers: Versions::SPOKEN.newest,
         };
         let mut linked = tokio::spawn(dispatch.run(hang_up.clone()));
         let reason = until_end(
@@ -331,6 +338,10 @@ impl Node {
             counters.fail();
             // A monitor that polls every second sees the reason; every task is refused meanwhile.
             tokio::time::sleep(FAREWELL).await;
+        } else {
+            // A task that is offered to a node that is gone waits for its time limit.
+            self.drain.want(true);
+            drop(tokio::time::timeout(LAST_OFFERS, self.drain.taken_effect()).await);
         }
         self.stopping.cancel();
         // No session can finish without the link or the router.

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_link::{Link, PeerKey, Reconnect};
+use countersign_link::dial::DialError;
+use countersign_link::{Closed, Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, Held, ToNode};
 use countersign_protocol::text::escaped;
 use countersign_protocol::twin::TwinMark;
-use countersign_protocol::{NodeStatus, PROTOCOL_VERSION, TaskId, decode, encode};
+use countersign_protocol::{NodeStatus, TaskId, Versions, decode, encode};
 use countersign_store::Journal;
 use rand::RngCore;
 use tokio::sync::mpsc;
@@ -17,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Coordinator;
+use crate::drain::Drain;
 use crate::metrics::Counters;
 use crate::node_key::NodeKey;
 use crate::off_thread::with_journal;
@@ -64,6 +66,9 @@ pub struct Dispatch {
     pub reporter: Reporter,
     /// Reports of tasks, sent while there is a link.
     pub reports: mpsc::Receiver<FromNode>,
+    pub drain: Arc<Drain>,
+    /// The protocol version that the next hello offers.
+    pub offers: u16,
 }
 
 impl Dispatch {
@@ -73,6 +78,7 @@ impl Dispatch {
         while !stop.is_cancelled() {
             let ended = stop.run_until_cancelled(self.once(&mut reconnect)).await;
             self.counters.set_online(false);
+            self.drain.unlinked();
             self.router.mesh().detach();
             let Some(reason) = ended else { break };
             let delay = reconnect.lost(Instant::now(), self.world.rng().next_u64());
@@ -83,13 +89,14 @@ impl Dispatch {
 
     /// Runs one link, from dialling until it ends.
     async fn once(&mut self, reconnect: &mut Reconnect) -> Ended {
-        let link = match self.dial().await {
+        let version = self.offers;
+        let link = match self.dial(version).await {
             Ok(link) => link,
             Err(error) => return error,
         };
         let mut sender = link.control.sender;
         let mut receiver = link.control.receiver;
-        match welcomed(&link.welcome) {
+        match welcomed(&link.welcome, version) {
             Ok(Welcomed::Twin(mark)) => {
                 if self.twins.learn(&mark).await {
                     self.service
@@ -109,6 +116,7 @@ impl Dispatch {
         reconnect.connected(Instant::now());
         self.router.mesh().attach(link.pairs);
         self.counters.set_online(true);
+        self.drain.linked(version);
         let own = self.own.clone();
         let news = with_journal(self.journal(), move |journal| {
             participant::news(&own, journal)
@@ -126,6 +134,7 @@ impl Dispatch {
                 return error.to_string();
             }
         }
+        let drain = self.drain.clone();
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -145,6 +154,12 @@ impl Dispatch {
                     Ok(None) => return link.handle.closed().await.to_string(),
                     Err(_) => return link.handle.closed().await.to_string(),
                 },
+                () = drain.changed() => {
+                    let Some(frame) = drain.untold() else { continue };
+                    if let Err(error) = sender.send(&encode(&frame)).await {
+                        return error.to_string();
+                    }
+                }
                 Some(report) = self.reports.recv() => {
                     if let Err(error) = sender.send(&encode(&report)).await {
                         return error.to_string();
@@ -154,12 +169,12 @@ impl Dispatch {
         }
     }
 
-    async fn dial(&self) -> Result<Link, Ended> {
+    async fn dial(&mut self, version: u16) -> Result<Link, Ended> {
         let coordinator = &self.coordinator;
         let address = resolve(&coordinator.address).await?;
         let hello = FromNode::HelloAs {
             instance: self.twins.instance(),
-            protocol: PROTOCOL_VERSION,
+            protocol: version,
             software: SOFTWARE.into(),
             pending: self.pending().await,
         };
@@ -171,6 +186,10 @@ impl Dispatch {
             &encode(&hello),
         )
         .await;
+        if let Err(DialError::Closed(Closed::ByPeer { .. })) = &link {
+            // Whatever the reason, another version costs nothing but one more attempt.
+            self.offers = Versions::SPOKEN.after(version);
+        }
         link.map_err(|error| error.to_string())
     }
 
@@ -211,6 +230,7 @@ impl Dispatch {
                 }
             }
             Ok(ToNode::Twins { node, marks }) => self.twins.hear_of(node, &marks).await,
+            Ok(ToNode::Draining { .. }) => self.drain.answered(),
             Ok(ToNode::Welcome { .. }) => tracing::warn!("a second welcome was ignored"),
             Err(error) => tracing::warn!(%error, "a frame from the coordinator was ignored"),
         }
@@ -248,14 +268,11 @@ fn described(status: &NodeStatus) -> FromNode {
     FromNode::Status { status }
 }
 
-/// Reads the coordinator's answer to the first frame.
-fn welcomed(welcome: &[u8]) -> Result<Welcomed, Ended> {
+/// Reads the coordinator's answer to a hello of this version.
+fn welcomed(welcome: &[u8], version: u16) -> Result<Welcomed, Ended> {
     match decode::<ToNode>(welcome) {
         Ok(ToNode::Twin { mark }) => Ok(Welcomed::Twin(mark)),
-        Ok(ToNode::Welcome {
-            protocol: PROTOCOL_VERSION,
-            software,
-        }) => {
+        Ok(ToNode::Welcome { protocol, software }) if protocol == version => {
             let software = escaped(&software);
             Ok(Welcomed::Linked { software })
         }
@@ -289,9 +306,7 @@ mod tests {
 
     #[test]
     fn a_coordinator_of_this_version_is_welcome_and_cannot_write_to_the_terminal() {
-        let Ok(Welcomed::Linked { software }) =
-            welcomed(&welcome(PROTOCOL_VERSION, "c 1\u{1b}[2J"))
-        else {
+        let Ok(Welcomed::Linked { software }) = welcomed(&welcome(1, "c 1\u{1b}[2J"), 1) else {
             panic!("linked")
         };
         assert!(software.starts_with("c 1") && !software.contains('\u{1b}'));
@@ -303,13 +318,13 @@ mod tests {
             task: TaskId([1; 16]),
         });
         for answer in [
-            welcome(PROTOCOL_VERSION + 1, "c 2"),
-            welcome(PROTOCOL_VERSION - 1, "c 0"),
+            welcome(3, "c 3"),
+            welcome(1, "c 1"),
             stray,
             Vec::new(),
             vec![0xff; 9],
         ] {
-            let ended = welcomed(&answer).err().unwrap();
+            let ended = welcomed(&answer, 2).err().unwrap();
             assert!(ended.ends_with("update the older program"), "{ended}");
         }
     }
@@ -321,7 +336,7 @@ mod tests {
         let refused = encode(&ToNode::Twin {
             mark: mark.clone().into(),
         });
-        assert!(matches!(welcomed(&refused), Ok(Welcomed::Twin(proof)) if *proof == mark));
+        assert!(matches!(welcomed(&refused, 2), Ok(Welcomed::Twin(proof)) if *proof == mark));
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ pub mod check_ups;
 pub mod config;
 pub mod daemon;
 mod dispatch;
+mod drain;
 pub mod events;
 pub mod harden;
 pub mod heavy;

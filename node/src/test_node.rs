@@ -158,6 +158,7 @@ impl TestNode {
             receivers: Arc::new(receivers),
             twins: Arc::new(twins),
             participant: Arc::new(participant),
+            drain: Arc::default(),
         };
         Self {
             dir,

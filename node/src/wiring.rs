@@ -20,6 +20,7 @@ use crate::activation::Activation;
 use crate::aux_cache::AuxCache;
 use crate::check_ups::CheckUps;
 use crate::config::{Config, Coordinator};
+use crate::drain::Drain;
 use crate::events::{Events, Receivers};
 use crate::heavy::{Program, Queue};
 use crate::high_water::OwnMark;
@@ -64,6 +65,7 @@ pub(crate) struct Node {
     pub(crate) reports: mpsc::Receiver<FromNode>,
     pub(crate) metrics: Option<TcpListener>,
     pub(crate) pusher: Option<Pusher>,
+    pub(crate) drain: Arc<Drain>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -151,6 +153,7 @@ impl Node {
             aux: Arc::new(aux),
             participant: Arc::new(participant),
             uses: Arc::default(),
+            drain: Arc::default(),
             stopping: CancellationToken::new(),
             coordinator,
             world,

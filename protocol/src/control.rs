@@ -123,6 +123,9 @@ pub enum FromNode {
         /// For display only.
         status: Box<NodeStatus>,
     },
+    /// The node's operator wants it to finish its tasks and to begin no others, or has changed his
+    /// mind. Sent after every `Welcome` while it is true.
+    Draining { draining: bool },
 }
 
 /// A node's progress in a slow stage.
@@ -224,6 +227,8 @@ pub enum ToNode {
         /// The parties that the offer would name, in the order of their ids.
         parties: Vec<NodeId>,
     },
+    /// The answer to `Draining`: if true, no offer of a task that is new to the node follows.
+    Draining { draining: bool },
 }
 
 /// A stage of a node's work on a task.

@@ -31,6 +31,7 @@ pub mod session;
 pub mod task;
 pub mod text;
 pub mod twin;
+pub mod version;
 
 pub use code::{FailureCode, RefusalCode};
 pub use codec::{DecodeError, decode, encode};
@@ -55,8 +56,7 @@ pub use task::{
     UnixMillis,
 };
 
-/// The version of everything in this crate that travels: control frames, tunnel frames and tasks.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub use version::{PROTOCOL_VERSION, Versions};
 
 /// Signs bytes with the node's identity key, the one input that a session cannot be given by value.
 pub trait IdentitySigner: Send + Sync {

@@ -234,6 +234,11 @@ impl Cluster {
         self.http
     }
 
+    /// Address of the coordinator's QUIC socket.
+    pub fn quic(&self) -> SocketAddr {
+        self.quic
+    }
+
     /// The id in the coordinator's identity file.
     pub fn coordinator_id(&self) -> &str {
         &self.coordinator_id

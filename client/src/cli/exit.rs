@@ -9,7 +9,7 @@ pub enum Exit {
     Done,
     /// A preflight: the task would be refused.
     WouldBeRefused,
-    /// A preflight: nobody knows.
+    /// A preflight: nobody knows. A drain: tasks are still under way.
     Undecided,
 }
 

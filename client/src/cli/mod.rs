@@ -5,6 +5,7 @@ mod api_key;
 mod connect;
 mod describe;
 mod descriptor;
+mod drain;
 mod event;
 mod exit;
 mod line;
@@ -177,6 +178,9 @@ enum Command {
     /// Make, limit, rotate and revoke API keys of the coordinator.
     #[command(subcommand)]
     ApiKey(Box<api_key::ApiKeyCommand>),
+    /// Let the coordinator finish the tasks under way and begin no others, before it is stopped for an
+    /// update. New tasks wait meanwhile.
+    Drain(drain::DrainArgs),
     #[command(flatten)]
     Manual(ManualCommand),
     /// Print the version.
@@ -233,6 +237,9 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
             connect::bitcoin(*args, || connect(&global, &Output::new(true)))
         }
         Command::Task(command) => in_runtime(task::execute(command, &connected()?, output)),
+        Command::Drain(args) => {
+            return in_runtime(drain::execute(args, &connected()?, output));
+        }
         Command::Node(command) => in_runtime(node::execute(command, &connected()?, output)),
         Command::Event(command) => in_runtime(event::execute(command, &connected()?, output)),
         Command::ApiKey(command) => in_runtime(api_key::execute(*command, &connected()?, output)),

@@ -52,7 +52,9 @@ fn lines(nodes: &[NodeView], profile: &Profile, now: UnixMillis) -> Vec<Line> {
         "coordinator's name",
     ]);
     for node in nodes {
-        let state = if node.online {
+        let state = if node.draining {
+            ("draining".into(), Tone::Attention)
+        } else if node.online {
             ("online".into(), Tone::Good)
         } else {
             ("offline".into(), Tone::Attention)

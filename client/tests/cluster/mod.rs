@@ -215,7 +215,8 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
             | ToNode::Show { .. }
             | ToNode::Probe { .. }
             | ToNode::Twin { .. }
-            | ToNode::Twins { .. } => continue,
+            | ToNode::Twins { .. }
+            | ToNode::Draining { .. } => continue,
         };
         if control.sender.send(&encode(&answer)).await.is_err() {
             return;

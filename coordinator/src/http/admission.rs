@@ -236,6 +236,8 @@ mod tests {
             (Method::GET, "/webhooks", Scope::Admin),
             (Method::GET, "/api-keys", Scope::Admin),
             (Method::GET, "/audit", Scope::Admin),
+            (Method::GET, "/drain", Scope::Admin),
+            (Method::PUT, "/drain", Scope::Admin),
             (Method::GET, "/tasks-of-tomorrow", Scope::Admin),
             (Method::GET, "/", Scope::Admin),
         ] {

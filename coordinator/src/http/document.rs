@@ -121,7 +121,10 @@ fn tags() -> Vec<Tag> {
         ("nodes", "The co-signers."),
         ("events", "What changed, in order."),
         ("webhooks", "Receivers that events are sent to."),
-        ("operators", "API keys, and what they were used for."),
+        (
+            "operators",
+            "API keys, what they were used for, and the end of work.",
+        ),
     ]
     .map(|(name, description)| {
         TagBuilder::new()

@@ -10,6 +10,7 @@ mod body;
 mod codes;
 mod docs;
 mod document;
+mod drain;
 mod error;
 mod events;
 mod nodes;
@@ -135,6 +136,7 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(api_keys::put, api_keys::revoke))
         .routes(routes!(api_keys::rotate))
         .routes(routes!(api_keys::audit))
+        .routes(routes!(drain::show, drain::set))
         .routes(routes!(webhooks::list))
         .routes(routes!(webhooks::show, webhooks::put, webhooks::remove))
         .routes(routes!(webhooks::test))

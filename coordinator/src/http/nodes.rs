@@ -29,6 +29,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<NodeList> {
             id: *id,
             name: name.clone(),
             online: online.is_some(),
+            draining: online.is_some_and(|seen| seen.draining),
             software: online.map(|seen| seen.software.clone()),
             since: online.map(|seen| seen.since),
             last_seen: seen.as_ref().map(|seen| seen.last_seen),

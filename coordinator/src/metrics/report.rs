@@ -57,9 +57,11 @@ impl Sources {
             sheet.put(&DISK_FREE_BYTES, [], space.free as f64);
             sheet.put(&DISK_SIZE_BYTES, [], space.size as f64);
         }
-        let expiry = self.tls.as_ref().and_then(Tls::expiry);
-        if let Some(Ok(expiry)) = expiry.map(|expiry| expiry.duration_since(UNIX_EPOCH)) {
-            sheet.put(&CERTIFICATE_EXPIRY, [], expiry.as_secs_f64());
+        if let Some(expiry) = self.tls.as_ref().and_then(Tls::expiry) {
+            // Before 1970 is long ago, as far as the alert on expiry is concerned.
+            let expiry = expiry.duration_since(UNIX_EPOCH);
+            let expiry = expiry.map_or(0.0, |expiry| expiry.as_secs_f64());
+            sheet.put(&CERTIFICATE_EXPIRY, [], expiry);
         }
         for (result, count) in self.registry.counters().pushes.read() {
             sheet.put(&INFLUXDB_PUSHES, [result], count);

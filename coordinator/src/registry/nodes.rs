@@ -13,6 +13,8 @@ use super::{Connection, Inner, TaskRegistry};
 pub struct Seen {
     /// True if it is online now.
     pub online: bool,
+    /// True if it is online and takes no new tasks.
+    pub draining: bool,
     /// The time of its present or last connection, by this coordinator's clock.
     pub since: UnixMillis,
     /// The time of its last frame or, if it has left since, of its leaving. While an idle node is
@@ -36,9 +38,10 @@ impl TaskRegistry {
             .filter(|(node, _)| rules.nodes.contains_key(node));
         admitted
             .map(|(node, seen)| {
-                let online = inner.nodes.contains_key(node);
+                let presence = inner.nodes.get(node);
                 let seen = Seen {
-                    online,
+                    online: presence.is_some(),
+                    draining: presence.is_some_and(|presence| presence.draining),
                     ..seen.clone()
                 };
                 (*node, seen)
@@ -53,6 +56,7 @@ impl Inner {
         let status = self.seen.remove(&node).and_then(|seen| seen.status);
         let seen = Seen {
             online: true,
+            draining: false,
             since: now,
             last_seen: now,
             software: software.into(),

@@ -190,6 +190,7 @@ fn name(frame: &ToNode) -> &'static str {
         ToNode::Twin { .. } => "twin",
         ToNode::Twins { .. } => "twins",
         ToNode::Preflight { .. } => "preflight",
+        ToNode::Draining { .. } => "draining",
     }
 }
 

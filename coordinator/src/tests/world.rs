@@ -53,6 +53,30 @@ pub(super) struct FakeNode {
 
 impl FakeNode {
     pub(super) async fn connect(world: &World, number: usize, pending: Vec<TaskId>) -> Self {
+        let (node, welcome) = Self::dial(world, number, PROTOCOL_VERSION, pending).await;
+        assert!(matches!(welcome, ToNode::Welcome { .. }));
+        node
+    }
+
+    /// The end of a connection that offers this version.
+    pub(super) async fn refused(world: &World, number: usize, protocol: u16) -> End {
+        let node = Self::hello(world, number, protocol, vec![]).await;
+        node.end.await.unwrap()
+    }
+
+    /// Offers a version, and returns the coordinator's answer.
+    pub(super) async fn dial(
+        world: &World,
+        number: usize,
+        protocol: u16,
+        pending: Vec<TaskId>,
+    ) -> (Self, ToNode) {
+        let mut node = Self::hello(world, number, protocol, pending).await;
+        let welcome = node.hear().await;
+        (node, welcome)
+    }
+
+    async fn hello(world: &World, number: usize, protocol: u16, pending: Vec<TaskId>) -> Self {
         let id = crowd()[number];
         let (say, from_node) = mpsc::channel(16);
         let (to_node, hear) = mpsc::channel(16);
@@ -61,14 +85,13 @@ impl FakeNode {
             tokio::spawn(
                 async move { session::serve(&registry, id, from_node, to_node, || {}).await },
             );
-        let mut node = Self { id, say, hear, end };
+        let node = Self { id, say, hear, end };
         node.say(FromNode::Hello {
-            protocol: PROTOCOL_VERSION,
+            protocol,
             software: "fake 1".into(),
             pending,
         })
         .await;
-        assert!(matches!(node.hear().await, ToNode::Welcome { .. }));
         node
     }
 

@@ -5,6 +5,7 @@ mod backup;
 mod bounds;
 mod change_password;
 mod check;
+mod drain;
 mod event;
 mod export_share;
 mod info;
@@ -71,6 +72,8 @@ enum Command {
     /// Run the node until SIGTERM or Ctrl-C. Exit codes: 0 stopped on request, 70 a part of it
     /// died, 74 its store failed or was moved, 1 anything else; let a supervisor restart it.
     Start,
+    /// Finish the tasks under way and take no others, before the node is stopped for an update.
+    Drain(drain::Drain),
     /// Show the node's id and callback public key, or its keys. Needs no passphrase, and works
     /// while the node runs.
     Info(info::Info),
@@ -145,6 +148,7 @@ impl Command {
             | Self::Roster(_)
             | Self::Requester(_)
             | Self::Start
+            | Self::Drain(_)
             | Self::Sign(_)
             | Self::Event(_)
             | Self::Backup(_)
@@ -168,6 +172,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Init(init) => init.run(&args),
         Command::Start => start::run(&args),
+        Command::Drain(drain) => drain.run(&args),
         Command::Info(info) => info.run(&args),
         Command::Config(ConfigCommand::Check) => check::run(&args),
         Command::Config(ConfigCommand::Example) => {

@@ -156,9 +156,10 @@ fn plugin(entry: &EntryStatus, sheet: &mut Sheet) {
     sheet.put(&PLUGIN_BROKEN, [name, version], broken);
     if let Some(health) = &entry.health {
         sheet.put(&PLUGIN_HEALTHY, [name, version], health.result.is_ok());
-        if let Ok(at) = health.at.duration_since(UNIX_EPOCH) {
-            sheet.put(&PLUGIN_PROBED, [name, version], at.as_secs_f64());
-        }
+        // Before 1970 is long ago, as far as the alert on old probes is concerned.
+        let at = health.at.duration_since(UNIX_EPOCH);
+        let at = at.map_or(0.0, |at| at.as_secs_f64());
+        sheet.put(&PLUGIN_PROBED, [name, version], at);
     }
 }
 

@@ -479,6 +479,7 @@ pub(crate) fn services(parts: &Parts, more: &str) -> Services {
         twins: Arc::new(twins.unwrap()),
         restored: None,
         tasks: 2,
+        drain: Arc::default(),
         stopping: CancellationToken::new(),
     }
 }

@@ -34,6 +34,7 @@ use super::telling::{Lines, alarm_text, bug, log_refusal};
 use super::throttle::Throttle;
 use super::uses::Uses;
 use super::{history, quarantine};
+use crate::drain::Drain;
 use crate::events::{self, Events};
 use crate::heavy::{Place, Queue};
 use crate::metrics::{Ended, Stage};
@@ -80,6 +81,7 @@ pub struct Services {
     pub restored: Option<UnixMillis>,
     /// The most tasks under way at a time.
     pub tasks: usize,
+    pub drain: Arc<Drain>,
     /// Cancelled when the node is to stop.
     pub stopping: CancellationToken,
 }
@@ -372,7 +374,7 @@ impl Executor<'_> {
 
     fn step(&mut self, input: Input) -> Vec<Effect> {
         let node = &self.service.node;
-        if self.permit.is_none() {
+        if self.permit.is_none() && !node.drain.refuses() {
             // Without a permit, the machine is told that there is no room.
             self.permit = self.service.permits.clone().try_acquire_owned().ok();
         }

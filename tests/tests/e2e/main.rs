@@ -11,6 +11,7 @@ mod capture;
 mod cli;
 mod coordinator;
 mod crashes;
+mod drain;
 mod events;
 mod fireblocks;
 mod hostile;

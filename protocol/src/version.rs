@@ -1,0 +1,128 @@
+//! The versions of what travels between programs. Every program speaks a range of them, so that
+//! nodes and coordinator are updated one after the other.
+//!
+//! The node offers one version in its hello, its newest first; a coordinator that does not speak it
+//! closes the connection, and the node offers the next older one. The coordinator's welcome repeats
+//! the version, and both keep to it until the connection ends. A frame that a version does not have
+//! is never sent in it.
+
+use crate::control::{FromNode, ToNode};
+
+/// The newest version of everything in this crate that travels: control frames, tunnel frames and
+/// tasks.
+///
+/// - 1: the first release.
+/// - 2: nodes can leave in an orderly way ([`FromNode::Draining`]).
+pub const PROTOCOL_VERSION: u16 = 2;
+
+/// A range of versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    /// The oldest version that is spoken.
+    pub oldest: u16,
+    /// The newest version that is spoken.
+    pub newest: u16,
+}
+
+impl Versions {
+    /// The versions that this program speaks: the newest, and one back.
+    pub const SPOKEN: Self = Self {
+        oldest: PROTOCOL_VERSION - 1,
+        newest: PROTOCOL_VERSION,
+    };
+
+    /// True if `version` is one of them.
+    pub fn contains(self, version: u16) -> bool {
+        (self.oldest..=self.newest).contains(&version)
+    }
+
+    /// The version to offer to a coordinator that did not speak `refused`: the next older one, and
+    /// after the oldest the newest again.
+    pub fn after(self, refused: u16) -> u16 {
+        if refused > self.oldest && refused <= self.newest {
+            refused - 1
+        } else {
+            self.newest
+        }
+    }
+}
+
+impl std::fmt::Display for Versions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.oldest == self.newest {
+            return write!(f, "{}", self.newest);
+        }
+        write!(f, "{} to {}", self.oldest, self.newest)
+    }
+}
+
+impl FromNode {
+    /// The first version that has this frame.
+    pub fn since(&self) -> u16 {
+        match self {
+            Self::Hello { .. }
+            | Self::HelloAs { .. }
+            | Self::Decision { .. }
+            | Self::Progress { .. }
+            | Self::Working { .. }
+            | Self::Outcome { .. }
+            | Self::Stored { .. }
+            | Self::AbortVote { .. }
+            | Self::Holds { .. }
+            | Self::Generations { .. }
+            | Self::Capacity { .. }
+            | Self::Evidence { .. }
+            | Self::Alive { .. }
+            | Self::Preflight { .. }
+            | Self::Status { .. } => 1,
+            Self::Draining { .. } => 2,
+        }
+    }
+}
+
+impl ToNode {
+    /// The first version that has this frame.
+    pub fn since(&self) -> u16 {
+        match self {
+            Self::Welcome { .. }
+            | Self::Offer { .. }
+            | Self::Start { .. }
+            | Self::Cancel { .. }
+            | Self::Settle { .. }
+            | Self::AbortVote { .. }
+            | Self::Replaced { .. }
+            | Self::Show { .. }
+            | Self::Probe { .. }
+            | Self::Twin { .. }
+            | Self::Twins { .. }
+            | Self::Preflight { .. } => 1,
+            Self::Draining { .. } => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_speaks_its_own_version_and_the_one_before() {
+        let spoken = Versions::SPOKEN;
+        assert_eq!(spoken.newest, PROTOCOL_VERSION);
+        assert_eq!(spoken.oldest, PROTOCOL_VERSION - 1);
+        let around = spoken.oldest - 1..=spoken.newest + 1;
+        let known: Vec<bool> = around.map(|version| spoken.contains(version)).collect();
+        assert_eq!(known, [false, true, true, false]);
+    }
+
+    #[test]
+    fn every_version_is_offered_in_turn() {
+        let versions = Versions {
+            oldest: 3,
+            newest: 5,
+        };
+        assert_eq!([5, 4, 3].map(|refused| versions.after(refused)), [4, 3, 5]);
+        // What nobody offered is followed by the newest.
+        assert_eq!([0, 2, 6].map(|refused| versions.after(refused)), [5, 5, 5]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Nodes and coordinator are stopped one after the other, as for an update, while people sign.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use countersign_client::api::State;
+use countersign_client::{Client, Profile};
+use countersign_coordinator::identity;
+use countersign_link::{Hub, NodeLink};
+use countersign_protocol::control::{FromNode, ToNode};
+use countersign_protocol::{
+    Committee, KeyGen, KeyId, KeySign, Operation, Payload, PayloadKind, Scheme, Threshold, decode,
+    encode,
+};
+use countersign_tests::{Blueprint, Cluster, process};
+use tokio::time::timeout;
+
+/// Signatures under way at a time.
+const AT_A_TIME: usize = 4;
+/// Time for a process to end.
+const END: Duration = Duration::from_secs(30);
+
+/// Signs without a pause until it is told to stop. Every signature counts; every failure is kept.
+struct Load {
+    stop: Arc<AtomicBool>,
+    signed: Arc<AtomicUsize>,
+    workers: Vec<tokio::task::JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn start(cluster: &Cluster, wallet: KeyId) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let signed = Arc::<AtomicUsize>::default();
+        let worker = |number: usize| {
+            let client = Client::new(Profile::load(&cluster.profile()).unwrap()).unwrap();
+            let path = format!("m/{number}");
+            let order = cluster.order(wallet, &path, b"pay", None).unwrap();
+            let (stop, signed) = (stop.clone(), signed.clone());
+            tokio::spawn(async move {
+                let mut failures = Vec::new();
+                while !stop.load(Relaxed) {
+                    match client.sign(&order, |_| {}).await {
+                        Ok(_) => drop(signed.fetch_add(1, Relaxed)),
+                        Err(error) => failures.push(error.to_string()),
+                    }
+                }
+                failures
+            })
+        };
+        let workers = (0..AT_A_TIME).map(worker).collect();
+        Self {
+            stop,
+            signed,
+            workers,
+        }
+    }
+
+    fn signed(&self) -> usize {
+        self.signed.load(Relaxed)
+    }
+
+    async fn end(self) -> Vec<String> {
+        self.stop.store(true, Relaxed);
+        let mut failures = Vec::new();
+        for worker in self.workers {
+            failures.extend(worker.await.unwrap());
+        }
+        failures
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drained_and_replaced_one_after_the_other_no_task_fails() {
+    let mut cluster = Cluster::start(Blueprint::default()).await.unwrap();
+    let wallet = cluster
+        .create_wallet("always", Scheme::Ed25519, 2)
+        .await
+        .unwrap()
+        .key;
+    let load = Load::start(&cluster, wallet);
+    for number in 0..3 {
+        let before = load.signed();
+        let mut drain = cluster.nodes[number].command("drain").unwrap();
+        let said = process::expect_success(&mut drain).unwrap();
+        assert!(said.starts_with("Drained: no task is under way"), "{said}");
+        let daemon = cluster.nodes[number].daemon();
+        assert!(daemon.terminate(END).unwrap().success());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        cluster.nodes[number].start().unwrap();
+        cluster.wait_online().await.unwrap();
+        let more = load.signed() - before;
+        assert!(more > 0, "nothing was signed beside node {number}");
+    }
+    let signed = load.signed();
+    let failures = load.end().await;
+    assert_eq!(failures, Vec::<String>::new(), "{}", cluster.logs());
+    println!("{signed} signatures while three nodes were replaced");
+
+    // The same of the coordinator: what is ordered while it drains waits for the next process.
+    let api = cluster.client.api();
+    assert!(api.set_drain(true).await.unwrap().draining);
+    let operation = Operation::KeySign(KeySign {
+        key: wallet,
+        path: "m".parse().unwrap(),
+        payload: Payload::new(PayloadKind::Message, b"pay".to_vec()),
+        signers: None,
+    });
+    let order = cluster.sign_order(operation).unwrap();
+    let id = api.submit(&order).await.unwrap().summary.id;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let state = api.drain().await.unwrap();
+    assert_eq!((state.under_way, state.waiting), (0, 1), "it was begun");
+    let mut coordinator = cluster.coordinator.take().unwrap();
+    assert!(coordinator.terminate(END).unwrap().success());
+    cluster.start_coordinator().unwrap();
+    cluster.wait_online().await.unwrap();
+    let ended = cluster.client.wait(id, |_| {}).await.unwrap();
+    assert_eq!(ended.summary.state, State::Completed, "{}", cluster.logs());
+}
+
+/// A coordinator of version 1, as far as a node can tell.
+async fn of_version_1(hub: &Hub) -> NodeLink {
+    loop {
+        let mut link = timeout(END, hub.accept()).await.unwrap().unwrap();
+        let hello = link.control.receiver.recv().await.unwrap().unwrap();
+        let protocol = match decode(&hello).unwrap() {
+            FromNode::HelloAs { protocol, .. } => protocol,
+            other => panic!("{other:?}"),
+        };
+        if protocol == 1 {
+            let welcome = ToNode::Welcome {
+                protocol,
+                software: "countersign-coordinator 0.1.0".into(),
+            };
+            link.control.sender.send(&encode(&welcome)).await.unwrap();
+            return link;
+        }
+        link.handle.close(&format!(
+            "the node speaks protocol version {protocol}, this coordinator 1; update the older one"
+        ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_of_the_version_before_is_spoken_to_in_its_version() {
+    let blueprint = Blueprint {
+        nodes: 1,
+        ..Blueprint::default()
+    };
+    let mut cluster = Cluster::prepare(blueprint).await.unwrap();
+    let file = cluster.dir().join("coordinator/identity.key");
+    let (identity, _) = identity::load(&file).unwrap();
+    let hub = Hub::bind(cluster.quic(), &identity, Arc::new(|_| true), None).unwrap();
+    cluster.nodes[0].start().unwrap();
+    let mut link = of_version_1(&hub).await;
+    let mut drain = cluster.nodes[0].command("drain").unwrap();
+    let said = tokio::task::spawn_blocking(move || process::expect_success(&mut drain));
+    let said = said.await.unwrap().unwrap();
+    assert!(said.starts_with("Drained:"), "{said}");
+    // An offer is refused, since this coordinator cannot be told to make none.
+    let operation = Operation::KeyGen(KeyGen {
+        name: "late".into(),
+        scheme: Scheme::Ed25519,
+        committee: Committee::new(cluster.ids(&[0])).unwrap(),
+        threshold: Threshold::try_from(1).unwrap(),
+    });
+    let order = cluster.sign_order(operation).unwrap();
+    let offer = ToNode::Offer {
+        parties: cluster.ids(&[0]),
+        task: order,
+    };
+    link.control.sender.send(&encode(&offer)).await.unwrap();
+    loop {
+        let frame = timeout(END, link.control.receiver.recv()).await.unwrap();
+        let frame: FromNode = decode(&frame.unwrap().unwrap()).unwrap();
+        assert_eq!(frame.since(), 1, "{frame:?}");
+        if let FromNode::Outcome { .. } | FromNode::Decision { .. } = &frame {
+            let said = format!("{frame:?}");
+            assert!(said.contains("busy"), "{said}");
+            break;
+        }
+    }
+}
