@@ -29,6 +29,7 @@ use crate::backup::Staged;
 use crate::drain::Drain;
 use crate::events::{LiveReceiver, Receivers};
 use crate::off_thread::{off_thread, with_journal};
+use crate::overview::{Look, Overview};
 use crate::public::{self, LivePlugin, PublicFile};
 use crate::task::Participant;
 use crate::task::participant::{self, Learned};
@@ -99,6 +100,8 @@ pub enum Question {
     Note(Care),
     /// Take no new tasks, or take them again; absent: only tell. Only a running node does.
     Drain(Option<bool>),
+    /// An overview. Only a running node has one.
+    Overview,
 }
 
 /// Something that an operator does regularly. Metrics show when it was done last.
@@ -153,6 +156,8 @@ pub enum Answer {
     Staged(Staged),
     /// Answers [`Question::Note`], which is now in the journal.
     Noted,
+    /// Answers [`Question::Overview`].
+    Overview(Box<Overview>),
     /// Answers [`Question::Drain`].
     Draining {
         /// True if no new tasks are wanted.
@@ -292,7 +297,9 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
         Question::Moved => Answer::Moved(moved(journal)?),
         Question::Proof(key) => Answer::Proof(participant::proofs(journal, *key)?),
         Question::Learn(_) => Answer::Failed("no node is running here".into()),
-        Question::Plugins => Answer::Failed("no node is running here; start it".into()),
+        Question::Plugins | Question::Overview => {
+            Answer::Failed("no node is running here; start it".into())
+        }
         Question::Drain(_) => {
             Answer::Failed("no node is running here, so there is nothing to drain".into())
         }
@@ -388,6 +395,7 @@ pub struct Administered {
     pub twins: Arc<Twins>,
     pub participant: Arc<Participant>,
     pub drain: Arc<Drain>,
+    pub look: Look,
 }
 
 /// Answers questions until the node stops. A node that cannot listen here works without the socket.
@@ -427,6 +435,7 @@ async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
         Ok(Question::Plugins) => plugins(node).await,
         Ok(Question::StageBackup) => stage(node).await,
         Ok(Question::Drain(wanted)) => drain(node, wanted),
+        Ok(Question::Overview) => overview(node).await,
         Ok(Question::Learn(proof)) => match node.participant.heed(*proof).await {
             Ok(learned) => {
                 node.participant.changed.notify_one();
@@ -480,6 +489,17 @@ fn drain(node: &Administered, wanted: Option<bool>) -> Answer {
         draining: node.drain.wanted(),
         in_effect: node.drain.has_taken_effect(),
         tasks,
+    }
+}
+
+async fn overview(node: &Administered) -> Answer {
+    let snapshot = (node.look)().await;
+    match with_journal(&node.participant.register.journal, Overview::recent).await {
+        Ok(recent) => {
+            let overview = Overview::of(&snapshot, &recent, node.drain.wanted());
+            Answer::Overview(Box::new(overview))
+        }
+        Err(error) => Answer::Failed(error.to_string()),
     }
 }
 

@@ -100,6 +100,7 @@ fn only_a_running_node_tells_about_plugins_copies_its_files_drains_and_learns() 
         Question::Plugins,
         Question::StageBackup,
         Question::Drain(Some(true)),
+        Question::Overview,
         Question::Learn(Box::new(proof())),
     ] {
         let Answer::Failed(why) = put(&journal, question) else {

@@ -120,8 +120,8 @@ impl Node {
         crate::events::deliver(deliveries, parts);
     }
 
-    fn show_metrics(&mut self, parts: &mut Parts) {
-        let sources = Sources {
+    fn sources(&self) -> Sources {
+        Sources {
             me: self.own.id(),
             dir: self.config.dir.clone(),
             roster: self.config.roster.clone(),
@@ -136,7 +136,11 @@ impl Node {
             aux: self.aux.clone(),
             pushes: self.config.metrics.influx.is_some(),
             stopping: self.stopping.clone(),
-        };
+        }
+    }
+
+    fn show_metrics(&mut self, parts: &mut Parts) {
+        let sources = self.sources();
         let look: Look = Arc::new(move || {
             let sources = sources.clone();
             Box::pin(async move { Snapshot::of(sources).await.report() })
@@ -217,6 +221,7 @@ impl Node {
                 .primes
                 .keep_full(self.vault.clone(), self.config.prime_sets, stopping())?;
         parts.run("the prime pool", primes);
+        let sources = self.sources();
         let administered = Administered {
             dir: self.config.dir.clone(),
             vault: self.vault.clone(),
@@ -225,6 +230,7 @@ impl Node {
             twins: self.twins.clone(),
             participant: self.participant.clone(),
             drain: self.drain.clone(),
+            look: Arc::new(move || Box::pin(Snapshot::of(sources.clone()))),
         };
         parts.run(
             "the admin socket",

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod names;
 mod node_key;
 mod off_thread;
+pub mod overview;
 mod own_keys;
 mod parts;
 pub mod patience;

@@ -18,6 +18,7 @@ mod restore;
 mod roster;
 mod sign;
 mod start;
+mod status;
 mod table;
 mod task;
 
@@ -72,6 +73,9 @@ enum Command {
     /// Run the node until SIGTERM or Ctrl-C. Exit codes: 0 stopped on request, 70 a part of it
     /// died, 74 its store failed or was moved, 1 anything else; let a supervisor restart it.
     Start,
+    /// Show whether the running node can do its work, what it waits for, its plugins, peers and last
+    /// tasks, and when it was last backed up. Exit code 3 if it cannot do its work.
+    Status(status::Status),
     /// Finish the tasks under way and take no others, before the node is stopped for an update.
     Drain(drain::Drain),
     /// Show the node's id and callback public key, or its keys. Needs no passphrase, and works
@@ -141,9 +145,12 @@ impl Command {
     fn only_prints(&self) -> bool {
         match self {
             Self::Plugin(plugin) => plugin.only_prints(),
-            Self::Info(_) | Self::Config(_) | Self::Audit(_) | Self::Manual(_) | Self::Version => {
-                true
-            }
+            Self::Info(_)
+            | Self::Status(_)
+            | Self::Config(_)
+            | Self::Audit(_)
+            | Self::Manual(_)
+            | Self::Version => true,
             Self::Init(_)
             | Self::Roster(_)
             | Self::Requester(_)
@@ -172,6 +179,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Init(init) => init.run(&args),
         Command::Start => start::run(&args),
+        Command::Status(status) => return status.run(&args),
         Command::Drain(drain) => drain.run(&args),
         Command::Info(info) => info.run(&args),
         Command::Config(ConfigCommand::Check) => check::run(&args),

@@ -18,4 +18,4 @@ pub fn pusher(config: &Config) -> Result<Option<Pusher>, PushError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

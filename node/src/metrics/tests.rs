@@ -49,7 +49,7 @@ fn damaged() -> (KeyId, String) {
     (KeyId::from_bytes([2; 16]).unwrap(), "cut".into())
 }
 
-pub(super) fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let reason = String::from("the file is gone");
     Snapshot {
         stopping: false,
