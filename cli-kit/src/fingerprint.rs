@@ -24,13 +24,13 @@ static LIST: LazyLock<Vec<&'static str>> = LazyLock::new(|| WORDS.lines().collec
 /// The six words of an id: its key of 32 bytes, and `kind`, which says what it is the key of
 /// (`node`, `requester` or `coordinator`). 66 bits of scrypt, the most significant first.
 pub fn six_words(kind: &str, key: &[u8; 32]) -> String {
-    let mut hash = [0; 9];
+    let mut hash = [0; 32];
     let password = [kind.as_bytes(), &[0], key].concat();
     // The parameters are constants within the bounds of the function, as the tests show.
     if let Ok(cost) = scrypt::Params::new(LOG_N, R, P, hash.len())
         && scrypt::scrypt(&password, DOMAIN, &cost, &mut hash).is_ok()
     {
-        let bits = hash
+        let bits = hash[..9]
             .iter()
             .fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));
         // 72 bits, of which the last 6 are not used.
@@ -54,7 +54,10 @@ mod tests {
     fn the_list_is_that_of_bip_39() {
         assert_eq!(LIST.len(), 2048);
         assert!(LIST.is_sorted());
-        assert_eq!([LIST[0], LIST[1], LIST[2047]], ["abandon", "ability", "zoo"]);
+        assert_eq!(
+            [LIST[0], LIST[1], LIST[2047]],
+            ["abandon", "ability", "zoo"]
+        );
     }
 
     /// Computed by Python's `hashlib.scrypt`.

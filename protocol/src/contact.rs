@@ -78,7 +78,9 @@ pub fn is_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len())
         && is_plain(text)
         && text.trim() == text
-        && !["csn1", "csr1", "csc1"].iter().any(|id| text.starts_with(id))
+        && !["csn1", "csr1", "csc1"]
+            .iter()
+            .any(|id| text.starts_with(id))
 }
 
 #[cfg(test)]
@@ -87,11 +89,25 @@ mod tests {
 
     #[test]
     fn a_name_is_short_and_shows_what_it_is() {
-        for name in ["bob", "Bank of Ghent, node 2", "płock", &"x".repeat(MAX_NAME)] {
+        for name in [
+            "bob",
+            "Bank of Ghent, node 2",
+            "płock",
+            &"x".repeat(MAX_NAME),
+        ] {
             assert!(is_name(name), "{name}");
         }
         let long = "x".repeat(MAX_NAME + 1);
-        for text in ["", " bob", "bob ", "b\nob", "b\u{202e}ob", "csn1bob", "csr1x", &long] {
+        for text in [
+            "",
+            " bob",
+            "bob ",
+            "b\nob",
+            "b\u{202e}ob",
+            "csn1bob",
+            "csr1x",
+            &long,
+        ] {
             assert!(!is_name(text), "{text:?}");
         }
     }

@@ -148,7 +148,10 @@ mod tests {
         }
         assert_eq!(text[..text.len() - 1].parse::<Token>(), Err(NotAToken));
         let of_a_node = crate::NodeId::from_bytes(*token().invitation.coordinator.as_bytes());
-        assert_eq!(of_a_node.unwrap().to_string().parse::<Token>(), Err(NotAToken));
+        assert_eq!(
+            of_a_node.unwrap().to_string().parse::<Token>(),
+            Err(NotAToken)
+        );
     }
 
     #[test]
@@ -175,6 +178,9 @@ mod tests {
     #[test]
     fn debug_shows_no_mac() {
         let shown = format!("{:?}", token());
-        assert!(shown.contains("bob") && !shown.contains("90, 90"), "{shown}");
+        assert!(
+            shown.contains("bob") && !shown.contains("90, 90"),
+            "{shown}"
+        );
     }
 }
