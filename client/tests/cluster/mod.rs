@@ -215,7 +215,9 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
             | ToNode::Show { .. }
             | ToNode::Probe { .. }
             | ToNode::Twin { .. }
-            | ToNode::Twins { .. } => continue,
+            | ToNode::Twins { .. }
+            | ToNode::Contacts { .. }
+            | ToNode::NotJoined { .. } => continue,
         };
         if control.sender.send(&encode(&answer)).await.is_err() {
             return;

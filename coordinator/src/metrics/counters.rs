@@ -35,6 +35,8 @@ pub struct Counters {
     /// Attempts by webhook.
     pub attempt_times: Durations<String>,
     pub pushes: Counts<&'static str>,
+    /// Guests by what became of them.
+    pub joins: Counts<&'static str>,
 }
 
 impl Counters {
