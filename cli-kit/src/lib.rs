@@ -10,6 +10,8 @@ mod entry;
 mod error;
 mod fingerprint;
 mod harden;
+#[cfg(feature = "join")]
+pub mod joining;
 #[cfg(feature = "manual")]
 mod manual;
 mod output;

@@ -19,7 +19,6 @@ pub mod events;
 pub mod harden;
 pub mod heavy;
 mod high_water;
-pub mod joining;
 pub mod key_switch;
 pub mod metrics;
 pub mod names;

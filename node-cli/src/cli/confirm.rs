@@ -186,3 +186,156 @@ fn compare<I: Ord + std::fmt::Display>(
         None => Standing::New,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+    use countersign_node::public;
+    use countersign_protocol::{NodeId, RequesterId};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn key(seed: u8) -> [u8; 32] {
+        let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
+        identity.public().0
+    }
+
+    fn node(seed: u8, name: &str) -> Contact {
+        Contact::Node {
+            name: name.into(),
+            id: NodeId::from_bytes(key(seed)).unwrap(),
+        }
+    }
+
+    fn requester(seed: u8, name: &str) -> Contact {
+        Contact::Requester {
+            name: name.into(),
+            id: RequesterId::from_bytes(key(seed)).unwrap(),
+        }
+    }
+
+    /// Node 1 with these proposals of its coordinator.
+    struct Place {
+        dir: TempDir,
+        file: PathBuf,
+    }
+
+    impl Place {
+        fn with(proposals: &[Contact]) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("node.yaml");
+            std::fs::write(&file, "db: {path: secrets.redb.age}\n").unwrap();
+            let me = NodeId::from_bytes(key(1)).unwrap();
+            public::write(dir.path(), &public::new(me, String::new())).unwrap();
+            contacts::propose(dir.path(), &me, proposals.to_vec()).unwrap();
+            Self { dir, file }
+        }
+
+        fn enter(&self, words: &[&str]) -> anyhow::Result<()> {
+            let program = ["countersign-node", "--config", self.file.to_str().unwrap()];
+            let args = Args::try_parse_from(program.iter().chain(&["roster"]).chain(words))?;
+            super::super::run(args).map(drop)
+        }
+
+        fn refused(&self, words: &[&str]) -> String {
+            let before = std::fs::read(&self.file).unwrap();
+            let refused = self.enter(words).unwrap_err().to_string();
+            assert_eq!(std::fs::read(&self.file).unwrap(), before, "{words:?}");
+            refused
+        }
+
+        fn names(&self) -> Vec<String> {
+            let config = Config::load(&self.file).unwrap();
+            let nodes = config.roster.into_values();
+            nodes.chain(config.requesters.into_values()).collect()
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            Path::new(self.dir.path()).join(name)
+        }
+    }
+
+    #[test]
+    fn what_a_coordinator_proposes_counts_only_with_its_words() {
+        let bob = node(2, "bob");
+        let place = Place::with(&[bob.clone(), requester(3, "desk")]);
+        assert!(place.names().is_empty(), "a proposal has no effect");
+        let of_another = words(&node(4, "bob"));
+        let right = words(&bob);
+        let short = right.rsplit_once(' ').unwrap().0;
+        let as_requester = words(&requester(2, "bob"));
+        for wrong in ["", &of_another, short, &as_requester] {
+            let refused = place.refused(&["confirm", "bob", "--words", wrong]);
+            assert!(refused.contains("Nothing was added"), "{refused}");
+        }
+        let typed = right.to_uppercase();
+        place.enter(&["confirm", "bob", "--words", &typed]).unwrap();
+        assert_eq!(place.names(), ["bob"]);
+        place.enter(&["confirm", "bob", "--words", ""]).unwrap();
+        let desk = words(&requester(3, "desk"));
+        place.enter(&["confirm", "desk", "--words", &desk]).unwrap();
+        assert_eq!(place.names(), ["bob", "desk"]);
+        let unknown = place.refused(&["confirm", "carol", "--words", &desk]);
+        assert!(unknown.contains("nobody is proposed"), "{unknown}");
+    }
+
+    #[test]
+    fn words_are_for_one_name() {
+        let place = Place::with(&[node(2, "bob"), requester(3, "bob")]);
+        let right = words(&node(2, "bob"));
+        assert!(place.enter(&["confirm", "--words", &right]).is_err());
+        let two = place.refused(&["confirm", "bob", "--words", &right]);
+        assert!(two.contains("without --words"), "{two}");
+    }
+
+    #[test]
+    fn a_name_that_belongs_to_another_id_is_refused_loudly_whatever_the_words() {
+        let place = Place::with(&[node(2, "bob")]);
+        let right = words(&node(2, "bob"));
+        let confirm = ["confirm", "bob", "--words", &right];
+        place.enter(&confirm).unwrap();
+        let me = NodeId::from_bytes(key(1)).unwrap();
+        let propose = |contact| contacts::propose(place.dir.path(), &me, vec![contact]).unwrap();
+        propose(node(4, "bob"));
+        let forged = words(&node(4, "bob"));
+        let other_id = place.refused(&["confirm", "bob", "--words", &forged]);
+        assert!(other_id.starts_with("DO NOT CONFIRM: `bob`"), "{other_id}");
+        propose(node(2, "robert"));
+        let other_name = place.refused(&["confirm", "robert", "--words", &right]);
+        assert!(
+            other_name.starts_with("DO NOT CONFIRM: csn1"),
+            "{other_name}"
+        );
+        assert_eq!(place.names(), ["bob"]);
+    }
+
+    #[test]
+    fn a_file_of_another_operator_leaves_out_this_node_and_shows_everybody_else() {
+        let here = Place::with(&[]);
+        let there = Place::with(&[node(2, "bob"), requester(3, "desk")]);
+        for contact in [node(2, "bob"), requester(3, "desk")] {
+            let words = words(&contact);
+            let confirm = ["confirm", contact.name(), "--words", &words];
+            there.enter(&confirm).unwrap();
+        }
+        let file = there.path("contacts.yaml");
+        let out = file.to_str().unwrap();
+        there.enter(&["export", "alice", "--out", out]).unwrap();
+        let exported = contacts::read(&file).unwrap();
+        assert_eq!(
+            exported,
+            [node(1, "alice"), node(2, "bob"), requester(3, "desk")]
+        );
+        // Both places are node 1, so its own entry is not proposed.
+        let own = words(&node(1, "alice"));
+        let from = ["confirm", "alice", "--words", &own, "--from", out];
+        assert!(here.refused(&from).contains("nobody is proposed"));
+        let bob = words(&node(2, "bob"));
+        here.enter(&["confirm", "bob", "--words", &bob, "--from", out])
+            .unwrap();
+        assert_eq!(here.names(), ["bob"]);
+    }
+}

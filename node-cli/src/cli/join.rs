@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use countersign_cli_kit::joining;
 use countersign_files::Custody;
 use countersign_node::config::Config;
-use countersign_node::joining;
 use countersign_node::vault::Vault;
 use countersign_protocol::NodeId;
 use countersign_protocol::contact::Role;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Subcommand;
+use countersign_cli_kit::joining;
 use countersign_node::config::Config;
 use countersign_node::contacts;
-use countersign_node::joining;
 use countersign_node::vault::Vault;
 use countersign_protocol::contact::{Contact, is_name};
 use countersign_protocol::{NodeId, RequesterId};

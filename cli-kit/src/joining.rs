@@ -1,5 +1,5 @@
-//! Registers a node at the coordinator that invited it, and asks a coordinator for contacts. Dials
-//! out, trusts no answer, and leaves at once.
+//! Registers a node or requester at the coordinator that invited it, and asks a coordinator for
+//! contacts. Dials out, trusts no answer, and leaves at once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub enum JoinError {
     },
     /// The handshake was refused.
     #[error(
-        "the coordinator does not let this node in: the invitation was used, revoked or has expired; ask its operator for a new one, and run the command again"
+        "the coordinator does not let this key in: the invitation was used, revoked or has expired; ask its operator for a new one, and run the command again"
     )]
     NotLetIn,
     /// There is no connection.
