@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_link::dial::{self, DialError};
 use countersign_link::{Closed, Identity, PeerKey};
@@ -12,6 +13,8 @@ use countersign_protocol::invitation::Token;
 use countersign_protocol::text::printable;
 use countersign_protocol::{CoordinatorId, decode, encode};
 
+/// Time for the last packet to leave.
+const GOODBYE: Duration = Duration::from_millis(100);
 /// Longest reason of a coordinator that is shown, in bytes.
 const REASON: usize = 400;
 
@@ -34,6 +37,11 @@ pub enum JoinError {
         "the coordinator does not let this key in: the invitation was used, revoked or has expired; ask its operator for a new one, and run the command again"
     )]
     NotLetIn,
+    /// Somebody else is at the address.
+    #[error(
+        "the program at {0} is not the coordinator that the invitation or the configuration names; nothing was sent to it. Ask the coordinator's operator for the right address"
+    )]
+    SomebodyElse(String),
     /// There is no connection.
     #[error(transparent)]
     Dial(DialError),
@@ -81,9 +89,12 @@ async fn exchange(
     let link = dial::connect(at, identity, key, &encode(frame)).await;
     let link = link.map_err(|error| match error {
         DialError::Closed(Closed::NotAdmitted) => JoinError::NotLetIn,
+        DialError::Closed(Closed::WrongPeer) => JoinError::SomebodyElse(address.into()),
         other => JoinError::Dial(other),
     })?;
     link.handle.close("answered");
+    // Lets the goodbye leave before the program ends, so that the guest's seat is free at once.
+    tokio::time::sleep(GOODBYE).await;
     match decode::<ToNode>(&link.welcome) {
         Ok(ToNode::Contacts { contacts }) => Ok(contacts),
         Ok(ToNode::NotJoined { reason }) => Err(JoinError::Refused(printable(&reason, REASON))),
