@@ -1,7 +1,7 @@
 //! Three operators and a requester get from nothing to a signature with commands alone: nobody
 //! copies an id, and nobody is believed before the words were compared.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -73,6 +73,11 @@ impl Stage {
     }
 }
 
+/// An address that nobody uses.
+fn free(look: impl Fn() -> std::io::Result<SocketAddr>) -> SocketAddr {
+    look().unwrap()
+}
+
 fn done(command: &mut Command) -> String {
     process::expect_success(command).unwrap()
 }
@@ -110,10 +115,8 @@ async fn three_operators_and_a_requester_come_together_by_tokens_and_words() {
     let stage = Stage {
         dir: tempfile::tempdir().unwrap(),
     };
-    let http = TcpListener::bind("127.0.0.1:0").unwrap();
-    let quic = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let http = http.local_addr().unwrap();
-    let quic = quic.local_addr().unwrap();
+    let http = free(|| TcpListener::bind("127.0.0.1:0")?.local_addr());
+    let quic = free(|| UdpSocket::bind("127.0.0.1:0")?.local_addr());
     let folder = stage.path("coordinator");
     let mut init = Command::new(process::program("countersign-coordinator").unwrap());
     done(init.arg("init").arg("--data").arg(&folder));
