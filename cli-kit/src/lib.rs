@@ -8,7 +8,10 @@ extern crate countersign_stdio;
 
 mod entry;
 mod error;
+mod fingerprint;
 mod harden;
+#[cfg(feature = "join")]
+pub mod joining;
 #[cfg(feature = "manual")]
 mod manual;
 mod output;
@@ -19,6 +22,7 @@ use clap::Parser;
 
 pub use entry::{EntryError, add_entry};
 pub use error::{fail, with_causes};
+pub use fingerprint::{same_words, six_words};
 pub use harden::{end_on_closed_output, harden_process};
 #[cfg(feature = "manual")]
 pub use manual::{ManualCommand, ManualError};

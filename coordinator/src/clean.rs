@@ -102,6 +102,9 @@ pub fn frame(frame: FromNode) -> FromNode {
         }
         // Fixed size, and verified.
         FromNode::Alive { .. } => frame,
+        // Refused after the first frame.
+        FromNode::Join { .. } => frame,
+        FromNode::AskContacts => frame,
         FromNode::Preflight { ask, forecast } => FromNode::Preflight {
             ask,
             forecast: Box::new(self::forecast(*forecast)),

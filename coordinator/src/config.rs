@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use countersign_files::{Custody, CustodyError};
 use countersign_metrics::Settings;
 use countersign_metrics::config::{RawSettings, SettingsError};
+use countersign_protocol::contact::Role;
 use countersign_protocol::{NodeId, RequesterId};
 use countersign_strict::DocumentError;
 use serde::Deserialize;
 
 use crate::api_key::ApiKey;
+use crate::invitation::JoinedError;
 use crate::registry::RegistryConfig;
 use crate::signed_request::WINDOW;
 use crate::task::flow::Timings;
@@ -32,6 +34,8 @@ struct RawConfig {
     /// UDP address where nodes connect.
     #[serde(default = "default_quic")]
     listen_quic: SocketAddr,
+    /// The address under which nodes reach `listen_quic`, for invitations.
+    public_quic: Option<String>,
     /// TCP address of the HTTP API; without `tls`, one of this machine's own.
     #[serde(default = "default_http")]
     listen_http: SocketAddr,
@@ -98,6 +102,8 @@ impl Default for RawLimits {
 pub struct Config {
     /// UDP address where nodes connect.
     pub listen_quic: SocketAddr,
+    /// The address under which nodes reach `listen_quic`, as `host:port`, for invitations.
+    pub public_quic: Option<String>,
     /// TCP address of the HTTP API.
     pub listen_http: SocketAddr,
     /// Certificate and key of the HTTP API. `None`: plain HTTP on this machine.
@@ -108,7 +114,7 @@ pub struct Config {
     pub api_keys: Vec<ApiKey>,
     /// Time for which a signed request is accepted, in milliseconds.
     pub request_window: u64,
-    /// Nodes, requesters and limits; replaced at a reload.
+    /// Nodes, requesters and limits, without those who joined; replaced at a reload.
     pub rules: RegistryConfig,
     /// Metrics, and the listener that serves them.
     pub metrics: Settings,
@@ -205,6 +211,7 @@ impl Config {
         let rules = RegistryConfig {
             nodes,
             requesters: raw.requesters,
+            named_requesters: BTreeMap::new(),
             timings: timings(&raw.limits)?,
             open_tasks: in_range("open_tasks", raw.limits.open_tasks as u64, 1, 1000)? as usize,
         };
@@ -213,6 +220,7 @@ impl Config {
         }
         Ok(Self {
             listen_quic: raw.listen_quic,
+            public_quic: raw.public_quic,
             listen_http: raw.listen_http,
             tls: raw.tls.map(|tls| TlsFiles {
                 certificate: base.join(tls.certificate),
@@ -223,6 +231,21 @@ impl Config {
             request_window: 1000 * in_range("request_seconds", raw.limits.request_seconds, 5, 300)?,
             rules,
             metrics: Settings::from_raw(raw.metrics, base)?,
+        })
+    }
+
+    /// Checks that those who joined fit the configuration's own lists.
+    pub fn check_joined(&self) -> Result<(), JoinedError> {
+        crate::invitation::merged(self).map(drop)
+    }
+
+    /// True if a node, or the owner of an API key, has this name, by the configuration or because
+    /// it joined.
+    pub fn knows(&self, role: Role, name: &str) -> Result<bool, JoinedError> {
+        let (rules, keys) = crate::invitation::merged(self)?;
+        Ok(match role {
+            Role::Node => rules.nodes.values().any(|known| known == name),
+            Role::Requester => keys.iter().any(|key| key.name == name),
         })
     }
 

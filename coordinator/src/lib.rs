@@ -16,6 +16,7 @@ mod clock;
 pub mod config;
 pub mod http;
 pub mod identity;
+pub mod invitation;
 pub mod metrics;
 pub mod registry;
 mod relay;

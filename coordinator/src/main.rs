@@ -4,12 +4,14 @@
 #[macro_use(println, eprintln)]
 extern crate countersign_stdio;
 
+mod invite;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use countersign_cli_kit::ManualCommand;
+use countersign_cli_kit::{ManualCommand, Output, six_words};
 use countersign_coordinator::api_key::{self, Scope};
 use countersign_coordinator::{Config, Signals, config, identity, metrics, tls};
 use countersign_protocol::NodeId;
@@ -57,6 +59,18 @@ enum Command {
     /// Work with the nodes that may connect.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Invite a node or a requester: print a token with which it registers itself, once. A running
+    /// coordinator notices within a second.
+    Invite(invite::Invite),
+    /// Print this coordinator's id, with the six words by which people compare it.
+    Id {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a configuration, and the certificate that it names, without running it.
     Check {
         /// The configuration file.
@@ -94,7 +108,7 @@ enum NodeCommand {
     Add {
         /// The name that requesters use.
         name: String,
-        /// The id, which `countersign-node info` prints.
+        /// The id, which `countersign-node id` prints.
         id: NodeId,
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
@@ -135,6 +149,8 @@ fn execute(command: Command) -> anyhow::Result<()> {
             json,
         }) => new_api_key(&name, scope, config.as_deref(), json),
         Command::Node(NodeCommand::Add { name, id, config }) => add_node(&name, id, &config),
+        Command::Invite(invite) => invite.run(),
+        Command::Id { config, json } => show_id(&config, json),
         Command::Check { config } => check(&config),
         Command::Manual(manual) => Ok(manual.run::<Cli>()?),
         Command::Version => {
@@ -144,8 +160,17 @@ fn execute(command: Command) -> anyhow::Result<()> {
     }
 }
 
+fn show_id(path: &Path, json: bool) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    let (_, id) = identity::load(&config.identity_file())?;
+    let words = six_words("coordinator", id.as_bytes());
+    let value = serde_json::json!({"kind": "coordinator", "id": id, "words": words});
+    Ok(Output::new(json).result(&value, || format!("{id}\n{words}\n"))?)
+}
+
 fn check(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
+    config.check_joined()?;
     if let Some(files) = &config.tls
         && tls::load(files)?.is_an_issuers()
     {
@@ -180,7 +205,7 @@ fn init(data: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}; check the disk", example.display()))?;
     }
     eprintln!(
-        "Give the id to the operators of the nodes, and to requesters who sign their requests; add the nodes to {}.",
+        "Give the id to the operators of the nodes, and to requesters who sign their requests; add the nodes to {}, or invite them with `countersign-coordinator invite`.",
         example.display()
     );
     println!("{id}");
@@ -229,7 +254,10 @@ fn add_node(name: &str, id: NodeId, config: &Path) -> anyhow::Result<()> {
 /// Adds a line to a list of the configuration, which must be valid with it.
 fn add_entry(config: &Path, list: &str, entry: &str) -> anyhow::Result<()> {
     let base = config.parent().unwrap_or(Path::new("."));
-    let check = |new: &str| Config::parse(new, base).map(drop);
+    let check = |new: &str| -> anyhow::Result<()> {
+        Config::parse(new, base)?.check_joined()?;
+        Ok(())
+    };
     Ok(countersign_cli_kit::add_entry(config, list, entry, check)?)
 }
 

@@ -4,10 +4,11 @@
 //! calls with the time; frames for nodes go out through each connection's bounded queue. Knows no
 //! sockets. `admit` checks new tasks, `intake` imports wallets of other coordinators, `claims` asks
 //! nodes for them, `moved` sends nodes the generations that they missed, `preflight` asks nodes how
-//! they would decide, `nodes` keeps what they say of themselves.
+//! they would decide, `nodes` keeps what they say of themselves, `contacts` tells them of each other.
 
 mod admit;
 mod claims;
+mod contacts;
 mod drain;
 mod intake;
 mod moved;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use countersign_api::{EventKind, State, TaskResult};
+use countersign_protocol::contact::Contact;
 use countersign_protocol::control::{FromNode, MAX_GENERATIONS, MAX_HELD, ToNode};
 use countersign_protocol::twin::{Instance, TwinMark};
 use countersign_protocol::{
@@ -56,6 +58,8 @@ pub struct RegistryConfig {
     pub nodes: BTreeMap<NodeId, String>,
     /// Requesters whose tasks are accepted; absent: any with a valid signature.
     pub requesters: Option<Vec<RequesterId>>,
+    /// Requesters that have a name here, for nodes' operators.
+    pub named_requesters: BTreeMap<RequesterId, String>,
     /// Time limits for each kind of task.
     pub timings: Timings,
     /// Limit on open tasks.
@@ -109,6 +113,8 @@ struct Presence {
     /// Number of its process, if reported, and its last sign of life.
     instance: Option<Instance>,
     alive: watch::Sender<Option<TwinMark>>,
+    /// The contacts that it was last told; absent until it asks.
+    told_contacts: Option<Vec<Contact>>,
 }
 
 #[derive(Debug)]
@@ -329,6 +335,7 @@ impl TaskRegistry {
             wanted: claims::Wanted::default(),
             instance,
             alive: watch::Sender::new(None),
+            told_contacts: None,
         };
         inner.nodes.insert(node, presence);
         self.step_all(&mut inner, now, || Input::Joined(node));
@@ -359,8 +366,12 @@ impl TaskRegistry {
         let from = connection.node;
         self.lock().heard(connection, now);
         let (task, input) = match clean::frame(frame) {
-            FromNode::Hello { .. } | FromNode::HelloAs { .. } => {
+            FromNode::Hello { .. } | FromNode::HelloAs { .. } | FromNode::Join { .. } => {
                 return Err(Misbehaviour::SecondHello);
+            }
+            FromNode::AskContacts => {
+                self.follow_contacts(connection);
+                return Ok(());
             }
             FromNode::Alive { mark } => {
                 self.alive(connection, mark);

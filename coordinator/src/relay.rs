@@ -1,22 +1,29 @@
-//! The nodes' side of the coordinator: every connection that the hub admits gets a session. The
-//! only file that sees the link.
+//! The nodes' side of the coordinator: every connection that the hub admits gets a session, and so
+//! does every guest. The only file that sees the link.
 
 use std::sync::Arc;
 
 use countersign_link::{
-    Control, ControlReceiver, ControlSender, FrameError, Hub, NodeLink, PeerKey,
+    Control, ControlReceiver, ControlSender, FrameError, GuestLink, Guests, Hub, NodeLink, PeerKey,
 };
 use countersign_protocol::NodeId;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
 
+use crate::clock;
+use crate::invitation::{Desk, NotJoined};
 use crate::registry::TaskRegistry;
 use crate::run::stopped;
 use crate::session::{self, Sink, Source};
 
 /// Serves nodes until `stop` turns true, then tells them.
-pub async fn serve(hub: Arc<Hub>, registry: Arc<TaskRegistry>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    hub: Arc<Hub>,
+    registry: Arc<TaskRegistry>,
+    desk: Arc<Desk>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
@@ -24,6 +31,7 @@ pub async fn serve(hub: Arc<Hub>, registry: Arc<TaskRegistry>, mut stop: watch::
                 Some(link) => drop(sessions.spawn(serve_node(link, registry.clone()))),
                 None => break,
             },
+            Some(guest) = hub.accept_guest() => drop(sessions.spawn(serve_guest(guest, desk.clone()))),
             // Reaps ended sessions. One per admitted node lives; an older one ends when a newer
             // connects.
             Some(ended) = sessions.join_next() => {
@@ -54,6 +62,34 @@ async fn serve_node(link: NodeLink, registry: Arc<TaskRegistry>) {
     handle.close(&end.to_string());
 }
 
+async fn serve_guest(link: GuestLink, desk: Arc<Desk>) {
+    let GuestLink {
+        peer,
+        address,
+        control,
+        handle,
+    } = link;
+    let from = address.ip();
+    let admit = async |token| {
+        let admitted =
+            tokio::task::spawn_blocking(move || desk.receive(peer.0, from, &token, clock::now()));
+        admitted.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the admission of a guest panicked");
+            Err(NotJoined::Store)
+        })
+    };
+    let Control { sender, receiver } = control;
+    let end = session::serve_guest(receiver, sender, admit).await;
+    info!(key = %peer, %address, %end, "guest left");
+    handle.close(&end.to_string());
+}
+
+/// True while an invitation is open.
+pub fn guests(desk: &Arc<Desk>) -> Guests {
+    let desk = desk.clone();
+    Arc::new(move || desk.is_open())
+}
+
 /// Ends the connections of nodes that are no longer admitted: `admits` is
 /// consulted at handshakes only.
 pub fn dismiss(hub: &Hub, registry: &TaskRegistry) {
@@ -68,7 +104,7 @@ pub fn dismiss(hub: &Hub, registry: &TaskRegistry) {
     }
 }
 
-/// Admits exactly the configured nodes.
+/// Admits exactly the nodes of the configuration and those that joined.
 pub fn admits(registry: &Arc<TaskRegistry>) -> countersign_link::Admit {
     let registry = registry.clone();
     Arc::new(move |key: &PeerKey| {

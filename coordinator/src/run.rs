@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_link::Hub;
 use countersign_link::hub::Recorder;
+use countersign_link::{Hub, IdentityError};
 use countersign_metrics::influx::{PushError, Pusher};
 use countersign_metrics::listener::{self, Bounds};
 use countersign_metrics::{Look, Report, Settings, Sheet, influx};
@@ -22,6 +22,7 @@ use crate::api_key::ApiKeys;
 use crate::config::Config;
 use crate::http::{App, LIMITS, Patience, Streams, router};
 use crate::identity::{self, IdentityFileError};
+use crate::invitation::{self, Book, Desk, Invitations, JoinedError};
 use crate::metrics::{Sources, TABLE};
 use crate::registry::TaskRegistry;
 use crate::store::{Store, StoreError};
@@ -48,6 +49,12 @@ pub enum RunError {
     /// The keys of webhooks cannot be used.
     #[error(transparent)]
     WebhookKeys(#[from] WebhookKeyError),
+    /// Those who joined by invitation cannot be read.
+    #[error(transparent)]
+    Joined(#[from] JoinedError),
+    /// The key of invitations cannot be derived.
+    #[error(transparent)]
+    Key(#[from] IdentityError),
     /// The QUIC port for nodes is not available.
     #[error(transparent)]
     Quic(#[from] countersign_link::hub::BindError),
@@ -98,6 +105,7 @@ pub struct Coordinator {
     config: Config,
     registry: Arc<TaskRegistry>,
     hub: Arc<Hub>,
+    book: Arc<Book>,
     keys: Arc<ApiKeys>,
     /// Names the certificate's files; absent without TLS.
     certificate: Option<watch::Sender<TlsFiles>>,
@@ -144,11 +152,18 @@ impl Coordinator {
             .as_ref()
             .map(|files| Renewal::begin(files.subscribe()));
         let (tls, renewal) = renewed.transpose()?.unzip();
-        let registry = Arc::new(open_desk(&config)?);
-        let hub = Arc::new(Hub::bind(
+        let registry = Arc::new(open_registry(&config)?);
+        let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
+        let book = Book::new(config.clone(), registry.clone(), keys.clone());
+        let book = Arc::new(book);
+        book.replace(config.clone())?;
+        let invitations = Invitations::of(&config.data, &identity, id)?;
+        let desk = Arc::new(Desk::new(invitations, book.clone(), registry.clone()));
+        let hub = Arc::new(Hub::bind_open(
             config.listen_quic,
             &identity,
             relay::admits(&registry),
+            relay::guests(&desk),
             recorder,
         )?);
         let quic = hub.address();
@@ -157,7 +172,6 @@ impl Coordinator {
         let watched = watched.map_err(RunError::Metrics)?;
         let pusher = metrics::pusher(&config)?;
         let stop = watch::Sender::new(false);
-        let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
         keys.load(registry.store())
             .map_err(|source| RunError::Store {
                 path: config.database_file(),
@@ -168,8 +182,10 @@ impl Coordinator {
         parts.spawn(relay::serve(
             hub.clone(),
             registry.clone(),
+            desk.clone(),
             stop.subscribe(),
         ));
+        parts.spawn(invitation::look_after(desk, stop.subscribe()));
         parts.spawn(tell_time(registry.clone(), stop.subscribe()));
         let keys_file = config.data.join(WEBHOOK_KEYS_FILE);
         let signing = SigningKeys::open(&keys_file, clock::now())?;
@@ -221,6 +237,7 @@ impl Coordinator {
             config,
             registry,
             hub,
+            book,
             keys,
             certificate,
             stop,
@@ -263,8 +280,9 @@ impl Coordinator {
         }
         let rules = self.config.rules != config.rules;
         let keys = self.config.api_keys != config.api_keys;
-        self.registry.set_rules(config.rules.clone());
-        self.keys.set(config.api_keys.clone());
+        if let Err(error) = self.book.replace(config.clone()) {
+            return error!(%error, "the new configuration is not applied; the present one stays in force");
+        }
         self.keys.accepted().set_window(config.request_window);
         if let (Some(certificate), Some(files)) = (&self.certificate, &config.tls) {
             certificate.send_replace(files.clone());
@@ -273,7 +291,7 @@ impl Coordinator {
         info!(
             rules,
             keys,
-            nodes = config.rules.nodes.len(),
+            nodes = self.registry.rules().nodes.len(),
             "the configuration was read again"
         );
         let listen_http = self.config.listen_http;
@@ -365,7 +383,7 @@ fn show_metrics(
     });
 }
 
-fn open_desk(config: &Config) -> Result<TaskRegistry, RunError> {
+fn open_registry(config: &Config) -> Result<TaskRegistry, RunError> {
     let path = config.database_file();
     let registry =
         Store::open(&path).and_then(|store| TaskRegistry::open(config.rules.clone(), store));

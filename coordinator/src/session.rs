@@ -7,7 +7,9 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
+use countersign_protocol::contact::Contact;
 use countersign_protocol::control::{FromNode, ToNode};
+use countersign_protocol::invitation::Token;
 use countersign_protocol::twin::{Instance, TwinMark};
 use countersign_protocol::{NodeId, TaskId, Versions, decode, encode};
 use tokio::sync::mpsc;
@@ -15,6 +17,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use crate::clock;
+use crate::invitation::NotJoined;
 use crate::registry::{Connection, TaskRegistry};
 
 /// Time from the connection to the hello.
@@ -81,9 +84,72 @@ pub enum End {
         "another process with the identity of this node is online and alive; stop the one that is not the original"
     )]
     Twin,
+    /// The node asked for its contacts and nothing else.
+    #[error("the node has its answer")]
+    Told,
     /// The node does not read, or did not say hello.
     #[error("the node did not {0} in time; see its log")]
     Silent(&'static str),
+}
+
+/// Why a guest's session ended, for the log and for the guest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuestEnd {
+    /// It has its answer.
+    #[error("answered")]
+    Answered,
+    /// It left, broke the rules, or sent nothing in time.
+    #[error(transparent)]
+    Ended(#[from] End),
+}
+
+/// Serves a guest: hears one frame, its token, and answers. `admit` says what becomes of it.
+pub async fn serve_guest<Admitting>(
+    mut source: impl Source,
+    mut sink: impl Sink,
+    admit: impl FnOnce(Token) -> Admitting,
+) -> GuestEnd
+where
+    Admitting: Future<Output = Result<Vec<Contact>, NotJoined>>,
+{
+    let token = match timeout(HELLO, next(&mut source)).await {
+        Ok(Ok(FromNode::Join { token })) => *token,
+        Ok(Ok(_)) => {
+            let other = "the first frame of a guest is not its invitation";
+            return End::Misbehaved(other.into()).into();
+        }
+        Ok(Err(end)) => return end.into(),
+        Err(_) => return End::Silent("show an invitation").into(),
+    };
+    let answer = match admit(token).await {
+        Ok(contacts) => ToNode::Contacts { contacts },
+        Err(refused) => ToNode::NotJoined {
+            reason: refused.to_string(),
+        },
+    };
+    match answered(&answer, &mut source, &mut sink).await {
+        Ok(()) => GuestEnd::Answered,
+        Err(end) => end.into(),
+    }
+}
+
+/// Sends an answer, the last frame of a connection, and waits until the other side has it and
+/// leaves.
+async fn answered(
+    answer: &ToNode,
+    source: &mut impl Source,
+    sink: &mut impl Sink,
+) -> Result<(), End> {
+    let exchange = async {
+        let sent = sink.send(&encode(answer)).await;
+        sent.map_err(Broken::transport)?;
+        // Whatever comes instead of its leaving is not read.
+        drop(source.next().await);
+        Ok(())
+    };
+    let in_time = timeout(WRITE, exchange).await;
+    in_time.unwrap_or(Err(End::Silent("read its answer")))
 }
 
 /// Serves a node until its connection ends. `admitted` is called once it is clear that the
@@ -96,7 +162,13 @@ pub async fn serve(
     admitted: impl FnOnce(),
 ) -> End {
     let hello = match timeout(HELLO, hear_hello(&mut source)).await {
-        Ok(Ok(hello)) => hello,
+        Ok(Ok(First::Hello(hello))) => hello,
+        Ok(Ok(First::AsksContacts)) => {
+            let contacts = registry.contacts_for(node.as_bytes());
+            let answer = ToNode::Contacts { contacts };
+            let told = answered(&answer, &mut source, &mut sink).await;
+            return told.err().unwrap_or(End::Told);
+        }
         Ok(Err(end)) => return end,
         Err(_) => return End::Silent("say hello"),
     };
@@ -127,6 +199,14 @@ pub async fn serve(
     end
 }
 
+/// The first frame of a node.
+enum First {
+    Hello(Hello),
+    /// A node that does not run asks for its contacts, or shows an invitation that it has already
+    /// used: its key says enough.
+    AsksContacts,
+}
+
 struct Hello {
     /// The version of the connection.
     protocol: u16,
@@ -135,7 +215,7 @@ struct Hello {
     instance: Option<Instance>,
 }
 
-async fn hear_hello(source: &mut impl Source) -> Result<Hello, End> {
+async fn hear_hello(source: &mut impl Source) -> Result<First, End> {
     let hello = match next(source).await? {
         FromNode::Hello {
             protocol,
@@ -158,10 +238,11 @@ async fn hear_hello(source: &mut impl Source) -> Result<Hello, End> {
             pending,
             instance: Some(instance),
         },
+        FromNode::AskContacts | FromNode::Join { .. } => return Ok(First::AsksContacts),
         _ => return Err(End::Misbehaved("the first frame is not a hello".into())),
     };
     if Versions::SPOKEN.contains(hello.protocol) {
-        Ok(hello)
+        Ok(First::Hello(hello))
     } else {
         Err(End::Version(hello.protocol))
     }

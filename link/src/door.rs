@@ -1,6 +1,6 @@
 //! The hub's door: one handshake with each caller, and a record of those that were refused.
 //!
-//! The caller decides on admission ([`Admit`]); nothing is relayed here.
+//! The caller decides on admission ([`Admit`], [`Guests`]); nothing is relayed here.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -14,10 +14,22 @@ use tokio::time::timeout;
 use crate::identity::{Identity, PeerKey};
 use crate::tls::{self, Admit, LINK_ALPN};
 
+/// True while keys that nobody knows may come in as guests. Called at the handshakes of such keys,
+/// on the network task: keep it short.
+pub type Guests = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The standing of a caller that was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Node,
+    Guest,
+}
+
 /// Performs handshakes, and admits or refuses.
 pub(crate) struct Door {
     identity: Arc<Identity>,
     admit: Admit,
+    guests: Guests,
     settings: ServerConfig,
 }
 
@@ -55,14 +67,21 @@ pub(crate) enum Reason {
 struct Seen {
     key: OnceLock<PeerKey>,
     turned_away: OnceLock<()>,
+    is_guest: OnceLock<()>,
 }
 
 impl Door {
     /// Creates a door whose connections have the given settings; it makes their TLS.
-    pub(crate) fn new(identity: Arc<Identity>, admit: Admit, settings: ServerConfig) -> Self {
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        admit: Admit,
+        guests: Guests,
+        settings: ServerConfig,
+    ) -> Self {
         Self {
             identity,
             admit,
+            guests,
             settings,
         }
     }
@@ -72,11 +91,17 @@ impl Door {
         &self,
         incoming: Incoming,
         patience: Duration,
-    ) -> Result<(PeerKey, Connection), Refusal> {
+    ) -> Result<(PeerKey, Caller, Connection), Refusal> {
         let address = incoming.remote_address();
         let seen = Arc::new(Seen::default());
         let reason = match timeout(patience, self.shake(incoming, &seen)).await {
-            Ok(Ok(admitted)) => return Ok(admitted),
+            Ok(Ok((peer, connection))) => {
+                let caller = match seen.is_guest.get() {
+                    Some(()) => Caller::Guest,
+                    None => Caller::Node,
+                };
+                return Ok((peer, caller, connection));
+            }
             Ok(Err(_)) if seen.turned_away.get().is_some() => Reason::NotAdmitted,
             Ok(Err(reason)) => reason,
             Err(_) => Reason::TimedOut,
@@ -107,13 +132,20 @@ impl Door {
     fn watched(&self, seen: &Arc<Seen>) -> Result<ServerConfig, Reason> {
         let seen = seen.clone();
         let admit = self.admit.clone();
+        let guests = self.guests.clone();
         let noting: Admit = Arc::new(move |key| {
             let _ = seen.key.set(*key);
-            let admitted = admit(key);
-            if !admitted {
-                let _ = seen.turned_away.set(());
+            if admit(key) {
+                return true;
             }
-            admitted
+            let is_guest = guests();
+            let noted = if is_guest {
+                &seen.is_guest
+            } else {
+                &seen.turned_away
+            };
+            let _ = noted.set(());
+            is_guest
         });
         let tls = tls::server_config(&self.identity, noting, LINK_ALPN)?;
         let mut settings = self.settings.clone();

@@ -16,6 +16,9 @@ pub const MAX_FRAME: usize = 1024 * 1024;
 /// The maximum frame on the control stream, in bytes, which must hold a task.
 pub const MAX_CONTROL_FRAME: usize = 3 * 1024 * 1024;
 
+/// The maximum frame that a guest may send, in bytes.
+pub const MAX_GUEST_FRAME: usize = 1024;
+
 /// The reason a frame was not carried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -54,6 +57,13 @@ impl Control {
         Self {
             sender: FrameSender::new(send, MAX_CONTROL_FRAME),
             receiver: FrameReceiver::new(recv, MAX_CONTROL_FRAME),
+        }
+    }
+
+    pub(crate) fn of_guest((send, recv): (quinn::SendStream, quinn::RecvStream)) -> Self {
+        Self {
+            sender: FrameSender::new(send, MAX_CONTROL_FRAME),
+            receiver: FrameReceiver::new(recv, MAX_GUEST_FRAME),
         }
     }
 }

@@ -18,7 +18,7 @@ use tracing::field::display;
 use tracing::{debug, info};
 
 use crate::closed::{DONE, LinkHandle, REPLACED};
-use crate::door::{Door, Reason, Refusal};
+use crate::door::{Caller, Door, Guests, Reason, Refusal};
 use crate::frame::Control;
 use crate::identity::{Identity, IdentityError, PeerKey};
 use crate::splice::{Halves, splice};
@@ -30,9 +30,13 @@ const LIMITS: Limits = Limits {
     handshakes: 512,
     retry_from: 64,
     patience: Duration::from_secs(10),
+    guests: 8,
+    guest_time: Duration::from_secs(10),
 };
 /// Maximum number of connected nodes that wait for `accept`.
 const LINK_QUEUE: usize = 64;
+/// Maximum number of guests that wait for `accept_guest`.
+const GUEST_QUEUE: usize = 1;
 
 /// Sees every spliced chunk as (from, to, bytes). Tests use it to prove that nothing passes in
 /// clear, and to withhold chunks: a chunk answered with `false` waits, and is asked about again.
@@ -43,6 +47,7 @@ pub struct Hub {
     endpoint: Endpoint,
     shared: Arc<Shared>,
     links: tokio::sync::Mutex<mpsc::Receiver<NodeLink>>,
+    guests: tokio::sync::Mutex<mpsc::Receiver<GuestLink>>,
     address: SocketAddr,
 }
 
@@ -59,6 +64,20 @@ pub struct NodeLink {
     pub handle: LinkHandle,
     /// The node's place, which this connection has or may take.
     pub place: Place,
+}
+
+/// A connected key that is not admitted as a node, and came in because guests are let in. It has
+/// proven its key, opens one stream and can do nothing else. Its connection ends soon in any case.
+#[derive(Debug)]
+pub struct GuestLink {
+    /// The guest's key, proven in the handshake.
+    pub peer: PeerKey,
+    /// The guest's address, to which answers have arrived.
+    pub address: SocketAddr,
+    /// Its only stream. It can send frames of [`crate::MAX_GUEST_FRAME`] bytes.
+    pub control: Control,
+    /// Waits for, or causes, the end of the connection.
+    pub handle: LinkHandle,
 }
 
 /// The reason a hub could not start.
@@ -95,9 +114,21 @@ impl Hub {
         admit: Admit,
         recorder: Option<Recorder>,
     ) -> Result<Self, BindError> {
+        Self::bind_open(address, identity, admit, Arc::new(|| false), recorder)
+    }
+
+    /// Like [`bind`](Self::bind), and lets keys that `admit` refuses in as guests while `guests`
+    /// says so.
+    pub fn bind_open(
+        address: SocketAddr,
+        identity: &Arc<Identity>,
+        admit: Admit,
+        guests: Guests,
+        recorder: Option<Recorder>,
+    ) -> Result<Self, BindError> {
         let socket_error = |source| BindError::Socket { address, source };
         let config = server_config(identity, admit.clone())?;
-        let door = Arc::new(Door::new(identity.clone(), admit, config.clone()));
+        let door = Arc::new(Door::new(identity.clone(), admit, guests, config.clone()));
         let socket = UdpSocket::bind(address).map_err(socket_error)?;
         let settings = transport::hub_endpoint(identity)?;
         let endpoint = Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime))
@@ -108,17 +139,24 @@ impl Hub {
             recorder,
         });
         let (sender, links) = mpsc::channel(LINK_QUEUE);
+        let (guest_sender, guests) = mpsc::channel(GUEST_QUEUE);
+        let rooms = Rooms {
+            links: sender,
+            guests: guest_sender,
+            seats: Arc::new(Semaphore::new(LIMITS.guests)),
+        };
         tokio::spawn(accept_all(
             endpoint.clone(),
             door,
             shared.clone(),
-            sender,
+            rooms,
             LIMITS,
         ));
         Ok(Self {
             endpoint,
             shared,
             links: tokio::sync::Mutex::new(links),
+            guests: tokio::sync::Mutex::new(guests),
             address,
         })
     }
@@ -135,6 +173,11 @@ impl Hub {
     /// connection and the older one stays, until it [takes the place](Place::take).
     pub async fn accept_aside(&self) -> Option<NodeLink> {
         self.links.lock().await.recv().await
+    }
+
+    /// The next guest, or `None` after [`Hub::close`].
+    pub async fn accept_guest(&self) -> Option<GuestLink> {
+        self.guests.lock().await.recv().await
     }
 
     /// The listening address, with the real port if port 0 was requested.
@@ -244,11 +287,20 @@ impl Shared {
     }
 }
 
+/// The places to which callers are shown.
+#[derive(Clone)]
+struct Rooms {
+    links: mpsc::Sender<NodeLink>,
+    guests: mpsc::Sender<GuestLink>,
+    /// As many guests as may be here at once.
+    seats: Arc<Semaphore>,
+}
+
 async fn accept_all(
     endpoint: Endpoint,
     door: Arc<Door>,
     shared: Arc<Shared>,
-    links: mpsc::Sender<NodeLink>,
+    rooms: Rooms,
     limits: Limits,
 ) {
     let handshakes = Arc::new(Semaphore::new(limits.handshakes));
@@ -265,13 +317,17 @@ async fn accept_all(
         };
         let door = door.clone();
         let shared = shared.clone();
-        let links = links.clone();
+        let rooms = rooms.clone();
         tokio::spawn(async move {
             let admitted = door.open(incoming, limits.patience).await;
             drop(permit);
             match admitted {
-                Ok((peer, connection)) => {
-                    serve(peer, connection, &shared, links, limits.patience).await
+                Ok((peer, Caller::Node, connection)) => {
+                    transport::widen(&connection);
+                    serve(peer, connection, &shared, rooms.links, limits.patience).await
+                }
+                Ok((peer, Caller::Guest, connection)) => {
+                    receive_guest(peer, connection, rooms, limits.guest_time).await
                 }
                 Err(refusal) => tell(&refusal),
             }
@@ -291,6 +347,33 @@ fn tell(refusal: &Refusal) {
         Reason::TimedOut => debug!(%address, key, %reason, "handshake refused"),
         _ => info!(%address, key, %reason, "handshake refused"),
     }
+}
+
+/// Shows a guest in, and out again when its time is over.
+async fn receive_guest(peer: PeerKey, connection: Connection, rooms: Rooms, time: Duration) {
+    let address = connection.remote_address();
+    let Ok(_seat) = rooms.seats.try_acquire() else {
+        debug!(%address, "a guest was sent away: there are too many");
+        return connection.close(DONE, b"there are too many guests; try again in a minute");
+    };
+    let visit = async {
+        let Ok((send, recv)) = connection.accept_bi().await else {
+            return;
+        };
+        let link = GuestLink {
+            peer,
+            address,
+            control: Control::of_guest((send, recv)),
+            handle: LinkHandle(connection.clone()),
+        };
+        if rooms.guests.send(link).await.is_ok() {
+            connection.closed().await;
+        }
+    };
+    if timeout(time, visit).await.is_err() {
+        debug!(%address, "a guest was sent away: its time is over");
+    }
+    connection.close(DONE, b"a guest's time is over");
 }
 
 /// Makes the sender prove its address before it costs us a key exchange.
@@ -408,6 +491,10 @@ struct Limits {
     retry_from: usize,
     /// Time limit for each of handshake, control stream and the first frame of a pair stream.
     patience: Duration,
+    /// Maximum number of guests at a time; more are sent away.
+    guests: usize,
+    /// Time limit for all of a guest's connection.
+    guest_time: Duration,
 }
 
 #[cfg(test)]
@@ -421,7 +508,7 @@ mod tests {
 
     use super::*;
     use crate::closed::Closed;
-    use crate::frame::MAX_CONTROL_FRAME;
+    use crate::frame::{MAX_CONTROL_FRAME, MAX_GUEST_FRAME};
 
     fn identity(number: u8) -> Arc<Identity> {
         Arc::new(Identity::from_seed(&[number; 32]).unwrap())
@@ -456,16 +543,31 @@ mod tests {
 
     /// The same for a hub that serves links.
     fn start_linked(limits: Limits, links: mpsc::Sender<NodeLink>) -> Endpoint {
+        start_rooms(limits, Arc::new(|_| true), links, mpsc::channel(1).0)
+    }
+
+    /// The same for a hub that lets everybody else in as a guest.
+    fn start_rooms(
+        limits: Limits,
+        admit: Admit,
+        links: mpsc::Sender<NodeLink>,
+        guests: mpsc::Sender<GuestLink>,
+    ) -> Endpoint {
         let identity = identity(200);
-        let all: Admit = Arc::new(|_| true);
-        let config = server_config(&identity, all.clone()).unwrap();
-        let door = Arc::new(Door::new(identity, all, config.clone()));
+        let config = server_config(&identity, admit.clone()).unwrap();
+        let open: Guests = Arc::new(|| true);
+        let door = Arc::new(Door::new(identity, admit, open, config.clone()));
+        let rooms = Rooms {
+            links,
+            guests,
+            seats: Arc::new(Semaphore::new(limits.guests)),
+        };
         let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             recorder: None,
         });
-        tokio::spawn(accept_all(endpoint.clone(), door, shared, links, limits));
+        tokio::spawn(accept_all(endpoint.clone(), door, shared, rooms, limits));
         endpoint
     }
 
@@ -722,5 +824,96 @@ mod tests {
             Ok(None) | Err(ReadError::Reset(_))
         ));
         assert_eq!(node.close_reason(), None);
+    }
+
+    #[tokio::test]
+    async fn a_guest_has_one_stream_and_small_frames_and_is_no_node() {
+        let (guests, mut received) = mpsc::channel(1);
+        let only_two = identity(2).public();
+        let hub = start_rooms(
+            LIMITS,
+            Arc::new(move |key| *key == only_two),
+            mpsc::channel(1).0,
+            guests,
+        );
+        let address = hub.local_addr().unwrap();
+        let guest = dial_with(address, client(1, HYBRID)).await.unwrap();
+        let (mut send, _recv) = guest.open_bi().await.unwrap();
+        assert!(
+            timeout(Duration::from_millis(300), guest.open_bi())
+                .await
+                .is_err(),
+            "a second stream"
+        );
+        assert!(
+            timeout(Duration::from_millis(300), guest.open_uni())
+                .await
+                .is_err(),
+            "a stream in one direction"
+        );
+        let length = MAX_GUEST_FRAME as u32;
+        send.write_all(&length.to_be_bytes()).await.unwrap();
+        send.write_all(&[7; MAX_GUEST_FRAME]).await.unwrap();
+        let mut link = soon(received.recv()).await.unwrap();
+        assert_eq!(link.peer, identity(1).public());
+        let frame = soon(link.control.receiver.recv()).await.unwrap().unwrap();
+        assert_eq!(frame, [7; MAX_GUEST_FRAME]);
+        send.write_all(&(length + 1).to_be_bytes()).await.unwrap();
+        assert!(soon(link.control.receiver.recv()).await.is_err());
+        // What is not read stays within one stream's window.
+        let flood = vec![0; 1 << 20];
+        let flooded = timeout(Duration::from_millis(500), send.write_all(&flood)).await;
+        assert!(flooded.is_err(), "{flooded:?}");
+    }
+
+    #[tokio::test]
+    async fn guests_are_few_and_their_time_is_short() {
+        let limits = Limits {
+            guests: 1,
+            guest_time: Duration::from_millis(500),
+            ..LIMITS
+        };
+        let hub = start_rooms(
+            limits,
+            Arc::new(|_| false),
+            mpsc::channel(1).0,
+            mpsc::channel(1).0,
+        );
+        let address = hub.local_addr().unwrap();
+        let silent = dial_with(address, client(1, HYBRID)).await.unwrap();
+        // The seat is taken once the handshake has ended at the hub, too.
+        let crowd = async {
+            loop {
+                let next = dial_with(address, client(2, HYBRID)).await.unwrap();
+                let end = Closed::from(next.closed().await);
+                if matches!(&end, Closed::ByPeer { reason } if reason.contains("too many guests")) {
+                    break;
+                }
+            }
+        };
+        soon(crowd).await;
+        let reason = Closed::ByPeer {
+            reason: "a guest's time is over".into(),
+        };
+        assert_eq!(Closed::from(soon(silent.closed()).await), reason);
+    }
+
+    #[tokio::test]
+    async fn a_node_has_all_its_streams_though_guests_have_one() {
+        let (links, mut accepted) = mpsc::channel(1);
+        let hub = start_linked(LIMITS, links);
+        let node = dial_with(hub.local_addr().unwrap(), client(1, HYBRID))
+            .await
+            .unwrap();
+        let mut open = Vec::new();
+        for _ in 0..transport::MAX_STREAMS {
+            let (mut send, recv) = soon(node.open_bi()).await.unwrap();
+            send.write_all(&[0, 0]).await.unwrap();
+            open.push((send, recv));
+        }
+        assert_eq!(
+            soon(accepted.recv()).await.unwrap().peer,
+            identity(1).public()
+        );
     }
 }

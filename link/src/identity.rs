@@ -96,8 +96,8 @@ impl Identity {
     }
 
     /// Derives 32 bytes that only this identity can compute: HKDF-SHA256 (RFC 5869) of
-    /// the seed under `label`.
-    pub(crate) fn derive(&self, label: &[u8]) -> Result<Zeroizing<[u8; 32]>, IdentityError> {
+    /// the seed under `label`, which names the one use that the bytes have.
+    pub fn derive(&self, label: &[u8]) -> Result<Zeroizing<[u8; 32]>, IdentityError> {
         let mut out = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"countersign/1 identity")
             .extract(&self.seed[..])

@@ -50,11 +50,12 @@ pub mod tunnel;
 pub use backoff::Reconnect;
 pub use closed::{Closed, LinkHandle};
 pub use dial::Link;
+pub use door::Guests;
 pub use frame::{
     Control, ControlReceiver, ControlSender, FrameError, FrameReceiver, FrameSender,
-    MAX_CONTROL_FRAME, MAX_FRAME,
+    MAX_CONTROL_FRAME, MAX_FRAME, MAX_GUEST_FRAME,
 };
-pub use hub::{Hub, NodeLink};
+pub use hub::{GuestLink, Hub, NodeLink};
 pub use identity::{Identity, IdentityError, PeerKey};
 pub use mesh::{Mesh, MeshEvent};
 pub use tls::Admit;

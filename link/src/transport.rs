@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use quinn::{EndpointConfig, IdleTimeout, TransportConfig, VarInt};
+use quinn::{Connection, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use quinn_proto::HashedConnectionIdGenerator;
 
 use crate::identity::{Identity, IdentityError};
@@ -25,9 +25,18 @@ const NODE_KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Flow control per stream: the memory that one stalled pair may hold.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// Settings of a hub's connections: nodes open streams, the hub opens none.
+/// Settings of a hub's connections: callers open streams, the hub opens none. One stream and its
+/// window until it is clear that the caller is a node: see [`widen`].
 pub(crate) fn hub_transport() -> Arc<TransportConfig> {
-    Arc::new(transport(MAX_STREAMS, HUB_KEEP_ALIVE))
+    let mut config = transport(1, HUB_KEEP_ALIVE);
+    config.receive_window(STREAM_WINDOW.into());
+    Arc::new(config)
+}
+
+/// Gives the connection of a node all its streams.
+pub(crate) fn widen(connection: &Connection) {
+    connection.set_receive_window((STREAM_WINDOW * MAX_STREAMS).into());
+    connection.set_max_concurrent_bi_streams(MAX_STREAMS.into());
 }
 
 /// Settings of a node's connection: the hub may open no stream.

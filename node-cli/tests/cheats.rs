@@ -205,6 +205,7 @@ impl World {
                 | FromNode::Holds { .. }
                 | FromNode::Stored { .. }
                 | FromNode::Capacity { .. }
+                | FromNode::AskContacts
                 | FromNode::Status { .. } => {}
                 other => return other,
             }

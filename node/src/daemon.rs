@@ -22,6 +22,8 @@ use crate::high_water::{self, Watermarks};
 use crate::key_switch;
 use crate::metrics::{Snapshot, Sources, TABLE};
 use crate::parts::Parts;
+pub use crate::reload::OnReload;
+use crate::reload::Reload;
 use crate::risk::{Housekeeping, PolicyWatch};
 pub use crate::start_error::{PART_DIED, STORE_FAILED, StartError};
 use crate::store_watch;
@@ -47,13 +49,23 @@ pub async fn run(
     vault: Vault,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
+    run_with(config, vault, shutdown, Arc::new(|_| ())).await
+}
+
+/// Like [`run`], and tells the caller of each configuration that was read again and put in force.
+pub async fn run_with(
+    config: Config,
+    vault: Vault,
+    shutdown: CancellationToken,
+    told: OnReload,
+) -> Result<(), StartError> {
     let hangup = crate::risk::hangup();
     let node = Node::build(config, vault, World::system()).await?;
     key_switch::align_all(&node.journal, &node.vault, node.world.now())?;
     node.reconcile()?;
     crate::risk::note_start(&node.guard, &node.config, &node.journal, node.world.now())?;
     node.publish()?;
-    node.run(hangup, shutdown).await
+    node.run(hangup, told, shutdown).await
 }
 
 impl Node {
@@ -61,10 +73,11 @@ impl Node {
     async fn run(
         mut self,
         hangup: Option<Signal>,
+        told: OnReload,
         shutdown: CancellationToken,
     ) -> Result<(), StartError> {
         let mut parts = Parts::default();
-        self.watch_policy(hangup, &mut parts);
+        self.watch_policy(hangup, told, &mut parts);
         self.deliver_events(&mut parts);
         self.show_metrics(&mut parts);
         tracing::info!(node = %self.own.id(), "node started");
@@ -78,7 +91,7 @@ impl Node {
         self.serve(parts, shutdown).await
     }
 
-    fn watch_policy(&self, hangup: Option<Signal>, parts: &mut Parts) {
+    fn watch_policy(&self, hangup: Option<Signal>, told: OnReload, parts: &mut Parts) {
         let housekeeping = Housekeeping {
             config: self.config.clone(),
             guard: self.guard.clone(),
@@ -88,6 +101,14 @@ impl Node {
         let watch = PolicyWatch {
             housekeeping: housekeeping.clone(),
             counters: self.register.counters.clone(),
+            reload: Reload::new(
+                self.live.clone(),
+                self.router.clone(),
+                self.twins.clone(),
+                self.journal.clone(),
+                self.world.clone(),
+                told,
+            ),
             public: self.public.clone(),
             world: self.world.clone(),
         };
@@ -124,7 +145,7 @@ impl Node {
         Sources {
             me: self.own.id(),
             dir: self.config.dir.clone(),
-            roster: self.config.roster.clone(),
+            config: self.live.clone(),
             counters: self.register.counters.clone(),
             journal: self.journal.clone(),
             vault: self.vault.clone(),
@@ -264,7 +285,7 @@ impl Node {
             me: self.own.id(),
             world: self.world.clone(),
             journal: self.journal.clone(),
-            config: self.config.clone(),
+            config: self.live.clone(),
         })
     }
 
@@ -319,6 +340,7 @@ impl Node {
             own: self.own,
             world: self.world,
             coordinator: self.coordinator,
+            dir: self.config.dir.clone(),
             tasks: self.config.tasks,
             participant: self.participant,
             service: service.clone(),

@@ -2,11 +2,13 @@
 //! reports back. It trusts only messages that somebody else has signed.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_link::dial::DialError;
 use countersign_link::{Closed, Link, PeerKey, Reconnect};
+use countersign_protocol::contact::Contact;
 use countersign_protocol::control::{FromNode, Held, ToNode};
 use countersign_protocol::text::escaped;
 use countersign_protocol::twin::TwinMark;
@@ -18,10 +20,11 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Coordinator;
+use crate::contacts;
 use crate::drain::Drain;
 use crate::metrics::Counters;
 use crate::node_key::NodeKey;
-use crate::off_thread::with_journal;
+use crate::off_thread::{off_thread, with_journal};
 use crate::report::Reporter;
 use crate::risk::Guard;
 use crate::session::Router;
@@ -52,6 +55,8 @@ pub struct Dispatch {
     /// Provides the randomness of the pauses between attempts.
     pub world: World,
     pub coordinator: Coordinator,
+    /// The node's folder, which has the coordinator's proposals.
+    pub dir: PathBuf,
     /// Reported to the coordinator as this node's capacity.
     pub tasks: usize,
     pub participant: Arc<Participant>,
@@ -128,8 +133,10 @@ impl Dispatch {
         });
         let tasks = self.tasks as u32;
         let mut told = status::look(&self.guard, &self.world);
-        let first = [FromNode::Capacity { tasks }, described(&told)];
-        for news in first.into_iter().chain(news) {
+        let capacity = FromNode::Capacity { tasks };
+        let first = [capacity, described(&told), FromNode::AskContacts];
+        let news = first.into_iter().chain(news);
+        for news in news.filter(|frame| frame.since() <= version) {
             if let Err(error) = sender.send(&encode(&news)).await {
                 return error.to_string();
             }
@@ -231,8 +238,30 @@ impl Dispatch {
             }
             Ok(ToNode::Twins { node, marks }) => self.twins.hear_of(node, &marks).await,
             Ok(ToNode::Draining { .. }) => self.drain.answered(),
-            Ok(ToNode::Welcome { .. }) => tracing::warn!("a second welcome was ignored"),
+            Ok(ToNode::Contacts { contacts }) => self.keep(contacts).await,
+            Ok(ToNode::Welcome { .. } | ToNode::NotJoined { .. }) => {
+                tracing::warn!("a second welcome was ignored");
+            }
             Err(error) => tracing::warn!(%error, "a frame from the coordinator was ignored"),
+        }
+    }
+
+    /// Keeps what the coordinator proposes, for the operator.
+    async fn keep(&self, contacts: Vec<Contact>) {
+        let dir = self.dir.clone();
+        let me = self.own.id();
+        match off_thread(move || contacts::propose(&dir, &me, contacts)).await {
+            Ok(news) if news.is_empty() => {}
+            Ok(news) => {
+                let names: Vec<&str> = news.iter().map(Contact::name).collect();
+                tracing::info!(
+                    "the coordinator proposes {}; compare their words with their owners, then run `countersign-node roster confirm`",
+                    names.join(", ")
+                );
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what the coordinator proposes was not kept; check the disk");
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use countersign_protocol::NodeId;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -15,29 +16,52 @@ const ID: usize = 62;
 /// A writer of log lines that replaces the ids of known nodes by their names.
 #[derive(Clone)]
 pub struct Named<W> {
-    names: Arc<HashMap<String, String>>,
+    names: Names,
     lines: W,
+}
+
+/// The names that are shown, which may change meanwhile. Clones share them.
+#[derive(Clone)]
+pub struct Names(Arc<ArcSwap<HashMap<String, String>>>);
+
+impl Names {
+    /// The names of a roster.
+    pub fn of(roster: &BTreeMap<NodeId, String>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(by_id(roster))))
+    }
+
+    /// Replaces them.
+    pub fn set(&self, roster: &BTreeMap<NodeId, String>) {
+        self.0.store(Arc::new(by_id(roster)));
+    }
+}
+
+fn by_id(roster: &BTreeMap<NodeId, String>) -> HashMap<String, String> {
+    let named = roster.iter();
+    named
+        .map(|(node, name)| (node.to_string(), name.clone()))
+        .collect()
 }
 
 impl<W> Named<W> {
     /// Replaces the ids of the nodes in `roster` and passes the text on to `lines`.
     pub fn new(roster: &BTreeMap<NodeId, String>, lines: W) -> Self {
-        let names = roster
-            .iter()
-            .map(|(node, name)| (node.to_string(), name.clone()));
-        Self {
-            names: Arc::new(names.collect()),
-            lines,
-        }
+        Self::following(Names::of(roster), lines)
+    }
+
+    /// The same with names that may change.
+    pub fn following(names: Names, lines: W) -> Self {
+        Self { names, lines }
     }
 
     fn name<'l>(&self, line: &'l str) -> Cow<'l, str> {
         let start = format!("{}1", NodeId::PREFIX);
+        let names = self.names.0.load();
         let mut named = String::new();
         let mut rest = line;
         while let Some(at) = rest.find(&start) {
             let (before, id) = rest.split_at(at);
-            let known = id.get(..ID).and_then(|id| self.names.get(id));
+            let known = id.get(..ID).and_then(|id| names.get(id));
             let (shown, length) =
                 known.map_or((start.as_str(), start.len()), |name| (name.as_str(), ID));
             named.push_str(before);

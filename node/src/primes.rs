@@ -78,7 +78,14 @@ impl PrimePool {
             let _alive = alive;
             lower_priority();
             while !stopping.is_cancelled() {
-                if let Err(error) = fill(&vault, sets, &mut |_, _| !stopping.is_cancelled()) {
+                let mut told = None;
+                let mut progress = |have, wanted| {
+                    if told.replace(have) != Some(have) && have > 0 {
+                        tracing::info!(have, wanted, "Paillier primes for ECDSA wallets");
+                    }
+                    !stopping.is_cancelled()
+                };
+                if let Err(error) = fill(&vault, sets, &mut progress) {
                     tracing::warn!(%error, "the prime pool was not refilled");
                 }
                 if wishes.recv().is_err() {

@@ -4,8 +4,10 @@
 //! could sign what the other refuses.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use arc_swap::ArcSwap;
 use countersign_protocol::NodeId;
 use countersign_protocol::control::FromNode;
 use countersign_protocol::twin::{Instance, TwinMark, proves_twins};
@@ -20,7 +22,7 @@ pub struct Twins {
     own: NodeKey,
     journal: Journal,
     world: World,
-    roster: BTreeMap<NodeId, String>,
+    roster: ArcSwap<BTreeMap<NodeId, String>>,
     instance: Instance,
     known: AtomicBool,
 }
@@ -39,8 +41,13 @@ impl Twins {
             own,
             journal,
             world,
-            roster,
+            roster: ArcSwap::from_pointee(roster),
         })
+    }
+
+    /// Replaces the operator's names for the peers.
+    pub fn set_roster(&self, roster: BTreeMap<NodeId, String>) {
+        self.roster.store(Arc::new(roster));
     }
 
     /// Returns the random number that distinguishes this process from others of the same node.
@@ -87,7 +94,8 @@ impl Twins {
 
     /// Handles an alleged twin of a peer.
     pub async fn hear_of(&self, peer: NodeId, marks: &[TwinMark; 2]) {
-        let name = self.roster.get(&peer).map_or("", String::as_str);
+        let roster = self.roster.load_full();
+        let name = roster.get(&peer).map_or("", String::as_str);
         if name.is_empty() || !proves_twins(&peer, marks) {
             return tracing::warn!(%peer, "the coordinator's report of two processes of a node was ignored: the node is not a peer, or the proof is not valid");
         }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::activation::Activation;
 use crate::aux_cache::AuxCache;
 use crate::check_ups::CheckUps;
-use crate::config::{Config, Coordinator};
+use crate::config::{Config, Coordinator, LiveConfig};
 use crate::drain::Drain;
 use crate::events::{Events, Receivers};
 use crate::heavy::{Program, Queue};
@@ -43,6 +43,8 @@ use crate::world::World;
 /// The wired parts of a node that is not running yet.
 pub(crate) struct Node {
     pub(crate) config: Arc<Config>,
+    /// The same, for parts that follow changes.
+    pub(crate) live: Arc<LiveConfig>,
     pub(crate) coordinator: Coordinator,
     pub(crate) world: World,
     pub(crate) own: NodeKey,
@@ -139,12 +141,10 @@ impl Node {
         };
         let roster = config.roster.clone();
         let twins = Twins::new(own.clone(), journal.clone(), world.clone(), roster.clone())?;
+        let live = Arc::new(LiveConfig::from(config.clone()));
         Ok(Self {
-            asker: Arc::new(Asker::new(
-                own.id(),
-                &coordinator,
-                config.requesters.clone(),
-            )),
+            asker: Arc::new(Asker::new(own.id(), &coordinator, live.clone())),
+            live,
             own_mark: Arc::new(OwnMark::new(world.clone(), journal.clone(), vault.clone())),
             router: Router::new(mesh, roster),
             config: Arc::new(config),

@@ -3,9 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::contact::Contact;
 use crate::evidence::Evidence;
 use crate::forecast::Forecast;
 use crate::id::{KeyId, NodeId, TaskId};
+use crate::invitation::Token;
 use crate::node_status::NodeStatus;
 use crate::outcome::{KeyDescriptor, Outcome, PluginVerdict, Refusal, SignedAck};
 use crate::task::SignedTask;
@@ -123,6 +125,15 @@ pub enum FromNode {
         /// For display only.
         status: Box<NodeStatus>,
     },
+    /// The first and only frame of a guest, which asks to be registered. Answered by `Contacts` or
+    /// `NotJoined`.
+    Join {
+        /// Admits the guest, once.
+        token: Box<Token>,
+    },
+    /// Asks for the contacts that the coordinator knows, and for news of them while the connection
+    /// lasts. As the first frame of a connection it is the only one.
+    AskContacts,
     /// The node's operator wants it to finish its tasks and to begin no others, or has changed his
     /// mind. Sent after every `Welcome` while it is true.
     Draining { draining: bool },
@@ -227,6 +238,17 @@ pub enum ToNode {
         /// The parties that the offer would name, in the order of their ids.
         parties: Vec<NodeId>,
     },
+    /// The other nodes and requesters that the coordinator knows. They are proposals for the node's
+    /// operator, and nothing follows from them. Only sent to those who asked.
+    Contacts {
+        /// At most [`crate::contact::MAX_CONTACTS`] of them.
+        contacts: Vec<Contact>,
+    },
+    /// The guest is not registered.
+    NotJoined {
+        /// For display only.
+        reason: String,
+    },
     /// The answer to `Draining`: if true, no offer of a task that is new to the node follows.
     Draining { draining: bool },
 }
@@ -263,8 +285,11 @@ impl std::fmt::Display for Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contact::Role;
     use crate::forecast::NotAsked;
     use crate::hash::Hash;
+    use crate::id::{CoordinatorId, RequesterId};
+    use crate::invitation::{Invitation, InvitationId};
     use crate::node_status::{Guards, PluginState, PluginStatus};
     use crate::{UnixMillis, decode, encode};
 
@@ -366,5 +391,44 @@ mod tests {
         let plugin = format!("01{}0101{}01{digest}0001", text("rules"), text("1"));
         let guards = format!("01{}01{}0300", text("keysign"), text("k"));
         frozen(&status, &format!("0e{head}{plugin}{guards}02"));
+    }
+
+    /// The text of a token is in use for as long as it is valid, whatever is updated meanwhile.
+    #[test]
+    fn the_bytes_of_a_join_are_frozen() {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();
+        let key = key.to_bytes();
+        let token = Token {
+            invitation: Invitation {
+                coordinator: CoordinatorId::from_bytes(key).unwrap(),
+                address: "c:1".into(),
+                id: InvitationId([9; 16]),
+                role: Role::Requester,
+                name: "bob".into(),
+                expires: UnixMillis(300),
+            },
+            mac: [0x5a; 32],
+        };
+        let join = FromNode::Join {
+            token: Box::new(token),
+        };
+        let id = hex::encode(key);
+        let place = format!("{}{}01{}ac02", text("c:1"), "09".repeat(16), text("bob"));
+        frozen(&join, &format!("0f{id}{place}{}", "5a".repeat(32)));
+        frozen(&FromNode::AskContacts, "10");
+        let contacts = vec![
+            Contact::Node {
+                name: "a".into(),
+                id: NodeId::from_bytes(key).unwrap(),
+            },
+            Contact::Requester {
+                name: "b".into(),
+                id: RequesterId::from_bytes(key).unwrap(),
+            },
+        ];
+        let bytes = format!("0c0200{}{id}01{}{id}", text("a"), text("b"));
+        frozen(&ToNode::Contacts { contacts }, &bytes);
+        let reason = "no".to_owned();
+        frozen(&ToNode::NotJoined { reason }, &format!("0d{}", text("no")));
     }
 }

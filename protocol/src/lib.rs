@@ -7,6 +7,7 @@
 pub mod code;
 pub mod codec;
 pub mod committee;
+pub mod contact;
 pub mod control;
 pub mod descriptor;
 pub mod evidence;
@@ -16,6 +17,7 @@ pub mod frame;
 mod generation_tests;
 pub mod hash;
 pub mod id;
+pub mod invitation;
 mod named;
 pub mod node_status;
 #[cfg(feature = "openapi")]
@@ -36,6 +38,7 @@ pub mod version;
 pub use code::{FailureCode, RefusalCode};
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, CommitteeIndex, Threshold};
+pub use contact::Contact;
 pub use evidence::Evidence;
 pub use forecast::{Forecast, NotAsked};
 pub use hash::{Hash, Hasher};

@@ -12,7 +12,8 @@ use crate::control::{FromNode, ToNode};
 /// tasks.
 ///
 /// - 1: the first release.
-/// - 2: nodes can leave in an orderly way ([`FromNode::Draining`]).
+/// - 2: nodes leave in an orderly way ([`FromNode::Draining`]), and coordinators admit guests and
+///   propose contacts ([`FromNode::Join`], [`FromNode::AskContacts`]).
 pub const PROTOCOL_VERSION: u16 = 2;
 
 /// A range of versions.
@@ -75,7 +76,7 @@ impl FromNode {
             | Self::Alive { .. }
             | Self::Preflight { .. }
             | Self::Status { .. } => 1,
-            Self::Draining { .. } => 2,
+            Self::Join { .. } | Self::AskContacts | Self::Draining { .. } => 2,
         }
     }
 }
@@ -96,7 +97,7 @@ impl ToNode {
             | Self::Twin { .. }
             | Self::Twins { .. }
             | Self::Preflight { .. } => 1,
-            Self::Draining { .. } => 2,
+            Self::Contacts { .. } | Self::NotJoined { .. } | Self::Draining { .. } => 2,
         }
     }
 }

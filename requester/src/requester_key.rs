@@ -54,6 +54,11 @@ impl RequesterKey {
         self.id
     }
 
+    /// The seed, for proving the key in a handshake.
+    pub fn expose_seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.key.to_bytes())
+    }
+
     /// Signs the task's exact bytes with this key.
     pub fn sign(&self, task: &Task) -> SignedTask {
         let bytes = task.to_bytes();

@@ -216,7 +216,9 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
             | ToNode::Probe { .. }
             | ToNode::Twin { .. }
             | ToNode::Twins { .. }
-            | ToNode::Draining { .. } => continue,
+            | ToNode::Draining { .. }
+            | ToNode::Contacts { .. }
+            | ToNode::NotJoined { .. } => continue,
         };
         if control.sender.send(&encode(&answer)).await.is_err() {
             return;

@@ -41,6 +41,8 @@ pub struct Counters {
     pub attempt_times: Durations<String>,
     /// Pushes to InfluxDB by result.
     pub pushes: Counts<&'static str>,
+    /// Guests by what became of them.
+    pub joins: Counts<&'static str>,
 }
 
 impl Counters {

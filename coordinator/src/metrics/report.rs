@@ -74,6 +74,9 @@ impl Sources {
         let connected = seen.values().filter(|seen| seen.online).count();
         sheet.put(&NODES, [], rules.nodes.len());
         sheet.put(&NODES_CONNECTED, [], connected);
+        for (result, count) in self.registry.counters().joins.read() {
+            sheet.put(&GUESTS, [result], count);
+        }
         for (node, name) in &rules.nodes {
             let seen = seen.get(node);
             sheet.put(

@@ -27,7 +27,13 @@ pub const TABLE: &Table = &[
     ),
     (
         "Nodes",
-        &[&NODES, &NODES_CONNECTED, &NODE_CONNECTED, &NODE_CLOCK_SKEW],
+        &[
+            &NODES,
+            &NODES_CONNECTED,
+            &NODE_CONNECTED,
+            &NODE_CLOCK_SKEW,
+            &GUESTS,
+        ],
     ),
     (
         "Tasks",
@@ -120,6 +126,12 @@ pub(super) static NODE_CLOCK_SKEW: Metric = Metric::gauge(
     "what nodes say of themselves",
 )
 .by(NODE);
+pub(super) static GUESTS: Metric = Metric::counter(
+    "countersign_coordinator_guests_total",
+    "keys that showed an invitation and joined by it, or were refused; absent before the first",
+    "the invitations",
+)
+.by(&[Label::one_of("result", &["joined", "refused"])]);
 pub(super) static TASKS: Metric = Metric::gauge(
     "countersign_coordinator_tasks",
     "stored tasks",

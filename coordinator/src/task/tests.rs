@@ -190,6 +190,8 @@ fn name(frame: &ToNode) -> &'static str {
         ToNode::Twin { .. } => "twin",
         ToNode::Twins { .. } => "twins",
         ToNode::Preflight { .. } => "preflight",
+        ToNode::Contacts { .. } => "contacts",
+        ToNode::NotJoined { .. } => "not joined",
         ToNode::Draining { .. } => "draining",
     }
 }

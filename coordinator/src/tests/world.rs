@@ -153,6 +153,7 @@ impl World {
                 .zip(["a", "b", "c"].map(String::from))
                 .collect(),
             requesters: None,
+            named_requesters: Default::default(),
             timings: Timings::default(),
             open_tasks: 100,
         };

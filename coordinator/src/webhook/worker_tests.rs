@@ -30,6 +30,7 @@ impl Office {
                 .map(|node| (node, node.to_string()))
                 .collect(),
             requesters: None,
+            named_requesters: Default::default(),
             timings: Timings::default(),
             open_tasks: 1000,
         };

@@ -1,13 +1,15 @@
 //! Frames: between nodes, and between a node and its coordinator.
 
+use countersign_protocol::contact::Role;
 use countersign_protocol::control::{FromNode, Held, Pace, Stage, ToNode};
 use countersign_protocol::evidence::{Claim, Misconduct, Signature, SignedHash};
 use countersign_protocol::frame::{Abort, Body, Frame, HighWater, Mark, NO_TASK, SignedMark, Use};
+use countersign_protocol::invitation::{Invitation, InvitationId, Token};
 use countersign_protocol::node_status::{Guards, NodeStatus, PluginState, PluginStatus};
 use countersign_protocol::{
-    Cause, DerivationPath, Evidence, Failure, Forecast, GenerationProof, Hash, InputSignature,
-    Intact, KeyId, NotAsked, Outcome, PluginVerdict, Point, Refusal, SessionId, Signed, SignedAck,
-    SignedTask, TaskId, UnixMillis, encode,
+    Cause, Contact, CoordinatorId, DerivationPath, Evidence, Failure, Forecast, GenerationProof,
+    Hash, InputSignature, Intact, KeyId, NotAsked, Outcome, PluginVerdict, Point, Refusal,
+    SessionId, Signed, SignedAck, SignedTask, TaskId, UnixMillis, encode,
 };
 
 use super::{descriptor, people};
@@ -252,6 +254,10 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
         FromNode::Status {
             status: Box::new(status()),
         },
+        FromNode::Join {
+            token: Box::new(token()),
+        },
+        FromNode::AskContacts,
     ];
     let ends = outcomes.into_iter().map(|outcome| {
         encode(&FromNode::Outcome {
@@ -279,6 +285,20 @@ fn forecast() -> Forecast {
             plugin: "desk".into(),
             why: "far".into(),
         }],
+    }
+}
+
+fn token() -> Token {
+    Token {
+        invitation: Invitation {
+            coordinator: CoordinatorId::from_bytes(*people::nodes()[0].as_bytes()).unwrap(),
+            address: "coordinator.example:7443".into(),
+            id: InvitationId([9; 16]),
+            role: Role::Node,
+            name: "bob".into(),
+            expires: UnixMillis(1000),
+        },
+        mac: [7; 32],
     }
 }
 
@@ -338,6 +358,15 @@ pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
             ask: 7,
             task: used().task,
             parties: vec![ack().node],
+        },
+        ToNode::Contacts {
+            contacts: vec![Contact::Node {
+                name: "bob".into(),
+                id: ack().node,
+            }],
+        },
+        ToNode::NotJoined {
+            reason: "used".into(),
         },
     ];
     frames

@@ -12,25 +12,77 @@ use countersign_node::primes;
 use countersign_node::public;
 use countersign_node::vault::Vault;
 use countersign_protocol::NodeId;
+use countersign_protocol::invitation::Token;
 use countersign_store::Journal;
 
-use super::{Args, passphrase};
+use super::{Args, join, passphrase};
+
+/// Name of the file of secrets.
+const SECRETS: &str = "secrets.redb.age";
 
 #[derive(Debug, clap::Args)]
 pub struct Init {
     /// Do not generate primes now; the node generates them in the background once it runs.
     #[arg(long)]
     no_primes: bool,
+    /// Generate no primes, now or later: this node serves no ECDSA wallets. A new configuration says
+    /// so (`limits.prime_sets: 0`).
+    #[arg(long)]
+    no_ecdsa: bool,
+    /// Register at the coordinator that made this token (`countersign-coordinator invite`), and name
+    /// it in the configuration. Primes are then generated once the node runs. `-` reads the token
+    /// from standard input, so that no other user of this machine can see it. May be repeated.
+    #[arg(long, value_name = "TOKEN")]
+    join: Option<String>,
 }
 
 impl Init {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
-        let wrote = write_example(&args.config)?;
+        let token = self.join.as_deref().map(join::token).transpose()?;
+        let example = self.example(token.as_ref());
+        let wrote = write_example(&args.config, &example)?;
+        if let Some(token) = &token {
+            join::name_coordinator(&args.config, token)?;
+        }
         let config = Config::load(&args.config)?;
-        let passphrase = passphrase::new(args, &config)?;
+        let vault = match &token {
+            Some(_) if config.dir.join(SECRETS).exists() => {
+                let passphrase = passphrase::existing(args, &config)?;
+                Vault::open(&config.dir, &passphrase, &config.recipients)?
+            }
+            _ => self.create(args, &config, token.is_none())?,
+        };
+        if let Some(token) = &token {
+            join::register(&config, &vault, token)?;
+        }
+        if wrote {
+            println!(
+                "Wrote {}: fill it in, then run `config check` to see what is missing",
+                args.config.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The configuration of a new node.
+    fn example(&self, token: Option<&Token>) -> String {
+        let example = match token {
+            Some(token) => join::with_coordinator(EXAMPLE, token),
+            None => EXAMPLE.to_owned(),
+        };
+        if self.no_ecdsa {
+            join::without_ecdsa(&example)
+        } else {
+            example
+        }
+    }
+
+    /// Creates the node's keys and data.
+    fn create(&self, args: &Args, config: &Config, primes: bool) -> anyhow::Result<Vault> {
+        let passphrase = passphrase::new(args, config)?;
         println!(
             "Initialize database: {}",
-            config.dir.join("secrets.redb.age").display()
+            config.dir.join(SECRETS).display()
         );
         let callback_key = rs256::SigningKey::generate()?;
         let vault = Vault::create(
@@ -43,24 +95,19 @@ impl Init {
         let node = NodeId::from_bytes(vault.identity()?.public().0)?;
         let pem = callback_key.verifying_key().to_pem();
         println!("Initialize Node ID: {node}");
+        println!("Six words of the ID: {}", super::id::words(&node));
         println!("Generate callback public key:\n{}", pem.trim_end());
         public::write(&config.dir, &public::new(node, pem))?;
-        if !self.no_primes && config.prime_sets > 0 {
+        if primes && !self.no_primes && !self.no_ecdsa && config.prime_sets > 0 {
             fill_pool(&vault, config.prime_sets)?;
         }
         println!("Complete initialization of the node's keys and data");
-        if wrote {
-            println!(
-                "Wrote {}: fill it in, then run `config check` to see what is missing",
-                args.config.display()
-            );
-        }
-        Ok(())
+        Ok(vault)
     }
 }
 
 /// Writes an example configuration if there is none; returns true if it did.
-fn write_example(file: &Path) -> anyhow::Result<bool> {
+fn write_example(file: &Path, example: &str) -> anyhow::Result<bool> {
     if file.exists() {
         return Ok(false);
     }
@@ -77,7 +124,7 @@ fn write_example(file: &Path) -> anyhow::Result<bool> {
         .create_new(true)
         .mode(0o600)
         .open(file);
-    new.and_then(|mut new| new.write_all(EXAMPLE.as_bytes()))
+    new.and_then(|mut new| new.write_all(example.as_bytes()))
         .with_context(cannot)?;
     Ok(true)
 }
@@ -116,7 +163,8 @@ mod tests {
     fn the_example_is_a_configuration_that_only_start_minds() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("configs/node.yaml");
-        assert!(write_example(&file).unwrap() && !write_example(&file).unwrap());
+        assert!(write_example(&file, EXAMPLE).unwrap());
+        assert!(!write_example(&file, EXAMPLE).unwrap());
         let config = Config::load(&file).unwrap();
         assert_eq!(config.dir, file.with_file_name("db"));
         assert!(matches!(

@@ -5,11 +5,14 @@ mod backup;
 mod bounds;
 mod change_password;
 mod check;
+mod confirm;
 mod drain;
 mod event;
 mod export_share;
+mod id;
 mod info;
 mod init;
+mod join;
 mod migrate;
 mod passphrase;
 mod plugin;
@@ -43,9 +46,9 @@ completion script, `countersign-node man --out DIR` writes man pages.";
 /// A co-signer node: holds key shares, consults your risk control, and takes
 /// part in threshold signatures.
 ///
-/// To set up a new node, run `init`, which creates its identity, its callback key and its first
-/// primes; write its id (`info`) into the configurations of the coordinator and the other
-/// nodes; then run `start`.
+/// To set up a new node, run `init --join` with the token that the coordinator's operator gave you,
+/// compare words with the other operators (`roster confirm`), and run `start`. Without a token,
+/// `init` creates the identity, and you write ids (`id`) into the configurations yourselves.
 #[derive(Debug, Parser)]
 #[command(
     name = "countersign-node",
@@ -67,12 +70,16 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create the store of a new node: identity, callback key and primes. Refuses to
-    /// touch an existing store.
+    /// Create the store of a new node: identity, callback key and primes. Refuses to touch an
+    /// existing store, except to join a coordinator.
     Init(init::Init),
     /// Run the node until SIGTERM or Ctrl-C. Exit codes: 0 stopped on request, 70 a part of it
     /// died, 74 its store failed or was moved, 1 anything else; let a supervisor restart it.
     Start,
+    /// Show the node's id, with the six words by which people compare it. Needs no passphrase, and
+    /// works while the node runs.
+    #[command(alias = "fingerprint")]
+    Id(id::Id),
     /// Show whether the running node can do its work, what it waits for, its plugins, peers and last
     /// tasks, and when it was last backed up. Exit code 3 if it cannot do its work.
     Status(status::Status),
@@ -145,6 +152,9 @@ impl Command {
     fn only_prints(&self) -> bool {
         match self {
             Self::Plugin(plugin) => plugin.only_prints(),
+            Self::Roster(roster) => roster.only_prints(),
+            Self::Id(_)
+            | Self::Info(_)
             Self::Info(_)
             | Self::Status(_)
             | Self::Config(_)
@@ -152,7 +162,6 @@ impl Command {
             | Self::Manual(_)
             | Self::Version => true,
             Self::Init(_)
-            | Self::Roster(_)
             | Self::Requester(_)
             | Self::Start
             | Self::Drain(_)
@@ -179,6 +188,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Init(init) => init.run(&args),
         Command::Start => start::run(&args),
+        Command::Id(id) => id.run(&args),
         Command::Status(status) => return status.run(&args),
         Command::Drain(drain) => drain.run(&args),
         Command::Info(info) => info.run(&args),

@@ -1,46 +1,84 @@
-//! `roster`, `requester`: adds entries to the configuration.
+//! `roster`, `requester`: the nodes and requesters that this node knows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use anyhow::Context;
 use clap::Subcommand;
+use countersign_cli_kit::joining;
 use countersign_node::config::Config;
+use countersign_node::contacts;
+use countersign_node::vault::Vault;
+use countersign_protocol::contact::{Contact, is_name};
 use countersign_protocol::{NodeId, RequesterId};
 
-use super::Args;
+use super::confirm::{self, Confirm};
+use super::id::own_id;
+use super::{Args, passphrase};
+
+/// First line of a file for another operator.
+const HEADING: &str = "# For `countersign-node roster confirm --from FILE`. Compare the six words of each entry with its owner.\n";
 
 #[derive(Debug, Subcommand)]
 pub enum RosterCommand {
     /// Add another node to the configuration. Its operator gives you the id, over a channel on
-    /// which you recognise them. Takes effect at the next start.
+    /// which you recognise them. A running node takes it up at SIGHUP.
     Add {
         /// Name of the node, for people and plugins.
         name: String,
-        /// Its id, which `countersign-node info` prints.
+        /// Its id, which `countersign-node id` prints.
         id: NodeId,
+    },
+    /// Add the nodes and requesters that the coordinator proposes, or another operator in a file,
+    /// each after you have compared its six words with its owner. A running node takes them up at
+    /// SIGHUP.
+    Confirm(Confirm),
+    /// Ask the coordinator whom it proposes. Stop the node first: a running node is told by itself.
+    Fetch,
+    /// Write this node, and all nodes and requesters that it knows, into a file for another
+    /// operator.
+    Export {
+        /// The name of this node.
+        name: String,
+        /// The file; replaced. Default: standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum RequesterCommand {
-    /// Add a requester to the configuration: from the next start, the node considers its tasks.
+    /// Add a requester to the configuration: the node considers its tasks. A running node takes it
+    /// up at SIGHUP.
     Add {
         /// Name of the requester, for people and plugins.
         name: String,
-        /// Its id, which `countersign requester new` prints.
+        /// Its id, which `countersign requester id` prints.
         id: RequesterId,
     },
 }
 
 impl RosterCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
-        let Self::Add { name, id } = self;
-        let own = Config::load(&args.config)
-            .ok()
-            .and_then(|config| countersign_node::public::read(&config.dir).ok());
-        if own.is_some_and(|own| own.node == *id) {
-            anyhow::bail!("{id} is this node itself; add the others");
+        match self {
+            Self::Add { name, id } => {
+                let own = Config::load(&args.config)
+                    .ok()
+                    .and_then(|config| countersign_node::public::read(&config.dir).ok());
+                if own.is_some_and(|own| own.node == *id) {
+                    anyhow::bail!("{id} is this node itself; add the others");
+                }
+                add(&args.config, "roster", name, &id.to_string())
+            }
+            Self::Confirm(confirm) => confirm.run(args),
+            Self::Fetch => fetch(args),
+            Self::Export { name, out } => export(args, name, out.as_deref()),
         }
-        add(&args.config, "roster", name, &id.to_string())
+    }
+
+    /// True if the command changes nothing.
+    pub(super) fn only_prints(&self) -> bool {
+        matches!(self, Self::Export { out: None, .. })
     }
 }
 
@@ -51,16 +89,96 @@ impl RequesterCommand {
     }
 }
 
-fn add(config: &Path, list: &str, name: &str, id: &str) -> anyhow::Result<()> {
+/// Adds an entry to a list of the configuration.
+pub(super) fn add(config: &Path, list: &str, name: &str, id: &str) -> anyhow::Result<()> {
     let entry = serde_json::json!({"name": name, "id": id}).to_string();
     let base = config.parent().unwrap_or(Path::new("."));
     countersign_cli_kit::add_entry(config, list, &entry, |new| {
         Config::parse(new, base).map(drop)
     })?;
     println!(
-        "Added `{name}` to {list} of {}; restart the node if it runs.",
+        "Added `{name}` to {list} of {}; send the node SIGHUP if it runs.",
         config.display()
     );
+    Ok(())
+}
+
+fn fetch(args: &Args) -> anyhow::Result<()> {
+    let config = Config::load(&args.config)?;
+    let coordinator = config.coordinator.clone().with_context(|| {
+        format!(
+            "{} names no coordinator; write `coordinator`, or run `init --join`",
+            args.config.display()
+        )
+    })?;
+    let passphrase = passphrase::existing(args, &config)?;
+    let vault = Vault::open(&config.dir, &passphrase, &config.recipients)?;
+    let identity = Arc::new(vault.identity()?);
+    let asked = joining::ask(&identity, &coordinator.address, &coordinator.id);
+    propose(&config, own_id(&config)?, in_runtime(asked)??)
+}
+
+/// Runs a future to its end.
+pub(super) fn in_runtime<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime; raise the process limit")?;
+    Ok(runtime.block_on(work))
+}
+
+/// Keeps what the coordinator proposes, and shows it.
+pub(super) fn propose(config: &Config, me: NodeId, proposed: Vec<Contact>) -> anyhow::Result<()> {
+    let file = config.dir.join(contacts::PROPOSALS);
+    contacts::propose(&config.dir, &me, proposed)
+        .with_context(|| format!("cannot write {}; check the disk", file.display()))?;
+    let kept = contacts::read(&file)?;
+    if kept.is_empty() {
+        println!(
+            "The coordinator knows nobody else yet. A running node hears of others by itself."
+        );
+        return Ok(());
+    }
+    println!("The coordinator proposes, and nothing of it counts before you confirm it:");
+    for contact in &kept {
+        let words = confirm::words(contact);
+        println!("  {:<9}  {}  {words}", contact.role(), contact.name());
+    }
+    println!("Compare the words with their owners, then run: countersign-node roster confirm");
+    Ok(())
+}
+
+fn export(args: &Args, name: &str, out: Option<&Path>) -> anyhow::Result<()> {
+    if !is_name(name) {
+        anyhow::bail!(
+            "`{}` cannot be a name; choose another",
+            name.escape_default()
+        );
+    }
+    let config = Config::load(&args.config)?;
+    let own = Contact::Node {
+        name: name.into(),
+        id: own_id(&config)?,
+    };
+    let nodes = config.roster.iter().map(|(id, name)| Contact::Node {
+        name: name.clone(),
+        id: *id,
+    });
+    let requesters = config.requesters.iter();
+    let requesters = requesters.map(|(id, name)| Contact::Requester {
+        name: name.clone(),
+        id: *id,
+    });
+    let all: Vec<Contact> = [own].into_iter().chain(nodes).chain(requesters).collect();
+    let text = contacts::text(HEADING, &all);
+    match out {
+        None => print!("{text}"),
+        Some(file) => {
+            countersign_files::replace(file, text.as_bytes())
+                .with_context(|| format!("cannot write {}; check the disk", file.display()))?;
+            println!("Wrote {} entries to {}.", all.len(), file.display());
+        }
+    }
     Ok(())
 }
 

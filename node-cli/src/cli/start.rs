@@ -1,11 +1,12 @@
 //! `start`: runs the node as a daemon.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use anyhow::Context;
 use countersign_node::config::Config;
-use countersign_node::daemon;
-use countersign_node::names::Named;
+use countersign_node::daemon::{self, OnReload};
+use countersign_node::names::{Named, Names};
 use countersign_node::patience;
 use countersign_node::vault::Vault;
 use countersign_node::world::now;
@@ -15,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Args, passphrase};
@@ -30,7 +32,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let complete = config.check_complete().map(drop);
     complete.with_context(|| format!("{} is not complete", args.config.display()))?;
     // Kept until the end: it writes the lines that are still queued.
-    let _log = log_to_terminal(&config);
+    let (_log, told) = log_to_terminal(&config);
     config
         .notes
         .iter()
@@ -49,7 +51,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let interrupt = signal(SignalKind::interrupt())
             .context("Ctrl-C cannot be handled; run the node on Linux")?;
         tokio::spawn(wait_for_signal(terminate, interrupt, shutdown.clone()));
-        daemon::run(config, vault, shutdown)
+        daemon::run_with(config, vault, shutdown, told)
             .await
             .context("the node stopped")
     });
@@ -79,23 +81,38 @@ fn renew_key_if_due(
     Ok(vault)
 }
 
-/// Logs our own messages at the configured level, and those of libraries only from warnings up.
-fn log_to_terminal(config: &Config) -> Option<Rest> {
-    let level = config.log_level?;
-    let filter = Targets::new()
-        .with_default(level.min(tracing::Level::WARN))
-        .with_target("countersign", level);
+/// Starts the log. Level and names follow the configuration.
+fn log_to_terminal(config: &Config) -> (Rest, OnReload) {
+    let (filter, level) = reload::Layer::new(filter(config.log_level));
+    let names = Names::of(&config.roster);
+    let shown = names.clone();
     let colours = std::io::stderr().is_terminal();
     let (writer, rest) = countersign_stdio::log_lines();
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(Named::new(&config.roster, move || writer))
+        .with_writer(Named::following(shown, move || writer))
         .with_target(false)
         .with_ansi(colours)
         .log_internal_errors(false);
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .init();
-    Some(rest)
+    let told = move |config: &Config| {
+        names.set(&config.roster);
+        if let Err(error) = level.reload(self::filter(config.log_level)) {
+            tracing::warn!(%error, "the level of the log did not change; restart the node");
+        }
+    };
+    (rest, Arc::new(told))
+}
+
+/// Passes our own messages at the configured level, and those of libraries only from warnings up.
+fn filter(level: Option<tracing::Level>) -> Targets {
+    let Some(level) = level else {
+        return Targets::new();
+    };
+    Targets::new()
+        .with_default(level.min(tracing::Level::WARN))
+        .with_target("countersign", level)
 }
 
 async fn wait_for_signal(

@@ -1,6 +1,5 @@
 //! A snapshot of a node, from which its metrics and its readiness are derived.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::counters::{Counters, Ended, Stage};
 use crate::check_ups::{CheckUps, Round};
+use crate::config::LiveConfig;
 use crate::events::{LiveReceiver, Receivers};
 use crate::off_thread::{off_thread, with_journal};
 use crate::risk::Guard;
@@ -126,7 +126,7 @@ pub struct JournalSnapshot {
 pub struct Sources {
     pub me: NodeId,
     pub dir: PathBuf,
-    pub roster: BTreeMap<NodeId, String>,
+    pub config: Arc<LiveConfig>,
     pub counters: Arc<Counters>,
     pub journal: Journal,
     pub vault: Arc<Vault>,
@@ -207,7 +207,8 @@ impl Snapshot {
 
 fn peers(node: &Sources) -> Vec<Peer> {
     let skews = node.counters.skews();
-    let others = node.roster.iter().filter(|(id, _)| **id != node.me);
+    let config = node.config.now();
+    let others = config.roster.iter().filter(|(id, _)| **id != node.me);
     let peer = |(id, name): (&NodeId, &String)| Peer {
         name: name.clone(),
         present: node.router.mesh().connected(&PeerKey(*id.as_bytes())),

@@ -9,7 +9,6 @@ mod forecast;
 mod housekeeping;
 mod news;
 mod question;
-mod reread;
 mod sandbox;
 mod services;
 mod specs;

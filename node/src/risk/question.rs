@@ -1,35 +1,31 @@
 //! The description of a task for plugins and receivers: every fact is this node's own, and the
 //! requester's claims are marked as such.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use countersign_host::{Operation, Origin, Principal, Statement};
-use countersign_protocol::{Authenticated, NodeId, RequesterId, UnixMillis};
+use countersign_protocol::{Authenticated, NodeId, UnixMillis};
 
-use crate::config::Coordinator;
+use crate::config::{Coordinator, LiveConfig};
 
 /// The asking node: the part that all of its questions have in common.
 pub struct Asker {
     node: NodeId,
     coordinator: Principal,
-    /// The requesters that may order tasks, with their names.
-    requesters: BTreeMap<RequesterId, String>,
+    /// Has the names of the requesters that may order tasks.
+    config: Arc<LiveConfig>,
 }
 
 impl Asker {
     /// Creates the questions of this node.
-    pub fn new(
-        node: NodeId,
-        coordinator: &Coordinator,
-        requesters: BTreeMap<RequesterId, String>,
-    ) -> Self {
+    pub fn new(node: NodeId, coordinator: &Coordinator, config: Arc<LiveConfig>) -> Self {
         Self {
             node,
             coordinator: Principal {
                 id: coordinator.id.to_string(),
                 name: coordinator.address.clone(),
             },
-            requesters,
+            config,
         }
     }
 
@@ -41,7 +37,7 @@ impl Asker {
         operation: Operation,
         facts: Vec<Statement>,
     ) -> countersign_host::Task {
-        let name = self.requesters.get(&task.requester).cloned();
+        let name = self.config.now().requesters.get(&task.requester).cloned();
         let note = task.note.iter().map(|note| claim("note", note));
         let claims = task.claims.iter().map(|(name, value)| claim(name, value));
         countersign_host::Task {
@@ -73,9 +69,10 @@ fn claim(name: &str, value: &str) -> Statement {
 #[cfg(test)]
 mod tests {
     use countersign_link::Identity;
-    use countersign_protocol::{CoordinatorId, KeyId, SignedTask, Task, TaskId};
+    use countersign_protocol::{CoordinatorId, KeyId, RequesterId, SignedTask, Task, TaskId};
 
     use super::*;
+    use crate::config::Config;
     use crate::specimen::{keygen, node};
 
     const CREATED: UnixMillis = UnixMillis(1_000_000);
@@ -123,7 +120,11 @@ mod tests {
         let names = requesters
             .iter()
             .map(|(id, name)| (*id, (*name).to_owned()));
-        Asker::new(node(1), &coordinator, names.collect())
+        let config = Config {
+            requesters: names.collect(),
+            ..Config::parse("{}", std::path::Path::new(".")).unwrap()
+        };
+        Asker::new(node(1), &coordinator, Arc::new(config.into()))
     }
 
     #[test]

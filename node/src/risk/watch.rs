@@ -21,6 +21,7 @@ use crate::config::Policy;
 use crate::metrics::Counters;
 use crate::off_thread::{off_thread, record_alarm, with_journal};
 use crate::public::{PublicFile, PublicPluginRecord};
+use crate::reload::Reload;
 use crate::world::World;
 
 /// Interval between two looks at the files.
@@ -67,6 +68,8 @@ pub struct PolicyWatch {
     pub housekeeping: Housekeeping,
     /// Counts the changes that were put in force or refused.
     pub counters: Arc<Counters>,
+    /// Reads the configuration file again when an operator asks for it.
+    pub(crate) reload: Reload,
     /// The public record, which shows the plugins in force.
     pub public: Arc<PublicFile>,
     /// Clock and randomness of the node.
@@ -86,7 +89,7 @@ impl PolicyWatch {
             let entries = &self.housekeeping.config.receivers;
             let mut swapped = false;
             if asked {
-                super::reread::tell(&self.housekeeping.config.source).await;
+                self.reload.run().await;
             }
             let trusted = look_at_keys(policy).await;
             if plugins.wants(asked, look(policy, &policy.plugins).await) {

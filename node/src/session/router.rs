@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use countersign_link::{Mesh, MeshEvent, PeerKey};
 use countersign_protocol::frame::{Body, Frame, SignedMark};
 use countersign_protocol::session::Rooms;
@@ -20,6 +21,8 @@ use tokio::sync::mpsc;
 use super::hearing::{self, Ears, Hearing, Said};
 use super::news::{News, PeerNews};
 
+/// Frames that belong to no session have room for at least this many peers.
+const PEERS: usize = 32;
 /// The most frames that wait for one session.
 const INBOX: usize = 256;
 
@@ -48,7 +51,7 @@ pub struct Router {
     counts: Ears,
     counting: Mutex<Option<Counting>>,
     /// The operator's names for the peers.
-    names: BTreeMap<NodeId, String>,
+    names: ArcSwap<BTreeMap<NodeId, String>>,
     open: Mutex<Open>,
 }
 
@@ -104,8 +107,10 @@ pub struct Inbox {
 impl Router {
     /// Creates the router of `mesh`. `names`: the operator's names for the peers.
     pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> Arc<Self> {
+        // The roster may grow while the node runs.
+        let peers = names.len().max(PEERS);
         let [(ears, hearing), (uses, told), (counts, answers)] =
-            [(); 3].map(|()| hearing::queue(names.len()));
+            [(); 3].map(|()| hearing::queue(peers));
         let hearing = Mutex::new(Some(hearing));
         let counting = Mutex::new(Some(Counting { told, answers }));
         let (news, open) = Default::default();
@@ -117,7 +122,7 @@ impl Router {
             uses,
             counts,
             counting,
-            names,
+            names: ArcSwap::from_pointee(names),
             open,
         })
     }
@@ -146,6 +151,11 @@ impl Router {
     /// Returns the mesh of tunnels to the peers.
     pub fn mesh(&self) -> &Mesh {
         &self.mesh
+    }
+
+    /// Replaces the operator's names for the peers.
+    pub fn set_names(&self, names: BTreeMap<NodeId, String>) {
+        self.names.store(Arc::new(names));
     }
 
     /// Handles the events of the mesh until it ends.
@@ -208,11 +218,11 @@ impl Router {
         self.lock().sessions.len()
     }
 
-    fn name(&self, peer: PeerKey) -> &str {
+    fn name(&self, peer: PeerKey) -> String {
         let named = NodeId::from_bytes(peer.0)
             .ok()
-            .and_then(|node| self.names.get(&node));
-        named.map_or("?", String::as_str)
+            .and_then(|node| self.names.load().get(&node).cloned());
+        named.unwrap_or_else(|| "?".into())
     }
 
     fn frame(&self, peer: PeerKey, bytes: &[u8]) {

@@ -462,7 +462,7 @@ fn a_peer_that_the_operator_has_not_named_is_logged_without_a_name() {
     let names = [(node(2), "vienna".to_owned())].into();
     let router = Router::new(Mesh::new(me, MeshConfig::default()).0, names);
     assert_eq!(
-        [key(2), key(3), PeerKey([0xff; 32])].map(|peer| router.name(peer).to_owned()),
+        [key(2), key(3), PeerKey([0xff; 32])].map(|peer| router.name(peer)),
         ["vienna", "?", "?"]
     );
 }

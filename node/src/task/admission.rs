@@ -18,7 +18,7 @@ use super::refusal::refusal;
 use super::reshare::KeyResharePlan;
 use super::succession::{self, Hindrance, Step};
 use super::{Job, aux, history, quarantine, reshare};
-use crate::config::Config;
+use crate::config::{Config, LiveConfig};
 use crate::risk::PartOf;
 use crate::world::World;
 
@@ -97,13 +97,13 @@ pub struct AdmissionControl {
     pub world: World,
     pub journal: Journal,
     /// The roster, requesters, networks, and the keys for blind signing.
-    pub config: Arc<Config>,
+    pub config: Arc<LiveConfig>,
 }
 
 impl AdmissionControl {
     /// True of requesters that may order tasks.
     pub fn knows_requester(&self, id: &RequesterId) -> bool {
-        self.config.requesters.contains_key(id)
+        self.config.now().requesters.contains_key(id)
     }
 
     /// Resolves the task against this node's records, or says why it takes no part.
@@ -156,7 +156,7 @@ fn admit_keysign(
     all_known(node, parties)?;
     quarantine::check(&node.journal, keysign.key, parties)?;
     let decoded = read(node, descriptor, keysign)?;
-    check_blind(&node.config, keysign, &decoded.intent)?;
+    check_blind(&node.config.now(), keysign, &decoded.intent)?;
     let (root, inputs) = derive(descriptor, decoded.inputs)?;
     Ok(KeySignPlan {
         root,
@@ -218,7 +218,7 @@ fn read(
     keysign: &KeySign,
 ) -> Result<Decoded, Refusal> {
     let mut decoded = decode(node, key, keysign)?;
-    if signs_binary(&node.config, keysign) {
+    if signs_binary(&node.config.now(), keysign) {
         decoded.intent = Intent::Message(keysign.payload.bytes.clone());
     }
     Ok(decoded)
@@ -318,14 +318,11 @@ fn check_steps(
         Ok(()) => {}
     }
     let started = history::started_at(&node.journal, key).map_err(unreadable)?;
-    match node
-        .config
-        .reshares
-        .next_allowed(node.world.now(), started.into_values())
-    {
+    let rate = node.config.now().reshares;
+    match rate.next_allowed(node.world.now(), started.into_values()) {
         Some(at) => refuse(
             RefusalCode::ReshareRate,
-            &reshare::too_often(key, &node.config.reshares, at),
+            &reshare::too_often(key, &rate, at),
         ),
         None => Ok(()),
     }
@@ -425,7 +422,7 @@ fn decode(
         &key.into(),
         &keysign.path,
         &keysign.payload,
-        &node.config.networks,
+        &node.config.now().networks,
     )
     .map_err(|error| refusal(error.code().clone(), &printable(&error.to_string(), 1000)))
 }
@@ -527,7 +524,8 @@ fn all_known(node: &AdmissionControl, parties: &[NodeId]) -> Result<(), Refusal>
 }
 
 fn on_roster(node: &AdmissionControl, nodes: &[NodeId]) -> Result<(), Refusal> {
-    let known = |peer: &&NodeId| **peer == node.me || node.config.roster.contains_key(peer);
+    let config = node.config.now();
+    let known = |peer: &&NodeId| **peer == node.me || config.roster.contains_key(peer);
     match nodes.iter().find(|party| !known(party)) {
         Some(stranger) => refuse(
             RefusalCode::PeerUnknown,

@@ -134,7 +134,7 @@ fn control() -> (TempDir, AdmissionControl) {
         me: node(1),
         world: World::system().at(NOW),
         journal,
-        config: config("").into(),
+        config: Arc::new(config("").into()),
     };
     (dir, control)
 }
@@ -415,7 +415,7 @@ fn a_bare_digest_is_refused_unless_the_operator_lists_the_key() {
     assert!(refusal.reason.ends_with("send what it is the digest of"));
     let listing = format!("keys: {{ allow_blind: [{}] }}", key());
     let control = AdmissionControl {
-        config: config(&listing).into(),
+        config: Arc::new(config(&listing).into()),
         ..control
     };
     assert_eq!(
@@ -622,7 +622,7 @@ fn a_reshare_ordered_before_one_that_was_stored_is_refused() {
 #[test]
 fn reshares_of_a_key_are_limited_within_a_day() {
     let (_dir, control) = dealer();
-    let limit = control.config.reshares.count;
+    let limit = control.config.now().reshares.count;
     let start = |number: usize, at: UnixMillis| {
         let task = TaskId([100 + number as u8; 16]);
         control
@@ -630,7 +630,7 @@ fn reshares_of_a_key_are_limited_within_a_day() {
             .start_reshare(key(), task, at, UnixMillis(0))
             .unwrap();
     };
-    let yesterday = control.config.reshares.since(NOW);
+    let yesterday = control.config.now().reshares.since(NOW);
     start(0, yesterday);
     (1..limit).for_each(|number| start(number, NOW));
     assert_eq!(

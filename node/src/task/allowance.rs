@@ -1,6 +1,7 @@
 //! How often each requester may ask for something that costs the node little.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// So many a minute for each requester, in any rhythm. Only listed requesters ask, so their number
 /// is bounded.
 pub(super) struct Allowance {
-    /// The share of a minute that one takes.
-    each: Duration,
+    /// The share of a minute that one takes, in ns.
+    each: AtomicU64,
     /// The end of the time that each requester has used up (the generic cell rate algorithm).
     used_until: Mutex<HashMap<RequesterId, Instant>>,
 }
@@ -20,9 +21,14 @@ pub(super) struct Allowance {
 impl Allowance {
     pub(super) fn per_minute(count: usize) -> Self {
         Self {
-            each: MINUTE / u32::try_from(count).unwrap_or(u32::MAX).max(1),
+            each: AtomicU64::new(share(count)),
             used_until: Mutex::default(),
         }
+    }
+
+    /// So many a minute from now on.
+    pub(super) fn set(&self, count: usize) {
+        self.each.store(share(count), Ordering::Relaxed);
     }
 
     /// Takes one; false if the requester has none left.
@@ -32,13 +38,19 @@ impl Allowance {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let until = used.entry(requester).or_insert(now);
-        let next = (*until).max(now) + self.each;
+        let each = Duration::from_nanos(self.each.load(Ordering::Relaxed));
+        let next = (*until).max(now) + each;
         let allowed = next <= now + MINUTE;
         if allowed {
             *until = next;
         }
         allowed
     }
+}
+
+fn share(count: usize) -> u64 {
+    let each = MINUTE / u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    each.as_nanos() as u64
 }
 
 #[cfg(test)]
@@ -78,5 +90,19 @@ mod tests {
         let later = start + Duration::from_secs(3600);
         let taken = (0..9).filter(|_| allowance.take(requester(1), later));
         assert_eq!(taken.count(), 2);
+    }
+
+    #[test]
+    fn another_count_holds_for_those_who_come_after() {
+        let allowance = Allowance::per_minute(1);
+        let now = Instant::now();
+        let taken = |seed| {
+            (0..10)
+                .filter(|_| allowance.take(requester(seed), now))
+                .count()
+        };
+        assert_eq!(taken(1), 1);
+        allowance.set(5);
+        assert_eq!(taken(2), 5);
     }
 }

@@ -8,6 +8,7 @@ use countersign_store::{KeyStatus, Teller};
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::LiveConfig;
 use crate::task::fixtures::{
     NOW, REQUESTER, TASK, UNTIL, config, empty_journal, generation, guard, identity, key, keysign,
     node, nodes, put_key, sign, task,
@@ -56,14 +57,15 @@ fn counter() -> (TempDir, Counter) {
     put_key(&journal, KeyStatus::Active, generation(0, &[1, 2, 3]));
     let config = config("");
     let coordinator = config.coordinator.clone().unwrap();
-    let asker = Asker::new(node(1), &coordinator, config.requesters.clone());
+    let config = Arc::new(LiveConfig::from(config));
+    let asker = Asker::new(node(1), &coordinator, config.clone());
     let mesh = Mesh::new(identity(1).into(), MeshConfig::default()).0;
     let world = World::system().at(NOW);
     let admission = AdmissionControl {
         me: node(1),
         world: world.clone(),
         journal: journal.clone(),
-        config: config.into(),
+        config,
     };
     let counter = Counter {
         world,

@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 use super::{AdmissionControl, AuxMaker, JobContext, Participant, Register, Services, Sessions};
 use crate::activation::Activation;
 use crate::aux_cache::AuxCache;
-use crate::config::{Config, Policy};
+use crate::config::{Config, LiveConfig, Policy};
 use crate::events::{Events, Wanted};
 use crate::heavy::{Program, Queue};
 use crate::high_water::OwnMark;
@@ -444,7 +444,8 @@ pub(crate) fn services(parts: &Parts, more: &str) -> Services {
     let jobs = &parts.jobs;
     let world = jobs.world.clone();
     let journal = parts.journal().clone();
-    let config = Arc::new(config(more));
+    let config = config(more);
+    let live = Arc::new(LiveConfig::from(config.clone()));
     let coordinator = config.coordinator.clone().unwrap();
     let mesh = Mesh::new(identity(1).into(), MeshConfig::default()).0;
     let router = Router::new(mesh, Default::default());
@@ -459,9 +460,9 @@ pub(crate) fn services(parts: &Parts, more: &str) -> Services {
             me: node(1),
             world: world.clone(),
             journal,
-            config: config.clone(),
+            config: live.clone(),
         }),
-        asker: Arc::new(Asker::new(node(1), &coordinator, config.requesters.clone())),
+        asker: Arc::new(Asker::new(node(1), &coordinator, live)),
         guard: guard(),
         sessions: Arc::new(Sessions {
             own: jobs.own.clone(),

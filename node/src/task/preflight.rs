@@ -53,7 +53,7 @@ pub(super) struct Preflights {
 
 impl Preflights {
     pub(super) fn new(node: Arc<Services>, permits: Arc<Semaphore>) -> Arc<Self> {
-        let allowance = Allowance::per_minute(node.admission.config.preflights.per_minute);
+        let allowance = Allowance::per_minute(node.admission.config.now().preflights.per_minute);
         Arc::new(Self {
             node,
             permits,
@@ -140,7 +140,8 @@ impl Preflights {
 
     fn check_allowed(&self, task: &Authenticated) -> Result<(), Refusal> {
         let requester = task.requester;
-        let allowed = &self.node.admission.config.preflights.allowed;
+        let config = self.node.admission.config.now();
+        let allowed = &config.preflights.allowed;
         if !allowed.contains(&requester) {
             return Err(refusal(
                 RefusalCode::PreflightOff,
@@ -148,6 +149,7 @@ impl Preflights {
             ));
         }
         let is_busy = self.permits.available_permits() < self.node.tasks / 2;
+        self.allowance.set(config.preflights.per_minute);
         if is_busy || !self.allowance.take(requester, Instant::now()) {
             return Err(refusal(
                 RefusalCode::PreflightRate,

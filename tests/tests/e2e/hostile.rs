@@ -110,8 +110,10 @@ impl Liar {
                 tokio::time::timeout(Duration::from_secs(10), self.link.control.receiver.recv())
                     .await;
             match decode(&frame.unwrap().unwrap().unwrap()).unwrap() {
-                FromNode::Progress { .. } | FromNode::Capacity { .. } | FromNode::Status { .. } => {
-                }
+                FromNode::Progress { .. }
+                | FromNode::Capacity { .. }
+                | FromNode::AskContacts
+                | FromNode::Status { .. } => {}
                 other => return other,
             }
         }

@@ -16,6 +16,7 @@ mod events;
 mod fireblocks;
 mod hostile;
 mod interrupted;
+mod joining;
 mod languages;
 mod limits;
 mod operators;

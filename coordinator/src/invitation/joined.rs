@@ -1,0 +1,183 @@
+//! Who joined by invitation: `nodes.yaml` and `requesters.yaml` in the data directory, beside the
+//! lists of the configuration. The coordinator adds entries; operators may remove them.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use countersign_files::{Custody, CustodyError};
+use countersign_protocol::contact::Contact;
+use countersign_protocol::invitation::InvitationId;
+use countersign_protocol::{NodeId, RequesterId, UnixMillis};
+use countersign_strict::DocumentError;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::api_key::{ApiKey, Credential, Scope};
+use crate::config::Config;
+use crate::registry::RegistryConfig;
+
+/// Size limit of a file in bytes.
+const LARGEST: u64 = 4 << 20;
+const NODES: &str = "nodes.yaml";
+const REQUESTERS: &str = "requesters.yaml";
+
+/// Why the lists cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub enum JoinedError {
+    /// Others can write the file, or it cannot be read.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// The file is not what the coordinator wrote.
+    #[error("{}: {error}", path.display())]
+    Document { path: PathBuf, error: DocumentError },
+    /// The file is not text.
+    #[error("{} is not UTF-8 text; restore it from a backup", .0.display())]
+    NotText(PathBuf),
+    /// An entry excludes another.
+    #[error("{what} in {} is listed already, there or in the configuration; remove one entry", path.display())]
+    Duplicate { path: PathBuf, what: String },
+    /// The file cannot be written.
+    #[error("{} cannot be written ({error}); check the disk and the permissions", path.display())]
+    Write { path: PathBuf, error: io::Error },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File<I> {
+    #[serde(default = "Vec::new")]
+    joined: Vec<Entry<I>>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry<I> {
+    name: String,
+    id: I,
+    /// The invitation that it came with.
+    invitation: InvitationId,
+    /// When it came.
+    at: UnixMillis,
+}
+
+/// Adds a guest to its list; durable when this returns.
+pub(super) fn add(
+    data: &Path,
+    guest: &Contact,
+    invitation: InvitationId,
+    at: UnixMillis,
+) -> Result<(), JoinedError> {
+    match guest.clone() {
+        Contact::Node { name, id } => append(
+            &data.join(NODES),
+            Entry {
+                name,
+                id,
+                invitation,
+                at,
+            },
+        ),
+        Contact::Requester { name, id } => append(
+            &data.join(REQUESTERS),
+            Entry {
+                name,
+                id,
+                invitation,
+                at,
+            },
+        ),
+    }
+}
+
+/// The nodes, requesters and API keys of the configuration together with those who joined.
+pub(crate) fn merged(config: &Config) -> Result<(RegistryConfig, Vec<ApiKey>), JoinedError> {
+    let mut rules = config.rules.clone();
+    let mut keys = config.api_keys.clone();
+    let path = config.data.join(NODES);
+    let mut names: BTreeSet<String> = rules.nodes.values().cloned().collect();
+    for Entry { name, id, .. } in entries::<NodeId>(&path)? {
+        let is_new = names.insert(name.clone()) && !rules.nodes.contains_key(&id);
+        refuse_unless(is_new, &path, || format!("the node `{name}` ({id})"))?;
+        rules.nodes.insert(id, name);
+    }
+    let path = config.data.join(REQUESTERS);
+    for Entry { name, id, .. } in entries::<RequesterId>(&path)? {
+        let credential = Credential::Requester(id);
+        let is_new = keys
+            .iter()
+            .all(|key| key.name != name && key.credential != credential);
+        refuse_unless(is_new, &path, || format!("the requester `{name}` ({id})"))?;
+        if let Some(accepted) = &mut rules.requesters
+            && !accepted.contains(&id)
+        {
+            accepted.push(id);
+        }
+        keys.push(ApiKey {
+            name,
+            credential,
+            scopes: vec![Scope::Read, Scope::Create],
+            wallets: None,
+            expires: None,
+        });
+    }
+    let named = keys.iter().filter_map(|key| match key.credential {
+        Credential::Requester(id) => Some((id, key.name.clone())),
+        Credential::Secret(_) => None,
+    });
+    rules.named_requesters = named.collect();
+    Ok((rules, keys))
+}
+
+fn refuse_unless(
+    fits: bool,
+    path: &Path,
+    what: impl FnOnce() -> String,
+) -> Result<(), JoinedError> {
+    if fits {
+        return Ok(());
+    }
+    Err(JoinedError::Duplicate {
+        path: path.into(),
+        what: what(),
+    })
+}
+
+fn entries<I: DeserializeOwned>(path: &Path) -> Result<Vec<Entry<I>>, JoinedError> {
+    let bytes = match Custody::Operator.read(path, LARGEST) {
+        Ok(bytes) => bytes,
+        Err(CustodyError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let text = String::from_utf8(bytes).map_err(|_| JoinedError::NotText(path.into()))?;
+    let file: File<I> = countersign_strict::yaml(&text).map_err(|error| JoinedError::Document {
+        path: path.into(),
+        error,
+    })?;
+    Ok(file.joined)
+}
+
+fn append<I: DeserializeOwned + Serialize + Display>(
+    path: &Path,
+    entry: Entry<I>,
+) -> Result<(), JoinedError> {
+    let mut all = entries::<I>(path)?;
+    all.push(entry);
+    let write = |error: io::Error| JoinedError::Write {
+        path: path.into(),
+        error,
+    };
+    let mut text = String::from(
+        "# Who joined by invitation. The coordinator adds to this file. To turn somebody away, delete the line\n\
+         # and send the coordinator SIGHUP.\njoined:\n",
+    );
+    for entry in &all {
+        let line = serde_json::to_string(entry).map_err(|error| write(error.into()))?;
+        text.push_str(&format!("  - {line}\n"));
+    }
+    countersign_files::replace(path, text.as_bytes()).map_err(write)
+}

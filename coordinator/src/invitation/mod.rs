@@ -1,0 +1,325 @@
+//! Invitations: files of the data directory, and the tokens that go with them.
+//!
+//! The file is what counts. A token is accepted while its file is there, and the file leaves the
+//! folder by one rename before anything else happens, so each token is spent once, whoever comes at
+//! the same time and whenever the process dies. A spent invitation never becomes open again.
+
+mod book;
+mod desk;
+mod joined;
+mod wrongs;
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use countersign_link::{Identity, IdentityError};
+use countersign_protocol::contact::{Role, is_name};
+use countersign_protocol::invitation::{Invitation, InvitationId, Token};
+use countersign_protocol::{CoordinatorId, UnixMillis};
+use hmac::{Hmac, Mac};
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+pub use book::Book;
+pub use desk::{Desk, NotJoined, look_after};
+pub use joined::JoinedError;
+pub(crate) use joined::merged;
+
+/// Name of the folder of open invitations in the data directory.
+const FOLDER: &str = "invitations";
+/// Name of the folder in it for those that were spent and are not yet recorded.
+const SPENT: &str = "spent";
+/// Names the key of the MAC among those that are derived from the identity.
+const LABEL: &[u8] = b"invitations";
+/// Size limit of a file in bytes.
+const LARGEST: u64 = 4096;
+/// The most invitations that are open at a time.
+const MOST: usize = 64;
+/// Shortest and longest validity.
+const VALID: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(7 * 24 * 3600)];
+
+/// The open invitations of a coordinator.
+pub struct Invitations {
+    folder: PathBuf,
+    coordinator: CoordinatorId,
+    key: Zeroizing<[u8; 32]>,
+}
+
+/// An invitation as its file has it. The file's name is its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    version: u16,
+    /// The part that the guest will have.
+    pub role: Role,
+    /// The name that the guest will have.
+    pub name: String,
+    /// Not accepted from this time on.
+    pub expires: UnixMillis,
+}
+
+/// Why an invitation was not made, listed or revoked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub enum InvitationError {
+    /// The folder cannot be used.
+    #[error("{} cannot be used ({error}); check the disk and the permissions", path.display())]
+    Io { path: PathBuf, error: io::Error },
+    /// The MAC's key cannot be derived.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The name cannot be one.
+    #[error(
+        "`{0}` cannot be a name: it has hidden characters, begins like an id, or is not of 1 to 64 bytes; choose another"
+    )]
+    Name(String),
+    /// There is no such address.
+    #[error(
+        "`{0}` is not an address that others can dial; write host:port, such as coordinator.example:7443"
+    )]
+    Address(String),
+    /// Too long or too short.
+    #[error("an invitation is valid for 1 minute to 7 days; choose a time between them")]
+    Validity,
+    /// There are too many.
+    #[error("{MOST} invitations are open; revoke one with `countersign-coordinator invite revoke`")]
+    TooMany,
+    /// There is none with this id.
+    #[error(
+        "there is no open invitation {0}; `countersign-coordinator invite list` shows those that are open"
+    )]
+    Unknown(InvitationId),
+}
+
+impl Invitations {
+    /// The invitations in a data directory, made and verified by this identity.
+    pub fn of(
+        data: &Path,
+        identity: &Identity,
+        coordinator: CoordinatorId,
+    ) -> Result<Self, IdentityError> {
+        Ok(Self {
+            folder: data.join(FOLDER),
+            coordinator,
+            key: identity.derive(LABEL)?,
+        })
+    }
+
+    /// Makes an invitation: its file, and the token for whoever is invited.
+    pub fn make(
+        &self,
+        role: Role,
+        name: &str,
+        address: &str,
+        valid: Duration,
+        now: UnixMillis,
+    ) -> Result<Token, InvitationError> {
+        if !is_name(name) {
+            return Err(InvitationError::Name(name.escape_default().to_string()));
+        }
+        if !is_address(address) {
+            return Err(InvitationError::Address(
+                address.escape_default().to_string(),
+            ));
+        }
+        if !(VALID[0]..=VALID[1]).contains(&valid) {
+            return Err(InvitationError::Validity);
+        }
+        if self
+            .list()?
+            .iter()
+            .filter(|(_, open)| now < open.expires)
+            .count()
+            >= MOST
+        {
+            return Err(InvitationError::TooMany);
+        }
+        let mut id = InvitationId([0; 16]);
+        rand::rngs::OsRng.fill_bytes(&mut id.0);
+        let open = Open {
+            version: 1,
+            role,
+            name: name.into(),
+            expires: UnixMillis(now.0 + valid.as_millis() as u64),
+        };
+        self.put(id, &open).map_err(|error| self.failed(error))?;
+        let invitation = Invitation {
+            coordinator: self.coordinator,
+            address: address.into(),
+            id,
+            role,
+            name: open.name,
+            expires: open.expires,
+        };
+        let mac = self.mac(&invitation).finalize().into_bytes().into();
+        Ok(Token { invitation, mac })
+    }
+
+    /// The invitations whose files are there, expired ones included, in the order of their expiry.
+    pub fn list(&self) -> Result<Vec<(InvitationId, Open)>, InvitationError> {
+        let mut listed = Vec::new();
+        for id in self.ids().map_err(|error| self.failed(error))? {
+            match self.read(id) {
+                Ok(open) => listed.push((id, open)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        listed.sort_by_key(|(id, open)| (open.expires, *id));
+        Ok(listed)
+    }
+
+    /// Removes an invitation; its token is worth nothing from now on.
+    pub fn revoke(&self, id: InvitationId) -> Result<(), InvitationError> {
+        let removed = std::fs::remove_file(self.file(id)).and_then(|()| sync(&self.folder));
+        removed.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => InvitationError::Unknown(id),
+            _ => self.failed(error),
+        })
+    }
+
+    /// True if the token was made here, has not expired, and its file is there and says the same.
+    fn accepts(&self, token: &Token, now: UnixMillis) -> bool {
+        let invitation = &token.invitation;
+        let genuine = self.mac(invitation).verify_slice(&token.mac).is_ok();
+        let open = Open {
+            version: 1,
+            role: invitation.role,
+            name: invitation.name.clone(),
+            expires: invitation.expires,
+        };
+        genuine
+            && invitation.coordinator == self.coordinator
+            && now < invitation.expires
+            && self.read(invitation.id).is_ok_and(|file| file == open)
+    }
+
+    /// Takes the invitation out of the folder. False if somebody else was faster.
+    fn spend(&self, id: InvitationId) -> io::Result<bool> {
+        let spent = self.folder.join(SPENT);
+        make_folder(&spent)?;
+        match std::fs::rename(self.file(id), spent.join(id.to_string())) {
+            Ok(()) => sync(&spent)
+                .and_then(|()| sync(&self.folder))
+                .map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets a spent invitation once its guest is on record.
+    fn forget(&self, id: InvitationId) -> io::Result<()> {
+        std::fs::remove_file(self.folder.join(SPENT).join(id.to_string()))
+    }
+
+    /// Forgets the invitations that were spent when the process died, and returns them. Some of
+    /// their guests may be on record.
+    fn forget_spent(&self) -> io::Result<Vec<Open>> {
+        let spent = self.folder.join(SPENT);
+        let mut found = Vec::new();
+        for id in ids_in(&spent)? {
+            found.extend(read(&spent.join(id.to_string())).ok());
+            self.forget(id)?;
+        }
+        Ok(found)
+    }
+
+    /// Removes expired invitations, and returns the last expiry of the others. A file that cannot
+    /// be read is no invitation.
+    fn sweep(&self, now: UnixMillis) -> io::Result<Option<UnixMillis>> {
+        let mut last = None;
+        for id in self.ids()? {
+            match self.read(id) {
+                Ok(open) if now < open.expires => last = last.max(Some(open.expires)),
+                Ok(_) => std::fs::remove_file(self.file(id))?,
+                Err(_) => {}
+            }
+        }
+        Ok(last)
+    }
+
+    fn mac(&self, invitation: &Invitation) -> Hmac<Sha256> {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.key[..])
+            .unwrap_or_else(|error| unreachable!("HMAC takes keys of any length: {error}"));
+        mac.update(&invitation.covered());
+        mac
+    }
+
+    fn put(&self, id: InvitationId, open: &Open) -> io::Result<()> {
+        make_folder(&self.folder)?;
+        countersign_files::replace(self.file(id), &serde_json::to_vec(open)?)
+    }
+
+    fn read(&self, id: InvitationId) -> io::Result<Open> {
+        read(&self.file(id))
+    }
+
+    fn ids(&self) -> io::Result<Vec<InvitationId>> {
+        ids_in(&self.folder)
+    }
+
+    fn file(&self, id: InvitationId) -> PathBuf {
+        self.folder.join(id.to_string())
+    }
+
+    fn failed(&self, error: io::Error) -> InvitationError {
+        InvitationError::Io {
+            path: self.folder.clone(),
+            error,
+        }
+    }
+}
+
+/// True of `host:port` with a port that can be dialled.
+fn is_address(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let parts = text.rsplit_once(':');
+    let known = parts.is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
+    });
+    let unspecified = text
+        .parse::<std::net::SocketAddr>()
+        .is_ok_and(|address| address.ip().is_unspecified());
+    plain && known && !unspecified && text.len() <= countersign_protocol::invitation::MAX_ADDRESS
+}
+
+fn read(file: &Path) -> io::Result<Open> {
+    Ok(serde_json::from_slice(&countersign_files::read(
+        file, LARGEST,
+    )?)?)
+}
+
+/// The files of a folder whose names are ids. None if there is no folder.
+fn ids_in(folder: &Path) -> io::Result<Vec<InvitationId>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let id = name
+            .to_str()
+            .and_then(|name| name.parse::<InvitationId>().ok());
+        ids.extend(id);
+    }
+    Ok(ids)
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

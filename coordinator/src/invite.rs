@@ -1,0 +1,201 @@
+//! `invite`: makes, lists and revokes invitations, in the data directory of a coordinator that may
+//! run meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use countersign_cli_kit::Output;
+use countersign_coordinator::invitation::{Invitations, Open};
+use countersign_coordinator::{Config, identity};
+use countersign_protocol::UnixMillis;
+use countersign_protocol::contact::Role;
+use countersign_protocol::invitation::InvitationId;
+use serde_json::json;
+
+#[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+pub struct Invite {
+    #[command(subcommand)]
+    command: Option<InviteCommand>,
+    #[command(flatten)]
+    new: NewInvitation,
+}
+
+#[derive(Debug, Subcommand)]
+enum InviteCommand {
+    /// Show the open invitations, without their tokens.
+    List {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print a JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Withdraw an invitation that nobody has used yet.
+    Revoke {
+        /// Its id, as `invite list` shows it.
+        id: InvitationId,
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct NewInvitation {
+    /// Invite a node. Requesters order by this name.
+    #[arg(
+        long,
+        required_unless_present = "requester",
+        conflicts_with = "requester"
+    )]
+    name: Option<String>,
+    /// Invite a requester. It may read and order, by signed requests.
+    #[arg(long, value_name = "NAME")]
+    requester: Option<String>,
+    /// How long the token is accepted: a number with s, m, h or d; 7d at most.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = validity)]
+    valid: Duration,
+    /// The address under which the coordinator is reached by QUIC (UDP), as host:port. Default:
+    /// `public_quic`, or `listen_quic` if that is one address.
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
+    /// Print token, id and expiry as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Invite {
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            None => self.new.run(),
+            Some(InviteCommand::List { config, json }) => list(&config, json),
+            Some(InviteCommand::Revoke { id, config }) => {
+                open(&config)?.1.revoke(id)?;
+                println!("Revoked {id}");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl NewInvitation {
+    fn run(self) -> anyhow::Result<()> {
+        let (role, name) = match (self.name, self.requester) {
+            (Some(name), None) => (Role::Node, name),
+            (None, Some(name)) => (Role::Requester, name),
+            _ => bail!("give either --name, for a node, or --requester"),
+        };
+        let config = self
+            .config
+            .context("give the configuration with --config")?;
+        let (config, invitations) = open(&config)?;
+        if config.knows(role, &name)? {
+            bail!("there is a {role} called `{name}`; choose another name");
+        }
+        let address = self.address.or_else(|| address(&config)).context(
+            "the address of this coordinator is not known; give it with --address, or write `public_quic: HOST:PORT` into the configuration",
+        )?;
+        let token = invitations.make(role, &name, &address, self.valid, now())?;
+        let text = token
+            .to_text()
+            .context("the address is too long; give a shorter one with --address")?;
+        let invitation = &token.invitation;
+        let value = json!({
+            "token": text,
+            "invitation": invitation.id,
+            "role": role,
+            "name": name,
+            "address": address,
+            "coordinator": invitation.coordinator,
+            "expires": invitation.expires,
+        });
+        let output = Output::new(self.json);
+        if !output.is_json() {
+            let how = match role {
+                Role::Node => "countersign-node init --join TOKEN",
+                Role::Requester => "countersign requester join TOKEN",
+            };
+            eprintln!(
+                "Give this token to the operator of {role} `{name}`, and to nobody else: whoever has it registers in that place, once.\nThey run `{how}`. It is shown only now:"
+            );
+        }
+        Ok(output.result(&value, || format!("{text}\n"))?)
+    }
+}
+
+fn list(config: &Path, json: bool) -> anyhow::Result<()> {
+    let now = now();
+    let mut listed = open(config)?.1.list()?;
+    listed.retain(|(_, open)| now < open.expires);
+    let value = listed.iter().map(|(id, open)| {
+        json!({"invitation": id, "role": open.role, "name": open.name, "expires": open.expires})
+    });
+    let value = value.collect();
+    Ok(Output::new(json).result(&value, || listed.iter().map(|one| line(one, now)).collect())?)
+}
+
+fn line((id, open): &(InvitationId, Open), now: UnixMillis) -> String {
+    let minutes = open.expires.0.saturating_sub(now.0).div_ceil(60_000);
+    let left = format!("{} h {:02} min", minutes / 60, minutes % 60);
+    format!("{id}  {:<9}  {left} left  {}\n", open.role, open.name)
+}
+
+fn open(path: &Path) -> anyhow::Result<(Config, Invitations)> {
+    let config = Config::load(path)?;
+    let (identity, id) = identity::load(&config.identity_file())?;
+    let invitations = Invitations::of(&config.data, &identity, id)?;
+    Ok((config, invitations))
+}
+
+/// The address that the configuration gives.
+fn address(config: &Config) -> Option<String> {
+    let listening = config.listen_quic;
+    let is_one = !listening.ip().is_unspecified() && listening.port() != 0;
+    config
+        .public_quic
+        .clone()
+        .or_else(|| is_one.then(|| listening.to_string()))
+}
+
+fn now() -> UnixMillis {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMillis(since.as_millis() as u64)
+}
+
+/// Reads a time such as `30m`.
+fn validity(text: &str) -> Result<Duration, &'static str> {
+    let wrong = "write a number with s, m, h or d, such as 30m or 24h";
+    let unit = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 24 * 3600,
+        _ => return Err(wrong),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong)?;
+    Ok(Duration::from_secs(u64::from(number) * unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(validity("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(validity("24h"), validity("1d"));
+        assert_eq!(validity("30m"), Ok(Duration::from_secs(1800)));
+        for wrong in ["", "h", "24", "-1h", "1.5h", "1 h", "1é"] {
+            assert!(validity(wrong).is_err(), "{wrong}");
+        }
+    }
+}
