@@ -144,6 +144,24 @@ bench: plugins
     cargo build --release --bins -p countersign-node-cli -p countersign-coordinator -p countersign-client -p countersign-tests
     cargo bench -p countersign-tests --bench ratios
 
-# Builds the programs as they ship.
-release: plugins
-    cargo build --release
+# Builds programs and plugins as they ship, into dist/release. The folder that it is done in leaves no trace in them.
+programs:
+    packaging/build.sh
+
+# Packs the programs into dist/packages: Debian packages, a tar file, container images, lists of materials and checksums.
+package: programs
+    packaging/package.sh
+
+# Tests what `package` has made. As root, it also runs the images' programs in their root folders.
+package-test: package
+    test -x dist/packaging/bin/python || python3 -m venv dist/packaging
+    dist/packaging/bin/python -c 'import cyclonedx, jsonschema' 2>/dev/null || dist/packaging/bin/python -m pip install --quiet 'cyclonedx-python-lib[json-validation]==11.12.0'
+    python3 packaging/test.py
+
+# Installs the packages in a Debian of its own, boots it, and lets two nodes sign under the units of the packages. Needs root.
+package-boot suite="bookworm": package
+    packaging/boot.sh {{suite}}
+
+# Builds the last commit in another folder as well, and compares every byte. Takes an hour of processor time.
+release: package
+    packaging/compare.sh
