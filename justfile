@@ -21,7 +21,7 @@ plugins:
 # Writes completion scripts and man pages of the programs into dist/manual.
 manual: build
     mkdir -p dist/manual
-    for program in countersign countersign-coordinator countersign-node; do \
+    for program in countersign countersign-coordinator countersign-recover countersign-node; do \
         target/debug/$program man --out dist/manual/man1 && \
         for shell in bash fish zsh; do target/debug/$program completions $shell > dist/manual/$program.$shell || exit 1; done || exit 1; \
     done

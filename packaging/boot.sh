@@ -31,7 +31,7 @@ group=/sys/fs/cgroup/countersign-boot-$$
 mkdir "$group"
 echo $$ >"$group/cgroup.procs"
 UNIFIED_CGROUP_HIERARCHY=yes systemd-nspawn --quiet --register=no --keep-unit --directory="$work/root" --hostname=boot --boot \
-    --console=passive --bind-ro="$PWD/dist/packages:/packages" --bind-ro="$PWD/packaging/inside.sh:/inside.sh" </dev/null &
+    --console=passive --bind-ro="$PWD/dist/packages:/packages" --bind-ro="$PWD/packaging/inside.sh:/inside.sh" </dev/null >"$work/console" 2>&1 &
 nspawn=$!
 init=
 for _ in $(seq 100); do

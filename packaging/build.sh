@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds programs and plugins as they ship, from the sources in the current folder, into dist/release. The bytes depend on
-# the sources, the compilers and SOURCE_DATE_EPOCH, not on the folder: every path that a compiler would write is replaced.
+# Builds programs and plugins as they ship, from the sources in the current folder, into dist/release. Their bytes depend on
+# the sources and the compilers, not on folder or time: every path that a compiler would write is replaced, and none writes a date.
 set -eu
 programs="countersign countersign-coordinator countersign-node countersign-recover"
 sources=$PWD
@@ -8,8 +8,8 @@ registry=${CARGO_HOME:-$HOME/.cargo}
 rust=$(rustc --print sysroot)
 commit=$(rustc -vV | sed -n 's/^commit-hash: //p')
 target=$(rustc -vV | sed -n 's/^host: //p')
-SOURCE_DATE_EPOCH=$(packaging/epoch.sh)
-export SOURCE_DATE_EPOCH
+# With it, each commit would have all crates with C compiled again.
+unset SOURCE_DATE_EPOCH
 
 paths="--remap-path-prefix=$sources=/usr/src/countersign --remap-path-prefix=$registry=/usr/share/cargo"
 paths="$paths --remap-path-prefix=$rust/lib/rustlib/src/rust=/rustc/$commit"
@@ -32,7 +32,6 @@ for plugin in rules jwt-callback fireblocks-callback webhook jwt-events; do
 done
 {
     echo "sources: ${COUNTERSIGN_COMMIT:-$(git rev-parse HEAD)}"
-    echo "date: $SOURCE_DATE_EPOCH"
     rustc -vV | sed -n 's/^\(release\|commit-hash\|host\|LLVM version\): /rustc \1: /p'
     echo "cc: $(cc --version | head -n 1)"
     echo "ld: $(ld --version | head -n 1)"

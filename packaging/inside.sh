@@ -15,20 +15,19 @@ wait_for() { # seconds, words, command...
     die "$words did not happen within $seconds s"
 }
 is() { [ "$2" = "$3" ] || die "$1: $2, not $3"; }
+order() { countersign --config profile.yaml "$@" >/tmp/said 2>&1 || { cat /tmp/said >&2; die "countersign $*"; }; }
 node=/etc/countersign-node/node.yaml
 coordinator=/etc/countersign-coordinator/coordinator.yaml
 
 step "$(systemctl --version | head -n 1): install"
-apt-get install --yes -qq /packages/*.deb >/dev/null 2>/tmp/apt || { cat /tmp/apt >&2; exit 1; }
+export DEBIAN_FRONTEND=noninteractive
+apt-get install --yes -qq /packages/*.deb >/tmp/apt 2>&1 || { cat /tmp/apt >&2; exit 1; }
 is "mode of the data" "$(stat -c '%a %U' /var/lib/countersign-node)" "700 countersign-node"
 is "mode of the configuration's folder" "$(stat -c '%a %U %G' /etc/countersign-node)" "750 root countersign-node"
 is "mode of the configuration" "$(stat -c '%a %U' $node)" "644 root"
 is "the service" "$(systemctl is-enabled countersign-node || true)" disabled
 systemctl start countersign-node # Does nothing before `init`.
 is "the service" "$(systemctl is-active countersign-node || true)" inactive
-for page in countersign countersign-node countersign-node-start countersign-coordinator-serve countersign-recover; do
-    [ -e /usr/share/man/man1/$page.1.gz ] || [ ! -e /usr/share/man/man1 ] || find /etc/dpkg/dpkg.cfg.d -type f | grep -q . || die "no page $page"
-done
 
 step "a coordinator"
 id=$(as countersign-coordinator countersign-coordinator init --data /var/lib/countersign-coordinator 2>/dev/null)
@@ -41,7 +40,7 @@ for place in /etc /var/lib; do
     chgrp -R countersign-bob $place/countersign-bob
 done
 sed -i 's|/var/lib/countersign-node/|/var/lib/countersign-bob/|' /etc/countersign-bob/node.yaml
-sed 's|\(User\|Group\|StateDirectory\)=countersign-node|\1=countersign-bob|; s|/\(etc\|var/lib\)/countersign-node/|/\1/countersign-bob/|' \
+sed 's#=countersign-node$#=countersign-bob#; s#/etc/countersign-node/#/etc/countersign-bob/#; s#/lib/countersign-node/#/lib/countersign-bob/#' \
     /lib/systemd/system/countersign-node.service >/etc/systemd/system/countersign-bob.service
 passphrase=$(head -c 24 /dev/urandom | base64)
 for name in node bob; do
@@ -104,15 +103,15 @@ is "no new privileges" "$(sed -n 's/^NoNewPrivs:\t//p' /proc/"$pid"/status)" 1
 
 step "a wallet and a signature of each kind"
 for scheme in ed25519 ecdsa-secp256k1; do
-    countersign --config profile.yaml --timeout 300 wallet create $scheme --scheme $scheme --threshold 2 --nodes alice,bob >/dev/null || die "wallet $scheme"
-    countersign --config profile.yaml --timeout 60 sign $scheme --path m/0/7 --message "pay 3 to bob" >/dev/null || die "sign $scheme"
+    order --timeout 300 wallet create $scheme --scheme $scheme --threshold 2 --nodes alice,bob
+    order --timeout 60 sign $scheme --path m/0/7 --message "pay 3 to bob"
 done
 
-step "reload, restart, backup"
-systemctl reload countersign-node countersign-coordinator
+step "reload, restart, stop"
+systemctl reload countersign-node countersign-coordinator || die "reload"
 systemctl restart countersign-node
 wait_for 60 "that both nodes are online again" online
-countersign --config profile.yaml --timeout 60 sign ed25519 --path m/0/7 --message again >/dev/null || die "sign again"
+order --timeout 60 sign ed25519 --path m/0/7 --message again
 ! journalctl --no-pager -u countersign-node -u countersign-bob -u countersign-coordinator | grep -E ' (ERROR|panicked)|Operation not permitted' || die "an error is in the journal"
 systemctl stop countersign-node countersign-bob countersign-coordinator
 is "an orderly end" "$(systemctl show --value --property ExecMainStatus countersign-node)" 0

@@ -14,6 +14,9 @@ for program in countersign countersign-coordinator countersign-node countersign-
     python3 packaging/sbom.py "$out/bin/$program" >"$out/doc/$program/$program.cdx.json"
     python3 packaging/licences.py "$out/doc/$program/$program.cdx.json" >"$out/doc/$program/licences.txt"
 done
+# The page of `countersign node` would have the name of that of the program `countersign-node`; countersign.1 names the command,
+# and countersign-node-list.1 says the rest.
+rm "$out/man/countersign/countersign-node.1"
 mkdir -p "$out/etc"
 "$out/bin/countersign-node" config example | python3 packaging/installed.py node >"$out/etc/node.yaml"
 data=$(mktemp -d)
