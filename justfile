@@ -26,8 +26,11 @@ manual: build
         for shell in bash fish zsh; do target/debug/$program completions $shell > dist/manual/$program.$shell || exit 1; done || exit 1; \
     done
 
+# Builds what it runs and nothing else; the tests use the same builds.
 # Runs three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
-demo: build
+demo:
+    cargo build --profile plugin --target wasm32-wasip2 -p countersign-rules -p countersign-jwt-callback
+    cargo build --bins -p countersign-node-cli -p countersign-coordinator -p countersign-tests
     target/debug/countersign-demo
 
 # Everything is built at once, since cargo would otherwise compile the dependencies a second time with other features. End-to-end

@@ -113,6 +113,15 @@ systemctl restart countersign-node
 wait_for 60 "that both nodes are online again" online
 order --timeout 60 sign ed25519 --path m/0/7 --message again
 ! journalctl --no-pager -u countersign-node -u countersign-bob -u countersign-coordinator | grep -E ' (ERROR|panicked)|Operation not permitted' || die "an error is in the journal"
+! journalctl --no-pager -u countersign-node | grep "this kernel does not offer" || die "plugins are compiled without confinement"
+
+step "update"
+cp -a $node /tmp/node.yaml
+pid=$(systemctl show --value --property MainPID countersign-node)
+apt-get install --yes -qq --reinstall /packages/countersign-node_*.deb >/tmp/apt 2>&1 || { cat /tmp/apt >&2; exit 1; }
+[ "$(systemctl show --value --property MainPID countersign-node)" != "$pid" ] || die "the updated node was not restarted"
+cmp $node /tmp/node.yaml || die "an update changed the configuration"
+wait_for 60 "that both nodes are online after an update" online
 systemctl stop countersign-node countersign-bob countersign-coordinator
 is "an orderly end" "$(systemctl show --value --property ExecMainStatus countersign-node)" 0
 
