@@ -21,13 +21,16 @@ plugins:
 # Writes completion scripts and man pages of the programs into dist/manual.
 manual: build
     mkdir -p dist/manual
-    for program in countersign countersign-coordinator countersign-node; do \
+    for program in countersign countersign-coordinator countersign-recover countersign-node; do \
         target/debug/$program man --out dist/manual/man1 && \
         for shell in bash fish zsh; do target/debug/$program completions $shell > dist/manual/$program.$shell || exit 1; done || exit 1; \
     done
 
+# Builds what it runs and nothing else; the tests use the same builds.
 # Runs three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
-demo: build
+demo:
+    cargo build --profile plugin --target wasm32-wasip2 -p countersign-rules -p countersign-jwt-callback
+    cargo build --bins -p countersign-node-cli -p countersign-coordinator -p countersign-tests
     target/debug/countersign-demo
 
 # Everything is built at once, since cargo would otherwise compile the dependencies a second time with other features. End-to-end
@@ -144,6 +147,24 @@ bench: plugins
     cargo build --release --bins -p countersign-node-cli -p countersign-coordinator -p countersign-client -p countersign-tests
     cargo bench -p countersign-tests --bench ratios
 
-# Builds the programs as they ship.
-release: plugins
-    cargo build --release
+# Builds programs and plugins as they ship, into dist/release. The folder that it is done in leaves no trace in them.
+programs:
+    packaging/build.sh
+
+# Packs the programs into dist/packages: Debian packages, a tar file, container images, lists of materials and checksums.
+package: programs
+    packaging/package.sh
+
+# Tests what `package` has made. As root, it also runs the images' programs in their root folders.
+package-test: package
+    test -x dist/packaging/bin/python || python3 -m venv dist/packaging
+    dist/packaging/bin/python -c 'import cyclonedx, jsonschema' 2>/dev/null || dist/packaging/bin/python -m pip install --quiet 'cyclonedx-python-lib[json-validation]==11.12.0'
+    python3 packaging/test.py
+
+# Installs the packages in a Debian of its own, boots it, and lets two nodes sign under the units of the packages. Needs root.
+package-boot suite="bookworm": package
+    packaging/boot.sh {{suite}}
+
+# Builds the last commit in another folder as well, and compares every byte. Takes an hour of processor time.
+release: package
+    packaging/compare.sh

@@ -45,6 +45,8 @@ only() { # dependency, allowed packages...
 }
 
 only wasmtime host/Cargo.toml
+only landlock host/Cargo.toml
+only seccompiler host/Cargo.toml
 only quinn link/Cargo.toml
 only rustls link/Cargo.toml host/Cargo.toml client/Cargo.toml door/Cargo.toml
 only age store/Cargo.toml

@@ -1,12 +1,19 @@
 //! The operator's passphrase, which is wiped after use and never shown.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
+
+/// All permissions of the group and of others.
+const OTHERS: u32 = 0o077;
+/// The group's permission to read.
+const GROUP_READS: u32 = 0o040;
+/// The superuser's id.
+const ROOT: u32 = 0;
 
 /// A passphrase. Wiped when dropped; `Debug` does not show it.
 pub struct Passphrase(Zeroizing<String>);
@@ -57,13 +64,30 @@ impl Passphrase {
 
     /// Reads a file that only its owner may open, without one newline at its end.
     pub fn from_file(path: &Path) -> Result<Self, PassphraseError> {
+        Self::read(path, |_| OTHERS)
+    }
+
+    /// Reads a credential that the service manager hands to this process. From version 254 on,
+    /// systemd leaves the file to root and lets the service's user read it by an access control
+    /// list. The mask of that list stands where the mode has the rights of the group, so with root
+    /// as the owner, the group may seem to read.
+    pub fn from_credential(path: &Path) -> Result<Self, PassphraseError> {
+        Self::read(path, |file| match file.uid() {
+            ROOT => OTHERS & !GROUP_READS,
+            _ => OTHERS,
+        })
+    }
+
+    /// Reads a file that has none of the permissions that `closed` returns for it.
+    fn read(path: &Path, closed: impl FnOnce(&Metadata) -> u32) -> Result<Self, PassphraseError> {
         let unreadable = |error| PassphraseError::Unreadable {
             path: path.into(),
             error,
         };
         let mut file = countersign_files::open(path).map_err(unreadable)?;
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        let found = file.metadata().map_err(unreadable)?;
+        let mode = found.permissions().mode() & 0o777;
+        if mode & closed(&found) != 0 {
             return Err(PassphraseError::Exposed {
                 path: path.into(),
                 mode,
@@ -152,6 +176,25 @@ mod tests {
         }
         let (_dir, path) = file(b"open sesame", 0o400);
         assert!(Passphrase::from_file(&path).is_ok());
+    }
+
+    /// Only root can give a file to root.
+    #[test]
+    fn a_credential_may_show_the_mask_of_an_access_list_if_it_is_roots() {
+        let (_dir, path) = file(b"open sesame", 0o440);
+        assert!(Passphrase::from_file(&path).is_err());
+        let owner = std::fs::metadata(&path).unwrap().uid();
+        assert_eq!(Passphrase::from_credential(&path).is_ok(), owner == ROOT);
+        for mode in [0o444, 0o460, 0o441, 0o404] {
+            let (_dir, path) = file(b"open sesame", mode);
+            assert!(Passphrase::from_credential(&path).is_err(), "{mode:o}");
+        }
+        if owner == ROOT {
+            std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+            assert!(Passphrase::from_credential(&path).is_err());
+        }
+        let (_dir, path) = file(b"open sesame", 0o400);
+        assert!(Passphrase::from_credential(&path).is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 /// The folder of this build's programs: tests use those of `just build`, benches
-/// those of `just release`.
+/// those of `just bench`.
 fn programs() -> anyhow::Result<PathBuf> {
     let me = std::env::current_exe()?;
     let mut dir = me.parent().context("a program has a folder")?;

@@ -1,13 +1,13 @@
 //! The process that turns a component into machine code. Compilation cannot be interrupted, and a
 //! hostile file of some hundred kilobytes can make it cost minutes and gigabytes. So a node uses a
-//! child process: its own program with another first argument, which limits itself before it reads
-//! a byte.
+//! child process: its own program with another first argument, which limits and confines itself
+//! before it reads a byte of the component.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -210,6 +210,7 @@ impl CompilerProgram {
         }
         let status = child.wait().await.map_err(|source| self.unusable(source))?;
         if status.success() {
+            warn_once_of_missing(&said);
             Ok(code)
         } else {
             Err(self.failed(status, &String::from_utf8_lossy(&said)))
@@ -241,6 +242,20 @@ impl CompilerProgram {
             program: self.program.clone(),
             source,
         }
+    }
+}
+
+/// Logs what the child says that this system cannot enforce: the same at each compilation, so once.
+fn warn_once_of_missing(said: &[u8]) {
+    static WARNED: Once = Once::new();
+    if !said.is_empty() {
+        let missing = printable(String::from_utf8_lossy(said).trim(), text::REASON);
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "plugins are compiled in a process with limits, but without {missing}, which this kernel does not offer; \
+                 run the node on one that does if you compile plugins of authors whom you do not trust"
+            );
+        });
     }
 }
 

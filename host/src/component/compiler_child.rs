@@ -1,12 +1,14 @@
 //! The child process of [`Compiler::Child`](crate::Compiler): it compiles one component and ends.
 //! It trusts its parent and nothing else. Its input may make it slow, large or wrong, so it first
-//! limits itself.
+//! limits itself and gives up everything that compiling does without.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+#[cfg(target_os = "linux")]
+use crate::component::confine::confine;
 use crate::sandbox::engine;
 
 /// Exit code: the component is not valid; standard error says why.
@@ -57,7 +59,8 @@ impl Request {
 
 /// Everything that a program does as [`Compiler::Child`](crate::Compiler::Child): compiles the
 /// component on standard input to machine code on standard output. The program must do nothing
-/// else, and print nothing.
+/// else, print nothing, and have started no thread. After a success, standard error has what the
+/// operator should know about this system.
 pub fn compile_main() -> ExitCode {
     match answer(&mut io::stdin().lock(), &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,6 +89,7 @@ impl From<io::Error> for Failed {
 fn answer(stdin: &mut impl Read, stdout: &mut impl Write) -> Result<(), Failed> {
     let request = Request::read(stdin)?;
     limit(&request)?;
+    let missing = confine()?;
     let mut component = Vec::new();
     stdin.take(request.length).read_to_end(&mut component)?;
     if component.len() as u64 != request.length {
@@ -106,7 +110,17 @@ fn answer(stdin: &mut impl Read, stdout: &mut impl Write) -> Result<(), Failed> 
         .map_err(failed(INVALID))?;
     stdout.write_all(&code)?;
     stdout.flush()?;
+    if !missing.is_empty() {
+        // It is compiled in any case.
+        let _ = write!(io::stderr(), "{}", missing.join(" and "));
+    }
     Ok(())
+}
+
+/// Other systems have nothing of the kind.
+#[cfg(not(target_os = "linux"))]
+fn confine() -> io::Result<Vec<&'static str>> {
+    Ok(vec!["confinement of processes"])
 }
 
 /// Sets hard limits, which cannot be raised again.

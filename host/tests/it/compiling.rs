@@ -1,7 +1,9 @@
 //! Compilation of components: the process that does it, its limits, and the cache.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use countersign_host::{
@@ -19,6 +21,32 @@ fn program(limits: CompilerLimits) -> Compiler {
         arguments: Vec::new(),
         limits,
     })
+}
+
+/// The process has read what it may use, and waits for a component of one byte.
+#[test]
+fn the_compiler_is_confined_before_it_reads_a_byte_of_the_component() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_countersign-plugin-compiler"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let request = [1_u64 << 20, 60, 1 << 30, 1].map(u64::to_be_bytes);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&request.concat()).unwrap();
+    let confined = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let has = |line: &str| status.lines().any(|found| found == line);
+        has("Seccomp:\t2") && has("Seccomp_filters:\t2") && has("NoNewPrivs:\t1")
+    };
+    let end = Instant::now() + Duration::from_secs(60);
+    while !confined() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let last = confined();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(last, "the process is not confined");
 }
 
 fn nobody() -> Compiler {

@@ -155,7 +155,6 @@ impl Command {
             Self::Roster(roster) => roster.only_prints(),
             Self::Id(_)
             | Self::Info(_)
-            Self::Info(_)
             | Self::Status(_)
             | Self::Config(_)
             | Self::Audit(_)

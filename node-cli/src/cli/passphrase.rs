@@ -55,13 +55,12 @@ pub(super) fn of_backup(file: Option<&Path>, new: bool) -> anyhow::Result<Passph
 }
 
 fn from_file(args: &Args, config: &Config) -> anyhow::Result<Option<Passphrase>> {
-    let file = args
-        .key_file
-        .clone()
-        .or_else(|| config.key_file.clone())
-        .or_else(credential);
-    file.map(|file| Passphrase::from_file(&file).map_err(Into::into))
-        .transpose()
+    let file = args.key_file.as_ref().or(config.key_file.as_ref());
+    let read = match file {
+        Some(file) => Some(Passphrase::from_file(file)),
+        None => credential().map(|file| Passphrase::from_credential(&file)),
+    };
+    Ok(read.transpose()?)
 }
 
 fn credential() -> Option<PathBuf> {

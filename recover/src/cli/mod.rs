@@ -9,6 +9,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use countersign_cli_kit::ManualCommand;
 
 use output::Output;
 
@@ -43,7 +44,11 @@ Exit codes:
   1  failed: wrong usage, an unreadable or unsound file, a wrong password, or files that
      do not fit together
   2  the list of addresses is written, but rows whose public key is another than the one
-     of their path have no private key";
+     of their path have no private key
+
+Shells and readers:
+  `countersign-recover completions bash` (elvish, fish, powershell, zsh) prints a completion
+  script, `countersign-recover man --out DIR` writes man pages.";
 
 /// Rebuild a wallet's private key offline, from the recovery files of enough of its nodes.
 ///
@@ -69,6 +74,8 @@ enum Command {
     Recover(recover::RecoverArgs),
     /// Derive child keys and addresses from an extended key.
     Derive(derive::DeriveArgs),
+    #[command(flatten)]
+    Manual(ManualCommand),
     /// Print the version.
     Version,
 }
@@ -96,6 +103,10 @@ fn run(cli: Cli) -> ExitCode {
         Command::Verify(args) => args.run(output),
         Command::Recover(args) => args.run(output),
         Command::Derive(args) => args.run(output),
+        Command::Manual(manual) => manual
+            .run::<Cli>()
+            .map(|()| Outcome::Done)
+            .map_err(Into::into),
         Command::Version => output.version(),
     };
     match ended {
