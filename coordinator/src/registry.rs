@@ -4,7 +4,8 @@
 //! calls with the time; frames for nodes go out through each connection's bounded queue. Knows no
 //! sockets. `admit` checks new tasks, `intake` imports wallets of other coordinators, `claims` asks
 //! nodes for them, `moved` sends nodes the generations that they missed, `preflight` asks nodes how
-//! they would decide, `nodes` keeps what they say of themselves, `contacts` tells them of each other.
+//! they would decide, `nodes` keeps what they say of themselves, `contacts` tells them of each
+//! other.
 
 mod admit;
 mod claims;

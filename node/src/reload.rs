@@ -1,6 +1,6 @@
-//! Reads the configuration file again when an operator asks a running node for it (SIGHUP). Puts the
-//! sections in force that may change at run time, and names the others, so that no operator assumes
-//! a change that has not happened.
+//! Reads the configuration file again when an operator asks a running node for it (SIGHUP). Puts
+//! the sections in force that may change at run time, and names the others, so that no operator
+//! assumes a change that has not happened.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -33,8 +33,8 @@ pub enum RequesterCommand {
         key: PathBuf,
     },
     /// Register a key at the coordinator that made this token (`countersign-coordinator invite
-    /// --requester`). It may then read and order by signed requests, without an API key. Prints what
-    /// belongs into the profile. If it fails, the key is kept, and you can run it again.
+    /// --requester`). It may then read and order by signed requests, without an API key. Prints
+    /// what belongs into the profile. If it fails, the key is kept, and you can run it again.
     Join {
         /// The token (csi1...). `-` reads it from standard input, so that no other user of this
         /// machine can see it.

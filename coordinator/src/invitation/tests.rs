@@ -26,6 +26,9 @@ fn key(seed: u8) -> [u8; 32] {
     Identity::from_seed(&[seed; 32]).unwrap().public().0
 }
 
+/// Alters one field.
+type Forge = fn(&mut Invitation);
+
 /// A desk, and an operator who makes invitations beside it.
 struct Office {
     desk: Arc<Desk>,
@@ -113,7 +116,7 @@ fn no_field_of_a_token_can_be_forged() {
         .into_iter()
         .find(|(_, open)| open.name == "carol")
         .unwrap();
-    let forgeries: [(&str, fn(&mut Invitation)); 6] = [
+    let forgeries: [(&str, Forge); 6] = [
         ("coordinator", |it| it.coordinator = identity(8).1),
         ("address", |it| it.address = "other:1".into()),
         ("id", |it| it.id.0[0] ^= 1),

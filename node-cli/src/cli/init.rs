@@ -25,13 +25,14 @@ pub struct Init {
     /// Do not generate primes now; the node generates them in the background once it runs.
     #[arg(long)]
     no_primes: bool,
-    /// Generate no primes, now or later: this node serves no ECDSA wallets. A new configuration says
-    /// so (`limits.prime_sets: 0`).
+    /// Generate no primes, now or later: this node serves no ECDSA wallets. A new configuration
+    /// says so (`limits.prime_sets: 0`).
     #[arg(long)]
     no_ecdsa: bool,
-    /// Register at the coordinator that made this token (`countersign-coordinator invite`), and name
-    /// it in the configuration. Primes are then generated once the node runs. `-` reads the token
-    /// from standard input, so that no other user of this machine can see it. May be repeated.
+    /// Register at the coordinator that made this token (`countersign-coordinator invite`), and
+    /// name it in the configuration. Primes are then generated once the node runs. `-` reads the
+    /// token from standard input, so that no other user of this machine can see it. May be
+    /// repeated.
     #[arg(long, value_name = "TOKEN")]
     join: Option<String>,
 }
