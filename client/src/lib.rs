@@ -29,6 +29,7 @@ mod secret_file;
 
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
 pub use countersign_requester::order::SignOrder;
+pub use countersign_requester::profile::is_this_machine;
 pub use countersign_requester::{BeliefError, belief};
 
 pub use api_key::ApiKey;
@@ -36,5 +37,5 @@ pub use client::{
     CheckUp, Client, Feed, Listed, NewWallet, News, Pushed, ReshareOrder, Signature, Standing,
 };
 pub use error::ClientError;
-pub use profile::{Profile, is_this_machine};
+pub use profile::Profile;
 pub use requester_key::RequesterKey;

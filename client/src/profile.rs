@@ -1,6 +1,5 @@
 //! The profile in its file, with the paths that it names.
 
-use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -99,21 +98,6 @@ impl Profile {
     pub fn describe_requester(&self, own: Option<RequesterId>, requester: &RequesterId) -> String {
         self.known(own).describe_requester(requester)
     }
-
-    /// True if traffic to the coordinator can be read and changed on the way.
-    pub fn is_open_to_others(&self) -> bool {
-        let url = reqwest::Url::parse(&self.coordinator);
-        url.is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_this_machine))
-    }
-}
-
-/// True of a host in a URL that is a loopback address or `localhost`.
-pub fn is_this_machine(host: &str) -> bool {
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Why a file that decides whom to trust was not read.
@@ -151,26 +135,6 @@ mod tests {
         )
         .unwrap();
         Profile::load(&path)
-    }
-
-    #[test]
-    fn who_listens_on_the_way_is_known_from_the_address() {
-        let open = |coordinator: &str| {
-            let mut profile = load("").unwrap();
-            profile.text.coordinator = coordinator.into();
-            profile.is_open_to_others()
-        };
-        assert!(
-            open("http://coordinator.example:7480")
-                && open("http://10.0.0.1")
-                && open("http://[fd00::1]:1")
-        );
-        assert!(
-            !open("http://127.0.0.1:1")
-                && !open("http://[::1]:1")
-                && !open("http://localhost:7480")
-        );
-        assert!(!open("https://coordinator.example"));
     }
 
     #[test]

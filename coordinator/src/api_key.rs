@@ -259,9 +259,13 @@ impl ApiKeys {
         find(&self.listed.load(), requester, now).is_some()
     }
 
-    /// True if the caller is still accepted as it was admitted.
-    pub fn still_admits(&self, caller: &Caller, now: UnixMillis) -> bool {
-        let same = |key: &ApiKey| key.id() == caller.key && key.wallets == caller.wallets;
+    /// True if the caller may still read, and of the same wallets as when it was admitted.
+    pub fn may_still_read(&self, caller: &Caller, now: UnixMillis) -> bool {
+        let same = |key: &ApiKey| {
+            key.id() == caller.key
+                && key.wallets == caller.wallets
+                && key.scopes.contains(&Scope::Read)
+        };
         let listed = self.listed.load();
         listed.iter().any(|key| same(key) && key.is_valid(now))
     }

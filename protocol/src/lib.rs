@@ -58,7 +58,6 @@ pub use task::{
     Authenticated, Claimed, KeyGen, KeyShareSign, KeySign, Operation, SignedTask, Task, TaskError,
     UnixMillis,
 };
-
 pub use version::{PROTOCOL_VERSION, Versions};
 
 /// Signs bytes with the node's identity key, the one input that a session cannot be given by value.

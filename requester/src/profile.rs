@@ -6,6 +6,7 @@
 //! requester that it belongs to, through another channel.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use countersign_payload::{Networks, UnknownNetwork};
@@ -138,20 +139,44 @@ fn default_book() -> PathBuf {
     "wallets.json".into()
 }
 
-/// A coordinator that is not an `http` or `https` URL.
+/// Why a text is not the URL of a coordinator.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an http or https URL")]
-struct UrlError(String);
+enum UrlError {
+    #[error("`{0}` is not an https URL; write https:// and the coordinator's name")]
+    Form(String),
+    #[error(
+        "`{0}` has no TLS, so keys and orders could be read in transit; write https, or http for a coordinator on this machine"
+    )]
+    Open(String),
+}
 
 fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let is_url = |text: &str| {
-        if text.starts_with("http://") || text.starts_with("https://") {
-            Ok(text.to_owned())
-        } else {
-            Err(UrlError(text.to_owned()))
-        }
+    let is_url = |text: &str| match text.split_once("://") {
+        Some(("https", _)) => Ok(text.to_owned()),
+        Some(("http", rest)) if is_this_machine(host(rest)) => Ok(text.to_owned()),
+        Some(("http", _)) => Err(UrlError::Open(text.to_owned())),
+        Some(_) | None => Err(UrlError::Form(text.to_owned())),
     };
     Text::new(is_url).deserialize(deserializer)
+}
+
+/// The host of a URL, from what follows its scheme. Anything unusual is no host of this machine.
+fn host(rest: &str) -> &str {
+    let end = rest.find(['/', '?', '#', '\\']);
+    let authority = end.map_or(rest, |end| &rest[..end]);
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some(_) | None => authority,
+    }
+}
+
+/// True of a host in a URL that is a loopback address or `localhost`.
+pub fn is_this_machine(host: &str) -> bool {
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let address = address.unwrap_or(host).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn webhook_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -175,4 +200,50 @@ fn network(
     named: impl FnOnce(&str) -> Result<Networks, UnknownNetwork>,
 ) -> Text<impl FnOnce(&str) -> Result<String, UnknownNetwork>, String, UnknownNetwork> {
     Text::new(|name: &str| named(name).map(|_| name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(coordinator: &str) -> Result<Profile, String> {
+        let text = serde_json::json!({"coordinator": coordinator});
+        serde_json::from_value(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn orders_and_keys_travel_in_the_open_on_this_machine_alone() {
+        for url in [
+            "https://coordinator.example:7480",
+            "http://127.0.0.1:7480",
+            "http://localhost:7480/",
+            "http://[::1]:7480",
+            "http://[::ffff:127.0.0.1]",
+        ] {
+            let read = read(url).unwrap();
+            assert_eq!(read.coordinator, url);
+        }
+        for url in [
+            "http://coordinator.example:7480",
+            "http://10.0.0.1",
+            "http://0.0.0.0:7480",
+            "http://[fd00::1]:1",
+            "http://127.0.0.1:1@evil.example",
+            "http://127.0.0.1@evil.example",
+            "http://localhost.evil.example",
+            "http://evil.example/127.0.0.1",
+            "http://evil.example\\@127.0.0.1",
+        ] {
+            let error = read(url).unwrap_err();
+            assert!(error.contains("has no TLS"), "{url}: {error}");
+        }
+        for url in [
+            "coordinator:7480",
+            "ftp://127.0.0.1",
+            "HTTP://evil.example",
+            "",
+        ] {
+            assert!(read(url).unwrap_err().contains("https"), "{url}");
+        }
+    }
 }

@@ -178,8 +178,8 @@ enum Command {
     /// Make, limit, rotate and revoke API keys of the coordinator.
     #[command(subcommand)]
     ApiKey(Box<api_key::ApiKeyCommand>),
-    /// Let the coordinator finish the tasks under way and begin no others, before it is stopped for an
-    /// update. New tasks wait meanwhile.
+    /// Let the coordinator finish the tasks under way and begin no others, before it is stopped for
+    /// an update. New tasks wait meanwhile.
     Drain(drain::DrainArgs),
     #[command(flatten)]
     Manual(ManualCommand),
@@ -256,14 +256,7 @@ fn connect(global: &Global, output: &Output) -> Result<Client, ClientError> {
         .clone()
         .or_else(Profile::default_path)
         .ok_or_else(no_home)?;
-    let profile = Profile::load(&path)?;
-    if profile.is_open_to_others() {
-        let coordinator = &profile.coordinator;
-        output.note(format!(
-            "warning: {coordinator} has no TLS, so requests, and an API key, can be read in transit; use https"
-        ));
-    }
-    let client = Client::new(profile)?;
+    let client = Client::new(Profile::load(&path)?)?;
     Ok(client.with_timeout(global.timeout.map(Duration::from_secs)))
 }
 

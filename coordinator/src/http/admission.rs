@@ -58,7 +58,7 @@ pub(super) async fn authorise(
     let response = next.run(request).await;
     // The key may have been revoked while the answer was waited for. What was changed stays so, and
     // is answered.
-    if scope == Scope::Read && !app.keys.still_admits(&caller, clock::now()) {
+    if scope == Scope::Read && !app.keys.may_still_read(&caller, clock::now()) {
         return Err(Denied::Unauthorised.into());
     }
     Ok(response.map(|body| {

@@ -136,7 +136,7 @@ async fn page(
     let mut stop = app.stop.clone();
     loop {
         news.mark_unchanged();
-        let over = *stop.borrow() || !app.keys.still_admits(caller, clock::now());
+        let over = *stop.borrow() || !app.keys.may_still_read(caller, clock::now());
         let feed = store.events(after, filter, limit)?;
         if !feed.events.is_empty() || Instant::now() >= until || over {
             return Ok(feed);
@@ -208,7 +208,7 @@ impl Follower {
     async fn chunk(&mut self) -> Option<Vec<Result<sse::Event, Infallible>>> {
         loop {
             self.news.mark_unchanged();
-            let admitted = self.app.keys.still_admits(&self.caller, clock::now());
+            let admitted = self.app.keys.may_still_read(&self.caller, clock::now());
             if *self.stop.borrow() || !admitted {
                 return None;
             }

@@ -330,7 +330,7 @@ async fn news(
     let mut stop = app.stop.clone();
     let mut keys = app.keys.changes();
     let revoked = async {
-        while app.keys.still_admits(caller, clock::now()) && keys.changed().await.is_ok() {}
+        while app.keys.may_still_read(caller, clock::now()) && keys.changed().await.is_ok() {}
     };
     // The record is read again however the wait ends: a timeout, the end of the task, or a stop of
     // the coordinator is not an error.

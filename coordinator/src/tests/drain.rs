@@ -101,7 +101,8 @@ async fn a_draining_coordinator_finishes_what_is_under_way_and_keeps_the_rest() 
     let mut nodes = three(&world).await;
     let wallet = world.make_wallet(&mut nodes).await;
     let both = || Some(vec![nodes[0].id, nodes[1].id]);
-    let (first, second) = (keysign(wallet, both()), keysign(wallet, both()));
+    let first = keysign(wallet, both());
+    let second = keysign(wallet, both());
     let first = order(&world, 40, first).await;
     assert_eq!(nodes[0].offered().await, first);
     assert_eq!(

@@ -195,6 +195,23 @@ async fn a_key_that_is_limited_to_wallets_knows_no_others() {
 
 #[tokio::test]
 async fn a_key_that_is_revoked_ends_what_waits_with_it() {
+    what_waits_ends_by("DELETE", Value::Null).await;
+}
+
+#[tokio::test]
+async fn a_key_that_may_no_longer_read_ends_what_waits_with_it() {
+    let spec = json!({"sha256": sha256("one"), "scopes": ["create"]});
+    what_waits_ends_by("PUT", spec).await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_limited_to_wallets_ends_what_waits_with_it() {
+    let spec = json!({"sha256": sha256("one"), "scopes": ["read"], "wallets": []});
+    what_waits_ends_by("PUT", spec).await;
+}
+
+/// The change of a key that reads, while requests wait with it.
+async fn what_waits_ends_by(method: &str, change: Value) {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
     let spec = json!({"sha256": sha256("one"), "scopes": ["read"]});
@@ -221,7 +238,7 @@ async fn a_key_that_is_revoked_ends_what_waits_with_it() {
         stream.into_body().collect(),
         async {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            world.key("DELETE", "/desk", Value::Null).await
+            world.key(method, "/desk", change).await
         }
     );
     assert_eq!(

@@ -80,8 +80,8 @@ enum Command {
     /// works while the node runs.
     #[command(alias = "fingerprint")]
     Id(id::Id),
-    /// Show whether the running node can do its work, what it waits for, its plugins, peers and last
-    /// tasks, and when it was last backed up. Exit code 3 if it cannot do its work.
+    /// Show whether the running node can do its work, what it waits for, its plugins, peers and
+    /// last tasks, and when it was last backed up. Exit code 3 if it cannot do its work.
     Status(status::Status),
     /// Finish the tasks under way and take no others, before the node is stopped for an update.
     Drain(drain::Drain),

@@ -55,7 +55,7 @@ fn text(overview: &Overview, now: UnixMillis) -> String {
         list("Last tasks", &overview.tasks, task),
         care(overview, now),
     ];
-    lines.into_iter().flatten().all(|line| say(line));
+    lines.into_iter().flatten().all(&mut say);
     text
 }
 

@@ -36,7 +36,8 @@ impl Load {
             let client = Client::new(Profile::load(&cluster.profile()).unwrap()).unwrap();
             let path = format!("m/{number}");
             let order = cluster.order(wallet, &path, b"pay", None).unwrap();
-            let (stop, signed) = (stop.clone(), signed.clone());
+            let stop = stop.clone();
+            let signed = signed.clone();
             tokio::spawn(async move {
                 let mut failures = Vec::new();
                 while !stop.load(Relaxed) {
