@@ -215,7 +215,7 @@ fn run(cli: Cli) -> ExitCode {
 
 fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
     let Cli { global, command } = cli;
-    let connected = || connect(&global, output);
+    let connected = || connect(&global);
     match command {
         Command::Version => output.version(),
         Command::Manual(command) => command
@@ -234,7 +234,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
         }
         // Whatever is on stderr first is what Bitcoin Core shows.
         Command::Connect(connect::ConnectCommand::Bitcoin(args)) => {
-            connect::bitcoin(*args, || connect(&global, &Output::new(true)))
+            connect::bitcoin(*args, || connect(&global))
         }
         Command::Task(command) => in_runtime(task::execute(command, &connected()?, output)),
         Command::Drain(args) => {
@@ -248,7 +248,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
     .map(|()| Exit::Done)
 }
 
-fn connect(global: &Global, output: &Output) -> Result<Client, ClientError> {
+fn connect(global: &Global) -> Result<Client, ClientError> {
     let no_home =
         || ClientError::Usage("there is no home directory; name the profile with --config".into());
     let path = global
