@@ -230,6 +230,19 @@ export interface DeliveryPage {
   readonly next?: string | null;
 }
 
+/** The state of draining. */
+export interface DrainView {
+  /** True if no tasks are begun. */
+  readonly draining: boolean;
+  /**
+   * Number of tasks that were offered to nodes and have not ended. At 0, a draining coordinator can be stopped
+   * without failing any.
+   */
+  readonly under_way: number;
+  /** Number of tasks that wait. */
+  readonly waiting: number;
+}
+
 /**
  * A change, durable together with what it tells of. The same event always has the same id, in the feed and in
  * every webhook delivery.
@@ -415,6 +428,8 @@ export interface NodeStatus {
 
 /** A node that the coordinator admits. */
 export interface NodeView {
+  /** True while it is online and takes no new tasks, because its operator is about to stop it. */
+  readonly draining?: boolean;
   /** The node's id. */
   readonly id: NodeId;
   /** Time of the last sign of life; absent if there was none since the coordinator started. */
@@ -667,6 +682,12 @@ export interface RotateWebhookKey {
    * not replace two keys.
    */
   readonly kid: string;
+}
+
+/** Whether the coordinator is to begin tasks. */
+export interface SetDrain {
+  /** True: tasks under way are finished, and others wait, also over a restart. */
+  readonly draining: boolean;
 }
 
 /** The finished signatures of a task, one for each input of its payload and in that order. */
@@ -1010,6 +1031,11 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "deliveries": "[]Delivery",
     "next?": "?string",
   },
+  DrainView: {
+    "draining": "boolean",
+    "under_way": "integer",
+    "waiting": "integer",
+  },
   Event: {
     "at": "integer",
     "cursor": "string",
@@ -1105,6 +1131,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "software": "string",
   },
   NodeView: {
+    "draining?": "boolean",
     "id": "string",
     "last_seen?": "?integer",
     "name": "string",
@@ -1232,6 +1259,9 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
   },
   RotateWebhookKey: {
     "kid": "string",
+  },
+  SetDrain: {
+    "draining": "boolean",
   },
   Signed: {
     "session": "string",
@@ -1406,6 +1436,8 @@ export const OPERATIONS = {
   revokeApiKey: { method: "DELETE", path: "/v1/api-keys/{name}", query: [] },
   rotateApiKey: { method: "POST", path: "/v1/api-keys/{name}/rotate", answer: "ApiKeyView", query: [] },
   rotateWebhookKey: { method: "POST", path: "/v1/webhook-keys/rotate", answer: "WebhookKeys", query: [] },
+  setDrain: { method: "PUT", path: "/v1/drain", answer: "DrainView", query: [] },
+  showDrain: { method: "GET", path: "/v1/drain", answer: "DrainView", query: [] },
   showTask: { method: "GET", path: "/v1/tasks/{id}", answer: "TaskView", query: ["wait", "revision"] },
   showWallet: { method: "GET", path: "/v1/wallets/{id}", answer: "WalletView", query: [] },
   showWebhook: { method: "GET", path: "/v1/webhooks/{name}", answer: "WebhookView", query: [] },

@@ -267,6 +267,18 @@ class DeliveryPage(_DeliveryPageOptional):
     deliveries: list[Delivery]
 
 
+class DrainView(TypedDict):
+    """The state of draining."""
+
+    #: True if no tasks are begun.
+    draining: bool
+    #: Number of tasks that were offered to nodes and have not ended. At 0, a draining coordinator can be stopped
+    #: without failing any.
+    under_way: int
+    #: Number of tasks that wait.
+    waiting: int
+
+
 class Event(TypedDict):
     """A change, durable together with what it tells of. The same event always has the same id, in the feed and in
     every webhook delivery.
@@ -470,6 +482,8 @@ class NodeStatus(TypedDict):
 
 
 class _NodeViewOptional(TypedDict, total=False):
+    #: True while it is online and takes no new tasks, because its operator is about to stop it.
+    draining: bool
     #: Time of the last sign of life; absent if there was none since the coordinator started.
     last_seen: UnixMillis | None
     #: What it last said of itself.
@@ -762,6 +776,13 @@ class RotateWebhookKey(TypedDict):
     #: The id of the key to replace. If it is not the current one, nothing happens, so that a repeated request does not
     #: replace two keys.
     kid: str
+
+
+class SetDrain(TypedDict):
+    """Whether the coordinator is to begin tasks."""
+
+    #: True: tasks under way are finished, and others wait, also over a restart.
+    draining: bool
 
 
 class Signed(TypedDict):
@@ -1151,6 +1172,11 @@ SHAPES: dict[str, dict[str, str]] = {
         "deliveries": "[]Delivery",
         "next?": "?string",
     },
+    "DrainView": {
+        "draining": "boolean",
+        "under_way": "integer",
+        "waiting": "integer",
+    },
     "Event": {
         "at": "integer",
         "cursor": "string",
@@ -1246,6 +1272,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "software": "string",
     },
     "NodeView": {
+        "draining?": "boolean",
         "id": "string",
         "last_seen?": "?integer",
         "name": "string",
@@ -1373,6 +1400,9 @@ SHAPES: dict[str, dict[str, str]] = {
     },
     "RotateWebhookKey": {
         "kid": "string",
+    },
+    "SetDrain": {
+        "draining": "boolean",
     },
     "Signed": {
         "session": "string",
@@ -1538,6 +1568,8 @@ OPERATIONS: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "revokeApiKey": ("DELETE", "/v1/api-keys/{name}", None, ()),
     "rotateApiKey": ("POST", "/v1/api-keys/{name}/rotate", "ApiKeyView", ()),
     "rotateWebhookKey": ("POST", "/v1/webhook-keys/rotate", "WebhookKeys", ()),
+    "setDrain": ("PUT", "/v1/drain", "DrainView", ()),
+    "showDrain": ("GET", "/v1/drain", "DrainView", ()),
     "showTask": ("GET", "/v1/tasks/{id}", "TaskView", ("wait", "revision",)),
     "showWallet": ("GET", "/v1/wallets/{id}", "WalletView", ()),
     "showWebhook": ("GET", "/v1/webhooks/{name}", "WebhookView", ()),
