@@ -102,8 +102,8 @@ fn absent(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL))
 }
 
-/// Answers `clone3` as an old kernel does, so that the C library uses `clone`, which shows its flags
-/// to a filter.
+/// Answers `clone3` as an old kernel does. The C library then uses `clone`, whose flags a filter
+/// can see.
 fn old_clone() -> io::Result<BpfProgram> {
     let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     program(
