@@ -30,8 +30,10 @@ mount -t cgroup2 none /sys/fs/cgroup
 group=/sys/fs/cgroup/countersign-boot-$$
 mkdir "$group"
 echo $$ >"$group/cgroup.procs"
+# The container's own filter of system calls is older than Landlock.
+landlock="landlock_create_ruleset landlock_add_rule landlock_restrict_self"
 UNIFIED_CGROUP_HIERARCHY=yes systemd-nspawn --quiet --register=no --keep-unit --directory="$work/root" --hostname=boot --boot \
-    --console=passive --bind-ro="$PWD/dist/packages:/packages" --bind-ro="$PWD/packaging/inside.sh:/inside.sh" </dev/null >"$work/console" 2>&1 &
+    --system-call-filter="$landlock" --console=passive --bind-ro="$PWD/dist/packages:/packages" --bind-ro="$PWD/packaging/inside.sh:/inside.sh" </dev/null >"$work/console" 2>&1 &
 nspawn=$!
 init=
 for _ in $(seq 100); do

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds programs and plugins as they ship, from the sources in the current folder, into dist/release. Their bytes depend on
-# the sources and the compilers, not on folder or time: every path that a compiler would write is replaced, and none writes a date.
+# the sources and the compilers, not on folder or time: every path and every time that a compiler would write is replaced.
 set -eu
 programs="countersign countersign-coordinator countersign-node countersign-recover"
 sources=$PWD
@@ -8,8 +8,9 @@ registry=${CARGO_HOME:-$HOME/.cargo}
 rust=$(rustc --print sysroot)
 commit=$(rustc -vV | sed -n 's/^commit-hash: //p')
 target=$(rustc -vV | sed -n 's/^host: //p')
-# With it, each commit would have all crates with C compiled again.
-unset SOURCE_DATE_EPOCH
+# rust-embed, in age, writes the times of files into the program, and this in their place. That of the commit would have all
+# crates with C compiled again for each commit.
+export SOURCE_DATE_EPOCH=1
 
 paths="--remap-path-prefix=$sources=/usr/src/countersign --remap-path-prefix=$registry=/usr/share/cargo"
 paths="$paths --remap-path-prefix=$rust/lib/rustlib/src/rust=/rustc/$commit"

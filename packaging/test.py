@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import stat
+import struct
 import subprocess
 import tarfile
 import tempfile
@@ -87,6 +88,16 @@ class Programs(unittest.TestCase):
             for path in paths:
                 at = content.find(path)
                 self.assertEqual(at, -1, f"{file.name}: {content[max(at - 40, 0):at + 160]}")
+
+
+    def test_no_time_of_a_source_file_is_in_them(self):
+        said = json.loads(run("cargo", "metadata", "--locked", "--format-version", "1"))
+        (age,) = [crate for crate in said["packages"] if crate["name"] == "age"]
+        program = (RELEASE / "bin/countersign-node").read_bytes()
+        for text in pathlib.Path(age["manifest_path"]).parent.glob("i18n/*/*.ftl"):
+            # Rust's `Some`, and the seconds.
+            time = struct.pack("<QQ", 1, int(text.stat().st_mtime))
+            self.assertNotIn(time, program, text)
 
 
 class Materials(unittest.TestCase):
