@@ -537,12 +537,9 @@ impl TaskRegistry {
         let occupied = flow.occupies();
         let nodes = &inner.nodes;
         let load = &inner.load;
+        let draining = inner.draining;
         let online = |node: &NodeId| nodes.contains_key(node);
-        let free = |node: &NodeId| {
-            nodes
-                .get(node)
-                .is_some_and(|presence| presence.takes_another(load.get(node)))
-        };
+        let free = |node: &NodeId| !draining && is_free(nodes, load, node);
         let rules = self.rules.load();
         let effects = flow.step(
             input,
@@ -689,11 +686,9 @@ impl Inner {
             .for_each(|node| *self.load.entry(*node).or_default() += 1);
     }
 
-    /// True if another task may be begun with the node: it is online and has room.
+    /// True if another task may be begun with the node.
     fn is_free(&self, node: &NodeId) -> bool {
-        let presence = self.nodes.get(node);
-        let takes = presence.is_some_and(|presence| presence.takes_another(self.load.get(node)));
-        takes && !self.draining
+        !self.draining && is_free(&self.nodes, &self.load, node)
     }
 
     fn set_capacity(&mut self, connection: Connection, tasks: u32) {
@@ -732,6 +727,16 @@ impl Inner {
             self.nodes.remove(&node);
         }
     }
+}
+
+/// True if the node is online and has room for another task.
+fn is_free(
+    nodes: &BTreeMap<NodeId, Presence>,
+    load: &HashMap<NodeId, usize>,
+    node: &NodeId,
+) -> bool {
+    let presence = nodes.get(node);
+    presence.is_some_and(|presence| presence.takes_another(load.get(node)))
 }
 
 impl Presence {

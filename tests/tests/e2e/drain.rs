@@ -146,7 +146,7 @@ async fn of_version_1(hub: &Hub) -> NodeLink {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_of_the_version_before_is_spoken_to_in_its_version() {
     let blueprint = Blueprint {
-        nodes: 1,
+        nodes: 2,
         ..Blueprint::default()
     };
     let mut cluster = Cluster::prepare(blueprint).await.unwrap();
@@ -163,12 +163,12 @@ async fn a_coordinator_of_the_version_before_is_spoken_to_in_its_version() {
     let operation = Operation::KeyGen(KeyGen {
         name: "late".into(),
         scheme: Scheme::Ed25519,
-        committee: Committee::new(cluster.ids(&[0])).unwrap(),
-        threshold: Threshold::try_from(1).unwrap(),
+        committee: Committee::new(cluster.ids(&[0, 1])).unwrap(),
+        threshold: Threshold::try_from(2).unwrap(),
     });
     let order = cluster.sign_order(operation).unwrap();
     let offer = ToNode::Offer {
-        parties: cluster.ids(&[0]),
+        parties: cluster.ids(&[0, 1]),
         task: order,
     };
     link.control.sender.send(&encode(&offer)).await.unwrap();
