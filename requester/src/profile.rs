@@ -5,8 +5,8 @@
 //! first time, so they must not come from a coordinator: take each id from the operator or
 //! requester that it belongs to, through another channel.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use countersign_payload::{Networks, UnknownNetwork};

@@ -483,7 +483,7 @@ fn make_api_key(dir: &Path) -> anyhow::Result<String> {
         "new",
         "tests",
         "--scope",
-        "read,create",
+        "read,create,admin",
         "--json",
     ]);
     let made: serde_json::Value = serde_json::from_str(&process::expect_success(&mut new_key)?)?;

@@ -178,7 +178,7 @@ async fn a_coordinator_of_the_version_before_is_spoken_to_in_its_version() {
         assert_eq!(frame.since(), 1, "{frame:?}");
         if let FromNode::Outcome { .. } | FromNode::Decision { .. } = &frame {
             let said = format!("{frame:?}");
-            assert!(said.contains("busy"), "{said}");
+            assert!(said.contains("code: Busy"), "{said}");
             break;
         }
     }
