@@ -15,13 +15,14 @@ wait_for() { # seconds, words, command...
     die "$words did not happen within $seconds s"
 }
 is() { [ "$2" = "$3" ] || die "$1: $2, not $3"; }
-order() { countersign --config profile.yaml "$@" >/tmp/said 2>&1 || { cat /tmp/said >&2; die "countersign $*"; }; }
+order() { countersign --config profile.yaml "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; die "countersign $*"; }; }
+work=$(mktemp -d)
 node=/etc/countersign-node/node.yaml
 coordinator=/etc/countersign-coordinator/coordinator.yaml
 
 step "$(systemctl --version | head -n 1): install"
 export DEBIAN_FRONTEND=noninteractive
-apt-get install --yes -qq /packages/*.deb >/tmp/apt 2>&1 || { cat /tmp/apt >&2; exit 1; }
+apt-get install --yes -qq /packages/*.deb >"$work/apt" 2>&1 || { cat "$work/apt" >&2; exit 1; }
 is "mode of the data" "$(stat -c '%a %U' /var/lib/countersign-node)" "700 countersign-node"
 is "mode of the configuration's folder" "$(stat -c '%a %U %G' /etc/countersign-node)" "750 root countersign-node"
 is "mode of the configuration" "$(stat -c '%a %U' $node)" "644 root"
@@ -57,8 +58,8 @@ alice=$(id_of node)
 bob=$(id_of bob)
 
 step "a requester, and who knows whom"
-mkdir -p /root/desk
-cd /root/desk
+mkdir "$work/desk"
+cd "$work/desk"
 requester=$(countersign requester new --out requester.key | grep -o 'csr1[a-z0-9]*' | head -n 1)
 cat >profile.yaml <<END
 coordinator: http://127.0.0.1:7480
@@ -84,7 +85,7 @@ END
     countersign-node requester add desk "$requester" --config $file >/dev/null
     sed -i "s|^#coordinator:|coordinator: { address: '127.0.0.1:7443', id: $id }\n#coordinator:|" $file
     sed -i "s|^  plugins:\$|  plugins:\n  - { name: rules, file: /usr/lib/countersign-node/plugins/rules.wasm, config_file: rules.yaml, grants: { state_bytes: 1048576 } }|" $file
-    as countersign-$name countersign-node config check --config $file >/tmp/check 2>&1 || { cat /tmp/check >&2; die "config check"; }
+    as countersign-$name countersign-node config check --config $file >"$work/check" 2>&1 || { cat "$work/check" >&2; die "config check"; }
 done
 
 step "start"
@@ -116,11 +117,11 @@ order --timeout 60 sign ed25519 --path m/0/7 --message again
 ! journalctl --no-pager -u countersign-node | grep "this kernel does not offer" || die "plugins are compiled without confinement"
 
 step "update"
-cp -a $node /tmp/node.yaml
+cp -a $node "$work/node.yaml"
 pid=$(systemctl show --value --property MainPID countersign-node)
-apt-get install --yes -qq --reinstall /packages/countersign-node_*.deb >/tmp/apt 2>&1 || { cat /tmp/apt >&2; exit 1; }
+apt-get install --yes -qq --reinstall /packages/countersign-node_*.deb >"$work/apt" 2>&1 || { cat "$work/apt" >&2; exit 1; }
 [ "$(systemctl show --value --property MainPID countersign-node)" != "$pid" ] || die "the updated node was not restarted"
-cmp $node /tmp/node.yaml || die "an update changed the configuration"
+cmp $node "$work/node.yaml" || die "an update changed the configuration"
 wait_for 60 "that both nodes are online after an update" online
 systemctl stop countersign-node countersign-bob countersign-coordinator
 is "an orderly end" "$(systemctl show --value --property ExecMainStatus countersign-node)" 0

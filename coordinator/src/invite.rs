@@ -102,7 +102,7 @@ impl NewInvitation {
         let address = self.address.or_else(|| address(&config)).context(
             "the address of this coordinator is not known; give it with --address, or write `public_quic: HOST:PORT` into the configuration",
         )?;
-        let token = invitations.make(role, &name, &address, self.valid, now())?;
+        let token = invitations.make(role, &name, &address, self.valid, now()?)?;
         let text = token
             .to_text()
             .context("the address is too long; give a shorter one with --address")?;
@@ -131,7 +131,7 @@ impl NewInvitation {
 }
 
 fn list(config: &Path, json: bool) -> anyhow::Result<()> {
-    let now = now();
+    let now = now()?;
     let mut listed = open(config)?.1.list()?;
     listed.retain(|(_, open)| now < open.expires);
     let value = listed.iter().map(|(id, open)| {
@@ -164,11 +164,11 @@ fn address(config: &Config) -> Option<String> {
         .or_else(|| is_one.then(|| listening.to_string()))
 }
 
-fn now() -> UnixMillis {
+fn now() -> anyhow::Result<UnixMillis> {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixMillis(since.as_millis() as u64)
+        .context("the clock of this machine is before 1970; set it, and invite again")?;
+    Ok(UnixMillis(since.as_millis() as u64))
 }
 
 /// Reads a time such as `30m`.

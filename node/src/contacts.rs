@@ -114,12 +114,14 @@ pub fn propose(
     // A name that hides something is left out; its owner can still be added by hand.
     contacts.retain(|contact| is_name(contact.name()) && contact.key() != me.as_bytes());
     let file = dir.join(PROPOSALS);
-    let before = read(&file).ok();
-    if before.as_ref() != Some(&contacts) {
+    // A file that is missing or damaged is written anew, and everything in it is news.
+    let before = read(&file);
+    let was_proposed =
+        |contact: &Contact| matches!(&before, Ok(before) if before.contains(contact));
+    if !matches!(&before, Ok(before) if *before == contacts) {
         countersign_files::replace(&file, text(HEADING, &contacts).as_bytes())?;
     }
-    let before = before.unwrap_or_default();
-    contacts.retain(|contact| !before.contains(contact));
+    contacts.retain(|contact| !was_proposed(contact));
     Ok(contacts)
 }
 

@@ -87,6 +87,7 @@ pub struct PluginLine {
 impl Overview {
     /// Describes a node. `recent` are its newest tasks.
     pub fn of(snapshot: &Snapshot, recent: &[Row], draining: bool) -> Self {
+        // `not_ready` says why a journal cannot be read.
         let journal = snapshot.journal.as_ref().ok();
         let (under_way, _) = snapshot.offers;
         Self {

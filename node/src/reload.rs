@@ -171,16 +171,22 @@ fn look(file: &Path, started: &str, applied: &str) -> Finding {
 
 /// Returns the names of the sections that differ.
 fn changed(before: &str, now: &str) -> Result<Vec<String>, ConfigError> {
-    let sections =
-        |text| Ok::<_, ConfigError>(Document::parse(text)?.read::<Option<Map<String, Value>>>()?);
-    let before = sections(before)?.unwrap_or_default();
-    let now = sections(now)?.unwrap_or_default();
+    let before = sections(before)?;
+    let now = sections(now)?;
     let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     Ok(names
         .into_iter()
         .filter(|name| before.get(*name) != now.get(*name))
         .cloned()
         .collect())
+}
+
+/// The sections of a file. An empty one, or one of comments alone, has none.
+fn sections(text: &str) -> Result<Map<String, Value>, ConfigError> {
+    match Document::parse(text)?.read::<Option<Map<String, Value>>>()? {
+        Some(sections) => Ok(sections),
+        None => Ok(Map::new()),
+    }
 }
 
 #[cfg(test)]

@@ -206,9 +206,8 @@ fn network(
 mod tests {
     use super::*;
 
-    fn read(coordinator: &str) -> Result<Profile, String> {
-        let text = serde_json::json!({"coordinator": coordinator});
-        serde_json::from_value(text).map_err(|error| error.to_string())
+    fn read(coordinator: &str) -> serde_json::Result<Profile> {
+        serde_json::from_value(serde_json::json!({"coordinator": coordinator}))
     }
 
     #[test]
@@ -234,7 +233,7 @@ mod tests {
             "http://evil.example/127.0.0.1",
             "http://evil.example\\@127.0.0.1",
         ] {
-            let error = read(url).unwrap_err();
+            let error = read(url).unwrap_err().to_string();
             assert!(error.contains("has no TLS"), "{url}: {error}");
         }
         for url in [
@@ -243,7 +242,10 @@ mod tests {
             "HTTP://evil.example",
             "",
         ] {
-            assert!(read(url).unwrap_err().contains("https"), "{url}");
+            assert!(
+                read(url).unwrap_err().to_string().contains("https"),
+                "{url}"
+            );
         }
     }
 }

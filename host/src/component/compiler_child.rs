@@ -111,7 +111,8 @@ fn answer(stdin: &mut impl Read, stdout: &mut impl Write) -> Result<(), Failed> 
     stdout.write_all(&code)?;
     stdout.flush()?;
     if !missing.is_empty() {
-        // It is compiled in any case.
+        // The code is complete by now, and was compiled without what this kernel lacks: whoever
+        // does not read this loses a warning.
         let _ = write!(io::stderr(), "{}", missing.join(" and "));
     }
     Ok(())
