@@ -2,7 +2,7 @@
 
 import { type Access } from "./access.js";
 import { Body } from "./body.js";
-import { AnswerError, Unavailable, Unreachable, byStatus } from "./errors.js";
+import { AnswerError, Unavailable, UnknownState, Unreachable, byStatus } from "./errors.js";
 import {
   OPERATIONS,
   SHAPES,
@@ -41,16 +41,16 @@ const PAGES = 1000;
 /** States of a task in this version. */
 const STATES = ["waiting", "approving", "running", "completed", "rejected", "failed", "expired", "cancelled"] as const;
 
-/** The state of a task. `unknown`: a word of a later version, and so no end. */
+/** The state of a task. `unknown`: a word of a later version, and so neither a success nor a failure. */
 export type State = (typeof STATES)[number] | "unknown";
 
 export function stateOf(word: string): State {
   return STATES.find((known) => known === word) ?? "unknown";
 }
 
-/** True if nothing more is expected. */
-export function isFinal(word: string): boolean {
-  const state = stateOf(word);
+/** True if nothing more is expected of a task. Nobody here can say how one in an unknown state has ended. */
+export function hasEnded(view: TaskView): boolean {
+  const state = stateOf(view.state);
   switch (state) {
     case "completed":
     case "rejected":
@@ -61,8 +61,10 @@ export function isFinal(word: string): boolean {
     case "waiting":
     case "approving":
     case "running":
-    case "unknown":
       return false;
+    case "unknown":
+      if (view.ended === undefined || view.ended === null) return false;
+      throw new UnknownState(view.id, view.state);
   }
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash, createHmac, createPrivateKey, createPublicKey, sign } from "node:crypto";
 import { test } from "node:test";
 
-import { Client, InvalidWebhook, Unauthorized, UsageError, verifyWebhook } from "countersign";
+import { Client, InvalidWebhook, Unauthorized, Unavailable, UsageError, verifyWebhook } from "countersign";
 import { event, feed, problem } from "./stream.mjs";
 
 const NOW = 1_800_000_000;
@@ -199,6 +199,24 @@ test("a client takes the coordinator's keys, looks for new ones once a minute, a
   assert.equal((await pinned.verifyWebhook(fresh(KEY), BODY)).key, whpk(KEY));
   await assert.rejects(pinned.verifyWebhook(fresh(OTHER), BODY), InvalidWebhook);
   assert.equal(asked("/v1/webhook-keys").length, 1);
+  close();
+});
+
+test("deliveries cause one request a minute, whether or not it is answered, and share it", async () => {
+  const fresh = (key) => standard([key], { at: Math.floor(Date.now() / 1000) });
+  const answers = { "/v1/webhook-keys": problem(503, "busy") };
+  const { url, asked, close } = await feed([], answers);
+  const settings = { profile: { coordinator: url, nodes: {} }, apiKey: "key" };
+  const refused = await Client.create(settings);
+  for (let count = 0; count < 5; count++) await assert.rejects(refused.verifyWebhook(fresh(OTHER), BODY), Unavailable);
+  assert.equal(asked("/v1/webhook-keys").length, 1);
+  answers["/v1/webhook-keys"] = { document: { keys: [jwk(KEY, "k1")] } };
+  const client = await Client.create(settings);
+  const together = [KEY, OTHER, KEY, OTHER].map((key) => client.verifyWebhook(fresh(key), BODY));
+  const [one, two, three, four] = await Promise.allSettled(together);
+  assert.deepEqual([one.value.kid, three.value.kid], ["k1", "k1"]);
+  assert.ok(two.reason instanceof InvalidWebhook && four.reason instanceof InvalidWebhook);
+  assert.equal(asked("/v1/webhook-keys").length, 2);
   close();
 });
 
