@@ -6,6 +6,7 @@
 //! unknown fields are refused.
 
 mod api_key;
+mod bounded;
 mod event;
 mod explain;
 mod node;
@@ -18,7 +19,8 @@ mod webhook;
 
 pub use api_key::{
     API_KEY_PREFIX, ApiKeyList, ApiKeySettings, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage,
-    KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, Submitter,
+    ExpireApiKey, KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, ScopeError,
+    Submitter,
 };
 pub use event::{Event, EventData, EventKind, EventPage, WalletChange};
 pub use explain::{Explanation, NodeExplanation};

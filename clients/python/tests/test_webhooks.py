@@ -255,7 +255,7 @@ def test_a_client_takes_the_coordinators_keys_and_looks_for_new_ones_once_a_minu
     import countersign._flow as flow
 
     keys = [jwk(KEY, "old")]
-    feed = Feed(answers={"/v1/webhook-keys": lambda _: (200, {"keys": keys})})
+    feed = Feed(answers={"/.well-known/jwks.json": lambda _: (200, {"keys": keys})})
     with feed.serve() as url, Client(profile(url), api_key="key") as client:
         assert client.verify_webhook(fresh(KEY), BODY).kid == "old"
         keys.insert(0, jwk(OTHER, "new"))
@@ -270,7 +270,7 @@ def test_a_client_takes_the_coordinators_keys_and_looks_for_new_ones_once_a_minu
 
 
 def test_deliveries_cause_one_request_a_minute_whether_or_not_it_is_answered() -> None:
-    feed = Feed(answers={"/v1/webhook-keys": problem(503, "busy")})
+    feed = Feed(answers={"/.well-known/jwks.json": problem(503, "busy")})
     with feed.serve() as url, Client(profile(url), api_key="key") as client:
         for _ in range(5):
             with pytest.raises(Unavailable):
@@ -283,7 +283,7 @@ def test_deliveries_that_arrive_together_share_one_request() -> None:
         time.sleep(0.3)
         return 200, {"keys": [jwk(KEY, "k1")]}
 
-    feed = Feed(answers={"/v1/webhook-keys": slowly})
+    feed = Feed(answers={"/.well-known/jwks.json": slowly})
 
     async def together(url: str) -> list[Any]:
         async with AsyncClient(profile(url), api_key="key") as client:
@@ -299,7 +299,7 @@ def test_deliveries_that_arrive_together_share_one_request() -> None:
 
 
 def test_keys_of_the_profile_are_pinned_whatever_the_coordinator_tells() -> None:
-    feed = Feed(answers={"/v1/webhook-keys": (200, {"keys": [jwk(OTHER, "new")]})})
+    feed = Feed(answers={"/.well-known/jwks.json": (200, {"keys": [jwk(OTHER, "new")]})})
     with feed.serve() as url:
         pinned = Profile(coordinator=url, nodes={}, webhook_keys=(whpk(KEY),))
         with Client(pinned, api_key="key") as client:

@@ -38,6 +38,9 @@ const MAX_DEPTH = 100;
 const PAGE = 200;
 const PAGES = 1000;
 
+/** A document beside the API. */
+const PUBLISHED_KEYS: Operation = { method: "GET", path: "/.well-known/jwks.json", answer: "WebhookKeys", query: [] };
+
 /** States of a task in this version. */
 const STATES = ["waiting", "approving", "running", "completed", "rejected", "failed", "expired", "cancelled"] as const;
 
@@ -157,6 +160,11 @@ export class Api {
     return await this.#ask<WebhookKeys>("listWebhookKeys", []);
   }
 
+  /** The same, as the coordinator tells everybody, whatever their scopes. */
+  async publishedWebhookKeys(): Promise<WebhookKeys> {
+    return await started(async () => await this.#attempt<WebhookKeys>(PUBLISHED_KEYS, [], {}));
+  }
+
   /** A page of the feed behind a cursor, waited for. */
   async events(selected: Query, after: string, wait: number): Promise<EventPage> {
     return await this.#ask<EventPage>("readEvents", [], { query: { ...selected, after, wait } });
@@ -189,11 +197,10 @@ export class Api {
   }
 
   async #ask<T>(name: keyof typeof OPERATIONS, place: readonly string[], asked: Asked = {}): Promise<T> {
-    return await started(async () => await this.#attempt<T>(name, place, asked));
+    return await started(async () => await this.#attempt<T>(OPERATIONS[name], place, asked));
   }
 
-  async #attempt<T>(name: keyof typeof OPERATIONS, place: readonly string[], asked: Asked): Promise<T> {
-    const operation: Operation = OPERATIONS[name];
+  async #attempt<T>(operation: Operation, place: readonly string[], asked: Asked): Promise<T> {
     const response = await this.#send(operation, place, asked, AbortSignal.timeout(REQUEST));
     const text = await this.#text(response);
     if (response.status === 204) return undefined as T;

@@ -393,7 +393,7 @@ export class Client {
     return await this.#api.nodes();
   }
 
-  // Webhooks. All but `webhookKeys` and `verifyWebhook` need the scope `admin`.
+  // Webhooks. All but `verifyWebhook` need the scope `admin`.
 
   /** The receivers of events. */
   async webhooks(): Promise<readonly WebhookView[]> {
@@ -463,7 +463,7 @@ export class Client {
   /** The coordinator's keys, asked for once a minute at most. Within that minute, its answer or its error again. */
   #newerWebhookKeys(): Promise<WebhookKeys> {
     if (this.#look === undefined || Date.now() >= this.#look.until) {
-      this.#look = { until: later(NEW_KEYS), keys: this.#api.webhookKeys() };
+      this.#look = { until: later(NEW_KEYS), keys: this.#api.publishedWebhookKeys() };
     }
     return this.#look.keys;
   }

@@ -134,6 +134,7 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(api_keys::list))
         .routes(routes!(api_keys::put, api_keys::revoke))
         .routes(routes!(api_keys::rotate))
+        .routes(routes!(api_keys::expire))
         .routes(routes!(api_keys::audit))
         .routes(routes!(webhooks::list))
         .routes(routes!(webhooks::show, webhooks::put, webhooks::remove))

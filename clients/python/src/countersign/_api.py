@@ -85,6 +85,11 @@ def task(id: str, wait: int | None = None, revision: int | None = None) -> Reque
     return request("showTask", id, wait=wait, revision=revision)
 
 
+def published_webhook_keys() -> Request:
+    """The keys of deliveries, which the coordinator tells everybody, whatever their scopes."""
+    return Request("GET", "/.well-known/jwks.json", answer="WebhookKeys")
+
+
 def events(selected: Mapping[str, str], after: str, wait: int) -> Request:
     """A page of the feed behind a cursor, waited for."""
     return request("readEvents", after=after, wait=wait, **selected)

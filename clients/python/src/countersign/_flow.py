@@ -390,7 +390,7 @@ class Flows:
         self._webhook_keys_error = None
         self._looks_for_webhook_keys = True
         try:
-            self._webhook_keys = yield from self.webhook_keys()
+            self._webhook_keys = cast(WebhookKeys, (yield _api.published_webhook_keys()))
         except CountersignError as error:
             self._webhook_keys_error = error
             raise

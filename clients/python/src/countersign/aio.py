@@ -237,9 +237,7 @@ class AsyncClient:
         return await self._run(self._flows.nodes())
 
     async def webhooks(self) -> list[WebhookView]:
-        """The receivers of events. All methods for webhooks but ``webhook_keys`` and ``verify_webhook`` need the scope
-        ``admin``.
-        """
+        """The receivers of events. All methods for webhooks but ``verify_webhook`` need the scope ``admin``."""
         return await self._run(self._flows.webhooks())
 
     async def create_webhook(

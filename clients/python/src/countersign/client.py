@@ -251,9 +251,7 @@ class Client:
         return self._run(self._flows.nodes())
 
     def webhooks(self) -> list[WebhookView]:
-        """The receivers of events. All methods for webhooks but ``webhook_keys`` and ``verify_webhook`` need the scope
-        ``admin``.
-        """
+        """The receivers of events. All methods for webhooks but ``verify_webhook`` need the scope ``admin``."""
         return self._run(self._flows.webhooks())
 
     def create_webhook(
