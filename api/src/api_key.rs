@@ -1,5 +1,7 @@
 //! API keys, and the record of what they were used for.
 
+use std::str::FromStr;
+
 use countersign_protocol::{Hash, KeyId, RequesterId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,34 @@ pub enum Scope {
     /// API keys, webhooks, the audit log, and everything else that concerns all users of the
     /// coordinator.
     Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Create, Self::Admin];
+
+    /// Its word in the API, in configurations and as an argument.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Create => "create",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The word names no scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not a scope; use read, create or admin")]
+pub struct ScopeError;
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    fn from_str(word: &str) -> Result<Self, ScopeError> {
+        let named = |scope: &Self| scope.as_str() == word;
+        Self::ALL.into_iter().find(named).ok_or(ScopeError)
+    }
 }
 
 /// An API key, as asked for. Exactly one of `sha256` and `requester` says who it is: the secret is
@@ -131,6 +161,17 @@ pub struct RotateApiKey {
     pub overlap_seconds: u32,
 }
 
+/// Sets the end of a key, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ExpireApiKey {
+    /// The key is refused from this time on. Null: it does not end by itself.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub expires: Option<UnixMillis>,
+}
+
 /// The sender of a request: the API key, and the credential that proved it. Names may be given
 /// again; a credential has one holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +179,8 @@ pub struct RotateApiKey {
 pub struct Submitter {
     /// The name of the API key.
     pub name: String,
-    /// SHA-256 of the key's text form, if it was sent.
+    /// SHA-256 of the key's text form, if it was sent. Shown only to callers with the scope
+    /// `admin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Hash>,
     /// The requester, if the request was signed.
@@ -186,4 +228,24 @@ pub struct RequesterList {
     pub any: bool,
     /// Those in the configuration, if it lists some.
     pub requesters: Vec<RequesterId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scope_has_one_word() {
+        for scope in Scope::ALL {
+            assert_eq!(serde_json::json!(scope), scope.as_str());
+            assert_eq!(scope.as_str().parse(), Ok(scope));
+        }
+        assert_eq!("owner".parse::<Scope>(), Err(ScopeError));
+        // The error about an unknown word lists all of them.
+        let error = serde_json::from_str::<Scope>("\"owner\"").unwrap_err();
+        assert_eq!(
+            error.to_string().matches('`').count(),
+            2 * (Scope::ALL.len() + 1)
+        );
+    }
 }

@@ -6,6 +6,7 @@
 //! unknown fields are refused.
 
 mod api_key;
+mod bounded;
 mod drain;
 mod event;
 mod explain;
@@ -19,7 +20,8 @@ mod webhook;
 
 pub use api_key::{
     API_KEY_PREFIX, ApiKeyList, ApiKeySettings, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage,
-    KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, Submitter,
+    ExpireApiKey, KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, ScopeError,
+    Submitter,
 };
 pub use drain::{DrainView, SetDrain};
 pub use event::{Event, EventData, EventKind, EventPage, WalletChange};

@@ -3,8 +3,11 @@
 use std::fmt;
 
 use serde::de::DeserializeOwned;
+use serde::ser::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+
+use crate::bounded;
 
 /// Part of an answer: something that this version knows, or something of a later version, kept as
 /// it was told. A word or a case that is added to `/v1` must not keep a reader from the rest of the
@@ -15,8 +18,8 @@ use serde_json::Value;
 pub enum Open<T> {
     /// This version knows it.
     Known(T),
-    /// JSON that this version cannot read.
-    Unknown(Box<Value>),
+    /// JSON text that this version cannot read. As text it takes no more room than in the answer.
+    Unknown(Box<str>),
 }
 
 impl<T> Open<T> {
@@ -54,9 +57,10 @@ impl<T: PartialEq> PartialEq<T> for Open<T> {
 impl<T: Serialize> fmt::Display for Open<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = match self {
-            Self::Known(known) => serde_json::to_value(known).map_err(|_| fmt::Error)?,
-            Self::Unknown(value) => value.as_ref().clone(),
+            Self::Known(known) => serde_json::to_value(known),
+            Self::Unknown(text) => serde_json::from_str(text),
         };
+        let value = value.map_err(|_| fmt::Error)?;
         let text = match value {
             Value::String(word) => word,
             other => other.to_string(),
@@ -71,17 +75,19 @@ impl<T: Serialize> Serialize for Open<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Known(known) => known.serialize(serializer),
-            Self::Unknown(value) => value.serialize(serializer),
+            Self::Unknown(text) => serde_json::from_str::<Value>(text)
+                .map_err(S::Error::custom)?
+                .serialize(serializer),
         }
     }
 }
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Open<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
+        let value = bounded::value(deserializer)?;
         Ok(match T::deserialize(&value) {
             Ok(known) => Self::Known(known),
-            Err(_) => Self::Unknown(Box::new(value)),
+            Err(_) => Self::Unknown(value.to_string().into()),
         })
     }
 }

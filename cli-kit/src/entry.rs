@@ -44,6 +44,12 @@ pub fn add_entry<E: std::fmt::Display>(
     entry: &str,
     check: impl FnOnce(&str) -> Result<(), E>,
 ) -> Result<(), EntryError> {
+    let unwritten = |error| EntryError::Write {
+        path: path.into(),
+        error,
+    };
+    // Of two commands at once, the second one reads what the first one wrote.
+    let _lock = countersign_files::lock_beside(path).map_err(unwritten)?;
     let bytes = Custody::Operator.read(path, LARGEST)?;
     let text = String::from_utf8(bytes).map_err(|_| EntryError::NotText(path.into()))?;
     let new = with_entry(&text, list, entry).ok_or_else(|| EntryError::Form {
@@ -55,10 +61,7 @@ pub fn add_entry<E: std::fmt::Display>(
         path: path.into(),
         reason: reason.to_string(),
     })?;
-    countersign_files::replace(path, new.as_bytes()).map_err(|error| EntryError::Write {
-        path: path.into(),
-        error,
-    })
+    countersign_files::replace(path, new.as_bytes()).map_err(unwritten)
 }
 
 /// The text with the entry as the first of its list. `None` if the list is in flow style.
@@ -145,5 +148,30 @@ mod tests {
         })
         .unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "l:\n  - {a: 1}\n");
+    }
+
+    #[test]
+    fn entries_that_are_added_at_the_same_time_all_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.yaml");
+        std::fs::write(&path, "l:\n").unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let path = &path;
+                scope.spawn(move || {
+                    let entry = format!("{{a: {number}}}");
+                    // Each has read before any other writes.
+                    add_entry(path, "l", &entry, |_| {
+                        std::thread::sleep(std::time::Duration::from_millis(50));
+                        Ok::<_, &str>(())
+                    })
+                    .unwrap();
+                });
+            }
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        for number in 0..8 {
+            assert!(text.contains(&format!("{{a: {number}}}")), "{text}");
+        }
     }
 }

@@ -37,8 +37,10 @@ const REQUEST: Duration = Duration::from_secs(50);
 const STARTING: usize = 10;
 /// The most wallets that are believed to be at one coordinator.
 const MAX_WALLETS: usize = 100_000;
-/// Size limit of answers in bytes; the longest is a page of wallets.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// Size limit of answers in bytes. The longest is a task with what it signs.
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
+/// Size limit of answers with wallets in bytes. The longest is a page of them.
+const MAX_WALLETS_ANSWER: usize = 64 * 1024 * 1024;
 
 /// All that is read of a wallet: the descriptor proves itself, the rest would only repeat it.
 #[derive(Serialize, Deserialize)]
@@ -242,6 +244,12 @@ impl Api {
     }
 
     async fn read(&self, response: &mut Response) -> Result<Vec<u8>, ClientError> {
+        let wallets = response.url().path().contains("/v1/wallets");
+        let limit = if wallets {
+            MAX_WALLETS_ANSWER
+        } else {
+            MAX_ANSWER
+        };
         let mut body = Vec::new();
         while let Some(chunk) = response
             .chunk()
@@ -249,9 +257,9 @@ impl Api {
             .map_err(|error| self.unreachable(&error))?
         {
             body.extend_from_slice(&chunk);
-            if body.len() > MAX_ANSWER {
+            if body.len() > limit {
                 return Err(ClientError::Answer(format!(
-                    "it is longer than {MAX_ANSWER} bytes"
+                    "it is longer than {limit} bytes"
                 )));
             }
         }

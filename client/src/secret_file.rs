@@ -1,8 +1,6 @@
 //! Files of secrets, readable by their owner alone.
 
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -10,21 +8,13 @@ use zeroize::Zeroizing;
 use crate::error::ClientError;
 
 /// Size limit of secret files in bytes.
-const MAX_SECRET: usize = 1024;
+const MAX_SECRET: u64 = 1024;
 
-/// Writes a secret as the one line of a new file of mode 0600. An existing file is left alone.
+/// Writes a secret as the one line of a new file of mode 0600. An existing file is left alone. If
+/// this returns, the file survives a power cut; if it fails, there is none.
 pub(crate) fn create_secret(path: &Path, secret: &str) -> Result<(), ClientError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let written = file.and_then(|mut file| {
-        file.write_all(secret.as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()
-    });
-    written.map_err(|error| {
+    let line = Zeroizing::new(format!("{secret}\n"));
+    countersign_files::create(path, line.as_bytes()).map_err(|error| {
         unusable(
             path,
             &error,
@@ -51,11 +41,11 @@ pub(crate) fn read_secret(
             advice,
         });
     }
-    let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET));
-    file.take(MAX_SECRET as u64)
-        .read_to_string(&mut text)
-        .map_err(|error| unusable(path, &error, advice))?;
-    Ok(text)
+    let bytes = countersign_files::read_opened(file, MAX_SECRET);
+    let bytes = Zeroizing::new(bytes.map_err(|error| unusable(path, &error, advice))?);
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| unusable(path, &std::io::ErrorKind::InvalidData.into(), advice))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 fn unusable(path: &Path, error: &std::io::Error, advice: &'static str) -> ClientError {
@@ -63,5 +53,24 @@ fn unusable(path: &Path, error: &std::io::Error, advice: &'static str) -> Client
         path: path.into(),
         reason: error.to_string(),
         advice,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_is_too_long_is_refused_rather_than_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        for (length, read) in [(1_023, true), (1_024, false)] {
+            let path = dir.path().join(length.to_string());
+            create_secret(&path, &"a".repeat(length)).unwrap();
+            assert_eq!(
+                read_secret(&path, "do").is_ok(),
+                read,
+                "{length} and a line feed"
+            );
+        }
     }
 }

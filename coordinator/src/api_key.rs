@@ -172,6 +172,8 @@ pub struct Caller {
     pub credential: Credential,
     /// Only these wallets; all if absent.
     pub wallets: Option<Vec<KeyId>>,
+    /// True if it has the scope `admin`.
+    pub is_admin: bool,
 }
 
 /// A request in progress. Dropping it frees its place.
@@ -307,6 +309,7 @@ impl ApiKeys {
             name: key.name.clone(),
             credential: key.credential,
             wallets: key.wallets.clone(),
+            is_admin: key.scopes.contains(&Scope::Admin),
         };
         Ok((caller, place))
     }
@@ -320,6 +323,15 @@ impl Caller {
             name: self.name.clone(),
             sha256,
             requester,
+        }
+    }
+
+    /// Somebody's submission as this caller may see it. The hash of an API key is for admins: a
+    /// secret that is not random could be guessed by it.
+    pub fn sees_submitter(&self, by: Submitter) -> Submitter {
+        Submitter {
+            sha256: by.sha256.filter(|_| self.is_admin),
+            ..by
         }
     }
 

@@ -348,6 +348,20 @@ mod tests {
     }
 
     #[test]
+    fn the_limits_of_the_example_are_the_defaults() {
+        let (_, section) = EXAMPLE.split_once("\n#limits:\n").unwrap();
+        let (section, _) = section.split_once("\n\n").unwrap();
+        let text: Vec<&str> = section
+            .lines()
+            .map(|line| line.strip_prefix('#').unwrap_or(line))
+            .collect();
+        let limits: RawLimits = countersign_strict::yaml(&text.join("\n")).unwrap();
+        assert_eq!(format!("{limits:?}"), format!("{:?}", RawLimits::default()));
+        let keys = section.lines().filter(|line| line.starts_with("#  "));
+        assert_eq!(keys.count(), 5, "all of them are shown");
+    }
+
+    #[test]
     fn the_api_is_not_reachable_without_tls() {
         for address in [
             "0.0.0.0:7480",

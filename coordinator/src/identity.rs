@@ -2,9 +2,8 @@
 //!
 //! The key authenticates the coordinator to nodes. It signs no task and opens no tunnel.
 
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,17 +46,8 @@ pub fn create(path: &Path) -> Result<CoordinatorId, IdentityFileError> {
     let malformed = || IdentityFileError::Malformed(path.into());
     let hrp = Hrp::parse(PREFIX).map_err(|_| malformed())?;
     let text = Zeroizing::new(bech32::encode::<Bech32m>(hrp, &seed[..]).map_err(|_| malformed())?);
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let written = file.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()
-    });
-    written.map_err(|error| io(path, &error))?;
+    let line = Zeroizing::new(format!("{}\n", *text));
+    countersign_files::create(path, line.as_bytes()).map_err(|error| io(path, &error))?;
     let identity = Identity::from_seed(&seed).map_err(|_| malformed())?;
     id(&identity).ok_or_else(malformed)
 }

@@ -119,12 +119,7 @@ enum NodeCommand {
 /// The words that name scopes.
 fn scopes() -> impl clap::builder::TypedValueParser<Value = Scope> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(["read", "create", "admin"]).try_map(|word| match word.as_str() {
-        "read" => Ok(Scope::Read),
-        "create" => Ok(Scope::Create),
-        "admin" => Ok(Scope::Admin),
-        _ => Err("it is not a scope; use read, create or admin"),
-    })
+    PossibleValuesParser::new(Scope::ALL.map(Scope::as_str)).try_map(|word| word.parse::<Scope>())
 }
 
 fn main() -> ExitCode {

@@ -37,7 +37,7 @@ use crate::api_key::Caller;
 use crate::clean;
 use crate::metrics::Counters;
 use crate::share::has_room;
-use crate::store::{NewEvent, Store, StoreError, Ticket};
+use crate::store::{Act, NewEvent, Store, StoreError, Ticket};
 use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::TaskRecord;
 pub use admit::SubmitError;
@@ -266,15 +266,17 @@ impl TaskRegistry {
         let mut flow = Flow::accept(inner.last_sequence + 1, claimed, wallet, now)?;
         flow.record.submitted_by = caller.map(Caller::submitter);
         let accepted = vec![flow.entered(now)];
-        let ticket = self
-            .store
-            .put_task(task.id, &flow.subject(), &flow.record, accepted)?;
-        inner.last_sequence += 1;
-        if let Some(caller) = caller {
-            let target = task.id.to_string();
+        let target = task.id.to_string();
+        let act = flow.record.submitted_by.as_ref().map(|by| Act {
+            at: now,
+            by,
+            action: "task.submit",
+            target: &target,
+        });
+        let ticket =
             self.store
-                .audit(now, &caller.submitter(), "task.submit", &target)?;
-        }
+                .put_audited_task(task.id, &flow.subject(), &flow.record, accepted, act)?;
+        inner.last_sequence += 1;
         info!(task = %task.id, operation = task.operation.name(), requester = %task.requester, "task accepted");
         inner.insert(flow, through);
         self.step(&mut inner, task.id, Input::Tick, now);

@@ -28,6 +28,7 @@ use events::EVENTS;
 pub use events::{EventFilter, Feed, FeedError, NewEvent};
 use index::INDEX;
 pub use index::{Entry, Page, TaskFilter};
+pub use operators::Act;
 pub use webhooks::WebhookRow;
 
 const ROW_VERSION: u8 = 1;
@@ -162,6 +163,19 @@ impl Store {
         record: &TaskRecord,
         events: Vec<NewEvent>,
     ) -> Result<Ticket, StoreError> {
+        self.put_audited_task(id, subject, record, events, None)
+    }
+
+    /// Does the same for a task that somebody submitted. Its entry in the audit log is durable with
+    /// it.
+    pub fn put_audited_task(
+        &self,
+        id: TaskId,
+        subject: &Subject,
+        record: &TaskRecord,
+        events: Vec<NewEvent>,
+        act: Option<Act<'_>>,
+    ) -> Result<Ticket, StoreError> {
         let row = TaskRow {
             sequence: record.sequence,
             open: record.is_open(),
@@ -172,6 +186,7 @@ impl Store {
         pending.check()?;
         pending.batch.tasks.insert(id.0, row);
         pending.append(events);
+        act.into_iter().for_each(|act| pending.log(act));
         Ok(self.shared.written(pending))
     }
 

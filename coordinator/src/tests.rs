@@ -293,6 +293,7 @@ fn another_caller() -> Caller {
         name: "another".into(),
         credential: Credential::Secret(hash),
         wallets: None,
+        is_admin: false,
     }
 }
 

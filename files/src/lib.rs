@@ -1,4 +1,5 @@
-//! Opens regular files, and refuses everything that only looks like one; replaces files as a whole.
+//! Opens regular files, and refuses everything that only looks like one; creates and replaces files
+//! as a whole.
 //!
 //! Opening a pipe instead of a file blocks until a writer comes, possibly for ever, and a
 //! device can be read without end. All files that people pass to our programs, and all files
@@ -6,8 +7,10 @@
 //! file is refused. Links are followed. Critical files are read by [`custody`], which also
 //! checks their owners and permissions.
 
+mod create;
 pub mod custody;
 mod holder;
+mod lock;
 mod replace;
 
 use std::fs::{File, OpenOptions};
@@ -15,8 +18,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+pub use create::create;
 pub use custody::{Custody, CustodyError};
 pub use holder::Holder;
+pub use lock::lock_beside;
 pub use replace::replace;
 
 /// Opens a regular file for reading. Anything else fails with [`io::ErrorKind::InvalidInput`].

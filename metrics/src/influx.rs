@@ -5,15 +5,15 @@
 //! headers only, never in an error or a log line.
 
 use std::error::Error as _;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use countersign_files::custody::read_secret;
 use countersign_files::{Custody, CustodyError};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use zeroize::Zeroizing;
@@ -24,7 +24,7 @@ use crate::sheet::Sheet;
 use crate::table::Table;
 use crate::{Look, Report};
 
-/// Time limit for one request.
+/// Time limit for taking one report and pushing it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Maximum lines per request.
 const BATCH: usize = 5_000;
@@ -93,6 +93,11 @@ pub enum PushError {
     /// The server cannot be reached, or does not answer.
     #[error("{0}; check that the InfluxDB of metrics.influxdb is running and reachable")]
     Unreached(String),
+    /// The report was not taken and pushed in time.
+    #[error(
+        "a report was not taken and pushed within {} s; check the disk, and whether the InfluxDB of metrics.influxdb is overloaded", .0.as_secs()
+    )]
+    Late(Duration),
     /// The server rejected the request.
     #[error("the server answered {status}: {advice}")]
     Refused {
@@ -261,21 +266,13 @@ fn place(influx: &Influx) -> Url {
 
 /// Reads one line of printable ASCII from a file that only its owner may read.
 fn credential(file: &Path) -> Result<Zeroizing<String>, PushError> {
-    let unreadable = |source| PushError::Credential {
-        file: file.into(),
-        source,
-    };
-    let mode = std::fs::metadata(file)
-        .map_err(|error| unreadable(error.into()))?
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(PushError::Exposed { file: file.into() });
-    }
-    let bytes = Zeroizing::new(
-        Custody::Operator
-            .read(file, CREDENTIAL)
-            .map_err(unreadable)?,
-    );
+    let bytes = Zeroizing::new(read_secret(file, CREDENTIAL).map_err(|error| match error {
+        CustodyError::Readable { .. } => PushError::Exposed { file: file.into() },
+        source => PushError::Credential {
+            file: file.into(),
+            source,
+        },
+    })?);
     let line = std::str::from_utf8(bytes.trim_ascii()).ok();
     let line = line
         .filter(|line| !line.is_empty() && line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
@@ -302,6 +299,16 @@ fn advice(status: u16) -> &'static str {
 
 /// Pushes a report at each interval until `stop` is cancelled, and counts successes and failures.
 pub async fn follow(pusher: Pusher, look: Look, count: impl Fn(bool), stop: CancellationToken) {
+    follow_within(PATIENCE, pusher, look, count, stop).await;
+}
+
+async fn follow_within(
+    patience: Duration,
+    pusher: Pusher,
+    look: Look,
+    count: impl Fn(bool),
+    stop: CancellationToken,
+) {
     let mut every = interval(pusher.influx.every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut trouble = Trouble::default();
@@ -310,9 +317,11 @@ pub async fn follow(pusher: Pusher, look: Look, count: impl Fn(bool), stop: Canc
             let Report { sheet, .. } = look().await;
             pusher.push(&sheet, now()).await
         };
-        let Some(pushed) = stop.run_until_cancelled(push).await else {
+        let in_time = timeout(patience, push);
+        let Some(pushed) = stop.run_until_cancelled(in_time).await else {
             return;
         };
+        let pushed = pushed.unwrap_or(Err(PushError::Late(patience)));
         count(pushed.is_ok());
         match trouble.note(pushed.as_ref().err(), Instant::now()) {
             Say::Nothing => {}

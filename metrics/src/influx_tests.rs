@@ -237,6 +237,29 @@ async fn a_server_that_is_gone_is_tried_again_and_ends_with_the_node() {
     following.await.unwrap();
 }
 
+/// As if the disk did not answer: the push would never be counted again.
+#[tokio::test]
+async fn a_report_that_does_not_come_in_time_counts_as_failed() {
+    let (address, _served) = server(TAKEN).await;
+    let (told, mut counted) = tokio::sync::mpsc::channel(16);
+    let stop = CancellationToken::new();
+    let count = move |written| {
+        let _ = told.try_send(written);
+    };
+    let following = tokio::spawn(follow_within(
+        Duration::from_millis(5),
+        pusher(&address, database()),
+        Arc::new(|| Box::pin(std::future::pending())),
+        count,
+        stop.clone(),
+    ));
+    for _ in 0..2 {
+        assert_eq!(counted.recv().await, Some(false));
+    }
+    stop.cancel();
+    following.await.unwrap();
+}
+
 #[test]
 fn the_log_says_that_it_fails_once_an_hour_and_when_it_is_over() {
     let mut trouble = Trouble::default();

@@ -1,6 +1,7 @@
 //! The tables of the documentation.
 
 use crate::table::{Label, Metric, Table};
+use crate::text::line;
 
 /// Renders a table as Markdown, one section for each heading.
 pub fn markdown(table: &'static Table) -> String {
@@ -47,10 +48,6 @@ fn label(label: &Label) -> String {
     } else {
         format!("`{}`: {}", label.name, values.join(", "))
     }
-}
-
-fn line(page: &mut String, line: std::fmt::Arguments<'_>) {
-    page.push_str(&format!("{line}\n"));
 }
 
 #[cfg(test)]

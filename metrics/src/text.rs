@@ -98,7 +98,8 @@ fn braced(labels: &[(&str, String)]) -> String {
     format!("{{{}}}", pairs.join(","))
 }
 
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+/// Appends a line.
+pub(crate) fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     text.push_str(&format!("{line}\n"));
 }
 

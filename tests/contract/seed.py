@@ -72,6 +72,7 @@ def fill(folder, port):
             "importWallet": seed["import"],
             "putApiKey": spec,
             "rotateApiKey": {"sha256": spec["sha256"]},
+            "expireApiKey": {"expires": None},
             "putWebhook": webhook,
             "resendEvents": {"since": 0},
             "rotateWebhookKey": {"kid": kid},

@@ -1,6 +1,7 @@
 //! API keys. All of it needs a key with the scope `admin`.
 
-use countersign_api::{ApiKeyList, ApiKeySpec, ApiKeyView, RotateApiKey};
+use countersign_api::{ApiKeyList, ApiKeySpec, ApiKeyView, ExpireApiKey, RotateApiKey};
+use countersign_protocol::UnixMillis;
 use reqwest::Method;
 
 use super::{Api, named};
@@ -32,6 +33,16 @@ impl Api {
         to: &RotateApiKey,
     ) -> Result<ApiKeyView, ClientError> {
         self.post(&path(name, "/rotate")?, to).await
+    }
+
+    /// Sets the end of an API key, and nothing else; `None`: it does not end by itself.
+    pub async fn expire_api_key(
+        &self,
+        name: &str,
+        expires: Option<UnixMillis>,
+    ) -> Result<ApiKeyView, ClientError> {
+        self.post(&path(name, "/expire")?, &ExpireApiKey { expires })
+            .await
     }
 
     /// Revokes an API key at once. Revoking it again changes nothing.

@@ -68,7 +68,7 @@ pub struct CreateArgs {
     /// Only these wallets: ids (csk1…), or names in the wallet book; default: all.
     #[arg(long, value_delimiter = ',', value_name = "WALLET,WALLET")]
     wallet: Option<Vec<String>>,
-    /// It ends then: how long from now, such as 12h or 90d, or a date; default: never.
+    /// When the key expires: a duration such as 12h or 90d, or a date; default: never.
     #[arg(long, value_name = "TIME", value_parser = time::to_come)]
     expires: Option<UnixMillis>,
     #[command(flatten)]
@@ -97,7 +97,7 @@ pub struct CredentialArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct When {
-    /// It ends then: how long from now, such as 12h or 90d, or a date.
+    /// When the key expires: a duration such as 12h or 90d, or a date.
     #[arg(long, value_name = "TIME", value_parser = time::to_come)]
     at: Option<UnixMillis>,
     /// It does not end by itself.
@@ -154,8 +154,8 @@ pub async fn execute(
         }
         ApiKeyCommand::Expire { name, when } => {
             // Either a time or `never`.
-            let spec = with_end(find(client, &name).await?, when.at)?;
-            show(&api.put_api_key(&name, &spec).await?, None, client, output)
+            let ended = api.expire_api_key(&name, when.at).await?;
+            show(&ended, None, client, output)
         }
     }
 }
@@ -168,23 +168,6 @@ async fn find(client: &Client, name: &str) -> Result<ApiKeyView, ClientError> {
         ClientError::Usage(format!(
             "the coordinator has no API key `{name}`; `countersign api-key list` has the names"
         ))
-    })
-}
-
-/// The key as it is, with another end. Scopes of a later version cannot be asked for.
-fn with_end(key: ApiKeyView, expires: Option<UnixMillis>) -> Result<ApiKeySpec, ClientError> {
-    let scopes = key.spec.scopes.into_iter().map(|scope| match scope {
-        Open::Known(scope) => Ok(scope),
-        Open::Unknown(_) => Err(ClientError::Usage(format!(
-            "the key has the scope `{scope}`, which this version does not know; update this program"
-        ))),
-    });
-    Ok(ApiKeySpec {
-        sha256: key.spec.sha256,
-        requester: key.spec.requester,
-        scopes: scopes.collect::<Result<_, _>>()?,
-        wallets: key.spec.wallets,
-        expires,
     })
 }
 
@@ -252,7 +235,8 @@ impl Credential {
         }
     }
 
-    /// A secret that the coordinator has certainly not taken is of no use.
+    /// A secret that the coordinator has certainly not taken is of no use. A repeated request was
+    /// accepted the first time.
     fn keep_or_remove(&self, error: &ClientError, output: &Output) {
         let Self::Secret {
             place: Place::New(path),
@@ -261,13 +245,13 @@ impl Credential {
         else {
             return;
         };
-        let refused = matches!(
-            error,
-            ClientError::Api {
-                status: 400..=499,
-                ..
+        let refused = match error {
+            ClientError::Api { status, code, .. } => {
+                (400..=499).contains(status) && code != "request-repeated"
             }
-        ) || matches!(error, ClientError::Unreachable { sent: false, .. });
+            ClientError::Unreachable { sent, .. } => !sent,
+            _ => false,
+        };
         let shown = path.display();
         if !refused {
             output.note(format!(

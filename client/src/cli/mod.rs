@@ -42,9 +42,10 @@ Exit codes:
   0  done, and verified
   1  wrong usage, or something here is missing: file, network, permission
   2  refused by a node's policy; with --dry-run: it would be refused
-  3  failed, or the result does not verify
-  4  pending: not ended within --timeout, and may still end in any way; look with
-     `countersign task show` before you order it again
+  3  failed, expired or cancelled, or the result does not verify
+  4  pending: not ended within --timeout, and may still end in any way, or ended in a
+     state that only a later version knows; look with `countersign task show` before you
+     order it again
   5  with --dry-run: neither approved nor refused by those that answered
 
 Profile (YAML; paths relative to it):
@@ -58,6 +59,7 @@ Profile (YAML; paths relative to it):
     alice: csn1...
   trusted_requesters:                # optional; others whose wallets you use, each with the id
     treasury: csr1...                # from its owner; your own key needs no entry
+  webhook_keys: [whpk_...]           # optional; keys of deliveries, from its operator
   chains:                            # optional; where transactions do not name their network
     bitcoin: mainnet                 # testnet, testnet4, signet, regtest
     solana: mainnet                  # devnet, testnet
@@ -98,8 +100,9 @@ Times (--since, --until): an age such as 30s, 90m, 24h or 7d; a date such as 202
 the signed task, which lives for a minute: a dishonest coordinator could order it. The
 answers promise nothing.
 
-Webhooks and API keys need an API key with the scope `admin` (`webhook listen` only `read`); orders,
-preflights and cancelling need `create`.
+The coordinator's operator gives an API key, or a requester that signs its requests, scopes:
+webhooks and API keys need `admin` (`webhook listen` only `read`); orders, preflights and
+cancelling need `create`.
 
 Shells and readers: `countersign completions bash` (elvish, fish, powershell, zsh) prints a
 completion script, `countersign man --out DIR` writes man pages.

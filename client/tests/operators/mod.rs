@@ -134,6 +134,7 @@ async fn a_key_is_made_rotated_limited_and_revoked_and_its_secret_stays_in_its_f
     let ended = text(&office.run(&past).await.stdout);
     assert!(ended.contains("ended 2020-01-01"), "{ended}");
     assert!(!office.reads("two.key").await);
+    assert!(!office.reads("one.key").await, "its overlap ends, too");
     let future = office
         .done(&["api-key", "expire", "desk", "--at", "90d"])
         .await;
@@ -146,6 +147,13 @@ async fn a_key_is_made_rotated_limited_and_revoked_and_its_secret_stays_in_its_f
     assert_eq!(shown["name"], "desk");
     office.done(&["api-key", "revoke", "desk"]).await;
     assert!(!office.reads("two.key").await);
+    let gone = office.run(&["api-key", "expire", "desk", "--never"]).await;
+    assert!(
+        text(&gone.stderr).contains("api-key-unknown"),
+        "{}",
+        text(&gone.stderr)
+    );
+    assert!(!office.reads("two.key").await, "it stays revoked");
     assert_eq!(
         office.run(&["api-key", "show", "desk"]).await.status.code(),
         Some(1)
@@ -235,4 +243,13 @@ async fn a_secret_that_was_certainly_not_taken_is_deleted_and_any_other_is_kept(
     assert_eq!(sent.line(), "PUT /api-keys/desk");
     assert_eq!(sent.body["sha256"], made_hash(&secret));
     assert!(!sent.body.to_string().contains("csapi_"));
+    // The first copy of the request was accepted.
+    let repeated = Scripted::start(|_| problem(401, "request-repeated")).await;
+    let file = repeated.dir.path().join("new.key");
+    let path = file.to_str().unwrap();
+    let args = [
+        "api-key", "create", "desk", "--scope", "read", "--out", path,
+    ];
+    let said = text(&repeated.run(&args).await.stderr);
+    assert!(said.contains("--from") && file.exists(), "{said}");
 }

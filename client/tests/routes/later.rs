@@ -172,3 +172,21 @@ async fn an_event_of_a_later_version_is_passed_on() {
         text(&followed.stderr)
     );
 }
+
+/// Short in bytes and long in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_out_of_all_proportion_is_refused() {
+    let many = || json!(vec![0; 200_000]);
+    let tasks = json!({"tasks": [{"operation": many()}]});
+    let wallets = json!({"wallets": [many()], "next": null});
+    let long = json!({"nodes": [], "more": "x".repeat(9 << 20)});
+    for (args, answer, reason) in [
+        (["task", "list"], tasks, "parts"),
+        (["wallet", "list"], wallets, "parts"),
+        (["node", "list"], long, "longer than"),
+    ] {
+        let (code, shown) = run(answer, &args).await;
+        assert_eq!(code, Some(1), "{shown}");
+        assert!(shown.contains(reason), "{args:?}: {shown}");
+    }
+}

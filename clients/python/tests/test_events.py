@@ -29,6 +29,7 @@ from countersign import (
     RequesterKey,
     Signed,
     Unauthorized,
+    UnknownState,
     Unreachable,
     _api,
     _feed,
@@ -278,6 +279,22 @@ def test_a_task_in_an_unknown_state_is_pending_whatever_result_it_has() -> None:
         order.view |= {"state": "done", "revision": 5, "result": SIGNING["result"]}
         with pytest.raises(Pending):
             client.result(task.id, timeout=0)
+
+
+def test_a_task_that_has_ended_in_an_unknown_state_is_an_error_of_its_own_at_once() -> None:
+    order = Order([], False)
+    with order.feed.serve() as url, asking(url) as client:
+        task = client.submit(WALLET, Payload.message("pay"))
+        order.view |= {"state": "d\x1bne", "revision": 5, "ended": 9, "result": SIGNING["result"]}
+        followed = client.follow(task.id)
+        last = next(followed)
+        assert (last.state, last.is_final) == ("unknown", True)
+        with pytest.raises(UnknownState) as ended:
+            next(followed)
+        assert (ended.value.code, ended.value.task) == ("unknown-state", task.id)
+        assert "`d?ne`" in ended.value.message
+        with pytest.raises(UnknownState):
+            client.result(task.id, timeout=60)
 
 
 def test_a_cancelled_order_says_so() -> None:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
@@ -25,6 +26,7 @@ from countersign import (
     InvalidWebhook,
     Profile,
     Unauthorized,
+    Unavailable,
     UsageError,
     WebhookDelivery,
     verify_webhook,
@@ -246,8 +248,6 @@ def test_a_body_that_was_read_already_is_an_error_of_the_caller() -> None:
 
 
 def fresh(key: Ed25519PrivateKey) -> dict[str, str]:
-    import time
-
     return standard(key, at=int(time.time()))
 
 
@@ -255,7 +255,7 @@ def test_a_client_takes_the_coordinators_keys_and_looks_for_new_ones_once_a_minu
     import countersign._flow as flow
 
     keys = [jwk(KEY, "old")]
-    feed = Feed(answers={"/v1/webhook-keys": lambda _: (200, {"keys": keys})})
+    feed = Feed(answers={"/.well-known/jwks.json": lambda _: (200, {"keys": keys})})
     with feed.serve() as url, Client(profile(url), api_key="key") as client:
         assert client.verify_webhook(fresh(KEY), BODY).kid == "old"
         keys.insert(0, jwk(OTHER, "new"))
@@ -269,8 +269,37 @@ def test_a_client_takes_the_coordinators_keys_and_looks_for_new_ones_once_a_minu
         assert len(feed.asked) == 2
 
 
+def test_deliveries_cause_one_request_a_minute_whether_or_not_it_is_answered() -> None:
+    feed = Feed(answers={"/.well-known/jwks.json": problem(503, "busy")})
+    with feed.serve() as url, Client(profile(url), api_key="key") as client:
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                client.verify_webhook(fresh(OTHER), BODY)
+        assert len(feed.asked) == 1
+
+
+def test_deliveries_that_arrive_together_share_one_request() -> None:
+    def slowly(_: Any) -> Any:
+        time.sleep(0.3)
+        return 200, {"keys": [jwk(KEY, "k1")]}
+
+    feed = Feed(answers={"/.well-known/jwks.json": slowly})
+
+    async def together(url: str) -> list[Any]:
+        async with AsyncClient(profile(url), api_key="key") as client:
+            keys = [KEY, OTHER, KEY, OTHER]
+            asked = [client.verify_webhook(fresh(key), BODY) for key in keys]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    with feed.serve() as url:
+        one, two, three, four = asyncio.run(together(url))
+    assert (one.kid, three.kid) == ("k1", "k1")
+    assert isinstance(two, InvalidWebhook) and isinstance(four, InvalidWebhook)
+    assert len(feed.asked) == 1
+
+
 def test_keys_of_the_profile_are_pinned_whatever_the_coordinator_tells() -> None:
-    feed = Feed(answers={"/v1/webhook-keys": (200, {"keys": [jwk(OTHER, "new")]})})
+    feed = Feed(answers={"/.well-known/jwks.json": (200, {"keys": [jwk(OTHER, "new")]})})
     with feed.serve() as url:
         pinned = Profile(coordinator=url, nodes={}, webhook_keys=(whpk(KEY),))
         with Client(pinned, api_key="key") as client:

@@ -2,7 +2,7 @@
 
 import { type Access } from "./access.js";
 import { Body } from "./body.js";
-import { AnswerError, Unavailable, Unreachable, byStatus } from "./errors.js";
+import { AnswerError, Unavailable, UnknownState, Unreachable, byStatus } from "./errors.js";
 import {
   OPERATIONS,
   SHAPES,
@@ -38,19 +38,22 @@ const MAX_DEPTH = 100;
 const PAGE = 200;
 const PAGES = 1000;
 
+/** A document beside the API. */
+const PUBLISHED_KEYS: Operation = { method: "GET", path: "/.well-known/jwks.json", answer: "WebhookKeys", query: [] };
+
 /** States of a task in this version. */
 const STATES = ["waiting", "approving", "running", "completed", "rejected", "failed", "expired", "cancelled"] as const;
 
-/** The state of a task. `unknown`: a word of a later version, and so no end. */
+/** The state of a task. `unknown`: a word of a later version, and so neither a success nor a failure. */
 export type State = (typeof STATES)[number] | "unknown";
 
 export function stateOf(word: string): State {
   return STATES.find((known) => known === word) ?? "unknown";
 }
 
-/** True if nothing more is expected. */
-export function isFinal(word: string): boolean {
-  const state = stateOf(word);
+/** True if nothing more is expected of a task. Nobody here can say how one in an unknown state has ended. */
+export function hasEnded(view: TaskView): boolean {
+  const state = stateOf(view.state);
   switch (state) {
     case "completed":
     case "rejected":
@@ -61,8 +64,10 @@ export function isFinal(word: string): boolean {
     case "waiting":
     case "approving":
     case "running":
-    case "unknown":
       return false;
+    case "unknown":
+      if (view.ended === undefined || view.ended === null) return false;
+      throw new UnknownState(view.id, view.state);
   }
 }
 
@@ -155,6 +160,11 @@ export class Api {
     return await this.#ask<WebhookKeys>("listWebhookKeys", []);
   }
 
+  /** The same, as the coordinator tells everybody, whatever their scopes. */
+  async publishedWebhookKeys(): Promise<WebhookKeys> {
+    return await started(async () => await this.#attempt<WebhookKeys>(PUBLISHED_KEYS, [], {}));
+  }
+
   /** A page of the feed behind a cursor, waited for. */
   async events(selected: Query, after: string, wait: number): Promise<EventPage> {
     return await this.#ask<EventPage>("readEvents", [], { query: { ...selected, after, wait } });
@@ -187,11 +197,10 @@ export class Api {
   }
 
   async #ask<T>(name: keyof typeof OPERATIONS, place: readonly string[], asked: Asked = {}): Promise<T> {
-    return await started(async () => await this.#attempt<T>(name, place, asked));
+    return await started(async () => await this.#attempt<T>(OPERATIONS[name], place, asked));
   }
 
-  async #attempt<T>(name: keyof typeof OPERATIONS, place: readonly string[], asked: Asked): Promise<T> {
-    const operation: Operation = OPERATIONS[name];
+  async #attempt<T>(operation: Operation, place: readonly string[], asked: Asked): Promise<T> {
     const response = await this.#send(operation, place, asked, AbortSignal.timeout(REQUEST));
     const text = await this.#text(response);
     if (response.status === 204) return undefined as T;

@@ -1,7 +1,7 @@
 /** The client. */
 
 import { accessOf } from "./access.js";
-import { Api, isFinal, pauseAfter, stateOf } from "./api.js";
+import { Api, hasEnded, pauseAfter, stateOf } from "./api.js";
 import { MemoryBook, type WalletBook, type Write } from "./book.js";
 import { Core, fromHex, toHex, type Source } from "./core.js";
 import {
@@ -65,7 +65,7 @@ const REPORT = 5;
 const LONG_POLL = 25;
 /** Pause between two attempts while the coordinator is away. */
 const AWAY = 0.5;
-/** Least time between two looks for new keys of webhooks, so that forged deliveries cause no requests. */
+/** Least time between two looks for new keys of webhooks, so that forged deliveries do not cause a request each. */
 const NEW_KEYS = 60;
 
 /** What a client is made of. */
@@ -168,7 +168,9 @@ export class Client {
   readonly #api: Api;
   readonly #key: string | undefined;
   readonly #book: WalletBook;
-  #webhookKeys: { readonly keys: WebhookKeys; readonly until: number } | undefined;
+  #webhookKeys: WebhookKeys | undefined;
+  /** The last request for keys, and the time until which it is the only one. */
+  #look: { readonly keys: Promise<WebhookKeys>; readonly until: number } | undefined;
 
   private constructor(core: Core, settings: Settings) {
     this.profile = settings.profile;
@@ -320,7 +322,7 @@ export class Client {
     yield taskOf(seen);
     const feed = this.#feed(seen);
     try {
-      while (!isFinal(seen.state)) {
+      while (!hasEnded(seen)) {
         const news = await this.#next(seen, feed, LONG_POLL);
         if (news.revision !== seen.revision) yield taskOf(news);
         seen = news;
@@ -448,14 +450,22 @@ export class Client {
     const known = this.#webhookKeys;
     if (known) {
       try {
-        return verified(this.#core, headers, body, known.keys, options);
+        return verified(this.#core, headers, body, known, options);
       } catch (error) {
-        if (!(error instanceof InvalidWebhook) || Date.now() < known.until) throw error;
+        if (!(error instanceof InvalidWebhook)) throw error;
       }
     }
-    const keys = await this.#api.webhookKeys();
-    this.#webhookKeys = { keys, until: later(NEW_KEYS) };
+    const keys = await this.#newerWebhookKeys();
+    this.#webhookKeys = keys;
     return verified(this.#core, headers, body, keys, options);
+  }
+
+  /** The coordinator's keys, asked for once a minute at most. Within that minute, its answer or its error again. */
+  #newerWebhookKeys(): Promise<WebhookKeys> {
+    if (this.#look === undefined || Date.now() >= this.#look.until) {
+      this.#look = { until: later(NEW_KEYS), keys: this.#api.publishedWebhookKeys() };
+    }
+    return this.#look.keys;
   }
 
   // Parts of them
@@ -524,7 +534,7 @@ export class Client {
     let seen = view;
     const feed = this.#feed(view);
     try {
-      while (!isFinal(seen.state)) {
+      while (!hasEnded(seen)) {
         const left = (until - Date.now()) / 1000;
         if (left <= 0) throw new Pending(seen.id);
         const news = await this.#next(seen, feed, left);

@@ -119,6 +119,24 @@ export class Pending extends CountersignError {
   }
 }
 
+/**
+ * The order has ended in a state of a later version, and may have a result. Update this package, then ask for it with
+ * `client.result(error.task)`. Do not order a second time instead.
+ */
+export class UnknownState extends CountersignError {
+  constructor(
+    readonly task: string,
+    state: string,
+  ) {
+    const word = state.slice(0, 64).replace(/[^!-~]/g, "?");
+    super(
+      "unknown-state",
+      `task ${task} is \`${word}\`, which this version does not know, and may have a result; update this package, then ask ` +
+        "for its result before sending a new one",
+    );
+  }
+}
+
 /** What the coordinator reports is not true, or nobody known stands behind it. Do not use it. */
 export class Untrustworthy extends CountersignError {}
 

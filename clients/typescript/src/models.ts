@@ -100,7 +100,7 @@ export interface CheckUp {
 /** A task as the coordinator reports it. Its order is verified; state, decisions and history are its word. */
 export interface Task {
   readonly id: string;
-  /** `unknown` for a word of a later version, which stands in `view`. An unknown state has not ended. */
+  /** `unknown` for a word of a later version, which stands in `view`: neither a success nor a failure. */
   readonly state: State;
   /** `KeyGen`, `KeySign`, `KeyReshare` or `KeyShareSign`. */
   readonly operation: string;

@@ -39,7 +39,7 @@ export async function clientOf(path: string): Promise<Client> {
   };
   const keys: { apiKey?: string; requesterKey?: string } = {};
   if (read.api_key_file !== undefined) {
-    const advice = "write the key from `countersign-coordinator api-key new` there, mode 600";
+    const advice = "make one with `countersign api-key create --out`, or write the one that you were given there, mode 600";
     keys.apiKey = (await readSecret(place(read.api_key_file), advice)).trim();
   }
   if (read.requester_key_file !== null) {

@@ -278,6 +278,12 @@ export interface EventPage {
   readonly next: string;
 }
 
+/** Sets the end of a key, and nothing else. */
+export interface ExpireApiKey {
+  /** The key is refused from this time on. Null: it does not end by itself. */
+  readonly expires: UnixMillis | null;
+}
+
 /** What happened to a task, in plain words. The coordinator's word and the nodes'; the texts may change. */
 export interface Explanation {
   /** What to do, if anything. */
@@ -727,7 +733,7 @@ export interface Submitter {
   readonly name: string;
   /** The requester, if the request was signed. */
   readonly requester?: RequesterId | null;
-  /** SHA-256 of the key's text form, if it was sent. */
+  /** SHA-256 of the key's text form, if it was sent. Shown only to callers with the scope `admin`. */
   readonly sha256?: Hash | null;
 }
 
@@ -1051,6 +1057,9 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
   EventPage: {
     "events": "[]Event",
     "next": "string",
+  },
+  ExpireApiKey: {
+    "expires": "?integer",
   },
   Explanation: {
     "advice?": "?string",
@@ -1417,6 +1426,7 @@ export const OPERATIONS = {
   cancelTask: { method: "POST", path: "/v1/tasks/{id}/cancel", answer: "TaskView", query: [] },
   deleteWebhook: { method: "DELETE", path: "/v1/webhooks/{name}", query: [] },
   deriveAddresses: { method: "GET", path: "/v1/wallets/{id}/addresses", answer: "WalletAddresses", query: ["path", "first", "count", "bitcoin"] },
+  expireApiKey: { method: "POST", path: "/v1/api-keys/{name}/expire", answer: "ApiKeyView", query: [] },
   explainTask: { method: "GET", path: "/v1/tasks/{id}/explain", answer: "Explanation", query: [] },
   importWallet: { method: "POST", path: "/v1/wallets", answer: "WalletView", query: [] },
   listApiKeys: { method: "GET", path: "/v1/api-keys", answer: "ApiKeyList", query: [] },

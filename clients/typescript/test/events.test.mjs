@@ -3,7 +3,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { AnswerError, Cancelled, Client, CursorGone, MemoryBook, Payload, Pending, Unauthorized, Unreachable } from "countersign";
+import {
+  AnswerError,
+  Cancelled,
+  Client,
+  CursorGone,
+  MemoryBook,
+  Payload,
+  Pending,
+  Unauthorized,
+  UnknownState,
+  Unreachable,
+} from "countersign";
 import { Frames } from "../dist/sse.js";
 import { ordering as serving, signing, table, wallet } from "./ordering.mjs";
 import { event, feed, frame, problem } from "./stream.mjs";
@@ -154,6 +165,18 @@ test("a task in an unknown state is pending, whatever result it has", async () =
   const task = await client.submit(wallet, Payload.message("pay"));
   set({ state: "done", revision: 5, result: signing.result });
   await assert.rejects(client.result(task.id, { timeout: 0 }), Pending);
+  close();
+});
+
+test("a task that has ended in an unknown state is an error of its own at once", async () => {
+  const { client, set, close } = await ordering([], false);
+  const task = await client.submit(wallet, Payload.message("pay"));
+  set({ state: "d\x1bne", revision: 5, ended: 9, result: signing.result });
+  const followed = client.follow(task.id);
+  assert.equal((await followed.next()).value.state, "unknown");
+  const ended = (error) => error instanceof UnknownState && error.code === "unknown-state" && error.task === task.id;
+  await assert.rejects(followed.next(), (error) => ended(error) && error.message.includes("`d?ne`"));
+  await assert.rejects(client.result(task.id, { timeout: 60 }), ended);
   close();
 });
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash, createHmac, createPrivateKey, createPublicKey, sign } from "node:crypto";
 import { test } from "node:test";
 
-import { Client, InvalidWebhook, Unauthorized, UsageError, verifyWebhook } from "countersign";
+import { Client, InvalidWebhook, Unauthorized, Unavailable, UsageError, verifyWebhook } from "countersign";
 import { event, feed, problem } from "./stream.mjs";
 
 const NOW = 1_800_000_000;
@@ -188,17 +188,35 @@ test("a key that is none is an error of the caller", async () => {
 
 test("a client takes the coordinator's keys, looks for new ones once a minute, and keeps to pinned ones", async () => {
   const keys = [jwk(KEY, "old")];
-  const { url, asked, close } = await feed([], { "/v1/webhook-keys": () => ({ document: { keys } }) });
+  const { url, asked, close } = await feed([], { "/.well-known/jwks.json": () => ({ document: { keys } }) });
   const fresh = (key) => standard([key], { at: Math.floor(Date.now() / 1000) });
   const client = await Client.create({ profile: { coordinator: url, nodes: {} }, apiKey: "key" });
   assert.equal((await client.verifyWebhook(fresh(KEY), BODY)).kid, "old");
   keys.unshift(jwk(OTHER, "new"));
   for (let count = 0; count < 5; count++) await assert.rejects(client.verifyWebhook(fresh(OTHER), BODY), InvalidWebhook);
-  assert.equal(asked("/v1/webhook-keys").length, 1);
+  assert.equal(asked("/.well-known/jwks.json").length, 1);
   const pinned = await Client.create({ profile: { coordinator: url, nodes: {}, webhookKeys: [whpk(KEY)] }, apiKey: "key" });
   assert.equal((await pinned.verifyWebhook(fresh(KEY), BODY)).key, whpk(KEY));
   await assert.rejects(pinned.verifyWebhook(fresh(OTHER), BODY), InvalidWebhook);
-  assert.equal(asked("/v1/webhook-keys").length, 1);
+  assert.equal(asked("/.well-known/jwks.json").length, 1);
+  close();
+});
+
+test("deliveries cause one request a minute, whether or not it is answered, and share it", async () => {
+  const fresh = (key) => standard([key], { at: Math.floor(Date.now() / 1000) });
+  const answers = { "/.well-known/jwks.json": problem(503, "busy") };
+  const { url, asked, close } = await feed([], answers);
+  const settings = { profile: { coordinator: url, nodes: {} }, apiKey: "key" };
+  const refused = await Client.create(settings);
+  for (let count = 0; count < 5; count++) await assert.rejects(refused.verifyWebhook(fresh(OTHER), BODY), Unavailable);
+  assert.equal(asked("/.well-known/jwks.json").length, 1);
+  answers["/.well-known/jwks.json"] = { document: { keys: [jwk(KEY, "k1")] } };
+  const client = await Client.create(settings);
+  const together = [KEY, OTHER, KEY, OTHER].map((key) => client.verifyWebhook(fresh(key), BODY));
+  const [one, two, three, four] = await Promise.allSettled(together);
+  assert.deepEqual([one.value.kid, three.value.kid], ["k1", "k1"]);
+  assert.ok(two.reason instanceof InvalidWebhook && four.reason instanceof InvalidWebhook);
+  assert.equal(asked("/.well-known/jwks.json").length, 2);
   close();
 });
 

@@ -1,9 +1,11 @@
 //! API keys that are made, changed and revoked while the coordinator runs.
 
 use std::collections::BTreeMap;
+use std::sync::MutexGuard;
 
 use countersign_api::{
-    ApiKeySettings, ApiKeySpec, ApiKeyView, KeyOrigin, PreviousCredential, RotateApiKey,
+    ApiKeySettings, ApiKeySpec, ApiKeyView, ExpireApiKey, KeyOrigin, PreviousCredential,
+    RotateApiKey,
 };
 use countersign_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -102,7 +104,7 @@ impl ApiKeys {
     ) -> Result<(ApiKeyView, bool), KeyError> {
         check_name(name)?;
         let key = asked(name, spec)?;
-        let mut known = self.known();
+        let known = self.known();
         if known.file.iter().any(|other| other.name == name) {
             return Err(KeyError::InFile);
         }
@@ -116,19 +118,31 @@ impl ApiKeys {
         if new && known.is_taken(&key.credential) {
             return Err(KeyError::Taken);
         }
-        // The credential before may do what the new one may, until it expires.
-        let previous = before.and_then(|before| before.previous.clone());
-        let previous = previous.map(|previous| ApiKey {
-            credential: previous.credential,
-            expires: previous.expires,
-            ..key.clone()
-        });
+        let previous = before.and_then(|before| before.previous.as_ref());
+        let previous = previous.map(|previous| overlapping(previous, &key));
         let made = MadeKey { key, previous };
-        store.put_api_key(name, Some(&made))?;
-        let shown = view(&made.key, made.previous.as_ref(), KeyOrigin::Api);
-        known.made.insert(name.into(), made);
-        self.apply(&known);
-        Ok((shown, new))
+        Ok((self.keep(store, known, made)?, new))
+    }
+
+    /// Sets the end of a key that is there, and nothing else.
+    pub fn expire(
+        &self,
+        store: &Store,
+        name: &str,
+        to: &ExpireApiKey,
+    ) -> Result<ApiKeyView, KeyError> {
+        let known = self.known();
+        if known.file.iter().any(|other| other.name == name) {
+            return Err(KeyError::InFile);
+        }
+        let before = known.made.get(name).ok_or(KeyError::Unknown)?;
+        let key = ApiKey {
+            expires: to.expires,
+            ..before.key.clone()
+        };
+        let previous = before.previous.as_ref();
+        let previous = previous.map(|previous| overlapping(previous, &key));
+        self.keep(store, known, MadeKey { key, previous })
     }
 
     /// Replaces a key's credential.
@@ -143,7 +157,7 @@ impl ApiKeys {
             return Err(KeyError::Overlap);
         }
         let credential = credential(to.sha256, to.requester)?;
-        let mut known = self.known();
+        let known = self.known();
         if known.file.iter().any(|other| other.name == name) {
             return Err(KeyError::InFile);
         }
@@ -166,11 +180,7 @@ impl ApiKeys {
                 ..before.key.clone()
             }),
         };
-        store.put_api_key(name, Some(&made))?;
-        let shown = view(&made.key, made.previous.as_ref(), KeyOrigin::Api);
-        known.made.insert(name.into(), made);
-        self.apply(&known);
-        Ok(shown)
+        self.keep(store, known, made)
     }
 
     /// Revokes a key at once. Revoking it again changes nothing.
@@ -185,6 +195,20 @@ impl ApiKeys {
             store.put_api_key(name, None)?;
         }
         Ok(())
+    }
+
+    fn keep(
+        &self,
+        store: &Store,
+        mut known: MutexGuard<'_, Known>,
+        made: MadeKey,
+    ) -> Result<ApiKeyView, KeyError> {
+        let name = made.key.name.clone();
+        store.put_api_key(&name, Some(&made))?;
+        let shown = view(&made.key, made.previous.as_ref(), KeyOrigin::Api);
+        known.made.insert(name, made);
+        self.apply(&known);
+        Ok(shown)
     }
 }
 
@@ -207,6 +231,16 @@ impl Known {
 
     fn is_taken(&self, credential: &Credential) -> bool {
         self.all().iter().any(|key| key.credential == *credential)
+    }
+}
+
+/// The credential before the last rotation may do what the key may, and ends with it or earlier.
+fn overlapping(previous: &ApiKey, key: &ApiKey) -> ApiKey {
+    let ends = [previous.expires, key.expires];
+    ApiKey {
+        credential: previous.credential,
+        expires: ends.into_iter().flatten().min(),
+        ..key.clone()
     }
 }
 

@@ -32,7 +32,7 @@ pub struct AddressQuery {
     /// With `count`: instead of each path its children from this index on; 0 if absent.
     #[param(maximum = 2147483647)]
     first: Option<u32>,
-    /// So many children of each path. At most 100 keys are derived in one request.
+    /// Number of children for each path. At most 100 keys are derived in one request.
     #[param(minimum = 1, maximum = 100)]
     count: Option<usize>,
     /// The Bitcoin network of the addresses: `mainnet` (if absent), `testnet`, `testnet4`, `signet`
@@ -101,7 +101,9 @@ impl AddressQuery {
         };
         let total = paths.len().checked_mul(count);
         if total.is_none_or(|total| !(1..=MAX_CHILDREN).contains(&total)) {
-            let message = format!("1 to {MAX_CHILDREN} keys are derived at once; ask for fewer");
+            let message = format!(
+                "one request derives 1 to {MAX_CHILDREN} keys; choose a `count` that gives as many"
+            );
             return Err(wrong(&message));
         }
         let indices = || (0..count as u64).map(move |nth| u64::from(first) + nth);

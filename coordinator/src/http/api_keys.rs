@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::{Extension, Json};
-use countersign_api::{ApiKeyList, ApiKeySpec, ApiKeyView, AuditPage, RotateApiKey};
+use countersign_api::{ApiKeyList, ApiKeySpec, ApiKeyView, AuditPage, ExpireApiKey, RotateApiKey};
 use serde::Deserialize;
 
 use super::App;
@@ -14,6 +14,7 @@ use super::error::ApiError;
 use super::query::{Params, cursor, page_size};
 use crate::api_key::Caller;
 use crate::clock;
+use crate::store::Act;
 
 /// List API keys
 ///
@@ -100,6 +101,34 @@ pub async fn rotate(
     Ok(Json(view))
 }
 
+/// Set the end of an API key
+///
+/// Changes nothing else, and makes no key: one that was revoked meanwhile stays so. A credential
+/// that was replaced ends with the key.
+#[utoipa::path(
+    post,
+    path = "/api-keys/{name}/expire",
+    operation_id = "expireApiKey",
+    tag = "operators",
+    params(("name" = String, Path, description = "The key's name.")),
+    request_body = ExpireApiKey,
+    responses(
+        (status = 200, description = "The key.", body = ApiKeyView),
+        (status = 404, response = super::document::Missing),
+        (status = 409, response = super::document::Conflict),
+    )
+)]
+pub async fn expire(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Body(to): Body<ExpireApiKey>,
+) -> Result<Json<ApiKeyView>, ApiError> {
+    let view = app.keys.expire(app.registry.store(), &name, &to)?;
+    app.audited(&caller, "api-key.expire", &name).await?;
+    Ok(Json(view))
+}
+
 /// Revoke an API key
 ///
 /// At once: requests that wait and streams that are open end. Revoking it again changes nothing.
@@ -138,7 +167,7 @@ pub struct AuditQuery {
 
 /// Read the audit log
 ///
-/// Every change that was made with an API key, oldest first, tasks that were handed in among them.
+/// Every change that was made with an API key, oldest first, including submitted tasks.
 #[utoipa::path(
     get,
     path = "/audit",
@@ -169,7 +198,12 @@ impl App {
         target: &str,
     ) -> Result<(), ApiError> {
         let store = self.registry.store();
-        store.audit(clock::now(), &caller.submitter(), action, target)?;
+        store.audit(Act {
+            at: clock::now(),
+            by: &caller.submitter(),
+            action,
+            target,
+        })?;
         Ok(store.durable(store.now()).await?)
     }
 }

@@ -251,7 +251,7 @@ pub const CODES: [(&str, &str, &str); 58] = [
     (
         "webhook-key-unknown",
         "no key of webhooks has this `kid`",
-        "list the keys, and name the first",
+        "list the keys and send the `kid` of the first",
     ),
     (
         "webhook-name",

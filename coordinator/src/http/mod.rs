@@ -135,6 +135,7 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(api_keys::list))
         .routes(routes!(api_keys::put, api_keys::revoke))
         .routes(routes!(api_keys::rotate))
+        .routes(routes!(api_keys::expire))
         .routes(routes!(api_keys::audit))
         .routes(routes!(drain::show, drain::set))
         .routes(routes!(webhooks::list))

@@ -88,7 +88,7 @@ pub async fn submit(
         StatusCode::OK
     };
     let location = [(header::LOCATION, format!("/v1/tasks/{}", submitted.id))];
-    let view = view::task(&app.registry, submitted.id, submitted.record)?;
+    let view = view::task(&app.registry, &caller, submitted.id, submitted.record)?;
     Ok((status, location, Json(view)).into_response())
 }
 
@@ -207,7 +207,7 @@ pub async fn show(
     if record.state.is_final() && !proves_itself {
         app.registry.store().task_durable(id).await?;
     }
-    Ok(Json(view::task(&app.registry, id, record)?))
+    Ok(Json(view::task(&app.registry, &caller, id, record)?))
 }
 
 /// Explain a task
@@ -270,7 +270,7 @@ pub async fn cancel(
     seen_by(&app, &caller, id)?;
     let record = app.registry.cancel(id, &caller.name, clock::now())?;
     app.audited(&caller, "task.cancel", &id.to_string()).await?;
-    Ok(Json(view::task(&app.registry, id, record)?))
+    Ok(Json(view::task(&app.registry, &caller, id, record)?))
 }
 
 fn task_id(text: &str) -> Result<TaskId, ApiError> {

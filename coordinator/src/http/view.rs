@@ -4,6 +4,7 @@ use countersign_api::{OutcomeView, PartyView, TaskView};
 use countersign_protocol::TaskId;
 
 use super::error::ApiError;
+use crate::api_key::Caller;
 use crate::registry::TaskRegistry;
 use crate::store::StoreError;
 use crate::task::record::{Party, Report, Subject, TaskRecord};
@@ -17,7 +18,12 @@ pub fn subject(record: &TaskRecord) -> Result<Subject, StoreError> {
 }
 
 /// The task in full, with the names of the nodes and their connection state.
-pub fn task(registry: &TaskRegistry, id: TaskId, record: TaskRecord) -> Result<TaskView, ApiError> {
+pub fn task(
+    registry: &TaskRegistry,
+    caller: &Caller,
+    id: TaskId,
+    record: TaskRecord,
+) -> Result<TaskView, ApiError> {
     let subject = subject(&record)?;
     let online = registry.online();
     let names = &registry.rules().nodes;
@@ -42,7 +48,7 @@ pub fn task(registry: &TaskRegistry, id: TaskId, record: TaskRecord) -> Result<T
         nodes: record.parties.iter().map(party).collect(),
         task: record.task,
         signature: record.signature,
-        submitted_by: record.submitted_by,
+        submitted_by: record.submitted_by.map(|by| caller.sees_submitter(by)),
         result: record.result.map(Into::into),
         history: record.history,
     })

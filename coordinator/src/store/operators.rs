@@ -7,13 +7,25 @@ use countersign_api::{AuditEntry, Submitter};
 use countersign_protocol::UnixMillis;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{Store, StoreError, from_row, to_row};
+use super::{Pending, Store, StoreError, from_row, to_row};
 use crate::api_key::MadeKey;
 
 /// Name to row.
 const API_KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_keys");
 /// Sequence number to row.
 const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
+
+/// A change that the audit log names.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub struct Act<'a> {
+    pub at: UnixMillis,
+    pub by: &'a Submitter,
+    /// Such as `webhook.put`.
+    pub action: &'a str,
+    /// A task, a wallet, or a name.
+    pub target: &'a str,
+}
 
 /// Changes that wait to be committed.
 #[derive(Debug, Default)]
@@ -51,27 +63,8 @@ impl Store {
     }
 
     /// Appends to the audit log.
-    pub fn audit(
-        &self,
-        at: UnixMillis,
-        by: &Submitter,
-        action: &str,
-        target: &str,
-    ) -> Result<(), StoreError> {
-        self.change(|pending| {
-            pending.last_audit += 1;
-            let entry = AuditEntry {
-                cursor: pending.last_audit.to_string(),
-                at,
-                by: by.name.clone(),
-                sha256: by.sha256,
-                requester: by.requester,
-                action: action.into(),
-                target: target.into(),
-            };
-            let place = pending.last_audit;
-            pending.batch.operators.audit.insert(place, to_row(&entry));
-        })
+    pub fn audit(&self, act: Act<'_>) -> Result<(), StoreError> {
+        self.change(|pending| pending.log(act))
     }
 
     /// Returns at most `limit` durable entries of the audit log behind this place, and where to go
@@ -91,6 +84,24 @@ impl Store {
             entries.push(from_row("audit", row.value())?);
         }
         Ok((entries, next))
+    }
+}
+
+impl Pending {
+    /// Appends to the audit log.
+    pub(super) fn log(&mut self, act: Act<'_>) {
+        self.last_audit += 1;
+        let entry = AuditEntry {
+            cursor: self.last_audit.to_string(),
+            at: act.at,
+            by: act.by.name.clone(),
+            sha256: act.by.sha256,
+            requester: act.by.requester,
+            action: act.action.into(),
+            target: act.target.into(),
+        };
+        let place = self.last_audit;
+        self.batch.operators.audit.insert(place, to_row(&entry));
     }
 }
 

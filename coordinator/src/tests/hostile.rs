@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
+use super::intake;
 use super::world::*;
 use crate::http::openapi_document;
 use crate::testkit::*;
@@ -26,14 +27,13 @@ fn routes() -> Vec<Route> {
             let Some(operation) = item.get(method) else {
                 continue;
             };
-            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-            let name = schema["$ref"]
-                .as_str()
-                .unwrap_or_default()
-                .rsplit('/')
-                .next();
+            let Some(body) = operation.get("requestBody") else {
+                continue;
+            };
+            let schema = &body["content"]["application/json"]["schema"];
+            let name = schema["$ref"].as_str().unwrap().rsplit('/').next();
             let schema = &document["components"]["schemas"][name.unwrap()];
-            let members = schema["properties"].as_object().into_iter().flatten();
+            let members = schema["properties"].as_object().unwrap().iter();
             routes.push(Route {
                 method: method.to_uppercase(),
                 path: path
@@ -48,11 +48,6 @@ fn routes() -> Vec<Route> {
 }
 
 impl Route {
-    /// True if the document says that it takes a body.
-    fn takes_a_body(&self) -> bool {
-        !self.members.is_empty()
-    }
-
     fn key<'a>(&self, world: &'a World) -> &'a str {
         let of_users = ["/v1/tasks", "/v1/wallets"];
         if of_users.iter().any(|start| self.path.starts_with(start)) {
@@ -169,7 +164,7 @@ async fn a_hostile_document_is_refused_at_every_route_and_leaves_nothing() {
     let world = World::open(dir.path(), |_| ());
     let before = stored(&world).await;
     let routes = routes();
-    assert!(routes.len() >= 9, "the document lists them");
+    assert!(routes.len() >= 8, "the document lists them");
     for route in &routes {
         for (what, body) in hostile(&route.members) {
             let (status, kind, answer) = send(&world, route, body).await;
@@ -182,26 +177,33 @@ async fn a_hostile_document_is_refused_at_every_route_and_leaves_nothing() {
 }
 
 /// A body that the route takes.
-fn sound(operation: &str) -> Option<Value> {
-    Some(match operation {
+async fn sound(world: &World, operation: &str) -> Value {
+    match operation {
         "submitTask" => serde_json::from_str(&submission(&new_task(1, keygen()))).unwrap(),
         "putApiKey" => json!({"sha256": hex::encode(Sha256::digest("a")), "scopes": ["read"]}),
         "rotateApiKey" => json!({"sha256": hex::encode(Sha256::digest("b"))}),
+        "expireApiKey" => json!({"expires": null}),
         "putWebhook" => json!({"url": "https://example.com/hook"}),
         "resendEvents" => json!({"since": 0}),
-        _ => return None,
-    })
+        "rotateWebhookKey" => {
+            let keys = world.ask(Some(&world.admin), "GET", "/v1/webhook-keys", String::new());
+            json!({"kid": keys.await.1["keys"][0]["kid"]})
+        }
+        "importWallet" => json!({"generations": intake::history().1}),
+        other => panic!("{other} takes a body, of which there is no example here"),
+    }
 }
 
 #[tokio::test]
 async fn a_document_that_is_almost_right_is_not_taken() {
     let dir = tempfile::tempdir().unwrap();
-    let world = World::open(dir.path(), |_| ());
-    let mut tried = 0;
-    for route in routes().iter().filter(|route| route.takes_a_body()) {
-        let Some(sound) = sound(&route.operation) else {
-            continue;
-        };
+    let world = intake::anew(dir.path());
+    // Keys and webhooks are changed once they are there.
+    let rank = |route: &Route| route.method != "PUT";
+    let mut routes = routes();
+    routes.sort_by_key(rank);
+    for route in &routes {
+        let sound = sound(&world, &route.operation).await;
         let before = stored(&world).await;
         let text = sound.to_string();
         let inner = &text[1..text.len() - 1];
@@ -223,9 +225,7 @@ async fn a_document_that_is_almost_right_is_not_taken() {
         let (status, _, answer) = send(&world, route, text.into_bytes()).await;
         let answer = String::from_utf8_lossy(&answer);
         assert!(status.is_success(), "{}: {answer}", route.operation);
-        tried += 1;
     }
-    assert_eq!(tried, 5, "an operation has another name");
 }
 
 /// A URL is shown to people as it is written.

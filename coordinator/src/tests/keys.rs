@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
 use super::world::*;
+use crate::api_key::Scope;
 use crate::clock;
 use crate::testkit::*;
 
@@ -136,6 +137,86 @@ async fn a_key_ends_at_its_time() {
         world.key("PUT", "/desk", spec).await;
         assert_eq!(world.status("one", "/v1/tasks").await, expected);
     }
+}
+
+#[tokio::test]
+async fn the_end_of_a_key_ends_the_credential_before_it_and_never_revives_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let now = clock::now().0;
+    let base = json!({"sha256": sha256("two"), "scopes": ["read"]});
+    let ended = json!({"sha256": sha256("two"), "scopes": ["read"], "expires": now - 1});
+    for (method, path, past, never) in [
+        ("PUT", "", ended, base),
+        (
+            "POST",
+            "/expire",
+            json!({"expires": now - 1}),
+            json!({"expires": null}),
+        ),
+    ] {
+        let spec = json!({"sha256": sha256("one"), "scopes": ["read"]});
+        world.key("PUT", "/desk", spec).await;
+        let to = json!({"sha256": sha256("two"), "overlap_seconds": 600});
+        world.key("POST", "/desk/rotate", to).await;
+        assert_eq!(world.status("one", "/v1/tasks").await, StatusCode::OK);
+        let path = format!("/desk{path}");
+        let (status, shown) = world.key(method, &path, past).await;
+        assert_eq!(
+            (status, &shown["previous"]["expires"]),
+            (StatusCode::OK, &json!(now - 1))
+        );
+        for key in ["one", "two"] {
+            let status = world.status(key, "/v1/tasks").await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {key}");
+        }
+        world.key(method, &path, never).await;
+        assert_eq!(world.status("two", "/v1/tasks").await, StatusCode::OK);
+        let status = world.status("one", "/v1/tasks").await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{method}");
+        world.key("DELETE", "/desk", Value::Null).await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_key_is_set_without_making_it_or_changing_it_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let wallet = KeyId::from_bytes([9; 16]).unwrap();
+    let spec = json!({"sha256": sha256("one"), "scopes": ["read"], "wallets": [wallet]});
+    let (_, made) = world.key("PUT", "/desk", spec).await;
+    let end = clock::now().0 + 3_600_000;
+    let (_, shown) = world
+        .key("POST", "/desk/expire", json!({"expires": end}))
+        .await;
+    let mut expected = made.clone();
+    expected["spec"]["expires"] = json!(end);
+    assert_eq!(shown, expected);
+    let (status, body) = world.key("POST", "/desk/expire", json!({})).await;
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::BAD_REQUEST, "body-malformed"),
+        "nothing is not never"
+    );
+    let never = json!({"expires": null});
+    assert_eq!(
+        world.key("POST", "/desk/expire", never.clone()).await.1,
+        made
+    );
+    world.key("DELETE", "/desk", Value::Null).await;
+    for (name, status, expected) in [
+        ("desk", StatusCode::NOT_FOUND, "api-key-unknown"),
+        ("ops", StatusCode::CONFLICT, "api-key-in-file"),
+    ] {
+        let path = format!("/{name}/expire");
+        let (is, body) = world.key("POST", &path, never.clone()).await;
+        assert_eq!((is, code(&body)), (status, expected));
+    }
+    assert_eq!(
+        world.status("one", "/v1/tasks").await,
+        StatusCode::UNAUTHORIZED,
+        "it stays revoked"
+    );
 }
 
 #[tokio::test]
@@ -341,8 +422,8 @@ async fn a_task_and_the_audit_log_name_who_handed_it_in() {
     let world = World::open(dir.path(), |_| ());
     let order = new_task(1, keygen());
     let (_, made) = world.post(&order).await;
-    let by = json!({"name": "ops", "sha256": sha256(&world.key)});
-    assert_eq!(made["submitted_by"], by);
+    let by = json!({"name": "ops"});
+    assert_eq!(made["submitted_by"], by, "hashes of keys are for admins");
     // Whoever hands in the same again did not hand it in.
     let spec = json!({"sha256": sha256("other"), "scopes": ["create"]});
     world.key("PUT", "/other", spec).await;
@@ -350,6 +431,15 @@ async fn a_task_and_the_audit_log_name_who_handed_it_in() {
     let again = world.ask(Some("other"), "POST", "/v1/tasks", body).await;
     assert_eq!((again.0, &again.1["submitted_by"]), (StatusCode::OK, &by));
     let id = order.parse().unwrap().id;
+    let spec = json!({"sha256": sha256("chief"), "scopes": ["read", "admin"]});
+    world.key("PUT", "/chief", spec).await;
+    let path = format!("/v1/tasks/{id}");
+    let shown = world.ask(Some("chief"), "GET", &path, String::new()).await;
+    let hash = sha256(&world.key);
+    assert_eq!(
+        shown.1["submitted_by"],
+        json!({"name": "ops", "sha256": hash})
+    );
     let log = world.ask(Some(&world.admin), "GET", "/v1/audit", String::new());
     let log = log.await.1["entries"].as_array().unwrap().clone();
     let named: Vec<_> = log
@@ -360,6 +450,7 @@ async fn a_task_and_the_audit_log_name_who_handed_it_in() {
         named,
         [
             (&json!("task.submit"), &json!("ops")),
+            (&json!("api-key.put"), &json!("boss")),
             (&json!("api-key.put"), &json!("boss"))
         ]
     );
@@ -370,6 +461,27 @@ async fn a_task_and_the_audit_log_name_who_handed_it_in() {
     let world = World::open(dir.path(), |_| ());
     let kept = world.get(&format!("/v1/tasks/{id}")).await;
     assert_eq!(kept["submitted_by"], by, "after a restart");
+}
+
+/// A crash between two writes would keep the task and lose its entry.
+#[tokio::test]
+async fn a_task_and_its_entry_in_the_audit_log_are_one_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let admitted = world
+        .app
+        .keys
+        .admit(Some(&world.key), Scope::Create, clock::now());
+    let (caller, _place) = admitted.unwrap();
+    let registry = &world.app.registry;
+    let submitted = registry
+        .submit(new_task(1, keygen()), Some(&caller), clock::now())
+        .unwrap();
+    assert_eq!(submitted.ticket, registry.store().now(), "one write");
+    registry.store().durable(submitted.ticket).await.unwrap();
+    let (entries, _) = registry.store().audit_log(0, 10).unwrap();
+    let named: Vec<_> = entries.iter().map(|entry| &entry.target).collect();
+    assert_eq!(named, [&submitted.id.to_string()]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub enum WebhookKeyError {
     )]
     Malformed(PathBuf),
     /// No key that is kept has this id.
-    #[error("no key of webhooks has this `kid`; list the keys, and name the first")]
+    #[error("no key of webhooks has this `kid`; list the keys and send the `kid` of the first")]
     Unknown,
 }
 

@@ -1,8 +1,6 @@
 //! `export-share`: writes this node's share of a key to a recovery file, for the day on which the
 //! software cannot be used.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -59,15 +57,7 @@ impl ExportShare {
                 self.file.display()
             )
         };
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.file)
-            .with_context(unwritten)?;
-        file.write_all(&bytes)
-            .and_then(|()| file.sync_all())
-            .with_context(unwritten)?;
+        countersign_files::create(&self.file, &bytes).with_context(unwritten)?;
         println!(
             "Share of {}, generation {}: {}. {} such files of different nodes yield the private key; keep them apart.",
             key.key,

@@ -91,7 +91,7 @@ enum Command {
     /// Work with the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Work with the other nodes that this node works with.
+    /// Manage the roster of other nodes.
     #[command(subcommand)]
     Roster(roster::RosterCommand),
     /// Work with the requesters whose tasks this node considers.

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use countersign_protocol::{CoordinatorId, NodeId, RequesterId};
+use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 
 use super::raw::{RawChains, RawCheckUp, RawLimits, RawLogStd, RawPreflight};
-use super::raw_policy::RawCompile;
+use super::raw_callback::RawCallback;
+use super::raw_events::{RawEvent, RawEvents, RawReceiver};
+use super::raw_policy::{RawCompile, RawGrants, RawPolicy};
 use super::*;
 
 /// A valid point of the curve.
@@ -80,7 +82,9 @@ fn section<T: serde::de::DeserializeOwned>(key: &str) -> T {
         .skip(1)
         .take_while(|line| indent(line) > indent(key))
         .collect();
-    countersign_strict::yaml(&text.join("\n")).unwrap_or_else(|error| panic!("{key}: {error}"))
+    let id = KeyId::from_bytes([1; 16]).unwrap().to_string();
+    let text = text.join("\n").replace("csk1...", &id);
+    countersign_strict::yaml(&text).unwrap_or_else(|error| panic!("{key}: {error}"))
 }
 
 #[test]
@@ -97,4 +101,62 @@ fn the_values_of_the_example_are_the_defaults() {
     same(&section::<RawCheckUp>("check_up"), &RawCheckUp::default());
     same(&section::<RawLogStd>("  std"), &RawLogStd::default());
     same(&section::<RawCompile>("  compile"), &RawCompile::default());
+    let policy = section::<RawPolicy>("policy");
+    let usual = RawPolicy::default();
+    same(&policy.allow_unguarded, &usual.allow_unguarded);
+    same(&policy.deadline_seconds, &usual.deadline_seconds);
+    same(&policy.plugin_dir, &usual.plugin_dir);
+    let [plugin] = &policy.plugins[..] else {
+        panic!("an entry shows every key");
+    };
+    same(&plugin.shadow, &false);
+    same(&plugin.monitor_interval, &String::new());
+    same(&plugin.installed.as_ref(), &Some(&plugin.name));
+    let limits = RawGrants {
+        keys: Vec::new(),
+        http: Vec::new(),
+        wall_ms: None,
+        ..plugin.grants.clone()
+    };
+    same(&limits, &RawGrants::default());
+    let wall_ms = Some(usual.deadline_seconds * 1000);
+    same(&plugin.grants.wall_ms, &wall_ms);
+}
+
+#[test]
+fn the_values_of_the_examples_receivers_and_shorthands_are_the_defaults() {
+    let same = |example: &dyn std::fmt::Debug, default: &dyn std::fmt::Debug| {
+        assert_eq!(format!("{example:?}"), format!("{default:?}"));
+    };
+    let receivers = section::<RawEvents>("events").receivers;
+    let [receiver] = &receivers[..] else {
+        panic!("an entry shows every key");
+    };
+    let usual: RawReceiver = countersign_strict::yaml("name: a").unwrap();
+    same(&receiver.retry_times, &usual.retry_times);
+    same(&receiver.sleep_seconds, &usual.sleep_seconds);
+    same(&receiver.monitor_interval, &usual.monitor_interval);
+    let callback = RawCallback {
+        cb_server: Vec::new(),
+        cb_server_v2: Vec::new(),
+        ..section("callback")
+    };
+    same(&callback, &RawCallback::default());
+    let event: RawEvent = section("event");
+    let usual = RawEvent::default();
+    let server = event.server[0].clone();
+    same(
+        &server.token_expire_minutes,
+        &Some(usual.token_expire_minutes),
+    );
+    same(&server.retry_times, &Some(usual.retry_times));
+    same(&server.sleep_seconds, &Some(usual.sleep_seconds));
+    same(&server.request_timeout, &Some(usual.request_timeout));
+    same(&server.monitor_interval, &Some(&usual.monitor_interval));
+    same(&server.proxy, &Some(&usual.proxy));
+    let event = RawEvent {
+        server: Vec::new(),
+        ..event
+    };
+    same(&event, &usual);
 }

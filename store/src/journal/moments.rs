@@ -37,13 +37,11 @@ impl<'t> Moments<'t> {
         Ok(true)
     }
 
-    /// Notes the last time of something that operators do. It has no line in the audit log: the log
-    /// of a backup would then always be shorter than what peers have seen.
+    /// Notes the last time of something that operators do, also if it is before the one that is
+    /// known: a clock that was ahead must not hide for years that nothing is done. It has no line
+    /// in the audit log: the log of a backup would then always be shorter than what peers have
+    /// seen.
     pub(super) fn note(&mut self, which: u8, now: UnixMillis) -> Done {
-        let known = self.0.get(which)?.map(|time| time.value());
-        if known.is_some_and(|known| known >= now.0) {
-            return Ok(Written::Already);
-        }
         self.0.insert(which, now.0)?;
         Ok(Written::Now)
     }

@@ -56,16 +56,24 @@ struct Program {
 #[test]
 fn the_configurations_of_the_page_are_those_of_the_code() {
     let mut page = String::from(
-        "# Configuration\n\nThe two programs that run all the time each have one YAML file. `#` directly before a key, or before the spaces\n\
-         that indent one, marks a setting that is not in force; its value is the default, or an example where there is none.\n",
+        "# Configuration\n\nThe two programs that run all the time each have one YAML file.\n",
     );
     for program in PROGRAMS {
         page += &format!("\n## {}\n\n{}\n", program.title, program.about);
-        for section in program.example.split("\n\n").skip(1) {
+        let (head, sections) = program.example.split_once("\n\n").unwrap();
+        page += &format!("\n{}\n", prose(head));
+        for section in sections.split("\n\n") {
             page += &format!("\n```yaml\n{}\n```\n", section.trim_end());
         }
     }
     written(PAGE, &page);
+}
+
+/// The comment at the head of an example as text of the page.
+fn prose(comment: &str) -> String {
+    let line = |line: &str| line.trim_start_matches('#').trim_start().to_owned();
+    let lines: Vec<String> = comment.lines().map(line).collect();
+    lines.join("\n")
 }
 
 #[test]

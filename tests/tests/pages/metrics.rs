@@ -1,21 +1,18 @@
 //! `docs/metrics.md` and the Grafana dashboard: written from the tables of the code.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use countersign_coordinator::metrics::TABLE as COORDINATOR;
 use countersign_metrics::{Metric, grafana, page};
 use countersign_node::metrics::TABLE as NODE;
 
+use crate::page::{repository, written};
+
 const PAGE: &str = "docs/metrics.md";
 const DASHBOARD: &str = "docs/grafana/countersign.json";
 
-fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
-}
-
 fn read(name: &str) -> String {
-    std::fs::read_to_string(file(name)).unwrap_or_default()
+    std::fs::read_to_string(repository().join(name)).unwrap_or_default()
 }
 
 /// The page with the tables under these headings replaced.
@@ -43,16 +40,8 @@ fn dashboard() -> String {
 
 #[test]
 fn the_tables_and_the_dashboard_are_those_of_the_code() {
-    for (name, text) in [(PAGE, page()), (DASHBOARD, dashboard())] {
-        if std::env::var_os("COUNTERSIGN_WRITE_PAGES").is_some() {
-            std::fs::create_dir_all(file(name).parent().unwrap()).unwrap();
-            std::fs::write(file(name), &text).unwrap();
-        }
-        assert!(
-            read(name) == text,
-            "{name} is not what the code says; run `just pages`"
-        );
-    }
+    written(PAGE, &page());
+    written(DASHBOARD, &dashboard());
 }
 
 #[test]

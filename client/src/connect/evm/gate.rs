@@ -11,9 +11,7 @@
 //! - the token: in the path, since tools take nothing but a URL, or as a bearer token.
 
 use std::fmt;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -21,7 +19,7 @@ use rand::RngCore;
 use zeroize::Zeroizing;
 
 use crate::error::ClientError;
-use crate::secret_file::read_secret;
+use crate::secret_file::{create_secret, read_secret};
 
 /// Random bytes in a new token.
 const RANDOM: usize = 24;
@@ -71,21 +69,7 @@ impl Token {
 
     fn create(path: &Path) -> Result<Self, ClientError> {
         let made = Self::random();
-        let written = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .and_then(|mut file| {
-                file.write_all(made.0.as_bytes())?;
-                file.write_all(b"\n")?;
-                file.sync_all()
-            });
-        written.map_err(|error| ClientError::File {
-            path: path.into(),
-            reason: error.to_string(),
-            advice: "name a file in a folder that you may write to",
-        })?;
+        create_secret(path, &made.0)?;
         Ok(made)
     }
 

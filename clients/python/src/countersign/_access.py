@@ -64,7 +64,7 @@ def access_of(profile: Profile, api_key: str | None, requester_key: RequesterKey
     if api_key is not None:
         return ApiKey(api_key)
     if profile.api_key_file is not None:
-        advice = "write the key from `countersign-coordinator api-key new` there, mode 600"
+        advice = "make one with `countersign api-key create --out`, or write the one that you were given there, mode 600"
         return ApiKey(_files.read_secret(profile.api_key_file, advice).strip())
     if requester_key is None:
         raise UsageError(

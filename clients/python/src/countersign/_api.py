@@ -17,7 +17,7 @@ import httpx
 
 from ._access import Access
 from .errors import AnswerError, FileError, Unavailable, Unreachable, by_status
-from .schema import OPERATIONS, SHAPES, KeyDescriptor, Submission
+from .schema import OPERATIONS, SHAPES, KeyDescriptor, Submission, TaskSummary
 
 #: Limit for one request in seconds; longer than any long poll.
 REQUEST = 50.0
@@ -36,6 +36,13 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 #: The states of a task of which nothing more is expected. A word that is not known here is none of them.
 FINAL: frozenset[str] = frozenset({"completed", "rejected", "failed", "expired", "cancelled"})
 STATES: frozenset[str] = FINAL | {"waiting", "approving", "running"}
+
+
+def has_ended(view: TaskSummary) -> bool:
+    """True if nothing more is expected of a task, whether or not its state is known here."""
+    state = view["state"]
+    return state in FINAL or (state not in STATES and view.get("ended") is not None)
+
 
 _SCALARS: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -76,6 +83,11 @@ def submit(order: Submission) -> Request:
 def task(id: str, wait: int | None = None, revision: int | None = None) -> Request:
     """A task; with ``wait``, once it is past ``revision`` or so many seconds are over."""
     return request("showTask", id, wait=wait, revision=revision)
+
+
+def published_webhook_keys() -> Request:
+    """The keys of deliveries, which the coordinator tells everybody, whatever their scopes."""
+    return Request("GET", "/.well-known/jwks.json", answer="WebhookKeys")
 
 
 def events(selected: Mapping[str, str], after: str, wait: int) -> Request:

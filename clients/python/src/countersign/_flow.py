@@ -27,6 +27,7 @@ from .errors import (
     Pending,
     Rejected,
     Unavailable,
+    UnknownState,
     Unreachable,
     UsageError,
 )
@@ -76,8 +77,10 @@ LONG_POLL = 25
 #: Entries of a page, and the number of pages of a list: more than a coordinator keeps.
 PAGE = 200
 PAGES = 1000
-#: Least time between two looks for new keys of webhooks, so that forged deliveries cause no requests.
+#: Least time between two looks for new keys of webhooks, so that forged deliveries do not cause a request each.
 NEW_KEYS = 60.0
+#: Pause of a delivery while another one looks for keys.
+SHORTLY = 0.05
 
 Progress = Callable[[Task], None]
 
@@ -100,7 +103,9 @@ class Flows:
         self._known = profile.known(key.id if key else None)
         self._chains = profile.chains()
         self._webhook_keys: WebhookKeys | None = None
-        self._webhook_keys_at = 0.0
+        self._webhook_keys_error: CountersignError | None = None
+        self._webhook_keys_at = -NEW_KEYS
+        self._looks_for_webhook_keys = False
 
     # Wallets
 
@@ -309,11 +314,11 @@ class Flows:
         return cast("list[NodeView]", (yield _api.request("listNodes"))["nodes"])
 
     def follow(self, id: str) -> Flow[None]:
-        """Tells the task now and after each change, until it has ended. Not verified again before that."""
+        """Tells the task now and after each change, until it has ended. Its order is verified once."""
         view = yield from self._view(id)
         yield Tell(Task.of_view(view))
         feed = _feed_of(view)
-        while view["state"] not in _api.FINAL:
+        while not _has_ended(view):
             news = yield from self._next(view, feed, None)
             if news["revision"] != view["revision"]:
                 yield Tell(Task.of_view(news))
@@ -362,15 +367,36 @@ class Flows:
         """By the profile's keys, if it has any. Otherwise by the coordinator's, asked for again if none of them signed."""
         if self.profile.webhook_keys:
             return verify_webhook(headers, body, self.profile.webhook_keys, tolerance=tolerance, format=format)
-        if self._webhook_keys is not None:
+        known = self._webhook_keys
+        if known is not None:
             try:
-                return verify_webhook(headers, body, self._webhook_keys, tolerance=tolerance, format=format)
+                return verify_webhook(headers, body, known, tolerance=tolerance, format=format)
             except InvalidWebhook:
-                if time.monotonic() - self._webhook_keys_at < NEW_KEYS:
-                    raise
+                pass
+        keys = yield from self._newer_webhook_keys()
+        return verify_webhook(headers, body, keys, tolerance=tolerance, format=format)
+
+    def _newer_webhook_keys(self) -> Flow[WebhookKeys]:
+        """The coordinator's keys, asked for once a minute at most. Within that minute, its answer or its error again."""
+        while self._looks_for_webhook_keys:
+            # Another delivery has asked.
+            yield Sleep(SHORTLY)
+        if time.monotonic() - self._webhook_keys_at < NEW_KEYS:
+            if self._webhook_keys_error is not None:
+                raise self._webhook_keys_error.with_traceback(None)
+            if self._webhook_keys is not None:
+                return self._webhook_keys
         self._webhook_keys_at = time.monotonic()
-        self._webhook_keys = yield from self.webhook_keys()
-        return verify_webhook(headers, body, self._webhook_keys, tolerance=tolerance, format=format)
+        self._webhook_keys_error = None
+        self._looks_for_webhook_keys = True
+        try:
+            self._webhook_keys = cast(WebhookKeys, (yield _api.published_webhook_keys()))
+        except CountersignError as error:
+            self._webhook_keys_error = error
+            raise
+        finally:
+            self._looks_for_webhook_keys = False
+        return self._webhook_keys
 
     def result(self, id: str, timeout: float | None, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
         """The verified result of an order of one's own, whoever sent it and whenever."""
@@ -428,7 +454,7 @@ class Flows:
         if progress:
             progress(Task.of_view(view))
         feed = _feed_of(view)
-        while view["state"] not in _api.FINAL:
+        while not _has_ended(view):
             if time.monotonic() >= until:
                 raise Pending(view["id"])
             news = yield from self._next(view, feed, until)
@@ -614,6 +640,14 @@ def _signed(verified: dict[str, Any]) -> Signed:
 
 def _feed_of(view: TaskView) -> Feed:
     return Feed({"wallet": view["wallet"]}, pages=False, expected=True)
+
+
+def _has_ended(view: TaskView) -> bool:
+    """True if nothing more is expected of a task. Nobody here can say how one in an unknown state has ended."""
+    ended = _api.has_ended(view)
+    if ended and view["state"] not in _api.FINAL:
+        raise UnknownState(view["id"], view["state"])
+    return ended
 
 
 def _about(id: str, view: Any) -> TaskView:

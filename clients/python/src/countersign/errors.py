@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -126,6 +127,22 @@ class Pending(CountersignError):
         super().__init__(
             "timeout",
             f"task {task} has not ended yet and may still end; ask for its result before sending a new one",
+        )
+        self.task = task
+
+
+class UnknownState(CountersignError):
+    """The order has ended in a state of a later version, and may have a result.
+
+    Update this package, then ask for the result. Do not order a second time instead.
+    """
+
+    def __init__(self, task: str, state: str) -> None:
+        word = re.sub("[^!-~]", "?", state[:64])
+        super().__init__(
+            "unknown-state",
+            f"task {task} is `{word}`, which this version does not know, and may have a result; update this package, then "
+            "ask for its result before sending a new one",
         )
         self.task = task
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from . import _core
-from ._api import FINAL, STATES
+from ._api import STATES, has_ended
 from .errors import CountersignError
 from .schema import KeyDescriptor, TaskView
 from .schema import Signed as SignedDocument
@@ -137,7 +137,7 @@ class Task:
 
     id: str
     #: ``waiting``, ``approving``, ``running``, ``completed``, ``rejected``, ``failed``, ``expired`` or ``cancelled``;
-    #: ``unknown`` for a word of a later version, which stands in ``view``. An unknown state has not ended.
+    #: ``unknown`` for a word of a later version, which stands in ``view``: neither a success nor a failure.
     state: str
     #: ``KeyGen``, ``KeySign``, ``KeyReshare`` or ``KeyShareSign``.
     operation: str
@@ -161,7 +161,7 @@ class Task:
     @property
     def is_final(self) -> bool:
         """True if nothing more is expected."""
-        return self.state in FINAL
+        return has_ended(self.view)
 
 
 class Standing(Enum):

@@ -316,6 +316,13 @@ class EventPage(TypedDict):
     next: str
 
 
+class ExpireApiKey(TypedDict):
+    """Sets the end of a key, and nothing else."""
+
+    #: The key is refused from this time on. Null: it does not end by itself.
+    expires: UnixMillis | None
+
+
 class _ExplanationOptional(TypedDict, total=False):
     #: What to do, if anything.
     advice: str | None
@@ -818,7 +825,7 @@ class Submission(TypedDict):
 class _SubmitterOptional(TypedDict, total=False):
     #: The requester, if the request was signed.
     requester: RequesterId | None
-    #: SHA-256 of the key's text form, if it was sent.
+    #: SHA-256 of the key's text form, if it was sent. Shown only to callers with the scope `admin`.
     sha256: Hash | None
 
 
@@ -1193,6 +1200,9 @@ SHAPES: dict[str, dict[str, str]] = {
         "events": "[]Event",
         "next": "string",
     },
+    "ExpireApiKey": {
+        "expires": "?integer",
+    },
     "Explanation": {
         "advice?": "?string",
         "nodes": "[]NodeExplanation",
@@ -1549,6 +1559,7 @@ OPERATIONS: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "cancelTask": ("POST", "/v1/tasks/{id}/cancel", "TaskView", ()),
     "deleteWebhook": ("DELETE", "/v1/webhooks/{name}", None, ()),
     "deriveAddresses": ("GET", "/v1/wallets/{id}/addresses", "WalletAddresses", ("path", "first", "count", "bitcoin",)),
+    "expireApiKey": ("POST", "/v1/api-keys/{name}/expire", "ApiKeyView", ()),
     "explainTask": ("GET", "/v1/tasks/{id}/explain", "Explanation", ()),
     "importWallet": ("POST", "/v1/wallets", "WalletView", ()),
     "listApiKeys": ("GET", "/v1/api-keys", "ApiKeyList", ()),
