@@ -183,6 +183,7 @@ async fn sound(world: &World, operation: &str) -> Value {
         "putApiKey" => json!({"sha256": hex::encode(Sha256::digest("a")), "scopes": ["read"]}),
         "rotateApiKey" => json!({"sha256": hex::encode(Sha256::digest("b"))}),
         "expireApiKey" => json!({"expires": null}),
+        "setDrain" => json!({"draining": false}),
         "putWebhook" => json!({"url": "https://example.com/hook"}),
         "resendEvents" => json!({"since": 0}),
         "rotateWebhookKey" => {
