@@ -112,7 +112,7 @@ fuzz seconds="60" *targets:
     fuzz/run.sh {{seconds}} {{targets}}
 
 # All pre-merge checks except tests.
-check: fmt clippy deny docs purity (packages "--no-verify")
+check: fmt clippy deny docs purity units (packages "--no-verify")
 
 # Checks formatting, and the style rules that rustfmt does not cover.
 fmt:
@@ -164,6 +164,14 @@ package-test: package
 # Installs the packages in a Debian of its own, boots it, and lets two nodes sign under the units of the packages. Needs root.
 package-boot suite="bookworm": package
     packaging/boot.sh {{suite}}
+
+# Plays three parties with the packages, each in a Debian of its own: from nothing to a signed transaction, then a restored node. Needs root.
+package-three suite="bookworm": package
+    packaging/three.sh {{suite}}
+
+# Checks with systemd's own judge that the units of the packages expose little. Needs no packages.
+units:
+    python3 packaging/test.py Units
 
 # Builds the last commit in another folder as well, and compares every byte. Takes an hour of processor time.
 release: package

@@ -9,11 +9,7 @@ cd "$(dirname "$0")/.."
 suite=${1:-bookworm}
 [ "$(id -u)" = 0 ] || { echo "boot.sh: root is needed for a container; run it with sudo" >&2; exit 1; }
 debian=$PWD/dist/boot/$suite
-[ -e "$debian.done" ] || {
-    mkdir -p "$debian"
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates "$suite" "$debian" >"$debian.log"
-    touch "$debian.done"
-}
+packaging/debian.sh "$suite"
 work=$(mktemp -d)
 export suite debian work
 # Mounts and control groups of its own, so that nothing of the container is left outside.

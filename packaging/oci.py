@@ -116,6 +116,7 @@ def program(name, epoch):
     if name == "countersign-node":
         for plugin in sorted((RELEASE / "plugins").glob("*.wasm")):
             layer.file(f"usr/lib/{name}/plugins/{plugin.name}", plugin.read_bytes())
+        layer.file(f"usr/lib/{name}/rules/start.yaml", pathlib.Path("docs/rules-start.yaml").read_bytes())
     for text in sorted((RELEASE / "doc" / name).iterdir()):
         layer.file(f"usr/share/doc/{name}/{text.name}", text.read_bytes())
     layer.file(f"usr/share/doc/{name}/LICENSE", pathlib.Path("LICENSE").read_bytes())

@@ -11,7 +11,7 @@ use countersign_coordinator::invitation::{Invitations, Open};
 use countersign_coordinator::{Config, identity};
 use countersign_protocol::UnixMillis;
 use countersign_protocol::contact::Role;
-use countersign_protocol::invitation::InvitationId;
+use countersign_protocol::invitation::{Invitation, InvitationId};
 use serde_json::json;
 
 #[derive(Debug, Args)]
@@ -46,16 +46,12 @@ enum InviteCommand {
 
 #[derive(Debug, Args)]
 struct NewInvitation {
-    /// Invite a node. Requesters order by this name.
-    #[arg(
-        long,
-        required_unless_present = "requester",
-        conflicts_with = "requester"
-    )]
-    name: Option<String>,
-    /// Invite a requester. It may read and order, by signed requests.
+    /// Invite a node. Requesters order by this name. May be repeated.
+    #[arg(long, value_name = "NAME", required_unless_present = "requester")]
+    name: Vec<String>,
+    /// Invite a requester. It may read and order, by signed requests. May be repeated.
     #[arg(long, value_name = "NAME")]
-    requester: Option<String>,
+    requester: Vec<String>,
     /// How long the token is accepted: a number with s, m, h or d; 7d at most.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = validity)]
     valid: Duration,
@@ -66,7 +62,7 @@ struct NewInvitation {
     /// The configuration file.
     #[arg(long, value_name = "FILE", required = true)]
     config: Option<PathBuf>,
-    /// Print token, id and expiry as one JSON object.
+    /// Print token, id and expiry as one JSON object, or as an array of them for several names.
     #[arg(long)]
     json: bool,
 }
@@ -87,46 +83,83 @@ impl Invite {
 
 impl NewInvitation {
     fn run(self) -> anyhow::Result<()> {
-        let (role, name) = match (self.name, self.requester) {
-            (Some(name), None) => (Role::Node, name),
-            (None, Some(name)) => (Role::Requester, name),
-            _ => bail!("give either --name, for a node, or --requester"),
-        };
+        let nodes = self.name.into_iter().map(|name| (Role::Node, name));
+        let requesters = self
+            .requester
+            .into_iter()
+            .map(|name| (Role::Requester, name));
+        let guests: Vec<_> = nodes.chain(requesters).collect();
         let config = self
             .config
             .context("give the configuration with --config")?;
         let (config, invitations) = open(&config)?;
-        if config.knows(role, &name)? {
-            bail!("there is a {role} called `{name}`; choose another name");
+        for (role, name) in &guests {
+            if config.knows(*role, name)? {
+                bail!("there is a {role} called `{name}`; choose another name");
+            }
         }
         let address = self.address.or_else(|| address(&config)).context(
             "the address of this coordinator is not known; give it with --address, or write `public_quic: HOST:PORT` into the configuration",
         )?;
-        let token = invitations.make(role, &name, &address, self.valid, now()?)?;
-        let text = token
-            .to_text()
-            .context("the address is too long; give a shorter one with --address")?;
-        let invitation = &token.invitation;
-        let value = json!({
-            "token": text,
+        let now = now()?;
+        let make = |(role, name): (Role, String)| {
+            let token = invitations.make(role, &name, &address, self.valid, now)?;
+            let text = token
+                .to_text()
+                .context("the address is too long; give a shorter one with --address")?;
+            anyhow::Ok((token.invitation, text))
+        };
+        let made = guests
+            .into_iter()
+            .map(make)
+            .collect::<Result<Vec<_>, _>>()?;
+        show(&made, &Output::new(self.json))
+    }
+}
+
+/// Prints tokens: one as it is, several with their names.
+fn show(made: &[(Invitation, String)], output: &Output) -> anyhow::Result<()> {
+    let object = |(invitation, token): &(Invitation, String)| {
+        json!({
+            "token": token,
             "invitation": invitation.id,
-            "role": role,
-            "name": name,
-            "address": address,
+            "role": invitation.role,
+            "name": invitation.name,
+            "address": invitation.address,
             "coordinator": invitation.coordinator,
             "expires": invitation.expires,
-        });
-        let output = Output::new(self.json);
+        })
+    };
+    if let [only @ (invitation, token)] = made {
         if !output.is_json() {
-            let how = match role {
-                Role::Node => "countersign-node init --join TOKEN",
-                Role::Requester => "countersign requester join TOKEN",
-            };
             eprintln!(
-                "Give this token to the operator of {role} `{name}`, and to nobody else: whoever has it registers in that place, once.\nThey run `{how}`. It is shown only now:"
+                "Give this token to the operator of {} `{}`, and to nobody else: whoever has it registers in that place, once.\nThey run `{}`. It is shown only now:",
+                invitation.role,
+                invitation.name,
+                how(invitation.role)
             );
         }
-        Ok(output.result(&value, || format!("{text}\n"))?)
+        return Ok(output.result(&object(only), || format!("{token}\n"))?);
+    }
+    if !output.is_json() {
+        eprintln!(
+            "Give each token to the operator named beside it, and to nobody else: whoever has it registers in that place, once.\nNodes run `{}`, requesters `{}`. They are shown only now:",
+            how(Role::Node),
+            how(Role::Requester)
+        );
+    }
+    let value = made.iter().map(object).collect();
+    let line = |(invitation, token): &(Invitation, String)| {
+        format!("{} {}  {token}\n", invitation.role, invitation.name)
+    };
+    Ok(output.result(&value, || made.iter().map(line).collect())?)
+}
+
+/// What the owner of a token runs.
+fn how(role: Role) -> &'static str {
+    match role {
+        Role::Node => "countersign-node init --join TOKEN",
+        Role::Requester => "countersign requester join TOKEN",
     }
 }
 

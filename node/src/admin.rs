@@ -2,7 +2,7 @@
 //! socket lies in the node's folder, which only the node's user can enter. Anyone who can reach it
 //! can replace every file of the node anyway; it grants no more than that: lifting a quarantine or
 //! a twin, accepting the proof of a generation, copying the sealed files for a backup, noting that
-//! a backup was made or tried, and draining the node.
+//! a backup was made or tried, draining the node, and having it read its configuration again.
 //!
 //! Each connection carries one question, a line of JSON, answered by JSON until the
 //! end of the stream.
@@ -23,6 +23,7 @@ use countersign_store::{
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::backup::Staged;
@@ -100,6 +101,8 @@ pub enum Question {
     Note(Care),
     /// Take no new tasks, or take them again; absent: only tell. Only a running node does.
     Drain(Option<bool>),
+    /// Read the configuration again, as at SIGHUP. Only a running node does.
+    Reread,
     /// An overview. Only a running node has one.
     Overview,
 }
@@ -156,6 +159,8 @@ pub enum Answer {
     Staged(Staged),
     /// Answers [`Question::Note`], which is now in the journal.
     Noted,
+    /// Answers [`Question::Reread`]: the node reads its files now; its log says what is in force.
+    Rereading,
     /// Answers [`Question::Overview`].
     Overview(Box<Overview>),
     /// Answers [`Question::Drain`].
@@ -297,7 +302,7 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
         Question::Moved => Answer::Moved(moved(journal)?),
         Question::Proof(key) => Answer::Proof(participant::proofs(journal, *key)?),
         Question::Learn(_) => Answer::Failed("no node is running here".into()),
-        Question::Plugins | Question::Overview => {
+        Question::Plugins | Question::Overview | Question::Reread => {
             Answer::Failed("no node is running here; start it".into())
         }
         Question::Drain(_) => {
@@ -395,6 +400,7 @@ pub struct Administered {
     pub twins: Arc<Twins>,
     pub participant: Arc<Participant>,
     pub drain: Arc<Drain>,
+    pub reread: Arc<Notify>,
     pub look: Look,
 }
 
@@ -436,6 +442,10 @@ async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
         Ok(Question::StageBackup) => stage(node).await,
         Ok(Question::Drain(wanted)) => drain(node, wanted),
         Ok(Question::Overview) => overview(node).await,
+        Ok(Question::Reread) => {
+            node.reread.notify_one();
+            Answer::Rereading
+        }
         Ok(Question::Learn(proof)) => match node.participant.heed(*proof).await {
             Ok(learned) => {
                 node.participant.changed.notify_one();

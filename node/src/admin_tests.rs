@@ -62,6 +62,7 @@ fn questions_keep_their_names_on_the_socket() {
         ),
         (Question::VerifyAudit, "\"verify-audit\"".to_owned()),
         (Question::LiftTwin, "\"lift-twin\"".to_owned()),
+        (Question::Reread, "\"reread\"".to_owned()),
         (
             Question::PreparedReshares,
             "\"prepared-reshares\"".to_owned(),
@@ -100,6 +101,7 @@ fn only_a_running_node_tells_about_plugins_copies_its_files_drains_and_learns() 
         Question::Plugins,
         Question::StageBackup,
         Question::Drain(Some(true)),
+        Question::Reread,
         Question::Overview,
         Question::Learn(Box::new(proof())),
     ] {
@@ -355,6 +357,20 @@ async fn a_lifted_twin_is_forgotten_by_the_running_process() {
     let answer = ask_node_with(&node, &Question::LiftTwin).await;
     assert_eq!(answer, Answer::Lifted(true));
     assert!(!twins.is_known());
+}
+
+#[tokio::test]
+async fn a_node_that_is_asked_to_reads_its_configuration_again() {
+    let node = TestNode::build().await;
+    let reread = node.parts.reread.clone();
+    let answer = ask_node_with(&node, &Question::Plugins).await;
+    assert!(matches!(answer, Answer::Plugins { .. }), "{answer:?}");
+    let mut notified = std::pin::pin!(reread.notified());
+    let mut is_notified = async || futures_util::poll!(notified.as_mut()).is_ready();
+    assert!(!is_notified().await, "nobody asked");
+    let answer = ask_node_with(&node, &Question::Reread).await;
+    assert_eq!(answer, Answer::Rereading);
+    assert!(is_notified().await);
 }
 
 #[tokio::test]

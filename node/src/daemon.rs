@@ -110,6 +110,7 @@ impl Node {
                 told,
             ),
             public: self.public.clone(),
+            asked: self.reread.clone(),
             world: self.world.clone(),
         };
         parts.run(
@@ -251,6 +252,7 @@ impl Node {
             twins: self.twins.clone(),
             participant: self.participant.clone(),
             drain: self.drain.clone(),
+            reread: self.reread.clone(),
             look: Arc::new(move || Box::pin(Snapshot::of(sources.clone()))),
         };
         parts.run(

@@ -1,4 +1,7 @@
-//! Priorities, signals and resource limits of a node and its child processes.
+//! Priorities, users, signals and resource limits of a node and its child processes.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// Lowers this thread's priority, for work that nobody waits for.
 pub fn lower_priority() {
@@ -34,6 +37,35 @@ pub fn outlive_file_limits() {
 pub fn outlive_hangups() {
     // SAFETY: sets a signal's action to "ignore".
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+}
+
+/// Gives up root for good: this process becomes the owner of the folder, in its group and in no
+/// other. Does nothing for anybody but root, and for a folder of root's or one that is not there.
+/// Call this before any thread is started.
+pub fn become_owner_of(folder: &Path) -> std::io::Result<()> {
+    // SAFETY: a plain system call.
+    if unsafe { libc::geteuid() } != 0 {
+        return Ok(());
+    }
+    let (user, group) = match std::fs::metadata(folder) {
+        Ok(folder) => (folder.uid(), folder.gid()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if user == 0 {
+        return Ok(());
+    }
+    // SAFETY: plain system calls; the pointer is to one group.
+    let gave_up = unsafe {
+        libc::setgroups(1, &group) == 0
+            && libc::setresgid(group, group, group) == 0
+            && libc::setresuid(user, user, user) == 0
+    };
+    if gave_up {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
 }
 
 /// Limits of a child process. They are permanent: hard limits cannot be raised again.

@@ -159,6 +159,7 @@ impl TestNode {
             twins: Arc::new(twins),
             participant: Arc::new(participant),
             drain: Arc::default(),
+            reread: Arc::default(),
             look: Arc::new(|| Box::pin(async { crate::metrics::tests::snapshot() })),
         };
         Self {

@@ -68,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) metrics: Option<TcpListener>,
     pub(crate) pusher: Option<Pusher>,
     pub(crate) drain: Arc<Drain>,
+    /// The operator asks for the files to be read again, through the admin socket.
+    pub(crate) reread: Arc<Notify>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -154,6 +156,7 @@ impl Node {
             participant: Arc::new(participant),
             uses: Arc::default(),
             drain: Arc::default(),
+            reread: Arc::default(),
             stopping: CancellationToken::new(),
             coordinator,
             world,

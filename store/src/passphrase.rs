@@ -97,13 +97,19 @@ impl Passphrase {
         one_line(&bytes).ok_or_else(|| PassphraseError::NotText { path: path.into() })
     }
 
+    /// Hands the text to a program that keeps it for the start of the node.
+    pub fn hand_to(&self, keeper: &mut impl io::Write) -> io::Result<()> {
+        keeper.write_all(self.0.as_bytes())
+    }
+
+    /// True if a new store may have it.
+    pub fn is_long_enough(&self) -> bool {
+        self.0.chars().count() >= Self::MIN_CHARS
+    }
+
     /// The text, for key derivation only.
     pub(crate) fn expose(&self) -> &str {
         &self.0
-    }
-
-    pub(crate) fn is_long_enough(&self) -> bool {
-        self.0.chars().count() >= Self::MIN_CHARS
     }
 }
 

@@ -10,6 +10,7 @@ mod event;
 mod exit;
 mod line;
 mod listen;
+mod new_profile;
 mod node;
 mod out;
 mod output;
@@ -224,7 +225,9 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
         Command::Manual(command) => command
             .run::<Cli>()
             .map_err(|error| ClientError::Usage(error.to_string())),
-        Command::Requester(command) => requester::execute(command, output),
+        Command::Requester(command) => {
+            requester::execute(command, || profile_path(&global), output)
+        }
         Command::Wallet(command) => {
             return in_runtime(wallet::execute(command, &connected()?, output));
         }
@@ -252,15 +255,15 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
 }
 
 fn connect(global: &Global) -> Result<Client, ClientError> {
+    let client = Client::new(Profile::load(&profile_path(global)?)?)?;
+    Ok(client.with_timeout(global.timeout.map(Duration::from_secs)))
+}
+
+fn profile_path(global: &Global) -> Result<PathBuf, ClientError> {
     let no_home =
         || ClientError::Usage("there is no home directory; name the profile with --config".into());
-    let path = global
-        .config
-        .clone()
-        .or_else(Profile::default_path)
-        .ok_or_else(no_home)?;
-    let client = Client::new(Profile::load(&path)?)?;
-    Ok(client.with_timeout(global.timeout.map(Duration::from_secs)))
+    let path = global.config.clone().or_else(Profile::default_path);
+    path.ok_or_else(no_home)
 }
 
 fn in_runtime<T>(work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {

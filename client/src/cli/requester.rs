@@ -1,5 +1,6 @@
 //! The commands of `countersign requester`.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,13 +8,14 @@ use clap::Subcommand;
 use countersign_cli_kit::{joining, six_words};
 use countersign_client::{ClientError, RequesterKey};
 use countersign_link::Identity;
-use countersign_protocol::RequesterId;
 use countersign_protocol::contact::{Contact, Role, is_name};
 use countersign_protocol::invitation::Token;
+use countersign_protocol::{CoordinatorId, RequesterId};
 use serde_json::json;
 
 use super::in_runtime;
 use super::line::Line;
+use super::new_profile::NewProfile;
 use super::output::Output;
 
 /// Subcommands for requester keys.
@@ -34,18 +36,37 @@ pub enum RequesterCommand {
     },
     /// Register a key at the coordinator that made this token (`countersign-coordinator invite
     /// --requester`). It may then read and order by signed requests, without an API key. Prints
-    /// what belongs into the profile. If it fails, the key is kept, and you can run it again.
+    /// what belongs into the profile, or writes it. If it fails, the key is kept, and you can run
+    /// it again.
     Join {
         /// The token (csi1...). `-` reads it from standard input, so that no other user of this
         /// machine can see it.
         token: String,
-        /// The file of the key; made if it does not exist.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        /// The file of the key; made if it does not exist. Default, with --new-profile:
+        /// requester.key beside the profile.
+        #[arg(long, value_name = "FILE", required_unless_present = "new_profile")]
+        key: Option<PathBuf>,
+        /// Write the profile, which must not exist yet. Asks on the terminal, for each node that
+        /// the coordinator proposes, whether its words are those that its operator told you, and
+        /// names only those nodes.
+        #[arg(long)]
+        new_profile: bool,
+        /// The coordinator's HTTP API, for the new profile.
+        #[arg(
+            long,
+            value_name = "URL",
+            requires = "new_profile",
+            default_value = "http://127.0.0.1:7480"
+        )]
+        coordinator: String,
     },
 }
 
-pub fn execute(command: RequesterCommand, output: &Output) -> Result<(), ClientError> {
+pub fn execute(
+    command: RequesterCommand,
+    profile: impl FnOnce() -> Result<PathBuf, ClientError>,
+    output: &Output,
+) -> Result<(), ClientError> {
     match command {
         RequesterCommand::New { out } => {
             let id = RequesterKey::create(&out)?.id();
@@ -63,13 +84,36 @@ pub fn execute(command: RequesterCommand, output: &Output) -> Result<(), ClientE
                 &[id.to_string().into(), words.into()],
             )
         }
-        RequesterCommand::Join { token, key } => join(&token, &key, output),
+        RequesterCommand::Join {
+            token,
+            key,
+            new_profile: true,
+            coordinator,
+        } => {
+            let profile = NewProfile::at(profile()?, key, coordinator)?;
+            let token = read(&token)?;
+            let joined = join(&token, &profile.key, output)?;
+            profile.write(&joined, output)
+        }
+        RequesterCommand::Join { token, key, .. } => {
+            let missing = || ClientError::Usage("name the file of the key with --key".into());
+            let file = key.ok_or_else(missing)?;
+            let joined = join(&read(&token)?, &file, output)?;
+            show(&joined, &file, output)
+        }
     }
 }
 
-fn join(token: &str, file: &Path, output: &Output) -> Result<(), ClientError> {
+/// What a requester knows once it is registered.
+pub struct Joined {
+    pub requester: RequesterId,
+    pub coordinator: CoordinatorId,
+    /// Proposed by the coordinator, so to be compared.
+    pub nodes: Vec<Contact>,
+}
+
+fn join(token: &Token, file: &Path, output: &Output) -> Result<Joined, ClientError> {
     let usage = |error: String| ClientError::Usage(error);
-    let token = read(token)?;
     let key = if file.exists() {
         RequesterKey::load(file)?
     } else {
@@ -78,7 +122,7 @@ fn join(token: &str, file: &Path, output: &Output) -> Result<(), ClientError> {
     let identity = Identity::from_seed(&key.expose_seed());
     let identity = Arc::new(identity.map_err(|error| usage(error.to_string()))?);
     let joined = async {
-        let joined = joining::join(&identity, &token).await;
+        let joined = joining::join(&identity, token).await;
         joined.map_err(|error| {
             usage(format!(
                 "not registered; the key is kept, and you can run the command again: {error}"
@@ -87,30 +131,39 @@ fn join(token: &str, file: &Path, output: &Output) -> Result<(), ClientError> {
     };
     let mut contacts = in_runtime(joined)?;
     contacts.retain(|contact| is_name(contact.name()) && contact.role() == Role::Node);
-    let id = key.id();
-    let coordinator = token.invitation.coordinator;
-    let own = words(&id);
     output.note(format!(
-        "Registered as `{}`. Tell your six words to the operators of the nodes, over a channel on which they recognise you. The coordinator proposes the nodes below: compare their words with their operators before you copy them into the profile.",
+        "Registered as `{}`. Tell your six words to the operators of the nodes, over a channel on which they recognise you:",
         token.invitation.name
     ));
-    let nodes = contacts.iter().map(
+    output.note(format!("  {}", words(&key.id())));
+    Ok(Joined {
+        requester: key.id(),
+        coordinator: token.invitation.coordinator,
+        nodes: contacts,
+    })
+}
+
+/// Shows what belongs into a profile.
+fn show(joined: &Joined, file: &Path, output: &Output) -> Result<(), ClientError> {
+    output.note("The coordinator proposes the nodes below: compare their words with their operators before you copy them into the profile.");
+    let own = words(&joined.requester);
+    let nodes = joined.nodes.iter().map(
         |contact| json!({"name": contact.name(), "id": contact.id(), "words": node_words(contact)}),
     );
     let value = json!({
-        "requester": id,
+        "requester": joined.requester,
         "words": own,
         "file": file,
-        "coordinator": coordinator,
+        "coordinator": joined.coordinator,
         "nodes": nodes.collect::<Vec<_>>(),
     });
     let mut lines: Vec<Line> = vec![
-        format!("# {id}").into(),
+        format!("# {}", joined.requester).into(),
         format!("# words of this requester: {own}").into(),
-        format!("coordinator_id: {coordinator}").into(),
+        format!("coordinator_id: {}", joined.coordinator).into(),
         "nodes:".to_owned().into(),
     ];
-    lines.extend(contacts.iter().map(|contact| {
+    lines.extend(joined.nodes.iter().map(|contact| {
         let name = json!(contact.name());
         Line::from(format!(
             "  {name}: {}  # {}",
@@ -126,6 +179,9 @@ fn read(argument: &str) -> Result<Token, ClientError> {
     let mut text = argument.to_owned();
     if argument == "-" {
         text.clear();
+        if std::io::stdin().is_terminal() {
+            eprint!("Paste the token: ");
+        }
         std::io::stdin().read_line(&mut text).map_err(|error| {
             ClientError::Usage(format!(
                 "the token cannot be read from standard input ({error}); write it there"
@@ -143,10 +199,10 @@ fn read(argument: &str) -> Result<Token, ClientError> {
     }
 }
 
-fn words(id: &RequesterId) -> String {
+pub fn words(id: &RequesterId) -> String {
     six_words("requester", id.as_bytes())
 }
 
-fn node_words(contact: &Contact) -> String {
+pub fn node_words(contact: &Contact) -> String {
     six_words("node", contact.key())
 }

@@ -67,9 +67,8 @@ impl Confirm {
             }
         }
         if added > 0 {
-            println!(
-                "A running node takes the entries up when you send it SIGHUP. Each of the others must add this node, too."
-            );
+            roster::take_up(args)?;
+            println!("Each of the others must add this node, too.");
         }
         Ok(())
     }

@@ -2,20 +2,21 @@
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use countersign_host::rs256;
 use countersign_node::config::{Config, EXAMPLE};
+use countersign_node::harden;
 use countersign_node::primes;
 use countersign_node::public;
 use countersign_node::vault::Vault;
 use countersign_protocol::NodeId;
 use countersign_protocol::invitation::Token;
-use countersign_store::Journal;
+use countersign_store::{Journal, Passphrase};
 
-use super::{Args, join, passphrase};
+use super::{Args, credential, join, passphrase, rules};
 
 /// Name of the file of secrets.
 const SECRETS: &str = "secrets.redb.age";
@@ -35,6 +36,15 @@ pub struct Init {
     /// repeated.
     #[arg(long, value_name = "TOKEN")]
     join: Option<String>,
+    /// Let the plugin `rules` decide by a copy of this file, `rules.yaml` beside the configuration.
+    /// A node without risk control does not start.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Give the passphrase of a new store to systemd, which encrypts it for this machine and
+    /// decrypts it for the service of the package. Needs root.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true,
+          default_missing_value = credential::FILE)]
+    credential: Option<PathBuf>,
 }
 
 impl Init {
@@ -45,13 +55,18 @@ impl Init {
         if let Some(token) = &token {
             join::name_coordinator(&args.config, token)?;
         }
+        if let Some(rules) = &self.rules {
+            rules::put_in_force(&args.config, rules)?;
+        }
         let config = Config::load(&args.config)?;
-        let vault = match &token {
-            Some(_) if config.dir.join(SECRETS).exists() => {
-                let passphrase = passphrase::existing(args, &config)?;
-                Vault::open(&config.dir, &passphrase, &config.recipients)?
-            }
-            _ => self.create(args, &config, token.is_none())?,
+        let vault = if token.is_some() && config.dir.join(SECRETS).exists() {
+            let passphrase = passphrase::existing(args, &config)?;
+            give_up_root(&config)?;
+            Vault::open(&config.dir, &passphrase, &config.recipients)?
+        } else {
+            let passphrase = self.new_passphrase(args, &config)?;
+            give_up_root(&config)?;
+            self.create(&passphrase, &config, token.is_none())?
         };
         if let Some(token) = &token {
             join::register(&config, &vault, token)?;
@@ -78,9 +93,31 @@ impl Init {
         }
     }
 
-    /// Creates the node's keys and data.
-    fn create(&self, args: &Args, config: &Config, primes: bool) -> anyhow::Result<Vault> {
+    /// The passphrase of a new store, given to systemd if that is wanted.
+    fn new_passphrase(&self, args: &Args, config: &Config) -> anyhow::Result<Passphrase> {
+        let Some(file) = &self.credential else {
+            return passphrase::new(args, config);
+        };
+        let store = config.dir.join(SECRETS);
+        if store.exists() {
+            bail!(
+                "there is a store already: {}; give its passphrase to systemd with `systemd-creds encrypt`",
+                store.display()
+            );
+        }
+        credential::check(file)?;
         let passphrase = passphrase::new(args, config)?;
+        credential::keep(&passphrase, file)?;
+        Ok(passphrase)
+    }
+
+    /// Creates the node's keys and data.
+    fn create(
+        &self,
+        passphrase: &Passphrase,
+        config: &Config,
+        primes: bool,
+    ) -> anyhow::Result<Vault> {
         println!(
             "Initialize database: {}",
             config.dir.join(SECRETS).display()
@@ -88,7 +125,7 @@ impl Init {
         let callback_key = rs256::SigningKey::generate()?;
         let vault = Vault::create(
             &config.dir,
-            &passphrase,
+            passphrase,
             &config.recipients,
             callback_key.to_pkcs8()?,
         )?;
@@ -105,6 +142,17 @@ impl Init {
         println!("Complete initialization of the node's keys and data");
         Ok(vault)
     }
+}
+
+/// Becomes the user of the store, if root has set up its folder for a service. What is written from
+/// here on is that user's.
+pub(super) fn give_up_root(config: &Config) -> anyhow::Result<()> {
+    harden::become_owner_of(&config.dir).with_context(|| {
+        format!(
+            "cannot become the owner of {}; run this as that user",
+            config.dir.display()
+        )
+    })
 }
 
 /// Writes an example configuration if there is none; returns true if it did.

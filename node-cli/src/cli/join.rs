@@ -1,7 +1,7 @@
 //! The part of `init --join` that concerns the coordinator: its entry in the configuration, and the
 //! registration.
 
-use std::io::Read;
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,9 +34,13 @@ pub(super) fn token(argument: &str) -> anyhow::Result<Token> {
     let mut text = argument.to_owned();
     if argument == "-" {
         text.clear();
+        if std::io::stdin().is_terminal() {
+            eprint!("Paste the token: ");
+        }
         std::io::stdin()
+            .lock()
             .take(LONGEST)
-            .read_to_string(&mut text)
+            .read_line(&mut text)
             .context("the token cannot be read from standard input; write it there")?;
     }
     let token: Token = text.parse()?;

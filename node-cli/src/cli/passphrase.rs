@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::Args;
 
 /// Name of the systemd credential (`LoadCredentialEncrypted=countersign-passphrase:…`).
-const CREDENTIAL: &str = "countersign-passphrase";
+pub(super) const CREDENTIAL: &str = "countersign-passphrase";
 
 /// Returns the passphrase of an existing store.
 pub(super) fn existing(args: &Args, config: &Config) -> anyhow::Result<Passphrase> {

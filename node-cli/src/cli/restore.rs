@@ -16,10 +16,10 @@ use countersign_protocol::{Hash, NodeId};
 use countersign_store::backup::OpenWith;
 use countersign_store::journal::JOURNAL_FILE;
 use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE, files_in};
-use countersign_store::{Backup, Journal, KeyRecord, KeyStatus};
+use countersign_store::{Backup, Journal, KeyRecord, KeyStatus, Passphrase};
 
 use super::backup::note;
-use super::{Args, passphrase, time};
+use super::{Args, init, passphrase, time};
 
 #[derive(Debug, clap::Args)]
 pub struct Restore {
@@ -57,12 +57,15 @@ impl Restore {
             self.check_target(&config, &backup)?;
         }
         let compared = public::read(&config.dir).is_ok();
-        let scratch = config.dir.with_extension("restoring");
+        // Read first: it may be in files that only root can read.
+        let own = passphrase::existing(args, &config)?;
+        init::give_up_root(&config)?;
+        let scratch = scratch_for(&config.dir);
         backup::unstage(&scratch)?;
         let restored = backup
             .unpack(&scratch)
             .map_err(anyhow::Error::from)
-            .and_then(|()| self.prove(args, &config, &backup, &scratch))
+            .and_then(|()| self.prove(&own, &config, &backup, &scratch))
             .and_then(|()| {
                 if self.drill {
                     Ok(())
@@ -138,16 +141,12 @@ impl Restore {
     /// that node, and every share is intact.
     fn prove(
         &self,
-        args: &Args,
+        own: &Passphrase,
         config: &Config,
         backup: &Backup,
         dir: &Path,
     ) -> anyhow::Result<()> {
-        let vault = Vault::open(
-            dir,
-            &passphrase::existing(args, config)?,
-            &config.recipients,
-        )?;
+        let vault = Vault::open(dir, own, &config.recipients)?;
         let me = NodeId::from_bytes(vault.identity()?.public().0)?;
         ensure!(
             me.to_string() == backup.contents.node,
@@ -172,6 +171,16 @@ impl Restore {
             journal.restored(now())?;
         }
         Ok(())
+    }
+}
+
+/// A folder on the disk of the store that the node's user can make: in the store's own folder,
+/// since only root can write beside that of a package; or beside it, if it is not there yet.
+fn scratch_for(store: &Path) -> PathBuf {
+    if store.is_dir() {
+        store.join("restoring")
+    } else {
+        store.with_extension("restoring")
     }
 }
 

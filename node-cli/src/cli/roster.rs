@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Subcommand;
 use countersign_cli_kit::joining;
+use countersign_node::admin::{self, Answer, Question};
 use countersign_node::config::Config;
 use countersign_node::contacts;
 use countersign_node::vault::Vault;
@@ -14,7 +15,7 @@ use countersign_protocol::{NodeId, RequesterId};
 
 use super::confirm::{self, Confirm};
 use super::id::own_id;
-use super::{Args, passphrase};
+use super::{Args, init, passphrase};
 
 /// First line of a file for another operator.
 const HEADING: &str = "# For `countersign-node roster confirm --from FILE`. Compare the six words of each entry with its owner.\n";
@@ -22,7 +23,7 @@ const HEADING: &str = "# For `countersign-node roster confirm --from FILE`. Comp
 #[derive(Debug, Subcommand)]
 pub enum RosterCommand {
     /// Add another node to the configuration. Its operator gives you the id, over a channel on
-    /// which you recognise them. A running node takes it up at SIGHUP.
+    /// which you recognise them. A running node takes it up.
     Add {
         /// Name of the node, for people and plugins.
         name: String,
@@ -30,8 +31,7 @@ pub enum RosterCommand {
         id: NodeId,
     },
     /// Add the nodes and requesters that the coordinator proposes, or another operator in a file,
-    /// each after you have compared its six words with its owner. A running node takes them up at
-    /// SIGHUP.
+    /// each after you have compared its six words with its owner. A running node takes them up.
     Confirm(Confirm),
     /// Ask the coordinator whom it proposes. Stop the node first: a running node is told by itself.
     Fetch,
@@ -49,7 +49,7 @@ pub enum RosterCommand {
 #[derive(Debug, Subcommand)]
 pub enum RequesterCommand {
     /// Add a requester to the configuration: the node considers its tasks. A running node takes it
-    /// up at SIGHUP.
+    /// up.
     Add {
         /// Name of the requester, for people and plugins.
         name: String,
@@ -68,7 +68,8 @@ impl RosterCommand {
                 if own.is_some_and(|own| own.node == *id) {
                     anyhow::bail!("{id} is this node itself; add the others");
                 }
-                add(&args.config, "roster", name, &id.to_string())
+                add(&args.config, "roster", name, &id.to_string())?;
+                take_up(args)
             }
             Self::Confirm(confirm) => confirm.run(args),
             Self::Fetch => fetch(args),
@@ -85,7 +86,8 @@ impl RosterCommand {
 impl RequesterCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let Self::Add { name, id } = self;
-        add(&args.config, "requesters", name, &id.to_string())
+        add(&args.config, "requesters", name, &id.to_string())?;
+        take_up(args)
     }
 }
 
@@ -96,10 +98,19 @@ pub(super) fn add(config: &Path, list: &str, name: &str, id: &str) -> anyhow::Re
     countersign_cli_kit::add_entry(config, list, &entry, |new| {
         Config::parse(new, base).map(drop)
     })?;
-    println!(
-        "Added `{name}` to {list} of {}; send the node SIGHUP if it runs.",
-        config.display()
-    );
+    println!("Added `{name}` to {list} of {}.", config.display());
+    Ok(())
+}
+
+/// Has a running node read its configuration, in which something was added.
+pub(super) fn take_up(args: &Args) -> anyhow::Result<()> {
+    let config = Config::load(&args.config)?;
+    match admin::ask_running(&config.dir, &Question::Reread) {
+        Ok(Some(Answer::Rereading)) => {
+            println!("The running node takes this up now; its log says so.");
+        }
+        Ok(_) | Err(_) => println!("A running node takes this up when you send it SIGHUP."),
+    }
     Ok(())
 }
 
@@ -112,6 +123,7 @@ fn fetch(args: &Args) -> anyhow::Result<()> {
         )
     })?;
     let passphrase = passphrase::existing(args, &config)?;
+    init::give_up_root(&config)?;
     let vault = Vault::open(&config.dir, &passphrase, &config.recipients)?;
     let identity = Arc::new(vault.identity()?);
     let asked = joining::ask(&identity, &coordinator.address, &coordinator.id);

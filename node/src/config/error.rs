@@ -37,7 +37,7 @@ pub enum ConfigError {
     NoCoordinator,
     /// A node that runs needs a plugin, or explicit permission to do without.
     #[error(
-        "no plugin is configured, so nothing would guard the key shares; add one under policy.plugins, or write policy.allow_unguarded: true"
+        "no plugin is configured, so nothing would guard the key shares; add one under policy.plugins (`init --rules` does), or write policy.allow_unguarded: true"
     )]
     Unguarded,
     /// A name or an id is listed twice.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use countersign_protocol::UnixMillis;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::fingerprint::{Fingerprint, look, look_at_keys};
@@ -72,6 +73,8 @@ pub struct PolicyWatch {
     pub(crate) reload: Reload,
     /// The public record, which shows the plugins in force.
     pub public: Arc<PublicFile>,
+    /// Notified when the command line asks for what SIGHUP does.
+    pub(crate) asked: Arc<Notify>,
     /// Clock and randomness of the node.
     pub world: World,
 }
@@ -84,7 +87,10 @@ impl PolicyWatch {
         let mut receivers = Watch::since("receivers", self.housekeeping.receivers.loaded().clone());
         let mut keys = Untaken::since(self.housekeeping.guard.trusted.clone());
         let mut shown = Vec::new();
-        while let Some(asked) = stopping.run_until_cancelled(next_look(&mut hangup)).await {
+        while let Some(asked) = stopping
+            .run_until_cancelled(next_look(&mut hangup, &self.asked))
+            .await
+        {
             let policy = &self.housekeeping.config.policy;
             let entries = &self.housekeeping.config.receivers;
             let mut swapped = false;
@@ -203,14 +209,18 @@ pub fn hangup() -> Option<Signal> {
 }
 
 /// Waits for the next look; returns true if an operator asked for it.
-async fn next_look(hangup: &mut Option<Signal>) -> bool {
-    let asked = async {
+async fn next_look(hangup: &mut Option<Signal>, asked: &Notify) -> bool {
+    let signalled = async {
         match hangup {
             Some(hangup) => hangup.recv().await,
             None => std::future::pending().await,
         }
     };
-    tokio::time::timeout(LOOK, asked).await.is_ok()
+    tokio::select! {
+        _ = signalled => true,
+        () = asked.notified() => true,
+        () = tokio::time::sleep(LOOK) => false,
+    }
 }
 
 impl Watch {

@@ -53,8 +53,10 @@ pub struct KeyGenRules {
 pub struct KeyGenEntry {
     /// The exact threshold; a higher one does not match.
     pub threshold: u16,
-    /// The exact set of nodes, in any order.
-    pub node_ids: Vec<String>,
+    /// The exact set of nodes, in any order. Without it, `nodes` says how many.
+    pub node_ids: Option<Vec<String>>,
+    /// As many nodes, whichever: the node takes part only in committees from its roster.
+    pub nodes: Option<u16>,
 }
 
 /// Rules for KeyReshare. Without a list no key can be reshared.
@@ -85,11 +87,7 @@ impl Config {
     /// Rejects entries that can never match.
     pub fn validate(&self) -> Result<(), String> {
         for (i, entry) in self.key_gen.allow_list.iter().enumerate() {
-            committee(
-                &format!("key_gen.allow_list[{i}]"),
-                entry.threshold,
-                &entry.node_ids,
-            )?;
+            entry.validate(&format!("key_gen.allow_list[{i}]"))?;
         }
         for (i, entry) in self.key_reshare.allow_list.iter().enumerate() {
             committee(
@@ -102,16 +100,31 @@ impl Config {
     }
 }
 
+impl KeyGenEntry {
+    fn validate(&self, at: &str) -> Result<(), String> {
+        match (&self.node_ids, self.nodes) {
+            (Some(ids), None) => committee(at, self.threshold, ids),
+            (None, Some(nodes)) => fits(at, self.threshold, nodes.into()),
+            (Some(_), Some(_)) | (None, None) => Err(format!(
+                "{at}: write either `node_ids`, the ids of the nodes, or `nodes`, their number"
+            )),
+        }
+    }
+}
+
 fn committee(at: &str, threshold: u16, node_ids: &[String]) -> Result<(), String> {
     let mut ids: Vec<_> = node_ids.iter().collect();
     ids.sort();
     if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(format!("{at}: the node id {} is repeated", pair[0]));
     }
-    if threshold == 0 || usize::from(threshold) > node_ids.len() {
+    fits(at, threshold, node_ids.len())
+}
+
+fn fits(at: &str, threshold: u16, nodes: usize) -> Result<(), String> {
+    if threshold == 0 || usize::from(threshold) > nodes {
         return Err(format!(
-            "{at}: the threshold {threshold} does not fit {} nodes",
-            node_ids.len()
+            "{at}: the threshold {threshold} does not fit {nodes} nodes"
         ));
     }
     Ok(())

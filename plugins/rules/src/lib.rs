@@ -107,7 +107,7 @@ fn judge_keygen(rules: &KeyGenRules, keygen: &Keygen) -> Ruling {
         return refuse("keygen-reject-all", REJECT_ALL);
     }
     let fits = |entry: &KeyGenEntry| {
-        entry.threshold == keygen.threshold && same_set(&entry.node_ids, &keygen.members)
+        entry.threshold == keygen.threshold && is_committee(entry, &keygen.members)
     };
     if rules.allow_list.iter().any(fits) {
         return Ok("an entry of the list allows this committee".into());
@@ -150,6 +150,16 @@ fn judge_check_up(rules: &RejectAll) -> Ruling {
         refuse("keysharesign-reject-all", REJECT_ALL)
     } else {
         Ok("check-ups are allowed".into())
+    }
+}
+
+/// True if an entry's nodes, or its number of nodes, are those of a committee. An entry with both
+/// or neither is a mistake and allows none.
+fn is_committee(entry: &KeyGenEntry, members: &[String]) -> bool {
+    match (&entry.node_ids, entry.nodes) {
+        (Some(ids), None) => same_set(ids, members),
+        (None, Some(nodes)) => usize::from(nodes) == members.len() && same_set(members, members),
+        (Some(_), Some(_)) | (None, None) => false,
     }
 }
 

@@ -87,6 +87,27 @@ fn keygen_must_equal_an_entry() {
 }
 
 #[test]
+fn an_entry_may_give_the_number_of_nodes_in_place_of_their_ids() {
+    let number = r#"{"enable": true, "key_gen": {"allow_list": [{"threshold": 2, "nodes": 3}]}}"#;
+    for members in [&["a", "b", "c"], &["d", "e", "f"]] {
+        assert_eq!(judge(number, &testing::keygen(2, members)), "approve");
+    }
+    for (threshold, members) in [
+        (1, &["a", "b", "c"][..]),
+        (3, &["a", "b", "c"]),
+        (2, &["a", "b"]),
+        (2, &["a", "b", "c", "d"]),
+        (2, &["a", "b", "b"]),
+    ] {
+        assert_eq!(
+            judge(number, &testing::keygen(threshold, members)),
+            "keygen-not-allowed",
+            "{members:?}"
+        );
+    }
+}
+
+#[test]
 fn reshare_must_equal_an_entry() {
     assert_eq!(judge(LISTS, &reshare(2, &["d", "c", "b"])), "approve");
     assert_eq!(
@@ -177,7 +198,7 @@ fn mistakes_in_the_configuration_are_found() {
         r#"{"enable": true, "keygen": {}}"#,
         r#"{"enable": true, "key_sign": {"rejectall": true}}"#,
         r#"{"enable": true, "enable": false}"#,
-        r#"{"enable": true, "key_gen": {"allow_list": [{"threshold": 2}]}}"#,
+        r#"{"enable": true, "key_gen": {"allow_list": [{"threshold": 2, "nodes": "3"}]}}"#,
     ] {
         assert!(json::config::<Config>(document).is_err(), "{document}");
     }
@@ -185,6 +206,10 @@ fn mistakes_in_the_configuration_are_found() {
         r#"{"threshold": 0, "node_ids": ["a"]}"#,
         r#"{"threshold": 3, "node_ids": ["a", "b"]}"#,
         r#"{"threshold": 1, "node_ids": ["a", "a"]}"#,
+        r#"{"threshold": 0, "nodes": 3}"#,
+        r#"{"threshold": 4, "nodes": 3}"#,
+        r#"{"threshold": 2}"#,
+        r#"{"threshold": 2, "nodes": 2, "node_ids": ["a", "b"]}"#,
     ] {
         let document = format!(r#"{{"enable": true, "key_gen": {{"allow_list": [{entry}]}}}}"#);
         let config = json::config::<Config>(&document).unwrap();

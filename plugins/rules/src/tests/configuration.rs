@@ -12,6 +12,30 @@ fn the_documented_file_is_sound() {
     Rules::check(&config, &MockHost::default()).unwrap();
 }
 
+/// The rules that a package offers to begin with.
+#[test]
+fn the_first_rules_of_a_node_let_most_of_its_roster_make_wallets_and_pay_and_nothing_else() {
+    let document: serde_json::Value =
+        serde_norway::from_str(include_str!("../../../../docs/rules-start.yaml")).unwrap();
+    let document = document.to_string();
+    let config = json::config::<Config>(&document).unwrap();
+    Rules::check(&config, &MockHost::default()).unwrap();
+    let chain = "eip155:1";
+    let paid = transfer(chain, "0x52908400098527886E0F7030069857D2E4169EE7", "1");
+    let created = transaction(chain).creates().task();
+    for (task, expected) in [
+        (testing::keygen(2, &["a", "b", "c"]), "approve"),
+        (testing::keygen(1, &["a", "b"]), "keygen-not-allowed"),
+        (testing::keygen(1, &["a", "b", "c"]), "keygen-not-allowed"),
+        (reshare(2, &["a", "b", "c"]), "keyreshare-not-allowed"),
+        (paid, "approve"),
+        (created, "keysign-contract-creation"),
+        (testing::signing(Intent::Opaque), "keysign-blind"),
+    ] {
+        assert_eq!(judge(&document, &task), expected, "{task:?}");
+    }
+}
+
 /// Keys that a part of the documented file has, at any depth.
 fn keys(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
     match value {
