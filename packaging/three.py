@@ -42,6 +42,16 @@ def say(text=""):
     print(text, flush=True)
 
 
+def as_seen(text):
+    """The lines that are on a terminal in the end: progress is shown in place of what was there."""
+    lines = []
+    for line in text.replace("\r\n", "\n").strip().split("\n"):
+        for up in re.findall(r"\x1b\[(\d+)A", line):
+            del lines[-int(up) :]
+        lines.append(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line).rsplit("\r", 1)[-1])
+    return lines
+
+
 class Machine:
     """A fresh Debian that has booted, and whoever sits at it."""
 
@@ -54,6 +64,8 @@ class Machine:
         self.root = place / "root"
         options = f"lowerdir={base},upperdir={place / 'upper'},workdir={place / 'work'}"
         outside("mount", "-t", "overlay", "overlay", "-o", options, self.root)
+        (self.root / "etc/hostname").write_text(f"{name}\n")
+        (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost {name}\n")
         self.group = pathlib.Path(f"/sys/fs/cgroup/countersign-three-{os.getpid()}-{name}")
         self.group.mkdir()
         nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", f"--directory={self.root}", f"--machine={name}", "--boot"]
@@ -103,8 +115,8 @@ class Machine:
             shown += terminal.after
             terminal.sendline(answers[at - 1][1](terminal.match))
         terminal.close()
-        for line in shown.replace("\r\n", "\n").strip().splitlines():
-            say(f"    {line.rstrip()}")
+        for line in as_seen(shown):
+            say(f"    {line}".rstrip())
         if terminal.exitstatus:
             say(self.look("journalctl --no-pager -u 'countersign*' -n 40"))
             raise SystemExit(f"three.py: {self.name}: {command}: exit code {terminal.exitstatus}")

@@ -1,7 +1,6 @@
 //! `init --rules`: names the plugin `rules` in the configuration, with a copy of the operator's file.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -10,6 +9,8 @@ use countersign_node::config::Config;
 
 /// Name of the copy, beside the configuration.
 const COPY: &str = "rules.yaml";
+/// Its mode: written by its owner alone.
+const READABLE: u32 = 0o644;
 /// Largest file, in bytes.
 const LARGEST: u64 = 4 << 20;
 /// The list of plugins in the example.
@@ -57,14 +58,9 @@ fn copy(rules: &[u8], copy: &Path) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    // The service's user reads it, and root alone writes it.
-    let new = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(copy);
-    new.and_then(|mut new| new.write_all(rules).and_then(|()| new.sync_all()))
-        .with_context(cannot)
+    countersign_files::create(copy, rules).with_context(cannot)?;
+    // If root writes it, the service's user reads it.
+    std::fs::set_permissions(copy, PermissionsExt::from_mode(READABLE)).with_context(cannot)
 }
 
 /// The configuration with the plugin as the first of its list; `None` if it is not like the example.
@@ -81,8 +77,6 @@ fn with_plugin(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use countersign_node::config::EXAMPLE;
 
     use super::*;
@@ -103,7 +97,7 @@ mod tests {
         let copy = dir.path().join(COPY);
         assert_eq!(std::fs::read(&copy).unwrap(), b"enable: true\n");
         let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
-        assert_eq!(mode & 0o022, 0, "{mode:o}");
+        assert_eq!(mode & 0o777, 0o644, "{mode:o}");
         let text = std::fs::read_to_string(&file).unwrap();
         let added = text.lines().filter(|line| !EXAMPLE.contains(line));
         assert_eq!(added.count(), 1);
