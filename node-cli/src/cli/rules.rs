@@ -1,4 +1,5 @@
-//! `init --rules`: names the plugin `rules` in the configuration, with a copy of the operator's file.
+//! `init --rules`: names the plugin `rules` in the configuration, with a copy of the operator's
+//! file.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -63,7 +64,8 @@ fn copy(rules: &[u8], copy: &Path) -> anyhow::Result<()> {
     std::fs::set_permissions(copy, PermissionsExt::from_mode(READABLE)).with_context(cannot)
 }
 
-/// The configuration with the plugin as the first of its list; `None` if it is not like the example.
+/// The configuration with the plugin as the first of its list; `None` if it is not like the
+/// example.
 fn with_plugin(text: &str) -> Option<String> {
     let (before, after) = text.split_once(&format!("\n{LIST}\n"))?;
     let component = after
