@@ -105,11 +105,6 @@ async fn until(what: &str, logs: &[&Daemon], mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn hang_up(daemon: &Daemon) {
-    // SAFETY: a signal to a child that has not been waited for.
-    assert_eq!(unsafe { libc::kill(daemon.id() as i32, libc::SIGHUP) }, 0);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn three_operators_and_a_requester_come_together_by_tokens_and_words() {
     let stage = Stage {
@@ -150,7 +145,15 @@ async fn three_operators_and_a_requester_come_together_by_tokens_and_words() {
         process::run(&mut probe).unwrap().status.success()
     };
     until("guests are let in", &[&coordinator], joinable).await;
-    let tokens = NAMES.map(|name| stage.invite(&["--name", name]));
+    let all = NAMES.iter().flat_map(|name| ["--name", name]);
+    let verb: Vec<&str> = ["invite", "--json"].into_iter().chain(all).collect();
+    let made = done(&mut stage.coordinator(&verb));
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let tokens = NAMES.map(|name| {
+        let mut made = made.as_array().unwrap().iter();
+        let one = made.find(|one| one["name"] == name).unwrap();
+        one["token"].as_str().unwrap().to_owned()
+    });
     let listed = done(&mut stage.coordinator(&["invite", "list", "--json"]));
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert!(listed.as_array().unwrap().len() >= 3, "{listed}");
@@ -242,9 +245,9 @@ async fn three_operators_and_a_requester_come_together_by_tokens_and_words() {
         let confirm = ["roster", "confirm", "desk", "--words", desk];
         done(&mut stage.node(node, &confirm));
     }
-    daemons.iter().for_each(|daemon| hang_up(daemon));
+    // `roster confirm` has told the running nodes.
     until("the rosters are in force", &daemons, || {
-        let in_force = |daemon: &&Daemon| daemon.log().contains("requesters, roster");
+        let in_force = |daemon: &&Daemon| daemon.log().contains("in force: requesters");
         daemons.iter().all(in_force)
     })
     .await;
