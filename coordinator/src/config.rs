@@ -55,6 +55,9 @@ struct RawConfig {
     /// Metrics, and the listener that serves them.
     #[serde(default)]
     metrics: RawSettings,
+    /// The log: standard error and a file.
+    #[serde(default)]
+    log: countersign_log::RawLog,
 }
 
 /// Files in PEM, relative to the configuration file.
@@ -118,6 +121,8 @@ pub struct Config {
     pub rules: RegistryConfig,
     /// Metrics, and the listener that serves them.
     pub metrics: Settings,
+    /// Where the log goes, and what is in it.
+    pub log: countersign_log::Settings,
 }
 
 /// Why a configuration is rejected.
@@ -148,6 +153,9 @@ pub enum ConfigError {
     /// The section `metrics` is rejected.
     #[error(transparent)]
     Metrics(#[from] SettingsError),
+    /// The section `log` is rejected.
+    #[error(transparent)]
+    Log(#[from] countersign_log::SettingsError),
     /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -231,6 +239,7 @@ impl Config {
             request_window: 1000 * in_range("request_seconds", raw.limits.request_seconds, 5, 300)?,
             rules,
             metrics: Settings::from_raw(raw.metrics, base)?,
+            log: raw.log.settings(base, "countersign-coordinator")?,
         })
     }
 

@@ -26,7 +26,7 @@ impl LiveConfig {
             networks: other.networks,
             allow_blind: other.allow_blind,
             allow_binary: other.allow_binary,
-            log_level: other.log_level,
+            log: other.log,
             preflights: other.preflights,
             requesters: other.requesters,
             roster: other.roster,

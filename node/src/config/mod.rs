@@ -46,13 +46,6 @@ pub use reshare_rate::ReshareRate;
 pub const EXAMPLE: &str = include_str!("example.yaml");
 /// Maximum size of the file in bytes.
 const LARGEST: u64 = 4 << 20;
-/// Levels of the log by name; these are all that the documentation lists.
-const LOG_LEVELS: [(&str, tracing::Level); 4] = [
-    ("error", tracing::Level::ERROR),
-    ("warn", tracing::Level::WARN),
-    ("info", tracing::Level::INFO),
-    ("debug", tracing::Level::DEBUG),
-];
 
 /// The configuration that a node runs with.
 #[derive(Debug, Clone)]
@@ -95,8 +88,8 @@ pub struct Config {
     pub check_up: Option<Duration>,
     /// Metrics, and the listener that serves them.
     pub metrics: Metrics,
-    /// Log filter; `None` turns logging off.
-    pub log_level: Option<tracing::Level>,
+    /// Where the log goes, and what is in it.
+    pub log: countersign_log::Settings,
     /// Notes for the operator, one sentence each: keys without effect, schedules that do not fit.
     pub notes: Vec<String>,
     /// The sections that result from shorthands, as YAML; `None` if there are no shorthands.
@@ -235,7 +228,7 @@ impl Config {
             prime_sets: count("limits.prime_sets", raw.limits.prime_sets, 0, 100)?,
             check_up: check_up(raw.check_up.hours)?,
             metrics,
-            log_level: log_level(&raw.log.std)?,
+            log: raw.log.settings(base, "countersign-node")?,
             source: Source {
                 file: PathBuf::new(),
                 text: text.into(),
@@ -297,17 +290,6 @@ fn count(key: &'static str, value: usize, from: u64, to: u64) -> Result<usize, C
         from,
         to,
     })
-}
-
-fn log_level(log: &raw::RawLogStd) -> Result<Option<tracing::Level>, ConfigError> {
-    if !log.enable {
-        return Ok(None);
-    }
-    LOG_LEVELS
-        .into_iter()
-        .find(|(name, _)| log.level.eq_ignore_ascii_case(name))
-        .map(|(_, level)| Some(level))
-        .ok_or_else(|| ConfigError::LogLevel(log.level.clone()))
 }
 
 #[cfg(test)]

@@ -46,9 +46,9 @@ pub struct RawConfig {
     /// Scheduled check-ups of the shares.
     #[serde(default)]
     pub check_up: RawCheckUp,
-    /// Log output of the node.
+    /// The log: standard error and a file.
     #[serde(default)]
-    pub log: RawLog,
+    pub log: countersign_log::RawLog,
     /// Receivers of events about tasks.
     #[serde(default)]
     pub events: RawEvents,
@@ -227,35 +227,6 @@ impl Default for RawLimits {
             tasks: 256,
             reshares: 6,
             prime_sets: 1,
-        }
-    }
-}
-
-/// The section `log` of the file.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawLog {
-    /// Log output on the standard error.
-    pub std: RawLogStd,
-    /// Ignored; tolerated because the incumbent's files have it.
-    pub file: Option<serde_json::Value>,
-}
-
-/// The section `log.std` of the file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawLogStd {
-    /// Turns logging on or off. Default: true.
-    pub enable: bool,
-    /// One of `error`, `warn`, `info` and `debug`. Default: `info`.
-    pub level: String,
-}
-
-impl Default for RawLogStd {
-    fn default() -> Self {
-        Self {
-            enable: true,
-            level: "info".into(),
         }
     }
 }
