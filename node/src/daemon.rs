@@ -24,6 +24,7 @@ use crate::metrics::{Snapshot, Sources, TABLE};
 use crate::parts::Parts;
 pub use crate::reload::OnReload;
 use crate::reload::Reload;
+use crate::retention::Retention;
 use crate::risk::{Housekeeping, PolicyWatch};
 pub use crate::start_error::{PART_DIED, STORE_FAILED, StartError};
 use crate::store_watch;
@@ -272,6 +273,14 @@ impl Node {
                 public: self.public.clone(),
             };
             parts.run("the check-ups", schedule.follow(stopping()));
+        }
+        if let Some(keep) = self.config.retention {
+            let retention = Retention {
+                keep,
+                journal: self.journal.clone(),
+                world: self.world.clone(),
+            };
+            parts.run("the retention", retention.follow(stopping()));
         }
         parts.run(
             "the store watch",

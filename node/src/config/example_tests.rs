@@ -5,7 +5,7 @@ use std::path::Path;
 use countersign_log::RawLog;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 
-use super::raw::{RawChains, RawCheckUp, RawLimits, RawPreflight};
+use super::raw::{RawChains, RawCheckUp, RawJournal, RawLimits, RawPreflight};
 use super::raw_callback::RawCallback;
 use super::raw_events::{RawEvent, RawEvents, RawReceiver};
 use super::raw_policy::{RawCompile, RawGrants, RawPolicy};
@@ -100,6 +100,7 @@ fn the_values_of_the_example_are_the_defaults() {
     same(&section::<RawChains>("chains"), &RawChains::default());
     same(&section::<RawLimits>("limits"), &RawLimits::default());
     same(&section::<RawCheckUp>("check_up"), &RawCheckUp::default());
+    same(&section::<RawJournal>("journal"), &RawJournal::default());
     let mut log = section::<RawLog>("log");
     let path = log.file.filename.take();
     assert_eq!(path, Some("logs/countersign-node.log".into()));

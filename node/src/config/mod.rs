@@ -86,6 +86,8 @@ pub struct Config {
     pub prime_sets: usize,
     /// Interval between check-ups of all shares; `None` turns them off.
     pub check_up: Option<Duration>,
+    /// Age at which records of tasks are deleted; `None` keeps them.
+    pub retention: Option<Duration>,
     /// Metrics, and the listener that serves them.
     pub metrics: Metrics,
     /// Where the log goes, and what is in it.
@@ -227,6 +229,7 @@ impl Config {
             },
             prime_sets: count("limits.prime_sets", raw.limits.prime_sets, 0, 100)?,
             check_up: check_up(raw.check_up.hours)?,
+            retention: retention(raw.journal.retention_days)?,
             metrics,
             log: raw.log.settings(base, "countersign-node")?,
             source: Source {
@@ -269,17 +272,29 @@ fn named<I: Ord + std::fmt::Display>(
 }
 
 fn check_up(hours: u64) -> Result<Option<Duration>, ConfigError> {
-    let key = "check_up.hours";
-    let to = 24 * 366;
-    if hours > to {
+    unless_zero("check_up.hours", hours, 24 * 366, 3600)
+}
+
+fn retention(days: u64) -> Result<Option<Duration>, ConfigError> {
+    unless_zero("journal.retention_days", days, 36_600, 24 * 3600)
+}
+
+/// A number of units that last so many seconds; 0 means never.
+fn unless_zero(
+    key: &'static str,
+    value: u64,
+    to: u64,
+    unit: u64,
+) -> Result<Option<Duration>, ConfigError> {
+    if value > to {
         return Err(ConfigError::Range {
             key,
-            value: hours,
+            value,
             from: 0,
             to,
         });
     }
-    Ok((hours > 0).then(|| Duration::from_secs(hours * 3600)))
+    Ok((value > 0).then(|| Duration::from_secs(value * unit)))
 }
 
 fn count(key: &'static str, value: usize, from: u64, to: u64) -> Result<usize, ConfigError> {

@@ -46,6 +46,9 @@ pub struct RawConfig {
     /// Scheduled check-ups of the shares.
     #[serde(default)]
     pub check_up: RawCheckUp,
+    /// How long the journal keeps what is over.
+    #[serde(default)]
+    pub journal: RawJournal,
     /// The log: standard error and a file.
     #[serde(default)]
     pub log: countersign_log::RawLog,
@@ -185,6 +188,21 @@ pub struct RawCheckUp {
 impl Default for RawCheckUp {
     fn default() -> Self {
         Self { hours: 24 }
+    }
+}
+
+/// The section `journal` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawJournal {
+    /// Days for which records of signatures and check-ups, and recordings of decisions, are kept;
+    /// 0 keeps them for ever. Default: 90.
+    pub retention_days: u64,
+}
+
+impl Default for RawJournal {
+    fn default() -> Self {
+        Self { retention_days: 90 }
     }
 }
 

@@ -149,6 +149,16 @@ fn check_ups_are_at_most_a_leap_year_apart() {
 }
 
 #[test]
+fn records_are_kept_for_a_century_at_most_or_for_ever() {
+    assert_bounds("journal.retention_days", 0, 36_600, |value| {
+        format!("journal: {{retention_days: {value}}}\n")
+    });
+    let kept = |text: &str| parse(text).unwrap().retention;
+    assert_eq!(kept("{}\n"), Some(Duration::from_secs(90 * 24 * 3600)));
+    assert_eq!(kept("journal: {retention_days: 0}\n"), None);
+}
+
+#[test]
 fn zero_hours_turn_check_ups_off() {
     assert_eq!(parse("check_up: {hours: 0}\n").unwrap().check_up, None);
 }

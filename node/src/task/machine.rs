@@ -158,6 +158,8 @@ pub enum Found {
         /// A reshare that this node never acknowledged, and never will.
         never_stored: bool,
     },
+    /// The task ended long ago, and its record was deleted.
+    Spent,
     /// The id is on record with other bytes.
     OtherBytes,
     /// The journal cannot be read.
@@ -409,14 +411,17 @@ impl Machine {
                     None => Report::Outcome(Outcome::Failed(no_end(self.kind()))),
                 })],
                 Found::Ended { .. } => repeated(found),
+                Found::Spent => vec![decision(Some(spent()), Vec::new())],
                 Found::OtherBytes => reused(),
                 Found::Unreadable(error) => vec![unrecorded(&error)],
             },
             Stage::Closing(outcome) => match found {
                 Found::Ended { .. } => repeated(found),
-                Found::New | Found::Approved { .. } | Found::OtherBytes | Found::Unreadable(_) => {
-                    vec![Effect::Report(Report::Outcome(outcome))]
-                }
+                Found::New
+                | Found::Approved { .. }
+                | Found::Spent
+                | Found::OtherBytes
+                | Found::Unreadable(_) => vec![Effect::Report(Report::Outcome(outcome))],
             },
             stage => self.stay(stage),
         }
@@ -881,6 +886,12 @@ pub(super) fn id_reused() -> Refusal {
     let reason =
         "this task id was used before with other bytes; find out who sends it, and use a new id";
     refusal(RefusalCode::TaskIdReused, reason)
+}
+
+/// The refusal of a task whose record was deleted for its age.
+pub(super) fn spent() -> Refusal {
+    let reason = "this task ended long ago, and its record was deleted; order it again as a new task if it is still wanted";
+    refusal(RefusalCode::TaskExpired, reason)
 }
 
 fn evidence(proof: Option<Proof>) -> impl Iterator<Item = Effect> {

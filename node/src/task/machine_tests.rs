@@ -55,6 +55,12 @@ const TABLE: &[(&str, &str, &[&str], &str)] = &[
         &["alarm task-id-reused", "report task-id-reused"],
         "over",
     ),
+    (
+        "looking up",
+        "found spent",
+        &["report task-expired"],
+        "over",
+    ),
     ("looking up", "unreadable", &["report journal"], "over"),
     ("looking up", "stop", &[], "over"),
     (
@@ -235,6 +241,7 @@ const TABLE: &[(&str, &str, &[&str], &str)] = &[
         "over",
     ),
     ("closing", "found other", &["report peer-lost"], "over"),
+    ("closing", "found spent", &["report peer-lost"], "over"),
     ("closing", "unreadable", &["report peer-lost"], "over"),
 ];
 
@@ -591,6 +598,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("found signed", Input::Found(over(signed()))),
         ("found refused", Input::Found(over(Outcome::Refused(no())))),
         ("found other", Input::Found(Found::OtherBytes)),
+        ("found spent", Input::Found(Found::Spent)),
         ("unreadable", Input::Found(Found::Unreadable("e".into()))),
         ("admitted", admitted()),
         ("not admitted", Input::Admitted(Err(no()))),

@@ -705,6 +705,7 @@ async fn passed(until: Option<tokio::time::Instant>) {
 fn look_up(journal: &Journal, task: TaskId, hash: Hash) -> Result<Found, ReadJournalError> {
     let row = match journal.look_up(&task, &hash)? {
         LookUp::New => return Ok(Found::New),
+        LookUp::Spent => return Ok(Found::Spent),
         LookUp::Different => return Ok(Found::OtherBytes),
         LookUp::Same(row) => row,
     };
