@@ -112,7 +112,7 @@ fuzz seconds="60" *targets:
     fuzz/run.sh {{seconds}} {{targets}}
 
 # All pre-merge checks except tests.
-check: fmt clippy deny docs purity (packages "--no-verify")
+check: fmt clippy deny items purity (packages "--no-verify")
 
 # Checks formatting, and the style rules that rustfmt does not cover.
 fmt:
@@ -128,8 +128,16 @@ clippy:
 deny:
     cargo deny --all-features check bans licenses sources
 
-# Builds the documentation of every public item.
-docs:
+# Builds the book with its search, and the documentation of every public item.
+docs: book items
+
+# Builds the book from docs/ into target/book. The tests check its links and command lines without mdBook.
+book:
+    mdbook build docs/book
+    @echo "the book: target/book/index.html"
+
+# Builds the documentation of every public item into target/doc. Warnings are errors.
+items:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 # Checks the layers of ARCHITECTURE.md against what cargo resolves.
