@@ -320,7 +320,7 @@ class AsyncClient:
                         case Tell():
                             yield step
                         case Read() if stream is not None:
-                            answer = await stream.read()
+                            answer = await stream.read(step.until)
                         case Open() | Close() | Read():
                             if stream is not None:
                                 await stream.close()

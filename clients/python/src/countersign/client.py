@@ -334,7 +334,7 @@ class Client:
                         case Tell():
                             yield step
                         case Read() if stream is not None:
-                            answer = stream.read()
+                            answer = stream.read(step.until)
                         case Open() | Close() | Read():
                             if stream is not None:
                                 stream.close()
