@@ -326,10 +326,12 @@ def test_an_event_that_comes_again_ends_the_events() -> None:
     for streams in ([[eleven, eleven]], [[eleven, twelve, eleven]], [[eleven], [eleven]]):
         with Feed(*streams, hold=False).serve() as url, pytest.raises(AnswerError, match="again and again"):
             events(url)
-    endless = lambda _: (200, {"events": [event(6)], "next": "5"})
+    numbers = iter(range(6, 10**6))
     refused = problem(406, "no")
-    with Feed(refused, answers={"/v1/events": endless}).serve() as url, pytest.raises(AnswerError, match="again and again"):
-        events(url, after="5")
+    for number in (lambda: 6, lambda: next(numbers)):
+        endless = lambda _: (200, {"events": [event(number())], "next": "5"})
+        with Feed(refused, answers={"/v1/events": endless}).serve() as url, pytest.raises(AnswerError, match="again and again"):
+            events(url, after="5")
     long = lambda _: (200, {"events": [], "next": "5" * 1000})
     with Feed(refused, answers={"/v1/events": long}).serve() as url, pytest.raises(AnswerError, match="too long"):
         events(url, after="5")

@@ -293,8 +293,9 @@ export class Client {
 
   /**
    * Has a payload signed, and verifies each signature under the child key derived here. The order lives for `timeout`
-   * seconds, by default 120 and 5 for each further signature. Throws `Rejected`, `Failed` or `Expired` if it ends without
-   * a result, and `Pending` if it has not ended.
+   * seconds, by default 120 and 5 for each further signature; the call ends some seconds later, however slowly a
+   * coordinator answers. Throws `Rejected`, `Failed` or `Expired` if the coordinator tells that it ended without a result,
+   * and `Pending` if it has not ended. It may be signed until its `notAfter` all the same: send no new one before.
    */
   async sign(wallet: string, payload: Payload, options: SignOptions = {}): Promise<Signed> {
     const { api, operation, life } = await this.#signature(wallet, payload, options);

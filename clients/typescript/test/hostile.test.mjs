@@ -240,9 +240,13 @@ test("an event that comes again ends the events", async (context) => {
     const { client } = await asking(context, {}, streams);
     await assert.rejects(cursors(client), /again and again/);
   }
-  const answers = { "/v1/events": { document: { events: [event(6)], next: "5" } } };
-  const { client } = await asking(context, answers, [problem(406, "no"), problem(406, "no")]);
-  await assert.rejects(cursors(client, { after: "5" }), /again and again/);
+  const answers = {};
+  const { client } = await asking(context, answers, Array.from({ length: 3 }, () => problem(406, "no")));
+  let next = 6;
+  for (const number of [() => 6, () => next++]) {
+    answers["/v1/events"] = () => ({ document: { events: [event(number())], next: "5" } });
+    await assert.rejects(cursors(client, { after: "5" }), /again and again/);
+  }
   answers["/v1/events"] = { document: { events: [], next: "5".repeat(1000) } };
   await assert.rejects(cursors(client, { after: "5" }), /too long/);
 });
