@@ -718,7 +718,7 @@ export interface SignedAck {
 
 /** A signed task, as submitted. */
 export interface Submission {
-  /** The requester's Ed25519 signature over the text, with the prefix of docs/task-format.md. */
+  /** The requester's Ed25519 signature over the text, with the label of docs/task-api.md. */
   readonly signature: Signature;
   /** The exact JSON text of the task. */
   readonly task: string;

@@ -24,7 +24,7 @@ use crate::signed_request::{Claim, RequestError};
 
 /// Of what users do, `read` for reading and `create` for everything else; `admin` for all that is
 /// not listed here, so that a new route is closed until somebody opens it.
-fn scope_of(method: &Method, path: &str) -> Scope {
+pub(super) fn scope_of(method: &Method, path: &str) -> Scope {
     let first = path.split('/').nth(1);
     let of_users = ["tasks", "wallets", "nodes", "requesters", "events"];
     let reads = matches!(*method, Method::GET | Method::HEAD);

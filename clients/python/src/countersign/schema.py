@@ -816,7 +816,7 @@ class SignedAck(TypedDict):
 class Submission(TypedDict):
     """A signed task, as submitted."""
 
-    #: The requester's Ed25519 signature over the text, with the prefix of docs/task-format.md.
+    #: The requester's Ed25519 signature over the text, with the label of docs/task-api.md.
     signature: Signature
     #: The exact JSON text of the task.
     task: str
