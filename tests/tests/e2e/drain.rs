@@ -1,75 +1,20 @@
 //! Nodes and coordinator are stopped one after the other, as for an update, while people sign.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use countersign_client::api::State;
-use countersign_client::{Client, Profile};
 use countersign_coordinator::identity;
 use countersign_link::{Hub, NodeLink};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Committee, KeyGen, KeyId, KeySign, Operation, Payload, PayloadKind, Scheme, Threshold, decode,
-    encode,
+    Committee, KeyGen, KeySign, Operation, Payload, PayloadKind, Scheme, Threshold, decode, encode,
 };
-use countersign_tests::{Blueprint, Cluster, process};
+use countersign_tests::{Blueprint, Cluster, Load, process};
 use tokio::time::timeout;
 
-/// Signatures under way at a time.
-const AT_A_TIME: usize = 4;
 /// Time for a process to end.
 const END: Duration = Duration::from_secs(30);
-
-/// Signs without a pause until it is told to stop. Every signature counts; every failure is kept.
-struct Load {
-    stop: Arc<AtomicBool>,
-    signed: Arc<AtomicUsize>,
-    workers: Vec<tokio::task::JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    fn start(cluster: &Cluster, wallet: KeyId) -> Self {
-        let stop = Arc::<AtomicBool>::default();
-        let signed = Arc::<AtomicUsize>::default();
-        let worker = |number: usize| {
-            let client = Client::new(Profile::load(&cluster.profile()).unwrap()).unwrap();
-            let path = format!("m/{number}");
-            let order = cluster.order(wallet, &path, b"pay", None).unwrap();
-            let stop = stop.clone();
-            let signed = signed.clone();
-            tokio::spawn(async move {
-                let mut failures = Vec::new();
-                while !stop.load(Relaxed) {
-                    match client.sign(&order, |_| {}).await {
-                        Ok(_) => drop(signed.fetch_add(1, Relaxed)),
-                        Err(error) => failures.push(error.to_string()),
-                    }
-                }
-                failures
-            })
-        };
-        let workers = (0..AT_A_TIME).map(worker).collect();
-        Self {
-            stop,
-            signed,
-            workers,
-        }
-    }
-
-    fn signed(&self) -> usize {
-        self.signed.load(Relaxed)
-    }
-
-    async fn end(self) -> Vec<String> {
-        self.stop.store(true, Relaxed);
-        let mut failures = Vec::new();
-        for worker in self.workers {
-            failures.extend(worker.await.unwrap());
-        }
-        failures
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drained_and_replaced_one_after_the_other_no_task_fails() {
@@ -79,7 +24,7 @@ async fn drained_and_replaced_one_after_the_other_no_task_fails() {
         .await
         .unwrap()
         .key;
-    let load = Load::start(&cluster, wallet);
+    let load = Load::start(&cluster, wallet).unwrap();
     for number in 0..3 {
         let before = load.signed();
         let mut drain = cluster.nodes[number].command("drain").unwrap();
@@ -94,7 +39,7 @@ async fn drained_and_replaced_one_after_the_other_no_task_fails() {
         assert!(more > 0, "nothing was signed beside node {number}");
     }
     let signed = load.signed();
-    let failures = load.end().await;
+    let failures = load.end().await.unwrap();
     assert_eq!(failures, Vec::<String>::new(), "{}", cluster.logs());
     println!("{signed} signatures while three nodes were replaced");
 
