@@ -1,5 +1,5 @@
-//! A value of every frame of protocol version 1. It needs only what that version has, and is compiled
-//! with its sources, too: `tests/fixtures/v1/make.sh` writes `frames.txt` with it.
+//! A value of every frame of protocol version 1. It needs only what that version has, and is
+//! compiled with its sources, too: `tests/fixtures/v1/make.sh` writes `frames.txt` with it.
 
 use countersign_protocol::code::{FailureCode, RefusalCode};
 use countersign_protocol::control::{FromNode, Held, Pace, Stage, ToNode};

@@ -1,4 +1,5 @@
-//! Nodes and coordinator are stopped one after the other, as for an update, while people sign.
+//! Nodes and coordinators that are about to be stopped. `tests/tests/upgrade` does it while people
+//! sign.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,40 +11,20 @@ use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
     Committee, KeyGen, KeySign, Operation, Payload, PayloadKind, Scheme, Threshold, decode, encode,
 };
-use countersign_tests::{Blueprint, Cluster, Load, process};
+use countersign_tests::{Blueprint, Cluster, process};
 use tokio::time::timeout;
 
 /// Time for a process to end.
 const END: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn drained_and_replaced_one_after_the_other_no_task_fails() {
+async fn what_is_ordered_while_the_coordinator_drains_waits_for_its_next_process() {
     let mut cluster = Cluster::start(Blueprint::default()).await.unwrap();
     let wallet = cluster
         .create_wallet("always", Scheme::Ed25519, 2)
         .await
         .unwrap()
         .key;
-    let load = Load::start(&cluster, wallet).unwrap();
-    for number in 0..3 {
-        let before = load.signed();
-        let mut drain = cluster.nodes[number].command("drain").unwrap();
-        let said = process::expect_success(&mut drain).unwrap();
-        assert!(said.starts_with("Drained: no task is under way"), "{said}");
-        let daemon = cluster.nodes[number].daemon();
-        assert!(daemon.terminate(END).unwrap().success());
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        cluster.nodes[number].start().unwrap();
-        cluster.wait_online().await.unwrap();
-        let more = load.signed() - before;
-        assert!(more > 0, "nothing was signed beside node {number}");
-    }
-    let signed = load.signed();
-    let failures = load.end().await.unwrap();
-    assert_eq!(failures, Vec::<String>::new(), "{}", cluster.logs());
-    println!("{signed} signatures while three nodes were replaced");
-
-    // The same of the coordinator: what is ordered while it drains waits for the next process.
     let api = cluster.client.api();
     assert!(api.set_drain(true).await.unwrap().draining);
     let operation = Operation::KeySign(KeySign {

@@ -13,7 +13,7 @@ use countersign_protocol::{PROTOCOL_VERSION, Scheme, Versions};
 use countersign_store::Passphrase;
 use countersign_tests::{Blueprint, Cluster, Load, Node, Plugins, process};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 const V1: Versions = Versions {
     oldest: 1,
@@ -25,7 +25,7 @@ const SOME: usize = 6;
 
 /// A program of version 1. Its runtime ends with it, as a process would, and so do its locks.
 struct Earlier {
-    stop: CancellationToken,
+    stop: DropGuard,
     runs: JoinHandle<()>,
 }
 
@@ -40,6 +40,7 @@ impl Earlier {
             runtime.block_on(run(stopped));
             runtime.shutdown_timeout(END);
         });
+        let stop = stop.drop_guard();
         Self { stop, runs }
     }
 
@@ -63,7 +64,7 @@ impl Earlier {
     }
 
     async fn stop(self) {
-        self.stop.cancel();
+        drop(self.stop);
         self.runs.await.unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! The runbook of `docs/upgrade.md`, with the programs of an earlier release while people sign.
 //! `tests/upgrade/run.sh` builds them.
 
+mod later;
 mod runbook;
 
 use std::path::PathBuf;
@@ -24,15 +25,6 @@ fn releases() -> Releases {
         old: Release::Earlier(PathBuf::from(folder)),
         new: Release::Today,
     }
-}
-
-async fn cluster(releases: &Releases) -> Cluster {
-    let blueprint = Blueprint {
-        release: releases.old.clone(),
-        plugins: Plugins::Unguarded,
-        ..Blueprint::default()
-    };
-    Cluster::start(blueprint).await.unwrap()
 }
 
 /// No task was lost, and none has failed.
@@ -72,6 +64,34 @@ struct Rollout {
 }
 
 impl Rollout {
+    /// Begins with the old release.
+    async fn start(releases: Releases) -> Self {
+        let blueprint = Blueprint {
+            release: releases.old.clone(),
+            plugins: Plugins::Unguarded,
+            ..Blueprint::default()
+        };
+        let cluster = Cluster::start(blueprint).await.unwrap();
+        let wallet = cluster.create_wallet("of old", Scheme::Ed25519, 2).await;
+        let load = Load::start(&cluster, wallet.unwrap().key).unwrap();
+        load.more(SOME).await.unwrap();
+        Self {
+            cluster,
+            load,
+            releases,
+        }
+    }
+
+    /// No order has failed, and no task.
+    async fn end(self) -> Cluster {
+        let signed = self.load.signed();
+        let failures = self.load.end().await.unwrap();
+        assert_eq!(failures, Vec::<String>::new(), "{}", self.cluster.logs());
+        let tasks = all_completed(&self.cluster).await;
+        println!("{signed} signatures, {tasks} tasks, none lost, none failed");
+        self.cluster
+    }
+
     /// Carries out the commands under a heading, and sees that people sign afterwards.
     async fn step(&mut self, heading: &str, node: usize) {
         println!("{heading} ({} signatures so far)", self.load.signed());
@@ -98,19 +118,29 @@ fn drill(node: &Node, name: &str) {
     assert!(said.contains("The drill succeeded"), "{said}");
 }
 
+/// With the programs of this build in place of both.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_runbook_are_those_of_the_programs() {
+    let releases = Releases {
+        old: Release::Today,
+        new: Release::Today,
+    };
+    let mut rollout = Rollout::start(releases).await;
+    rollout.step("A node, from the first release", 0).await;
+    rollout
+        .step("The coordinator, from the first release", 0)
+        .await;
+    rollout.step("A node", 1).await;
+    rollout.step("A node, back", 2).await;
+    rollout.step("The coordinator", 0).await;
+    rollout.step("The coordinator, back", 0).await;
+    rollout.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the programs of an earlier release; tests/upgrade/run.sh builds them"]
 async fn the_runbook_leads_to_the_new_release_and_back_and_no_task_fails() {
-    let releases = releases();
-    let cluster = cluster(&releases).await;
-    let old = cluster.create_wallet("of old", Scheme::Ed25519, 2).await;
-    let load = Load::start(&cluster, old.unwrap().key).unwrap();
-    load.more(SOME).await.unwrap();
-    let mut rollout = Rollout {
-        cluster,
-        load,
-        releases,
-    };
+    let mut rollout = Rollout::start(releases()).await;
     rollout
         .step("The coordinator, from the first release", 0)
         .await;
@@ -141,13 +171,20 @@ async fn the_runbook_leads_to_the_new_release_and_back_and_no_task_fails() {
     let moved = refresh(cluster, &new).await;
     assert_eq!(moved.generation, 2);
     sign(cluster, &moved, &[0, 2]).await;
-    let signed = rollout.load.signed();
-    let failures = rollout.load.end().await.unwrap();
-    assert_eq!(failures, Vec::<String>::new(), "{}", cluster.logs());
-    let tasks = all_completed(cluster).await;
-    println!("{signed} signatures, {tasks} tasks, none lost, none failed");
+    let cluster = rollout.end().await;
     for node in &cluster.nodes {
         let verified = expect_success(node.command("audit").unwrap().arg("verify")).unwrap();
         assert!(verified.contains("is intact"), "{verified}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn this_release_refuses_later_forms_of_stores_and_loses_nothing() {
+    later::forms_are_refused(Release::Today).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the programs of an earlier release; tests/upgrade/run.sh builds them"]
+async fn the_earlier_release_refuses_later_forms_of_stores_and_loses_nothing() {
+    later::forms_are_refused(releases().old).await;
 }

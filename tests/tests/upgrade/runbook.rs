@@ -1,5 +1,5 @@
-//! Carries out the commands of `docs/upgrade.md` as they are written there. A command that it does not
-//! know fails the test.
+//! Carries out the commands of `docs/upgrade.md` as they are written there. A command that it does
+//! not know fails the test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
