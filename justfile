@@ -89,6 +89,10 @@ contract examples="200":
     cargo build --workspace --bins
     tests/contract/run.sh {{examples}}
 
+# Builds the programs of an earlier commit, and carries out the runbook of docs/upgrade.md with them and those of today, both ways.
+upgrade-test commit: plugins
+    tests/upgrade/run.sh "$(tests/upgrade/build.sh {{commit}})/target/debug"
+
 # Removes the listed security checks one at a time, and verifies that a test fails each time. Takes an hour.
 sabotage *names:
     tests/sabotage/run.py {{names}}

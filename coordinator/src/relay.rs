@@ -6,7 +6,7 @@ use std::sync::Arc;
 use countersign_link::{
     Control, ControlReceiver, ControlSender, FrameError, GuestLink, Guests, Hub, NodeLink, PeerKey,
 };
-use countersign_protocol::NodeId;
+use countersign_protocol::{NodeId, Versions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -17,18 +17,19 @@ use crate::registry::TaskRegistry;
 use crate::run::stopped;
 use crate::session::{self, Sink, Source};
 
-/// Serves nodes until `stop` turns true, then tells them.
+/// Serves nodes in these versions until `stop` turns true, then tells them.
 pub async fn serve(
     hub: Arc<Hub>,
     registry: Arc<TaskRegistry>,
     desk: Arc<Desk>,
+    spoken: Versions,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
             link = hub.accept_aside() => match link {
-                Some(link) => drop(sessions.spawn(serve_node(link, registry.clone()))),
+                Some(link) => drop(sessions.spawn(serve_node(link, registry.clone(), spoken))),
                 None => break,
             },
             Some(guest) = hub.accept_guest() => drop(sessions.spawn(serve_guest(guest, desk.clone()))),
@@ -45,7 +46,7 @@ pub async fn serve(
     hub.close("the coordinator stops").await;
 }
 
-async fn serve_node(link: NodeLink, registry: Arc<TaskRegistry>) {
+async fn serve_node(link: NodeLink, registry: Arc<TaskRegistry>, spoken: Versions) {
     let NodeLink {
         peer,
         control,
@@ -57,7 +58,7 @@ async fn serve_node(link: NodeLink, registry: Arc<TaskRegistry>) {
         return handle.close("this key is not a node id");
     };
     let Control { sender, receiver } = control;
-    let end = session::serve(&registry, node, receiver, sender, || place.take()).await;
+    let end = session::serve(&registry, spoken, node, receiver, sender, || place.take()).await;
     info!(%node, %end, "node offline");
     handle.close(&end.to_string());
 }

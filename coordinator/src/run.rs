@@ -11,7 +11,7 @@ use countersign_link::{Hub, IdentityError};
 use countersign_metrics::influx::{PushError, Pusher};
 use countersign_metrics::listener::{self, Bounds};
 use countersign_metrics::{Look, Report, Settings, Sheet, influx};
-use countersign_protocol::CoordinatorId;
+use countersign_protocol::{CoordinatorId, Versions};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -137,13 +137,26 @@ pub async fn run(
 impl Coordinator {
     /// Binds the ports and starts. Port 0 becomes a free port.
     pub async fn start(config: Config) -> Result<Self, RunError> {
-        Self::start_recorded(config, None).await
+        Self::begin(config, Versions::SPOKEN, None).await
+    }
+
+    /// Starts with these protocol versions: tests play an earlier release with them.
+    pub async fn start_speaking(config: Config, spoken: Versions) -> Result<Self, RunError> {
+        Self::begin(config, spoken, None).await
     }
 
     /// Starts with a recorder that sees every byte relayed between nodes: tests prove with it that
     /// the coordinator can read none of them.
     pub async fn start_recorded(
         config: Config,
+        recorder: Option<Recorder>,
+    ) -> Result<Self, RunError> {
+        Self::begin(config, Versions::SPOKEN, recorder).await
+    }
+
+    async fn begin(
+        config: Config,
+        spoken: Versions,
         recorder: Option<Recorder>,
     ) -> Result<Self, RunError> {
         let (identity, id) = identity::load(&config.identity_file())?;
@@ -183,6 +196,7 @@ impl Coordinator {
             hub.clone(),
             registry.clone(),
             desk.clone(),
+            spoken,
             stop.subscribe(),
         ));
         parts.spawn(invitation::look_after(desk, stop.subscribe()));

@@ -11,6 +11,7 @@ use countersign_protocol::contact::Contact;
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::invitation::Token;
 use countersign_protocol::twin::{Instance, TwinMark};
+use countersign_protocol::version::REFUSED_VERSION;
 use countersign_protocol::{NodeId, TaskId, Versions, decode, encode};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -76,9 +77,10 @@ pub enum End {
     Misbehaved(String),
     /// The node offers a protocol version that is not spoken here. Nodes offer several in turn.
     #[error(
-        "the node offers protocol version {0}, this coordinator speaks {spoken}; if this goes on, update the older one", spoken = Versions::SPOKEN
+        "the node offers {REFUSED_VERSION} {offered}, this coordinator speaks {spoken}; if this goes on, update the older one"
     )]
-    Version(u16),
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    Version { offered: u16, spoken: Versions },
     /// Another process with the node's identity is online.
     #[error(
         "another process with the identity of this node is online and alive; stop the one that is not the original"
@@ -152,16 +154,17 @@ async fn answered(
     in_time.unwrap_or(Err(End::Silent("read its answer")))
 }
 
-/// Serves a node until its connection ends. `admitted` is called once it is clear that the
-/// connection is the node's.
+/// Serves a node until its connection ends, in one of the versions `spoken`. `admitted` is called
+/// once it is clear that the connection is the node's.
 pub async fn serve(
     registry: &TaskRegistry,
+    spoken: Versions,
     node: NodeId,
     mut source: impl Source,
     mut sink: impl Sink,
     admitted: impl FnOnce(),
 ) -> End {
-    let hello = match timeout(HELLO, hear_hello(&mut source)).await {
+    let hello = match timeout(HELLO, hear_hello(&mut source, spoken)).await {
         Ok(Ok(First::Hello(hello))) => hello,
         Ok(Ok(First::AsksContacts)) => {
             let contacts = registry.contacts_for(node.as_bytes());
@@ -215,7 +218,7 @@ struct Hello {
     instance: Option<Instance>,
 }
 
-async fn hear_hello(source: &mut impl Source) -> Result<First, End> {
+async fn hear_hello(source: &mut impl Source, spoken: Versions) -> Result<First, End> {
     let hello = match next(source).await? {
         FromNode::Hello {
             protocol,
@@ -241,10 +244,11 @@ async fn hear_hello(source: &mut impl Source) -> Result<First, End> {
         FromNode::AskContacts | FromNode::Join { .. } => return Ok(First::AsksContacts),
         _ => return Err(End::Misbehaved("the first frame is not a hello".into())),
     };
-    if Versions::SPOKEN.contains(hello.protocol) {
+    let offered = hello.protocol;
+    if spoken.contains(offered) {
         Ok(First::Hello(hello))
     } else {
-        Err(End::Version(hello.protocol))
+        Err(End::Version { offered, spoken })
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    KeyId, NodeId, Operation, Outcome, Payload, PayloadKind, SignedTask, TaskId, encode,
+    KeyId, NodeId, Operation, Outcome, Payload, PayloadKind, SignedTask, TaskId, Versions, encode,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -560,13 +560,18 @@ async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
         say.send(encode(&first)).await.unwrap();
         let end = session::serve(
             &world.app.registry,
+            Versions::SPOKEN,
             nodes()[0],
             from_node,
             mpsc::channel(1).0,
             || {},
         )
         .await;
-        assert_eq!(matches!(end, End::Version(7)), version, "{end}");
+        assert_eq!(
+            matches!(end, End::Version { offered: 7, .. }),
+            version,
+            "{end}"
+        );
         assert_eq!(matches!(end, End::Misbehaved(_)), !version, "{end}");
     }
 }

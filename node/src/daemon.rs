@@ -60,8 +60,20 @@ pub async fn run_with(
     shutdown: CancellationToken,
     told: OnReload,
 ) -> Result<(), StartError> {
+    run_speaking(config, vault, shutdown, told, Versions::SPOKEN).await
+}
+
+/// Like [`run_with`], in these protocol versions: tests play an earlier release with them.
+pub async fn run_speaking(
+    config: Config,
+    vault: Vault,
+    shutdown: CancellationToken,
+    told: OnReload,
+    speaks: Versions,
+) -> Result<(), StartError> {
     let hangup = crate::risk::hangup();
-    let node = Node::build(config, vault, World::system()).await?;
+    let mut node = Node::build(config, vault, World::system()).await?;
+    node.speaks = speaks;
     key_switch::align_all(&node.journal, &node.vault, node.world.now())?;
     node.reconcile()?;
     crate::risk::note_start(&node.guard, &node.config, &node.journal, node.world.now())?;
@@ -360,7 +372,8 @@ impl Node {
             reporter: self.reporter,
             reports: self.reports,
             drain: self.drain.clone(),
-            offers: Versions::SPOKEN.newest,
+            speaks: self.speaks,
+            offers: self.speaks.newest,
         };
         let mut linked = tokio::spawn(dispatch.run(hang_up.clone()));
         let reason = until_end(

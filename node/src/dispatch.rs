@@ -12,6 +12,7 @@ use countersign_protocol::contact::Contact;
 use countersign_protocol::control::{FromNode, Held, ToNode};
 use countersign_protocol::text::escaped;
 use countersign_protocol::twin::TwinMark;
+use countersign_protocol::version::REFUSED_VERSION;
 use countersign_protocol::{NodeStatus, TaskId, Versions, decode, encode};
 use countersign_store::Journal;
 use rand::RngCore;
@@ -72,7 +73,9 @@ pub struct Dispatch {
     /// Reports of tasks, sent while there is a link.
     pub reports: mpsc::Receiver<FromNode>,
     pub drain: Arc<Drain>,
-    /// The protocol version that the next hello offers.
+    /// The protocol versions that it speaks.
+    pub speaks: Versions,
+    /// The one of them that the next hello offers.
     pub offers: u16,
 }
 
@@ -81,11 +84,16 @@ impl Dispatch {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut reconnect = Reconnect::link();
         while !stop.is_cancelled() {
+            let offered = self.offers;
             let ended = stop.run_until_cancelled(self.once(&mut reconnect)).await;
             self.counters.set_online(false);
             self.drain.unlinked();
             self.router.mesh().detach();
             let Some(reason) = ended else { break };
+            if self.offers < offered {
+                tracing::info!(%reason, "the coordinator is offered an older version");
+                continue;
+            }
             let delay = reconnect.lost(Instant::now(), self.world.rng().next_u64());
             tracing::warn!(%reason, retry_ms = delay.as_millis() as u64, "no link to the coordinator");
             self.idle(delay, &stop).await;
@@ -114,7 +122,7 @@ impl Dispatch {
                 return link.handle.closed().await.to_string();
             }
             Ok(Welcomed::Linked { software }) => {
-                tracing::info!(coordinator = %self.coordinator.id, %software, "linked");
+                tracing::info!(coordinator = %self.coordinator.id, %software, version, "linked");
             }
             Err(ended) => return ended,
         }
@@ -193,10 +201,7 @@ impl Dispatch {
             &encode(&hello),
         )
         .await;
-        if let Err(DialError::Closed(Closed::ByPeer { .. })) = &link {
-            // Whatever the reason, another version costs nothing but one more attempt.
-            self.offers = Versions::SPOKEN.after(version);
-        }
+        self.offers = next_offer(&link, self.speaks, version);
         link.map_err(|error| error.to_string())
     }
 
@@ -292,6 +297,19 @@ impl Dispatch {
     }
 }
 
+/// The version to offer after this attempt. Only a coordinator that does not speak a version makes
+/// the node go back to an older one. After every link the newest is due again: the coordinator may
+/// have been updated.
+fn next_offer<L>(attempt: &Result<L, DialError>, speaks: Versions, offered: u16) -> u16 {
+    match attempt {
+        Ok(_) => speaks.newest,
+        Err(DialError::Closed(Closed::ByPeer { reason })) if reason.contains(REFUSED_VERSION) => {
+            speaks.after(offered)
+        }
+        Err(_) => offered,
+    }
+}
+
 fn described(status: &NodeStatus) -> FromNode {
     let status = Box::new(status.clone());
     FromNode::Status { status }
@@ -355,6 +373,32 @@ mod tests {
         ] {
             let ended = welcomed(&answer, 2).err().unwrap();
             assert!(ended.ends_with("update the older program"), "{ended}");
+        }
+    }
+
+    #[test]
+    fn only_a_coordinator_that_does_not_speak_a_version_is_offered_an_older_one() {
+        let speaks = Versions {
+            oldest: 3,
+            newest: 5,
+        };
+        let closed = |reason: &str| {
+            let reason = reason.into();
+            Err::<(), _>(DialError::Closed(Closed::ByPeer { reason }))
+        };
+        // The words of the first release.
+        let refused =
+            "the node speaks protocol version 5, this coordinator 1; update the older one";
+        for (attempt, offered, next) in [
+            (closed(refused), 5, 4),
+            (closed(refused), 4, 3),
+            (closed(refused), 3, 5),
+            (closed("the coordinator stops"), 5, 5),
+            (closed("the coordinator stops"), 4, 4),
+            (Err(DialError::TimedOut), 4, 4),
+            (Ok(()), 4, 5),
+        ] {
+            assert_eq!(next_offer(&attempt, speaks, offered), next, "{attempt:?}");
         }
     }
 

@@ -16,6 +16,10 @@ use crate::control::{FromNode, ToNode};
 ///   propose contacts ([`FromNode::Join`], [`FromNode::AskContacts`]).
 pub const PROTOCOL_VERSION: u16 = 2;
 
+/// Part of the reason with which every release of the coordinator closes the connection of a node
+/// whose version it does not speak. A node that reads it offers another version.
+pub const REFUSED_VERSION: &str = "protocol version";
+
 /// A range of versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions {

@@ -188,10 +188,12 @@ async fn a_version_that_is_not_spoken_is_refused_with_those_that_are() {
     for version in [PROTOCOL_VERSION - 2, PROTOCOL_VERSION + 1, u16::MAX] {
         let end = FakeNode::refused(&world, 0, version).await;
         assert!(
-            matches!(end, End::Version(said) if said == version),
+            matches!(end, End::Version { offered, .. } if offered == version),
             "{end}"
         );
         let text = end.to_string();
         assert!(text.contains("speaks 1 to 2"), "{text}");
+        // Nodes take it for a question of versions by these words.
+        assert!(text.contains("protocol version"), "{text}");
     }
 }

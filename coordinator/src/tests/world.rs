@@ -10,7 +10,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    KeyId, NodeId, Operation, Outcome, PROTOCOL_VERSION, SignedTask, TaskId, decode, encode,
+    KeyId, NodeId, Operation, Outcome, PROTOCOL_VERSION, SignedTask, TaskId, Versions, decode,
+    encode,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc::error::SendError;
@@ -81,10 +82,9 @@ impl FakeNode {
         let (say, from_node) = mpsc::channel(16);
         let (to_node, hear) = mpsc::channel(16);
         let registry = world.app.registry.clone();
-        let end =
-            tokio::spawn(
-                async move { session::serve(&registry, id, from_node, to_node, || {}).await },
-            );
+        let end = tokio::spawn(async move {
+            session::serve(&registry, Versions::SPOKEN, id, from_node, to_node, || {}).await
+        });
         let node = Self { id, say, hear, end };
         node.say(FromNode::Hello {
             protocol,

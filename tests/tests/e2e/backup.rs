@@ -147,6 +147,7 @@ async fn a_backup_that_runs_beside_its_original_signs_nothing_and_stops_it_until
         dir: cluster.dir().join("copy"),
         daemon: None,
         streams: original.streams,
+        release: original.release.clone(),
     };
     std::fs::create_dir(&copy.dir).unwrap();
     for name in ["node.yaml", "passphrase"] {

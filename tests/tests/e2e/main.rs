@@ -12,6 +12,7 @@ mod cli;
 mod coordinator;
 mod crashes;
 mod drain;
+mod earlier;
 mod events;
 mod fireblocks;
 mod hostile;
@@ -30,6 +31,7 @@ mod schemes;
 mod store;
 mod streams;
 mod swap;
+mod versions;
 mod webhook;
 mod zoo;
 
