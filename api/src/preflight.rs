@@ -84,7 +84,8 @@ pub enum Verdict {
 pub struct NodeForecast {
     /// The node.
     pub node: NodeId,
-    /// True if it would take part in the task, were it submitted now.
+    /// True if it would take part in the task, were it submitted now. False of all nodes while the
+    /// task would wait.
     pub chosen: bool,
     /// Its answer.
     #[cfg_attr(feature = "openapi", schema(value_type = Answer))]

@@ -13,12 +13,13 @@ use countersign_protocol::{NodeId, RequesterId};
 use countersign_strict::DocumentError;
 use serde::Deserialize;
 
-use crate::api_key::ApiKey;
+use crate::api_key::{ApiKey, KeyError, check_key};
 use crate::invitation::JoinedError;
 use crate::registry::RegistryConfig;
 use crate::signed_request::WINDOW;
 use crate::task::flow::Timings;
 use crate::tls::TlsFiles;
+use crate::webhook::Reachable;
 
 /// Size limit in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -50,6 +51,9 @@ struct RawConfig {
     /// Requesters whose tasks are accepted; absent: any with a valid signature. Nodes have their
     /// own list in any case.
     requesters: Option<Vec<RequesterId>>,
+    /// Networks that webhooks may reach beside the public one: `private`, `loopback`.
+    #[serde(default)]
+    webhook_networks: Reachable,
     #[serde(default)]
     limits: RawLimits,
     /// Metrics, and the listener that serves them.
@@ -148,6 +152,10 @@ pub enum ConfigError {
     /// The section `metrics` is rejected.
     #[error(transparent)]
     Metrics(#[from] SettingsError),
+    /// An API key may do nothing, or everything for a part.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    #[error("API key `{name}`: {error}")]
+    ApiKey { name: String, error: KeyError },
     /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -202,6 +210,12 @@ impl Config {
                 .iter()
                 .map(|key| format!("the API key with {}", key.credential)),
         )?;
+        for key in &raw.api_keys {
+            check_key(key).map_err(|error| ConfigError::ApiKey {
+                name: key.name.clone(),
+                error,
+            })?;
+        }
         distinct(
             raw.requesters
                 .iter()
@@ -214,6 +228,7 @@ impl Config {
             named_requesters: BTreeMap::new(),
             timings: timings(&raw.limits)?,
             open_tasks: in_range("open_tasks", raw.limits.open_tasks as u64, 1, 1000)? as usize,
+            webhook_networks: raw.webhook_networks,
         };
         if raw.tls.is_none() && !raw.listen_http.ip().to_canonical().is_loopback() {
             return Err(ConfigError::Plain(raw.listen_http));

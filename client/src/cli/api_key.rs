@@ -43,7 +43,8 @@ pub enum ApiKeyCommand {
         #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=604_800))]
         overlap: u32,
     },
-    /// Revoke an API key at once: its requests that wait end, too. Revoking it again is harmless.
+    /// Revoke an API key at once: its requests that wait end, too. It is an error if there is none
+    /// of this name.
     Revoke {
         /// Name of the API key.
         name: String,
@@ -148,6 +149,8 @@ pub async fn execute(
             credential.tell(rotated, client, output)
         }
         ApiKeyCommand::Revoke { name } => {
+            // The coordinator says nothing of a name that it never knew.
+            find(client, &name).await?;
             api.revoke_api_key(&name).await?;
             let line = format!("there is no API key {name} any more").into();
             output.result(&json!({"name": name, "revoked": true}), &[line])

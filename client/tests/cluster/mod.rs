@@ -138,7 +138,7 @@ pub async fn swallow_first_answer(cluster: &Cluster) {
 fn config(dir: &Path, nodes: &[NodeId]) -> String {
     let (key, entry) =
         api_key::generate("test", vec![api_key::Scope::Read, api_key::Scope::Create]);
-    write_private(&dir.join("api.key"), &key);
+    write_private(&dir.join("api.key"), key.expose());
     let nodes: String = nodes
         .iter()
         .enumerate()

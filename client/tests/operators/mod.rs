@@ -22,7 +22,7 @@ impl Office {
         let dir = tempfile::tempdir().unwrap();
         let (key, entry) =
             api_key::generate("boss", vec![Scope::Read, Scope::Create, Scope::Admin]);
-        private(&dir.path().join("api.key"), &key);
+        private(&dir.path().join("api.key"), key.expose());
         identity::create(&dir.path().join("identity.key")).unwrap();
         let entry = serde_json::to_string(&entry).unwrap();
         let config = format!(
