@@ -62,7 +62,8 @@ pub enum Verdict {
         /// The nodes that would refuse.
         by: Vec<NodeId>,
         /// Only of a KeySign that names no signers: members that do not object and suffice, if the
-        /// task names them as its `signers`. Empty if there are too few.
+        /// task names them as its `signers`. Empty if there are too few. A node that refuses guards
+        /// the wallet: ask its operator before you go around it.
         instead: Vec<NodeId>,
     },
     /// Nodes that would be chosen said nothing: they have switched preflights off, are busy, or did

@@ -98,8 +98,9 @@ pub struct CredentialArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct When {
-    /// When the key expires: a duration such as 12h or 90d, or a date.
-    #[arg(long, value_name = "TIME", value_parser = time::to_come)]
+    /// When the key expires: a duration such as 12h or 90d, or a date. It ends at once if that is
+    /// over.
+    #[arg(long, value_name = "TIME", value_parser = time::end)]
     at: Option<UnixMillis>,
     /// It does not end by itself.
     #[arg(long)]

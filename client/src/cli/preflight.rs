@@ -96,7 +96,7 @@ fn head(node: &NodeForecast, chosen: bool, profile: &Profile) -> Line {
         Open::Unknown(_) => ("gave an answer unknown here".into(), Tone::Attention),
     };
     let part = if chosen && !node.chosen {
-        " (would not take part now)"
+        " (would not take part)"
     } else {
         ""
     };

@@ -34,17 +34,22 @@ pub enum TimeToComeError {
 
 /// Reads a point in time to come: how long from now, a date, or milliseconds since 1970.
 pub fn to_come(text: &str) -> Result<UnixMillis, TimeToComeError> {
+    let at = end(text)?;
+    if at > now() {
+        Ok(at)
+    } else {
+        Err(TimeToComeError::Over(at))
+    }
+}
+
+/// The same for an end, which may be over.
+pub fn end(text: &str) -> Result<UnixMillis, TimeToComeError> {
     let now = now();
     let at = match age(text) {
         Some(span) => now.0.checked_add(span).map(UnixMillis),
         None => read(text, now),
     };
-    let at = at.ok_or(TimeToComeError::Form)?;
-    if at > now {
-        Ok(at)
-    } else {
-        Err(TimeToComeError::Over(at))
-    }
+    at.ok_or(TimeToComeError::Form)
 }
 
 /// The time of this machine's clock.
