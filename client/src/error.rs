@@ -195,7 +195,7 @@ impl ClientError {
 fn open(until: &Option<UnixMillis>) -> Option<String> {
     let until = utc((*until)?);
     Some(format!(
-        "; this is the coordinator's word alone, and the nodes may still carry out the order until {until}: order nothing in its place before"
+        "; this is the coordinator's word alone, and until {until} the nodes may still begin with the order: order nothing in its place before"
     ))
 }
 

@@ -44,8 +44,8 @@ Exit codes:
   1  wrong usage, or something here is missing: file, network, permission
   2  refused by a node's policy; with --dry-run: it would be refused
   3  failed, expired or cancelled, or the result does not verify
-     (2 and 3 are the coordinator's word: the message says until when the order may still
-     be carried out; order nothing in its place before)
+     (2 and 3 are the coordinator's word: the message says until when the nodes may still
+     begin with the order; order nothing in its place before)
   4  pending: not ended within --timeout, and may still end in any way, or ended in a
      state that only a later version knows; look with `countersign task show` before you
      order it again
@@ -145,9 +145,9 @@ struct Global {
     json: bool,
     /// How long an order is valid and waited for, or a task or events are followed.
     ///
-    /// Default: 3600 for a new wallet, a reshare or a task that is followed; 120 for a signature and
-    /// 5 for each further one; 120 for a check of shares; without end for events. No answer of the
-    /// coordinator is waited for much longer, nor for more than 50 seconds.
+    /// Default: 3600 for a new wallet, a reshare or a task that is followed; 120 for a signature
+    /// and 5 for each further one; 120 for a check of shares; without end for events. It bounds
+    /// each answer of the coordinator, too.
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: Option<u64>,
 }

@@ -265,7 +265,7 @@ fn still_open(task: &TaskView, client: &Client) -> Option<(String, Tone)> {
     let until = client.judge(task).err()?.open_until()?;
     let until = time::utc(until);
     let text = format!(
-        "by the coordinator's word alone: the nodes may still carry out the order until {until}"
+        "by the coordinator's word alone: until {until} the nodes may still begin with the order"
     );
     Some((text, Tone::Attention))
 }

@@ -121,7 +121,8 @@ fn wants_stream(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter();
     let accepted = accepted.filter_map(|value| value.to_str().ok());
     let ranges = accepted.flat_map(|text| text.split(',')).map(range);
-    let (mut stream, mut page) = (0.0_f32, 0.0_f32);
+    let mut stream = 0.0_f32;
+    let mut page = 0.0_f32;
     for (kind, quality) in ranges {
         match kind.as_str() {
             "text/event-stream" => stream = quality,

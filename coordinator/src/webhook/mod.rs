@@ -68,8 +68,8 @@ pub fn check_name(name: &str) -> Result<(), WebhookError> {
     }
 }
 
-/// Checks the form of a webhook's address. Deliveries carry no secret, but tell of payments, so they
-/// travel encrypted. [`Reachable`] says where it may lead.
+/// Checks the form of a webhook's address. Deliveries carry no secret, but tell of payments, so
+/// they travel encrypted. [`Reachable`] says where it may lead.
 pub fn check_url(text: &str) -> Result<reqwest::Url, WebhookError> {
     // What is shown to people is what is written, without characters that hide some of it.
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {

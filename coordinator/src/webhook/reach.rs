@@ -1,6 +1,6 @@
-//! Where webhooks may lead. Whoever holds an API key of an admin chooses their addresses, and whoever
-//! answers for a name in the DNS chooses where it leads. The operator of the coordinator decides
-//! which networks of its own they may reach.
+//! Where webhooks may lead. Whoever holds an API key of an admin chooses their addresses, and
+//! whoever answers for a name in the DNS chooses where it leads. The operator of the coordinator
+//! decides which networks of its own they may reach.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -93,7 +93,8 @@ impl Reachable {
         }
     }
 
-    /// Those of a name's addresses that may be reached. The name of this machine leads nowhere else.
+    /// Those of a name's addresses that may be reached. The name of this machine leads nowhere
+    /// else.
     fn of_name(self, name: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unreachable> {
         let only_here = is_this_machine(name.trim_end_matches('.'));
         let mut refused = None;
