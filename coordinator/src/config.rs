@@ -533,4 +533,48 @@ mod tests {
         set(0o600);
         Config::load(&path).unwrap();
     }
+
+    #[test]
+    fn a_key_that_may_do_nothing_or_everything_for_a_part_is_refused() {
+        let key = |rest: &str| {
+            let hash = "11".repeat(32);
+            let entry = format!("{{name: desk, sha256: \"{hash}\", {rest}}}");
+            parse(&format!("data: .\napi_keys: [{entry}]\n"))
+        };
+        let wallet = countersign_protocol::KeyId::from_bytes([1; 16]).unwrap();
+        assert!(key(&format!("scopes: [read], wallets: [{wallet}]")).is_ok());
+        for rest in [
+            "scopes: []".to_owned(),
+            "scopes: [read], wallets: []".into(),
+            format!("scopes: [admin], wallets: [{wallet}]"),
+        ] {
+            let error = key(&rest).unwrap_err().to_string();
+            assert!(error.contains("API key `desk`"), "{rest}: {error}");
+        }
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let text = format!("data: .\napi_keys: [{{name: desk, sha256: {empty}, scopes: [read]}}]");
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.contains("empty text"), "{error}");
+    }
+
+    #[test]
+    fn webhooks_reach_the_networks_that_are_named_and_no_others() {
+        let reach = |text: &str| {
+            parse(&format!("data: .\n{text}")).map(|config| config.rules.webhook_networks)
+        };
+        assert_eq!(reach("").unwrap(), Reachable::default());
+        assert_eq!(
+            reach("webhook_networks: []\n").unwrap(),
+            Reachable::default()
+        );
+        let both = Reachable {
+            private: true,
+            loopback: true,
+        };
+        assert_eq!(
+            reach("webhook_networks: [loopback, private]\n").unwrap(),
+            both
+        );
+        assert!(reach("webhook_networks: [all]\n").is_err());
+    }
 }

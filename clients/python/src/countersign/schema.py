@@ -460,7 +460,7 @@ class NodeExplanation(_NodeExplanationOptional):
 class NodeForecast(Answer):
     """The forecast of one node."""
 
-    #: True if it would take part in the task, were it submitted now.
+    #: True if it would take part in the task, were it submitted now. False of all nodes while the task would wait.
     chosen: bool
     #: The node.
     node: NodeId
@@ -925,7 +925,8 @@ class _VerdictOptional(TypedDict, total=False):
     #: Those of them with plugins that were not asked.
     undecided: list[NodeId]
     #: Only of a KeySign that names no signers: members that do not object and suffice, if the task names them as its
-    #: `signers`. Empty if there are too few.
+    #: `signers`. Empty if there are too few. A node that refuses guards the wallet: ask its operator before you go
+    #: around it.
     instead: list[NodeId]
     #: The nodes without an answer.
     of: list[NodeId]
