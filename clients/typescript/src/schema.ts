@@ -938,11 +938,14 @@ export interface WebhookSpec {
   readonly enabled?: boolean;
   /** The signature of deliveries. */
   readonly format?: WebhookFormat;
-  /** Only these kinds; all if absent. */
+  /** Only these kinds, at least one; all if absent. */
   readonly types?: readonly EventKind[] | null;
-  /** The receiver of events: `https`, or `http` on a loopback address. */
+  /**
+   * The receiver of events: `https`, or `http` on the coordinator's own machine. The coordinator's operator
+   * decides which networks may be reached beside the public one.
+   */
   readonly url: string;
-  /** Only events of these wallets; of all if absent. */
+  /** Only events of these wallets, at least one; of all if absent. */
   readonly wallets?: readonly KeyId[] | null;
 }
 

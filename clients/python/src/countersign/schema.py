@@ -1070,16 +1070,17 @@ class _WebhookSpecOptional(TypedDict, total=False):
     enabled: bool
     #: The signature of deliveries.
     format: WebhookFormat
-    #: Only these kinds; all if absent.
+    #: Only these kinds, at least one; all if absent.
     types: list[EventKind] | None
-    #: Only events of these wallets; of all if absent.
+    #: Only events of these wallets, at least one; of all if absent.
     wallets: list[KeyId] | None
 
 
 class WebhookSpec(_WebhookSpecOptional):
     """A receiver of events, as configured."""
 
-    #: The receiver of events: `https`, or `http` on a loopback address.
+    #: The receiver of events: `https`, or `http` on the coordinator's own machine. The coordinator's operator decides
+    #: which networks may be reached beside the public one.
     url: str
 
 
