@@ -426,7 +426,7 @@ impl Client {
                     node,
                     plugin,
                     code,
-                    reason,
+                    reason: reason.into(),
                     open_until: open_until(summary),
                 });
             }
@@ -439,7 +439,7 @@ impl Client {
         Err(ClientError::Failed {
             task,
             state,
-            code,
+            code: code.into(),
             message: message.into(),
             nodes: nodes.into(),
             others: Box::default(),

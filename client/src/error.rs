@@ -72,7 +72,7 @@ pub enum ClientError {
         /// Stable code from `docs/codes.md`.
         code: String,
         /// One sentence, as sent by the node.
-        reason: String,
+        reason: Box<str>,
         /// The end of the order, if that is to come: until then the nodes may still carry it out,
         /// whatever the coordinator says.
         open_until: Option<UnixMillis>,
@@ -84,7 +84,7 @@ pub enum ClientError {
         task: TaskId,
         /// `failed`, `expired` or `cancelled`.
         state: &'static str,
-        code: String,
+        code: Box<str>,
         /// One sentence that ends with what to do.
         message: Box<str>,
         nodes: Box<[NodeId]>,
@@ -143,9 +143,8 @@ impl ClientError {
             Self::Payload(error) => error.code().as_str(),
             Self::Finish(_) => "finish",
             Self::Unreachable { .. } => "unreachable",
-            Self::Api { code, .. } | Self::Rejected { code, .. } | Self::Failed { code, .. } => {
-                code
-            }
+            Self::Api { code, .. } | Self::Rejected { code, .. } => code,
+            Self::Failed { code, .. } => code,
             Self::Answer(_) => "answer",
             Self::TimedOut(_) => "timeout",
             Self::UnknownState { .. } => "unknown-state",
