@@ -219,7 +219,10 @@ fn new_api_key(
         add_entry(config, "api_keys", &line)?;
     }
     if json {
-        println!("{}", serde_json::json!({"key": *key, "entry": entry}));
+        println!(
+            "{}",
+            serde_json::json!({"key": key.expose(), "entry": entry})
+        );
         return Ok(());
     }
     match config {
@@ -232,7 +235,7 @@ fn new_api_key(
         ),
     }
     eprintln!("The key is shown only now:");
-    println!("{}", *key);
+    println!("{}", key.expose());
     Ok(())
 }
 

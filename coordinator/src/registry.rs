@@ -40,6 +40,7 @@ use crate::share::has_room;
 use crate::store::{Act, NewEvent, Store, StoreError, Ticket};
 use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::TaskRecord;
+use crate::webhook::Reachable;
 pub use admit::SubmitError;
 pub use intake::{IntakeError, TakenIn};
 pub use nodes::Seen;
@@ -65,6 +66,8 @@ pub struct RegistryConfig {
     pub timings: Timings,
     /// Limit on open tasks.
     pub open_tasks: usize,
+    /// Networks that webhooks may reach beside the public one.
+    pub webhook_networks: Reachable,
 }
 
 /// Everything that the coordinator knows, behind one lock.

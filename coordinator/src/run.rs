@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::api_key::ApiKeys;
 use crate::config::Config;
-use crate::http::{App, LIMITS, Patience, Streams, router};
+use crate::http::{App, Bodies, LIMITS, Patience, Streams, router};
 use crate::identity::{self, IdentityFileError};
 use crate::invitation::{self, Book, Desk, Invitations, JoinedError};
 use crate::metrics::{Sources, TABLE};
@@ -216,6 +216,7 @@ impl Coordinator {
             keys: keys.clone(),
             stop: stop.subscribe(),
             patience: Patience::default(),
+            bodies: Bodies::default(),
             streams: Streams::default(),
             webhooks,
         };

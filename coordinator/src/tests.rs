@@ -12,6 +12,7 @@ mod keys;
 mod metrics;
 mod moved;
 mod preflight;
+mod requests;
 mod signed;
 mod webhooks;
 mod world;
@@ -360,8 +361,7 @@ async fn what_does_not_exist_is_said_so_in_json() {
             StatusCode::BAD_REQUEST,
             "wallet-id",
         ),
-        // A path that nobody opened to users is closed to them.
-        ("GET", "/v1/nothing", StatusCode::FORBIDDEN, "scope"),
+        ("GET", "/v1/nothing", StatusCode::NOT_FOUND, "no-such-path"),
         (
             "GET",
             "/v1/tasks?limit=x",

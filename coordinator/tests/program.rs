@@ -329,7 +329,7 @@ impl Running {
             .map(|(n, id)| json!({"name": format!("n{n}"), "id": id}))
             .collect();
         let config = json!({
-            "data": dir, "listen_quic": "127.0.0.1:0", "listen_http": http, "nodes": nodes, "api_keys": [made["entry"]],
+            "data": dir, "listen_quic": "127.0.0.1:0", "listen_http": http, "webhook_networks": ["loopback"], "nodes": nodes, "api_keys": [made["entry"]],
         });
         let file = dir.join("coordinator.yaml");
         std::fs::write(&file, config.to_string()).unwrap();

@@ -519,7 +519,7 @@ impl Cluster {
         let entry = |node: &Node| format!("  - {{ name: {}, id: {} }}\n", node.name, node.id);
         let nodes: String = self.nodes.iter().map(entry).collect();
         let text = format!(
-            "listen_quic: {}\nlisten_http: {}\ndata: .\nnodes:\n{nodes}api_keys:\n  - {api_key}\n",
+            "listen_quic: {}\nlisten_http: {}\ndata: .\nwebhook_networks: [loopback]\nnodes:\n{nodes}api_keys:\n  - {api_key}\n",
             self.quic, self.http
         );
         Ok(std::fs::write(dir.join("coordinator.yaml"), text)?)

@@ -7,6 +7,7 @@ use countersign_api::{
     ApiKeySettings, ApiKeySpec, ApiKeyView, ExpireApiKey, KeyOrigin, PreviousCredential,
     RotateApiKey,
 };
+use countersign_cli_kit::api_key_hash;
 use countersign_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -42,9 +43,14 @@ pub enum KeyError {
     /// It is not clear who the key is.
     #[error("give either `sha256`, the hash of the key's text, or `requester`")]
     Credential,
+    /// Whoever sends nothing would be the key's holder.
+    #[error(
+        "`sha256` is the hash of an empty text; make a secret with `countersign api-key create`, which sends its hash"
+    )]
+    Empty,
     /// It may do nothing, or everything for a part.
     #[error(
-        "a key has at least one scope, at most {MAX_WALLETS} wallets, and as `admin` no limit to wallets; correct the request"
+        "a key has at least one scope; if it is limited to wallets, 1 to {MAX_WALLETS} of them, and not the scope `admin`; correct it, or leave `wallets` out"
     )]
     Scopes,
     /// The overlap is too long.
@@ -183,18 +189,19 @@ impl ApiKeys {
         self.keep(store, known, made)
     }
 
-    /// Revokes a key at once. Revoking it again changes nothing.
-    pub fn remove(&self, store: &Store, name: &str) -> Result<(), KeyError> {
+    /// Revokes a key at once. False if there was none.
+    pub fn remove(&self, store: &Store, name: &str) -> Result<bool, KeyError> {
         let mut known = self.known();
         if known.file.iter().any(|other| other.name == name) {
             return Err(KeyError::InFile);
         }
-        if known.made.remove(name).is_some() {
+        let was = known.made.remove(name).is_some();
+        if was {
             // Refused from now on, whether or not the store can write.
             self.apply(&known);
             store.put_api_key(name, None)?;
         }
-        Ok(())
+        Ok(was)
     }
 
     fn keep(
@@ -245,19 +252,31 @@ fn overlapping(previous: &ApiKey, key: &ApiKey) -> ApiKey {
 }
 
 fn asked(name: &str, spec: ApiKeySpec) -> Result<ApiKey, KeyError> {
-    let credential = credential(spec.sha256, spec.requester)?;
-    let is_admin = spec.scopes.contains(&Scope::Admin);
-    let wallets = spec.wallets.as_ref().map_or(0, Vec::len);
-    if spec.scopes.is_empty() || wallets > MAX_WALLETS || is_admin && spec.wallets.is_some() {
-        return Err(KeyError::Scopes);
-    }
-    Ok(ApiKey {
+    let key = ApiKey {
         name: name.into(),
-        credential,
+        credential: credential(spec.sha256, spec.requester)?,
         scopes: spec.scopes,
         wallets: spec.wallets,
         expires: spec.expires,
-    })
+    };
+    check(&key)?;
+    Ok(key)
+}
+
+/// Checks what a key may do, and that its credential is one.
+pub(crate) fn check(key: &ApiKey) -> Result<(), KeyError> {
+    if key.credential == Credential::Secret(api_key_hash("")) {
+        return Err(KeyError::Empty);
+    }
+    let is_admin = key.scopes.contains(&Scope::Admin);
+    let limit = key.wallets.as_ref().map(Vec::len);
+    let limited_well =
+        limit.is_none_or(|wallets| (1..=MAX_WALLETS).contains(&wallets) && !is_admin);
+    if limited_well && !key.scopes.is_empty() {
+        Ok(())
+    } else {
+        Err(KeyError::Scopes)
+    }
 }
 
 fn credential(
@@ -265,6 +284,7 @@ fn credential(
     requester: Option<countersign_protocol::RequesterId>,
 ) -> Result<Credential, KeyError> {
     match (sha256, requester) {
+        (Some(hash), None) if hash == api_key_hash("") => Err(KeyError::Empty),
         (Some(hash), None) => Ok(Credential::Secret(hash)),
         (None, Some(requester)) => Ok(Credential::Requester(requester)),
         (Some(_), Some(_)) | (None, None) => Err(KeyError::Credential),

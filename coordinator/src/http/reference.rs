@@ -50,7 +50,9 @@ fn scopes(page: &mut String, document: &Value) {
         let Ok(method) = Method::from_bytes(name.as_bytes()) else {
             continue;
         };
-        let scope = scope_of(&method, below);
+        let Some(scope) = scope_of(&method, below) else {
+            continue;
+        };
         row(
             page,
             &[

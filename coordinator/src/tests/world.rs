@@ -20,13 +20,13 @@ use tower::ServiceExt;
 
 use crate::api_key::{self, ApiKeys, Scope};
 use crate::clock;
-use crate::http::{App, Patience, Streams, router};
+use crate::http::{App, Bodies, Patience, Streams, router};
 use crate::registry::{RegistryConfig, TaskRegistry};
 use crate::session::{self, End, Sink, Source};
 use crate::store::Store;
 use crate::task::flow::Timings;
 use crate::testkit::*;
-use crate::webhook::{SigningKeys, Webhooks};
+use crate::webhook::{Reachable, SigningKeys, Webhooks};
 
 impl Source for mpsc::Receiver<Vec<u8>> {
     type Error = Infallible;
@@ -156,6 +156,10 @@ impl World {
             named_requesters: Default::default(),
             timings: Timings::default(),
             open_tasks: 100,
+            webhook_networks: Reachable {
+                private: false,
+                loopback: true,
+            },
         };
         change(&mut rules);
         let store = Store::open(&dir.join("coordinator.redb")).unwrap();
@@ -174,15 +178,16 @@ impl World {
             keys,
             stop: stop.subscribe(),
             patience: Patience::default(),
+            bodies: Bodies::default(),
             streams: Streams::default(),
             webhooks: Arc::new(webhooks),
         });
         Self {
             router: router(app.clone()),
             app,
-            key: key.to_string(),
-            reader: reader.to_string(),
-            admin: admin.to_string(),
+            key: key.expose().to_owned(),
+            reader: reader.expose().to_owned(),
+            admin: admin.expose().to_owned(),
             stop,
         }
     }
