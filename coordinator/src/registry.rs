@@ -311,8 +311,13 @@ impl TaskRegistry {
         }
     }
 
+    /// True if the node is in the configuration, or joined.
+    pub fn admits(&self, node: &NodeId) -> bool {
+        self.rules.load().nodes.contains_key(node)
+    }
+
     /// Handles a node's hello, with the number of its process if it has one. Returns the connection
-    /// and its queue of frames.
+    /// and its queue of frames, or nothing to a node that is not admitted any more.
     pub fn join(
         &self,
         node: NodeId,
@@ -320,9 +325,13 @@ impl TaskRegistry {
         software: &str,
         pending: &[TaskId],
         now: UnixMillis,
-    ) -> (Connection, mpsc::Receiver<ToNode>) {
+    ) -> Option<(Connection, mpsc::Receiver<ToNode>)> {
         let (queue, frames) = mpsc::channel(QUEUE);
         let mut inner = self.lock();
+        // The rules may have changed since the hello. Whoever is removed later is found by its place.
+        if !self.admits(&node) {
+            return None;
+        }
         inner.last_connection += 1;
         let number = inner.last_connection;
         let software = clean::text(software);
@@ -345,7 +354,7 @@ impl TaskRegistry {
         for task in pending.iter().take(QUEUE / 2) {
             self.step(&mut inner, *task, Input::Pending(node), now);
         }
-        (Connection { node, number }, frames)
+        Some((Connection { node, number }, frames))
     }
 
     /// Handles the end of a connection.

@@ -32,8 +32,8 @@ pub async fn serve(
                 None => break,
             },
             Some(guest) = hub.accept_guest() => drop(sessions.spawn(serve_guest(guest, desk.clone()))),
-            // Reaps ended sessions. One per admitted node lives; an older one ends when a newer
-            // connects.
+            // Reaps ended sessions. Of those in place one per node lives; guests and questions for
+            // contacts, which are short, live beside.
             Some(ended) = sessions.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "a session panicked");
@@ -90,13 +90,11 @@ pub fn guests(desk: &Arc<Desk>) -> Guests {
     Arc::new(move || desk.is_open())
 }
 
-/// Ends the connections of nodes that are no longer admitted: `admits` is
-/// consulted at handshakes only.
+/// Ends the connections of nodes that are no longer admitted. One whose handshake is over and that
+/// has not said hello yet has no place; its session asks the registry again.
 pub fn dismiss(hub: &Hub, registry: &TaskRegistry) {
-    let rules = registry.rules();
-    let admitted =
-        |key: &PeerKey| NodeId::from_bytes(key.0).is_ok_and(|id| rules.nodes.contains_key(&id));
-    for key in hub.connected().into_iter().filter(|key| !admitted(key)) {
+    let removed = hub.connected().into_iter();
+    for key in removed.filter(|key| !is_admitted(registry, key)) {
         hub.disconnect(
             &key,
             "this node was removed from the coordinator's configuration",
@@ -107,9 +105,11 @@ pub fn dismiss(hub: &Hub, registry: &TaskRegistry) {
 /// Admits exactly the nodes of the configuration and those that joined.
 pub fn admits(registry: &Arc<TaskRegistry>) -> countersign_link::Admit {
     let registry = registry.clone();
-    Arc::new(move |key: &PeerKey| {
-        NodeId::from_bytes(key.0).is_ok_and(|id| registry.rules().nodes.contains_key(&id))
-    })
+    Arc::new(move |key: &PeerKey| is_admitted(&registry, key))
+}
+
+fn is_admitted(registry: &TaskRegistry, key: &PeerKey) -> bool {
+    NodeId::from_bytes(key.0).is_ok_and(|id| registry.admits(&id))
 }
 
 impl Source for ControlReceiver {

@@ -84,6 +84,11 @@ pub enum End {
         "another process with the identity of this node is online and alive; stop the one that is not the original"
     )]
     Twin,
+    /// The node was removed after its handshake.
+    #[error(
+        "this node is not registered here any more; ask the coordinator's operator for the reason"
+    )]
+    Removed,
     /// The node asked for its contacts and nothing else.
     #[error("the node has its answer")]
     Told,
@@ -161,16 +166,23 @@ pub async fn serve(
     mut sink: impl Sink,
     admitted: impl FnOnce(),
 ) -> End {
-    let hello = match timeout(HELLO, hear_hello(&mut source)).await {
-        Ok(Ok(First::Hello(hello))) => hello,
-        Ok(Ok(First::AsksContacts)) => {
+    let first = match timeout(HELLO, hear_first(&mut source)).await {
+        Ok(Ok(first)) => first,
+        Ok(Err(end)) => return end,
+        Err(_) => return End::Silent("say hello"),
+    };
+    // The handshake may be twenty seconds old.
+    if !registry.admits(&node) {
+        return End::Removed;
+    }
+    let hello = match first {
+        First::Hello(hello) => hello,
+        First::AsksContacts => {
             let contacts = registry.contacts_for(node.as_bytes());
             let answer = ToNode::Contacts { contacts };
             let told = answered(&answer, &mut source, &mut sink).await;
             return told.err().unwrap_or(End::Told);
         }
-        Ok(Err(end)) => return end,
-        Err(_) => return End::Silent("say hello"),
     };
     if let Some(instance) = hello.instance
         && let Some(first) = registry.first(node, instance).await
@@ -189,7 +201,10 @@ pub async fn serve(
         pending,
         instance,
     } = hello;
-    let (connection, queue) = registry.join(node, instance, &software, &pending, clock::now());
+    let joined = registry.join(node, instance, &software, &pending, clock::now());
+    let Some((connection, queue)) = joined else {
+        return End::Removed;
+    };
     info!(%node, "node online");
     let end = tokio::select! {
         end = read(registry, connection, protocol, &mut source) => end,
@@ -215,7 +230,7 @@ struct Hello {
     instance: Option<Instance>,
 }
 
-async fn hear_hello(source: &mut impl Source) -> Result<First, End> {
+async fn hear_first(source: &mut impl Source) -> Result<First, End> {
     let hello = match next(source).await? {
         FromNode::Hello {
             protocol,
@@ -239,7 +254,22 @@ async fn hear_hello(source: &mut impl Source) -> Result<First, End> {
             instance: Some(instance),
         },
         FromNode::AskContacts | FromNode::Join { .. } => return Ok(First::AsksContacts),
-        _ => return Err(End::Misbehaved("the first frame is not a hello".into())),
+        FromNode::Decision { .. }
+        | FromNode::Progress { .. }
+        | FromNode::Working { .. }
+        | FromNode::Outcome { .. }
+        | FromNode::Stored { .. }
+        | FromNode::AbortVote { .. }
+        | FromNode::Evidence { .. }
+        | FromNode::Holds { .. }
+        | FromNode::Generations { .. }
+        | FromNode::Capacity { .. }
+        | FromNode::Alive { .. }
+        | FromNode::Preflight { .. }
+        | FromNode::Status { .. }
+        | FromNode::Draining { .. } => {
+            return Err(End::Misbehaved("the first frame is not a hello".into()));
+        }
     };
     if Versions::SPOKEN.contains(hello.protocol) {
         Ok(First::Hello(hello))

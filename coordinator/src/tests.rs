@@ -12,6 +12,7 @@ mod keys;
 mod metrics;
 mod moved;
 mod preflight;
+mod removed;
 mod signed;
 mod webhooks;
 mod world;
@@ -579,7 +580,7 @@ async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
     let registry = &world.app.registry;
     let joined: Vec<_> = nodes()
         .into_iter()
-        .map(|node| registry.join(node, None, "", &[], clock::now()))
+        .map(|node| registry.join(node, None, "", &[], clock::now()).unwrap())
         .collect();
     for (connection, _) in &joined {
         registry
@@ -616,7 +617,8 @@ async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
     let world = World::open(dir.path(), |rules| rules.open_tasks = 10_000);
     let registry = &world.app.registry;
     let join = |node| {
-        let (connection, queue) = registry.join(node, None, "", &[], clock::now());
+        let joined = registry.join(node, None, "", &[], clock::now());
+        let (connection, queue) = joined.unwrap();
         registry
             .receive(
                 connection,

@@ -77,6 +77,18 @@ impl FakeNode {
     }
 
     async fn hello(world: &World, number: usize, protocol: u16, pending: Vec<TaskId>) -> Self {
+        let node = Self::silent(world, number);
+        node.say(FromNode::Hello {
+            protocol,
+            software: "fake 1".into(),
+            pending,
+        })
+        .await;
+        node
+    }
+
+    /// A node whose handshake is over, and that has said nothing yet.
+    pub(super) fn silent(world: &World, number: usize) -> Self {
         let id = crowd()[number];
         let (say, from_node) = mpsc::channel(16);
         let (to_node, hear) = mpsc::channel(16);
@@ -85,14 +97,7 @@ impl FakeNode {
             tokio::spawn(
                 async move { session::serve(&registry, id, from_node, to_node, || {}).await },
             );
-        let node = Self { id, say, hear, end };
-        node.say(FromNode::Hello {
-            protocol,
-            software: "fake 1".into(),
-            pending,
-        })
-        .await;
-        node
+        Self { id, say, hear, end }
     }
 
     pub(super) async fn say(&self, frame: FromNode) {
