@@ -328,7 +328,7 @@ impl TaskRegistry {
     ) -> Option<(Connection, mpsc::Receiver<ToNode>)> {
         let (queue, frames) = mpsc::channel(QUEUE);
         let mut inner = self.lock();
-        // The rules may have changed since the hello. Whoever is removed later is found by its place.
+        // The rules may have changed since the hello. Later, `dismiss` finds the node by its place.
         if !self.admits(&node) {
             return None;
         }

@@ -87,7 +87,7 @@ async fn serve_guest(link: GuestLink, desk: Arc<Desk>) {
 /// True while an invitation is open.
 pub fn guests(desk: &Arc<Desk>) -> Guests {
     let desk = desk.clone();
-    Arc::new(move || desk.is_open())
+    Arc::new(move |_| desk.is_open())
 }
 
 /// Ends the connections of nodes that are no longer admitted. One whose handshake is over and that
