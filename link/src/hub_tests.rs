@@ -11,6 +11,13 @@ use super::*;
 use crate::closed::Closed;
 use crate::frame::{MAX_CONTROL_FRAME, MAX_GUEST_FRAME};
 
+/// A hub with little patience for silent callers.
+const HASTY: Limits = Limits {
+    patience: Duration::from_millis(300),
+    ..LIMITS
+};
+const HYBRID: &[NamedGroup] = &[NamedGroup::X25519MLKEM768];
+
 fn identity(number: u8) -> Arc<Identity> {
     Arc::new(Identity::from_seed(&[number; 32]).unwrap())
 }
@@ -72,12 +79,6 @@ fn start_rooms(
     endpoint
 }
 
-/// A hub with little patience for silent callers.
-const HASTY: Limits = Limits {
-    patience: Duration::from_millis(300),
-    ..LIMITS
-};
-
 /// Fails a test instead of letting it hang. Shorter than the idle timeout, which would end
 /// all of this, too.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -104,8 +105,6 @@ async fn dial_with(address: SocketAddr, tls: rustls::ClientConfig) -> Result<Con
 fn client(number: u8, groups: &[NamedGroup]) -> rustls::ClientConfig {
     tls::client_config_of(groups, &identity(number), Arc::new(|_| true), LINK_ALPN).unwrap()
 }
-
-const HYBRID: &[NamedGroup] = &[NamedGroup::X25519MLKEM768];
 
 #[tokio::test]
 async fn client_without_a_post_quantum_group_is_refused() {

@@ -154,8 +154,8 @@ mod tests {
         );
     }
 
-    /// A token is in use for as long as it is valid, whatever is updated meanwhile. Written by another
-    /// implementation of Bech32m.
+    /// A token is in use for as long as it is valid, whatever is updated meanwhile. Written by
+    /// another implementation of Bech32m.
     #[test]
     fn the_text_of_a_token_is_frozen() {
         let text = concat!(

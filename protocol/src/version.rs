@@ -1,10 +1,10 @@
 //! The versions of the frames between a node and its coordinator. Every program speaks a range of
 //! them, so that nodes and coordinator are updated one after the other.
 //!
-//! The node offers one version in its hello, the newest at first; a coordinator that does not speak
-//! it closes the connection, and the node offers an older one at its next attempt. The coordinator's
-//! welcome repeats the version, and both keep to it until the connection ends. A frame that a
-//! version does not have is never sent in it.
+//! The node offers one version in its hello, its newest. A coordinator that does not speak it
+//! closes the connection; then the node's next attempt offers the one before, and the attempt after
+//! that the newest again. The coordinator's welcome repeats the version, and both keep to it until
+//! the connection ends. A frame that a version does not have is never sent in it.
 
 use crate::control::{FromNode, ToNode};
 
