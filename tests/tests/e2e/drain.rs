@@ -109,7 +109,24 @@ async fn drained_and_replaced_one_after_the_other_no_task_fails() {
     });
     let order = cluster.sign_order(operation).unwrap();
     let id = api.submit(&order).await.unwrap().summary.id;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The coordinator looks at every task before it shows a node as gone or as back.
+    let daemon = cluster.nodes[0].daemon();
+    assert!(daemon.terminate(END).unwrap().success());
+    let gone = async {
+        while cluster
+            .client
+            .nodes()
+            .await
+            .unwrap()
+            .iter()
+            .all(|node| node.online)
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(END, gone).await.unwrap();
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_online().await.unwrap();
     let state = api.drain().await.unwrap();
     assert_eq!((state.under_way, state.waiting), (0, 1), "it was begun");
     let mut coordinator = cluster.coordinator.take().unwrap();
