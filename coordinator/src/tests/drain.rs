@@ -142,6 +142,17 @@ async fn a_draining_coordinator_finishes_what_is_under_way_and_keeps_the_rest() 
 }
 
 #[tokio::test]
+async fn draining_that_cannot_go_on_record_does_not_happen() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    world.app.registry.store().break_off();
+    let body = json!({"draining": true}).to_string();
+    let asked = world.ask(Some(&world.admin), "PUT", "/v1/drain", body);
+    assert!(asked.await.0.is_server_error());
+    assert!(!world.app.registry.drain_state().draining);
+}
+
+#[tokio::test]
 async fn only_an_admin_drains_the_coordinator() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
