@@ -7,6 +7,8 @@ use countersign_link::{
     Control, ControlReceiver, ControlSender, FrameError, GuestLink, Guests, Hub, NodeLink, PeerKey,
 };
 use countersign_protocol::NodeId;
+use countersign_protocol::contact::Contact;
+use countersign_protocol::invitation::Token;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -28,7 +30,7 @@ pub async fn serve(
     loop {
         tokio::select! {
             link = hub.accept_aside() => match link {
-                Some(link) => drop(sessions.spawn(serve_node(link, registry.clone()))),
+                Some(link) => drop(sessions.spawn(serve_node(link, registry.clone(), desk.clone()))),
                 None => break,
             },
             Some(guest) = hub.accept_guest() => drop(sessions.spawn(serve_guest(guest, desk.clone()))),
@@ -45,7 +47,7 @@ pub async fn serve(
     hub.close("the coordinator stops").await;
 }
 
-async fn serve_node(link: NodeLink, registry: Arc<TaskRegistry>) {
+async fn serve_node(link: NodeLink, registry: Arc<TaskRegistry>, desk: Arc<Desk>) {
     let NodeLink {
         peer,
         control,
@@ -57,7 +59,8 @@ async fn serve_node(link: NodeLink, registry: Arc<TaskRegistry>) {
         return handle.close("this key is not a node id");
     };
     let Control { sender, receiver } = control;
-    let end = session::serve(&registry, node, receiver, sender, || place.take()).await;
+    let admit = |token| admit(desk, peer, token);
+    let end = session::serve(&registry, node, receiver, sender, || place.take(), admit).await;
     info!(%node, %end, "node offline");
     handle.close(&end.to_string());
 }
@@ -69,25 +72,26 @@ async fn serve_guest(link: GuestLink, desk: Arc<Desk>) {
         control,
         handle,
     } = link;
-    let from = address.ip();
-    let admit = async |token| {
-        let admitted =
-            tokio::task::spawn_blocking(move || desk.receive(peer.0, from, &token, clock::now()));
-        admitted.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the admission of a guest panicked");
-            Err(NotJoined::Store)
-        })
-    };
     let Control { sender, receiver } = control;
+    let admit = |token| admit(desk, peer, token);
     let end = session::serve_guest(receiver, sender, admit).await;
     info!(key = %peer, %address, %end, "guest left");
     handle.close(&end.to_string());
 }
 
-/// True while an invitation is open.
+/// Shows a token at the desk.
+async fn admit(desk: Arc<Desk>, peer: PeerKey, token: Token) -> Result<Vec<Contact>, NotJoined> {
+    let admitted = tokio::task::spawn_blocking(move || desk.receive(peer.0, &token, clock::now()));
+    admitted.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the admission of a guest panicked");
+        Err(NotJoined::Store)
+    })
+}
+
+/// Lets in those that the desk wants to see.
 pub fn guests(desk: &Arc<Desk>) -> Guests {
     let desk = desk.clone();
-    Arc::new(move |_| desk.is_open())
+    Arc::new(move |key: &PeerKey| desk.lets_in(&key.0))
 }
 
 /// Ends the connections of nodes that are no longer admitted. One whose handshake is over and that

@@ -127,15 +127,19 @@ where
         Ok(Err(end)) => return end.into(),
         Err(_) => return End::Silent("show an invitation").into(),
     };
-    let answer = match admit(token).await {
+    match answered(&about(admit(token).await), &mut source, &mut sink).await {
+        Ok(()) => GuestEnd::Answered,
+        Err(end) => end.into(),
+    }
+}
+
+/// The answer to a token.
+fn about(admitted: Result<Vec<Contact>, NotJoined>) -> ToNode {
+    match admitted {
         Ok(contacts) => ToNode::Contacts { contacts },
         Err(refused) => ToNode::NotJoined {
             reason: refused.to_string(),
         },
-    };
-    match answered(&answer, &mut source, &mut sink).await {
-        Ok(()) => GuestEnd::Answered,
-        Err(end) => end.into(),
     }
 }
 
@@ -158,14 +162,18 @@ async fn answered(
 }
 
 /// Serves a node until its connection ends. `admitted` is called once it is clear that the
-/// connection is the node's.
-pub async fn serve(
+/// connection is the node's; `admit` says what becomes of a token, which a node may show as well.
+pub async fn serve<Admitting>(
     registry: &TaskRegistry,
     node: NodeId,
     mut source: impl Source,
     mut sink: impl Sink,
     admitted: impl FnOnce(),
-) -> End {
+    admit: impl FnOnce(Token) -> Admitting,
+) -> End
+where
+    Admitting: Future<Output = Result<Vec<Contact>, NotJoined>>,
+{
     let first = match timeout(HELLO, hear_first(&mut source)).await {
         Ok(Ok(first)) => first,
         Ok(Err(end)) => return end,
@@ -175,15 +183,27 @@ pub async fn serve(
     if !registry.admits(&node) {
         return End::Removed;
     }
-    let hello = match first {
-        First::Hello(hello) => hello,
-        First::AsksContacts => {
-            let contacts = registry.contacts_for(node.as_bytes());
-            let answer = ToNode::Contacts { contacts };
-            let told = answered(&answer, &mut source, &mut sink).await;
-            return told.err().unwrap_or(End::Told);
+    let answer = match first {
+        First::Hello(hello) => {
+            return serve_hello(registry, node, hello, source, sink, admitted).await;
         }
+        First::AsksContacts => ToNode::Contacts {
+            contacts: registry.contacts_for(node.as_bytes(), clock::now()),
+        },
+        First::Joins(token) => about(admit(*token).await),
     };
+    let told = answered(&answer, &mut source, &mut sink).await;
+    told.err().unwrap_or(End::Told)
+}
+
+async fn serve_hello(
+    registry: &TaskRegistry,
+    node: NodeId,
+    hello: Hello,
+    mut source: impl Source,
+    mut sink: impl Sink,
+    admitted: impl FnOnce(),
+) -> End {
     if let Some(instance) = hello.instance
         && let Some(first) = registry.first(node, instance).await
     {
@@ -217,9 +237,10 @@ pub async fn serve(
 /// The first frame of a node.
 enum First {
     Hello(Hello),
-    /// A node that does not run asks for its contacts, or shows an invitation that it has already
-    /// used: its key says enough.
+    /// A node that does not run asks for its contacts.
     AsksContacts,
+    /// It shows an invitation, and may have used it already.
+    Joins(Box<Token>),
 }
 
 struct Hello {
@@ -253,7 +274,8 @@ async fn hear_first(source: &mut impl Source) -> Result<First, End> {
             pending,
             instance: Some(instance),
         },
-        FromNode::AskContacts | FromNode::Join { .. } => return Ok(First::AsksContacts),
+        FromNode::AskContacts => return Ok(First::AsksContacts),
+        FromNode::Join { token } => return Ok(First::Joins(token)),
         FromNode::Decision { .. }
         | FromNode::Progress { .. }
         | FromNode::Working { .. }

@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::api_key::{Caller, Credential};
 use crate::clock;
+use crate::invitation::NotJoined;
 use crate::registry::RegistryConfig;
 use crate::session::{self, End};
 use crate::store::{Store, TaskFilter};
@@ -565,6 +566,7 @@ async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
             from_node,
             mpsc::channel(1).0,
             || {},
+            |_| std::future::ready(Err(NotJoined::Token)),
         )
         .await;
         assert_eq!(matches!(end, End::Version(7)), version, "{end}");

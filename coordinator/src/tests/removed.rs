@@ -1,12 +1,28 @@
 //! Nodes that are removed while they connect. Those that are in place are in `tests/link.rs`.
 
 use countersign_protocol::PROTOCOL_VERSION;
+use countersign_protocol::contact::Role;
 use countersign_protocol::control::FromNode;
+use countersign_protocol::invitation::{Invitation, InvitationId, Token};
 
 use super::world::*;
 use crate::clock;
 use crate::session::End;
 use crate::testkit::*;
+
+fn token() -> Token {
+    Token {
+        invitation: Invitation {
+            coordinator: coordinator_id(),
+            address: "c:1".into(),
+            id: InvitationId([1; 16]),
+            role: Role::Node,
+            name: "a".into(),
+            expires: clock::now(),
+        },
+        mac: [0; 32],
+    }
+}
 
 fn remove(world: &World, number: usize) {
     let registry = &world.app.registry;
@@ -27,6 +43,9 @@ async fn a_node_that_was_removed_between_its_handshake_and_its_first_frame_is_se
             pending: vec![],
         },
         FromNode::AskContacts,
+        FromNode::Join {
+            token: Box::new(token()),
+        },
     ];
     let spare = first_frames.map(|frame| (FakeNode::silent(&world, 0), frame));
     remove(&world, 0);

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use crate::api_key::{self, ApiKeys, Scope};
 use crate::clock;
 use crate::http::{App, Patience, Streams, router};
+use crate::invitation::NotJoined;
 use crate::registry::{RegistryConfig, TaskRegistry};
 use crate::session::{self, End, Sink, Source};
 use crate::store::Store;
@@ -93,10 +94,10 @@ impl FakeNode {
         let (say, from_node) = mpsc::channel(16);
         let (to_node, hear) = mpsc::channel(16);
         let registry = world.app.registry.clone();
-        let end =
-            tokio::spawn(
-                async move { session::serve(&registry, id, from_node, to_node, || {}).await },
-            );
+        let end = tokio::spawn(async move {
+            let admit = |_| std::future::ready(Err(NotJoined::Token));
+            session::serve(&registry, id, from_node, to_node, || {}, admit).await
+        });
         Self { id, say, hear, end }
     }
 
