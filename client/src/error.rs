@@ -153,6 +153,28 @@ impl ClientError {
         }
     }
 
+    /// True if the coordinator has certainly not done what it was asked for. A repeated request was
+    /// accepted the first time.
+    pub fn is_certainly_undone(&self) -> bool {
+        match self {
+            Self::Unreachable { sent, .. } => !sent,
+            Self::Api { status, code, .. } => {
+                (400..=499).contains(status) && code != "request-repeated"
+            }
+            Self::File { .. }
+            | Self::Usage(_)
+            | Self::Payload(_)
+            | Self::Finish(_)
+            | Self::Answer(_)
+            | Self::Rejected { .. }
+            | Self::Failed { .. }
+            | Self::TimedOut(_)
+            | Self::UnknownState { .. }
+            | Self::Invalid { .. }
+            | Self::Belief(_) => false,
+        }
+    }
+
     /// Further details for people, line by line. Nothing of it is believed.
     pub fn details(&self) -> &[String] {
         match self {
@@ -244,6 +266,34 @@ mod tests {
             open_until: None,
         };
         assert_eq!(failed.exit_code(), 3);
+    }
+
+    /// A secret whose hash the coordinator may have is not deleted.
+    #[test]
+    fn only_a_refusal_or_a_request_that_was_not_sent_is_certainly_undone() {
+        let api = |status, code: &str| ClientError::Api {
+            status,
+            code: code.into(),
+            message: String::new(),
+        };
+        let unreachable = |sent| ClientError::Unreachable {
+            url: String::new(),
+            reason: String::new(),
+            sent,
+        };
+        for (error, undone) in [
+            (api(400, "malformed"), true),
+            (api(409, "conflict"), true),
+            (api(409, "request-repeated"), false),
+            (api(500, "internal"), false),
+            (api(503, "timeout"), false),
+            (unreachable(false), true),
+            (unreachable(true), false),
+            (ClientError::Answer(String::new()), false),
+            (ClientError::Usage(String::new()), false),
+        ] {
+            assert_eq!(error.is_certainly_undone(), undone, "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! API keys: random bearer secrets of which only the SHA-256 is kept, and requesters that sign
 //! their requests, each with scopes.
 
+mod locked;
 mod made;
 
 use std::collections::HashMap;
@@ -20,6 +21,8 @@ use crate::clock;
 use crate::share::has_room;
 use crate::signed_request::Accepted;
 use crate::store::{Store, StoreError};
+pub(crate) use locked::LockedKeys;
+pub use locked::Shadowed;
 use made::Known;
 pub(crate) use made::check as check_key;
 pub use made::{KeyError, MadeKey};
@@ -66,7 +69,7 @@ impl Credential {
 }
 
 impl ApiKey {
-    fn is_valid(&self, now: UnixMillis) -> bool {
+    pub(crate) fn is_valid(&self, now: UnixMillis) -> bool {
         self.expires.is_none_or(|end| now < end)
     }
 
@@ -218,13 +221,6 @@ impl ApiKeys {
         known.made = store.api_keys()?;
         self.apply(&known);
         Ok(())
-    }
-
-    /// Replaces the keys of the configuration. Requests that wait for something notice.
-    pub fn set(&self, file: Vec<ApiKey>) {
-        let mut known = self.known();
-        known.file = file;
-        self.apply(&known);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -507,7 +503,7 @@ mod tests {
         let (text, entry) = generate("ops", vec![Scope::Read]);
         let keys = Arc::new(ApiKeys::new(vec![entry]));
         assert!(keys.admit(Some(text.expose()), Scope::Read, NOW).is_ok());
-        keys.set(Vec::new());
+        keys.lock().set(Vec::new()).unwrap();
         assert_eq!(
             keys.admit(Some(text.expose()), Scope::Read, NOW).err(),
             Some(Denied::Unauthorised)

@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use countersign_cli_kit::Output;
-use countersign_coordinator::invitation::{Invitations, Open};
+use countersign_coordinator::api_key::Scope;
+use countersign_coordinator::invitation::{Invitations, Open, Rights};
 use countersign_coordinator::{Config, identity};
-use countersign_protocol::UnixMillis;
 use countersign_protocol::contact::Role;
 use countersign_protocol::invitation::InvitationId;
+use countersign_protocol::{KeyId, UnixMillis};
 use serde_json::json;
 
 #[derive(Debug, Args)]
@@ -53,9 +54,26 @@ struct NewInvitation {
         conflicts_with = "requester"
     )]
     name: Option<String>,
-    /// Invite a requester. It may read and order, by signed requests.
+    /// Invite a requester, which signs its requests. By default it may read and order, of all
+    /// wallets.
     #[arg(long, value_name = "NAME")]
     requester: Option<String>,
+    /// What the requester may do: `read`, `create` or both.
+    #[arg(
+        long,
+        value_name = "SCOPE,SCOPE",
+        value_delimiter = ',',
+        requires = "requester"
+    )]
+    scope: Option<Vec<Scope>>,
+    /// The only wallets (csk1...) that the requester may know of.
+    #[arg(
+        long,
+        value_name = "WALLET,WALLET",
+        value_delimiter = ',',
+        requires = "requester"
+    )]
+    wallet: Option<Vec<KeyId>>,
     /// How long the token is accepted: a number with s, m, h or d; 7d at most.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = validity)]
     valid: Duration,
@@ -102,11 +120,21 @@ impl NewInvitation {
         let address = self.address.or_else(|| address(&config)).context(
             "the address of this coordinator is not known; give it with --address, or write `public_quic: HOST:PORT` into the configuration",
         )?;
-        let token = invitations.make(role, &name, &address, self.valid, now()?)?;
+        let rights = rights(role, self.scope, self.wallet)?;
+        let token = match &rights {
+            Some(rights) => {
+                invitations.make_limited(rights.clone(), &name, &address, self.valid, now()?)?
+            }
+            None => invitations.make(role, &name, &address, self.valid, now()?)?,
+        };
         let text = token
             .to_text()
             .context("the address is too long; give a shorter one with --address")?;
         let invitation = &token.invitation;
+        let given = match role {
+            Role::Node => None,
+            Role::Requester => Some(rights.unwrap_or_default()),
+        };
         let value = json!({
             "token": text,
             "invitation": invitation.id,
@@ -115,6 +143,7 @@ impl NewInvitation {
             "address": address,
             "coordinator": invitation.coordinator,
             "expires": invitation.expires,
+            "rights": given,
         });
         let output = Output::new(self.json);
         if !output.is_json() {
@@ -125,9 +154,25 @@ impl NewInvitation {
             eprintln!(
                 "Give this token to the operator of {role} `{name}`, and to nobody else: whoever has it registers in that place, once.\nThey run `{how}`. It is shown only now:"
             );
+            if let Some(given) = given {
+                eprintln!("Its rights here: {given}.");
+            }
         }
         Ok(output.result(&value, || format!("{text}\n"))?)
     }
+}
+
+/// The rights that were asked for, if they are not the usual ones.
+fn rights(
+    role: Role,
+    scopes: Option<Vec<Scope>>,
+    wallets: Option<Vec<KeyId>>,
+) -> anyhow::Result<Option<Rights>> {
+    if role == Role::Node || scopes.is_none() && wallets.is_none() {
+        return Ok(None);
+    }
+    let scopes = scopes.unwrap_or_else(|| Rights::default().scopes().to_vec());
+    Ok(Some(Rights::new(scopes, wallets)?))
 }
 
 fn list(config: &Path, json: bool) -> anyhow::Result<()> {
@@ -135,7 +180,7 @@ fn list(config: &Path, json: bool) -> anyhow::Result<()> {
     let mut listed = open(config)?.1.list()?;
     listed.retain(|(_, open)| now < open.expires);
     let value = listed.iter().map(|(id, open)| {
-        json!({"invitation": id, "role": open.role, "name": open.name, "expires": open.expires})
+        json!({"invitation": id, "role": open.role, "name": open.name, "expires": open.expires, "rights": open.rights})
     });
     let value = value.collect();
     Ok(Output::new(json).result(&value, || listed.iter().map(|one| line(one, now)).collect())?)
@@ -144,7 +189,12 @@ fn list(config: &Path, json: bool) -> anyhow::Result<()> {
 fn line((id, open): &(InvitationId, Open), now: UnixMillis) -> String {
     let minutes = open.expires.0.saturating_sub(now.0).div_ceil(60_000);
     let left = format!("{} h {:02} min", minutes / 60, minutes % 60);
-    format!("{id}  {:<9}  {left} left  {}\n", open.role, open.name)
+    let rights = open.rights.as_ref();
+    let rights = rights.map_or_else(String::new, |rights| format!("  ({rights})"));
+    format!(
+        "{id}  {:<9}  {left} left  {}{rights}\n",
+        open.role, open.name
+    )
 }
 
 fn open(path: &Path) -> anyhow::Result<(Config, Invitations)> {

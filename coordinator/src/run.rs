@@ -49,7 +49,7 @@ pub enum RunError {
     /// The keys of webhooks cannot be used.
     #[error(transparent)]
     WebhookKeys(#[from] WebhookKeyError),
-    /// Those who joined by invitation cannot be read.
+    /// Those who joined by invitation cannot be read, or exclude others.
     #[error(transparent)]
     Joined(#[from] JoinedError),
     /// The key of invitations cannot be derived.
@@ -167,8 +167,14 @@ impl Coordinator {
         let (tls, renewal) = renewed.transpose()?.unzip();
         let registry = Arc::new(open_registry(&config)?);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
+        keys.load(registry.store())
+            .map_err(|source| RunError::Store {
+                path: config.database_file(),
+                source,
+            })?;
         let book = Book::new(config.clone(), registry.clone(), keys.clone());
         let book = Arc::new(book);
+        // Compares the files with each other and with the keys that were made.
         book.replace(config.clone())?;
         let invitations = Invitations::of(&config.data, &identity, id)?;
         let desk = Arc::new(Desk::new(invitations, book.clone(), registry.clone()));
@@ -185,11 +191,6 @@ impl Coordinator {
         let watched = watched.map_err(RunError::Metrics)?;
         let pusher = metrics::pusher(&config)?;
         let stop = watch::Sender::new(false);
-        keys.load(registry.store())
-            .map_err(|source| RunError::Store {
-                path: config.database_file(),
-                source,
-            })?;
         keys.accepted().set_window(config.request_window);
         let mut parts = JoinSet::new();
         parts.spawn(relay::serve(

@@ -12,6 +12,7 @@ mod keys;
 mod metrics;
 mod moved;
 mod preflight;
+mod removed;
 mod requests;
 mod signed;
 mod webhooks;
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 
 use crate::api_key::{Caller, Credential};
 use crate::clock;
+use crate::invitation::NotJoined;
 use crate::registry::RegistryConfig;
 use crate::session::{self, End};
 use crate::store::{Store, TaskFilter};
@@ -565,6 +567,7 @@ async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
             from_node,
             mpsc::channel(1).0,
             || {},
+            |_| std::future::ready(Err(NotJoined::Token)),
         )
         .await;
         assert_eq!(
@@ -584,7 +587,7 @@ async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
     let registry = &world.app.registry;
     let joined: Vec<_> = nodes()
         .into_iter()
-        .map(|node| registry.join(node, None, "", &[], clock::now()))
+        .map(|node| registry.join(node, None, "", &[], clock::now()).unwrap())
         .collect();
     for (connection, _) in &joined {
         registry
@@ -621,7 +624,8 @@ async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
     let world = World::open(dir.path(), |rules| rules.open_tasks = 10_000);
     let registry = &world.app.registry;
     let join = |node| {
-        let (connection, queue) = registry.join(node, None, "", &[], clock::now());
+        let joined = registry.join(node, None, "", &[], clock::now());
+        let (connection, queue) = joined.unwrap();
         registry
             .receive(
                 connection,

@@ -239,8 +239,7 @@ impl Credential {
         }
     }
 
-    /// A secret that the coordinator has certainly not taken is of no use. A repeated request was
-    /// accepted the first time.
+    /// A secret that the coordinator has certainly not taken is of no use.
     fn keep_or_remove(&self, error: &ClientError, output: &Output) {
         let Self::Secret {
             place: Place::New(path),
@@ -249,13 +248,7 @@ impl Credential {
         else {
             return;
         };
-        let refused = match error {
-            ClientError::Api { status, code, .. } => {
-                (400..=499).contains(status) && code != "request-repeated"
-            }
-            ClientError::Unreachable { sent, .. } => !sent,
-            _ => false,
-        };
+        let refused = error.is_certainly_undone();
         let shown = path.display();
         if !refused {
             output.note(format!(

@@ -59,7 +59,9 @@ pub enum KeyError {
     )]
     Overlap,
     /// The key is the operator's.
-    #[error("this key is in the coordinator's configuration; change it there")]
+    #[error(
+        "this key is in the coordinator's configuration, or in requesters.yaml in its data directory; change it there, and send the coordinator SIGHUP"
+    )]
     InFile,
     /// Another key has the credential.
     #[error("another key has this credential; make a new one for each key")]
@@ -111,7 +113,7 @@ impl ApiKeys {
         check_name(name)?;
         let key = asked(name, spec)?;
         let known = self.known();
-        if known.file.iter().any(|other| other.name == name) {
+        if known.is_only_in_a_file(name) {
             return Err(KeyError::InFile);
         }
         let before = known.made.get(name);
@@ -138,7 +140,7 @@ impl ApiKeys {
         to: &ExpireApiKey,
     ) -> Result<ApiKeyView, KeyError> {
         let known = self.known();
-        if known.file.iter().any(|other| other.name == name) {
+        if known.is_only_in_a_file(name) {
             return Err(KeyError::InFile);
         }
         let before = known.made.get(name).ok_or(KeyError::Unknown)?;
@@ -164,7 +166,7 @@ impl ApiKeys {
         }
         let credential = credential(to.sha256, to.requester)?;
         let known = self.known();
-        if known.file.iter().any(|other| other.name == name) {
+        if known.is_only_in_a_file(name) {
             return Err(KeyError::InFile);
         }
         let before = known.made.get(name).ok_or(KeyError::Unknown)?;
@@ -192,7 +194,7 @@ impl ApiKeys {
     /// Revokes a key at once. False if there was none.
     pub fn remove(&self, store: &Store, name: &str) -> Result<bool, KeyError> {
         let mut known = self.known();
-        if known.file.iter().any(|other| other.name == name) {
+        if known.is_only_in_a_file(name) {
             return Err(KeyError::InFile);
         }
         let was = known.made.remove(name).is_some();
@@ -222,7 +224,7 @@ impl ApiKeys {
 /// The keys as they are kept.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// In the configuration.
+    /// In the configuration, and those of requesters who joined.
     pub(super) file: Vec<ApiKey>,
     /// Made through the API, by name.
     pub(super) made: BTreeMap<String, MadeKey>,
@@ -231,9 +233,19 @@ pub(super) struct Known {
 impl Known {
     /// All keys that may be accepted.
     pub(super) fn all(&self) -> Vec<ApiKey> {
+        self.file.iter().chain(self.made()).cloned().collect()
+    }
+
+    /// Those made through the API, with the credentials that they had before.
+    pub(super) fn made(&self) -> impl Iterator<Item = &ApiKey> {
         let made = self.made.values();
-        let made = made.flat_map(|made| std::iter::once(&made.key).chain(&made.previous));
-        self.file.iter().chain(made).cloned().collect()
+        made.flat_map(|made| std::iter::once(&made.key).chain(&made.previous))
+    }
+
+    /// True of a key that is changed in its file. A key that was made is changed here, whatever a
+    /// file says.
+    fn is_only_in_a_file(&self, name: &str) -> bool {
+        !self.made.contains_key(name) && self.file.iter().any(|key| key.name == name)
     }
 
     fn is_taken(&self, credential: &Credential) -> bool {

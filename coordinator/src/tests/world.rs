@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use crate::api_key::{self, ApiKeys, Scope};
 use crate::clock;
 use crate::http::{App, Bodies, Patience, Streams, router};
+use crate::invitation::NotJoined;
 use crate::registry::{RegistryConfig, TaskRegistry};
 use crate::session::{self, End, Sink, Source};
 use crate::store::Store;
@@ -78,14 +79,7 @@ impl FakeNode {
     }
 
     async fn hello(world: &World, number: usize, protocol: u16, pending: Vec<TaskId>) -> Self {
-        let id = crowd()[number];
-        let (say, from_node) = mpsc::channel(16);
-        let (to_node, hear) = mpsc::channel(16);
-        let registry = world.app.registry.clone();
-        let end = tokio::spawn(async move {
-            session::serve(&registry, Versions::SPOKEN, id, from_node, to_node, || {}).await
-        });
-        let node = Self { id, say, hear, end };
+        let node = Self::silent(world, number);
         node.say(FromNode::Hello {
             protocol,
             software: "fake 1".into(),
@@ -93,6 +87,28 @@ impl FakeNode {
         })
         .await;
         node
+    }
+
+    /// A node whose handshake is over, and that has said nothing yet.
+    pub(super) fn silent(world: &World, number: usize) -> Self {
+        let id = crowd()[number];
+        let (say, from_node) = mpsc::channel(16);
+        let (to_node, hear) = mpsc::channel(16);
+        let registry = world.app.registry.clone();
+        let end = tokio::spawn(async move {
+            let admit = |_| std::future::ready(Err(NotJoined::Token));
+            session::serve(
+                &registry,
+                Versions::SPOKEN,
+                id,
+                from_node,
+                to_node,
+                || {},
+                admit,
+            )
+            .await
+        });
+        Self { id, say, hear, end }
     }
 
     pub(super) async fn say(&self, frame: FromNode) {

@@ -35,7 +35,24 @@ async fn what_is_ordered_while_the_coordinator_drains_waits_for_its_next_process
     });
     let order = cluster.sign_order(operation).unwrap();
     let id = api.submit(&order).await.unwrap().summary.id;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The coordinator looks at every task before it shows a node as gone or as back.
+    let daemon = cluster.nodes[0].daemon();
+    assert!(daemon.terminate(END).unwrap().success());
+    let gone = async {
+        while cluster
+            .client
+            .nodes()
+            .await
+            .unwrap()
+            .iter()
+            .all(|node| node.online)
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(END, gone).await.unwrap();
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_online().await.unwrap();
     let state = api.drain().await.unwrap();
     assert_eq!((state.under_way, state.waiting), (0, 1), "it was begun");
     let mut coordinator = cluster.coordinator.take().unwrap();
