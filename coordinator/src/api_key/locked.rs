@@ -109,7 +109,7 @@ mod tests {
         let keys = Arc::new(ApiKeys::new(vec![]));
         keys.put(&store, "desk", spec(&made)).unwrap();
         keys.known().file = vec![listed];
-        let is_let_in = || keys.admit(Some(&secret), Scope::Read, NOW).is_ok();
+        let is_let_in = || keys.admit(Some(secret.expose()), Scope::Read, NOW).is_ok();
         assert!(is_let_in());
         let never = ExpireApiKey { expires: None };
         keys.expire(&store, "desk", &never).unwrap();

@@ -357,7 +357,7 @@ async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
     }
     // Its old share does not fit any new one.
     match cluster.client.sign(&order, |_| {}).await {
-        Err(ClientError::Failed { code, .. }) => assert_eq!(code, "generation-mismatch"),
+        Err(ClientError::Failed { code, .. }) => assert_eq!(&*code, "generation-mismatch"),
         other => panic!("{other:?}"),
     }
     let without = cluster
