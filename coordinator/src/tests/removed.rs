@@ -1,5 +1,7 @@
 //! Nodes that are removed while they connect. Those that are in place are in `tests/link.rs`.
 
+use std::time::Duration;
+
 use countersign_protocol::PROTOCOL_VERSION;
 use countersign_protocol::contact::Role;
 use countersign_protocol::control::FromNode;
@@ -31,6 +33,12 @@ fn remove(world: &World, number: usize) {
     registry.set_rules(rules);
 }
 
+/// Fails a test instead of letting it hang.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let in_time = tokio::time::timeout(Duration::from_secs(5), future);
+    in_time.await.expect("timed out")
+}
+
 /// Whoever stole an invitation may keep a spare connection for this moment.
 #[tokio::test]
 async fn a_node_that_was_removed_between_its_handshake_and_its_first_frame_is_sent_away() {
@@ -51,9 +59,10 @@ async fn a_node_that_was_removed_between_its_handshake_and_its_first_frame_is_se
     remove(&world, 0);
     for (mut node, frame) in spare {
         node.say(frame).await;
-        let end = node.end.await.unwrap();
+        let told = soon(node.hear.recv()).await;
+        assert!(told.is_none(), "it was told something");
+        let end = soon(node.end).await.unwrap();
         assert!(matches!(end, End::Removed), "{end}");
-        assert!(node.hear.recv().await.is_none(), "it was told something");
     }
     assert!(world.app.registry.online().is_empty());
 }
