@@ -72,8 +72,31 @@ pub struct Dispatch {
     /// Reports of tasks, sent while there is a link.
     pub reports: mpsc::Receiver<FromNode>,
     pub drain: Arc<Drain>,
-    /// The protocol version that the next hello offers.
-    pub offers: u16,
+    pub versions: Offers,
+}
+
+/// The protocol version that the next hello offers.
+#[derive(Debug)]
+pub struct Offers(u16);
+
+impl Default for Offers {
+    fn default() -> Self {
+        Self(Versions::SPOKEN.newest)
+    }
+}
+
+impl Offers {
+    /// Takes the version to offer now. The attempt after this one offers the newest again: the
+    /// coordinator may have been updated, or have closed for another reason than the version.
+    fn take(&mut self) -> u16 {
+        std::mem::take(self).0
+    }
+
+    /// Lets the next attempt offer the version before `version`, with which the coordinator closed
+    /// the connection.
+    fn closed(&mut self, version: u16) {
+        self.0 = Versions::SPOKEN.after(version);
+    }
 }
 
 impl Dispatch {
@@ -94,7 +117,7 @@ impl Dispatch {
 
     /// Runs one link, from dialling until it ends.
     async fn once(&mut self, reconnect: &mut Reconnect) -> Ended {
-        let version = self.offers;
+        let version = self.versions.take();
         let link = match self.dial(version).await {
             Ok(link) => link,
             Err(error) => return error,
@@ -194,8 +217,7 @@ impl Dispatch {
         )
         .await;
         if let Err(DialError::Closed(Closed::ByPeer { .. })) = &link {
-            // Whatever the reason, another version costs nothing but one more attempt.
-            self.offers = Versions::SPOKEN.after(version);
+            self.versions.closed(version);
         }
         link.map_err(|error| error.to_string())
     }
@@ -331,6 +353,21 @@ mod tests {
             protocol,
             software: software.into(),
         })
+    }
+
+    #[test]
+    fn an_older_version_is_offered_once_after_a_refusal_and_then_the_newest_again() {
+        let Versions { oldest, newest } = Versions::SPOKEN;
+        let mut versions = Offers::default();
+        assert_eq!(versions.take(), newest);
+        versions.closed(newest);
+        assert_eq!(versions.take(), newest - 1);
+        // It was linked, or nobody answered.
+        assert_eq!(versions.take(), newest);
+        versions.closed(newest);
+        assert_eq!(versions.take(), oldest);
+        versions.closed(oldest);
+        assert_eq!(versions.take(), newest);
     }
 
     #[test]
