@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use countersign_metrics::listener::{self, Bounds};
 use countersign_metrics::{Look, influx};
-use countersign_protocol::Versions;
 use countersign_store::Journal;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Administered;
 use crate::calendar::Schedule;
 use crate::config::Config;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Offers};
 use crate::events::Deliveries;
 use crate::high_water::{self, Watermarks};
 use crate::key_switch;
@@ -114,14 +113,14 @@ impl Node {
         let watch = PolicyWatch {
             housekeeping: housekeeping.clone(),
             counters: self.register.counters.clone(),
-            reload: Reload::new(
-                self.live.clone(),
-                self.router.clone(),
-                self.twins.clone(),
-                self.journal.clone(),
-                self.world.clone(),
+            reload: Reload {
+                live: self.live.clone(),
+                router: self.router.clone(),
+                twins: self.twins.clone(),
+                journal: self.journal.clone(),
+                world: self.world.clone(),
                 told,
-            ),
+            },
             public: self.public.clone(),
             world: self.world.clone(),
         };
@@ -504,6 +503,18 @@ mod tests {
         let mut ends = tokio::spawn(async {});
         let end = until_end(&shutdown, &mut trouble, &mut parts, &mut ends, &mut lives).await;
         assert!(end.is_ok(), "it was told to");
+    }
+
+    #[test]
+    fn systemd_lets_a_node_end_by_itself() {
+        let folder = env!("CARGO_MANIFEST_DIR");
+        let unit = format!("{folder}/../packaging/systemd/countersign-node.service");
+        let unit = std::fs::read_to_string(unit).unwrap();
+        let mut lines = unit.lines();
+        let limit = lines.find_map(|line| line.strip_prefix("TimeoutStopSec="));
+        let limit = Duration::from_secs(limit.unwrap().parse().unwrap());
+        let own = LAST_OFFERS.max(FAREWELL) + GRACE + crate::task::GOODBYE + 2 * LAST_WORDS;
+        assert!(limit > own, "{own:?}");
     }
 
     /// A full disk also ends the parts that write to it.

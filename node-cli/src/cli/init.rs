@@ -1,11 +1,11 @@
 //! `init`: creates the store of a new node.
 
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use countersign_host::rs256;
 use countersign_node::config::{Config, EXAMPLE};
 use countersign_node::primes;
@@ -14,6 +14,7 @@ use countersign_node::vault::Vault;
 use countersign_protocol::NodeId;
 use countersign_protocol::invitation::Token;
 use countersign_store::Journal;
+use countersign_store::journal::JOURNAL_FILE;
 
 use super::{Args, join, passphrase};
 
@@ -46,12 +47,14 @@ impl Init {
             join::name_coordinator(&args.config, token)?;
         }
         let config = Config::load(&args.config)?;
-        let vault = match &token {
-            Some(_) if config.dir.join(SECRETS).exists() => {
-                let passphrase = passphrase::existing(args, &config)?;
-                Vault::open(&config.dir, &passphrase, &config.recipients)?
-            }
-            _ => self.create(args, &config, token.is_none())?,
+        let is_there = config.dir.join(SECRETS).exists();
+        let vault = if is_there && (token.is_some() || lacks_journal(&config)) {
+            let passphrase = passphrase::existing(args, &config)?;
+            let vault = Vault::open(&config.dir, &passphrase, &config.recipients)?;
+            complete(&config, &vault)?;
+            vault
+        } else {
+            self.create(args, &config, token.is_none())?
         };
         if let Some(token) = &token {
             join::register(&config, &vault, token)?;
@@ -92,19 +95,41 @@ impl Init {
             &config.recipients,
             callback_key.to_pkcs8()?,
         )?;
-        Journal::create(&config.dir)?;
-        let node = NodeId::from_bytes(vault.identity()?.public().0)?;
-        let pem = callback_key.verifying_key().to_pem();
-        println!("Initialize Node ID: {node}");
-        println!("Six words of the ID: {}", super::id::words(&node));
-        println!("Generate callback public key:\n{}", pem.trim_end());
-        public::write(&config.dir, &public::new(node, pem))?;
+        complete(config, &vault)?;
         if primes && !self.no_primes && !self.no_ecdsa && config.prime_sets > 0 {
             fill_pool(&vault, config.prime_sets)?;
         }
         println!("Complete initialization of the node's keys and data");
         Ok(vault)
     }
+}
+
+fn lacks_journal(config: &Config) -> bool {
+    !config.dir.join(JOURNAL_FILE).exists()
+}
+
+/// Makes the journal and the public record of a store that has only its secrets yet: it is new, or
+/// an earlier `init` was cut off. A store that was in use lost them, and has to be restored.
+fn complete(config: &Config, vault: &Vault) -> anyhow::Result<()> {
+    if lacks_journal(config) {
+        if !vault.held_keys()?.is_empty() {
+            bail!(
+                "{} is gone, and the store holds shares of keys; restore the store from a backup",
+                config.dir.join(JOURNAL_FILE).display()
+            );
+        }
+        Journal::create(&config.dir)?;
+    }
+    if public::read(&config.dir).is_ok() {
+        return Ok(());
+    }
+    let node = NodeId::from_bytes(vault.identity()?.public().0)?;
+    let pem = public::callback_pem(vault)?;
+    println!("Initialize Node ID: {node}");
+    println!("Six words of the ID: {}", super::id::words(&node));
+    println!("Generate callback public key:\n{}", pem.trim_end());
+    public::write(&config.dir, &public::new(node, pem))?;
+    Ok(())
 }
 
 /// Writes an example configuration if there is none; returns true if it did.
@@ -120,13 +145,7 @@ fn write_example(file: &Path, example: &str) -> anyhow::Result<bool> {
             .create(folder)
             .with_context(cannot)?;
     }
-    let new = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file);
-    new.and_then(|mut new| new.write_all(example.as_bytes()))
-        .with_context(cannot)?;
+    countersign_files::create(file, example.as_bytes()).with_context(cannot)?;
     Ok(true)
 }
 

@@ -74,7 +74,7 @@ enum Stage {
     Recording(Recording),
     /// Approved and on record. The coordinator decides when to start.
     Waiting,
-    /// The journal is asked if the parties are still trusted.
+    /// The configuration and the journal are asked if the task may still run.
     Checking,
     /// The session is running.
     Running,
@@ -249,7 +249,8 @@ pub enum Effect {
     },
     /// Wait for this time: [`Input::TimedOut`].
     Wait(Duration),
-    /// Look up whether the parties are trusted: [`Input::Checked`].
+    /// Look up whether the configuration in force still permits the task, and the parties are
+    /// trusted: [`Input::Checked`].
     Check(Check),
     /// Run the session: [`Input::Ended`].
     Run,
@@ -273,6 +274,8 @@ pub enum AlarmKind {
 /// A check that no party was quarantined meanwhile.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Check {
+    /// There are no other parties.
+    Alone,
     /// These parties, for any key.
     NewKey(Vec<NodeId>),
     /// These parties, for this key, which must not be stopped.
@@ -612,7 +615,7 @@ impl Machine {
             Operation::KeyGen(_) => Check::NewKey(parties),
             Operation::KeySign(_) | Operation::KeyReshare(_) => Check::Key(self.key(), parties),
             // This node is the only party.
-            Operation::KeyShareSign(_) => return self.run(),
+            Operation::KeyShareSign(_) => Check::Alone,
         };
         self.stage = Stage::Checking;
         vec![Effect::Check(check)]
@@ -623,7 +626,8 @@ impl Machine {
         vec![Effect::Run]
     }
 
-    /// Many approved tasks may have waited while one of them exposed a cheat.
+    /// Many approved tasks may have waited while one of them exposed a cheat, or while an operator
+    /// changed the configuration.
     fn checked(&mut self, trusted: Result<(), Refusal>, world: &World<'_>) -> Vec<Effect> {
         if self.stage != Stage::Checking {
             return Vec::new();

@@ -528,6 +528,7 @@ fn name(effect: &Effect) -> String {
         Effect::ReleaseHolders { used: true } => "keep at holders",
         Effect::ReleaseHolders { used: false } => "release holders",
         Effect::Wait(limit) => return format!("wait {} s", limit.as_secs()),
+        Effect::Check(Check::Alone) => "check alone",
         Effect::Check(Check::NewKey(_)) => "check for a new key",
         Effect::Check(Check::Key(..)) => "check for the key",
         Effect::Run => "run",
@@ -749,7 +750,7 @@ fn the_parties_are_checked_for_what_they_are_to_do() {
         (keygen(), "check for a new key", "checking"),
         (keysign(), "check for the key", "checking"),
         (keyreshare(), "check for the key", "checking"),
-        (check_up(), "run", "running"),
+        (check_up(), "check alone", "checking"),
     ] {
         let mut play = Play::at("waiting", operation);
         assert_eq!(play.act(Input::Start), [effect]);

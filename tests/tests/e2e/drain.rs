@@ -9,7 +9,8 @@ use countersign_coordinator::identity;
 use countersign_link::{Hub, NodeLink};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Committee, KeyGen, KeySign, Operation, Payload, PayloadKind, Scheme, Threshold, decode, encode,
+    Committee, KeyGen, KeySign, Operation, PROTOCOL_VERSION, Payload, PayloadKind, Scheme,
+    Threshold, decode, encode,
 };
 use countersign_tests::{Blueprint, Cluster, process};
 use tokio::time::timeout;
@@ -125,4 +126,12 @@ async fn a_coordinator_of_the_version_before_is_spoken_to_in_its_version() {
             break;
         }
     }
+    // Once this coordinator is updated, the node must not stay with the older version.
+    link.handle.close("stopping for an update");
+    let mut link = timeout(END, hub.accept()).await.unwrap().unwrap();
+    let hello = link.control.receiver.recv().await.unwrap().unwrap();
+    let FromNode::HelloAs { protocol, .. } = decode(&hello).unwrap() else {
+        panic!("a node says hello");
+    };
+    assert_eq!(protocol, PROTOCOL_VERSION);
 }
