@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use countersign_metrics::listener::{self, Bounds};
 use countersign_metrics::{Look, influx};
+use countersign_protocol::Versions;
 use countersign_store::Journal;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Administered;
 use crate::calendar::Schedule;
 use crate::config::Config;
-use crate::dispatch::{Dispatch, Offers};
+use crate::dispatch::Dispatch;
 use crate::events::Deliveries;
 use crate::high_water::{self, Watermarks};
 use crate::key_switch;
