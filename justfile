@@ -89,6 +89,10 @@ contract examples="200":
     cargo build --workspace --bins
     tests/contract/run.sh {{examples}}
 
+# Builds the programs of an earlier commit, and carries out the runbook of docs/upgrade.md with them and those of today, both ways.
+upgrade-test commit: plugins
+    tests/upgrade/run.sh "$(tests/upgrade/build.sh {{commit}})/target/debug"
+
 # Removes the listed security checks one at a time, and verifies that a test fails each time. Takes an hour.
 sabotage *names:
     tests/sabotage/run.py {{names}}
@@ -112,7 +116,7 @@ fuzz seconds="60" *targets:
     fuzz/run.sh {{seconds}} {{targets}}
 
 # All pre-merge checks except tests.
-check: fmt clippy deny docs purity units (packages "--no-verify")
+check: fmt clippy deny items purity units (packages "--no-verify")
 
 # Checks formatting, and the style rules that rustfmt does not cover.
 fmt:
@@ -128,8 +132,16 @@ clippy:
 deny:
     cargo deny --all-features check bans licenses sources
 
-# Builds the documentation of every public item.
-docs:
+# Builds the book with its search, and the documentation of every public item.
+docs: book items
+
+# Builds the book from docs/ into target/book. The tests check its links and command lines without mdBook.
+book:
+    mdbook build docs/book
+    @echo "the book: target/book/index.html"
+
+# Builds the documentation of every public item into target/doc. Warnings are errors.
+items:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 # Checks the layers of ARCHITECTURE.md against what cargo resolves.

@@ -7,10 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Open;
 
-/// The beginning of every API key's text; 64 hexadecimal digits follow. Secret scanners find a key
-/// that leaked by it.
-pub const API_KEY_PREFIX: &str = "csapi_";
-
 /// Permissions of an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -19,9 +19,8 @@ mod wallet;
 mod webhook;
 
 pub use api_key::{
-    API_KEY_PREFIX, ApiKeyList, ApiKeySettings, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage,
-    ExpireApiKey, KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, ScopeError,
-    Submitter,
+    ApiKeyList, ApiKeySettings, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage, ExpireApiKey,
+    KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, ScopeError, Submitter,
 };
 pub use drain::{DrainView, SetDrain};
 pub use event::{Event, EventData, EventKind, EventPage, WalletChange};

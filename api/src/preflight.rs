@@ -62,7 +62,8 @@ pub enum Verdict {
         /// The nodes that would refuse.
         by: Vec<NodeId>,
         /// Only of a KeySign that names no signers: members that do not object and suffice, if the
-        /// task names them as its `signers`. Empty if there are too few.
+        /// task names them as its `signers`. Empty if there are too few. A node that refuses guards
+        /// the wallet: ask its operator before you go around it.
         instead: Vec<NodeId>,
     },
     /// Nodes that would be chosen said nothing: they have switched preflights off, are busy, or did
@@ -84,7 +85,8 @@ pub enum Verdict {
 pub struct NodeForecast {
     /// The node.
     pub node: NodeId,
-    /// True if it would take part in the task, were it submitted now.
+    /// True if it would take part in the task, were it submitted now. False of all nodes while the
+    /// task would wait.
     pub chosen: bool,
     /// Its answer.
     #[cfg_attr(feature = "openapi", schema(value_type = Answer))]

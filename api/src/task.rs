@@ -16,7 +16,7 @@ use crate::{Open, Submitter};
 pub struct Submission {
     /// The exact JSON text of the task.
     pub task: String,
-    /// The requester's Ed25519 signature over the text, with the prefix of docs/task-format.md.
+    /// The requester's Ed25519 signature over the text, with the label of docs/task-api.md.
     #[cfg_attr(feature = "openapi", schema(value_type = countersign_protocol::evidence::Signature))]
     #[serde(with = "hex::serde")]
     pub signature: [u8; 64],

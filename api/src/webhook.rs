@@ -10,12 +10,13 @@ use crate::{EventData, EventKind, Open};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSpec {
-    /// The receiver of events: `https`, or `http` on a loopback address.
+    /// The receiver of events: `https`, or `http` on the coordinator's own machine. The
+    /// coordinator's operator decides which networks may be reached beside the public one.
     pub url: String,
-    /// Only these kinds; all if absent.
+    /// Only these kinds, at least one; all if absent.
     #[serde(default, rename = "types", skip_serializing_if = "Option::is_none")]
     pub kinds: Option<Vec<EventKind>>,
-    /// Only events of these wallets; of all if absent.
+    /// Only events of these wallets, at least one; of all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wallets: Option<Vec<KeyId>>,
     /// The signature of deliveries.

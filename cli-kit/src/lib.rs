@@ -3,9 +3,11 @@
 //! The programs differ in their commands. They agree in how they start and in the form of their
 //! output and of their errors, and people may rely on that.
 
-#[macro_use(eprintln)]
+#[macro_use(eprint, eprintln)]
 extern crate countersign_stdio;
 
+#[cfg(feature = "api-key")]
+mod api_key;
 mod entry;
 mod error;
 mod fingerprint;
@@ -20,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[cfg(feature = "api-key")]
+pub use api_key::{ApiKeySecret, api_key_hash};
 pub use entry::{EntryError, add_entry};
 pub use error::{fail, with_causes};
 pub use fingerprint::{same_words, six_words};

@@ -5,17 +5,19 @@ mod api_keys;
 mod drain;
 mod feed;
 mod tasks;
+mod walk;
 mod webhooks;
 
 use std::path::Path;
 use std::time::Duration;
 
 pub use countersign_api::{
-    Answer, ApiKeySpec, ApiKeyView, Attempt, Decision, Delivery, DeliveryPage, DeliveryState,
-    DrainView, Event, EventData, EventKind, Explanation, HistoryEntry, KeyOrigin, NodeForecast,
-    NodeView, Open, OutcomeView, PartyView, Preflight, PreviousCredential, Progress, Reason,
-    Reported, Resend, Resent, RotateApiKey, Scope, State, TaskPage, TaskResult, TaskSummary,
-    TaskView, Verdict, WebhookFormat, WebhookKey, WebhookKeys, WebhookSpec, WebhookView,
+    Answer, ApiKeySpec, ApiKeyView, Attempt, AuditEntry, AuditPage, Decision, Delivery,
+    DeliveryPage, DeliveryState, DrainView, Event, EventData, EventKind, Explanation, HistoryEntry,
+    KeyOrigin, NodeForecast, NodeView, Open, OutcomeView, PartyView, Preflight, PreviousCredential,
+    Progress, Reason, Reported, Resend, Resent, RotateApiKey, Scope, State, TaskPage, TaskResult,
+    TaskSummary, TaskView, Verdict, WebhookFormat, WebhookKey, WebhookKeys, WebhookSpec,
+    WebhookView,
 };
 use countersign_api::{NodeList, Problem, Submission, WalletGenerations, WalletImport};
 use countersign_protocol::{KeyDescriptor, KeyId, SignedTask, TaskId};
@@ -30,6 +32,7 @@ use crate::belief::Order;
 use crate::error::ClientError;
 pub use feed::{EventStream, FeedEvent, FeedFilter, FeedPage};
 pub use tasks::{DryRun, TaskFilter};
+pub(crate) use walk::Walk;
 
 /// Limit for one request; longer than any long poll.
 const REQUEST: Duration = Duration::from_secs(50);
@@ -37,6 +40,9 @@ const REQUEST: Duration = Duration::from_secs(50);
 const STARTING: usize = 10;
 /// The most wallets that are believed to be at one coordinator.
 const MAX_WALLETS: usize = 100_000;
+/// Pages that they take at most, and the time for all of them.
+const MAX_PAGES: usize = 2_000;
+const LISTING: Duration = Duration::from_secs(600);
 /// Size limit of answers in bytes. The longest is a task with what it signs.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// Size limit of answers with wallets in bytes. The longest is a page of them.
@@ -60,6 +66,8 @@ pub struct Api {
     http: reqwest::Client,
     base: String,
     credentials: Credentials,
+    /// For one whole answer.
+    limit: Duration,
 }
 
 impl Api {
@@ -83,14 +91,19 @@ impl Api {
         }
         let http = reqwest::Client::builder()
             .no_proxy()
-            .redirect(Policy::none())
-            .timeout(REQUEST);
+            .redirect(Policy::none());
         let http = access::http(base, ca, http)?;
         Ok(Self {
             http,
             base: base.trim_end_matches('/').into(),
             credentials,
+            limit: REQUEST,
         })
+    }
+
+    /// Limits the time of each whole answer further than usual.
+    pub(crate) fn limit(&mut self, limit: Option<Duration>) {
+        self.limit = limit.map_or(REQUEST, |limit| limit.min(REQUEST));
     }
 
     /// Submits a task. The same bytes may be submitted again.
@@ -114,8 +127,19 @@ impl Api {
 
     /// Fetches all wallets, unverified.
     pub async fn wallets(&self) -> Result<Vec<KeyDescriptor>, ClientError> {
+        let limit = if self.limit < REQUEST {
+            self.limit
+        } else {
+            LISTING
+        };
+        let listed = tokio::time::timeout(limit, self.all_wallets()).await;
+        listed.unwrap_or_else(|_| Err(self.silent()))
+    }
+
+    async fn all_wallets(&self) -> Result<Vec<KeyDescriptor>, ClientError> {
         let mut wallets = Vec::new();
         let mut cursor: Option<String> = None;
+        let mut walk = Walk::new("list of wallets", MAX_PAGES);
         loop {
             let mut query = vec![("limit", "200".to_owned())];
             query.extend(cursor.map(|cursor| ("cursor", cursor)));
@@ -132,6 +156,7 @@ impl Api {
             let Some(next) = page.next else {
                 return Ok(wallets);
             };
+            walk.step(&next)?;
             cursor = Some(next);
         }
     }
@@ -173,7 +198,8 @@ impl Api {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        request.timeout(self.limit)
     }
 
     async fn post<T: DeserializeOwned>(
@@ -264,6 +290,15 @@ impl Api {
             }
         }
         Ok(body)
+    }
+
+    /// An answer did not come in time.
+    fn silent(&self) -> ClientError {
+        ClientError::Unreachable {
+            url: self.base.clone(),
+            reason: "no whole answer in time".into(),
+            sent: true,
+        }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {

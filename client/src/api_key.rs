@@ -1,45 +1,34 @@
-//! An API key: a secret that its holder makes. The coordinator gets its hash alone.
+//! Files of API keys.
 
-use std::fmt;
 use std::path::Path;
 
-use countersign_api::API_KEY_PREFIX;
+use countersign_cli_kit::ApiKeySecret;
 use countersign_protocol::Hash;
-use rand::RngCore;
-use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
 use crate::error::ClientError;
 use crate::secret_file::{create_secret, read_secret};
 
-/// A bearer secret: `csapi_` and 64 hexadecimal digits. Neither `Clone` nor printable, and wiped on
-/// drop.
-pub struct ApiKey(Zeroizing<String>);
+/// A bearer secret that its holder makes. The coordinator gets its hash alone. Neither `Clone` nor
+/// printable, and wiped on drop.
+#[derive(Debug)]
+pub struct ApiKey(ApiKeySecret);
 
 impl ApiKey {
     /// Makes a new key.
     pub fn generate() -> Self {
-        let mut secret = Zeroizing::new([0; 32]);
-        rand::rngs::OsRng.fill_bytes(&mut secret[..]);
-        let digits = Zeroizing::new(hex::encode(&secret[..]));
-        Self(Zeroizing::new(format!("{API_KEY_PREFIX}{}", *digits)))
+        Self(ApiKeySecret::generate())
     }
 
     /// Writes the key to a new file of mode 0600. An existing file is left alone.
     pub fn create(&self, path: &Path) -> Result<(), ClientError> {
-        create_secret(path, &self.0)
+        create_secret(path, self.0.expose())
     }
 
     /// Reads a key. A file that others can read is refused.
     pub fn load(path: &Path) -> Result<Self, ClientError> {
         let text = read_secret(path, "name the file of an API key, mode 600")?;
-        let text = Zeroizing::new(text.trim().to_owned());
-        let digits = text.strip_prefix(API_KEY_PREFIX);
-        let plain = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
-        if digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(plain)) {
-            return Ok(Self(text));
-        }
-        Err(ClientError::File {
+        let secret = ApiKeySecret::parse(text.trim());
+        secret.map(Self).ok_or_else(|| ClientError::File {
             path: path.into(),
             reason: "this is not an API key".into(),
             advice: "make one with `countersign api-key create`",
@@ -48,18 +37,12 @@ impl ApiKey {
 
     /// All that the coordinator learns of it.
     pub fn sha256(&self) -> Hash {
-        Hash(Sha256::digest(self.0.as_bytes()).into())
+        self.0.sha256()
     }
 
     /// The secret, for the header of a request.
     pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(..)")
+        self.0.expose()
     }
 }
 
@@ -80,7 +63,7 @@ mod tests {
         assert_eq!(ApiKey::load(&path).unwrap().sha256(), made.sha256());
         assert!(ApiKey::generate().create(&path).is_err());
         assert_eq!(ApiKey::load(&path).unwrap().expose(), made.expose());
-        assert_eq!(format!("{made:?}"), "ApiKey(..)");
+        assert!(!format!("{made:?}").contains(&made.expose()[6..]));
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl Client {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
+        self.api.limit(timeout.map(|timeout| timeout + REPORT));
         self
     }
 
@@ -281,7 +282,7 @@ impl Client {
         mut progress: impl FnMut(&TaskView),
     ) -> Result<TaskView, ClientError> {
         let until = Instant::now() + self.timeout.unwrap_or(WALLET);
-        let first = self.task(id).await?;
+        let first = within(until, id, self.task(id)).await?;
         progress(&first);
         let last = self.follow(first, until, progress).await?;
         check_told(id, &last)?;
@@ -312,6 +313,7 @@ impl Client {
         let first = self.hand_in(&order, until).await?;
         progress(&first);
         let view = self.follow(first, until, progress).await?;
+        check_told(view.summary.id, &view)?;
         self.judge(&view)?;
         Ok((order, view))
     }
@@ -325,7 +327,7 @@ impl Client {
             .id;
         let mut arrived = false;
         loop {
-            let error = match self.api.submit(order).await {
+            let error = match within(until, id, self.api.submit(order)).await {
                 Ok(view) if view.summary.id == id => return Ok(view),
                 Ok(_) => return Err(another_task()),
                 Err(error) => error,
@@ -379,7 +381,8 @@ impl Client {
                 return Err(ClientError::TimedOut(id));
             }
             let wait = left.as_secs().clamp(1, LONG_POLL);
-            match self.api.task(id, Some((wait, view.summary.revision))).await {
+            let asked = self.api.task(id, Some((wait, view.summary.revision)));
+            match within(until, id, asked).await {
                 Ok(news) if news.summary.id == id => view = news,
                 Ok(_) => return Err(another_task()),
                 Err(error) if is_passing(&error) => {
@@ -393,7 +396,8 @@ impl Client {
         Ok(view)
     }
 
-    /// The end of a task by the coordinator's word: an error if it ended without a result.
+    /// The end of a task by the coordinator's word: an error if it ended without a result. The
+    /// summary must be of the order, as [`task`](Self::task) verifies it.
     pub fn judge(&self, view: &TaskView) -> Result<(), ClientError> {
         let summary = &view.summary;
         let task = summary.id;
@@ -417,14 +421,13 @@ impl Client {
                     .first()
                     .map_or("a node".into(), |node| self.profile.short_name(node).into());
                 let reason = self.profile.with_names(&message);
-                let others = Box::default();
                 return Err(ClientError::Rejected {
                     task,
                     node,
                     plugin,
                     code,
-                    reason,
-                    others,
+                    reason: reason.into(),
+                    open_until: open_until(summary),
                 });
             }
             State::Failed => "failed",
@@ -436,9 +439,11 @@ impl Client {
         Err(ClientError::Failed {
             task,
             state,
-            code,
-            message,
-            nodes,
+            code: code.into(),
+            message: message.into(),
+            nodes: nodes.into(),
+            others: Box::default(),
+            open_until: open_until(summary),
         })
     }
 }
@@ -456,49 +461,56 @@ fn sign_draft(order: &SignOrder, inputs: usize) -> Draft {
     }
 }
 
-/// Adds to a refusal the nodes that could sign instead: members that did not refuse, starting
-/// with those that had approved.
-fn with_others(error: ClientError, wallet: &KeyDescriptor, parties: &[PartyView]) -> ClientError {
-    let ClientError::Rejected {
-        task,
-        node,
-        plugin,
-        code,
-        reason,
+/// Adds to an order that expired the nodes that could sign without those that were not online:
+/// members that did not refuse, starting with those that had approved. A node that refused is never
+/// gone around: it guards the wallet.
+fn with_others(
+    mut error: ClientError,
+    wallet: &KeyDescriptor,
+    parties: &[PartyView],
+) -> ClientError {
+    let ClientError::Failed {
+        state: "expired",
+        others: instead,
+        open_until: None,
         ..
-    } = error
+    } = &mut error
     else {
         return error;
     };
-    let decided = |node: &NodeId| {
-        parties
-            .iter()
-            .find(|party| party.node == *node)?
-            .decision
-            .as_ref()
+    let refused = |party: &PartyView| {
+        let decision = party.decision.as_ref();
+        decision.is_some_and(|decision| decision.refusal.is_some())
     };
-    let refused = |node: &NodeId| decided(node).is_some_and(|decision| decision.refusal.is_some());
-    let mut others: Vec<NodeId> = wallet
-        .committee
-        .members()
-        .iter()
-        .filter(|node| !refused(node))
-        .copied()
-        .collect();
-    others.sort_by_key(|node| decided(node).is_none());
+    let absent = |party: &PartyView| party.decision.is_none() && !party.online;
+    if parties.iter().any(refused) || !parties.iter().any(absent) {
+        return error;
+    }
+    let party = |node: &NodeId| parties.iter().find(|party| party.node == *node);
+    let mut others: Vec<NodeId> = wallet.committee.members().to_vec();
+    others.retain(|node| !party(node).is_some_and(absent));
+    others.sort_by_key(|node| party(node).is_none_or(|party| party.decision.is_none()));
     let needed = usize::from(wallet.threshold.get());
-    others.truncate(needed);
-    if others.len() < needed || !parties.iter().any(|party| refused(&party.node)) {
-        others.clear();
+    if others.len() >= needed {
+        others.truncate(needed);
+        *instead = others.into();
     }
-    ClientError::Rejected {
-        task,
-        node,
-        plugin,
-        code,
-        reason,
-        others: others.into(),
-    }
+    error
+}
+
+/// The end of an order, if that is to come.
+fn open_until(summary: &TaskSummary) -> Option<UnixMillis> {
+    Some(summary.not_after).filter(|end| *end > now())
+}
+
+/// An answer about a task, if it comes in time as a whole.
+async fn within<T>(
+    until: Instant,
+    task: TaskId,
+    asked: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let answered = tokio::time::timeout_at(until, asked).await;
+    answered.unwrap_or(Err(ClientError::TimedOut(task)))
 }
 
 fn check_told(task: TaskId, view: &TaskView) -> Result<(), ClientError> {

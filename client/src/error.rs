@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use countersign_payload::{DecodeError, FinishError};
-use countersign_protocol::{NodeId, TaskId};
+use countersign_protocol::{NodeId, TaskId, UnixMillis};
 use countersign_requester::BeliefError;
+
+use crate::utc::utc;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +56,11 @@ pub enum ClientError {
         "the coordinator's answer cannot be read ({0}); check the URL, and update the older of the two programs"
     )]
     Answer(String),
-    /// A node refused the task.
+    /// A node refused the task, by the coordinator's word.
     #[error(
-        "refused by {node}{by}, as reported by the coordinator: {reason} [{code}]; ask that node's operator, then send a new task",
-        by = by(.plugin)
+        "refused by {node}{by}, as reported by the coordinator: {reason} [{code}]; ask that node's operator{then}",
+        by = by(.plugin),
+        then = open(.open_until).unwrap_or_else(|| ", then send a new task".into())
     )]
     Rejected {
         /// Id of the refused task.
@@ -69,21 +72,27 @@ pub enum ClientError {
         /// Stable code from `docs/codes.md`.
         code: String,
         /// One sentence, as sent by the node.
-        reason: String,
-        /// Other members that could sign without those who refused; as many as are needed, or none.
-        others: Box<[NodeId]>,
+        reason: Box<str>,
+        /// The end of the order, if that is to come: until then the nodes may still carry it out,
+        /// whatever the coordinator says.
+        open_until: Option<UnixMillis>,
     },
-    /// The task ended without a result.
+    /// The task ended without a result, by the coordinator's word.
     #[allow(missing_docs, reason = "the fields are named for what they hold")]
-    #[error("task {task} {state}: {message} [{code}]")]
+    #[error("task {task} {state}: {message} [{code}]{then}", then = open(.open_until).unwrap_or_default())]
     Failed {
         task: TaskId,
-        /// `failed` or `expired`.
+        /// `failed`, `expired` or `cancelled`.
         state: &'static str,
-        code: String,
+        code: Box<str>,
         /// One sentence that ends with what to do.
-        message: String,
-        nodes: Vec<NodeId>,
+        message: Box<str>,
+        nodes: Box<[NodeId]>,
+        /// As many members as are needed that could sign without those that were not online; none
+        /// if a node refused, or if the order may still be carried out.
+        others: Box<[NodeId]>,
+        /// As in [`Self::Rejected`].
+        open_until: Option<UnixMillis>,
     },
     /// The task did not end in time.
     #[error(
@@ -134,14 +143,35 @@ impl ClientError {
             Self::Payload(error) => error.code().as_str(),
             Self::Finish(_) => "finish",
             Self::Unreachable { .. } => "unreachable",
-            Self::Api { code, .. } | Self::Rejected { code, .. } | Self::Failed { code, .. } => {
-                code
-            }
+            Self::Api { code, .. } | Self::Rejected { code, .. } => code,
+            Self::Failed { code, .. } => code,
             Self::Answer(_) => "answer",
             Self::TimedOut(_) => "timeout",
             Self::UnknownState { .. } => "unknown-state",
             Self::Invalid { .. } => "invalid-result",
             Self::Belief(error) => error.code(),
+        }
+    }
+
+    /// True if the coordinator has certainly not done what it was asked for. A repeated request was
+    /// accepted the first time.
+    pub fn is_certainly_undone(&self) -> bool {
+        match self {
+            Self::Unreachable { sent, .. } => !sent,
+            Self::Api { status, code, .. } => {
+                (400..=499).contains(status) && code != "request-repeated"
+            }
+            Self::File { .. }
+            | Self::Usage(_)
+            | Self::Payload(_)
+            | Self::Finish(_)
+            | Self::Answer(_)
+            | Self::Rejected { .. }
+            | Self::Failed { .. }
+            | Self::TimedOut(_)
+            | Self::UnknownState { .. }
+            | Self::Invalid { .. }
+            | Self::Belief(_) => false,
         }
     }
 
@@ -153,11 +183,19 @@ impl ClientError {
         }
     }
 
-    /// Nodes that could sign in place of those that refused.
+    /// Nodes that could sign in place of those that were not online.
     pub fn others(&self) -> &[NodeId] {
         match self {
-            Self::Rejected { others, .. } => others,
+            Self::Failed { others, .. } => others,
             _ => &[],
+        }
+    }
+
+    /// The time until which the nodes may still carry out the order, whatever the coordinator says.
+    pub fn open_until(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Rejected { open_until, .. } | Self::Failed { open_until, .. } => *open_until,
+            _ => None,
         }
     }
 
@@ -172,6 +210,14 @@ impl ClientError {
             _ => None,
         }
     }
+}
+
+/// A coordinator can say that an order has ended while its nodes go on.
+fn open(until: &Option<UnixMillis>) -> Option<String> {
+    let until = utc((*until)?);
+    Some(format!(
+        "; this is the coordinator's word alone, and until {until} the nodes may still begin with the order: order nothing in its place before"
+    ))
 }
 
 fn by(plugin: &Option<String>) -> String {
@@ -214,10 +260,40 @@ mod tests {
             task,
             state: "expired",
             code: "expired".into(),
-            message: String::new(),
-            nodes: vec![],
+            message: "".into(),
+            nodes: Box::default(),
+            others: Box::default(),
+            open_until: None,
         };
         assert_eq!(failed.exit_code(), 3);
+    }
+
+    /// A secret whose hash the coordinator may have is not deleted.
+    #[test]
+    fn only_a_refusal_or_a_request_that_was_not_sent_is_certainly_undone() {
+        let api = |status, code: &str| ClientError::Api {
+            status,
+            code: code.into(),
+            message: String::new(),
+        };
+        let unreachable = |sent| ClientError::Unreachable {
+            url: String::new(),
+            reason: String::new(),
+            sent,
+        };
+        for (error, undone) in [
+            (api(400, "malformed"), true),
+            (api(409, "conflict"), true),
+            (api(409, "request-repeated"), false),
+            (api(500, "internal"), false),
+            (api(503, "timeout"), false),
+            (unreachable(false), true),
+            (unreachable(true), false),
+            (ClientError::Answer(String::new()), false),
+            (ClientError::Usage(String::new()), false),
+        ] {
+            assert_eq!(error.is_certainly_undone(), undone, "{error}");
+        }
     }
 
     #[test]

@@ -26,11 +26,12 @@ mod error;
 pub mod profile;
 pub mod requester_key;
 mod secret_file;
+mod utc;
 
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
 pub use countersign_requester::order::SignOrder;
-pub use countersign_requester::profile::is_this_machine;
 pub use countersign_requester::{BeliefError, belief};
+pub use countersign_strict::is_this_machine;
 
 pub use api_key::ApiKey;
 pub use client::{
@@ -39,3 +40,4 @@ pub use client::{
 pub use error::ClientError;
 pub use profile::Profile;
 pub use requester_key::RequesterKey;
+pub use utc::utc;

@@ -130,7 +130,7 @@ async fn a_profile_that_cannot_work_is_refused_with_advice() {
 async fn who_is_not_listed_is_refused_and_who_has_a_key_is_not_asked_to_sign() {
     let world = World::new();
     let (text, entry) = api_key::generate("screen", vec![api_key::Scope::Read]);
-    write_secret(&world.path("api.key"), &text);
+    write_secret(&world.path("api.key"), text.expose());
     let entry = serde_json::to_string(&entry).unwrap();
     let config = world.config(&format!("api_keys: [{entry}]\n"));
     let coordinator = Coordinator::start(config).await.unwrap();

@@ -234,49 +234,62 @@ async fn a_refusal_names_node_and_plugin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_one_refusal_the_others_are_offered() {
+async fn a_node_that_refused_is_not_gone_around_and_the_end_is_the_coordinators_word() {
     let (cluster, client, wallet) = ready(Mood::OneStrict).await;
     let mut order = pay(&wallet);
     order.signers = Some(cluster.nodes[..2].to_vec());
     let error = client.sign(&order, |_| ()).await.unwrap_err();
+    assert_eq!(error.others(), []);
+    assert!(error.open_until().is_some());
+    let args = ["sign", "hot", "--message", "pay 5", "--signers", "n0,n1"];
+    let refused = run(&cluster, &args).await;
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("the coordinator's word alone")
+            && said.contains("order nothing in its place before"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("--signers") && !said.contains("new task"),
+        "{said}"
+    );
+    let told = run(&cluster, &[&args[..], &["--json"]].concat()).await;
+    assert!(json(&told)["error"]["open_until"].as_u64().is_some());
+}
+
+/// The coordinator tells the end of the order before that is there, and afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_signers_are_named_once_an_order_is_over_whose_signer_was_not_online() {
+    let (cluster, client, wallet) = ready(Mood::Honest).await;
+    cluster.leave(0).await;
+    let mut order = pay(&wallet);
+    order.signers = Some(cluster.nodes[..2].to_vec());
+    let client = client.with_timeout(Some(Duration::from_secs(1)));
+    let error = client.sign(&order, |_| ()).await.unwrap_err();
+    assert_eq!(error.code(), "expired", "{error}");
     let mut others = error.others().to_vec();
     others.sort_unstable();
     let mut expected = cluster.nodes[1..3].to_vec();
     expected.sort_unstable();
-    assert_eq!(others, expected);
-
-    let refused = run(
-        &cluster,
-        &["sign", "hot", "--message", "pay 5", "--signers", "n0,n1"],
-    )
-    .await;
-    assert_eq!(refused.status.code(), Some(2));
-    let offered = text(&refused.stderr);
-    let again = offered
-        .lines()
-        .find(|line| line.contains("--signers n1,n2"))
-        .expect(&offered)
-        .trim();
+    assert_eq!((error.open_until(), others), (None, expected));
+    let args = [
+        "sign",
+        "hot",
+        "--message",
+        "pay 5",
+        "--signers",
+        "n0,n1",
+        "--timeout",
+        "1",
+    ];
+    let expired = run(&cluster, &args).await;
+    assert_eq!(expired.status.code(), Some(3));
+    let offered = text(&expired.stderr);
     assert!(
-        again.contains("sign hot --message 'pay 5'") && !again.contains("n0"),
-        "{again}"
+        offered.contains("--signers n1,n2") || offered.contains("--signers n2,n1"),
+        "{offered}"
     );
-    let signed = run(
-        &cluster,
-        &["sign", "hot", "--message", "pay 5", "--signers", "n1,n2"],
-    )
-    .await;
-    assert!(signed.status.success(), "{}", text(&signed.stderr));
-
-    let (_cluster, client, wallet) = ready(Mood::Strict).await;
-    // All refuse, and the first refusal ends a task. Too few are left once both have been heard.
-    for tries in 0.. {
-        let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
-        if error.others().is_empty() {
-            break;
-        }
-        assert!(tries < 50, "too few are left: {error}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

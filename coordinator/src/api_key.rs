@@ -1,6 +1,7 @@
 //! API keys: random bearer secrets of which only the SHA-256 is kept, and requesters that sign
 //! their requests, each with scopes.
 
+mod locked;
 mod made;
 
 use std::collections::HashMap;
@@ -8,22 +9,22 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use countersign_api::API_KEY_PREFIX;
 pub use countersign_api::Scope;
 use countersign_api::Submitter;
+use countersign_cli_kit::{ApiKeySecret, api_key_hash};
 use countersign_protocol::{Hash, KeyId, RequesterId, UnixMillis};
-use rand::RngCore;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::share::has_room;
 use crate::signed_request::Accepted;
 use crate::store::{Store, StoreError};
+pub(crate) use locked::LockedKeys;
+pub use locked::Shadowed;
 use made::Known;
+pub(crate) use made::check as check_key;
 pub use made::{KeyError, MadeKey};
 
 /// Bound on concurrent requests, long polls included. Each key may use as many as
@@ -68,8 +69,17 @@ impl Credential {
 }
 
 impl ApiKey {
-    fn is_valid(&self, now: UnixMillis) -> bool {
+    pub(crate) fn is_valid(&self, now: UnixMillis) -> bool {
         self.expires.is_none_or(|end| now < end)
+    }
+
+    /// The key, if it has the scope.
+    fn with(&self, scope: Option<Scope>) -> Result<&Self, Denied> {
+        if scope.is_none_or(|scope| self.scopes.contains(&scope)) {
+            Ok(self)
+        } else {
+            Err(Denied::Scope)
+        }
     }
 
     /// Identifies the key: the SHA-256 of its secret text, or a hash of its requester.
@@ -213,13 +223,6 @@ impl ApiKeys {
         Ok(())
     }
 
-    /// Replaces the keys of the configuration. Requests that wait for something notice.
-    pub fn set(&self, file: Vec<ApiKey>) {
-        let mut known = self.known();
-        known.file = file;
-        self.apply(&known);
-    }
-
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -229,31 +232,27 @@ impl ApiKeys {
         self.changes.send_replace(());
     }
 
-    /// Admits the holder of a key.
+    /// Admits the holder of a key. Without a scope, the key may have any.
     pub fn admit(
         self: &Arc<Self>,
         presented: Option<&str>,
-        scope: Scope,
+        scope: impl Into<Option<Scope>>,
         now: UnixMillis,
     ) -> Result<(Caller, Place), Denied> {
         let listed = self.listed.load();
-        self.place(check(&listed, presented, scope, now)?)
+        self.place(check(&listed, presented, scope.into(), now)?)
     }
 
     /// Admits a requester whose signature was verified.
     pub fn admit_requester(
         self: &Arc<Self>,
         requester: &RequesterId,
-        scope: Scope,
+        scope: Option<Scope>,
         now: UnixMillis,
     ) -> Result<(Caller, Place), Denied> {
         let listed = self.listed.load();
         let key = find(&listed, requester, now).ok_or(Denied::Unauthorised)?;
-        if key.scopes.contains(&scope) {
-            self.place(key)
-        } else {
-            Err(Denied::Scope)
-        }
+        self.place(key.with(scope)?)
     }
 
     /// True if the requester may sign requests.
@@ -382,9 +381,9 @@ pub enum Denied {
         "no valid API key; send `Authorization: Bearer` with a key made by `countersign-coordinator api-key new`, or sign the request as a listed requester"
     )]
     Unauthorised,
-    #[error(
-        "the API key lacks the scope for this; use one that has it, or add the scope in the configuration"
-    )]
+    #[error("the API key has expired; have an admin set another end, or use another key")]
+    Expired,
+    #[error("the API key lacks the scope for this; use one that has it, or have an admin add it")]
     Scope,
     #[error(
         "too many requests with this API key are under way; wait for their answers, then ask again"
@@ -392,22 +391,17 @@ pub enum Denied {
     Crowded,
 }
 
-/// Generates a key. The text is shown once; the entry belongs in the configuration.
-pub fn generate(name: &str, scopes: Vec<Scope>) -> (Zeroizing<String>, ApiKey) {
-    let mut secret = Zeroizing::new([0; 32]);
-    rand::rngs::OsRng.fill_bytes(&mut secret[..]);
-    let text = Zeroizing::new(format!(
-        "{API_KEY_PREFIX}{}",
-        *Zeroizing::new(hex::encode(&secret[..]))
-    ));
+/// Generates a key. The secret is shown once; the entry belongs in the configuration.
+pub fn generate(name: &str, scopes: Vec<Scope>) -> (ApiKeySecret, ApiKey) {
+    let secret = ApiKeySecret::generate();
     let entry = ApiKey {
         name: name.into(),
-        credential: Credential::Secret(fingerprint(&text)),
+        credential: Credential::Secret(secret.sha256()),
         scopes,
         wallets: None,
         expires: None,
     };
-    (text, entry)
+    (secret, entry)
 }
 
 /// Finds the entry of the presented key, if it has the scope. Compares every
@@ -415,10 +409,10 @@ pub fn generate(name: &str, scopes: Vec<Scope>) -> (Zeroizing<String>, ApiKey) {
 pub fn check<'a>(
     keys: &'a [ApiKey],
     presented: Option<&str>,
-    scope: Scope,
+    scope: Option<Scope>,
     now: UnixMillis,
 ) -> Result<&'a ApiKey, Denied> {
-    let hash = fingerprint(presented.ok_or(Denied::Unauthorised)?);
+    let hash = api_key_hash(presented.ok_or(Denied::Unauthorised)?);
     let mut found = None;
     for key in keys {
         if let Credential::Secret(listed) = &key.credential
@@ -427,23 +421,17 @@ pub fn check<'a>(
             found = Some(key);
         }
     }
-    let key = found
-        .filter(|key: &&ApiKey| key.is_valid(now))
-        .ok_or(Denied::Unauthorised)?;
-    if key.scopes.contains(&scope) {
-        Ok(key)
+    let key: &ApiKey = found.ok_or(Denied::Unauthorised)?;
+    if key.is_valid(now) {
+        key.with(scope)
     } else {
-        Err(Denied::Scope)
+        Err(Denied::Expired)
     }
 }
 
 fn find<'a>(keys: &'a [ApiKey], requester: &RequesterId, now: UnixMillis) -> Option<&'a ApiKey> {
     keys.iter()
         .find(|key| key.credential == Credential::Requester(*requester) && key.is_valid(now))
-}
-
-fn fingerprint(text: &str) -> Hash {
-    Hash(Sha256::digest(text.as_bytes()).into())
 }
 
 #[cfg(test)]
@@ -457,19 +445,22 @@ mod tests {
         let (text, entry) = generate("ops", vec![Scope::Read]);
         let (other, _) = generate("ops", vec![Scope::Read]);
         let keys = [entry.clone()];
-        assert_eq!(check(&keys, Some(&text), Scope::Read, NOW), Ok(&entry));
         assert_eq!(
-            check(&keys, Some(&text), Scope::Create, NOW),
+            check(&keys, Some(text.expose()), Some(Scope::Read), NOW),
+            Ok(&entry)
+        );
+        assert_eq!(
+            check(&keys, Some(text.expose()), Some(Scope::Create), NOW),
             Err(Denied::Scope)
         );
         for wrong in [
             None,
             Some(""),
-            Some(&text[..text.len() - 1]),
-            Some(other.as_str()),
+            Some(&text.expose()[..69]),
+            Some(other.expose()),
         ] {
             assert_eq!(
-                check(&keys, wrong, Scope::Read, NOW),
+                check(&keys, wrong, Some(Scope::Read), NOW),
                 Err(Denied::Unauthorised)
             );
         }
@@ -490,28 +481,31 @@ mod tests {
             places.extend(std::iter::repeat_with(admitted).map_while(Result::ok));
             places.len()
         };
-        assert_eq!(fill(&text), REQUESTS / 2);
-        assert_eq!(fill(&other), REQUESTS / 4 * 3);
+        assert_eq!(fill(text.expose()), REQUESTS / 2);
+        assert_eq!(fill(other.expose()), REQUESTS / 4 * 3);
         assert_eq!(
-            keys.admit(Some(&text), Scope::Read, NOW).err(),
+            keys.admit(Some(text.expose()), Scope::Read, NOW).err(),
             Some(Denied::Crowded)
         );
         assert_eq!(
-            keys.admit(Some(&third), Scope::Read, NOW).unwrap().0.name,
+            keys.admit(Some(third.expose()), Scope::Read, NOW)
+                .unwrap()
+                .0
+                .name,
             "late"
         );
         places.clear();
-        assert!(keys.admit(Some(&text), Scope::Read, NOW).is_ok());
+        assert!(keys.admit(Some(text.expose()), Scope::Read, NOW).is_ok());
     }
 
     #[test]
     fn a_key_that_was_taken_away_is_not_let_in() {
         let (text, entry) = generate("ops", vec![Scope::Read]);
         let keys = Arc::new(ApiKeys::new(vec![entry]));
-        assert!(keys.admit(Some(&text), Scope::Read, NOW).is_ok());
-        keys.set(Vec::new());
+        assert!(keys.admit(Some(text.expose()), Scope::Read, NOW).is_ok());
+        keys.lock().set(Vec::new()).unwrap();
         assert_eq!(
-            keys.admit(Some(&text), Scope::Read, NOW).err(),
+            keys.admit(Some(text.expose()), Scope::Read, NOW).err(),
             Some(Denied::Unauthorised)
         );
     }
@@ -520,6 +514,6 @@ mod tests {
     fn the_entry_does_not_hold_the_key() {
         let (text, entry) = generate("ops", vec![Scope::Read]);
         let shown = serde_json::to_string(&entry).unwrap();
-        assert!(!shown.contains(&text[API_KEY_PREFIX.len()..]), "{shown}");
+        assert!(!shown.contains(&text.expose()[6..]), "{shown}");
     }
 }

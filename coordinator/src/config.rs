@@ -13,12 +13,13 @@ use countersign_protocol::{NodeId, RequesterId};
 use countersign_strict::DocumentError;
 use serde::Deserialize;
 
-use crate::api_key::ApiKey;
+use crate::api_key::{ApiKey, KeyError, check_key};
 use crate::invitation::JoinedError;
 use crate::registry::RegistryConfig;
 use crate::signed_request::WINDOW;
 use crate::task::flow::Timings;
 use crate::tls::TlsFiles;
+use crate::webhook::Reachable;
 
 /// Size limit in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -50,11 +51,17 @@ struct RawConfig {
     /// Requesters whose tasks are accepted; absent: any with a valid signature. Nodes have their
     /// own list in any case.
     requesters: Option<Vec<RequesterId>>,
+    /// Networks that webhooks may reach beside the public one: `private`, `loopback`.
+    #[serde(default)]
+    webhook_networks: Reachable,
     #[serde(default)]
     limits: RawLimits,
     /// Metrics, and the listener that serves them.
     #[serde(default)]
     metrics: RawSettings,
+    /// The log: standard error and a file.
+    #[serde(default)]
+    log: countersign_log::RawLog,
 }
 
 /// Files in PEM, relative to the configuration file.
@@ -118,6 +125,8 @@ pub struct Config {
     pub rules: RegistryConfig,
     /// Metrics, and the listener that serves them.
     pub metrics: Settings,
+    /// Where the log goes, and what is in it.
+    pub log: countersign_log::Settings,
 }
 
 /// Why a configuration is rejected.
@@ -148,6 +157,13 @@ pub enum ConfigError {
     /// The section `metrics` is rejected.
     #[error(transparent)]
     Metrics(#[from] SettingsError),
+    /// The section `log` is rejected.
+    #[error(transparent)]
+    Log(#[from] countersign_log::SettingsError),
+    /// An API key may do nothing, or everything for a part.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    #[error("API key `{name}`: {error}")]
+    ApiKey { name: String, error: KeyError },
     /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -202,6 +218,12 @@ impl Config {
                 .iter()
                 .map(|key| format!("the API key with {}", key.credential)),
         )?;
+        for key in &raw.api_keys {
+            check_key(key).map_err(|error| ConfigError::ApiKey {
+                name: key.name.clone(),
+                error,
+            })?;
+        }
         distinct(
             raw.requesters
                 .iter()
@@ -214,6 +236,7 @@ impl Config {
             named_requesters: BTreeMap::new(),
             timings: timings(&raw.limits)?,
             open_tasks: in_range("open_tasks", raw.limits.open_tasks as u64, 1, 1000)? as usize,
+            webhook_networks: raw.webhook_networks,
         };
         if raw.tls.is_none() && !raw.listen_http.ip().to_canonical().is_loopback() {
             return Err(ConfigError::Plain(raw.listen_http));
@@ -231,6 +254,7 @@ impl Config {
             request_window: 1000 * in_range("request_seconds", raw.limits.request_seconds, 5, 300)?,
             rules,
             metrics: Settings::from_raw(raw.metrics, base)?,
+            log: raw.log.settings(base, "countersign-coordinator")?,
         })
     }
 
@@ -517,5 +541,49 @@ mod tests {
         assert!(told.contains("chmod 600"), "{told}");
         set(0o600);
         Config::load(&path).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_may_do_nothing_or_everything_for_a_part_is_refused() {
+        let key = |rest: &str| {
+            let hash = "11".repeat(32);
+            let entry = format!("{{name: desk, sha256: \"{hash}\", {rest}}}");
+            parse(&format!("data: .\napi_keys: [{entry}]\n"))
+        };
+        let wallet = countersign_protocol::KeyId::from_bytes([1; 16]).unwrap();
+        assert!(key(&format!("scopes: [read], wallets: [{wallet}]")).is_ok());
+        for rest in [
+            "scopes: []".to_owned(),
+            "scopes: [read], wallets: []".into(),
+            format!("scopes: [admin], wallets: [{wallet}]"),
+        ] {
+            let error = key(&rest).unwrap_err().to_string();
+            assert!(error.contains("API key `desk`"), "{rest}: {error}");
+        }
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let text = format!("data: .\napi_keys: [{{name: desk, sha256: {empty}, scopes: [read]}}]");
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.contains("empty text"), "{error}");
+    }
+
+    #[test]
+    fn webhooks_reach_the_networks_that_are_named_and_no_others() {
+        let reach = |text: &str| {
+            parse(&format!("data: .\n{text}")).map(|config| config.rules.webhook_networks)
+        };
+        assert_eq!(reach("").unwrap(), Reachable::default());
+        assert_eq!(
+            reach("webhook_networks: []\n").unwrap(),
+            Reachable::default()
+        );
+        let both = Reachable {
+            private: true,
+            loopback: true,
+        };
+        assert_eq!(
+            reach("webhook_networks: [loopback, private]\n").unwrap(),
+            both
+        );
+        assert!(reach("webhook_networks: [all]\n").is_err());
     }
 }

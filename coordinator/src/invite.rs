@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use countersign_cli_kit::Output;
-use countersign_coordinator::invitation::{Invitations, Open};
+use countersign_coordinator::api_key::Scope;
+use countersign_coordinator::invitation::{Invitations, Open, Rights};
 use countersign_coordinator::{Config, identity};
-use countersign_protocol::UnixMillis;
 use countersign_protocol::contact::Role;
 use countersign_protocol::invitation::{Invitation, InvitationId};
+use countersign_protocol::{KeyId, UnixMillis};
 use serde_json::json;
 
 #[derive(Debug, Args)]
@@ -49,9 +50,26 @@ struct NewInvitation {
     /// Invite a node. Requesters order by this name. May be repeated.
     #[arg(long, value_name = "NAME", required_unless_present = "requester")]
     name: Vec<String>,
-    /// Invite a requester. It may read and order, by signed requests. May be repeated.
+    /// Invite a requester, which signs its requests. By default it may read and order, of all
+    /// wallets. May be repeated.
     #[arg(long, value_name = "NAME")]
     requester: Vec<String>,
+    /// What the requesters may do: `read`, `create` or both.
+    #[arg(
+        long,
+        value_name = "SCOPE,SCOPE",
+        value_delimiter = ',',
+        requires = "requester"
+    )]
+    scope: Option<Vec<Scope>>,
+    /// The only wallets (csk1...) that the requesters may know of.
+    #[arg(
+        long,
+        value_name = "WALLET,WALLET",
+        value_delimiter = ',',
+        requires = "requester"
+    )]
+    wallet: Option<Vec<KeyId>>,
     /// How long the token is accepted: a number with s, m, h or d; 7d at most.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = validity)]
     valid: Duration,
@@ -102,35 +120,63 @@ impl NewInvitation {
             "the address of this coordinator is not known; give it with --address, or write `public_quic: HOST:PORT` into the configuration",
         )?;
         let now = now()?;
-        let make = |(role, name): (Role, String)| {
-            let token = invitations.make(role, &name, &address, self.valid, now)?;
+        let made = guests.into_iter().map(|(role, name)| {
+            let rights = rights(role, self.scope.clone(), self.wallet.clone())?;
+            let (address, valid) = (&address, self.valid);
+            let token = match &rights {
+                Some(rights) => {
+                    invitations.make_limited(rights.clone(), &name, address, valid, now)?
+                }
+                None => invitations.make(role, &name, address, valid, now)?,
+            };
             let text = token
                 .to_text()
                 .context("the address is too long; give a shorter one with --address")?;
-            anyhow::Ok((token.invitation, text))
-        };
-        let made = guests
-            .into_iter()
-            .map(make)
-            .collect::<Result<Vec<_>, _>>()?;
+            let rights = match role {
+                Role::Node => None,
+                Role::Requester => Some(rights.unwrap_or_default()),
+            };
+            anyhow::Ok(Made {
+                invitation: token.invitation,
+                text,
+                rights,
+            })
+        });
+        let made = made.collect::<Result<Vec<_>, _>>()?;
         show(&made, &Output::new(self.json))
     }
 }
 
+/// A new invitation.
+struct Made {
+    invitation: Invitation,
+    /// The token, for its owner alone.
+    text: String,
+    /// Those of a requester.
+    rights: Option<Rights>,
+}
+
 /// Prints tokens: one as it is, several with their names.
-fn show(made: &[(Invitation, String)], output: &Output) -> anyhow::Result<()> {
-    let object = |(invitation, token): &(Invitation, String)| {
+fn show(made: &[Made], output: &Output) -> anyhow::Result<()> {
+    let object = |made: &Made| {
+        let invitation = &made.invitation;
         json!({
-            "token": token,
+            "token": made.text,
             "invitation": invitation.id,
             "role": invitation.role,
             "name": invitation.name,
             "address": invitation.address,
             "coordinator": invitation.coordinator,
             "expires": invitation.expires,
+            "rights": made.rights,
         })
     };
-    if let [only @ (invitation, token)] = made {
+    if let [only] = made {
+        let Made {
+            invitation,
+            text,
+            rights,
+        } = only;
         if !output.is_json() {
             eprintln!(
                 "Give this token to the operator of {} `{}`, and to nobody else: whoever has it registers in that place, once.\nThey run `{}`. It is shown only now:",
@@ -138,8 +184,9 @@ fn show(made: &[(Invitation, String)], output: &Output) -> anyhow::Result<()> {
                 invitation.name,
                 how(invitation.role)
             );
+            tell(rights.as_ref());
         }
-        return Ok(output.result(&object(only), || format!("{token}\n"))?);
+        return Ok(output.result(&object(only), || format!("{text}\n"))?);
     }
     if !output.is_json() {
         eprintln!(
@@ -147,12 +194,21 @@ fn show(made: &[(Invitation, String)], output: &Output) -> anyhow::Result<()> {
             how(Role::Node),
             how(Role::Requester)
         );
+        tell(made.iter().find_map(|made| made.rights.as_ref()));
     }
     let value = made.iter().map(object).collect();
-    let line = |(invitation, token): &(Invitation, String)| {
-        format!("{} {}  {token}\n", invitation.role, invitation.name)
+    let line = |made: &Made| {
+        let invitation = &made.invitation;
+        format!("{} {}  {}\n", invitation.role, invitation.name, made.text)
     };
     Ok(output.result(&value, || made.iter().map(line).collect())?)
+}
+
+/// Says what requesters may do; they all have the same rights.
+fn tell(rights: Option<&Rights>) {
+    if let Some(rights) = rights {
+        eprintln!("Rights of a requester here: {rights}.");
+    }
 }
 
 /// What the owner of a token runs.
@@ -163,12 +219,25 @@ fn how(role: Role) -> &'static str {
     }
 }
 
+/// The rights that were asked for, if they are not the usual ones.
+fn rights(
+    role: Role,
+    scopes: Option<Vec<Scope>>,
+    wallets: Option<Vec<KeyId>>,
+) -> anyhow::Result<Option<Rights>> {
+    if role == Role::Node || scopes.is_none() && wallets.is_none() {
+        return Ok(None);
+    }
+    let scopes = scopes.unwrap_or_else(|| Rights::default().scopes().to_vec());
+    Ok(Some(Rights::new(scopes, wallets)?))
+}
+
 fn list(config: &Path, json: bool) -> anyhow::Result<()> {
     let now = now()?;
     let mut listed = open(config)?.1.list()?;
     listed.retain(|(_, open)| now < open.expires);
     let value = listed.iter().map(|(id, open)| {
-        json!({"invitation": id, "role": open.role, "name": open.name, "expires": open.expires})
+        json!({"invitation": id, "role": open.role, "name": open.name, "expires": open.expires, "rights": open.rights})
     });
     let value = value.collect();
     Ok(Output::new(json).result(&value, || listed.iter().map(|one| line(one, now)).collect())?)
@@ -177,7 +246,12 @@ fn list(config: &Path, json: bool) -> anyhow::Result<()> {
 fn line((id, open): &(InvitationId, Open), now: UnixMillis) -> String {
     let minutes = open.expires.0.saturating_sub(now.0).div_ceil(60_000);
     let left = format!("{} h {:02} min", minutes / 60, minutes % 60);
-    format!("{id}  {:<9}  {left} left  {}\n", open.role, open.name)
+    let rights = open.rights.as_ref();
+    let rights = rights.map_or_else(String::new, |rights| format!("  ({rights})"));
+    format!(
+        "{id}  {:<9}  {left} left  {}{rights}\n",
+        open.role, open.name
+    )
 }
 
 fn open(path: &Path) -> anyhow::Result<(Config, Invitations)> {

@@ -6,8 +6,10 @@ extern crate countersign_stdio;
 
 mod invite;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -16,6 +18,7 @@ use countersign_coordinator::api_key::{self, Scope};
 use countersign_coordinator::invitation::JoinedError;
 use countersign_coordinator::{Config, Signals, config, identity, metrics, tls};
 use countersign_files::CustodyError;
+use countersign_log::Log;
 use countersign_protocol::NodeId;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -49,14 +52,11 @@ enum Command {
         data: PathBuf,
     },
     /// Run until SIGTERM or ctrl-c. SIGHUP reads the configuration again: nodes, requesters, API
-    /// keys, limits and the certificate. Logs go to stderr; RUST_LOG sets the level.
+    /// keys, limits, the certificate and the log.
     Serve {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// Write logs as JSON, one object a line.
-        #[arg(long)]
-        json: bool,
     },
     /// Work with API keys.
     #[command(subcommand)]
@@ -141,7 +141,7 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { data } => init(&data),
-        Command::Serve { config, json } => serve(&config, json),
+        Command::Serve { config } => serve(&config),
         Command::ApiKey(ApiKeyCommand::New {
             name,
             scope,
@@ -224,7 +224,10 @@ fn new_api_key(
         add_entry(config, "api_keys", &line)?;
     }
     if json {
-        println!("{}", serde_json::json!({"key": *key, "entry": entry}));
+        println!(
+            "{}",
+            serde_json::json!({"key": key.expose(), "entry": entry})
+        );
         return Ok(());
     }
     match config {
@@ -237,7 +240,7 @@ fn new_api_key(
         ),
     }
     eprintln!("The key is shown only now:");
-    println!("{}", *key);
+    println!("{}", key.expose());
     Ok(())
 }
 
@@ -275,17 +278,20 @@ fn add_entry(config: &Path, list: &str, entry: &str) -> anyhow::Result<()> {
     Ok(countersign_cli_kit::add_entry(config, list, entry, check)?)
 }
 
-fn serve(path: &Path, json: bool) -> anyhow::Result<()> {
+fn serve(path: &Path) -> anyhow::Result<()> {
     countersign_door::take_all_descriptors();
     let config = Config::load(path)?;
     // Kept until the end: it still writes what is queued.
-    let _log = log_to_stderr(json);
+    let log = Arc::new(Log::start(
+        &config.log,
+        Arc::new(|line| Cow::Borrowed(line)),
+    )?);
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start threads; raise the process limit")?;
     runtime.block_on(async {
         let signals = Signals {
             shutdown: shutdown()?,
-            reload: reload(path.into())?,
+            reload: reload(path.into(), log.clone())?,
         };
         Ok(countersign_coordinator::run(config, signals).await?)
     })
@@ -304,13 +310,16 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
 }
 
 /// Reads the configuration again at each SIGHUP. Errors are logged and change nothing.
-fn reload(path: PathBuf) -> anyhow::Result<mpsc::Receiver<Config>> {
+fn reload(path: PathBuf, log: Arc<Log>) -> anyhow::Result<mpsc::Receiver<Config>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (sender, configs) = mpsc::channel(1);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             match Config::load(&path) {
                 Ok(config) => {
+                    if let Err(error) = log.apply(&config.log) {
+                        tracing::error!(%error, "the settings of the log did not change");
+                    }
                     if sender.send(config).await.is_err() {
                         return;
                     }
@@ -322,22 +331,4 @@ fn reload(path: PathBuf) -> anyhow::Result<mpsc::Receiver<Config>> {
         }
     });
     Ok(configs)
-}
-
-fn log_to_stderr(json: bool) -> countersign_stdio::Rest {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let (lines, rest) = countersign_stdio::log_lines();
-    let log = tracing_subscriber::fmt()
-        .with_writer(move || lines)
-        .with_ansi(colours)
-        .with_env_filter(filter)
-        .log_internal_errors(false);
-    if json {
-        log.json().init()
-    } else {
-        log.init()
-    }
-    rest
 }

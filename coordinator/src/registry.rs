@@ -40,6 +40,7 @@ use crate::share::has_room;
 use crate::store::{Act, NewEvent, Store, StoreError, Ticket};
 use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::TaskRecord;
+use crate::webhook::Reachable;
 pub use admit::SubmitError;
 pub use intake::{IntakeError, TakenIn};
 pub use nodes::Seen;
@@ -59,12 +60,23 @@ pub struct RegistryConfig {
     pub nodes: BTreeMap<NodeId, String>,
     /// Requesters whose tasks are accepted; absent: any with a valid signature.
     pub requesters: Option<Vec<RequesterId>>,
-    /// Requesters that have a name here, for nodes' operators.
-    pub named_requesters: BTreeMap<RequesterId, String>,
+    /// Requesters that are proposed to nodes' operators: those that may order here by themselves.
+    pub named_requesters: BTreeMap<RequesterId, NamedRequester>,
     /// Time limits for each kind of task.
     pub timings: Timings,
     /// Limit on open tasks.
     pub open_tasks: usize,
+    /// Networks that webhooks may reach beside the public one.
+    pub webhook_networks: Reachable,
+}
+
+/// A requester that is proposed to nodes' operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedRequester {
+    /// Its name here.
+    pub name: String,
+    /// Not proposed from this time on.
+    pub until: Option<UnixMillis>,
 }
 
 /// Everything that the coordinator knows, behind one lock.
@@ -104,8 +116,7 @@ struct Presence {
     queue: mpsc::Sender<ToNode>,
     /// Number of tasks that it works on at a time.
     capacity: usize,
-    /// True while it is to finish its tasks and to get no others.
-    draining: bool,
+    draining: drain::NodeDrain,
     /// Keys reshared without this node, with the generation that it holds; it is told
     /// as its queue allows.
     behind: BTreeMap<KeyId, u32>,
@@ -311,8 +322,13 @@ impl TaskRegistry {
         }
     }
 
+    /// True if the node is in the configuration, or joined.
+    pub fn admits(&self, node: &NodeId) -> bool {
+        self.rules.load().nodes.contains_key(node)
+    }
+
     /// Handles a node's hello, with the number of its process if it has one. Returns the connection
-    /// and its queue of frames.
+    /// and its queue of frames, or nothing to a node that is not admitted any more.
     pub fn join(
         &self,
         node: NodeId,
@@ -320,9 +336,13 @@ impl TaskRegistry {
         software: &str,
         pending: &[TaskId],
         now: UnixMillis,
-    ) -> (Connection, mpsc::Receiver<ToNode>) {
+    ) -> Option<(Connection, mpsc::Receiver<ToNode>)> {
         let (queue, frames) = mpsc::channel(QUEUE);
         let mut inner = self.lock();
+        // The rules may have changed since the hello. Later, `dismiss` finds the node by its place.
+        if !self.admits(&node) {
+            return None;
+        }
         inner.last_connection += 1;
         let number = inner.last_connection;
         let software = clean::text(software);
@@ -333,7 +353,7 @@ impl TaskRegistry {
             since: now,
             queue,
             capacity: USUAL_CAPACITY,
-            draining: false,
+            draining: drain::NodeDrain::default(),
             behind: BTreeMap::new(),
             wanted: claims::Wanted::default(),
             instance,
@@ -345,7 +365,7 @@ impl TaskRegistry {
         for task in pending.iter().take(QUEUE / 2) {
             self.step(&mut inner, *task, Input::Pending(node), now);
         }
-        (Connection { node, number }, frames)
+        Some((Connection { node, number }, frames))
     }
 
     /// Handles the end of a connection.
@@ -373,7 +393,7 @@ impl TaskRegistry {
                 return Err(Misbehaviour::SecondHello);
             }
             FromNode::AskContacts => {
-                self.follow_contacts(connection);
+                self.follow_contacts(connection, now);
                 return Ok(());
             }
             FromNode::Alive { mark } => {
@@ -442,10 +462,8 @@ impl TaskRegistry {
                 return Ok(());
             }
             FromNode::Draining { draining } => {
-                let mut inner = self.lock();
-                inner.set_draining(connection, draining);
-                // Tasks that wait for the node have a place if it takes them again.
-                self.step_all(&mut inner, now, || Input::Tick);
+                // Tasks that wait for the node are begun at the next tick, if it takes them again.
+                self.lock().set_draining(connection, draining, now);
                 return Ok(());
             }
             FromNode::Preflight { ask, forecast } => {
@@ -701,17 +719,6 @@ impl Inner {
         }
     }
 
-    /// The answer is queued behind every offer that was made before.
-    fn set_draining(&mut self, connection: Connection, draining: bool) {
-        if self.is_current(connection)
-            && let Some(presence) = self.nodes.get_mut(&connection.node)
-        {
-            presence.draining = draining;
-            info!(node = %connection.node, draining, "the node changed whether it takes new tasks");
-            self.send(connection.node, ToNode::Draining { draining });
-        }
-    }
-
     fn is_current(&self, connection: Connection) -> bool {
         self.nodes
             .get(&connection.node)
@@ -746,7 +753,7 @@ impl Presence {
     /// is left free. It refuses for good any offer beyond its places.
     fn takes_another(&self, load: Option<&usize>) -> bool {
         let load = load.map_or(0, |load| *load);
-        !self.draining && load < self.capacity - self.capacity / 8
+        !self.draining.is_on() && load < self.capacity - self.capacity / 8
     }
 }
 

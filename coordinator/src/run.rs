@@ -11,7 +11,7 @@ use countersign_link::{Hub, IdentityError};
 use countersign_metrics::influx::{PushError, Pusher};
 use countersign_metrics::listener::{self, Bounds};
 use countersign_metrics::{Look, Report, Settings, Sheet, influx};
-use countersign_protocol::CoordinatorId;
+use countersign_protocol::{CoordinatorId, Versions};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::api_key::ApiKeys;
 use crate::config::Config;
-use crate::http::{App, LIMITS, Patience, Streams, router};
+use crate::http::{App, Bodies, LIMITS, Patience, Streams, router};
 use crate::identity::{self, IdentityFileError};
 use crate::invitation::{self, Book, Desk, Invitations, JoinedError};
 use crate::metrics::{Sources, TABLE};
@@ -49,7 +49,7 @@ pub enum RunError {
     /// The keys of webhooks cannot be used.
     #[error(transparent)]
     WebhookKeys(#[from] WebhookKeyError),
-    /// Those who joined by invitation cannot be read.
+    /// Those who joined by invitation cannot be read, or exclude others.
     #[error(transparent)]
     Joined(#[from] JoinedError),
     /// The key of invitations cannot be derived.
@@ -137,13 +137,26 @@ pub async fn run(
 impl Coordinator {
     /// Binds the ports and starts. Port 0 becomes a free port.
     pub async fn start(config: Config) -> Result<Self, RunError> {
-        Self::start_recorded(config, None).await
+        Self::begin(config, Versions::SPOKEN, None).await
+    }
+
+    /// Starts with these protocol versions: tests play an earlier release with them.
+    pub async fn start_speaking(config: Config, spoken: Versions) -> Result<Self, RunError> {
+        Self::begin(config, spoken, None).await
     }
 
     /// Starts with a recorder that sees every byte relayed between nodes: tests prove with it that
     /// the coordinator can read none of them.
     pub async fn start_recorded(
         config: Config,
+        recorder: Option<Recorder>,
+    ) -> Result<Self, RunError> {
+        Self::begin(config, Versions::SPOKEN, recorder).await
+    }
+
+    async fn begin(
+        config: Config,
+        spoken: Versions,
         recorder: Option<Recorder>,
     ) -> Result<Self, RunError> {
         let (identity, id) = identity::load(&config.identity_file())?;
@@ -154,8 +167,14 @@ impl Coordinator {
         let (tls, renewal) = renewed.transpose()?.unzip();
         let registry = Arc::new(open_registry(&config)?);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
+        keys.load(registry.store())
+            .map_err(|source| RunError::Store {
+                path: config.database_file(),
+                source,
+            })?;
         let book = Book::new(config.clone(), registry.clone(), keys.clone());
         let book = Arc::new(book);
+        // Compares the files with each other and with the keys that were made.
         book.replace(config.clone())?;
         let invitations = Invitations::of(&config.data, &identity, id)?;
         let desk = Arc::new(Desk::new(invitations, book.clone(), registry.clone()));
@@ -172,17 +191,13 @@ impl Coordinator {
         let watched = watched.map_err(RunError::Metrics)?;
         let pusher = metrics::pusher(&config)?;
         let stop = watch::Sender::new(false);
-        keys.load(registry.store())
-            .map_err(|source| RunError::Store {
-                path: config.database_file(),
-                source,
-            })?;
         keys.accepted().set_window(config.request_window);
         let mut parts = JoinSet::new();
         parts.spawn(relay::serve(
             hub.clone(),
             registry.clone(),
             desk.clone(),
+            spoken,
             stop.subscribe(),
         ));
         parts.spawn(invitation::look_after(desk, stop.subscribe()));
@@ -202,6 +217,7 @@ impl Coordinator {
             keys: keys.clone(),
             stop: stop.subscribe(),
             patience: Patience::default(),
+            bodies: Bodies::default(),
             streams: Streams::default(),
             webhooks,
         };

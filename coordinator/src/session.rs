@@ -11,6 +11,7 @@ use countersign_protocol::contact::Contact;
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::invitation::Token;
 use countersign_protocol::twin::{Instance, TwinMark};
+use countersign_protocol::version::REFUSED_VERSION;
 use countersign_protocol::{NodeId, TaskId, Versions, decode, encode};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -76,14 +77,20 @@ pub enum End {
     Misbehaved(String),
     /// The node offers a protocol version that is not spoken here. Nodes offer several in turn.
     #[error(
-        "the node offers protocol version {0}, this coordinator speaks {spoken}; if this goes on, update the older one", spoken = Versions::SPOKEN
+        "the node offers {REFUSED_VERSION} {offered}, this coordinator speaks {spoken}; if this goes on, update the older one"
     )]
-    Version(u16),
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    Version { offered: u16, spoken: Versions },
     /// Another process with the node's identity is online.
     #[error(
         "another process with the identity of this node is online and alive; stop the one that is not the original"
     )]
     Twin,
+    /// The node was removed after its handshake.
+    #[error(
+        "this node is not registered here any more; ask the coordinator's operator for the reason"
+    )]
+    Removed,
     /// The node asked for its contacts and nothing else.
     #[error("the node has its answer")]
     Told,
@@ -122,15 +129,19 @@ where
         Ok(Err(end)) => return end.into(),
         Err(_) => return End::Silent("show an invitation").into(),
     };
-    let answer = match admit(token).await {
+    match answered(&about(admit(token).await), &mut source, &mut sink).await {
+        Ok(()) => GuestEnd::Answered,
+        Err(end) => end.into(),
+    }
+}
+
+/// The answer to a token.
+fn about(admitted: Result<Vec<Contact>, NotJoined>) -> ToNode {
+    match admitted {
         Ok(contacts) => ToNode::Contacts { contacts },
         Err(refused) => ToNode::NotJoined {
             reason: refused.to_string(),
         },
-    };
-    match answered(&answer, &mut source, &mut sink).await {
-        Ok(()) => GuestEnd::Answered,
-        Err(end) => end.into(),
     }
 }
 
@@ -152,26 +163,51 @@ async fn answered(
     in_time.unwrap_or(Err(End::Silent("read its answer")))
 }
 
-/// Serves a node until its connection ends. `admitted` is called once it is clear that the
-/// connection is the node's.
-pub async fn serve(
+/// Serves a node until its connection ends, in one of the versions `spoken`. `admitted` is called
+/// once it is clear that the connection is the node's; `admit` says what becomes of a token, which
+/// a node may show as well.
+pub async fn serve<Admitting>(
     registry: &TaskRegistry,
+    spoken: Versions,
     node: NodeId,
     mut source: impl Source,
     mut sink: impl Sink,
     admitted: impl FnOnce(),
-) -> End {
-    let hello = match timeout(HELLO, hear_hello(&mut source)).await {
-        Ok(Ok(First::Hello(hello))) => hello,
-        Ok(Ok(First::AsksContacts)) => {
-            let contacts = registry.contacts_for(node.as_bytes());
-            let answer = ToNode::Contacts { contacts };
-            let told = answered(&answer, &mut source, &mut sink).await;
-            return told.err().unwrap_or(End::Told);
-        }
+    admit: impl FnOnce(Token) -> Admitting,
+) -> End
+where
+    Admitting: Future<Output = Result<Vec<Contact>, NotJoined>>,
+{
+    let first = match timeout(HELLO, hear_first(&mut source, spoken)).await {
+        Ok(Ok(first)) => first,
         Ok(Err(end)) => return end,
         Err(_) => return End::Silent("say hello"),
     };
+    // The handshake may be twenty seconds old.
+    if !registry.admits(&node) {
+        return End::Removed;
+    }
+    let answer = match first {
+        First::Hello(hello) => {
+            return serve_hello(registry, node, hello, source, sink, admitted).await;
+        }
+        First::AsksContacts => ToNode::Contacts {
+            contacts: registry.contacts_for(node.as_bytes(), clock::now()),
+        },
+        First::Joins(token) => about(admit(*token).await),
+    };
+    let told = answered(&answer, &mut source, &mut sink).await;
+    told.err().unwrap_or(End::Told)
+}
+
+async fn serve_hello(
+    registry: &TaskRegistry,
+    node: NodeId,
+    hello: Hello,
+    mut source: impl Source,
+    mut sink: impl Sink,
+    admitted: impl FnOnce(),
+) -> End {
     if let Some(instance) = hello.instance
         && let Some(first) = registry.first(node, instance).await
     {
@@ -189,7 +225,10 @@ pub async fn serve(
         pending,
         instance,
     } = hello;
-    let (connection, queue) = registry.join(node, instance, &software, &pending, clock::now());
+    let joined = registry.join(node, instance, &software, &pending, clock::now());
+    let Some((connection, queue)) = joined else {
+        return End::Removed;
+    };
     info!(%node, "node online");
     let end = tokio::select! {
         end = read(registry, connection, protocol, &mut source) => end,
@@ -202,9 +241,10 @@ pub async fn serve(
 /// The first frame of a node.
 enum First {
     Hello(Hello),
-    /// A node that does not run asks for its contacts, or shows an invitation that it has already
-    /// used: its key says enough.
+    /// A node that does not run asks for its contacts.
     AsksContacts,
+    /// It shows an invitation, and may have used it already.
+    Joins(Box<Token>),
 }
 
 struct Hello {
@@ -215,7 +255,7 @@ struct Hello {
     instance: Option<Instance>,
 }
 
-async fn hear_hello(source: &mut impl Source) -> Result<First, End> {
+async fn hear_first(source: &mut impl Source, spoken: Versions) -> Result<First, End> {
     let hello = match next(source).await? {
         FromNode::Hello {
             protocol,
@@ -238,13 +278,30 @@ async fn hear_hello(source: &mut impl Source) -> Result<First, End> {
             pending,
             instance: Some(instance),
         },
-        FromNode::AskContacts | FromNode::Join { .. } => return Ok(First::AsksContacts),
-        _ => return Err(End::Misbehaved("the first frame is not a hello".into())),
+        FromNode::AskContacts => return Ok(First::AsksContacts),
+        FromNode::Join { token } => return Ok(First::Joins(token)),
+        FromNode::Decision { .. }
+        | FromNode::Progress { .. }
+        | FromNode::Working { .. }
+        | FromNode::Outcome { .. }
+        | FromNode::Stored { .. }
+        | FromNode::AbortVote { .. }
+        | FromNode::Evidence { .. }
+        | FromNode::Holds { .. }
+        | FromNode::Generations { .. }
+        | FromNode::Capacity { .. }
+        | FromNode::Alive { .. }
+        | FromNode::Preflight { .. }
+        | FromNode::Status { .. }
+        | FromNode::Draining { .. } => {
+            return Err(End::Misbehaved("the first frame is not a hello".into()));
+        }
     };
-    if Versions::SPOKEN.contains(hello.protocol) {
+    let offered = hello.protocol;
+    if spoken.contains(offered) {
         Ok(First::Hello(hello))
     } else {
-        Err(End::Version(hello.protocol))
+        Err(End::Version { offered, spoken })
     }
 }
 

@@ -7,7 +7,12 @@
 /// third each, and there is always a place for a newcomer, however long those of the others stay
 /// (Choudhury and Hahne's dynamic thresholds for shared buffers, 1998, with a factor of 1).
 pub(crate) fn has_room(limit: usize, open: usize, own: usize) -> bool {
-    own < limit.saturating_sub(open)
+    has_room_for(1, limit, open, own)
+}
+
+/// The same for several at once.
+pub(crate) fn has_room_for(wanted: usize, limit: usize, open: usize, own: usize) -> bool {
+    own.saturating_add(wanted) <= limit.saturating_sub(open)
 }
 
 #[cfg(test)]

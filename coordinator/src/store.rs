@@ -297,6 +297,13 @@ impl Store {
         self.shared.lock().check()
     }
 
+    /// Lets nothing be written from now on, as after an error of the disk.
+    #[cfg(test)]
+    pub(crate) fn break_off(&self) {
+        let disk = StoreError::Database("the disk is full".into());
+        self.shared.lock().broken = Some(disk);
+    }
+
     /// Returns a task, durable or not.
     pub fn task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
         let found = self

@@ -12,6 +12,8 @@ mod keys;
 mod metrics;
 mod moved;
 mod preflight;
+mod removed;
+mod requests;
 mod signed;
 mod webhooks;
 mod world;
@@ -22,13 +24,14 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    KeyId, NodeId, Operation, Outcome, Payload, PayloadKind, SignedTask, TaskId, encode,
+    KeyId, NodeId, Operation, Outcome, Payload, PayloadKind, SignedTask, TaskId, Versions, encode,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::api_key::{Caller, Credential};
 use crate::clock;
+use crate::invitation::NotJoined;
 use crate::registry::RegistryConfig;
 use crate::session::{self, End};
 use crate::store::{Store, TaskFilter};
@@ -360,8 +363,7 @@ async fn what_does_not_exist_is_said_so_in_json() {
             StatusCode::BAD_REQUEST,
             "wallet-id",
         ),
-        // A path that nobody opened to users is closed to them.
-        ("GET", "/v1/nothing", StatusCode::FORBIDDEN, "scope"),
+        ("GET", "/v1/nothing", StatusCode::NOT_FOUND, "no-such-path"),
         (
             "GET",
             "/v1/tasks?limit=x",
@@ -560,13 +562,19 @@ async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
         say.send(encode(&first)).await.unwrap();
         let end = session::serve(
             &world.app.registry,
+            Versions::SPOKEN,
             nodes()[0],
             from_node,
             mpsc::channel(1).0,
             || {},
+            |_| std::future::ready(Err(NotJoined::Token)),
         )
         .await;
-        assert_eq!(matches!(end, End::Version(7)), version, "{end}");
+        assert_eq!(
+            matches!(end, End::Version { offered: 7, .. }),
+            version,
+            "{end}"
+        );
         assert_eq!(matches!(end, End::Misbehaved(_)), !version, "{end}");
     }
 }
@@ -579,7 +587,7 @@ async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
     let registry = &world.app.registry;
     let joined: Vec<_> = nodes()
         .into_iter()
-        .map(|node| registry.join(node, None, "", &[], clock::now()))
+        .map(|node| registry.join(node, None, "", &[], clock::now()).unwrap())
         .collect();
     for (connection, _) in &joined {
         registry
@@ -616,7 +624,8 @@ async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
     let world = World::open(dir.path(), |rules| rules.open_tasks = 10_000);
     let registry = &world.app.registry;
     let join = |node| {
-        let (connection, queue) = registry.join(node, None, "", &[], clock::now());
+        let joined = registry.join(node, None, "", &[], clock::now());
+        let (connection, queue) = joined.unwrap();
         registry
             .receive(
                 connection,

@@ -170,12 +170,11 @@ fn it_stops_on_sigterm_with_success() {
     let config = dir.path().join("coordinator.yaml");
     std::fs::write(
         &config,
-        "data: .\nlisten_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\n",
+        "data: .\nlisten_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\nlog: {file: {enable: true, format: json}}\n",
     )
     .unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_countersign-coordinator"))
         .args(["serve", "--config", config.to_str().unwrap()])
-        .env("RUST_LOG", "info")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -191,4 +190,7 @@ fn it_stops_on_sigterm_with_success() {
     );
     assert!(child.wait().unwrap().success());
     assert!(lines.any(|line| line.unwrap().contains("coordinator stopped")));
+    let log = std::fs::read_to_string(dir.path().join("logs/countersign-coordinator.log")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(last["message"], "coordinator stopped");
 }

@@ -6,7 +6,7 @@ mod flood;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -36,8 +36,8 @@ fn a_log_that_is_full_holds_up_nothing() {
 
 #[test]
 fn a_log_that_nobody_reads_holds_up_nothing() {
-    // The pipe's other end is open and never read; it takes 64 KiB.
-    keeps_deadlines(|command| command.env("RUST_LOG", "trace").stderr(Stdio::piped()));
+    let (_reader, writer) = full_pipe();
+    keeps_deadlines(|command| command.stderr(writer.try_clone().unwrap()));
 }
 
 #[test]
@@ -51,6 +51,14 @@ fn a_log_that_is_closed_holds_up_nothing() {
             .arg(program)
             .args(args)
     });
+}
+
+/// A pipe that takes a few lines more. Keep the reader, so that it is open and never read.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = pipe().unwrap();
+    // It takes 64 KiB.
+    writer.write_all(&[b'\n'; 63 * 1024]).unwrap();
+    (reader, writer)
 }
 
 fn keeps_deadlines(with: impl Fn(&mut Command) -> &mut Command) {
@@ -82,6 +90,7 @@ fn a_coordinator_whose_clock_has_stopped_ends() {
     let dir = tempfile::tempdir().unwrap();
     // Ignored, the signal of a file that is too large becomes an error of the write, as of a full
     // disk.
+    let (_reader, writer) = full_pipe();
     let mut coordinator = Running::start(dir.path(), |command| {
         let program = command.get_program().to_owned();
         let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
@@ -90,7 +99,7 @@ fn a_coordinator_whose_clock_has_stopped_ends() {
             .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
             .arg(program)
             .args(args);
-        command.env("RUST_LOG", "trace").stderr(Stdio::piped())
+        command.stderr(writer.try_clone().unwrap())
     });
     let process = Pid::from_child(&coordinator.process);
     prlimit(
@@ -320,7 +329,7 @@ impl Running {
             .map(|(n, id)| json!({"name": format!("n{n}"), "id": id}))
             .collect();
         let config = json!({
-            "data": dir, "listen_quic": "127.0.0.1:0", "listen_http": http, "nodes": nodes, "api_keys": [made["entry"]],
+            "data": dir, "listen_quic": "127.0.0.1:0", "listen_http": http, "webhook_networks": ["loopback"], "nodes": nodes, "api_keys": [made["entry"]],
         });
         let file = dir.join("coordinator.yaml");
         std::fs::write(&file, config.to_string()).unwrap();

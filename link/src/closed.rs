@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use countersign_protocol::text::printable;
 use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
 use crate::tls::REFUSED_ALERT;
@@ -12,6 +13,8 @@ use crate::tls::REFUSED_ALERT;
 pub(crate) const DONE: VarInt = VarInt::from_u32(0);
 /// Application error code: a newer connection of the same identity took over.
 pub(crate) const REPLACED: VarInt = VarInt::from_u32(1);
+/// Longest reason of another side that is shown, in bytes.
+const REASON: usize = 500;
 
 /// The cause of a connection's end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +42,7 @@ pub enum Closed {
     /// The other side ended the connection deliberately.
     #[error("the other side closed the connection ({reason}): act on the reason, then reconnect")]
     ByPeer {
-        /// The other side's text; at most a few words.
+        /// The other side's text: freed of what could steer a terminal, and cut.
         reason: String,
     },
     /// The other side restarted and no longer knows this connection.
@@ -74,7 +77,7 @@ impl From<ConnectionError> for Closed {
             }
             ConnectionError::ApplicationClosed(e) if e.error_code == REPLACED => Self::Replaced,
             ConnectionError::ApplicationClosed(e) => Self::ByPeer {
-                reason: String::from_utf8_lossy(&e.reason).into_owned(),
+                reason: printable(&String::from_utf8_lossy(&e.reason), REASON),
             },
             ConnectionError::ConnectionClosed(e)
                 if e.error_code == TransportErrorCode::CONNECTION_REFUSED =>
@@ -84,7 +87,7 @@ impl From<ConnectionError> for Closed {
             ConnectionError::Reset => Self::Restarted,
             ConnectionError::TimedOut => Self::TimedOut,
             ConnectionError::LocallyClosed => Self::ByUs,
-            other => Self::Broken(other.to_string()),
+            other => Self::Broken(shown(&other)),
         }
     }
 }
@@ -111,10 +114,47 @@ impl LinkHandle {
     }
 }
 
+/// The error as it may be shown: it repeats what the other side gave as its reason.
+pub(crate) fn shown(error: &ConnectionError) -> String {
+    printable(&error.to_string(), REASON)
+}
+
 fn refused() -> TransportErrorCode {
     TransportErrorCode::crypto(REFUSED_ALERT)
 }
 
 fn handshake_failure() -> TransportErrorCode {
     TransportErrorCode::crypto(40)
+}
+
+#[cfg(test)]
+mod tests {
+    use quinn_proto::{ApplicationClose, ConnectionClose};
+
+    use super::*;
+
+    #[test]
+    fn a_reason_cannot_steer_a_terminal_and_is_cut() {
+        let steering = "\u{1b}[2Jwelcome\u{202e}".repeat(1000);
+        let by_program = ApplicationClose {
+            error_code: DONE,
+            reason: steering.clone().into(),
+        };
+        let by_library = ConnectionClose {
+            error_code: TransportErrorCode::PROTOCOL_VIOLATION,
+            frame_type: None,
+            reason: steering.into(),
+        };
+        for error in [
+            ConnectionError::ApplicationClosed(by_program),
+            ConnectionError::ConnectionClosed(by_library),
+        ] {
+            let texts = [shown(&error), Closed::from(error).to_string()];
+            for text in texts {
+                assert!(text.contains("\\u{1b}[2Jwelcome\\u{202e}"), "{text}");
+                assert!(countersign_protocol::text::is_plain(&text), "{text}");
+                assert!(text.len() < 2 * REASON, "{}", text.len());
+            }
+        }
+    }
 }

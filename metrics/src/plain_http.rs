@@ -1,22 +1,13 @@
 //! Warnings about servers that are reached without encryption.
 
-use url::{Host, Url};
+use countersign_strict::is_this_machine;
+use url::Url;
 
 /// Returns a note on the server under `key` if `what` can be read and changed on its way there.
 pub fn note(key: &str, server: &str, what: &str) -> Option<String> {
     let url = Url::parse(server).ok()?;
-    let open = url.scheme() == "http" && !is_loopback(&url);
+    let open = url.scheme() == "http" && !url.host_str().is_some_and(is_this_machine);
     open.then(|| format!("{key} is {server}: {what} can be read and changed in transit; use https"))
-}
-
-/// True if requests to the URL stay on this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
-    }
 }
 
 #[cfg(test)]

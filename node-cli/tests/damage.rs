@@ -34,6 +34,26 @@ fn node() -> Node {
     node
 }
 
+/// The process was killed after it had written the secrets. What is missing is made.
+#[test]
+fn a_store_that_was_made_by_halves_is_completed_by_another_init() {
+    for lost in [
+        &["db/journal.redb", "db/public.json"][..],
+        &["db/journal.redb"],
+    ] {
+        let node = Node::new("policy: {allow_unguarded: true}\n");
+        let id = node.run("id");
+        for file in lost {
+            std::fs::remove_file(node.path(file)).unwrap();
+        }
+        node.run("init --no-primes");
+        assert_eq!(node.run("id"), id, "{lost:?}");
+        node.run("audit verify");
+        let again = run(&node, "init --no-primes", "a whole store");
+        assert_ne!(again.code, Some(0), "it is there already");
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Proof {
     /// Any damage is reported, unless nothing depended on the damaged part.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use countersign_host::rs256::SigningKey;
+use countersign_protocol::RequesterId;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::Value;
 
@@ -129,6 +130,29 @@ metrics: {listen: '127.0.0.1:0', job: tests, name_prefix: my_}
             && listed.contains("the files on disk cannot be used"),
         "{listed}"
     );
+}
+
+/// The new requester may be meant for the new key.
+#[test]
+fn a_new_requester_counts_only_once_the_guards_files_do() {
+    let mut node =
+        Node::new("policy: {allow_unguarded: true, public_keys: {approver: approver.pem}}\n");
+    node.write("approver.pem", public_key());
+    node.start();
+    let config = std::fs::read_to_string(node.path("node.yaml")).unwrap();
+    let key = [
+        0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07,
+        0x3a, 0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07,
+        0x51, 0x1a,
+    ];
+    let id = RequesterId::from_bytes(key).unwrap();
+    let more = format!("{config}requesters: [{{name: desk, id: {id}}}]\n");
+    node.write("node.yaml", more);
+    node.write("approver.pem", "no key");
+    node.ask_to_reload("these sections permit more, and that is not in force");
+    assert!(!node.log().contains("are in force: requesters"));
+    node.write("approver.pem", public_key());
+    node.ask_to_reload("these sections are in force: requesters");
 }
 
 #[test]

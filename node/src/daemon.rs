@@ -24,6 +24,7 @@ use crate::metrics::{Snapshot, Sources, TABLE};
 use crate::parts::Parts;
 pub use crate::reload::OnReload;
 use crate::reload::Reload;
+use crate::retention::Retention;
 use crate::risk::{Housekeeping, PolicyWatch};
 pub use crate::start_error::{PART_DIED, STORE_FAILED, StartError};
 use crate::store_watch;
@@ -59,8 +60,20 @@ pub async fn run_with(
     shutdown: CancellationToken,
     told: OnReload,
 ) -> Result<(), StartError> {
+    run_speaking(config, vault, shutdown, told, Versions::SPOKEN).await
+}
+
+/// Like [`run_with`], in these protocol versions: tests play an earlier release with them.
+pub async fn run_speaking(
+    config: Config,
+    vault: Vault,
+    shutdown: CancellationToken,
+    told: OnReload,
+    speaks: Versions,
+) -> Result<(), StartError> {
     let hangup = crate::risk::hangup();
-    let node = Node::build(config, vault, World::system()).await?;
+    let mut node = Node::build(config, vault, World::system()).await?;
+    node.speaks = speaks;
     key_switch::align_all(&node.journal, &node.vault, node.world.now())?;
     node.reconcile()?;
     crate::risk::note_start(&node.guard, &node.config, &node.journal, node.world.now())?;
@@ -101,14 +114,14 @@ impl Node {
         let watch = PolicyWatch {
             housekeeping: housekeeping.clone(),
             counters: self.register.counters.clone(),
-            reload: Reload::new(
-                self.live.clone(),
-                self.router.clone(),
-                self.twins.clone(),
-                self.journal.clone(),
-                self.world.clone(),
+            reload: Reload {
+                live: self.live.clone(),
+                router: self.router.clone(),
+                twins: self.twins.clone(),
+                journal: self.journal.clone(),
+                world: self.world.clone(),
                 told,
-            ),
+            },
             public: self.public.clone(),
             asked: self.reread.clone(),
             world: self.world.clone(),
@@ -275,6 +288,14 @@ impl Node {
             };
             parts.run("the check-ups", schedule.follow(stopping()));
         }
+        if let Some(keep) = self.config.retention {
+            let retention = Retention {
+                keep,
+                journal: self.journal.clone(),
+                world: self.world.clone(),
+            };
+            parts.run("the retention", retention.follow(stopping()));
+        }
         parts.run(
             "the store watch",
             store_watch::follow(self.journal.clone(), self.vault.clone(), stopping()),
@@ -353,7 +374,8 @@ impl Node {
             reporter: self.reporter,
             reports: self.reports,
             drain: self.drain.clone(),
-            offers: Versions::SPOKEN.newest,
+            speaks: self.speaks,
+            offers: self.speaks.newest,
         };
         let mut linked = tokio::spawn(dispatch.run(hang_up.clone()));
         let reason = until_end(
@@ -484,6 +506,18 @@ mod tests {
         let mut ends = tokio::spawn(async {});
         let end = until_end(&shutdown, &mut trouble, &mut parts, &mut ends, &mut lives).await;
         assert!(end.is_ok(), "it was told to");
+    }
+
+    #[test]
+    fn systemd_lets_a_node_end_by_itself() {
+        let folder = env!("CARGO_MANIFEST_DIR");
+        let unit = format!("{folder}/../packaging/systemd/countersign-node.service");
+        let unit = std::fs::read_to_string(unit).unwrap();
+        let mut lines = unit.lines();
+        let limit = lines.find_map(|line| line.strip_prefix("TimeoutStopSec="));
+        let limit = Duration::from_secs(limit.unwrap().parse().unwrap());
+        let own = LAST_OFFERS.max(FAREWELL) + GRACE + crate::task::GOODBYE + 2 * LAST_WORDS;
+        assert!(limit > own, "{own:?}");
     }
 
     /// A full disk also ends the parts that write to it.

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use countersign_link::dial::DialError;
 use countersign_link::{Closed, Link, PeerKey, Reconnect};
-use countersign_protocol::contact::Contact;
+use countersign_protocol::contact::{Contact, MAX_CONTACTS};
 use countersign_protocol::control::{FromNode, Held, ToNode};
 use countersign_protocol::text::escaped;
 use countersign_protocol::twin::TwinMark;
+use countersign_protocol::version::REFUSED_VERSION;
 use countersign_protocol::{NodeStatus, TaskId, Versions, decode, encode};
 use countersign_store::Journal;
 use rand::RngCore;
@@ -38,6 +39,13 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The node says it again after this time although nothing has changed, so that its clock can be
 /// compared.
 const REPEAT_MS: u64 = 300_000;
+
+/// Shortest time between two writes of the coordinator's proposals.
+const KEEP_PAUSE: Duration = Duration::from_secs(5);
+/// Shortest time between two lines of the log about proposals.
+const TELL_PAUSE: Duration = Duration::from_secs(60);
+/// Most names in such a line.
+const NAMES: usize = 10;
 
 /// The reason why a link ended.
 type Ended = String;
@@ -72,7 +80,9 @@ pub struct Dispatch {
     /// Reports of tasks, sent while there is a link.
     pub reports: mpsc::Receiver<FromNode>,
     pub drain: Arc<Drain>,
-    /// The protocol version that the next hello offers.
+    /// The protocol versions that it speaks.
+    pub speaks: Versions,
+    /// The one of them that the next hello offers.
     pub offers: u16,
 }
 
@@ -81,11 +91,16 @@ impl Dispatch {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut reconnect = Reconnect::link();
         while !stop.is_cancelled() {
+            let offered = self.offers;
             let ended = stop.run_until_cancelled(self.once(&mut reconnect)).await;
             self.counters.set_online(false);
             self.drain.unlinked();
             self.router.mesh().detach();
             let Some(reason) = ended else { break };
+            if self.offers < offered {
+                tracing::info!(%reason, "the coordinator is offered an older version");
+                continue;
+            }
             let delay = reconnect.lost(Instant::now(), self.world.rng().next_u64());
             tracing::warn!(%reason, retry_ms = delay.as_millis() as u64, "no link to the coordinator");
             self.idle(delay, &stop).await;
@@ -114,7 +129,7 @@ impl Dispatch {
                 return link.handle.closed().await.to_string();
             }
             Ok(Welcomed::Linked { software }) => {
-                tracing::info!(coordinator = %self.coordinator.id, %software, "linked");
+                tracing::info!(coordinator = %self.coordinator.id, %software, version, "linked");
             }
             Err(ended) => return ended,
         }
@@ -142,11 +157,13 @@ impl Dispatch {
             }
         }
         let drain = self.drain.clone();
+        let mut proposals = Proposals::default();
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = looks.tick() => {
+                    self.keep(&mut proposals).await;
                     let seen = status::look(&self.guard, &self.world);
                     let is_old = seen.clock.0.saturating_sub(told.clock.0) >= REPEAT_MS;
                     if is_old || !status::is_same(&told, &seen) {
@@ -157,7 +174,7 @@ impl Dispatch {
                     }
                 }
                 frame = receiver.recv() => match frame {
-                    Ok(Some(frame)) => self.dispatch(&frame).await,
+                    Ok(Some(frame)) => self.dispatch(&frame, &mut proposals).await,
                     Ok(None) => return link.handle.closed().await.to_string(),
                     Err(_) => return link.handle.closed().await.to_string(),
                 },
@@ -193,10 +210,7 @@ impl Dispatch {
             &encode(&hello),
         )
         .await;
-        if let Err(DialError::Closed(Closed::ByPeer { .. })) = &link {
-            // Whatever the reason, another version costs nothing but one more attempt.
-            self.offers = Versions::SPOKEN.after(version);
-        }
+        self.offers = next_offer(&link, self.speaks, version);
         link.map_err(|error| error.to_string())
     }
 
@@ -210,7 +224,7 @@ impl Dispatch {
             .unwrap_or_default()
     }
 
-    async fn dispatch(&self, frame: &[u8]) {
+    async fn dispatch(&self, frame: &[u8], proposals: &mut Proposals) {
         match decode::<ToNode>(frame) {
             Ok(ToNode::Offer { task, parties }) => self.service.offer(Offered {
                 signed: task,
@@ -238,7 +252,7 @@ impl Dispatch {
             }
             Ok(ToNode::Twins { node, marks }) => self.twins.hear_of(node, &marks).await,
             Ok(ToNode::Draining { .. }) => self.drain.answered(),
-            Ok(ToNode::Contacts { contacts }) => self.keep(contacts).await,
+            Ok(ToNode::Contacts { contacts }) => proposals.hear(contacts),
             Ok(ToNode::Welcome { .. } | ToNode::NotJoined { .. }) => {
                 tracing::warn!("a second welcome was ignored");
             }
@@ -247,21 +261,19 @@ impl Dispatch {
     }
 
     /// Keeps what the coordinator proposes, for the operator.
-    async fn keep(&self, contacts: Vec<Contact>) {
-        let dir = self.dir.clone();
-        let me = self.own.id();
-        match off_thread(move || contacts::propose(&dir, &me, contacts)).await {
-            Ok(news) if news.is_empty() => {}
-            Ok(news) => {
-                let names: Vec<&str> = news.iter().map(Contact::name).collect();
-                tracing::info!(
-                    "the coordinator proposes {}; compare their words with their owners, then run `countersign-node roster confirm`",
-                    names.join(", ")
-                );
+    async fn keep(&self, proposals: &mut Proposals) {
+        if let Some(contacts) = proposals.due(Instant::now()) {
+            let dir = self.dir.clone();
+            let me = self.own.id();
+            match off_thread(move || contacts::propose(&dir, &me, contacts)).await {
+                Ok(news) => proposals.note(&news),
+                Err(error) => {
+                    tracing::warn!(%error, "what the coordinator proposes was not kept; check the disk");
+                }
             }
-            Err(error) => {
-                tracing::warn!(%error, "what the coordinator proposes was not kept; check the disk");
-            }
+        }
+        if let Some(line) = proposals.line(Instant::now()) {
+            tracing::info!("{line}");
         }
     }
 
@@ -290,6 +302,82 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// The version to offer after this attempt. Only a coordinator that does not speak a version makes
+/// the node go back to an older one. After every link the newest is due again: the coordinator may
+/// have been updated.
+fn next_offer<L>(attempt: &Result<L, DialError>, speaks: Versions, offered: u16) -> u16 {
+    match attempt {
+        Ok(_) => speaks.newest,
+        Err(DialError::Closed(Closed::ByPeer { reason })) if reason.contains(REFUSED_VERSION) => {
+            speaks.after(offered)
+        }
+        Err(_) => offered,
+    }
+}
+
+/// What the coordinator proposes over one link. It costs one write in a while, and one line of the
+/// log in a longer one, however often the coordinator changes its mind.
+#[derive(Debug, Default)]
+struct Proposals {
+    /// The last that were heard.
+    heard: Option<Vec<Contact>>,
+    /// True if they are not kept yet.
+    changed: bool,
+    kept: Option<Instant>,
+    /// Those that the log has not told of: their number, and the first names.
+    untold: usize,
+    names: Vec<String>,
+    told: Option<Instant>,
+}
+
+impl Proposals {
+    fn hear(&mut self, mut contacts: Vec<Contact>) {
+        contacts.truncate(MAX_CONTACTS);
+        if self.heard.as_ref() != Some(&contacts) {
+            self.heard = Some(contacts);
+            self.changed = true;
+        }
+    }
+
+    /// The proposals that are to be kept now, if any are.
+    fn due(&mut self, now: Instant) -> Option<Vec<Contact>> {
+        if !self.changed || !has_passed(KEEP_PAUSE, self.kept, now) {
+            return None;
+        }
+        self.changed = false;
+        self.kept = Some(now);
+        self.heard.clone()
+    }
+
+    fn note(&mut self, news: &[Contact]) {
+        self.untold += news.len();
+        let room = NAMES.saturating_sub(self.names.len());
+        let names = news.iter().map(|contact| contact.name().to_owned());
+        self.names.extend(names.take(room));
+    }
+
+    /// The line for the log, if it is time for one.
+    fn line(&mut self, now: Instant) -> Option<String> {
+        if self.untold == 0 || !has_passed(TELL_PAUSE, self.told, now) {
+            return None;
+        }
+        self.told = Some(now);
+        let names = std::mem::take(&mut self.names);
+        let more = match std::mem::take(&mut self.untold) - names.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!(
+            "the coordinator proposes {}{more}; compare their words with their owners, then run `countersign-node roster confirm`",
+            names.join(", ")
+        ))
+    }
+}
+
+fn has_passed(pause: Duration, last: Option<Instant>, now: Instant) -> bool {
+    last.is_none_or(|last| now.saturating_duration_since(last) >= pause)
 }
 
 fn described(status: &NodeStatus) -> FromNode {
@@ -341,6 +429,51 @@ mod tests {
         assert!(software.starts_with("c 1") && !software.contains('\u{1b}'));
     }
 
+    fn contact(name: String) -> Contact {
+        let id = own(2).id();
+        Contact::Node { name, id }
+    }
+
+    #[test]
+    fn a_coordinator_that_changes_its_proposals_all_the_time_costs_few_writes_and_lines() {
+        let mut proposals = Proposals::default();
+        let start = Instant::now();
+        let mut writes = Vec::new();
+        let mut lines = Vec::new();
+        for second in 0..120 {
+            proposals.hear(vec![contact(format!("n{second}"))]);
+            let now = start + Duration::from_secs(second);
+            if let Some(kept) = proposals.due(now) {
+                proposals.note(&kept);
+                writes.push(kept[0].name().to_owned());
+            }
+            lines.extend(proposals.line(now));
+        }
+        assert_eq!(writes.len(), 24);
+        assert_eq!(writes.last().unwrap(), "n115", "the newest");
+        assert_eq!(lines.len(), 2);
+        assert!(
+            lines[0].starts_with("the coordinator proposes n0;"),
+            "{lines:?}"
+        );
+        assert!(lines[1].contains("n50 and 2 more;"), "{lines:?}");
+    }
+
+    #[test]
+    fn proposals_that_did_not_change_are_not_written_again() {
+        let mut proposals = Proposals::default();
+        let start = Instant::now();
+        let all = vec![contact("n".into()); MAX_CONTACTS + 5];
+        proposals.hear(all.clone());
+        assert_eq!(proposals.due(start).unwrap().len(), MAX_CONTACTS);
+        proposals.hear(all);
+        let later = start + KEEP_PAUSE * 2;
+        assert_eq!(proposals.due(later), None);
+        proposals.hear(vec![]);
+        assert_eq!(proposals.due(later), Some(vec![]));
+        assert_eq!(proposals.line(later), None, "there is no news");
+    }
+
     #[test]
     fn a_coordinator_of_another_version_is_left_with_the_advice_to_update() {
         let stray = encode(&ToNode::Start {
@@ -355,6 +488,32 @@ mod tests {
         ] {
             let ended = welcomed(&answer, 2).err().unwrap();
             assert!(ended.ends_with("update the older program"), "{ended}");
+        }
+    }
+
+    #[test]
+    fn only_a_coordinator_that_does_not_speak_a_version_is_offered_an_older_one() {
+        let speaks = Versions {
+            oldest: 3,
+            newest: 5,
+        };
+        let closed = |reason: &str| {
+            let reason = reason.into();
+            Err::<(), _>(DialError::Closed(Closed::ByPeer { reason }))
+        };
+        // The words of the first release.
+        let refused =
+            "the node speaks protocol version 5, this coordinator 1; update the older one";
+        for (attempt, offered, next) in [
+            (closed(refused), 5, 4),
+            (closed(refused), 4, 3),
+            (closed(refused), 3, 5),
+            (closed("the coordinator stops"), 5, 5),
+            (closed("the coordinator stops"), 4, 4),
+            (Err(DialError::TimedOut), 4, 4),
+            (Ok(()), 4, 5),
+        ] {
+            assert_eq!(next_offer(&attempt, speaks, offered), next, "{attempt:?}");
         }
     }
 

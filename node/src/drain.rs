@@ -2,8 +2,9 @@
 //! failing any.
 //!
 //! The coordinator answers in the order in which it offers: once it has agreed, no offer made
-//! before is still under way. Until then offers are taken as usual. A coordinator whose version has
-//! no such frame goes on offering; the node refuses its new tasks as it does when it is full.
+//! before is still under way. Until then offers are taken as usual. A coordinator that offers all
+//! the same is refused as by a node that is full: one whose version has no such frame cannot know
+//! better, and of any other the operator was told that nothing comes any more.
 
 use countersign_protocol::control::FromNode;
 use tokio::sync::watch;
@@ -62,10 +63,9 @@ impl Drain {
         drop(states.wait_for(|state| state.has_taken_effect()).await);
     }
 
-    /// True if new tasks have to be refused here, because the coordinator goes on offering.
+    /// True if a task that is offered now is to be refused.
     pub fn refuses(&self) -> bool {
-        let state = self.0.borrow();
-        state.wanted && matches!(state.link, Link::Older)
+        self.has_taken_effect()
     }
 
     /// Notes a new link of this version.
@@ -163,11 +163,24 @@ mod tests {
         assert_eq!((drain.untold(), drain.untold()), (DRAINING, None));
         assert!(!drain.has_taken_effect(), "offers may be under way");
         drain.answered();
-        assert!(drain.has_taken_effect() && !drain.refuses());
+        assert!(drain.has_taken_effect());
+    }
+
+    /// Its operator was told that it can be stopped.
+    #[test]
+    fn a_coordinator_that_has_agreed_and_offers_all_the_same_is_refused() {
+        let drain = linked();
+        drain.want(true);
+        drain.untold();
+        assert!(!drain.refuses(), "offers may be under way");
+        drain.answered();
+        assert!(drain.refuses());
+        drain.want(false);
+        assert!(!drain.refuses());
     }
 
     #[test]
-    fn an_answer_to_an_earlier_word_is_not_taken_for_one_to_the_last() {
+    fn an_answer_to_an_earlier_request_is_not_taken_for_one_to_the_last() {
         let drain = linked();
         for (wanted, frame) in [(true, DRAINING), (false, TAKING), (true, DRAINING)] {
             drain.want(wanted);
@@ -204,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_woken() {
+    async fn those_that_wait_are_woken() {
         let drain = linked();
         let told = async {
             drain.changed().await;

@@ -33,6 +33,7 @@ pub mod primes;
 pub mod public;
 mod reload;
 mod report;
+mod retention;
 pub mod risk;
 pub mod session;
 #[cfg(test)]

@@ -3,22 +3,13 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use countersign_protocol::NodeId;
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Length of a node's id in characters.
 const ID: usize = 62;
-
-/// A writer of log lines that replaces the ids of known nodes by their names.
-#[derive(Clone)]
-pub struct Named<W> {
-    names: Names,
-    lines: W,
-}
 
 /// The names that are shown, which may change meanwhile. Clones share them.
 #[derive(Clone)]
@@ -34,31 +25,13 @@ impl Names {
     pub fn set(&self, roster: &BTreeMap<NodeId, String>) {
         self.0.store(Arc::new(by_id(roster)));
     }
-}
 
-fn by_id(roster: &BTreeMap<NodeId, String>) -> HashMap<String, String> {
-    let named = roster.iter();
-    named
-        .map(|(node, name)| (node.to_string(), name.clone()))
-        .collect()
-}
-
-impl<W> Named<W> {
-    /// Replaces the ids of the nodes in `roster` and passes the text on to `lines`.
-    pub fn new(roster: &BTreeMap<NodeId, String>, lines: W) -> Self {
-        Self::following(Names::of(roster), lines)
-    }
-
-    /// The same with names that may change.
-    pub fn following(names: Names, lines: W) -> Self {
-        Self { names, lines }
-    }
-
-    fn name<'l>(&self, line: &'l str) -> Cow<'l, str> {
+    /// The text with names in the place of the ids of these nodes.
+    pub fn put_into<'l>(&self, text: &'l str) -> Cow<'l, str> {
         let start = format!("{}1", NodeId::PREFIX);
-        let names = self.names.0.load();
+        let names = self.0.load();
         let mut named = String::new();
-        let mut rest = line;
+        let mut rest = text;
         while let Some(at) = rest.find(&start) {
             let (before, id) = rest.split_at(at);
             let known = id.get(..ID).and_then(|id| names.get(id));
@@ -69,44 +42,26 @@ impl<W> Named<W> {
             rest = &id[length..];
         }
         if named.is_empty() {
-            Cow::Borrowed(line)
+            Cow::Borrowed(text)
         } else {
             Cow::Owned(named + rest)
         }
     }
 }
 
-/// Every line is written in a single call.
-impl<W: Write> Write for Named<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match std::str::from_utf8(bytes) {
-            Ok(line) => {
-                let named = self.name(line).into_owned();
-                self.lines.write_all(named.as_bytes())?;
-            }
-            Err(_) => self.lines.write_all(bytes)?,
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.lines.flush()
-    }
-}
-
-impl<'l, W: MakeWriter<'l>> MakeWriter<'l> for Named<W> {
-    type Writer = Named<W::Writer>;
-
-    fn make_writer(&'l self) -> Self::Writer {
-        Named {
-            names: self.names.clone(),
-            lines: self.lines.make_writer(),
-        }
-    }
+fn by_id(roster: &BTreeMap<NodeId, String>) -> HashMap<String, String> {
+    let named = roster.iter();
+    named
+        .map(|(node, name)| (node.to_string(), name.clone()))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
     use super::*;
 
     fn node(seed: u8) -> NodeId {
@@ -117,30 +72,23 @@ mod tests {
     #[test]
     fn nodes_of_the_roster_have_their_names_and_everything_else_stays() {
         let roster = BTreeMap::from([(node(1), "alice".to_owned()), (node(2), "bob".to_owned())]);
-        let mut written = Vec::new();
-        let mut log = Named::new(&roster, &mut written);
+        let names = Names::of(&roster);
         let line = format!(
             "{} never stored, {}: {} csn1 csn1qq \u{fc}\n",
             node(1),
             node(2),
             node(3)
         );
-        assert_eq!(log.write(line.as_bytes()).unwrap(), line.len());
-        assert_eq!(log.write(b"no id\n").unwrap(), 6);
-        assert_eq!(log.write(&[0xff]).unwrap(), 1);
-        let expected = format!(
-            "alice never stored, bob: {} csn1 csn1qq \u{fc}\nno id\n",
-            node(3)
-        );
-        assert_eq!(written, [expected.as_bytes(), &[0xff]].concat());
+        let expected = format!("alice never stored, bob: {} csn1 csn1qq \u{fc}\n", node(3));
+        assert_eq!(names.put_into(&line), expected);
+        assert_eq!(names.put_into("no id\n"), "no id\n");
     }
 
     #[test]
     fn a_refusal_names_the_plugin_in_plain_words() {
-        let roster = BTreeMap::new();
         let lines: Shared = Shared::default();
         let layer = tracing_subscriber::fmt()
-            .with_writer(Named::new(&roster, lines.clone()))
+            .with_writer(lines.clone())
             .with_ansi(false);
         tracing::subscriber::with_default(layer.finish(), || {
             let plugin = Some("rules".to_owned());
@@ -156,10 +104,7 @@ mod tests {
 
     fn shown(line: &str) -> String {
         let roster = BTreeMap::from([(node(1), "alice".to_owned())]);
-        let mut written = Vec::new();
-        let mut log = Named::new(&roster, &mut written);
-        log.write_all(line.as_bytes()).unwrap();
-        String::from_utf8(written).unwrap()
+        Names::of(&roster).put_into(line).into_owned()
     }
 
     #[test]
@@ -185,26 +130,6 @@ mod tests {
     fn a_line_with_other_characters_where_an_id_would_end_is_passed_on() {
         let line = format!("csn1{}\u{fc}\n", "q".repeat(57));
         assert_eq!(shown(&line), line);
-    }
-
-    #[test]
-    fn a_log_that_cannot_be_written_is_told_to_the_logger() {
-        struct Full;
-        impl Write for Full {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-        }
-        let mut log = Named::new(&BTreeMap::new(), Full);
-        for line in [&b"text"[..], &[0xff]] {
-            let error = log.write(line).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        }
-        assert!(log.flush().is_err());
     }
 
     #[derive(Clone, Default)]

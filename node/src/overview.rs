@@ -114,23 +114,36 @@ impl Overview {
 }
 
 fn waits_for(journal: &JournalSnapshot) -> Vec<String> {
-    let some = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let some = |count: usize, [one, many]: [&str; 2], advice: &str| {
+        let what = if count == 1 { one } else { many };
+        (count > 0).then(|| format!("{count} {what}: {advice}"))
+    };
     let all = [
         some(
             journal.pending_keys,
-            "keys wait for their members' confirmation: `info moved`, and see that the other nodes are online",
+            [
+                "key waits for its members' confirmation",
+                "keys wait for their members' confirmation",
+            ],
+            "`info moved`, and see that the other nodes are online",
         ),
         some(
             journal.unsettled,
-            "reshares wait for other parties: `task unsettled`",
+            [
+                "reshare waits for other parties",
+                "reshares wait for other parties",
+            ],
+            "`task unsettled`",
         ),
         some(
             journal.quarantined,
-            "peers are quarantined: `quarantine list`, and examine those nodes",
+            ["peer is quarantined", "peers are quarantined"],
+            "`quarantine list`, and examine those nodes",
         ),
         some(
             journal.stopped,
-            "keys are stopped: `quarantine list`, and examine their nodes",
+            ["key is stopped", "keys are stopped"],
+            "`quarantine list`, and examine their nodes",
         ),
     ];
     all.into_iter().flatten().collect()
@@ -248,7 +261,7 @@ mod tests {
             .collect();
         let expected = [
             "2 keys wait for their members' confirmation",
-            "1 reshares wait for other parties",
+            "1 reshare waits for other parties",
             "3 peers are quarantined",
             "4 keys are stopped",
         ];

@@ -50,6 +50,12 @@ impl Twins {
         self.roster.store(Arc::new(roster));
     }
 
+    /// True of nodes on the roster.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, peer: &NodeId) -> bool {
+        self.roster.load().contains_key(peer)
+    }
+
     /// Returns the random number that distinguishes this process from others of the same node.
     pub fn instance(&self) -> Instance {
         self.instance

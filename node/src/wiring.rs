@@ -8,8 +8,8 @@ use countersign_link::mesh::{MeshConfig, MeshEvent};
 use countersign_link::{Mesh, PeerKey};
 use countersign_metrics::influx::Pusher;
 use countersign_metrics::listener;
-use countersign_protocol::KeyId;
 use countersign_protocol::control::FromNode;
+use countersign_protocol::{KeyId, Versions};
 use countersign_store::{Journal, KeyRecord, KeyStatus};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -46,6 +46,8 @@ pub(crate) struct Node {
     /// The same, for parts that follow changes.
     pub(crate) live: Arc<LiveConfig>,
     pub(crate) coordinator: Coordinator,
+    /// The protocol versions that it speaks with its coordinator.
+    pub(crate) speaks: Versions,
     pub(crate) world: World,
     pub(crate) own: NodeKey,
     pub(crate) vault: Arc<Vault>,
@@ -159,6 +161,7 @@ impl Node {
             reread: Arc::default(),
             stopping: CancellationToken::new(),
             coordinator,
+            speaks: Versions::SPOKEN,
             world,
             own,
             vault,

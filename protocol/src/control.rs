@@ -132,10 +132,10 @@ pub enum FromNode {
         token: Box<Token>,
     },
     /// Asks for the contacts that the coordinator knows, and for news of them while the connection
-    /// lasts. As the first frame of a connection it is the only one.
+    /// lasts; asking again changes nothing. As the first frame of a connection it is the only one.
     AskContacts,
-    /// The node's operator wants it to finish its tasks and to begin no others, or has changed his
-    /// mind. Sent after every `Welcome` while it is true.
+    /// The node's operator wants it to finish its tasks and to begin no others, or has withdrawn
+    /// that. Sent after every `Welcome` while it is true.
     Draining { draining: bool },
 }
 
@@ -249,7 +249,7 @@ pub enum ToNode {
         /// For display only.
         reason: String,
     },
-    /// The answer to `Draining`: if true, no offer of a task that is new to the node follows.
+    /// The answer to each `Draining`: if true, no offer of a task that is new to the node follows.
     Draining { draining: bool },
 }
 
@@ -393,7 +393,16 @@ mod tests {
         frozen(&status, &format!("0e{head}{plugin}{guards}02"));
     }
 
-    /// The text of a token is in use for as long as it is valid, whatever is updated meanwhile.
+    /// Nodes of this version say it to coordinators of the next.
+    #[test]
+    fn the_bytes_of_draining_are_frozen() {
+        for (draining, last) in [(false, "00"), (true, "01")] {
+            frozen(&FromNode::Draining { draining }, &format!("11{last}"));
+            frozen(&ToNode::Draining { draining }, &format!("0e{last}"));
+        }
+    }
+
+    /// A guest of this version shows its token to coordinators of the next.
     #[test]
     fn the_bytes_of_a_join_are_frozen() {
         let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();

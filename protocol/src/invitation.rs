@@ -154,6 +154,18 @@ mod tests {
         );
     }
 
+    /// A token is in use for as long as it is valid, whatever is updated meanwhile. Written by
+    /// another implementation of Bech32m.
+    #[test]
+    fn the_text_of_a_token_is_frozen() {
+        let text = concat!(
+            "csi1af9xcclzn3fq40h42pa3xtk9lx25wa4wh6l8hyjzrm4xj9zx6gkpscm0daexg6twv96x7u3wv4uxzmtsd3jn5de5xsesjz",
+            "gfpyysjzgfpyysjzgfpyysjqqrvfhk9q9q78ptzdz6tfd95kj6tfd95kj6tfd95kj6tfd95kj6tfd95kj6tfd95kj6tggexh7n",
+        );
+        assert_eq!(token().to_text().unwrap(), text);
+        assert_eq!(text.parse(), Ok(token()));
+    }
+
     #[test]
     fn the_longest_address_and_name_fit() {
         let mut longest = token();

@@ -28,6 +28,13 @@ pub fn escaped(text: &str) -> String {
     printable(text, usize::MAX)
 }
 
+/// Returns the text with a blank in place of each hidden character, for lines that people read.
+pub fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| if is_hidden(c) { ' ' } else { c })
+        .collect()
+}
+
 /// Like [`escaped`], truncated after about `limit` bytes.
 pub fn printable(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit));
@@ -65,6 +72,15 @@ mod tests {
             assert_eq!(escaped(text), shown);
             assert!(!is_plain(text) && is_plain(shown));
         }
+    }
+
+    #[test]
+    fn what_steers_or_hides_is_a_blank_in_a_line() {
+        assert_eq!(
+            clean("a\x1b[2Jb\u{202e}c\u{200b}d\r\u{feff}"),
+            "a [2Jb c d  "
+        );
+        assert_eq!(clean("płacę שלום"), "płacę שלום");
     }
 
     #[test]

@@ -1,20 +1,24 @@
-//! The versions of what travels between programs. Every program speaks a range of them, so that
-//! nodes and coordinator are updated one after the other.
+//! The versions of the frames between a node and its coordinator. Every program speaks a range of
+//! them, so that nodes and coordinator are updated one after the other.
 //!
-//! The node offers one version in its hello, its newest first; a coordinator that does not speak it
-//! closes the connection, and the node offers the next older one. The coordinator's welcome repeats
-//! the version, and both keep to it until the connection ends. A frame that a version does not have
-//! is never sent in it.
+//! The node offers one version in its hello, its newest. A coordinator that does not speak it
+//! closes the connection; then the node's next attempt offers the one before, and the attempt after
+//! that the newest again. The coordinator's welcome repeats the version, and both keep to it until
+//! the connection ends. A frame that a version does not have is never sent in it.
 
 use crate::control::{FromNode, ToNode};
 
-/// The newest version of everything in this crate that travels: control frames, tunnel frames and
-/// tasks.
+/// The newest version of the frames between a node and its coordinator. Tasks have a version of
+/// their own; frames between two nodes have none.
 ///
 /// - 1: the first release.
 /// - 2: nodes leave in an orderly way ([`FromNode::Draining`]), and coordinators admit guests and
 ///   propose contacts ([`FromNode::Join`], [`FromNode::AskContacts`]).
 pub const PROTOCOL_VERSION: u16 = 2;
+
+/// Part of the reason with which every release of the coordinator closes the connection of a node
+/// whose version it does not speak. A node that reads it offers another version.
+pub const REFUSED_VERSION: &str = "protocol version";
 
 /// A range of versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

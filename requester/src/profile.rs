@@ -5,12 +5,12 @@
 //! first time, so they must not come from a coordinator: take each id from the operator or
 //! requester that it belongs to, through another channel.
 
-use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use countersign_payload::{Networks, UnknownNetwork};
 use countersign_protocol::{CoordinatorId, NodeId, RequesterId};
+use countersign_strict::is_this_machine;
 use serde::de::{DeserializeSeed, Deserializer};
 use serde::{Deserialize, Serialize};
 
@@ -168,15 +168,6 @@ fn host(rest: &str) -> &str {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         Some(_) | None => authority,
     }
-}
-
-/// True of a host in a URL that is a loopback address or `localhost`.
-pub fn is_this_machine(host: &str) -> bool {
-    let address = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let address = address.unwrap_or(host).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn webhook_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

@@ -24,8 +24,8 @@ pub use journal::{
     Attempt, AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Consequences, Count,
     Counted, Decided, Delivery, Difference, Evidence, Generation, Journal, JournalOpenError,
     KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp, NewEvent, OperationKind, PeerMark,
-    PreparedReshare, Proof, Quarantine, ReadJournalError, Refused, ReshareStage, Row, Snapshot,
-    State, StateWrite, Stop, TaskChange, Teller, WriteJournalError, Written,
+    PreparedReshare, Proof, Pruned, Quarantine, ReadJournalError, Refused, ReshareStage, Row,
+    Snapshot, State, StateWrite, Stop, TaskChange, Teller, WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use place::MovedError;

@@ -5,10 +5,13 @@
 //! merge keys, anchors, aliases and tags: every value must be written in its place. Errors give
 //! line and column, and the nearest known key if one is misspelt.
 //!
+//! Where such a document names an address, [`Reach`] and [`is_this_machine`] say where it leads.
+//!
 //! Nothing here opens a file, and nothing is lenient.
 
 mod error;
 mod json;
+mod reach;
 mod read;
 mod tree;
 
@@ -16,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub use error::{DocumentError, Place};
 pub use json::json;
+pub use reach::{Reach, is_this_machine};
 pub use tree::Document;
 
 /// Parses YAML, of which JSON is a subset.

@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 use crate::fixtures;
 use crate::process::{self, Daemon, Streams};
+use crate::release::Release;
 
 /// The passphrase of every test node.
 const PASSPHRASE: &str = "a passphrase for tests only";
@@ -75,6 +76,8 @@ pub struct Blueprint {
     pub limits: String,
     /// Standard streams of nodes and coordinator.
     pub streams: Streams,
+    /// The programs that make and first run nodes and coordinator.
+    pub release: Release,
 }
 
 impl Default for Blueprint {
@@ -85,6 +88,7 @@ impl Default for Blueprint {
             plugins: Plugins::Rules,
             limits: "{ prime_sets: 0 }".into(),
             streams: Streams::Log,
+            release: Release::Today,
         }
     }
 }
@@ -97,6 +101,8 @@ pub struct Cluster {
     pub client: Client,
     /// The coordinator's process; `None` while it is stopped, or when the test runs one of its own.
     pub coordinator: Option<Daemon>,
+    /// The programs from which the coordinator is started next.
+    pub release: Release,
     /// The specification it was made from.
     pub blueprint: Blueprint,
     coordinator_id: String,
@@ -116,6 +122,8 @@ pub struct Node {
     /// Its process; `None` while it is stopped.
     pub daemon: Option<Daemon>,
     pub streams: Streams,
+    /// The programs from which it is started next.
+    pub release: Release,
 }
 
 impl Node {
@@ -136,7 +144,7 @@ impl Node {
 
     /// A command of the node's program on this node.
     pub fn command(&self, verb: &str) -> anyhow::Result<Command> {
-        node_command(&self.dir, verb)
+        node_command(&self.release, &self.dir, verb)
     }
 
     /// Starts the daemon, which must be stopped.
@@ -165,8 +173,8 @@ impl Node {
     }
 }
 
-fn node_command(dir: &Path, verb: &str) -> anyhow::Result<Command> {
-    let mut command = Command::new(process::program("countersign-node")?);
+fn node_command(release: &Release, dir: &Path, verb: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(release.program("countersign-node")?);
     command
         .arg(verb)
         .arg("--config")
@@ -198,18 +206,19 @@ impl Cluster {
         let dir = tempfile::Builder::new().prefix("countersign-").tempdir()?;
         let (http, quic) = free_ports()?;
         let coordinator_dir = dir.path().join("coordinator");
-        let mut init = Command::new(process::program("countersign-coordinator")?);
+        let mut init = Command::new(blueprint.release.program("countersign-coordinator")?);
         let printed =
             process::expect_success(init.arg("init").arg("--data").arg(&coordinator_dir))?;
         let coordinator_id = printed.trim().to_owned();
         let requester = RequesterKey::create(&dir.path().join("requester.key"))?.id();
         let nodes = init_nodes(dir.path(), &blueprint, &coordinator_id, quic).await?;
-        let entry = make_api_key(dir.path())?;
+        let entry = make_api_key(&blueprint.release, dir.path())?;
         let client = make_client(dir.path(), http, &nodes)?;
         let cluster = Self {
             nodes,
             client,
             coordinator: None,
+            release: blueprint.release.clone(),
             blueprint,
             coordinator_id,
             http,
@@ -222,6 +231,48 @@ impl Cluster {
             cluster.write_node_config(index, &cluster.blueprint.plugins)?;
         }
         Ok(cluster)
+    }
+
+    /// The cluster of an earlier release whose folder is in `tests/fixtures/<version>`, at free
+    /// addresses. Nothing is started.
+    pub fn of_fixture(version: &str) -> anyhow::Result<Self> {
+        let dir = fixtures::folder(version)?;
+        let (http, quic) = free_ports()?;
+        let read = |path: &str| std::fs::read_to_string(dir.path().join(path));
+        let addressed = |path: &str| {
+            let text = read(path)?.replace("@HTTP@", &http.to_string());
+            std::fs::write(
+                dir.path().join(path),
+                text.replace("@QUIC@", &quic.to_string()),
+            )
+        };
+        addressed("profile.yaml")?;
+        addressed("coordinator/coordinator.yaml")?;
+        let client = Client::new(Profile::load(&dir.path().join("profile.yaml"))?)?;
+        let mut nodes = Vec::new();
+        for (name, id) in &client.profile().nodes {
+            addressed(&format!("{name}/node.yaml"))?;
+            nodes.push(Node {
+                id: *id,
+                name: name.clone(),
+                dir: dir.path().join(name),
+                daemon: None,
+                streams: Streams::Log,
+                release: Release::Today,
+            });
+        }
+        Ok(Self {
+            nodes,
+            client,
+            coordinator: None,
+            release: Release::Today,
+            blueprint: Blueprint::default(),
+            coordinator_id: read("coordinator/id")?.trim().into(),
+            http,
+            quic,
+            requester: RequesterKey::load(&dir.path().join("requester.key"))?.id(),
+            dir,
+        })
     }
 
     /// Path of the cluster's folder.
@@ -256,7 +307,7 @@ impl Cluster {
 
     /// Starts the coordinator's process.
     pub fn start_coordinator(&mut self) -> anyhow::Result<()> {
-        let mut serve = Command::new(process::program("countersign-coordinator")?);
+        let mut serve = Command::new(self.release.program("countersign-coordinator")?);
         serve
             .arg("serve")
             .arg("--config")
@@ -280,11 +331,11 @@ impl Cluster {
         }
         let folder = self.dir.path().join("coordinator");
         std::fs::remove_dir_all(&folder)?;
-        let mut init = Command::new(process::program("countersign-coordinator")?);
+        let mut init = Command::new(self.release.program("countersign-coordinator")?);
         self.coordinator_id = process::expect_success(init.arg("init").arg("--data").arg(&folder))?
             .trim()
             .into();
-        let entry = make_api_key(self.dir.path())?;
+        let entry = make_api_key(&self.release, self.dir.path())?;
         self.write_coordinator_config(&folder, &entry)?;
         for index in 0..self.nodes.len() {
             self.write_node_config(index, &self.blueprint.plugins)?;
@@ -468,7 +519,7 @@ impl Cluster {
         let entry = |node: &Node| format!("  - {{ name: {}, id: {} }}\n", node.name, node.id);
         let nodes: String = self.nodes.iter().map(entry).collect();
         let text = format!(
-            "listen_quic: {}\nlisten_http: {}\ndata: .\nnodes:\n{nodes}api_keys:\n  - {api_key}\n",
+            "listen_quic: {}\nlisten_http: {}\ndata: .\nwebhook_networks: [loopback]\nnodes:\n{nodes}api_keys:\n  - {api_key}\n",
             self.quic, self.http
         );
         Ok(std::fs::write(dir.join("coordinator.yaml"), text)?)
@@ -476,8 +527,8 @@ impl Cluster {
 }
 
 /// Writes the key into the client's file and returns the coordinator's entry for it.
-fn make_api_key(dir: &Path) -> anyhow::Result<String> {
-    let mut new_key = Command::new(process::program("countersign-coordinator")?);
+fn make_api_key(release: &Release, dir: &Path) -> anyhow::Result<String> {
+    let mut new_key = Command::new(release.program("countersign-coordinator")?);
     new_key.args([
         "api-key",
         "new",
@@ -503,7 +554,8 @@ async fn init_nodes(
         let dir = dir.join(name);
         let coordinator = coordinator.to_owned();
         let primes = blueprint.primes;
-        inits.spawn_blocking(move || init_node(index, dir, &coordinator, quic, primes));
+        let release = blueprint.release.clone();
+        inits.spawn_blocking(move || init_node_of(release, index, dir, &coordinator, quic, primes));
     }
     let mut nodes = inits
         .join_all()
@@ -525,13 +577,24 @@ pub fn init_node(
     quic: SocketAddr,
     primes: PrimeSource,
 ) -> anyhow::Result<Node> {
+    init_node_of(Release::Today, index, dir, coordinator, quic, primes)
+}
+
+fn init_node_of(
+    release: Release,
+    index: usize,
+    dir: PathBuf,
+    coordinator: &str,
+    quic: SocketAddr,
+    primes: PrimeSource,
+) -> anyhow::Result<Node> {
     std::fs::create_dir_all(&dir)?;
     write_private(&dir.join("passphrase"), PASSPHRASE)?;
     let text = format!(
         "coordinator: {{ address: '{quic}', id: {coordinator} }}\npolicy: {{ allow_unguarded: true }}\n"
     );
     std::fs::write(dir.join("node.yaml"), text)?;
-    let mut init = node_command(&dir, "init")?;
+    let mut init = node_command(&release, &dir, "init")?;
     if primes != PrimeSource::Live {
         init.arg("--no-primes");
     }
@@ -567,6 +630,7 @@ pub fn init_node(
         dir,
         daemon: None,
         streams: Streams::Log,
+        release,
     })
 }
 

@@ -8,9 +8,11 @@ pub mod failpoint;
 pub mod fixtures;
 pub mod gate;
 pub mod jwt;
+pub mod load;
 pub mod openssl;
 pub mod oracle;
 pub mod process;
+pub mod release;
 pub mod scripted;
 
 pub use approver::{Approver, Script};
@@ -18,3 +20,5 @@ pub use cluster::{Blueprint, Cluster, NAMES, Node, Plugins, PrimeSource};
 pub use event_server::EventServer;
 pub use failpoint::Failpoint;
 pub use gate::Gate;
+pub use load::Load;
+pub use release::Release;

@@ -88,7 +88,11 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> anyhow::Re
     match result {
         Err(ClientError::Rejected {
             task, code, reason, ..
-        }) => Ok(Refusal { task, code, reason }),
+        }) => Ok(Refusal {
+            task,
+            code: code.into(),
+            reason: reason.into(),
+        }),
         other => bail!("expected a refusal, got {other:?}"),
     }
 }

@@ -1,6 +1,6 @@
-//! API keys. All of it needs a key with the scope `admin`.
+//! API keys, and the log of what they were used for. All of it needs a key with the scope `admin`.
 
-use countersign_api::{ApiKeyList, ApiKeySpec, ApiKeyView, ExpireApiKey, RotateApiKey};
+use countersign_api::{ApiKeyList, ApiKeySpec, ApiKeyView, AuditPage, ExpireApiKey, RotateApiKey};
 use countersign_protocol::UnixMillis;
 use reqwest::Method;
 
@@ -49,6 +49,17 @@ impl Api {
     pub async fn revoke_api_key(&self, name: &str) -> Result<(), ClientError> {
         let revoked = self.bytes(self.request(Method::DELETE, &path(name, "")?));
         revoked.await.map(drop)
+    }
+}
+
+impl Api {
+    /// Fetches a page of the audit log, oldest first. `after` is `next` of the page before, or the
+    /// cursor of an entry.
+    pub async fn audit(&self, limit: usize, after: Option<&str>) -> Result<AuditPage, ClientError> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(after.map(|after| ("after", after.to_owned())));
+        self.answer(self.request(Method::GET, "/v1/audit").query(&query))
+            .await
     }
 }
 

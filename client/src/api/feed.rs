@@ -8,7 +8,7 @@ use reqwest::{Method, Response, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Api, REQUEST, listed};
+use super::{Api, listed};
 use crate::error::ClientError;
 
 /// The longest life of a stream, after which another one is opened.
@@ -127,13 +127,8 @@ impl Api {
         let request = self.request(Method::GET, "/v1/events");
         let request = request.query(&selection(filter, after)?).timeout(LIFE);
         let request = request.header(header::ACCEPT, "text/event-stream");
-        let answer = tokio::time::timeout(REQUEST, self.send(request)).await;
-        let silent = || ClientError::Unreachable {
-            url: self.base.clone(),
-            reason: "no answer in time".into(),
-            sent: true,
-        };
-        let response = answer.unwrap_or_else(|_| Err(silent()))?;
+        let answer = tokio::time::timeout(self.limit, self.send(request)).await;
+        let response = answer.unwrap_or_else(|_| Err(self.silent()))?;
         let kind = response.headers().get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         Ok(kind.starts_with("text/event-stream").then(|| EventStream {

@@ -43,7 +43,8 @@ pub enum ApiKeyCommand {
         #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=604_800))]
         overlap: u32,
     },
-    /// Revoke an API key at once: its requests that wait end, too. Revoking it again is harmless.
+    /// Revoke an API key at once: its requests that wait end, too. It is an error if there is none
+    /// of this name.
     Revoke {
         /// Name of the API key.
         name: String,
@@ -97,8 +98,9 @@ pub struct CredentialArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct When {
-    /// When the key expires: a duration such as 12h or 90d, or a date.
-    #[arg(long, value_name = "TIME", value_parser = time::to_come)]
+    /// When the key expires: a duration such as 12h or 90d, or a date. It ends at once if that is
+    /// over.
+    #[arg(long, value_name = "TIME", value_parser = time::end)]
     at: Option<UnixMillis>,
     /// It does not end by itself.
     #[arg(long)]
@@ -148,6 +150,8 @@ pub async fn execute(
             credential.tell(rotated, client, output)
         }
         ApiKeyCommand::Revoke { name } => {
+            // The coordinator says nothing of a name that it never knew.
+            find(client, &name).await?;
             api.revoke_api_key(&name).await?;
             let line = format!("there is no API key {name} any more").into();
             output.result(&json!({"name": name, "revoked": true}), &[line])
@@ -235,8 +239,7 @@ impl Credential {
         }
     }
 
-    /// A secret that the coordinator has certainly not taken is of no use. A repeated request was
-    /// accepted the first time.
+    /// A secret that the coordinator has certainly not taken is of no use.
     fn keep_or_remove(&self, error: &ClientError, output: &Output) {
         let Self::Secret {
             place: Place::New(path),
@@ -245,13 +248,7 @@ impl Credential {
         else {
             return;
         };
-        let refused = match error {
-            ClientError::Api { status, code, .. } => {
-                (400..=499).contains(status) && code != "request-repeated"
-            }
-            ClientError::Unreachable { sent, .. } => !sent,
-            _ => false,
-        };
+        let refused = error.is_certainly_undone();
         let shown = path.display();
         if !refused {
             output.note(format!(

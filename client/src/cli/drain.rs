@@ -75,7 +75,7 @@ fn text(state: DrainView) -> String {
     } = state;
     if is_drained(state) {
         return format!(
-            "drained: no task is under way, and {waiting} wait until the coordinator is back; stop it now"
+            "drained: no task is under way, and {waiting} wait for a restart of the coordinator or `countersign drain --undo`"
         );
     }
     let what = if draining {

@@ -1,6 +1,8 @@
 //! Lines for people: text with an occasional tone, shown as a colour on terminals that
 //! support it, and tables.
 
+use countersign_protocol::text::clean;
+
 /// Spaces between two columns.
 const GAP: usize = 2;
 
@@ -143,20 +145,6 @@ fn laid_out(row: &[(String, Tone)], widths: &[usize]) -> Line {
         line = line.and(text, *tone).and(" ".repeat(gap), Tone::Plain);
     }
     line
-}
-
-/// Strips text from elsewhere of characters that move a terminal's cursor or change the order or
-/// look of the text: control characters, bidirectional marks, and characters without width.
-pub fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if countersign_protocol::text::is_hidden(c) {
-                ' '
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

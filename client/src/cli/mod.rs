@@ -2,6 +2,7 @@
 
 mod address;
 mod api_key;
+mod audit;
 mod connect;
 mod describe;
 mod descriptor;
@@ -44,6 +45,8 @@ Exit codes:
   1  wrong usage, or something here is missing: file, network, permission
   2  refused by a node's policy; with --dry-run: it would be refused
   3  failed, expired or cancelled, or the result does not verify
+     (2 and 3 are the coordinator's word: the message says until when the nodes may still
+     begin with the order; order nothing in its place before)
   4  pending: not ended within --timeout, and may still end in any way, or ended in a
      state that only a later version knows; look with `countersign task show` before you
      order it again
@@ -85,6 +88,7 @@ Examples:
   countersign webhook put ops --url https://example.com/hook --type task.completed
   countersign webhook listen --forward http://127.0.0.1:3000/hook
   countersign api-key create desk --scope read,create --expires 90d --out desk.key
+  countersign audit --limit 200
   countersign connect evm treasury --path m/44/60/0/0/0 --rpc https://rpc.example
   bitcoind -signer=\"countersign connect bitcoin treasury\"
 
@@ -102,7 +106,7 @@ the signed task, which lives for a minute: a dishonest coordinator could order i
 answers promise nothing.
 
 The coordinator's operator gives an API key, or a requester that signs its requests, scopes:
-webhooks and API keys need `admin` (`webhook listen` only `read`); orders, preflights and
+webhooks, API keys and the audit log need `admin` (`webhook listen` only `read`); orders, preflights and
 cancelling need `create`.
 
 Shells and readers: `countersign completions bash` (elvish, fish, powershell, zsh) prints a
@@ -140,9 +144,11 @@ struct Global {
     /// one a line.
     #[arg(long, global = true)]
     json: bool,
-    /// Lifetime of an order, and how long to wait for it; default 3600 for a new wallet or a
-    /// reshare, 120 for a signature, 5 for each further one, and 120 for a check of shares. Also
-    /// how long to follow a task (default 3600) or events (default: without end).
+    /// How long an order is valid and waited for, or a task or events are followed.
+    ///
+    /// Default: 3600 for a new wallet, a reshare or a task that is followed; 120 for a signature
+    /// and 5 for each further one; 120 for a check of shares; without end for events. It bounds
+    /// each answer of the coordinator, too.
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: Option<u64>,
 }
@@ -182,6 +188,9 @@ enum Command {
     /// Make, limit, rotate and revoke API keys of the coordinator.
     #[command(subcommand)]
     ApiKey(Box<api_key::ApiKeyCommand>),
+    /// List what was changed with API keys, oldest first, as the coordinator reports it: tasks that
+    /// were handed in, keys, webhooks. Needs the scope `admin`.
+    Audit(audit::AuditArgs),
     /// Let the coordinator finish the tasks under way and begin no others, before it is stopped for
     /// an update. New tasks wait meanwhile.
     Drain(drain::DrainArgs),
@@ -246,6 +255,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
         Command::Drain(args) => {
             return in_runtime(drain::execute(args, &connected()?, output));
         }
+        Command::Audit(args) => in_runtime(audit::execute(args, &connected()?, output)),
         Command::Node(command) => in_runtime(node::execute(command, &connected()?, output)),
         Command::Event(command) => in_runtime(event::execute(command, &connected()?, output)),
         Command::ApiKey(command) => in_runtime(api_key::execute(*command, &connected()?, output)),

@@ -72,6 +72,9 @@ impl Output {
             if !error.others().is_empty() {
                 body["others"] = json!(error.others());
             }
+            if let Some(until) = error.open_until() {
+                body["open_until"] = json!(until);
+            }
             // A caller that does not read it still has the exit code.
             drop(writeln!(std::io::stdout(), "{}", json!({"error": body})));
         }

@@ -35,14 +35,10 @@ fn lines(asked: &Preflight, profile: &Profile) -> Vec<Line> {
     let (text, tone) = verdict(asked, profile);
     let operation = progress::operation(&asked.operation);
     let mut lines = vec![Line::from(format!("{operation}: ")).and(text, tone)];
-    if let Open::Known(Verdict::Refused { instead, .. }) = &asked.verdict
-        && !instead.is_empty()
-    {
-        let names = names(instead, profile).replace(", ", ",");
-        lines.push(format!("  these do not object, and suffice: --signers {names}").into());
-    }
+    // Nobody is chosen while the task would wait.
+    let chosen = asked.nodes.iter().any(|node| node.chosen);
     for node in &asked.nodes {
-        lines.push(head(node, profile));
+        lines.push(head(node, chosen, profile));
         match &node.answer {
             Open::Known(answer) => lines.extend(details(answer, profile)),
             // The head says that it is unknown.
@@ -94,15 +90,15 @@ fn verdict(asked: &Preflight, profile: &Profile) -> (String, Tone) {
     }
 }
 
-fn head(node: &NodeForecast, profile: &Profile) -> Line {
+fn head(node: &NodeForecast, chosen: bool, profile: &Profile) -> Line {
     let (text, tone) = match &node.answer {
         Open::Known(answer) => answered(answer),
         Open::Unknown(_) => ("gave an answer unknown here".into(), Tone::Attention),
     };
-    let part = if node.chosen {
-        ""
-    } else {
+    let part = if chosen && !node.chosen {
         " (would not take part)"
+    } else {
+        ""
     };
     Line::from(format!("  {}{part}: ", profile.short_name(&node.node)))
         .and(profile.with_names(&text), tone)

@@ -5,18 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use countersign_cli_kit::{joining, six_words};
+use countersign_cli_kit::joining::{self, JoinError};
+use countersign_cli_kit::six_words;
 use countersign_client::{ClientError, RequesterKey};
 use countersign_link::Identity;
 use countersign_protocol::contact::{Contact, Role, is_name};
 use countersign_protocol::invitation::Token;
 use countersign_protocol::{CoordinatorId, RequesterId};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::in_runtime;
 use super::line::Line;
 use super::new_profile::NewProfile;
 use super::output::Output;
+
+/// Most nodes whose words are computed, which takes a sixth of a second each.
+const WORDS_SHOWN: usize = 50;
 
 /// Subcommands for requester keys.
 #[derive(Debug, Subcommand)]
@@ -35,9 +39,9 @@ pub enum RequesterCommand {
         key: PathBuf,
     },
     /// Register a key at the coordinator that made this token (`countersign-coordinator invite
-    /// --requester`). It may then read and order by signed requests, without an API key. Prints
-    /// what belongs into the profile, or writes it. If it fails, the key is kept, and you can run
-    /// it again.
+    /// --requester`). It may then read and order by signed requests, without an API key, as far as
+    /// the invitation goes. Prints what belongs into the profile, or writes it. The key is kept in
+    /// any case: if the answer is lost, run the command again with the same token.
     Join {
         /// The token (csi1...). `-` reads it from standard input, so that no other user of this
         /// machine can see it.
@@ -123,14 +127,10 @@ fn join(token: &Token, file: &Path, output: &Output) -> Result<Joined, ClientErr
     let identity = Arc::new(identity.map_err(|error| usage(error.to_string()))?);
     let joined = async {
         let joined = joining::join(&identity, token).await;
-        joined.map_err(|error| {
-            usage(format!(
-                "not registered; the key is kept, and you can run the command again: {error}"
-            ))
-        })
+        joined.map_err(|error| usage(not_told(&error)))
     };
-    let mut contacts = in_runtime(joined)?;
-    contacts.retain(|contact| is_name(contact.name()) && contact.role() == Role::Node);
+    let mut nodes = in_runtime(joined)?;
+    nodes.retain(|contact| is_name(contact.name()) && contact.role() == Role::Node);
     output.note(format!(
         "Registered as `{}`. Tell your six words to the operators of the nodes, over a channel on which they recognise you:",
         token.invitation.name
@@ -139,7 +139,7 @@ fn join(token: &Token, file: &Path, output: &Output) -> Result<Joined, ClientErr
     Ok(Joined {
         requester: key.id(),
         coordinator: token.invitation.coordinator,
-        nodes: contacts,
+        nodes,
     })
 }
 
@@ -147,15 +147,19 @@ fn join(token: &Token, file: &Path, output: &Output) -> Result<Joined, ClientErr
 fn show(joined: &Joined, file: &Path, output: &Output) -> Result<(), ClientError> {
     output.note("The coordinator proposes the nodes below: compare their words with their operators before you copy them into the profile.");
     let own = words(&joined.requester);
-    let nodes = joined.nodes.iter().map(
-        |contact| json!({"name": contact.name(), "id": contact.id(), "words": node_words(contact)}),
-    );
+    let proposed = Proposed::of(&joined.nodes);
+    let without = proposed.nodes.len().saturating_sub(WORDS_SHOWN);
+    if without > 0 {
+        output.note(format!(
+            "{without} nodes are shown without their words; compare their ids as a whole."
+        ));
+    }
     let value = json!({
         "requester": joined.requester,
         "words": own,
         "file": file,
         "coordinator": joined.coordinator,
-        "nodes": nodes.collect::<Vec<_>>(),
+        "nodes": proposed.json(),
     });
     let mut lines: Vec<Line> = vec![
         format!("# {}", joined.requester).into(),
@@ -163,39 +167,59 @@ fn show(joined: &Joined, file: &Path, output: &Output) -> Result<(), ClientError
         format!("coordinator_id: {}", joined.coordinator).into(),
         "nodes:".to_owned().into(),
     ];
-    lines.extend(joined.nodes.iter().map(|contact| {
-        let name = json!(contact.name());
-        Line::from(format!(
-            "  {name}: {}  # {}",
-            contact.id(),
-            node_words(contact)
-        ))
-    }));
+    lines.extend(proposed.lines());
     output.result(&value, &lines)
 }
 
 /// Reads the token of the command line, or of standard input.
 fn read(argument: &str) -> Result<Token, ClientError> {
-    let mut text = argument.to_owned();
-    if argument == "-" {
-        text.clear();
-        if std::io::stdin().is_terminal() {
-            eprint!("Paste the token: ");
-        }
-        std::io::stdin().read_line(&mut text).map_err(|error| {
-            ClientError::Usage(format!(
-                "the token cannot be read from standard input ({error}); write it there"
-            ))
-        })?;
+    let token = joining::read_token(argument, Role::Requester);
+    token.map_err(|error| ClientError::Usage(error.to_string()))
+}
+
+/// What is known of the registration after this error.
+fn not_told(error: &JoinError) -> String {
+    if error.may_be_registered() {
+        format!(
+            "the key is kept, and may be registered: run the command again with the same token to be told; {error}"
+        )
+    } else {
+        format!("not registered, and the key is kept: {error}")
     }
-    let token: Token = text
-        .parse()
-        .map_err(|error| ClientError::Usage(format!("{error}")))?;
-    match token.invitation.role {
-        Role::Requester => Ok(token),
-        Role::Node => Err(ClientError::Usage(
-            "this invitation is for a node; use it with `countersign-node init --join`, or ask for one for a requester".into(),
-        )),
+}
+
+/// The nodes that the coordinator proposes, the first of them with their words.
+struct Proposed {
+    nodes: Vec<(Contact, Option<String>)>,
+}
+
+impl Proposed {
+    fn of(contacts: &[Contact]) -> Self {
+        let is_shown = |contact: &Contact| is_name(contact.name()) && contact.role() == Role::Node;
+        let nodes = contacts.iter().filter(|node| is_shown(node)).enumerate();
+        let nodes = nodes.map(|(place, node)| {
+            let words = (place < WORDS_SHOWN).then(|| six_words("node", node.key()));
+            (node.clone(), words)
+        });
+        Self {
+            nodes: nodes.collect(),
+        }
+    }
+
+    fn json(&self) -> Vec<Value> {
+        let nodes = self.nodes.iter();
+        nodes
+            .map(|(node, words)| json!({"name": node.name(), "id": node.id(), "words": words}))
+            .collect()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Line> {
+        self.nodes.iter().map(|(node, words)| {
+            let name = json!(node.name());
+            let words = words.as_ref();
+            let words = words.map_or_else(String::new, |words| format!("  # {words}"));
+            format!("  {name}: {}{words}", node.id()).into()
+        })
     }
 }
 
@@ -205,4 +229,47 @@ pub fn words(id: &RequesterId) -> String {
 
 pub fn node_words(contact: &Contact) -> String {
     six_words("node", contact.key())
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_first_nodes_are_computed_and_no_others() {
+        let key = Identity::from_seed(&[7; 32]).unwrap().public().0;
+        let id = NodeId::from_bytes(key).unwrap();
+        let node = |number: usize| Contact::Node {
+            name: format!("n{number}"),
+            id,
+        };
+        let hidden = Contact::Node {
+            name: "x\u{1b}".into(),
+            id,
+        };
+        let contacts: Vec<Contact> = [hidden]
+            .into_iter()
+            .chain((0..WORDS_SHOWN + 900).map(node))
+            .collect();
+        let proposed = Proposed::of(&contacts);
+        let with_words = proposed.nodes.iter().filter(|(_, words)| words.is_some());
+        assert_eq!(with_words.count(), WORDS_SHOWN);
+        assert_eq!(proposed.json().len(), WORDS_SHOWN + 900);
+        let lines = proposed.lines().count();
+        assert_eq!(lines, WORDS_SHOWN + 900);
+        assert_eq!(proposed.json()[WORDS_SHOWN]["words"], Value::Null);
+    }
+
+    #[test]
+    fn whoever_may_be_registered_is_told_how_to_know() {
+        let lost = not_told(&JoinError::Version);
+        assert!(
+            lost.contains("may be registered: run the command again"),
+            "{lost}"
+        );
+        let refused = not_told(&JoinError::NotLetIn);
+        assert!(refused.starts_with("not registered"), "{refused}");
+    }
 }

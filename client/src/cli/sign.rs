@@ -135,7 +135,7 @@ pub async fn execute(
     print(&signature, &order, &decoded, file, output).map(|()| Exit::Done)
 }
 
-/// Suggests the same order with other signers, if enough of them have not refused.
+/// Suggests the same order with other signers, if nodes were not online. Never where one refused.
 fn offer_others(error: &ClientError, client: &Client, output: &Output) {
     if error.others().is_empty() {
         return;
@@ -145,7 +145,7 @@ fn offer_others(error: &ClientError, client: &Client, output: &Output) {
         .iter()
         .map(|node| client.profile().name_of(node))
         .collect();
-    output.note("Enough other nodes hold the wallet to sign without those that refused. They decide on it as a new order:");
+    output.note("Enough other nodes hold the wallet to sign without those that were not online. They decide on it as a new order:");
     output.note(format!(
         "  {}",
         with_signers(std::env::args(), &names.join(","))

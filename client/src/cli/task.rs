@@ -102,8 +102,9 @@ pub async fn execute(
         TaskCommand::Cancel { task } => {
             let cancelled = client.cancel(task).await?;
             let (state, tone) = progress::state(&cancelled.summary.state);
-            let line = Line::from(format!("{task}: ")).and(state, tone);
-            output.result(&json!(cancelled), &[line])
+            let mut lines = vec![Line::from(format!("{task}: ")).and(state, tone)];
+            lines.extend(still_open(&cancelled, client).map(|(text, tone)| Line::new(text, tone)));
+            output.result(&json!(cancelled), &lines)
         }
     }
 }
@@ -229,6 +230,9 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
         .into(),
         Line::from("state       ").and(state, tone),
     ];
+    lines.extend(
+        still_open(task, client).map(|(text, tone)| Line::from("            ").and(text, tone)),
+    );
     lines.extend(task.submitted_by.iter().map(|by| {
         let proof = match (&by.requester, &by.sha256) {
             (Some(requester), _) => format!("requester {requester}"),
@@ -254,6 +258,16 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
         |at: u64, text: &str| format!("+{:.3} s    {}", after(at), profile.with_names(text)).into();
     lines.extend(task.history.iter().map(|one| event(one.at.0, &one.text)));
     output.result(&json!(task), &lines)
+}
+
+/// A warning that a task of which the coordinator says that it has no result may still get one.
+fn still_open(task: &TaskView, client: &Client) -> Option<(String, Tone)> {
+    let until = client.judge(task).err()?.open_until()?;
+    let until = time::utc(until);
+    let text = format!(
+        "by the coordinator's word alone: until {until} the nodes may still begin with the order"
+    );
+    Some((text, Tone::Attention))
 }
 
 fn details(party: &PartyView) -> Vec<(&'static str, String, Tone)> {

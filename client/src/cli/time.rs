@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use countersign_client::utc;
 use countersign_protocol::UnixMillis;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,21 +19,37 @@ pub fn point(text: &str) -> Result<UnixMillis, TimeError> {
     read(text, now()).ok_or(TimeError)
 }
 
-/// A time to come that cannot be read.
+/// No time to come.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "write how long from now, such as 12h or 90d, a date such as 2027-07-01 or 2027-07-01T12:00:00Z, or milliseconds since 1970"
-)]
-pub struct TimeToComeError;
+pub enum TimeToComeError {
+    /// It cannot be read.
+    #[error(
+        "write how long from now, such as 12h or 90d, a date such as 2027-07-01 or 2027-07-01T12:00:00Z, or milliseconds since 1970"
+    )]
+    Form,
+    /// It is over.
+    #[error("this time is over ({}); choose one to come", utc(*.0))]
+    Over(UnixMillis),
+}
 
 /// Reads a point in time to come: how long from now, a date, or milliseconds since 1970.
 pub fn to_come(text: &str) -> Result<UnixMillis, TimeToComeError> {
+    let at = end(text)?;
+    if at > now() {
+        Ok(at)
+    } else {
+        Err(TimeToComeError::Over(at))
+    }
+}
+
+/// The same for an end, which may be over.
+pub fn end(text: &str) -> Result<UnixMillis, TimeToComeError> {
     let now = now();
     let at = match age(text) {
         Some(span) => now.0.checked_add(span).map(UnixMillis),
         None => read(text, now),
     };
-    at.ok_or(TimeToComeError)
+    at.ok_or(TimeToComeError::Form)
 }
 
 /// The time of this machine's clock.
@@ -72,14 +89,6 @@ fn age(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(seconds)?.checked_mul(1000)
-}
-
-/// A time in UTC, to the second.
-pub fn utc(at: UnixMillis) -> String {
-    let seconds = i64::try_from(at.0 / 1000).ok();
-    let moment = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let text = moment.and_then(|moment| moment.format(&Rfc3339).ok());
-    text.unwrap_or_else(|| format!("{} ms", at.0))
 }
 
 /// How long ago it was, in the largest unit.

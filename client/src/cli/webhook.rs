@@ -29,7 +29,8 @@ pub enum WebhookCommand {
         /// Its name.
         name: String,
     },
-    /// Delete a webhook with the log of its deliveries. Deleting it again changes nothing.
+    /// Delete a webhook with the log of its deliveries. It is an error if there is none of this
+    /// name.
     Delete {
         /// Its name.
         name: String,
@@ -144,6 +145,8 @@ pub async fn execute(
         }
         WebhookCommand::Show { name } => show(&api.webhook(&name).await?, client, output),
         WebhookCommand::Delete { name } => {
+            // The coordinator says nothing of a name that it never knew.
+            api.webhook(&name).await?;
             api.delete_webhook(&name).await?;
             let line = format!("there is no webhook {name} any more").into();
             output.result(&json!({"name": name, "deleted": true}), &[line])

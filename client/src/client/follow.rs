@@ -6,10 +6,10 @@ use std::time::Duration;
 use countersign_protocol::TaskId;
 use tokio::time::Instant;
 
-use super::{AWAY, Client, LONG_POLL, WALLET, check_told, has_ended, is_passing};
+use super::{AWAY, Client, LONG_POLL, WALLET, check_told, has_ended, is_passing, within};
 use crate::api::{
     Api, EventData, EventKind, EventStream, FeedEvent, FeedFilter, Open, State, TaskSummary,
-    TaskView,
+    TaskView, Walk,
 };
 use crate::error::ClientError;
 
@@ -107,6 +107,15 @@ impl<'a> Feed<'a> {
         let page = self.api.events(&self.filter, after, PAGE, Some(LONG_POLL));
         match page.await {
             Ok(page) => {
+                let moved = after != Some(page.next.as_str());
+                if !moved && !page.events.is_empty() {
+                    let repeated = "its feed has the same events again".into();
+                    return Err(ClientError::Answer(repeated));
+                }
+                if page.events.is_empty() {
+                    // Whoever does not wait as asked is not asked without a pause.
+                    tokio::time::sleep(AWAY).await;
+                }
                 self.waiting.extend(page.events);
                 self.after = Some(page.next);
                 Ok(())
@@ -127,15 +136,16 @@ impl<'a> Feed<'a> {
             kinds: vec![EventKind::WebhookTest],
         };
         let mut after: Option<String> = None;
-        for _ in 0..MAX_PAGES {
+        let mut walk = Walk::new("feed", MAX_PAGES);
+        loop {
             let page = self.api.events(&nothing, after.as_deref(), PAGE, None);
             let next = page.await?.next;
             if after.as_ref() == Some(&next) {
                 return Ok(next);
             }
+            walk.step(&next)?;
             after = Some(next);
         }
-        Err(ClientError::Answer("its feed has no end".into()))
     }
 }
 
@@ -159,7 +169,7 @@ impl Client {
         mut changed: impl FnMut(&TaskSummary) -> Result<(), ClientError>,
     ) -> Result<TaskView, ClientError> {
         let until = Instant::now() + self.timeout.unwrap_or(WALLET);
-        let mut view = self.task(id).await?;
+        let mut view = within(until, id, self.task(id)).await?;
         let mut seen = Seen::default();
         seen.tell(&view.summary, &mut changed)?;
         loop {
@@ -226,7 +236,8 @@ impl Client {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let wait = left.as_secs().clamp(1, LONG_POLL);
-            match self.api.task(id, Some((wait, revision))).await {
+            let asked = self.api.task(id, Some((wait, revision)));
+            match within(until, id, asked).await {
                 Ok(view) => {
                     check_told(id, &view)?;
                     return Ok(view);

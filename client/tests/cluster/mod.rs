@@ -36,6 +36,8 @@ pub struct Cluster {
     pub coordinator: Coordinator,
     /// Four, of which the first three create the wallet.
     pub nodes: Vec<NodeId>,
+    /// In the same order.
+    players: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Cluster {
@@ -46,22 +48,32 @@ impl Cluster {
         identity::create(&dir.path().join("identity.key")).unwrap();
         let config = Config::parse(&config(dir.path(), &nodes), dir.path()).unwrap();
         let coordinator = Coordinator::start(config).await.unwrap();
-        for identity in identities {
-            tokio::spawn(play(
-                identity,
-                coordinator.quic,
-                PeerKey(*coordinator.id.as_bytes()),
-                mood,
-            ));
-        }
+        let id = PeerKey(*coordinator.id.as_bytes());
+        let players = identities.into_iter();
+        let players = players.map(|one| tokio::spawn(play(one, coordinator.quic, id, mood)));
+        let players = players.collect();
         RequesterKey::create(&dir.path().join("requester.key")).unwrap();
         let cluster = Self {
             dir,
             coordinator,
             nodes,
+            players,
         };
         cluster.write_profile(cluster.coordinator.http);
         cluster
+    }
+
+    /// Takes a node away, and waits until the coordinator knows.
+    pub async fn leave(&self, number: usize) {
+        self.players[number].abort();
+        let client = countersign_client::Client::new(self.profile()).unwrap();
+        let here = |nodes: Vec<countersign_client::api::NodeView>| {
+            let node = nodes.into_iter().find(|node| node.id == self.nodes[number]);
+            node.is_some_and(|node| node.online)
+        };
+        while here(client.nodes().await.unwrap()) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
 
     /// Directs the profile to this address.
@@ -138,7 +150,7 @@ pub async fn swallow_first_answer(cluster: &Cluster) {
 fn config(dir: &Path, nodes: &[NodeId]) -> String {
     let (key, entry) =
         api_key::generate("test", vec![api_key::Scope::Read, api_key::Scope::Create]);
-    write_private(&dir.join("api.key"), &key);
+    write_private(&dir.join("api.key"), key.expose());
     let nodes: String = nodes
         .iter()
         .enumerate()

@@ -22,7 +22,7 @@ impl Office {
         let dir = tempfile::tempdir().unwrap();
         let (key, entry) =
             api_key::generate("boss", vec![Scope::Read, Scope::Create, Scope::Admin]);
-        private(&dir.path().join("api.key"), &key);
+        private(&dir.path().join("api.key"), key.expose());
         identity::create(&dir.path().join("identity.key")).unwrap();
         let entry = serde_json::to_string(&entry).unwrap();
         let config = format!(
@@ -164,6 +164,68 @@ async fn a_key_is_made_rotated_limited_and_revoked_and_its_secret_stays_in_its_f
             "only its owner deletes a secret that was in use"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_never_was_is_not_told_as_revoked_and_no_key_is_made_that_is_over() {
+    let office = Office::open().await;
+    for args in [
+        &["api-key", "revoke", "nosuch"][..],
+        &["webhook", "delete", "nosuch"],
+    ] {
+        let gone = office.run(args).await;
+        assert_eq!(gone.status.code(), Some(1), "{args:?}");
+        let error = text(&gone.stderr);
+        assert!(
+            error.contains("nosuch") || error.contains("no such webhook"),
+            "{error}"
+        );
+        assert!(gone.stdout.is_empty());
+    }
+    let file = office.file("late.key");
+    let base = [
+        "api-key", "create", "late", "--scope", "read", "--out", &file,
+    ];
+    for end in ["2020-01-01", "1", "0s"] {
+        let late = office.run(&[&base[..], &["--expires", end]].concat()).await;
+        assert_eq!(late.status.code(), Some(1), "{end}");
+        assert!(
+            text(&late.stderr).contains("this time is over"),
+            "{}",
+            text(&late.stderr)
+        );
+        assert!(!Path::new(&file).exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_is_shown_page_by_page() {
+    let office = Office::open().await;
+    for name in ["one", "two", "three"] {
+        let file = office.file(name);
+        let args = ["api-key", "create", name, "--scope", "read", "--out", &file];
+        office.done(&args).await;
+    }
+    let first = office.done(&["audit", "--limit", "2"]).await;
+    let of = |page: &Value| {
+        let entries = page["entries"].as_array().unwrap().iter();
+        let targets = entries.map(|entry| entry["target"].as_str().unwrap().to_owned());
+        targets.collect::<Vec<_>>()
+    };
+    assert_eq!(of(&first), ["one", "two"]);
+    let next = first["next"].as_str().unwrap();
+    let second = office.done(&["audit", "--after", next]).await;
+    assert_eq!(of(&second), ["three"]);
+    let shown = office.run(&["audit", "--limit", "2"]).await;
+    let lines = text(&shown.stdout);
+    assert!(lines.contains("api-key.put one by boss"), "{lines}");
+    let more = text(&shown.stderr);
+    assert!(
+        more.contains("audit --limit 2") && more.contains(&format!("--after {next}")),
+        "{more}"
+    );
+    let foreign = office.run(&["audit", "--after", "7"]).await;
+    assert!(text(&foreign.stderr).contains("cursor-malformed"));
 }
 
 fn made_hash(secret: &str) -> String {

@@ -2,6 +2,7 @@
 
 pub mod coordinator;
 mod later;
+mod unending;
 
 use std::sync::{Arc, Mutex};
 

@@ -260,7 +260,9 @@ def test_a_refusal_names_the_node_by_the_profiles_name_the_plugin_and_the_code()
     with coordinator({}, None, {"state": "rejected", "reason": reason}) as url, client(url) as asking:
         with pytest.raises(Rejected) as refused:
             asking.sign(WALLET, Payload.message("pay"))
-    assert (refused.value.code, refused.value.plugin, refused.value.message) == ("limit", "rules", "n1 says no")
+    error = refused.value
+    assert (error.code, error.plugin, error.nodes) == ("limit", "rules", (node,))
+    assert error.message.startswith("n1 says no; ")
 
 
 def test_an_order_that_has_not_ended_is_pending_and_no_failure() -> None:

@@ -120,7 +120,7 @@ def test_a_coordinator_that_restarts_is_waited_for(read: Read) -> None:
 def test_a_silent_connection_is_dead(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     import httpx
 
-    monkeypatch.setattr(_api, "_PATIENT", {"timeout": httpx.Timeout(10, read=0.2)})
+    monkeypatch.setattr(_api, "_PATIENT", httpx.Timeout(10, read=0.2))
     over = threading.Event()
 
     def silent() -> Iterator[bytes]:
@@ -320,15 +320,3 @@ def test_closing_the_iterator_closes_the_connection() -> None:
         next(events)
         events.close()  # type: ignore[attr-defined]
         assert closed.wait(10)
-
-
-def test_lists_are_read_to_their_end_and_an_endless_one_is_refused() -> None:
-    pages = {None: "a", "a": "b", "b": None}
-    listed = lambda query: (200, {"wallets": [], "next": pages[query.get("cursor")]})
-    feed = Feed(answers={"/v1/wallets": listed})
-    with feed.serve() as url, Client(profile(url), api_key="key") as client:
-        assert client.wallets() == []
-        assert [query.get("cursor") for query, _ in feed.asked_for("/v1/wallets")] == [None, "a", "b"]
-        feed.answers["/v1/wallets"] = lambda _: (200, {"wallets": [], "next": "a"})
-        with pytest.raises(AnswerError):
-            client.wallets()

@@ -19,13 +19,17 @@ import {
   type TaskPage,
   type TaskView,
   type WalletPage,
+  type WalletView,
   type WebhookKeys,
   type WebhookSpec,
   type WebhookView,
 } from "./schema.js";
+import { told } from "./text.js";
 
-/** Limit for one request in milliseconds; longer than any long poll. */
+/** Limit for one request in milliseconds, from connecting to the last byte of the answer; longer than any long poll. */
 const REQUEST = 50_000;
+/** Each request has so many milliseconds at least, so that a caller without patience gets an answer, too. */
+const LEAST = 5_000;
 /** A stream that is silent for so many milliseconds is dead: the coordinator sends a comment every 15 s. */
 const SILENCE = 45_000;
 /** Time in milliseconds for which a coordinator that has just started is asked again. */
@@ -82,14 +86,44 @@ interface Asked {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** What ends requests before their own limit. */
+export interface Limits {
+  /** A time in milliseconds since 1970. */
+  readonly until?: number;
+  readonly stop?: AbortSignal;
+}
+
 /** Requests to one coordinator. Follows no redirect. */
 export class Api {
   readonly #url: string;
   readonly #access: Access;
+  readonly #limits: Limits;
 
-  constructor(url: string, access: Access) {
+  constructor(url: string, access: Access, limits: Limits = {}) {
     this.#url = url.replace(/\/+$/, "");
     this.#access = access;
+    this.#limits = limits;
+  }
+
+  /** The same, within these limits. */
+  within(limits: Limits): Api {
+    return new Api(this.#url, this.#access, { ...this.#limits, ...limits });
+  }
+
+  /** Waits for so many seconds, within the limits. */
+  async pause(seconds: number): Promise<void> {
+    const { until, stop } = this.#limits;
+    const length = Math.min(seconds * 1000, Math.max((until ?? Infinity) - Date.now(), 0));
+    if (stop?.aborted) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        stop?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, length);
+      stop?.addEventListener("abort", done);
+    });
   }
 
   /** Submits a task. The same bytes may be submitted again. */
@@ -104,24 +138,30 @@ export class Api {
   }
 
   async tasks(limit: number, cursor?: string): Promise<TaskPage> {
-    return await this.#ask<TaskPage>("listTasks", [], { query: { limit, cursor } });
+    const page = await this.#ask<TaskPage>("listTasks", [], { query: { limit, cursor } });
+    checkPage(page, page.tasks, limit, cursor);
+    return page;
   }
 
   /** Every wallet of the coordinator. */
   async wallets(): Promise<KeyDescriptor[]> {
     const all: KeyDescriptor[] = [];
+    const seen = new Set<string>();
     let cursor: string | null | undefined;
     for (let count = 0; count < PAGES; count++) {
       const page: WalletPage = await this.#ask<WalletPage>("listWallets", [], { query: { limit: PAGE, cursor } });
-      all.push(...page.wallets.map((wallet) => wallet.announcement));
+      checkPage(page, page.wallets, PAGE, cursor);
+      all.push(...page.wallets.map(descriptorOf));
       cursor = page.next;
       if (cursor === undefined || cursor === null) return all;
+      if (seen.has(cursor) || page.wallets.length === 0) break;
+      seen.add(cursor);
     }
-    throw new AnswerError("answer", "the coordinator's list of wallets does not end; check the URL");
+    throw endless();
   }
 
   async wallet(id: string): Promise<KeyDescriptor> {
-    return (await this.#ask<{ announcement: KeyDescriptor }>("showWallet", [id])).announcement;
+    return descriptorOf(await this.#ask<WalletView>("showWallet", [id]));
   }
 
   async generations(id: string): Promise<readonly KeyDescriptor[]> {
@@ -148,8 +188,10 @@ export class Api {
     return await this.#ask<Delivery>("testWebhook", [name]);
   }
 
-  async deliveries(name: string, query: Query): Promise<DeliveryPage> {
-    return await this.#ask<DeliveryPage>("listDeliveries", [name], { query });
+  async deliveries(name: string, state: string | undefined, limit: number, cursor?: string): Promise<DeliveryPage> {
+    const page = await this.#ask<DeliveryPage>("listDeliveries", [name], { query: { state, limit, cursor } });
+    checkPage(page, page.deliveries, limit, cursor);
+    return page;
   }
 
   async resend(name: string, selected: Resend): Promise<Resent> {
@@ -162,69 +204,89 @@ export class Api {
 
   /** The same, as the coordinator tells everybody, whatever their scopes. */
   async publishedWebhookKeys(): Promise<WebhookKeys> {
-    return await started(async () => await this.#attempt<WebhookKeys>(PUBLISHED_KEYS, [], {}));
+    return await this.#started(async () => await this.#attempt<WebhookKeys>(PUBLISHED_KEYS, [], {}));
   }
 
-  /** A page of the feed behind a cursor, waited for. */
-  async events(selected: Query, after: string, wait: number): Promise<EventPage> {
+  /** A page of the feed behind a cursor, waited for. Without one, the oldest page that is kept. */
+  async events(selected: Query, after: string | undefined, wait: number | undefined): Promise<EventPage> {
     return await this.#ask<EventPage>("readEvents", [], { query: { ...selected, after, wait } });
   }
 
   /** Opens a stream of the feed behind `after`, or behind the last event of the stream before. */
   async stream(selected: Query, after: string, last: string | undefined): Promise<Stream> {
-    return await started(async () => await this.#open(selected, after, last));
+    return await this.#started(async () => await this.#open(selected, after, last));
   }
 
   async #open(selected: Query, after: string, last: string | undefined): Promise<Stream> {
     const given = last === undefined ? { query: { ...selected, after } } : { query: selected };
     const headers = { accept: "text/event-stream", ...(last === undefined ? {} : { "last-event-id": last }) };
-    const end = new AbortController();
-    const timer = setTimeout(() => end.abort(new Error("no answer in time")), REQUEST);
-    try {
-      const response = await this.#send(OPERATIONS.readEvents, [], { ...given, headers }, end.signal);
-      const kind = response.headers.get("content-type") ?? "";
-      if (response.status !== 200 || !kind.startsWith("text/event-stream") || !response.body) {
-        read(response, await this.#text(response));
-        throw unreadable("it is not a stream of events");
-      }
-      return new Stream(this.#url, response);
-    } catch (error) {
-      end.abort();
-      throw error;
-    } finally {
-      clearTimeout(timer);
+    const until = this.#until(REQUEST);
+    const response = await this.#send(OPERATIONS.readEvents, [], { ...given, headers }, until);
+    const kind = response.headers.get("content-type") ?? "";
+    if (response.status !== 200 || !kind.startsWith("text/event-stream") || !response.body) {
+      read(response, await this.#text(response, until));
+      throw unreadable("it is not a stream of events");
     }
+    return new Stream(this.#url, response, () => this.#until(SILENCE));
   }
 
   async #ask<T>(name: keyof typeof OPERATIONS, place: readonly string[], asked: Asked = {}): Promise<T> {
-    return await started(async () => await this.#attempt<T>(OPERATIONS[name], place, asked));
+    return await this.#started(async () => await this.#attempt<T>(OPERATIONS[name], place, asked));
   }
 
   async #attempt<T>(operation: Operation, place: readonly string[], asked: Asked): Promise<T> {
-    const response = await this.#send(operation, place, asked, AbortSignal.timeout(REQUEST));
-    const text = await this.#text(response);
+    const until = this.#until(REQUEST);
+    const response = await this.#send(operation, place, asked, until);
+    const text = await this.#text(response, until);
     if (response.status === 204) return undefined as T;
     const document = read(response, text);
     if (operation.answer !== undefined) check(document, operation.answer);
     return document as T;
   }
 
-  async #send(operation: Operation, place: readonly string[], asked: Asked, signal: AbortSignal): Promise<Response> {
+  /** Asks a coordinator that has just started, and refuses what might have been accepted before, once more in a moment. */
+  async #started<T>(ask: () => Promise<T>): Promise<T> {
+    const until = this.#until(STARTING);
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof Unavailable) || error.code !== "just-started" || Date.now() >= until) throw error;
+        await this.pause(pauseAfter(error, 1));
+      }
+    }
+  }
+
+  /** The end of what may take so many milliseconds from now. */
+  #until(limit: number): number {
+    const now = Date.now();
+    return Math.min(now + limit, Math.max(this.#limits.until ?? Infinity, now + LEAST));
+  }
+
+  /** The head of the answer. Its body is unread, and asked to be sent as it is. */
+  async #send(operation: Operation, place: readonly string[], asked: Asked, until: number): Promise<Response> {
     const { method } = operation;
     const url = this.#place(pathOf(operation, place, asked.query ?? {}));
     const body = asked.body === undefined ? "" : JSON.stringify(asked.body);
     // Every attempt has a proof of its own.
-    const headers: Record<string, string> = { ...this.#access.headers({ method, url, body }), ...asked.headers };
-    const init: RequestInit = { method, headers, redirect: "error", cache: "no-store", signal };
+    const proof = this.#access.headers({ method, url, body });
+    const headers: Record<string, string> = { "accept-encoding": "identity", ...proof, ...asked.headers };
+    const init: RequestInit = { method, headers, redirect: "error", cache: "no-store" };
     if (asked.body !== undefined) {
       headers["content-type"] = "application/json";
       init.body = body;
     }
+    let response;
     try {
-      return await fetch(url, init);
+      response = await timely(until, this.#limits.stop, (signal) => fetch(url, { ...init, signal }));
     } catch (error) {
       throw new Unreachable(this.#url, innermost(error));
     }
+    if (isPacked(response)) {
+      await response.body?.cancel().catch(() => undefined);
+      throw unreadable("it is compressed, which was not asked for; a proxy may do that");
+    }
+    return response;
   }
 
   #place(path: string): URL {
@@ -235,9 +297,9 @@ export class Api {
     }
   }
 
-  async #text(response: Response): Promise<string> {
+  async #text(response: Response, until: number): Promise<string> {
     try {
-      return await bounded(response);
+      return await bounded(response, until);
     } catch (error) {
       if (error instanceof AnswerError) throw error;
       throw new Unreachable(this.#url, innermost(error));
@@ -249,16 +311,19 @@ export class Api {
 export class Stream {
   readonly #url: string;
   readonly #body: Body;
+  readonly #until: () => number;
 
-  constructor(url: string, response: Response) {
+  /** `until`: the time until which the next bytes are waited for. */
+  constructor(url: string, response: Response, until: () => number) {
     this.#url = url;
     this.#body = new Body(response);
+    this.#until = until;
   }
 
   /** The next bytes; nothing if the stream has ended. */
   async read(): Promise<Uint8Array | undefined> {
     try {
-      return await this.#body.read(SILENCE);
+      return await this.#body.read(this.#until() - Date.now());
     } catch (error) {
       throw new Unreachable(this.#url, innermost(error));
     }
@@ -282,13 +347,13 @@ function pathOf(operation: Operation, place: readonly string[], query: Query): s
   return text === "" ? path : `${path}?${text}`;
 }
 
-async function bounded(response: Response): Promise<string> {
+async function bounded(response: Response, until: number): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   let length = 0;
   const body = new Body(response);
-  const until = Date.now() + REQUEST;
-  for (let part = await body.read(REQUEST); part; part = await body.read(Math.max(until - Date.now(), 0))) {
+  const left = (): number => Math.max(until - Date.now(), 0);
+  for (let part = await body.read(left()); part; part = await body.read(left())) {
     length += part.length;
     if (length > MAX_ANSWER) {
       body.close();
@@ -299,18 +364,32 @@ async function bounded(response: Response): Promise<string> {
   return text + decoder.decode();
 }
 
-/** Asks a coordinator that has just started, and refuses what might have been accepted before, once more in a moment. */
-async function started<T>(ask: () => Promise<T>): Promise<T> {
-  const until = Date.now() + STARTING;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof Unavailable) || error.code !== "just-started" || Date.now() >= until) throw error;
-      const pause = pauseAfter(error, 1) * 1000;
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
+/** Begins what ends at a time, or when it is stopped. */
+async function timely<T>(
+  until: number,
+  stop: AbortSignal | undefined,
+  begin: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const end = new AbortController();
+  const stopped = (): void => end.abort(new Error("it was stopped"));
+  const timer = setTimeout(() => end.abort(new Error("the answer takes too long")), Math.max(until - Date.now(), 0));
+  stop?.addEventListener("abort", stopped);
+  if (stop?.aborted) stopped();
+  try {
+    return await begin(end.signal);
+  } finally {
+    clearTimeout(timer);
+    stop?.removeEventListener("abort", stopped);
   }
+}
+
+/** Browsers choose encodings themselves, and what they unpack is bounded like all answers. */
+const CHOOSES = new Request("http://localhost", { headers: { "accept-encoding": "identity" } }).headers.has("accept-encoding");
+
+/** True for an answer that is compressed although it was asked not to be: unpacked it could be a thousand times as long. */
+function isPacked(response: Response): boolean {
+  const told = (response.headers.get("content-encoding") ?? "").trim().toLowerCase();
+  return CHOOSES && told !== "" && told !== "identity";
 }
 
 /** The seconds before the next attempt: as the coordinator asks, but not less than these. */
@@ -329,7 +408,9 @@ function read({ status, headers }: Response, text: string): Document {
   throw byStatus(status, code, String(problem?.["message"] ?? problem?.["detail"] ?? problem?.["title"]), headers.get("retry-after"));
 }
 
+/** An object that is not nested too deeply, with its texts cleaned. */
 function parse(text: string, where: string): Document {
+  checkDepth(text);
   let document: unknown;
   try {
     document = JSON.parse(text);
@@ -337,7 +418,16 @@ function parse(text: string, where: string): Document {
     throw unreadable(`${where}, no JSON`);
   }
   if (!isObject(document)) throw unreadable(`${where}, no object`);
-  return document;
+  return told(document);
+}
+
+function checkDepth(text: string): void {
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/gs)) {
+    if (token === "{" || token === "[") depth++;
+    else if (token === "}" || token === "]") depth--;
+    if (depth > MAX_DEPTH) throw unreadable(`it is nested deeper than ${MAX_DEPTH}`);
+  }
 }
 
 /** The event of a frame. */
@@ -348,13 +438,12 @@ export function eventOf(text: string): Event {
 }
 
 /** Compares a part of an answer with its shape. Members and words that are not known here are let through. */
-export function check(value: unknown, shape: string, name = "document", depth = 0): void {
-  if (depth > MAX_DEPTH) throw unreadable(`it is nested deeper than ${MAX_DEPTH}`);
+export function check(value: unknown, shape: string, name = "document"): void {
   if (shape === "any" || (shape.startsWith("?") && value === null)) return;
   const plain = shape.replace("?", "");
   if (plain.startsWith("[]")) {
     if (!Array.isArray(value)) throw bad(name);
-    for (const one of value) check(one, plain.slice(2), name, depth + 1);
+    for (const one of value) check(one, plain.slice(2), name);
     return;
   }
   const members = SHAPES[plain];
@@ -366,9 +455,29 @@ export function check(value: unknown, shape: string, name = "document", depth = 
   if (!isObject(value)) throw bad(name);
   for (const [member, inner] of Object.entries(members)) {
     const known = member.replace("?", "");
-    if (Object.hasOwn(value, known)) check(value[known], inner, known, depth + 1);
+    if (Object.hasOwn(value, known)) check(value[known], inner, known);
     else if (known === member) throw bad(member);
   }
+}
+
+/** A page has as many entries as were asked for at most, and leads on. */
+function checkPage(
+  page: { readonly next?: string | null },
+  entries: readonly unknown[],
+  limit: number,
+  cursor: string | null | undefined,
+): void {
+  if (entries.length > limit || (typeof cursor === "string" && page.next === cursor)) throw endless();
+}
+
+/** The key descriptor of a wallet. It is shown even if it is not believed, so its key has to be readable. */
+function descriptorOf({ announcement }: WalletView): KeyDescriptor {
+  if (/^(?:[0-9a-fA-F]{2})*$/.test(announcement.root_public_key)) return announcement;
+  throw bad("root_public_key");
+}
+
+function endless(): AnswerError {
+  return new AnswerError("answer", "the coordinator's list leads nowhere; check the URL, and ask its operator");
 }
 
 function isObject(value: unknown): value is Document {

@@ -65,6 +65,8 @@ const REPORT = 5;
 const LONG_POLL = 25;
 /** Pause between two attempts while the coordinator is away. */
 const AWAY = 0.5;
+/** The last millisecond of the year 9999. */
+const LAST = 253_402_300_799_999;
 /** Least time between two looks for new keys of webhooks, so that forged deliveries do not cause a request each. */
 const NEW_KEYS = 60;
 
@@ -87,7 +89,7 @@ export interface OrderOptions {
   readonly note?: string;
   /** Statements for nodes' plugins, by name. */
   readonly claims?: Readonly<Record<string, string>>;
-  /** The lifetime of the order, and the limit of the wait for it. */
+  /** The lifetime of the order, and the limit of the wait for it, which ends a few seconds later. */
   readonly timeout?: number;
   /** Sees the task at every change. */
   readonly progress?: (task: Task) => void;
@@ -116,7 +118,10 @@ export interface SignOptions extends OrderOptions {
 }
 
 export interface EventOptions {
-  /** The `cursor` of the last event that you have; `now` if absent. */
+  /**
+   * Where to begin: behind the event with this `cursor`, the last one that you have; `now`, for what happens from now on,
+   * which it is if absent; or `oldest`, for all events that the coordinator keeps.
+   */
   readonly after?: string;
   /** Only events of these wallets. */
   readonly wallet?: string | readonly string[];
@@ -153,6 +158,8 @@ interface Ordered {
   readonly id: string;
   readonly requester: string;
   readonly wallet: string;
+  /** The end of its life, in milliseconds since 1970. */
+  readonly not_after: number;
   readonly operation: Readonly<Record<string, { readonly path: string; readonly payload: object }>>;
 }
 
@@ -193,38 +200,38 @@ export class Client {
   /** Creates a wallet, verifies it, and writes it into the wallet book. */
   async createWallet(wallet: NewWallet): Promise<Wallet> {
     const { name, scheme, threshold } = wallet;
+    const api = this.#timed(wallet, WALLET);
     const operation = { "create-wallet": { name, scheme, nodes: this.#nodes(wallet.nodes), threshold } };
-    return (await this.#carryOut(operation, wallet, WALLET)) as Wallet;
+    return (await this.#carryOut(api, operation, wallet, WALLET)) as Wallet;
   }
 
   /** Hands a wallet over to these nodes. Key and addresses stay. */
   async reshare(wallet: string, to: Reshare): Promise<Wallet> {
-    const { descriptor } = await this.newestWallet(wallet);
+    const api = this.#timed(to, WALLET);
+    const { descriptor } = await this.#newestWallet(api, wallet);
     const dealers = to.dealers ? this.#nodes(to.dealers) : null;
     const { threshold } = to;
     const operation = { reshare: { from: descriptor, nodes: this.#nodes(to.nodes), threshold, dealers } };
-    return (await this.#carryOut(operation, to, WALLET)) as Wallet;
+    return (await this.#carryOut(api, operation, to, WALLET)) as Wallet;
   }
 
   /** Has nodes, by default all members, prove that they hold their shares. Nothing is signed. */
   async checkUp(wallet: string, options: OrderOptions & { readonly nodes?: readonly string[] } = {}): Promise<CheckUp> {
-    const known = await this.newestWallet(wallet);
+    const api = this.#timed(options, SIGNATURE);
+    const known = await this.#newestWallet(api, wallet);
     const nodes = options.nodes ? this.#nodes(options.nodes) : known.nodes;
-    return (await this.#carryOut({ "check-up": { wallet: known.id, nodes } }, options, SIGNATURE)) as CheckUp;
+    const operation = { "check-up": { wallet: known.id, nodes } };
+    return (await this.#carryOut(api, operation, options, SIGNATURE)) as CheckUp;
   }
 
   /** A believed wallet: from the book, or, at first sight, if the profile has all its members and its requester. */
   async wallet(wallet: string): Promise<Wallet> {
-    const id = await this.#idOf(wallet);
-    const entry = await this.#entry(id);
-    return entry?.belief ? walletOf(entry.wallet) : await this.#meet(id);
+    return await this.#wallet(this.#api, wallet);
   }
 
   /** A believed wallet in the newest generation, followed from the book's to the coordinator's. */
   async newestWallet(wallet: string): Promise<Wallet> {
-    const id = await this.#idOf(wallet);
-    const entry = await this.#entry(id);
-    return entry?.belief ? await this.#followWallet(entry, await this.#told(id)) : await this.#meet(id);
+    return await this.#newestWallet(this.#api, wallet);
   }
 
   /** Every wallet that the coordinator knows or the book has, with this client's opinion. */
@@ -242,7 +249,7 @@ export class Client {
 
   /** A wallet for a person to compare with its owners. Nothing is believed or written. */
   async introduce(id: string): Promise<Introduction> {
-    const introduced = await this.#introduced(id, await this.#told(id));
+    const introduced = await this.#introduced(this.#api, id, await told(this.#api, id));
     const shown = this.#core.call<{ wallet: KeyDescriptor; lines: string[]; doubts: string[]; fingerprint: string }>(
       "wallet.introduce",
       { introduced, known: this.#known() },
@@ -252,7 +259,7 @@ export class Client {
 
   /** Believes a wallet on a person's word. `fingerprint` is that of what the person compared. */
   async trust(id: string, word: { readonly fingerprint: string; readonly reason: string }): Promise<Wallet> {
-    const introduced = await this.#introduced(id, await this.#told(id));
+    const introduced = await this.#introduced(this.#api, id, await told(this.#api, id));
     const { fingerprint, reason } = word;
     return await this.#record("wallet.trust", { introduced, fingerprint, reason, now: Date.now() });
   }
@@ -286,19 +293,20 @@ export class Client {
 
   /**
    * Has a payload signed, and verifies each signature under the child key derived here. The order lives for `timeout`
-   * seconds, by default 120 and 5 for each further signature. Throws `Rejected`, `Failed` or `Expired` if it ends without
-   * a result, and `Pending` if it has not ended.
+   * seconds, by default 120 and 5 for each further signature; the call ends some seconds later, however slowly a
+   * coordinator answers. Throws `Rejected`, `Failed` or `Expired` if the coordinator tells that it ended without a result,
+   * and `Pending` if it has not ended. It may be signed until its `notAfter` all the same: send no new one before.
    */
   async sign(wallet: string, payload: Payload, options: SignOptions = {}): Promise<Signed> {
-    const { operation, life } = await this.#signature(wallet, payload, options);
-    return (await this.#carryOut(operation, options, life)) as Signed;
+    const { api, operation, life } = await this.#signature(wallet, payload, options);
+    return (await this.#carryOut(api, operation, options, life)) as Signed;
   }
 
   /** Orders a signature and does not wait for it. Ask `result` for it, now or later. */
   async submit(wallet: string, payload: Payload, options: SignOptions = {}): Promise<Task> {
-    const { operation, life } = await this.#signature(wallet, payload, options);
+    const { api, operation, life } = await this.#signature(wallet, payload, options);
     const order = this.#order(operation, options, options.timeout ?? life);
-    return taskOf(await this.#handIn(order, later(options.timeout ?? life)));
+    return taskOf(await this.#handIn(api, order, later((options.timeout ?? life) + REPORT)));
   }
 
   /**
@@ -309,21 +317,32 @@ export class Client {
     task: string,
     options: Pick<OrderOptions, "timeout" | "progress"> = {},
   ): Promise<Wallet | Signed | CheckUp> {
-    const view = await this.#view(task);
+    const until = later(options.timeout ?? WALLET);
+    const api = this.#api.within({ until });
+    const view = await this.#view(api, task);
     const order = { task: view.task, signature: view.signature };
     this.#own(order);
-    const ended = await this.#follow(view, later(options.timeout ?? WALLET), options.progress);
-    return await this.#judge(order, ended);
+    const ended = await this.#follow(api, view, until, options.progress);
+    return await this.#judge(api, order, ended);
   }
 
-  /** The task now and after each change of its state, until it has ended. States are the coordinator's word. */
-  async *follow(task: string): AsyncGenerator<Task, void, void> {
-    let seen = await this.#view(task);
+  /**
+   * The task now and after each change of its state, until it has ended. States are the coordinator's word. `break` and
+   * `return` end requests and the stream, also while `next` waits.
+   */
+  follow(task: string): AsyncGenerator<Task, void, void> {
+    const end = new AbortController();
+    return closable(this.#states(task, end.signal), end);
+  }
+
+  async *#states(task: string, stop: AbortSignal): AsyncGenerator<Task, void, void> {
+    const api = this.#api.within({ stop });
+    let seen = await this.#view(api, task);
     yield taskOf(seen);
-    const feed = this.#feed(seen);
+    const feed = feedOf(api, seen);
     try {
-      while (!hasEnded(seen)) {
-        const news = await this.#next(seen, feed, LONG_POLL);
+      while (!hasEnded(seen) && !stop.aborted) {
+        const news = await this.#next(api, seen, feed, LONG_POLL);
         if (news.revision !== seen.revision) yield taskOf(news);
         seen = news;
       }
@@ -335,24 +354,46 @@ export class Client {
   /**
    * Events without end, oldest first, through lost connections and restarts of the coordinator. Keep the `cursor` of the
    * last one, and nothing is missed from one process to the next; `CursorGone` says that it is too old. Events are the
-   * coordinator's word: have a result verified (`result`) before you act on it.
+   * coordinator's word: have a result verified (`result`) before you act on it. `break`, `return` and the `signal` end
+   * requests and the stream, also while `next` waits.
    */
-  async *events(options: EventOptions = {}): AsyncGenerator<Event, void, void> {
+  events(options: EventOptions = {}): AsyncGenerator<Event, void, void> {
+    const end = new AbortController();
+    return closable(this.#events(options, end), end);
+  }
+
+  async *#events(options: EventOptions, end: AbortController): AsyncGenerator<Event, void, void> {
+    const { signal } = options;
+    const stop = (): void => end.abort();
+    signal?.addEventListener("abort", stop);
+    if (signal?.aborted) stop();
+    let feed: Feed | undefined;
+    try {
+      feed = await this.#feed(options, end.signal);
+      while (!end.signal.aborted) {
+        const event = await feed.next();
+        if (event && !end.signal.aborted) yield event;
+      }
+    } finally {
+      feed?.stop();
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  async #feed(options: EventOptions, stop: AbortSignal): Promise<Feed> {
+    if ("after" in options && typeof options.after !== "string") {
+      const advice = "give `now`, `oldest` or the cursor of an event, or leave it out for `now`";
+      throw new UsageError("usage", `\`after\` says where to begin; ${advice}`);
+    }
     const wallets = await Promise.all(several(options.wallet).map((wallet) => this.#idOf(wallet)));
     const selected: Record<string, string> = {};
     if (wallets.length > 0) selected["wallet"] = wallets.join(",");
     if (several(options.type).length > 0) selected["type"] = several(options.type).join(",");
     const patience = options.patience === undefined ? {} : { patience: options.patience * 1000 };
     const feed = new Feed(this.#api, { selected, after: options.after ?? "now", ...patience });
-    options.signal?.addEventListener("abort", () => feed.stop(), { once: true });
-    try {
-      while (!options.signal?.aborted) {
-        const event = await feed.next();
-        if (event) yield event;
-      }
-    } finally {
-      feed.stop();
-    }
+    stop.addEventListener("abort", () => feed.stop());
+    if (stop.aborted) feed.stop();
+    return feed;
   }
 
   /**
@@ -360,7 +401,7 @@ export class Client {
    * which needs everybody's signatures. Everything is decoded and verified again.
    */
   async finish(signed: Signed, form: "psbt" | "transaction" = "psbt"): Promise<Finished> {
-    const view = await this.#view(signed.task);
+    const view = await this.#view(this.#api, signed.task);
     const sign = this.#own(view).operation["key-sign"];
     if (!sign) throw nothing();
     const { descriptor } = await this.wallet(signed.wallet);
@@ -380,7 +421,7 @@ export class Client {
 
   /** A task. Its order is verified; everything else is the coordinator's word. */
   async task(task: string): Promise<Task> {
-    return taskOf(await this.#view(task));
+    return taskOf(await this.#view(this.#api, task));
   }
 
   /** A page of tasks as the coordinator tells it, newest first. */
@@ -422,8 +463,7 @@ export class Client {
     name: string,
     page: { readonly state?: string; readonly limit?: number; readonly cursor?: string } = {},
   ): Promise<DeliveryPage> {
-    const { state, limit, cursor } = page;
-    return await this.#api.deliveries(name, { state, limit, cursor });
+    return await this.#api.deliveries(name, page.state, page.limit ?? 50, page.cursor);
   }
 
   /** Sends events again, with the ids that they had. */
@@ -470,16 +510,25 @@ export class Client {
 
   // Parts of them
 
-  async #signature(wallet: string, payload: Payload, options: SignOptions): Promise<{ operation: object; life: number }> {
-    const { id, descriptor } = await this.wallet(wallet);
+  /** Requests for an order with this lifetime, within it and the time for its end. */
+  #timed(options: OrderOptions, life: number): Api {
+    return this.#api.within({ until: later((options.timeout ?? life) + REPORT) });
+  }
+
+  async #signature(
+    wallet: string,
+    payload: Payload,
+    options: SignOptions,
+  ): Promise<{ api: Api; operation: object; life: number }> {
+    const api = this.#timed(options, SIGNATURE);
+    const { id, descriptor } = await this.#wallet(api, wallet);
     const path = options.path ?? "m";
     const document = this.#document(payload);
     const { inputs } = this.#decode(descriptor, document, path);
     const signers = options.signers ? this.#nodes(options.signers) : null;
-    return {
-      operation: { sign: { wallet: id, path, payload: document, signers } },
-      life: SIGNATURE + FURTHER * (inputs.length - 1),
-    };
+    const life = SIGNATURE + FURTHER * (inputs.length - 1);
+    const operation = { sign: { wallet: id, path, payload: document, signers } };
+    return { api: options.timeout === undefined ? this.#timed(options, life) : api, operation, life };
   }
 
   #order(operation: object, options: OrderOptions, life: number): Order {
@@ -498,24 +547,24 @@ export class Client {
     return { task, signature };
   }
 
-  async #carryOut(operation: object, options: OrderOptions, life: number): Promise<Wallet | Signed | CheckUp> {
+  async #carryOut(api: Api, operation: object, options: OrderOptions, life: number): Promise<Wallet | Signed | CheckUp> {
     const order = this.#order(operation, options, options.timeout ?? life);
     const until = later((options.timeout ?? life) + REPORT);
-    const view = await this.#handIn(order, until);
-    return await this.#judge(order, await this.#follow(view, until, options.progress));
+    const view = await this.#handIn(api, order, until);
+    return await this.#judge(api, order, await this.#follow(api, view, until, options.progress));
   }
 
   /**
    * Once the order may have arrived, submits the same bytes again until it is known whether it did: a second order in its
    * place might be carried out twice.
    */
-  async #handIn(order: Order, until: number): Promise<TaskView> {
+  async #handIn(api: Api, order: Order, until: number): Promise<TaskView> {
     const { id } = this.#core.call<Ordered>("order.read", order);
     let arrived = false;
     for (;;) {
       let pause = AWAY;
       try {
-        return about(id, await this.#api.submit(order));
+        return about(id, await api.submit(order));
       } catch (error) {
         // `fetch` does not tell whether a request that failed was sent.
         arrived ||= error instanceof Unreachable || (error instanceof Unavailable && error.status !== 429 && error.code !== "too-many-tasks");
@@ -524,20 +573,20 @@ export class Client {
       }
       const left = (until - Date.now()) / 1000;
       if (left <= 0) throw new Pending(id);
-      await sleep(Math.min(pause, Math.max(left, AWAY)));
+      await api.pause(Math.min(pause, Math.max(left, AWAY)));
     }
   }
 
   /** Waits until the task ends, through a coordinator that is away for a moment. */
-  async #follow(view: TaskView, until: number, progress?: (task: Task) => void): Promise<TaskView> {
+  async #follow(api: Api, view: TaskView, until: number, progress?: (task: Task) => void): Promise<TaskView> {
     progress?.(taskOf(view));
     let seen = view;
-    const feed = this.#feed(view);
+    const feed = feedOf(api, view);
     try {
       while (!hasEnded(seen)) {
         const left = (until - Date.now()) / 1000;
         if (left <= 0) throw new Pending(seen.id);
-        const news = await this.#next(seen, feed, left);
+        const news = await this.#next(api, seen, feed, left);
         if (news.revision !== seen.revision) progress?.(taskOf(news));
         seen = news;
       }
@@ -547,15 +596,11 @@ export class Client {
     }
   }
 
-  #feed(view: TaskView): Feed {
-    return new Feed(this.#api, { selected: { wallet: view.wallet }, pages: false, expected: true });
-  }
-
   /**
    * The task after its next change, or as it was after a while. The feed says when to look, and no more; the task is asked
    * for instead at the end of the time, and where no stream comes through.
    */
-  async #next(seen: TaskView, feed: Feed, left: number): Promise<TaskView> {
+  async #next(api: Api, seen: TaskView, feed: Feed, left: number): Promise<TaskView> {
     const { id, revision } = seen;
     let wait: { seconds: number; revision: number } | undefined;
     if (left >= LONG_POLL && !feed.refused) {
@@ -564,6 +609,7 @@ export class Client {
       } catch (error) {
         if (!(error instanceof AnswerError)) throw error;
         feed.refused = true;
+        feed.stop();
         return seen;
       }
     } else {
@@ -571,18 +617,18 @@ export class Client {
       wait = { seconds: Math.max(1, Math.min(Math.floor(left), LONG_POLL)), revision };
     }
     try {
-      return about(id, await this.#api.task(id, wait));
+      return about(id, await api.task(id, wait));
     } catch (error) {
       if (!isPassing(error)) throw error;
-      await sleep(Math.min(pauseAfter(error, AWAY), Math.max(left, 0)));
+      await api.pause(Math.min(pauseAfter(error, AWAY), Math.max(left, 0)));
       return seen;
     }
   }
 
   /** The result of an order, verified against the exact bytes that this requester signed. */
-  async #judge(order: Order, view: TaskView): Promise<Wallet | Signed | CheckUp> {
-    this.#throwEnd(view);
+  async #judge(api: Api, order: Order, view: TaskView): Promise<Wallet | Signed | CheckUp> {
     const task = this.#core.call<Ordered>("order.read", order);
+    this.#throwEnd(view, new Date(Math.min(task.not_after, LAST)));
     const [kind, claim] = Object.entries(view.result ?? {})[0] ?? [];
     const own = { own: this.requester, order };
     switch (`${Object.keys(task.operation)[0]} ${kind}`) {
@@ -591,12 +637,12 @@ export class Client {
       case "key-reshare reshared":
         return await this.#record("wallet.reshared", { ...own, made: claim, now: Date.now() });
       case "key-sign signed": {
-        const { descriptor } = await this.wallet(task.wallet);
+        const { descriptor } = await this.#wallet(api, task.wallet);
         const document = { ...own, wallet: descriptor, signed: claim, chains: this.#chains() };
         return signedOf(this.#core.call<Verified>("result.signed", document));
       }
       case "key-share-sign intact": {
-        const wallet = await this.newestWallet(task.wallet);
+        const wallet = await this.#newestWallet(api, task.wallet);
         const document = { ...own, wallet: wallet.descriptor, intact: claim };
         const proofs = this.#core.call<{ node: string }[]>("result.intact", document);
         return { kind: "check-up", task: task.id, wallet, nodes: proofs.map((proof) => proof.node) };
@@ -606,21 +652,23 @@ export class Client {
     }
   }
 
-  #throwEnd(view: TaskView): void {
+  #throwEnd(view: TaskView, notAfter: Date): void {
     if (view.state === "completed") return;
     const { reason } = view;
     const Ended = endOf(view);
-    if (!reason) throw new Ended(view.id, "unknown", "the coordinator gives no reason; see its log");
+    if (!reason) {
+      throw new Ended(view.id, "unknown", "the coordinator gives no reason; see its log", [], null, notAfter);
+    }
     const message = Object.entries(this.profile.nodes).reduce(
       (text, [name, id]) => text.replaceAll(id, name),
       reason.message,
     );
-    throw new Ended(view.id, reason.code, message, reason.nodes, reason.plugin);
+    throw new Ended(view.id, reason.code, message, reason.nodes, reason.plugin ?? null, notAfter);
   }
 
   /** A task whose order is verified, and whose summary is of that order. */
-  async #view(id: string): Promise<TaskView> {
-    const view = await this.#api.task(id);
+  async #view(api: Api, id: string): Promise<TaskView> {
+    const view = await api.task(id);
     this.#core.call("order.told", { id, view });
     return view;
   }
@@ -668,46 +716,41 @@ export class Client {
     return this.#core.call<Entry | null>("book.wallet", { book: await this.#book.read(), id });
   }
 
-  async #told(id: string): Promise<KeyDescriptor> {
-    const told = await this.#api.wallet(id);
-    if (told.key === id) return told;
-    throw new AnswerError("answer", "the coordinator's answer is about another wallet; check the URL");
+  async #wallet(api: Api, wallet: string): Promise<Wallet> {
+    const id = await this.#idOf(wallet);
+    const entry = await this.#entry(id);
+    return entry?.belief ? walletOf(entry.wallet) : await this.#meet(api, id);
+  }
+
+  async #newestWallet(api: Api, wallet: string): Promise<Wallet> {
+    const id = await this.#idOf(wallet);
+    const entry = await this.#entry(id);
+    return entry?.belief ? await this.#followWallet(api, entry, await told(api, id)) : await this.#meet(api, id);
   }
 
   /** The first sight of a wallet, or of one that has no reason in the book. */
-  async #meet(id: string): Promise<Wallet> {
-    const introduced = await this.#introduced(id, await this.#told(id));
+  async #meet(api: Api, id: string): Promise<Wallet> {
+    const introduced = await this.#introduced(api, id, await told(api, id));
     return await this.#record("wallet.meet", { introduced, known: this.#known(), now: Date.now() });
   }
 
-  async #introduced(id: string, told: KeyDescriptor): Promise<Introduced> {
-    const generations = told.generation === 0 ? [told] : await this.#api.generations(id);
+  async #introduced(api: Api, id: string, told: KeyDescriptor): Promise<Introduced> {
+    const generations = told.generation === 0 ? [told] : await api.generations(id);
     const first = generations[0];
-    const order = first?.generation === 0 ? await this.#orderOf(first) : null;
+    const order = first?.generation === 0 ? await orderOf(api, first) : null;
     return { id, told, generations, order };
   }
 
-  /** The order that created a wallet. A new coordinator has none. */
-  async #orderOf(first: KeyDescriptor): Promise<Order | null> {
-    try {
-      const { task, signature } = await this.#api.task(first.task);
-      return { task, signature };
-    } catch (error) {
-      if (error instanceof NotFound) return null;
-      throw error;
-    }
-  }
-
-  async #followWallet(entry: Entry, told: KeyDescriptor): Promise<Wallet> {
+  async #followWallet(api: Api, entry: Entry, told: KeyDescriptor): Promise<Wallet> {
     const newer = told.generation > entry.wallet.generation;
-    const generations = newer ? await this.#api.generations(told.key) : [];
+    const generations = newer ? await api.generations(told.key) : [];
     return await this.#record("wallet.follow", { told, generations });
   }
 
   async #list(told: KeyDescriptor, entry: Entry | undefined): Promise<Listed> {
     try {
-      if (entry?.belief) return { wallet: await this.#followWallet(entry, told), standing: "believed" };
-      const introduced = await this.#introduced(told.key, told);
+      if (entry?.belief) return { wallet: await this.#followWallet(this.#api, entry, told), standing: "believed" };
+      const introduced = await this.#introduced(this.#api, told.key, told);
       const book = await this.#book.read();
       this.#core.call("wallet.meet", { introduced, known: this.#known(), now: Date.now(), book });
       return { wallet: walletOf(told), standing: "new" };
@@ -754,6 +797,53 @@ function signedOf({ task, wallet, scheme, signed }: Verified): Signed {
   return { kind: "signed", task, wallet, scheme, signatures, document: signed };
 }
 
+function feedOf(api: Api, view: TaskView): Feed {
+  return new Feed(api, { selected: { wallet: view.wallet }, pages: false, expected: true });
+}
+
+/** A wallet as the coordinator tells it. */
+async function told(api: Api, id: string): Promise<KeyDescriptor> {
+  const wallet = await api.wallet(id);
+  if (wallet.key === id) return wallet;
+  throw new AnswerError("answer", "the coordinator's answer is about another wallet; check the URL");
+}
+
+/** The order that created a wallet. A new coordinator has none. */
+async function orderOf(api: Api, first: KeyDescriptor): Promise<Order | null> {
+  try {
+    const { task, signature } = await api.task(first.task);
+    return { task, signature };
+  } catch (error) {
+    if (error instanceof NotFound) return null;
+    throw error;
+  }
+}
+
+/** The same steps, and whoever ends them early ends what `next` waits for. */
+function closable<T>(steps: AsyncGenerator<T, void, void>, end: AbortController): AsyncGenerator<T, void, void> {
+  const next = async (): Promise<IteratorResult<T, void>> => {
+    try {
+      return await steps.next();
+    } catch (error) {
+      if (end.signal.aborted && isPassing(error)) return { done: true, value: undefined };
+      throw error;
+    }
+  };
+  const closable: Pick<AsyncGenerator<T, void, void>, "next" | "return" | "throw" | typeof Symbol.asyncIterator> = {
+    next,
+    return: async (value) => {
+      end.abort();
+      return await steps.return(value);
+    },
+    throw: async (error) => {
+      end.abort();
+      return await steps.throw(error);
+    },
+    [Symbol.asyncIterator]: () => closable as AsyncGenerator<T, void, void>,
+  };
+  return closable as AsyncGenerator<T, void, void>;
+}
+
 function about(id: string, view: TaskView): TaskView {
   if (view.id === id) return view;
   throw new AnswerError("answer", "the coordinator's answer is about another task; check the URL");
@@ -797,8 +887,4 @@ function isPassing(error: unknown): boolean {
 
 function later(seconds: number): number {
   return Date.now() + seconds * 1000;
-}
-
-async function sleep(seconds: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }

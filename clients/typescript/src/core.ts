@@ -5,6 +5,7 @@
  */
 
 import { AnswerError, UsageError, byCode } from "./errors.js";
+import { cleanBy } from "./text.js";
 
 type Pointer = number;
 
@@ -27,6 +28,7 @@ export class Core {
     this.#module = module;
     this.#imports = traps(module);
     this.#crypto = crypto;
+    cleanBy((texts) => this.call<string[]>("text.clean", { texts }));
   }
 
   /** Compiles the module. Without a source: the file `countersign.wasm` of this package. */

@@ -3,17 +3,22 @@
  * do. `Pending` is not a failure: the order stands, and the signature may still come.
  */
 
-/** The base of all errors here. */
+import { clean } from "./text.js";
+
+/** The base of all errors here. Texts have no characters that steer a terminal or hide. */
 export class CountersignError extends Error {
+  /** Further lines for people. Nothing in them is believed. */
+  readonly details: readonly string[];
+
   constructor(
     /** Stable, for programs. */
     readonly code: string,
     message: string,
-    /** Further lines for people. Nothing in them is believed. */
-    readonly details: readonly string[] = [],
+    details: readonly string[] = [],
   ) {
-    super(message);
+    super(clean(message));
     this.name = new.target.name;
+    this.details = details.map(clean);
   }
 }
 
@@ -46,7 +51,7 @@ export class ApiError extends CountersignError {
     code: string,
     message: string,
   ) {
-    super(code, `the coordinator refused: ${message}`);
+    super(told(code), `the coordinator refused: ${message}`);
   }
 }
 
@@ -78,7 +83,11 @@ export class CursorGone extends ApiError {}
 /** The coordinator's answer does not follow the protocol. */
 export class AnswerError extends CountersignError {}
 
-/** An order ended without a result. */
+/**
+ * An order ended without a result, as the coordinator tells. A coordinator can tell so although the nodes have signed, and
+ * they may sign until `notAfter`. Send no new order before then, and let the new one rule the old one out on its chain, such
+ * as by the same nonce or an input of it.
+ */
 export class TaskError extends CountersignError {
   constructor(
     /** Id of the order. */
@@ -89,21 +98,23 @@ export class TaskError extends CountersignError {
     readonly nodes: readonly string[] = [],
     /** The plugin that refused, if it was one. */
     readonly plugin: string | null = null,
+    /** The end of the order's life. After it no honest node signs the order. */
+    readonly notAfter: Date | null = null,
   ) {
-    super(code, message);
+    super(told(code), notAfter === null ? message : message + until(notAfter));
   }
 }
 
-/** A node refused. Ask its operator, then send a new order. */
+/** A node refused, as the coordinator tells. Ask that node's operator. */
 export class Rejected extends TaskError {}
 
-/** The nodes took part, but the task failed. */
+/** The nodes took part, but the task failed, as the coordinator tells. */
 export class Failed extends TaskError {}
 
-/** The order was not carried out in its time. */
+/** The order was not carried out in its time, as the coordinator tells. */
 export class Expired extends TaskError {}
 
-/** The order was cancelled before anything was signed. */
+/** The order was cancelled before anything was signed, as the coordinator tells. */
 export class Cancelled extends TaskError {}
 
 /**
@@ -154,6 +165,19 @@ export class InvalidWebhook extends Untrustworthy {}
 
 /** The coordinator knows less about a wallet than this client. */
 export class StaleCoordinator extends Untrustworthy {}
+
+/** A code of the coordinator or of a node; `unknown` for a text that is none. */
+function told(code: string): string {
+  return /^[a-z0-9.:-]{1,64}$/.test(code) ? code : "unknown";
+}
+
+function until(notAfter: Date): string {
+  const time = notAfter.toISOString().slice(0, 19).replace("T", " ");
+  return (
+    `; only the coordinator says so, and the order may have been signed, or be signed until ${time}Z: send no new order ` +
+    "before then, and none that could be carried out beside this one"
+  );
+}
 
 type Kind = new (code: string, message: string, details: readonly string[]) => CountersignError;
 

@@ -12,11 +12,19 @@ const LONGEST = 15_000;
 const PAGES = 60_000;
 /** Limit of the wait for a page, in seconds. */
 const WAIT = 25;
+/** `after` for the oldest event that the coordinator keeps. */
+const OLDEST = "oldest";
+/** An empty page that comes sooner than this, in milliseconds, was not waited for. */
+const SOON = 5_000;
+/** Size limit of a cursor in characters, and the number of those that are remembered, to notice one that comes again. */
+const MAX_CURSOR = 256;
+const REMEMBERED = 4096;
 /** A task is looked at after such a time without an event of it, should the feed withhold one. */
 const LOOK = 60_000;
 
 export interface FeedOptions {
   readonly selected: Readonly<Record<string, string>>;
+  /** A cursor, `now`, which it is if absent, or `oldest`. */
   readonly after?: string;
   /** False: if streams are refused, `refused` says so; otherwise pages are read. */
   readonly pages?: boolean;
@@ -39,13 +47,16 @@ export class Feed {
   #stream: { readonly open: Stream; readonly frames: Frames; fresh: boolean } | undefined;
   #pagedUntil: number | undefined;
   #failures = 0;
+  /** Number of empty pages in a row that were not waited for. */
+  #hasty = 0;
+  readonly #told = new Set<string>();
   #awaySince: number | undefined;
   #ready: Event[] = [];
   #lookAt = 0;
-  #stopped = false;
+  readonly #end = new AbortController();
 
   constructor(api: Api, options: FeedOptions) {
-    this.#api = api;
+    this.#api = api.within({ stop: this.#end.signal });
     this.#options = options;
     this.#after = options.after ?? "now";
     this.#expected = options.expected ?? false;
@@ -57,7 +68,7 @@ export class Feed {
     if (ready) return ready;
     try {
       if (this.#stream) await this.#read(this.#stream);
-      else if (this.#pagedUntil !== undefined) await this.#page(this.#pagedUntil);
+      else if (this.#pagedUntil !== undefined || this.#isAtOldest()) await this.#page();
       else await this.#connect();
     } catch (error) {
       if (!(error instanceof Unreachable || error instanceof Unavailable)) throw error;
@@ -77,9 +88,9 @@ export class Feed {
     return false;
   }
 
-  /** Closes the stream. A feed that waits ends with the answer `undefined`. */
+  /** Ends requests, pauses and the stream. A feed that waits ends with the answer `undefined`. */
   stop(): void {
-    this.#stopped = true;
+    this.#end.abort();
     this.#close();
   }
 
@@ -95,7 +106,7 @@ export class Feed {
       this.#expected = true;
       // Something may have happened before it was open.
       this.#lookAt = 0;
-      if (this.#stopped) this.#close();
+      if (this.#end.signal.aborted) this.#close();
     } catch (error) {
       if (isPassing(error) || !(error instanceof AnswerError || error instanceof ApiError)) throw error;
       if (this.#options.pages === false) this.refused = true;
@@ -108,20 +119,42 @@ export class Feed {
     const chunk = await stream.open.read();
     if (!chunk) throw new Unreachable("", "the stream has ended");
     for (const frame of stream.frames.push(chunk)) {
-      if (frame.data !== "") this.#ready.push(eventOf(frame.data));
-      this.#last = frame.id ?? this.#last;
+      if (frame.data !== "") this.#tell(eventOf(frame.data));
+      else if (frame.id !== undefined) this.#last = cursorOf(frame.id);
     }
     // A stream that ends after its first piece again and again is a failure each time.
     if (!stream.fresh || this.#ready.length > 0) this.#alive();
     stream.fresh = false;
   }
 
-  async #page(until: number): Promise<void> {
-    const page = await this.#api.events(this.#options.selected, this.#last ?? this.#after, WAIT);
-    this.#ready.push(...page.events);
-    this.#last = page.next;
+  async #page(): Promise<void> {
+    const oldest = this.#isAtOldest();
+    const asked = oldest ? undefined : (this.#last ?? this.#after);
+    const begun = Date.now();
+    const page = await this.#api.events(this.#options.selected, asked, oldest ? undefined : WAIT);
+    for (const event of page.events) this.#tell(event);
+    if (page.events.length > 0 && page.next === asked) throw stuck();
+    this.#last = cursorOf(page.next);
     this.#alive();
-    if (Date.now() >= until) this.#pagedUntil = undefined;
+    if (this.#pagedUntil !== undefined && Date.now() >= this.#pagedUntil) this.#pagedUntil = undefined;
+    const waited = oldest || page.events.length > 0 || Date.now() - begun >= SOON;
+    this.#hasty = waited ? 0 : Math.min(this.#hasty + 1, 10);
+    if (this.#hasty > 0) await this.#api.pause(Math.min(AWAY * 2 ** (this.#hasty - 1), LONGEST) / 1000);
+  }
+
+  #isAtOldest(): boolean {
+    return this.#last === undefined && this.#after === OLDEST;
+  }
+
+  /** Makes an event ready, if it is a new one. */
+  #tell(event: Event): void {
+    const cursor = cursorOf(event.cursor);
+    if (this.#told.has(cursor)) throw stuck();
+    this.#told.add(cursor);
+    const [first] = this.#told;
+    if (this.#told.size > REMEMBERED && first !== undefined) this.#told.delete(first);
+    this.#last = cursor;
+    this.#ready.push(event);
   }
 
   #alive(): void {
@@ -132,15 +165,25 @@ export class Feed {
 
   async #lost(error: Error): Promise<void> {
     this.#close();
-    if (this.#stopped) return;
+    if (this.#end.signal.aborted) return;
     this.#awaySince ??= Date.now();
     const { patience } = this.#options;
     const tired = patience !== undefined && Date.now() - this.#awaySince >= patience;
     if (tired || !this.#expected) throw error;
-    const pause = pauseAfter(error, Math.min(AWAY * 2 ** this.#failures, LONGEST) / 1000) * 1000;
+    const pause = pauseAfter(error, Math.min(AWAY * 2 ** this.#failures, LONGEST) / 1000);
     this.#failures = Math.min(this.#failures + 1, 10);
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    await this.#api.pause(pause);
   }
+}
+
+function cursorOf(text: string): string {
+  if (text.length <= MAX_CURSOR) return text;
+  throw new AnswerError("answer", "the coordinator's cursor is too long; check the URL, and compare the versions");
+}
+
+function stuck(): AnswerError {
+  const advice = "check the URL, and ask its operator";
+  return new AnswerError("answer", `the coordinator tells the same event again and again; ${advice}`);
 }
 
 /** True for a coordinator that is away. */

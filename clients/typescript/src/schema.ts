@@ -406,7 +406,7 @@ export interface NodeExplanation {
 
 /** The forecast of one node. */
 export interface NodeForecast extends Answer {
-  /** True if it would take part in the task, were it submitted now. */
+  /** True if it would take part in the task, were it submitted now. False of all nodes while the task would wait. */
   readonly chosen: boolean;
   /** The node. */
   readonly node: NodeId;
@@ -718,7 +718,7 @@ export interface SignedAck {
 
 /** A signed task, as submitted. */
 export interface Submission {
-  /** The requester's Ed25519 signature over the text, with the prefix of docs/task-format.md. */
+  /** The requester's Ed25519 signature over the text, with the label of docs/task-api.md. */
   readonly signature: Signature;
   /** The exact JSON text of the task. */
   readonly task: string;
@@ -815,7 +815,8 @@ export interface Verdict {
   readonly undecided?: readonly NodeId[];
   /**
    * Only of a KeySign that names no signers: members that do not object and suffice, if the task names them as its
-   * `signers`. Empty if there are too few.
+   * `signers`. Empty if there are too few. A node that refuses guards the wallet: ask its operator before you go
+   * around it.
    */
   readonly instead?: readonly NodeId[];
   /** The nodes without an answer. */
@@ -937,11 +938,14 @@ export interface WebhookSpec {
   readonly enabled?: boolean;
   /** The signature of deliveries. */
   readonly format?: WebhookFormat;
-  /** Only these kinds; all if absent. */
+  /** Only these kinds, at least one; all if absent. */
   readonly types?: readonly EventKind[] | null;
-  /** The receiver of events: `https`, or `http` on a loopback address. */
+  /**
+   * The receiver of events: `https`, or `http` on the coordinator's own machine. The coordinator's operator
+   * decides which networks may be reached beside the public one.
+   */
   readonly url: string;
-  /** Only events of these wallets; of all if absent. */
+  /** Only events of these wallets, at least one; of all if absent. */
   readonly wallets?: readonly KeyId[] | null;
 }
 

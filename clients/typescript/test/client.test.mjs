@@ -68,7 +68,8 @@ test("a refusal names the node by the profile's name, the plugin and the code", 
   const refused = await client.sign(wallet, Payload.message("pay")).catch((error) => error);
   close();
   assert.ok(refused instanceof Rejected);
-  assert.deepEqual([refused.code, refused.plugin, refused.message], ["limit", "rules", "n1 says no"]);
+  assert.deepEqual([refused.code, refused.plugin, refused.nodes], ["limit", "rules", [node]]);
+  assert.ok(refused.message.startsWith("n1 says no; "));
 });
 
 test("an order that has not ended is pending and no failure", async () => {

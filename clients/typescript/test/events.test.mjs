@@ -185,16 +185,3 @@ test("a cancelled order says so", async () => {
   await assert.rejects(client.sign(wallet, Payload.message("pay")), Cancelled);
   close();
 });
-
-test("lists are read to their end, and an endless one is refused", async () => {
-  const next = { undefined: "a", a: "b", b: null };
-  const answers = { "/v1/wallets": ({ cursor }) => ({ document: { wallets: [], next: next[cursor] } }) };
-  const { url, asked, close } = await feed([], answers);
-  const client = await clientOf(url);
-  const listed = await client.wallets();
-  assert.deepEqual(listed.map(({ standing }) => standing), ["untold"]);
-  assert.deepEqual(asked("/v1/wallets").map(({ query }) => query.cursor), [undefined, "a", "b"]);
-  answers["/v1/wallets"] = () => ({ document: { wallets: [], next: "a" } });
-  await assert.rejects(client.wallets(), AnswerError);
-  close();
-});

@@ -14,6 +14,7 @@ mod payload;
 mod profile;
 mod request;
 mod result;
+mod text;
 mod wallet;
 mod webhook;
 
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 use failure::Failure;
 
 /// All operations by name.
-const OPERATIONS: [(&str, Operation); 26] = [
+const OPERATIONS: [(&str, Operation); 27] = [
     ("version", |_| Ok(json!(env!("CARGO_PKG_VERSION")))),
     ("profile.read", |document| own(document, profile::read)),
     ("requester.id", |document| own(document, order::requester)),
@@ -60,6 +61,7 @@ const OPERATIONS: [(&str, Operation); 26] = [
     ("payload.finish", |document| own(document, payload::finish)),
     ("result.signed", |document| told(document, result::signed)),
     ("result.intact", |document| told(document, result::intact)),
+    ("text.clean", |document| own(document, text::clean)),
     ("webhook.verify", |document| own(document, webhook::verify)),
 ];
 

@@ -7,6 +7,7 @@ use countersign_api::{
     ApiKeySettings, ApiKeySpec, ApiKeyView, ExpireApiKey, KeyOrigin, PreviousCredential,
     RotateApiKey,
 };
+use countersign_cli_kit::api_key_hash;
 use countersign_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -42,9 +43,14 @@ pub enum KeyError {
     /// It is not clear who the key is.
     #[error("give either `sha256`, the hash of the key's text, or `requester`")]
     Credential,
+    /// Whoever sends nothing would be the key's holder.
+    #[error(
+        "`sha256` is the hash of an empty text; make a secret with `countersign api-key create`, which sends its hash"
+    )]
+    Empty,
     /// It may do nothing, or everything for a part.
     #[error(
-        "a key has at least one scope, at most {MAX_WALLETS} wallets, and as `admin` no limit to wallets; correct the request"
+        "a key has at least one scope; if it is limited to wallets, 1 to {MAX_WALLETS} of them, and not the scope `admin`; correct it, or leave `wallets` out"
     )]
     Scopes,
     /// The overlap is too long.
@@ -53,7 +59,9 @@ pub enum KeyError {
     )]
     Overlap,
     /// The key is the operator's.
-    #[error("this key is in the coordinator's configuration; change it there")]
+    #[error(
+        "this key is in the coordinator's configuration, or in requesters.yaml in its data directory; change it there, and send the coordinator SIGHUP"
+    )]
     InFile,
     /// Another key has the credential.
     #[error("another key has this credential; make a new one for each key")]
@@ -105,7 +113,7 @@ impl ApiKeys {
         check_name(name)?;
         let key = asked(name, spec)?;
         let known = self.known();
-        if known.file.iter().any(|other| other.name == name) {
+        if known.is_only_in_a_file(name) {
             return Err(KeyError::InFile);
         }
         let before = known.made.get(name);
@@ -132,7 +140,7 @@ impl ApiKeys {
         to: &ExpireApiKey,
     ) -> Result<ApiKeyView, KeyError> {
         let known = self.known();
-        if known.file.iter().any(|other| other.name == name) {
+        if known.is_only_in_a_file(name) {
             return Err(KeyError::InFile);
         }
         let before = known.made.get(name).ok_or(KeyError::Unknown)?;
@@ -158,7 +166,7 @@ impl ApiKeys {
         }
         let credential = credential(to.sha256, to.requester)?;
         let known = self.known();
-        if known.file.iter().any(|other| other.name == name) {
+        if known.is_only_in_a_file(name) {
             return Err(KeyError::InFile);
         }
         let before = known.made.get(name).ok_or(KeyError::Unknown)?;
@@ -183,18 +191,19 @@ impl ApiKeys {
         self.keep(store, known, made)
     }
 
-    /// Revokes a key at once. Revoking it again changes nothing.
-    pub fn remove(&self, store: &Store, name: &str) -> Result<(), KeyError> {
+    /// Revokes a key at once. False if there was none.
+    pub fn remove(&self, store: &Store, name: &str) -> Result<bool, KeyError> {
         let mut known = self.known();
-        if known.file.iter().any(|other| other.name == name) {
+        if known.is_only_in_a_file(name) {
             return Err(KeyError::InFile);
         }
-        if known.made.remove(name).is_some() {
+        let was = known.made.remove(name).is_some();
+        if was {
             // Refused from now on, whether or not the store can write.
             self.apply(&known);
             store.put_api_key(name, None)?;
         }
-        Ok(())
+        Ok(was)
     }
 
     fn keep(
@@ -215,7 +224,7 @@ impl ApiKeys {
 /// The keys as they are kept.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// In the configuration.
+    /// In the configuration, and those of requesters who joined.
     pub(super) file: Vec<ApiKey>,
     /// Made through the API, by name.
     pub(super) made: BTreeMap<String, MadeKey>,
@@ -224,9 +233,19 @@ pub(super) struct Known {
 impl Known {
     /// All keys that may be accepted.
     pub(super) fn all(&self) -> Vec<ApiKey> {
+        self.file.iter().chain(self.made()).cloned().collect()
+    }
+
+    /// Those made through the API, with the credentials that they had before.
+    pub(super) fn made(&self) -> impl Iterator<Item = &ApiKey> {
         let made = self.made.values();
-        let made = made.flat_map(|made| std::iter::once(&made.key).chain(&made.previous));
-        self.file.iter().chain(made).cloned().collect()
+        made.flat_map(|made| std::iter::once(&made.key).chain(&made.previous))
+    }
+
+    /// True of a key that is changed in its file. A key that was made is changed here, whatever a
+    /// file says.
+    fn is_only_in_a_file(&self, name: &str) -> bool {
+        !self.made.contains_key(name) && self.file.iter().any(|key| key.name == name)
     }
 
     fn is_taken(&self, credential: &Credential) -> bool {
@@ -245,19 +264,31 @@ fn overlapping(previous: &ApiKey, key: &ApiKey) -> ApiKey {
 }
 
 fn asked(name: &str, spec: ApiKeySpec) -> Result<ApiKey, KeyError> {
-    let credential = credential(spec.sha256, spec.requester)?;
-    let is_admin = spec.scopes.contains(&Scope::Admin);
-    let wallets = spec.wallets.as_ref().map_or(0, Vec::len);
-    if spec.scopes.is_empty() || wallets > MAX_WALLETS || is_admin && spec.wallets.is_some() {
-        return Err(KeyError::Scopes);
-    }
-    Ok(ApiKey {
+    let key = ApiKey {
         name: name.into(),
-        credential,
+        credential: credential(spec.sha256, spec.requester)?,
         scopes: spec.scopes,
         wallets: spec.wallets,
         expires: spec.expires,
-    })
+    };
+    check(&key)?;
+    Ok(key)
+}
+
+/// Checks what a key may do, and that its credential is one.
+pub(crate) fn check(key: &ApiKey) -> Result<(), KeyError> {
+    if key.credential == Credential::Secret(api_key_hash("")) {
+        return Err(KeyError::Empty);
+    }
+    let is_admin = key.scopes.contains(&Scope::Admin);
+    let limit = key.wallets.as_ref().map(Vec::len);
+    let limited_well =
+        limit.is_none_or(|wallets| (1..=MAX_WALLETS).contains(&wallets) && !is_admin);
+    if limited_well && !key.scopes.is_empty() {
+        Ok(())
+    } else {
+        Err(KeyError::Scopes)
+    }
 }
 
 fn credential(
@@ -265,6 +296,7 @@ fn credential(
     requester: Option<countersign_protocol::RequesterId>,
 ) -> Result<Credential, KeyError> {
     match (sha256, requester) {
+        (Some(hash), None) if hash == api_key_hash("") => Err(KeyError::Empty),
         (Some(hash), None) => Ok(Credential::Secret(hash)),
         (None, Some(requester)) => Ok(Credential::Requester(requester)),
         (Some(_), Some(_)) | (None, None) => Err(KeyError::Credential),

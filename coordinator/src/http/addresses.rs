@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 use countersign_api::{ChildView, WalletAddresses};
 use countersign_payload::Networks;
@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::error::ApiError;
+use super::path::Part;
 use super::query::{Params, words};
 use super::wallets::{unknown, wallet_id};
 use crate::api_key::Caller;
@@ -59,7 +60,7 @@ pub struct AddressQuery {
 pub async fn derive(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Part(id): Part,
     Params(query): Params<AddressQuery>,
 ) -> Result<Json<WalletAddresses>, ApiError> {
     let network = query.network()?;

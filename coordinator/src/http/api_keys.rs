@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::{Extension, Json};
-use countersign_api::{ApiKeyList, ApiKeySpec, ApiKeyView, AuditPage, ExpireApiKey, RotateApiKey};
+use countersign_api::{
+    ApiKeyList, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage, ExpireApiKey, RotateApiKey,
+};
 use serde::Deserialize;
 
 use super::App;
 use super::body::Body;
 use super::error::ApiError;
-use super::query::{Params, cursor, page_size};
+use super::path::Part;
+use super::query::{Params, Places, page_size};
 use crate::api_key::Caller;
 use crate::clock;
 use crate::store::Act;
@@ -58,7 +61,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<ApiKeyList> {
 pub async fn put(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Part(name): Part,
     Body(spec): Body<ApiKeySpec>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ApiKeyView>), ApiError> {
     let (view, new) = app.keys.put(app.registry.store(), &name, spec)?;
@@ -91,7 +94,7 @@ pub async fn put(
 pub async fn rotate(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Part(name): Part,
     Body(to): Body<RotateApiKey>,
 ) -> Result<Json<ApiKeyView>, ApiError> {
     let view = app
@@ -121,7 +124,7 @@ pub async fn rotate(
 pub async fn expire(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Part(name): Part,
     Body(to): Body<ExpireApiKey>,
 ) -> Result<Json<ApiKeyView>, ApiError> {
     let view = app.keys.expire(app.registry.store(), &name, &to)?;
@@ -131,7 +134,8 @@ pub async fn expire(
 
 /// Revoke an API key
 ///
-/// At once: requests that wait and streams that are open end. Revoking it again changes nothing.
+/// At once: requests that wait and streams that are open end. Revoking it again, or a key that
+/// never was, changes nothing and is not in the audit log: list the keys to be sure of a name.
 #[utoipa::path(
     delete,
     path = "/api-keys/{name}",
@@ -146,10 +150,11 @@ pub async fn expire(
 pub async fn revoke(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Part(name): Part,
 ) -> Result<StatusCode, ApiError> {
-    app.keys.remove(app.registry.store(), &name)?;
-    app.audited(&caller, "api-key.revoke", &name).await?;
+    if app.keys.remove(app.registry.store(), &name)? {
+        app.audited(&caller, "api-key.revoke", &name).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -174,18 +179,25 @@ pub struct AuditQuery {
     operation_id = "readAudit",
     tag = "operators",
     params(AuditQuery),
-    responses((status = 200, description = "Entries, oldest first.", body = AuditPage))
+    responses(
+        (status = 200, description = "Entries, oldest first.", body = AuditPage),
+        (status = 410, response = super::document::Gone),
+    )
 )]
 pub async fn audit(
     State(app): State<Arc<App>>,
     Params(query): Params<AuditQuery>,
 ) -> Result<Json<AuditPage>, ApiError> {
-    let after = cursor(query.after.as_deref())?.unwrap_or(0);
+    let after = Places::AUDIT.read(query.after.as_deref())?.unwrap_or(0);
     let store = app.registry.store();
     let (entries, next) = store.audit_log(after, page_size(query.limit)?)?;
+    let with_cursor = |(place, entry)| AuditEntry {
+        cursor: Places::AUDIT.cursor(place),
+        ..entry
+    };
     Ok(Json(AuditPage {
-        entries,
-        next: next.to_string(),
+        entries: entries.into_iter().map(with_cursor).collect(),
+        next: Places::AUDIT.cursor(next),
     }))
 }
 

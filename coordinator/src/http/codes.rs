@@ -1,11 +1,11 @@
 //! The codes of the API's problems. A task that is refused has a code of the nodes' list.
 
 /// Each code with its meaning and what to do.
-pub const CODES: [(&str, &str, &str); 58] = [
+pub const CODES: [(&str, &str, &str); 59] = [
     (
         "api-key-credential",
-        "an API key needs exactly one credential",
-        "send `sha256` or `requester`",
+        "an API key needs exactly one credential, and not the hash of an empty text",
+        "send `sha256` of a secret, or `requester`",
     ),
     (
         "api-key-in-file",
@@ -30,7 +30,7 @@ pub const CODES: [(&str, &str, &str); 58] = [
     (
         "api-key-scopes",
         "the scopes and wallets do not make a key",
-        "give a scope; `admin` is not limited to wallets",
+        "give a scope; leave `wallets` out, or list some; `admin` is not limited to wallets",
     ),
     (
         "api-key-taken",
@@ -60,8 +60,8 @@ pub const CODES: [(&str, &str, &str); 58] = [
     ),
     (
         "cursor-gone",
-        "the events behind the cursor are not kept any more",
-        "read the tasks, then begin without `after`",
+        "the entries behind the cursor are not kept any more, or the cursor is ahead of the list",
+        "read what you follow anew, then begin without `after`",
     ),
     (
         "cursor-malformed",
@@ -244,6 +244,11 @@ pub const CODES: [(&str, &str, &str); 58] = [
         "send all acknowledgements",
     ),
     (
+        "webhook-filter",
+        "a list of a webhook is empty",
+        "leave it out for all, or list some",
+    ),
+    (
         "webhook-key",
         "the keys of webhooks cannot be written",
         "the coordinator's operator checks the disk",
@@ -265,7 +270,7 @@ pub const CODES: [(&str, &str, &str); 58] = [
     ),
     (
         "webhook-url",
-        "the URL is not one for a webhook",
-        "use https",
+        "the URL is not one for a webhook, or leads where webhooks may not",
+        "use https; the operator may allow networks by `webhook_networks`",
     ),
 ];

@@ -123,7 +123,7 @@ fn tags() -> Vec<Tag> {
         ("webhooks", "Receivers that events are sent to."),
         (
             "operators",
-            "API keys, what they were used for, and the end of work.",
+            "API keys, what they were used for, and draining.",
         ),
     ]
     .map(|(name, description)| {

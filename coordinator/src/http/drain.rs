@@ -25,7 +25,7 @@ pub async fn show(State(app): State<Arc<App>>) -> Json<DrainView> {
     Json(app.registry.drain_state())
 }
 
-/// Begin no tasks, or begin tasks again
+/// Start or stop draining
 ///
 /// While it drains, the coordinator finishes the tasks under way. New tasks are accepted and wait,
 /// also over a restart, which ends the draining. Setting the same again changes nothing.
@@ -42,8 +42,9 @@ pub async fn set(
     Extension(caller): Extension<Caller>,
     Body(wanted): Body<SetDrain>,
 ) -> Result<Json<DrainView>, ApiError> {
-    app.registry.drain(wanted.draining);
     let what = if wanted.draining { "begin" } else { "end" };
+    // What is not on record does not happen.
     app.audited(&caller, "drain.set", what).await?;
+    app.registry.drain(wanted.draining);
     Ok(Json(app.registry.drain_state()))
 }

@@ -90,7 +90,7 @@ impl IntoResponse for ApiError {
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Unauthorised => {
+            Denied::Unauthorised | Denied::Expired => {
                 Self::new(StatusCode::UNAUTHORIZED, "unauthorised", denied.to_string())
             }
             Denied::Scope => Self::new(StatusCode::FORBIDDEN, "scope", denied.to_string()),
@@ -173,7 +173,9 @@ impl From<FeedError> for ApiError {
     fn from(error: FeedError) -> Self {
         let detail = error.to_string();
         match error {
-            FeedError::Gone => Self::new(StatusCode::GONE, "cursor-gone", detail),
+            FeedError::Gone | FeedError::Ahead => {
+                Self::new(StatusCode::GONE, "cursor-gone", detail)
+            }
             FeedError::Store(error) => error.into(),
         }
     }
@@ -186,7 +188,8 @@ impl From<WebhookError> for ApiError {
             WebhookError::Unknown => Self::missing("webhook-unknown", detail),
             WebhookError::TooMany => Self::new(StatusCode::CONFLICT, "too-many-webhooks", detail),
             WebhookError::Name => Self::bad("webhook-name", detail),
-            WebhookError::Url(_) => Self::bad("webhook-url", detail),
+            WebhookError::EmptyList(_) => Self::bad("webhook-filter", detail),
+            WebhookError::Url(_) | WebhookError::Reach(_) => Self::bad("webhook-url", detail),
             WebhookError::NothingSelected => Self::bad("nothing-selected", detail),
         }
     }
@@ -198,7 +201,7 @@ impl From<KeyError> for ApiError {
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         match error {
             KeyError::Name => Self::bad("api-key-name", detail),
-            KeyError::Credential => Self::bad("api-key-credential", detail),
+            KeyError::Credential | KeyError::Empty => Self::bad("api-key-credential", detail),
             KeyError::Scopes => Self::bad("api-key-scopes", detail),
             KeyError::Overlap => Self::bad("api-key-overlap", detail),
             KeyError::InFile => conflict("api-key-in-file"),
@@ -226,12 +229,17 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// Handles unknown paths.
-pub async fn no_such_path() -> ApiError {
+/// There is nothing at the path.
+pub fn nowhere() -> ApiError {
     ApiError::missing(
         "no-such-path",
         "there is nothing at this path; /v1/openapi.json lists what there is",
     )
+}
+
+/// Handles unknown paths.
+pub async fn no_such_path() -> ApiError {
+    nowhere()
 }
 
 /// Handles unknown methods of known paths.

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::App;
 use super::error::ApiError;
-use super::query::{Params, cursor, page_size, words};
+use super::query::{Params, Places, page_size, words};
 use super::streams::Stay;
 use crate::api_key::Caller;
 use crate::clock;
@@ -91,12 +91,12 @@ pub async fn read(
     };
     let after = match query.after.as_deref() {
         Some("now") => Some(app.registry.store().last_event()?),
-        after => cursor(after)?,
+        after => Places::EVENTS.read(after)?,
     };
     if wants_stream(&headers) {
         let last = headers.get("last-event-id").map(|id| id.to_str());
         let last = last.transpose().unwrap_or(Some("?"));
-        let after = cursor(last)?.or(after);
+        let after = Places::EVENTS.read(last)?.or(after);
         return stream(app, caller, filter, after).await;
     }
     let until = Instant::now() + Duration::from_secs(query.wait.unwrap_or(0).min(MAX_WAIT));
@@ -111,15 +111,38 @@ pub async fn read(
     .await?;
     Ok(Json(EventPage {
         events: feed.events.into_iter().map(|(_, event)| event).collect(),
-        next: feed.next.to_string(),
+        next: Places::EVENTS.cursor(feed.next),
     })
     .into_response())
 }
 
+/// True if a stream is accepted, and not less than a page (RFC 9110 12.5.1).
 fn wants_stream(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT);
-    let accepted = accepted.and_then(|value| value.to_str().ok());
-    accepted.is_some_and(|accepted| accepted.contains("text/event-stream"))
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let accepted = accepted.filter_map(|value| value.to_str().ok());
+    let ranges = accepted.flat_map(|text| text.split(',')).map(range);
+    let mut stream = 0.0_f32;
+    let mut page = 0.0_f32;
+    for (kind, quality) in ranges {
+        match kind.as_str() {
+            "text/event-stream" => stream = quality,
+            "application/json" => page = quality,
+            _ => {}
+        }
+    }
+    stream > 0.0 && stream >= page
+}
+
+/// A media type in small letters, and how welcome it is.
+fn range(text: &str) -> (String, f32) {
+    let mut parts = text.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let quality = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    let quality = quality.map_or(Some(1.0), |value| value.parse().ok());
+    (kind, quality.unwrap_or_default())
 }
 
 async fn page(

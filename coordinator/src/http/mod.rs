@@ -6,6 +6,7 @@
 mod addresses;
 mod admission;
 mod api_keys;
+mod bodies;
 mod body;
 mod codes;
 mod docs;
@@ -14,6 +15,7 @@ mod drain;
 mod error;
 mod events;
 mod nodes;
+mod path;
 mod query;
 mod reference;
 mod streams;
@@ -44,6 +46,7 @@ use utoipa_axum::routes;
 use crate::api_key::{ApiKeys, REQUESTS};
 use crate::registry::TaskRegistry;
 use crate::webhook::Webhooks;
+pub use bodies::Bodies;
 pub use codes::CODES;
 use error::ApiError;
 pub use streams::Streams;
@@ -73,6 +76,7 @@ pub struct App {
     /// Turns true when the coordinator stops, which ends all waiting.
     pub stop: watch::Receiver<bool>,
     pub patience: Patience,
+    pub bodies: Bodies,
     pub streams: Streams,
     pub webhooks: Arc<Webhooks>,
 }
@@ -101,7 +105,6 @@ pub fn router(app: Arc<App>) -> Router {
     let v1 = v1
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(from_fn_with_state(app.clone(), read_body))
         // Around everything under /v1, unknown paths included: nothing is answered without a key.
         .layer(from_fn_with_state(app.clone(), admission::authorise));
     Router::new()
@@ -112,6 +115,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/live", get(async || Json(json!({"live": true}))))
         .route("/ready", get(ready))
         .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), limit_time))
         .layer(from_fn_with_state(app.clone(), count))
@@ -150,6 +154,21 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
     (router, document::complete(document))
 }
 
+/// True if there is something at this path below `/v1`.
+fn exists(path: &str) -> bool {
+    static TEMPLATES: LazyLock<Vec<String>> =
+        LazyLock::new(|| routes().1.paths.paths.into_keys().collect());
+    let fits = |template: &String| {
+        let below = template.strip_prefix("/v1").unwrap_or(template);
+        let same = |(part, given): (&str, &str)| {
+            part == given || part.starts_with('{') && !given.is_empty()
+        };
+        below.split('/').count() == path.split('/').count()
+            && below.split('/').zip(path.split('/')).all(same)
+    };
+    TEMPLATES.iter().any(fits)
+}
+
 /// The OpenAPI document of `/v1`, as JSON text.
 pub fn openapi_document() -> String {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
@@ -175,17 +194,6 @@ pub fn reference_page() -> String {
 async fn openapi() -> Response {
     let media_type = [(header::CONTENT_TYPE, "application/json")];
     (media_type, openapi_document()).into_response()
-}
-
-/// Reads the whole body before a handler sees the request.
-async fn read_body(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let (head, body) = request.into_parts();
-    let body = admission::receive(&app, body).await?;
-    Ok(next.run(Request::from_parts(head, body.into())).await)
 }
 
 async fn limit_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

@@ -26,14 +26,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        let Query(params) = query.map_err(|error| {
-            ApiError::bad(
-                "query-malformed",
-                format!("{}; correct the query", error.body_text()),
-            )
-        })?;
+        let Query(params) = query.map_err(|error| malformed(&error))?;
         Ok(Self(params))
     }
+}
+
+/// The innermost cause names the parameter.
+fn malformed(error: &QueryRejection) -> ApiError {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let message = format!("the query cannot be read ({cause}); correct it");
+    ApiError::bad("query-malformed", message)
 }
 
 /// Deserializes words that are separated by commas.
@@ -54,15 +59,60 @@ where
         .map(Some)
 }
 
-/// Reads a cursor, which is opaque to callers.
-pub fn cursor<T: FromStr>(text: Option<&str>) -> Result<Option<T>, ApiError> {
-    let unknown = |_| {
-        ApiError::bad(
-            "cursor-malformed",
-            "the cursor is not one of this list; take it from `next` of a page, or leave it out",
-        )
+/// A list whose cursors are places. They are opaque to callers, and each list refuses those of all
+/// others.
+#[derive(Debug, Clone, Copy)]
+pub struct Places(&'static str);
+
+impl Places {
+    /// Events have had plain numbers from the beginning, also in deliveries and in the store.
+    pub const EVENTS: Self = Self("");
+    /// The list of tasks.
+    pub const TASKS: Self = Self("tasks-");
+    /// The list of a webhook's deliveries.
+    pub const DELIVERIES: Self = Self("deliveries-");
+    /// The audit log.
+    pub const AUDIT: Self = Self("audit-");
+
+    /// The cursor of a place.
+    pub fn cursor(self, place: u64) -> String {
+        format!("{}{place}", self.0)
+    }
+
+    /// The place of a cursor.
+    pub fn read(self, text: Option<&str>) -> Result<Option<u64>, ApiError> {
+        let read = |text: &str| {
+            let place = text.strip_prefix(self.0)?.parse().ok()?;
+            (self.cursor(place) == text).then_some(place)
+        };
+        text.map(|text| read(text).ok_or_else(not_of_this_list))
+            .transpose()
+    }
+
+    /// The place of a cursor of a list that is read from the newest entry on.
+    pub fn before(self, text: Option<&str>, newest: u64) -> Result<Option<u64>, ApiError> {
+        match self.read(text)? {
+            Some(place) if place > newest => Err(not_of_this_list()),
+            place => Ok(place),
+        }
+    }
+}
+
+/// Reads a cursor that is the id of an entry, as it is written.
+pub fn entry<T: FromStr + ToString>(text: Option<&str>) -> Result<Option<T>, ApiError> {
+    let read = |text: &str| {
+        let id: T = text.parse().ok()?;
+        (id.to_string() == text).then_some(id)
     };
-    text.map(str::parse).transpose().map_err(unknown)
+    text.map(|text| read(text).ok_or_else(not_of_this_list))
+        .transpose()
+}
+
+fn not_of_this_list() -> ApiError {
+    ApiError::bad(
+        "cursor-malformed",
+        "the cursor is not one of this list; take it from `next` of a page, or leave it out",
+    )
 }
 
 /// The number of entries of a page.

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
+use axum::http::Method;
 use serde_json::Value;
+
+use super::admission::scope_of;
 
 /// Renders the document. The result is a page that stands alone.
 pub fn markdown(document: &Value) -> String {
@@ -14,6 +17,7 @@ pub fn markdown(document: &Value) -> String {
         &mut page,
         "The same in a form for programs: `/v1/openapi.json` (OpenAPI 3.1).",
     );
+    scopes(&mut page, document);
     for tag in list(&document["tags"]) {
         line(&mut page, &format!("## {}", title(words(&tag["name"]))));
         line(&mut page, words(&tag["description"]));
@@ -28,6 +32,37 @@ pub fn markdown(document: &Value) -> String {
         type_section(&mut page, name, schema);
     }
     page
+}
+
+/// The scope that each request needs, by the function that decides about requests.
+fn scopes(page: &mut String, document: &Value) {
+    line(page, "## Scopes");
+    line(
+        page,
+        "Every API key, and every requester that signs its requests, has one or more scopes. None contains another: \
+         whoever orders and reads needs both `create` and `read`.",
+    );
+    row(page, &["request", "", "scope"]);
+    row(page, &["---"; 3]);
+    for (path, method, operation) in operations(document) {
+        let name = method.to_ascii_uppercase();
+        let below = path.strip_prefix("/v1").unwrap_or(path);
+        let Ok(method) = Method::from_bytes(name.as_bytes()) else {
+            continue;
+        };
+        let Some(scope) = scope_of(&method, below) else {
+            continue;
+        };
+        row(
+            page,
+            &[
+                &format!("`{name} {path}`"),
+                words(&operation["summary"]),
+                &format!("`{}`", scope.as_str()),
+            ],
+        );
+    }
+    page.push('\n');
 }
 
 fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {

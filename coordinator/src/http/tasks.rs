@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -16,7 +16,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::Body;
 use super::error::ApiError;
-use super::query::{Params, cursor, page_size, words};
+use super::path::Part;
+use super::query::{Params, Places, page_size, words};
 use super::{App, view};
 use crate::api_key::Caller;
 use crate::clock;
@@ -141,14 +142,14 @@ pub async fn list(
     Params(query): Params<TaskQuery>,
 ) -> Result<Json<TaskPage>, ApiError> {
     let limit = page_size(query.limit)?;
-    let before = cursor(query.cursor.as_deref())?;
     let store = app.registry.store();
     store.durable(store.now()).await?;
+    let before = Places::TASKS.before(query.cursor.as_deref(), store.last_task()?)?;
     let Page { tasks, next } = store.tasks(&query.filter(&caller), before, limit)?;
     let summary = |(entry, record): &(Entry, TaskRecord)| record.summary(entry.id, &entry.subject);
     Ok(Json(TaskPage {
         tasks: tasks.iter().map(summary).collect(),
-        next: next.map(|before| before.to_string()),
+        next: next.map(|before| Places::TASKS.cursor(before)),
     }))
 }
 
@@ -193,7 +194,7 @@ pub struct Wait {
 pub async fn show(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Part(id): Part,
     Params(wait): Params<Wait>,
 ) -> Result<Json<TaskView>, ApiError> {
     let id = task_id(&id)?;
@@ -227,7 +228,7 @@ pub async fn show(
 pub async fn explain(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Part(id): Part,
 ) -> Result<Json<Explanation>, ApiError> {
     let id = task_id(&id)?;
     let record = seen_by(&app, &caller, id)?;
@@ -264,7 +265,7 @@ pub async fn explain(
 pub async fn cancel(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Part(id): Part,
 ) -> Result<Json<TaskView>, ApiError> {
     let id = task_id(&id)?;
     seen_by(&app, &caller, id)?;

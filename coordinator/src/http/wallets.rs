@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::{Extension, Json};
 use countersign_api::{WalletGenerations, WalletImport, WalletPage, WalletView};
@@ -13,7 +13,8 @@ use serde::Deserialize;
 use super::App;
 use super::body::Body;
 use super::error::ApiError;
-use super::query::{Params, cursor, page_size};
+use super::path::Part;
+use super::query::{Params, entry, page_size};
 use crate::api_key::Caller;
 use crate::clock;
 use crate::store::{Store, StoreError};
@@ -47,7 +48,7 @@ pub async fn list(
     Params(query): Params<WalletQuery>,
 ) -> Result<Json<WalletPage>, ApiError> {
     let limit = page_size(query.limit)?;
-    let after: Option<KeyId> = cursor(query.cursor.as_deref())?;
+    let after: Option<KeyId> = entry(query.cursor.as_deref())?;
     let store = app.registry.store();
     store.durable(store.now()).await?;
     let mut found = match &caller.wallets {
@@ -134,7 +135,7 @@ pub async fn import(
 pub async fn show(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Part(id): Part,
 ) -> Result<Json<WalletView>, ApiError> {
     let wallet = app
         .registry
@@ -161,7 +162,7 @@ pub async fn show(
 pub async fn generations(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Part(id): Part,
 ) -> Result<Json<WalletGenerations>, ApiError> {
     let generations = app
         .registry

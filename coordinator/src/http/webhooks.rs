@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::{Extension, Json};
 use countersign_api::{
@@ -14,7 +14,8 @@ use serde::Deserialize;
 use super::App;
 use super::body::Body;
 use super::error::ApiError;
-use super::query::{Params, cursor, page_size, words};
+use super::path::Part;
+use super::query::{Params, Places, page_size, words};
 use crate::api_key::Caller;
 use crate::clock;
 use crate::webhook::{WebhookError, WebhookKeyError};
@@ -58,7 +59,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<WebhookList> {
 pub async fn put(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Part(name): Part,
     Body(spec): Body<WebhookSpec>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<WebhookView>), ApiError> {
     let (view, new) = app.webhooks.put(&name, spec, clock::now())?;
@@ -88,7 +89,7 @@ pub async fn put(
 )]
 pub async fn show(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Part(name): Part,
 ) -> Result<Json<WebhookView>, ApiError> {
     let view = app.webhooks.show(&name).ok_or(WebhookError::Unknown)?;
     Ok(Json(view))
@@ -96,7 +97,8 @@ pub async fn show(
 
 /// Delete a webhook
 ///
-/// With the log of its deliveries. Deleting it again changes nothing.
+/// With the log of its deliveries. Deleting it again, or one that never was, changes nothing and is
+/// not in the audit log.
 #[utoipa::path(
     delete,
     path = "/webhooks/{name}",
@@ -108,10 +110,11 @@ pub async fn show(
 pub async fn remove(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Part(name): Part,
 ) -> Result<StatusCode, ApiError> {
-    app.webhooks.remove(&name)?;
-    app.audited(&caller, "webhook.delete", &name).await?;
+    if app.webhooks.remove(&name)? {
+        app.audited(&caller, "webhook.delete", &name).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -133,7 +136,7 @@ pub async fn remove(
 pub async fn test(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Part(name): Part,
 ) -> Result<(StatusCode, Json<Delivery>), ApiError> {
     let delivery = app.webhooks.test(&name, clock::now())?;
     app.audited(&caller, "webhook.test", &name).await?;
@@ -159,7 +162,7 @@ pub async fn test(
 pub async fn resend(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Part(name): Part,
     Body(what): Body<Resend>,
 ) -> Result<(StatusCode, Json<Resent>), ApiError> {
     let webhooks = app.webhooks.clone();
@@ -203,11 +206,10 @@ pub struct DeliveryQuery {
 )]
 pub async fn deliveries(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Part(name): Part,
     Params(query): Params<DeliveryQuery>,
 ) -> Result<Json<DeliveryPage>, ApiError> {
     app.webhooks.show(&name).ok_or(WebhookError::Unknown)?;
-    let before = cursor(query.cursor.as_deref())?;
     let states = query.state;
     let admits = |delivery: &Delivery| {
         let listed =
@@ -216,10 +218,12 @@ pub async fn deliveries(
     };
     let store = app.registry.store();
     store.durable(store.now()).await?;
+    let newest = store.last_delivery(&name)?;
+    let before = Places::DELIVERIES.before(query.cursor.as_deref(), newest)?;
     let (found, next) = store.deliveries(&name, admits, before, page_size(query.limit)?)?;
     Ok(Json(DeliveryPage {
         deliveries: found.into_iter().map(|(_, delivery)| delivery).collect(),
-        next: next.map(|before| before.to_string()),
+        next: next.map(|before| Places::DELIVERIES.cursor(before)),
     }))
 }
 

@@ -4,12 +4,14 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_protocol::UnixMillis;
-use countersign_protocol::contact::Contact;
+use countersign_protocol::contact::{Contact, Role};
 use countersign_protocol::invitation::InvitationId;
+use countersign_protocol::{RequesterId, UnixMillis};
 
+use super::Rights;
 use super::joined::{self, JoinedError};
-use crate::api_key::{ApiKeys, Credential};
+use crate::api_key::{ApiKey, ApiKeys, Credential, LockedKeys};
+use crate::clock;
 use crate::config::Config;
 use crate::registry::TaskRegistry;
 
@@ -23,30 +25,43 @@ pub struct Book {
     keys: Arc<ApiKeys>,
 }
 
-/// How a guest stands to those who are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// How a guest stands to those who are known. Of several, the last counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     /// Neither its name nor its id is known.
     New,
+    /// Somebody else has its name, or its own entry has expired.
+    Taken,
+    /// It is known itself, under this other name.
+    Renamed(String),
     /// It is known itself, under the same name.
     Known,
-    /// Somebody else has its name, or it has another name.
-    Taken,
 }
 
 impl Standing {
-    fn of(same_name: bool, same_id: bool) -> Self {
-        match (same_name, same_id) {
-            (false, false) => Self::New,
+    /// The standing of a guest of this name to an entry that is its own or somebody else's.
+    fn to_entry(name: &str, entry: &str, is_its_own: bool) -> Self {
+        match (is_its_own, entry == name) {
             (true, true) => Self::Known,
-            (true, false) | (false, true) => Self::Taken,
+            (true, false) => Self::Renamed(entry.into()),
+            (false, true) => Self::Taken,
+            (false, false) => Self::New,
         }
+    }
+
+    fn to_key(name: &str, id: &RequesterId, key: &ApiKey, now: UnixMillis) -> Self {
+        let is_its_own = key.credential == Credential::Requester(*id);
+        if is_its_own && !key.is_valid(now) {
+            return Self::Taken;
+        }
+        Self::to_entry(name, &key.name, is_its_own)
     }
 }
 
-/// The book while nobody else changes it.
+/// The book, and the API keys, while nobody else changes them.
 pub(super) struct Locked<'a> {
     config: MutexGuard<'a, Config>,
+    keys: LockedKeys<'a>,
     book: &'a Book,
 }
 
@@ -74,52 +89,67 @@ impl Book {
         Ok(())
     }
 
+    /// True of the key of a requester that may sign requests.
+    pub(super) fn has_requester(&self, key: &[u8; 32], now: UnixMillis) -> bool {
+        RequesterId::from_bytes(*key).is_ok_and(|id| self.keys.lists(&id, now))
+    }
+
     pub(super) fn lock(&self) -> Locked<'_> {
         Locked {
             config: self.config.lock().unwrap_or_else(PoisonError::into_inner),
+            keys: self.keys.lock(),
             book: self,
         }
     }
 }
 
 impl Locked<'_> {
-    /// Whether somebody has the guest's name or id, by the files.
-    pub(super) fn standing(&self, guest: &Contact) -> Result<Standing, JoinedError> {
+    /// Whether somebody has the guest's name or id, by the files and by the API.
+    pub(super) fn standing(
+        &self,
+        guest: &Contact,
+        now: UnixMillis,
+    ) -> Result<Standing, JoinedError> {
         let (rules, keys) = joined::merged(&self.config)?;
-        let standings: Vec<Standing> = match guest {
-            Contact::Node { name, id } => rules
-                .nodes
-                .iter()
-                .map(|(other, called)| Standing::of(called == name, other == id))
-                .collect(),
-            Contact::Requester { name, id } => keys
-                .iter()
-                .map(|key| {
-                    let same_id = key.credential == Credential::Requester(*id);
-                    Standing::of(key.name == *name, same_id)
-                })
-                .collect(),
+        let standing = match guest {
+            Contact::Node { name, id } => {
+                let nodes = rules.nodes.iter();
+                nodes
+                    .map(|(other, entry)| Standing::to_entry(name, entry, other == id))
+                    .max()
+            }
+            Contact::Requester { name, id } => {
+                let keys = keys.iter().chain(self.keys.made());
+                keys.map(|key| Standing::to_key(name, id, key, now)).max()
+            }
         };
-        Ok(standings.into_iter().max().unwrap_or(Standing::New))
+        Ok(standing.unwrap_or(Standing::New))
+    }
+
+    /// True if somebody in the files has this name.
+    pub(super) fn knows(&self, role: Role, name: &str) -> Result<bool, JoinedError> {
+        self.config.knows(role, name)
     }
 
     /// Records the guest, then makes it known.
     pub(super) fn add(
         &mut self,
         guest: &Contact,
+        rights: Option<Rights>,
         invitation: InvitationId,
         now: UnixMillis,
     ) -> Result<(), JoinedError> {
-        joined::add(&self.book.data, guest, invitation, now)?;
+        joined::add(&self.book.data, guest, rights, invitation, now)?;
         let config = self.config.clone();
         self.apply(&config)
     }
 
     fn apply(&mut self, config: &Config) -> Result<(), JoinedError> {
         let (rules, keys) = joined::merged(config)?;
+        // What is refused changes nothing.
+        self.keys.set(keys)?;
         self.book.registry.set_rules(rules);
-        self.book.keys.set(keys);
-        self.book.registry.tell_contacts();
+        self.book.registry.tell_contacts(clock::now());
         Ok(())
     }
 }

@@ -1,8 +1,7 @@
 //! Who joined by invitation: `nodes.yaml` and `requesters.yaml` in the data directory, beside the
 //! lists of the configuration. The coordinator adds entries; operators may remove them.
 
-use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,9 +13,10 @@ use countersign_strict::DocumentError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::api_key::{ApiKey, Credential, Scope};
+use super::Rights;
+use crate::api_key::{ApiKey, Credential, Scope, Shadowed};
 use crate::config::Config;
-use crate::registry::RegistryConfig;
+use crate::registry::{NamedRequester, RegistryConfig};
 
 /// Size limit of a file in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -40,6 +40,9 @@ pub enum JoinedError {
     /// An entry excludes another.
     #[error("{what} in {} is listed already, there or in the configuration; remove one entry", path.display())]
     Duplicate { path: PathBuf, what: String },
+    /// An entry excludes a key that was made through the API.
+    #[error(transparent)]
+    Shadowed(#[from] Shadowed),
     /// The file cannot be written.
     #[error("{} cannot be written ({error}); check the disk and the permissions", path.display())]
     Write { path: PathBuf, error: io::Error },
@@ -47,33 +50,48 @@ pub enum JoinedError {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File<I> {
+struct File<E> {
     #[serde(default = "Vec::new")]
-    joined: Vec<Entry<I>>,
+    joined: Vec<E>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry<I> {
+struct Node {
     name: String,
-    id: I,
+    id: NodeId,
     /// The invitation that it came with.
     invitation: InvitationId,
     /// When it came.
     at: UnixMillis,
 }
 
-/// Adds a guest to its list; durable when this returns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Requester {
+    name: String,
+    id: RequesterId,
+    /// The invitation that it came with.
+    invitation: InvitationId,
+    /// When it came.
+    at: UnixMillis,
+    /// The usual ones if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rights: Option<Rights>,
+}
+
+/// Adds a guest to its list; durable when this returns. Only requesters have rights.
 pub(super) fn add(
     data: &Path,
     guest: &Contact,
+    rights: Option<Rights>,
     invitation: InvitationId,
     at: UnixMillis,
 ) -> Result<(), JoinedError> {
     match guest.clone() {
         Contact::Node { name, id } => append(
             &data.join(NODES),
-            Entry {
+            Node {
                 name,
                 id,
                 invitation,
@@ -82,11 +100,12 @@ pub(super) fn add(
         ),
         Contact::Requester { name, id } => append(
             &data.join(REQUESTERS),
-            Entry {
+            Requester {
                 name,
                 id,
                 invitation,
                 at,
+                rights,
             },
         ),
     }
@@ -98,19 +117,24 @@ pub(crate) fn merged(config: &Config) -> Result<(RegistryConfig, Vec<ApiKey>), J
     let mut keys = config.api_keys.clone();
     let path = config.data.join(NODES);
     let mut names: BTreeSet<String> = rules.nodes.values().cloned().collect();
-    for Entry { name, id, .. } in entries::<NodeId>(&path)? {
+    for Node { name, id, .. } in entries(&path)? {
         let is_new = names.insert(name.clone()) && !rules.nodes.contains_key(&id);
         refuse_unless(is_new, &path, || format!("the node `{name}` ({id})"))?;
         rules.nodes.insert(id, name);
     }
     let path = config.data.join(REQUESTERS);
-    for Entry { name, id, .. } in entries::<RequesterId>(&path)? {
+    for entry in entries(&path)? {
+        let Requester {
+            name, id, rights, ..
+        } = entry;
+        let rights = rights.unwrap_or_default();
         let credential = Credential::Requester(id);
         let is_new = keys
             .iter()
             .all(|key| key.name != name && key.credential != credential);
         refuse_unless(is_new, &path, || format!("the requester `{name}` ({id})"))?;
         if let Some(accepted) = &mut rules.requesters
+            && rights.scopes().contains(&Scope::Create)
             && !accepted.contains(&id)
         {
             accepted.push(id);
@@ -118,17 +142,31 @@ pub(crate) fn merged(config: &Config) -> Result<(RegistryConfig, Vec<ApiKey>), J
         keys.push(ApiKey {
             name,
             credential,
-            scopes: vec![Scope::Read, Scope::Create],
-            wallets: None,
+            scopes: rights.scopes().to_vec(),
+            wallets: rights.wallets().map(<[_]>::to_vec),
             expires: None,
         });
     }
-    let named = keys.iter().filter_map(|key| match key.credential {
-        Credential::Requester(id) => Some((id, key.name.clone())),
-        Credential::Secret(_) => None,
-    });
-    rules.named_requesters = named.collect();
+    rules.named_requesters = proposed(&rules, &keys);
     Ok((rules, keys))
+}
+
+/// The requesters that nodes' operators are told of. Whoever may not order here is left out: the
+/// words would be right, and an operator who confirms them would let it order.
+fn proposed(rules: &RegistryConfig, keys: &[ApiKey]) -> BTreeMap<RequesterId, NamedRequester> {
+    let accepted = rules.requesters.as_ref();
+    let is_accepted = |id: &RequesterId| accepted.is_none_or(|accepted| accepted.contains(id));
+    let named = keys.iter().filter_map(|key| match key.credential {
+        Credential::Requester(id) if key.scopes.contains(&Scope::Create) && is_accepted(&id) => {
+            let named = NamedRequester {
+                name: key.name.clone(),
+                until: key.expires,
+            };
+            Some((id, named))
+        }
+        Credential::Requester(_) | Credential::Secret(_) => None,
+    });
+    named.collect()
 }
 
 fn refuse_unless(
@@ -145,7 +183,7 @@ fn refuse_unless(
     })
 }
 
-fn entries<I: DeserializeOwned>(path: &Path) -> Result<Vec<Entry<I>>, JoinedError> {
+fn entries<E: DeserializeOwned>(path: &Path) -> Result<Vec<E>, JoinedError> {
     let bytes = match Custody::Operator.read(path, LARGEST) {
         Ok(bytes) => bytes,
         Err(CustodyError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -154,18 +192,15 @@ fn entries<I: DeserializeOwned>(path: &Path) -> Result<Vec<Entry<I>>, JoinedErro
         Err(error) => return Err(error.into()),
     };
     let text = String::from_utf8(bytes).map_err(|_| JoinedError::NotText(path.into()))?;
-    let file: File<I> = countersign_strict::yaml(&text).map_err(|error| JoinedError::Document {
+    let file: File<E> = countersign_strict::yaml(&text).map_err(|error| JoinedError::Document {
         path: path.into(),
         error,
     })?;
     Ok(file.joined)
 }
 
-fn append<I: DeserializeOwned + Serialize + Display>(
-    path: &Path,
-    entry: Entry<I>,
-) -> Result<(), JoinedError> {
-    let mut all = entries::<I>(path)?;
+fn append<E: DeserializeOwned + Serialize>(path: &Path, entry: E) -> Result<(), JoinedError> {
+    let mut all: Vec<E> = entries(path)?;
     all.push(entry);
     let write = |error: io::Error| JoinedError::Write {
         path: path.into(),

@@ -5,20 +5,21 @@
 //! the same time and whenever the process dies. A spent invitation never becomes open again.
 
 mod book;
+mod complaints;
 mod desk;
 mod joined;
-mod wrongs;
+mod rights;
 
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countersign_link::{Identity, IdentityError};
 use countersign_protocol::contact::{Role, is_name};
 use countersign_protocol::invitation::{Invitation, InvitationId, Token};
-use countersign_protocol::{CoordinatorId, UnixMillis};
+use countersign_protocol::{CoordinatorId, UnixMillis, encode};
 use hmac::{Hmac, Mac};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub use book::Book;
 pub use desk::{Desk, NotJoined, look_after};
 pub use joined::JoinedError;
 pub(crate) use joined::merged;
+pub use rights::{Rights, RightsError};
 
 /// Name of the folder of open invitations in the data directory.
 const FOLDER: &str = "invitations";
@@ -37,7 +39,7 @@ const SPENT: &str = "spent";
 /// Names the key of the MAC among those that are derived from the identity.
 const LABEL: &[u8] = b"invitations";
 /// Size limit of a file in bytes.
-const LARGEST: u64 = 4096;
+const LARGEST: u64 = 8192;
 /// The most invitations that are open at a time.
 const MOST: usize = 64;
 /// Shortest and longest validity.
@@ -45,6 +47,7 @@ const VALID: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(7 * 2
 
 /// The open invitations of a coordinator.
 pub struct Invitations {
+    data: PathBuf,
     folder: PathBuf,
     coordinator: CoordinatorId,
     key: Zeroizing<[u8; 32]>,
@@ -61,6 +64,17 @@ pub struct Open {
     pub name: String,
     /// Not accepted from this time on.
     pub expires: UnixMillis,
+    /// The rights of a requester, in version 2 of the file; the usual ones if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<Rights>,
+}
+
+/// What a look into the folder showed.
+#[derive(Debug)]
+struct Swept {
+    /// The last expiry of the open invitations.
+    until: Option<UnixMillis>,
+    unreadable: Vec<(InvitationId, io::Error)>,
 }
 
 /// Why an invitation was not made, listed or revoked.
@@ -71,6 +85,11 @@ pub enum InvitationError {
     /// The folder cannot be used.
     #[error("{} cannot be used ({error}); check the disk and the permissions", path.display())]
     Io { path: PathBuf, error: io::Error },
+    /// The coordinator could not read what this user writes.
+    #[error(
+        "{} belongs to user {owner}, and this is user {me}: the coordinator could not read the invitation; run the command as its user, with `sudo -u`", data.display()
+    )]
+    Foreign { data: PathBuf, owner: u32, me: u32 },
     /// The MAC's key cannot be derived.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -105,13 +124,15 @@ impl Invitations {
         coordinator: CoordinatorId,
     ) -> Result<Self, IdentityError> {
         Ok(Self {
+            data: data.into(),
             folder: data.join(FOLDER),
             coordinator,
             key: identity.derive(LABEL)?,
         })
     }
 
-    /// Makes an invitation: its file, and the token for whoever is invited.
+    /// Makes an invitation: its file, and the token for whoever is invited. A requester has the
+    /// usual rights.
     pub fn make(
         &self,
         role: Role,
@@ -120,6 +141,31 @@ impl Invitations {
         valid: Duration,
         now: UnixMillis,
     ) -> Result<Token, InvitationError> {
+        self.make_with(None, role, name, address, valid, now)
+    }
+
+    /// Makes an invitation for a requester with these rights.
+    pub fn make_limited(
+        &self,
+        rights: Rights,
+        name: &str,
+        address: &str,
+        valid: Duration,
+        now: UnixMillis,
+    ) -> Result<Token, InvitationError> {
+        self.make_with(Some(rights), Role::Requester, name, address, valid, now)
+    }
+
+    fn make_with(
+        &self,
+        rights: Option<Rights>,
+        role: Role,
+        name: &str,
+        address: &str,
+        valid: Duration,
+        now: UnixMillis,
+    ) -> Result<Token, InvitationError> {
+        self.check_owner()?;
         if !is_name(name) {
             return Err(InvitationError::Name(name.escape_default().to_string()));
         }
@@ -143,10 +189,11 @@ impl Invitations {
         let mut id = InvitationId([0; 16]);
         rand::rngs::OsRng.fill_bytes(&mut id.0);
         let open = Open {
-            version: 1,
+            version: version(rights.as_ref()),
             role,
             name: name.into(),
             expires: UnixMillis(now.0 + valid.as_millis() as u64),
+            rights,
         };
         self.put(id, &open).map_err(|error| self.failed(error))?;
         let invitation = Invitation {
@@ -154,10 +201,11 @@ impl Invitations {
             address: address.into(),
             id,
             role,
-            name: open.name,
+            name: open.name.clone(),
             expires: open.expires,
         };
-        let mac = self.mac(&invitation).finalize().into_bytes().into();
+        let mac = self.mac(&invitation, open.rights.as_ref());
+        let mac = mac.finalize().into_bytes().into();
         Ok(Token { invitation, mac })
     }
 
@@ -184,20 +232,25 @@ impl Invitations {
         })
     }
 
-    /// True if the token was made here, has not expired, and its file is there and says the same.
-    fn accepts(&self, token: &Token, now: UnixMillis) -> bool {
+    /// The invitation of a token that was made here, has not expired, and whose file is there and
+    /// says the same.
+    fn accepted(&self, token: &Token, now: UnixMillis) -> Option<Open> {
         let invitation = &token.invitation;
-        let genuine = self.mac(invitation).verify_slice(&token.mac).is_ok();
-        let open = Open {
-            version: 1,
+        let file = self.read(invitation.id).ok()?;
+        let mac = self.mac(invitation, file.rights.as_ref());
+        let genuine = mac.verify_slice(&token.mac).is_ok();
+        let same = Open {
+            version: version(file.rights.as_ref()),
             role: invitation.role,
             name: invitation.name.clone(),
             expires: invitation.expires,
+            rights: file.rights.clone(),
         };
-        genuine
+        let is_good = genuine
             && invitation.coordinator == self.coordinator
             && now < invitation.expires
-            && self.read(invitation.id).is_ok_and(|file| file == open)
+            && file == same;
+        is_good.then_some(file)
     }
 
     /// Takes the invitation out of the folder. False if somebody else was faster.
@@ -232,22 +285,45 @@ impl Invitations {
 
     /// Removes expired invitations, and returns the last expiry of the others. A file that cannot
     /// be read is no invitation.
-    fn sweep(&self, now: UnixMillis) -> io::Result<Option<UnixMillis>> {
-        let mut last = None;
+    fn sweep(&self, now: UnixMillis) -> io::Result<Swept> {
+        let mut swept = Swept {
+            until: None,
+            unreadable: Vec::new(),
+        };
         for id in self.ids()? {
             match self.read(id) {
-                Ok(open) if now < open.expires => last = last.max(Some(open.expires)),
+                Ok(open) if now < open.expires => {
+                    swept.until = swept.until.max(Some(open.expires));
+                }
                 Ok(_) => std::fs::remove_file(self.file(id))?,
-                Err(_) => {}
+                // Revoked a moment ago.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => swept.unreadable.push((id, error)),
             }
         }
-        Ok(last)
+        Ok(swept)
     }
 
-    fn mac(&self, invitation: &Invitation) -> Hmac<Sha256> {
+    /// Refuses to write what the coordinator could not read: it runs as the owner of its data.
+    fn check_owner(&self) -> Result<(), InvitationError> {
+        let owner = std::fs::metadata(&self.data).map_err(|error| self.failed(error))?;
+        let owner = owner.uid();
+        let me = rustix::process::geteuid().as_raw();
+        if owner == me {
+            return Ok(());
+        }
+        let data = self.data.clone();
+        Err(InvitationError::Foreign { data, owner, me })
+    }
+
+    /// Covers what the token says and, if they are not the usual ones, the rights in the file.
+    fn mac(&self, invitation: &Invitation, rights: Option<&Rights>) -> Hmac<Sha256> {
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.key[..])
             .unwrap_or_else(|error| unreachable!("HMAC takes keys of any length: {error}"));
         mac.update(&invitation.covered());
+        if let Some(rights) = rights {
+            mac.update(&encode(&(rights.scopes(), rights.wallets())));
+        }
         mac
     }
 
@@ -274,6 +350,11 @@ impl Invitations {
             error,
         }
     }
+}
+
+/// The version of a file with these rights.
+fn version(rights: Option<&Rights>) -> u16 {
+    if rights.is_some() { 2 } else { 1 }
 }
 
 /// True of `host:port` with a port that can be dialled.

@@ -41,7 +41,7 @@ pub struct Counters {
     pub attempt_times: Durations<String>,
     /// Pushes to InfluxDB by result.
     pub pushes: Counts<&'static str>,
-    /// Guests by what became of them.
+    /// Tokens that were shown, by result: `joined`, `told-again`, `refused`.
     pub joins: Counts<&'static str>,
 }
 

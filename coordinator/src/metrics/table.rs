@@ -128,10 +128,10 @@ pub(super) static NODE_CLOCK_SKEW: Metric = Metric::gauge(
 .by(NODE);
 pub(super) static GUESTS: Metric = Metric::counter(
     "countersign_coordinator_guests_total",
-    "keys that showed an invitation and joined by it, or were refused; absent before the first",
+    "keys that showed an invitation and joined by it, were on record and told so again, or were refused; absent before the first",
     "the invitations",
 )
-.by(&[Label::one_of("result", &["joined", "refused"])]);
+.by(&[Label::one_of("result", &["joined", "told-again", "refused"])]);
 pub(super) static TASKS: Metric = Metric::gauge(
     "countersign_coordinator_tasks",
     "stored tasks",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use countersign_protocol::UnixMillis;
 use countersign_protocol::contact::{Contact, MAX_CONTACTS};
 use countersign_protocol::control::ToNode;
 
@@ -16,48 +17,50 @@ impl RegistryConfig {
         })
     }
 
-    /// The requesters that have a name here, as contacts.
-    pub fn requester_contacts(&self) -> impl Iterator<Item = Contact> + '_ {
-        self.named_requesters
-            .iter()
-            .map(|(id, name)| Contact::Requester {
-                name: name.clone(),
-                id: *id,
-            })
+    /// The requesters that may order here by themselves, as contacts.
+    pub fn requester_contacts(&self, now: UnixMillis) -> impl Iterator<Item = Contact> + '_ {
+        let named = self.named_requesters.iter();
+        let named = named.filter(move |(_, named)| named.until.is_none_or(|until| now < until));
+        named.map(|(id, named)| Contact::Requester {
+            name: named.name.clone(),
+            id: *id,
+        })
     }
 }
 
 impl TaskRegistry {
     /// The contacts that the holder of this key is told: all but itself.
-    pub fn contacts_for(&self, key: &[u8; 32]) -> Vec<Contact> {
+    pub fn contacts_for(&self, key: &[u8; 32], now: UnixMillis) -> Vec<Contact> {
         let rules = self.rules();
-        let all = rules.node_contacts().chain(rules.requester_contacts());
+        let all = rules.node_contacts().chain(rules.requester_contacts(now));
         all.filter(|contact| contact.key() != key)
             .take(MAX_CONTACTS)
             .collect()
     }
 
-    /// Tells a node its contacts now and whenever they change.
-    pub(super) fn follow_contacts(&self, connection: Connection) {
-        let contacts = self.contacts_for(connection.node.as_bytes());
+    /// Tells a node its contacts now and whenever they change. A node that follows them already
+    /// knows them, and asking again costs nothing.
+    pub(super) fn follow_contacts(&self, connection: Connection, now: UnixMillis) {
         let mut inner = self.lock();
         if inner.is_current(connection)
             && let Some(presence) = inner.nodes.get_mut(&connection.node)
+            && presence.told_contacts.is_none()
         {
+            let contacts = self.contacts_for(connection.node.as_bytes(), now);
             presence.told_contacts = Some(contacts.clone());
             inner.send(connection.node, ToNode::Contacts { contacts });
         }
     }
 
     /// Tells all nodes that follow their contacts, if those have changed.
-    pub fn tell_contacts(&self) {
+    pub fn tell_contacts(&self, now: UnixMillis) {
         let mut inner = self.lock();
         let following = inner
             .nodes
             .iter()
             .filter(|(_, presence)| presence.told_contacts.is_some());
         let news: BTreeMap<_, _> = following
-            .map(|(node, _)| (*node, self.contacts_for(node.as_bytes())))
+            .map(|(node, _)| (*node, self.contacts_for(node.as_bytes(), now)))
             .collect();
         for (node, contacts) in news {
             if let Some(presence) = inner.nodes.get_mut(&node)

@@ -41,7 +41,7 @@ impl TaskRegistry {
                 let presence = inner.nodes.get(node);
                 let seen = Seen {
                     online: presence.is_some(),
-                    draining: presence.is_some_and(|presence| presence.draining),
+                    draining: presence.is_some_and(|presence| presence.draining.is_on()),
                     ..seen.clone()
                 };
                 (*node, seen)

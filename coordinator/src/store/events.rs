@@ -49,12 +49,16 @@ pub struct Feed {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedError {
-    /// The events right behind the cursor are not kept any more, or the cursor is from another
-    /// feed.
+    /// The events right behind the cursor are not kept any more.
     #[error(
         "the events behind this cursor are gone; read the tasks and wallets that you follow, then begin without `after`"
     )]
     Gone,
+    /// The cursor is behind the newest entry: it is from another list, or the store is older.
+    #[error(
+        "this cursor is ahead of the list, which may have been restored from an older copy; read what you follow anew, then begin without `after`"
+    )]
+    Ahead,
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -153,8 +157,11 @@ impl Store {
         let oldest = first.map_or(1, |(sequence, _)| sequence.value());
         let newest = last.map_or(0, |(sequence, _)| sequence.value());
         let after = after.unwrap_or(oldest - 1);
-        if after < oldest - 1 || after > newest {
+        if after < oldest - 1 {
             return Err(FeedError::Gone);
+        }
+        if after > newest {
+            return Err(FeedError::Ahead);
         }
         let mut feed = Feed {
             events: Vec::new(),

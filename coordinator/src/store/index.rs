@@ -137,6 +137,12 @@ impl Store {
             .collect()
     }
 
+    /// The place of the newest durable task, or 0.
+    pub fn last_task(&self) -> Result<u64, StoreError> {
+        let index = self.shared.db.begin_read()?.open_table(INDEX)?;
+        Ok(index.last()?.map_or(0, |(sequence, _)| sequence.value()))
+    }
+
     /// Returns at most `limit` durable tasks, newest first; with `before` only those with a
     /// sequence number below it.
     pub fn tasks(

@@ -7,7 +7,7 @@ use countersign_api::{AuditEntry, Submitter};
 use countersign_protocol::UnixMillis;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{Pending, Store, StoreError, from_row, to_row};
+use super::{FeedError, Pending, Store, StoreError, from_row, to_row};
 use crate::api_key::MadeKey;
 
 /// Name to row.
@@ -67,13 +67,26 @@ impl Store {
         self.change(|pending| pending.log(act))
     }
 
-    /// Returns at most `limit` durable entries of the audit log behind this place, and where to go
-    /// on.
+    /// Returns at most `limit` durable entries of the audit log behind this place, each with its
+    /// place, and where to go on.
+    #[allow(clippy::type_complexity, reason = "a page and where it ends")]
     pub fn audit_log(
         &self,
         after: u64,
         limit: usize,
-    ) -> Result<(Vec<AuditEntry>, u64), StoreError> {
+    ) -> Result<(Vec<(u64, AuditEntry)>, u64), FeedError> {
+        if after > last_audit(&self.shared.db)? {
+            return Err(FeedError::Ahead);
+        }
+        Ok(self.audit_behind(after, limit)?)
+    }
+
+    #[allow(clippy::type_complexity, reason = "a page and where it ends")]
+    fn audit_behind(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<(u64, AuditEntry)>, u64), StoreError> {
         let table = self.shared.db.begin_read()?.open_table(AUDIT)?;
         let mut next = after;
         let mut entries = Vec::new();
@@ -81,7 +94,7 @@ impl Store {
         for entry in table.range::<u64>(behind)?.take(limit) {
             let (place, row) = entry?;
             next = place.value();
-            entries.push(from_row("audit", row.value())?);
+            entries.push((next, from_row("audit", row.value())?));
         }
         Ok((entries, next))
     }

@@ -152,6 +152,13 @@ impl Store {
         Ok((found, None))
     }
 
+    /// The place of a webhook's newest durable delivery, or 0.
+    pub fn last_delivery(&self, name: &str) -> Result<u64, StoreError> {
+        let table = self.shared.db.begin_read()?.open_table(DELIVERIES)?;
+        let newest = table.range(all_of(name))?.next_back().transpose()?;
+        Ok(newest.map_or(0, |(key, _)| key.value().1))
+    }
+
     /// Returns one durable delivery.
     pub fn delivery(&self, name: &str, place: u64) -> Result<Option<Delivery>, StoreError> {
         let table = self.shared.db.begin_read()?.open_table(DELIVERIES)?;

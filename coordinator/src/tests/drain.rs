@@ -7,6 +7,7 @@ use countersign_protocol::{Outcome, PROTOCOL_VERSION, TaskId};
 use serde_json::{Value, json};
 
 use super::world::*;
+use crate::clock;
 use crate::session::End;
 use crate::testkit::*;
 
@@ -66,8 +67,51 @@ async fn a_draining_node_is_offered_no_new_task_until_it_takes_them_again() {
     assert_eq!(state(&world, named).await, "waiting");
     assert!(nodes[0].hear.try_recv().is_err(), "an offer came");
     says(&mut nodes[0], TAKING).await;
+    world.app.registry.tick(clock::now());
     assert_eq!(nodes[0].offered().await, named);
     assert_eq!(draining(&world.get("/v1/nodes").await), 0);
+}
+
+/// Each would step all tasks under the lock that all nodes share.
+#[tokio::test]
+async fn a_node_that_talks_of_draining_all_the_time_moves_no_task_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    let wallet = world.make_wallet(&mut nodes).await;
+    says(&mut nodes[0], DRAINING).await;
+    let both = vec![nodes[0].id, nodes[1].id];
+    let waiting = order(&world, 40, keysign(wallet, Some(both))).await;
+    for _ in 0..10 {
+        says(&mut nodes[0], DRAINING).await;
+        says(&mut nodes[0], TAKING).await;
+    }
+    assert_eq!(state(&world, waiting).await, "waiting");
+    world.app.registry.tick(clock::now());
+    assert_eq!(nodes[0].offered().await, waiting);
+}
+
+#[tokio::test]
+async fn a_node_that_asks_for_its_contacts_again_is_told_when_they_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut node = FakeNode::connect(&world, 0, vec![]).await;
+    node.say(FromNode::AskContacts).await;
+    let ToNode::Contacts { contacts } = node.hear().await else {
+        panic!("no contacts")
+    };
+    assert_eq!(contacts.len(), 2);
+    node.say(FromNode::AskContacts).await;
+    says(&mut node, DRAINING).await;
+    let registry = &world.app.registry;
+    let mut rules = (*registry.rules()).clone();
+    rules.nodes.insert(crowd()[3], "d".into());
+    registry.set_rules(rules);
+    registry.tell_contacts(clock::now());
+    let ToNode::Contacts { contacts } = node.hear().await else {
+        panic!("no contacts")
+    };
+    assert_eq!(contacts.len(), 3);
 }
 
 /// The node's answer to an offer that it got before still counts.
@@ -142,6 +186,17 @@ async fn a_draining_coordinator_finishes_what_is_under_way_and_keeps_the_rest() 
 }
 
 #[tokio::test]
+async fn draining_that_cannot_go_on_record_does_not_happen() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    world.app.registry.store().break_off();
+    let body = json!({"draining": true}).to_string();
+    let asked = world.ask(Some(&world.admin), "PUT", "/v1/drain", body);
+    assert!(asked.await.0.is_server_error());
+    assert!(!world.app.registry.drain_state().draining);
+}
+
+#[tokio::test]
 async fn only_an_admin_drains_the_coordinator() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
@@ -188,10 +243,12 @@ async fn a_version_that_is_not_spoken_is_refused_with_those_that_are() {
     for version in [PROTOCOL_VERSION - 2, PROTOCOL_VERSION + 1, u16::MAX] {
         let end = FakeNode::refused(&world, 0, version).await;
         assert!(
-            matches!(end, End::Version(said) if said == version),
+            matches!(end, End::Version { offered, .. } if offered == version),
             "{end}"
         );
         let text = end.to_string();
         assert!(text.contains("speaks 1 to 2"), "{text}");
+        // Nodes take it for a question of versions by these words.
+        assert!(text.contains("protocol version"), "{text}");
     }
 }

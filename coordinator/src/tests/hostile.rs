@@ -241,6 +241,24 @@ async fn a_webhook_whose_address_hides_something_is_refused() {
         " https://example.com/",
         "https://example.com/a b",
         "https://ex\u{430}mple.com/",
+        "https://user@example.com/",
+        "https://@example.com/",
+        "https://:@example.com/",
+        "https://example.com\\@127.0.0.1/",
+        "https:\\\\example.com/",
+        "https:example.com",
+        "https:/example.com/",
+        "https:///example.com/",
+        "HTTPS://example.com/",
+        "https://ex%61mple.com/",
+        "https://2130706433/",
+        "https://0x7f.1/",
+        "https://127.1/",
+        "https://example.com:/",
+        "https://example.com:0443/",
+        "http://example.com/",
+        "http://127.0.0.1.example.com/",
+        "ftp://example.com/",
     ] {
         let body = json!({ "url": url }).to_string();
         let asked = world.ask(Some(&world.admin), "PUT", "/v1/webhooks/ops", body);
@@ -251,4 +269,60 @@ async fn a_webhook_whose_address_hides_something_is_refused() {
             "{url:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_webhook_leads_into_no_network_that_the_operator_did_not_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |rules| {
+        rules.webhook_networks = Default::default()
+    });
+    let put = async |url: &str| {
+        let body = json!({ "url": url }).to_string();
+        let asked = world.ask(Some(&world.admin), "PUT", "/v1/webhooks/ops", body);
+        asked.await
+    };
+    for (url, word) in [
+        ("http://127.0.0.1:1/", "[loopback]"),
+        ("https://127.0.0.1/", "[loopback]"),
+        ("http://localhost/", "[loopback]"),
+        ("https://LOCALHOST/", "[loopback]"),
+        ("https://[::1]/", "[loopback]"),
+        ("https://[::ffff:127.0.0.1]/", "not written as it is meant"),
+        ("https://10.0.0.1/", "[private]"),
+        ("https://[fd12::1]/", "[private]"),
+        ("https://169.254.169.254/", "metadata"),
+        ("https://[fe80::1]/", "metadata"),
+    ] {
+        let (status, body) = put(url).await;
+        assert_eq!(
+            (status, code(&body)),
+            (StatusCode::BAD_REQUEST, "webhook-url"),
+            "{url}"
+        );
+        let text = body["detail"].as_str().unwrap();
+        assert!(text.contains(word), "{url}: {text}");
+    }
+    for url in [
+        "https://93.184.216.34/",
+        "https://Example.com:443/a?b",
+        "https://example.com",
+    ] {
+        assert!(put(url).await.0.is_success(), "{url}");
+    }
+    let mut rules = (*world.app.registry.rules()).clone();
+    rules.webhook_networks.private = true;
+    rules.webhook_networks.loopback = true;
+    world.app.registry.set_rules(rules);
+    for url in [
+        "http://127.0.0.1:1/",
+        "http://localhost/",
+        "https://10.0.0.1/",
+    ] {
+        assert!(put(url).await.0.is_success(), "{url}");
+    }
+    assert_eq!(
+        put("https://169.254.169.254/").await.0,
+        StatusCode::BAD_REQUEST
+    );
 }

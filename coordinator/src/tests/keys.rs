@@ -119,7 +119,6 @@ async fn a_key_is_made_rotated_and_revoked_without_a_restart() {
         "api-key.rotate",
         "api-key.rotate",
         "api-key.revoke",
-        "api-key.revoke",
     ];
     assert_eq!(actions, expected.map(|action| ("boss", action)));
 }
@@ -137,6 +136,34 @@ async fn a_key_ends_at_its_time() {
         world.key("PUT", "/desk", spec).await;
         assert_eq!(world.status("one", "/v1/tasks").await, expected);
     }
+    let asked = world.ask(Some("one"), "GET", "/v1/tasks", String::new());
+    let (_, body) = asked.await;
+    assert!(
+        body["detail"].as_str().unwrap().contains("expired"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_sends_nothing_holds_no_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let spec = json!({"sha256": sha256(""), "scopes": ["read"]});
+    let (status, body) = world.key("PUT", "/desk", spec).await;
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::BAD_REQUEST, "api-key-credential")
+    );
+    let spec = json!({"sha256": sha256("one"), "scopes": ["read"]});
+    world.key("PUT", "/desk", spec).await;
+    let to = json!({"sha256": sha256(""), "overlap_seconds": 0});
+    let (status, _) = world.key("POST", "/desk/rotate", to).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        world.status("", "/v1/tasks").await,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(world.status("one", "/v1/tasks").await, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -287,7 +314,8 @@ async fn a_key_that_may_no_longer_read_ends_what_waits_with_it() {
 
 #[tokio::test]
 async fn a_key_that_is_limited_to_wallets_ends_what_waits_with_it() {
-    let spec = json!({"sha256": sha256("one"), "scopes": ["read"], "wallets": []});
+    let other = KeyId::from_bytes([9; 16]).unwrap();
+    let spec = json!({"sha256": sha256("one"), "scopes": ["read"], "wallets": [other]});
     what_waits_ends_by("PUT", spec).await;
 }
 
@@ -480,7 +508,7 @@ async fn a_task_and_its_entry_in_the_audit_log_are_one_write() {
     assert_eq!(submitted.ticket, registry.store().now(), "one write");
     registry.store().durable(submitted.ticket).await.unwrap();
     let (entries, _) = registry.store().audit_log(0, 10).unwrap();
-    let named: Vec<_> = entries.iter().map(|entry| &entry.target).collect();
+    let named: Vec<_> = entries.iter().map(|(_, entry)| &entry.target).collect();
     assert_eq!(named, [&submitted.id.to_string()]);
 }
 

@@ -639,7 +639,8 @@ async fn a_node_that_missed_much_is_told_as_it_reads() {
     }
     let world = open(dir.path());
     let registry = &world.app.registry;
-    let (connection, mut queue) = registry.join(nodes()[0], None, "", &[], clock::now());
+    let joined = registry.join(nodes()[0], None, "", &[], clock::now());
+    let (connection, mut queue) = joined.unwrap();
     registry
         .receive(connection, FromNode::Holds { keys }, clock::now())
         .unwrap();

@@ -521,8 +521,9 @@ mod status {
         let dir = tempfile::tempdir().unwrap();
         let registry = registry(&World::open(dir.path(), |_| ()));
         let node = nodes()[0];
-        let (connection, _frames) =
-            registry.join(node, None, "node\u{7} 1", &[], UnixMillis(1_000));
+        let (connection, _frames) = registry
+            .join(node, None, "node\u{7} 1", &[], UnixMillis(1_000))
+            .unwrap();
         let seen = registry.nodes()[&node].clone();
         assert!(seen.online && seen.status.is_none());
         assert!(seen.software.starts_with("node") && !seen.software.contains('\u{7}'));
@@ -543,7 +544,7 @@ mod status {
         let dir = tempfile::tempdir().unwrap();
         let registry = registry(&World::open(dir.path(), |_| ()));
         let node = nodes()[0];
-        let (connection, _frames) = registry.join(node, None, "n", &[], UnixMillis(1));
+        let (connection, _frames) = registry.join(node, None, "n", &[], UnixMillis(1)).unwrap();
         let status = Box::new(status(1, 70));
         let frame = FromNode::Status { status };
         registry.receive(connection, frame, UnixMillis(2)).unwrap();
@@ -565,7 +566,7 @@ mod status {
         let dir = tempfile::tempdir().unwrap();
         let registry = registry(&World::open(dir.path(), |_| ()));
         let node = nodes()[0];
-        let (connection, _frames) = registry.join(node, None, "n", &[], UnixMillis(1));
+        let (connection, _frames) = registry.join(node, None, "n", &[], UnixMillis(1)).unwrap();
         let status = Box::new(status(1, 0));
         let frame = FromNode::Status { status };
         registry.receive(connection, frame, UnixMillis(2)).unwrap();
@@ -574,7 +575,7 @@ mod status {
         assert!(!seen.online && seen.status.is_some());
         assert_eq!((seen.since, seen.last_seen), (UnixMillis(1), UnixMillis(9)));
         // What an old connection says does not count.
-        let (_new, _frames) = registry.join(node, None, "m", &[], UnixMillis(20));
+        let (_new, _frames) = registry.join(node, None, "m", &[], UnixMillis(20)).unwrap();
         let late = FromNode::Capacity { tasks: 1 };
         registry.receive(connection, late, UnixMillis(30)).unwrap();
         let seen = registry.nodes()[&node].clone();

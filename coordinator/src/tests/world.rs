@@ -10,7 +10,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    KeyId, NodeId, Operation, Outcome, PROTOCOL_VERSION, SignedTask, TaskId, decode, encode,
+    KeyId, NodeId, Operation, Outcome, PROTOCOL_VERSION, SignedTask, TaskId, Versions, decode,
+    encode,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc::error::SendError;
@@ -19,13 +20,14 @@ use tower::ServiceExt;
 
 use crate::api_key::{self, ApiKeys, Scope};
 use crate::clock;
-use crate::http::{App, Patience, Streams, router};
+use crate::http::{App, Bodies, Patience, Streams, router};
+use crate::invitation::NotJoined;
 use crate::registry::{RegistryConfig, TaskRegistry};
 use crate::session::{self, End, Sink, Source};
 use crate::store::Store;
 use crate::task::flow::Timings;
 use crate::testkit::*;
-use crate::webhook::{SigningKeys, Webhooks};
+use crate::webhook::{Reachable, SigningKeys, Webhooks};
 
 impl Source for mpsc::Receiver<Vec<u8>> {
     type Error = Infallible;
@@ -77,15 +79,7 @@ impl FakeNode {
     }
 
     async fn hello(world: &World, number: usize, protocol: u16, pending: Vec<TaskId>) -> Self {
-        let id = crowd()[number];
-        let (say, from_node) = mpsc::channel(16);
-        let (to_node, hear) = mpsc::channel(16);
-        let registry = world.app.registry.clone();
-        let end =
-            tokio::spawn(
-                async move { session::serve(&registry, id, from_node, to_node, || {}).await },
-            );
-        let node = Self { id, say, hear, end };
+        let node = Self::silent(world, number);
         node.say(FromNode::Hello {
             protocol,
             software: "fake 1".into(),
@@ -93,6 +87,28 @@ impl FakeNode {
         })
         .await;
         node
+    }
+
+    /// A node whose handshake is over, and that has said nothing yet.
+    pub(super) fn silent(world: &World, number: usize) -> Self {
+        let id = crowd()[number];
+        let (say, from_node) = mpsc::channel(16);
+        let (to_node, hear) = mpsc::channel(16);
+        let registry = world.app.registry.clone();
+        let end = tokio::spawn(async move {
+            let admit = |_| std::future::ready(Err(NotJoined::Token));
+            session::serve(
+                &registry,
+                Versions::SPOKEN,
+                id,
+                from_node,
+                to_node,
+                || {},
+                admit,
+            )
+            .await
+        });
+        Self { id, say, hear, end }
     }
 
     pub(super) async fn say(&self, frame: FromNode) {
@@ -156,6 +172,10 @@ impl World {
             named_requesters: Default::default(),
             timings: Timings::default(),
             open_tasks: 100,
+            webhook_networks: Reachable {
+                private: false,
+                loopback: true,
+            },
         };
         change(&mut rules);
         let store = Store::open(&dir.join("coordinator.redb")).unwrap();
@@ -174,15 +194,16 @@ impl World {
             keys,
             stop: stop.subscribe(),
             patience: Patience::default(),
+            bodies: Bodies::default(),
             streams: Streams::default(),
             webhooks: Arc::new(webhooks),
         });
         Self {
             router: router(app.clone()),
             app,
-            key: key.to_string(),
-            reader: reader.to_string(),
-            admin: admin.to_string(),
+            key: key.expose().to_owned(),
+            reader: reader.expose().to_owned(),
+            admin: admin.expose().to_owned(),
             stop,
         }
     }

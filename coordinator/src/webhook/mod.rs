@@ -3,14 +3,18 @@
 //!
 //! The feed is the outbox: events are committed with the changes that they tell of, and each
 //! receiver has a cursor in the feed. `worker` moves the cursors and sends; `schedule` says when to
-//! try again; `sign` and `keys` make what receivers verify.
+//! try again; `sign` and `keys` make what receivers verify; `reach` says where they may be.
 
 mod keys;
+mod reach;
 mod schedule;
 mod sign;
 mod worker;
 
+use countersign_strict::is_this_machine;
+
 pub use keys::{SigningKeys, WebhookKeyError};
+pub use reach::{Reachable, Unreachable};
 pub use worker::{PutError, Webhooks, serve};
 
 /// Longest name of a webhook, in bytes.
@@ -32,6 +36,12 @@ pub enum WebhookError {
         "the URL is refused ({0}); give an https URL without user and password, or http on a loopback address"
     )]
     Url(&'static str),
+    /// The address leads where it may not.
+    #[error("the URL is refused: {0}")]
+    Reach(#[from] Unreachable),
+    /// A list that is there and empty means either nothing or everything.
+    #[error("`{0}` is an empty list; leave it out for all, or list some")]
+    EmptyList(&'static str),
     /// There are too many.
     #[error("there are {MAX_WEBHOOKS} webhooks, which is the limit; delete one first")]
     TooMany,
@@ -58,8 +68,8 @@ pub fn check_name(name: &str) -> Result<(), WebhookError> {
     }
 }
 
-/// Checks a webhook's address. Deliveries carry no secret, but tell of payments, so they travel
-/// encrypted.
+/// Checks the form of a webhook's address. Deliveries carry no secret, but tell of payments, so
+/// they travel encrypted. [`Reachable`] says where it may lead.
 pub fn check_url(text: &str) -> Result<reqwest::Url, WebhookError> {
     // What is shown to people is what is written, without characters that hide some of it.
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -71,21 +81,32 @@ pub fn check_url(text: &str) -> Result<reqwest::Url, WebhookError> {
     if text.len() > 2000 {
         return Err(WebhookError::Url("it is longer than 2000 bytes"));
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    let Some((scheme @ ("https" | "http"), rest)) = text.split_once("://") else {
+        return Err(WebhookError::Url(
+            "it begins with neither https:// nor http://",
+        ));
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
         return Err(WebhookError::Url("it has a user or a password"));
     }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        "http" => Err(WebhookError::Url("it is not encrypted")),
-        _ => Err(WebhookError::Url("it is neither https nor http")),
+    if text.contains('\\') || !is_plain(authority, &url) {
+        return Err(WebhookError::Url(
+            "its host is not written as it is meant, or it has a backslash",
+        ));
     }
+    let here = url.host_str().is_some_and(is_this_machine);
+    if scheme == "http" && !here {
+        return Err(WebhookError::Url("it is not encrypted"));
+    }
+    Ok(url)
 }
 
-fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    address
-        .parse::<std::net::IpAddr>()
-        .is_ok_and(|address| address.is_loopback())
+/// True if the host and the port are written as they are understood, but for the case of letters
+/// and a port that is the usual one.
+fn is_plain(authority: &str, url: &reqwest::Url) -> bool {
+    let understood = url.authority();
+    let port = url.port_or_known_default().unwrap_or_default();
+    authority.eq_ignore_ascii_case(understood)
+        || authority.eq_ignore_ascii_case(&format!("{understood}:{port}"))
 }

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::reach::Guarded;
 use super::{
     MAX_WEBHOOKS, SigningKeys, WebhookError, WebhookKeyError, check_name, check_url, schedule, sign,
 };
@@ -105,7 +106,7 @@ impl Webhooks {
             let waiting = waiting.collect();
             hooks.insert(name, Hook { row, waiting });
         }
-        let http = http(ATTEMPT)
+        let http = http(ATTEMPT, &registry)
             .map_err(|error| StoreError::Database(format!("no HTTP client: {error}")))?;
         Ok(Self {
             registry,
@@ -124,7 +125,8 @@ impl Webhooks {
         now: UnixMillis,
     ) -> Result<(WebhookView, bool), PutError> {
         check_name(name)?;
-        check_url(&spec.url)?;
+        self.check_reach(&spec.url)?;
+        check_lists(&spec)?;
         let store = self.store();
         let mut hooks = self.lock();
         let new = !hooks.contains_key(name);
@@ -158,16 +160,24 @@ impl Webhooks {
         Ok((view(name, hook), new))
     }
 
-    /// Deletes a webhook with its log. Deleting it again changes nothing.
-    pub fn remove(&self, name: &str) -> Result<(), StoreError> {
+    /// Checks the address of a receiver, as far as it can be known before it is resolved.
+    fn check_reach(&self, url: &str) -> Result<(), WebhookError> {
+        let url = check_url(url)?;
+        let reachable = self.registry.rules().webhook_networks;
+        Ok(reachable.check_url(&url)?)
+    }
+
+    /// Deletes a webhook with its log. False if there was none.
+    pub fn remove(&self, name: &str) -> Result<bool, StoreError> {
         let mut hooks = self.lock();
-        if hooks.remove(name).is_some() {
+        let was = hooks.remove(name).is_some();
+        if was {
             let counters = self.registry.counters();
             counters.attempt_times.retain(|other| other != name);
             self.store().drop_webhook(name)?;
             info!(webhook = name, "webhook deleted");
         }
-        Ok(())
+        Ok(was)
     }
 
     /// Returns all webhooks, by name.
@@ -219,7 +229,8 @@ impl Webhooks {
     /// Sends events again, with the ids that they had. Reads the whole feed in the worst case, so
     /// it belongs on a thread that may block.
     pub fn resend(&self, name: &str, what: &Resend, now: UnixMillis) -> Result<Resent, PutError> {
-        if *what == Resend::default() {
+        let no_events = what.events.as_ref().is_some_and(Vec::is_empty);
+        if no_events || *what == Resend::default() {
             return Err(WebhookError::NothingSelected.into());
         }
         let cursor = self
@@ -254,7 +265,7 @@ impl Webhooks {
         loop {
             let feed = match store.events(after, &EventFilter::default(), CHUNK) {
                 Ok(feed) => feed,
-                Err(FeedError::Gone) => return Ok((selected, false)),
+                Err(FeedError::Gone | FeedError::Ahead) => return Ok((selected, false)),
                 Err(FeedError::Store(error)) => return Err(error),
             };
             for (place, event) in feed.events.iter().filter(|(_, event)| selects(what, event)) {
@@ -308,13 +319,15 @@ impl Webhooks {
             let feed = match store.events(Some(hook.row.cursor), &filter, CHUNK) {
                 Ok(feed) => feed,
                 Err(FeedError::Store(error)) => return Err(error),
-                Err(FeedError::Gone) => {
+                Err(FeedError::Gone | FeedError::Ahead) => {
                     warn!(webhook = %name, "events were dropped before they could be delivered; read the tasks that you follow");
                     store
                         .events(None, &filter, CHUNK)
                         .map_err(|error| match error {
                             FeedError::Store(error) => error,
-                            FeedError::Gone => StoreError::Database(error.to_string()),
+                            FeedError::Gone | FeedError::Ahead => {
+                                StoreError::Database(error.to_string())
+                            }
                         })?
                 }
             };
@@ -415,11 +428,20 @@ impl Webhooks {
         } = job;
         let began = tokio::time::Instant::now();
         let at = clock::now();
+        // The operator may have closed a network since the webhook was made.
+        let allowed = self.check_reach(&url);
         let request = headers.into_iter().fold(
             self.http.post(url).header(CONTENT_TYPE, "application/json"),
             |request, (header, value)| request.header(header, value),
         );
-        let answer = request.body(body).send().await;
+        let answer = match allowed {
+            Ok(()) => request
+                .body(body)
+                .send()
+                .await
+                .map_err(|error| cause(&error)),
+            Err(refused) => Err(refused.to_string()),
+        };
         let (status, error, retry_after) = match answer {
             Ok(answer) if answer.status().is_success() => (Some(answer.status()), None, None),
             Ok(answer) => {
@@ -432,7 +454,7 @@ impl Webhooks {
                     pause.map(Duration::from_secs),
                 )
             }
-            Err(error) => (None, Some(cause(&error)), None),
+            Err(error) => (None, Some(error), None),
         };
         tracing::debug!(
             webhook = name,
@@ -560,13 +582,24 @@ impl Waiting {
 }
 
 /// A client that waits so long for an answer, and follows it nowhere.
-fn http(limit: Duration) -> reqwest::Result<reqwest::Client> {
+fn http(limit: Duration, registry: &Arc<TaskRegistry>) -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()
+        .dns_resolver(Arc::new(Guarded(registry.clone())))
         .redirect(reqwest::redirect::Policy::none())
         .timeout(limit)
         .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
         .build()
+}
+
+fn check_lists(spec: &WebhookSpec) -> Result<(), WebhookError> {
+    if spec.kinds.as_ref().is_some_and(Vec::is_empty) {
+        Err(WebhookError::EmptyList("types"))
+    } else if spec.wallets.as_ref().is_some_and(Vec::is_empty) {
+        Err(WebhookError::EmptyList("wallets"))
+    } else {
+        Ok(())
+    }
 }
 
 fn pending(event: &Event, now: UnixMillis) -> Delivery {

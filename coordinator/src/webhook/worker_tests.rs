@@ -7,8 +7,14 @@ use super::*;
 use crate::registry::RegistryConfig;
 use crate::task::flow::Timings;
 use crate::testkit;
+use crate::webhook::Reachable;
 
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
+/// The receivers of tests are on this machine.
+const HERE: Reachable = Reachable {
+    private: false,
+    loopback: true,
+};
 const HOUR: u64 = 3_600_000;
 
 struct Office {
@@ -33,12 +39,13 @@ impl Office {
             named_requesters: Default::default(),
             timings: Timings::default(),
             open_tasks: 1000,
+            webhook_networks: HERE,
         };
         let store = Store::open(&dir.path().join("coordinator.redb")).unwrap();
         let registry = Arc::new(TaskRegistry::open(rules, store).unwrap());
         let keys = SigningKeys::open(&dir.path().join("webhook.keys"), START).unwrap();
-        let mut hooks = Webhooks::open(registry, keys).unwrap();
-        hooks.http = http(limit).unwrap();
+        let mut hooks = Webhooks::open(registry.clone(), keys).unwrap();
+        hooks.http = http(limit, &registry).unwrap();
         let hooks = Arc::new(hooks);
         Self { hooks, _dir: dir }
     }
@@ -285,4 +292,35 @@ async fn an_answer_that_does_not_come_is_waited_for_as_long_as_is_said() {
         (done.attempt.status, error.as_str()),
         (None, "no answer within 15 s")
     );
+}
+
+#[tokio::test]
+async fn nothing_is_sent_into_a_network_that_was_closed_meanwhile() {
+    let office = Office::open();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (name, host) in [("address", "127.0.0.1"), ("name", "localhost")] {
+        office.hook(name, &format!("http://{host}:{port}/"));
+        office.hooks.test(name, START).unwrap();
+    }
+    // A name that is not this machine's own is looked up when it is used.
+    let mut jobs = office.due(START, IN_FLIGHT_OF_ALL);
+    let mut rules = (*office.hooks.registry.rules()).clone();
+    rules.webhook_networks = Reachable::default();
+    office.hooks.registry.set_rules(rules);
+    assert_eq!(jobs.len(), 2);
+    for job in jobs.drain(..) {
+        let done = office.hooks.attempt(job).await;
+        let error = done.attempt.error.unwrap();
+        assert!(error.contains("webhook_networks: [loopback]"), "{error}");
+    }
+    let refused = office
+        .hooks
+        .http
+        .post(format!("https://localhost:{port}/"))
+        .send();
+    let error = cause(&refused.await.unwrap_err());
+    assert!(error.contains("webhook_networks: [loopback]"), "{error}");
+    let accepted = futures_util::poll!(Box::pin(listener.accept()));
+    assert!(accepted.is_pending(), "somebody connected");
 }

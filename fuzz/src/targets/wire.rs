@@ -258,6 +258,7 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
             token: Box::new(token()),
         },
         FromNode::AskContacts,
+        FromNode::Draining { draining: true },
     ];
     let ends = outcomes.into_iter().map(|outcome| {
         encode(&FromNode::Outcome {
@@ -368,6 +369,7 @@ pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
         ToNode::NotJoined {
             reason: "used".into(),
         },
+        ToNode::Draining { draining: true },
     ];
     frames
         .into_iter()

@@ -4,10 +4,11 @@
 //! written into the grant itself is dialled as it is.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use countersign_strict::Reach;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Addresses of a name, as the system knows them.
@@ -79,46 +80,9 @@ fn guarded(name: &str, found: Vec<IpAddr>) -> Result<Addrs, Misleading> {
 }
 
 fn may_lead_to(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => v4(address),
-        IpAddr::V6(address) => v6(address),
-    }
-}
-
-fn v4(address: Ipv4Addr) -> bool {
-    // Metadata services outside of 169.254.0.0/16: Alibaba, Azure.
-    let metadata = [
-        Ipv4Addr::new(100, 100, 100, 200),
-        Ipv4Addr::new(168, 63, 129, 16),
-    ];
-    let here = address.is_loopback() || address.is_unspecified() || address.octets()[0] == 0;
-    let near = address.is_link_local() || address.is_multicast() || address.is_broadcast();
-    !here && !near && !metadata.contains(&address)
-}
-
-fn v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    // fd00:ec2::/32 serves Amazon's metadata.
-    let metadata = segments[0] == 0xfd00 && segments[1] == 0x0ec2;
-    let here = address.is_loopback() || address.is_unspecified();
-    let near = address.is_unicast_link_local() || address.is_multicast();
-    !here && !near && !metadata && embedded(segments).is_none_or(v4)
-}
-
-/// The IPv4 address within a translated one: 64:ff9b::/96 (RFC 6052), 2002::/16 (RFC 3056),
-/// ::/96 (RFC 4291 2.5.5.1).
-fn embedded(segments: [u16; 8]) -> Option<Ipv4Addr> {
-    let of = |high: u16, low: u16| {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        Ipv4Addr::new(a, b, c, d)
-    };
-    match segments {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => {
-            Some(of(high, low))
-        }
-        [0x2002, high, low, ..] => Some(of(high, low)),
-        _ => None,
+    match Reach::of(address) {
+        Reach::Private | Reach::Public => true,
+        Reach::ThisMachine | Reach::Nearby => false,
     }
 }
 

@@ -252,8 +252,8 @@ fn warn_once_of_missing(said: &[u8]) {
         let missing = printable(String::from_utf8_lossy(said).trim(), text::REASON);
         WARNED.call_once(|| {
             tracing::warn!(
-                "plugins are compiled in a process with limits, but without {missing}, which this kernel does not offer; \
-                 run the node on one that does if you compile plugins of authors whom you do not trust"
+                "plugins are compiled in a process with limits, but without {missing}, which is not available here; \
+                 run the node where it is if you compile plugins of authors whom you do not trust"
             );
         });
     }

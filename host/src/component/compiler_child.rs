@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 #[cfg(target_os = "linux")]
-use crate::component::confine::confine;
+use crate::component::confine::{confine, keep_pipes};
 use crate::sandbox::engine;
 
 /// Exit code: the component is not valid; standard error says why.
@@ -89,7 +89,7 @@ impl From<io::Error> for Failed {
 fn answer(stdin: &mut impl Read, stdout: &mut impl Write) -> Result<(), Failed> {
     let request = Request::read(stdin)?;
     limit(&request)?;
-    let missing = confine()?;
+    let missing = shut_in()?;
     let mut component = Vec::new();
     stdin.take(request.length).read_to_end(&mut component)?;
     if component.len() as u64 != request.length {
@@ -118,9 +118,18 @@ fn answer(stdin: &mut impl Read, stdout: &mut impl Write) -> Result<(), Failed> 
     Ok(())
 }
 
+/// Gives up everything but the pipes. Returns the protections that this kernel lacks.
+#[cfg(target_os = "linux")]
+fn shut_in() -> io::Result<Vec<&'static str>> {
+    let closed = ("close_range", keep_pipes()?);
+    let protections = [closed].into_iter().chain(confine()?);
+    let missing = protections.filter(|(_, enforced)| !enforced);
+    Ok(missing.map(|(name, _)| name).collect())
+}
+
 /// Other systems have nothing of the kind.
 #[cfg(not(target_os = "linux"))]
-fn confine() -> io::Result<Vec<&'static str>> {
+fn shut_in() -> io::Result<Vec<&'static str>> {
     Ok(vec!["confinement of processes"])
 }
 

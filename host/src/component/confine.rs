@@ -1,6 +1,7 @@
 //! Shuts the compiling process in, on Linux: it keeps its pipes, its memory and its threads, and
-//! nothing else. Landlock takes away files, TCP, and processes outside; seccomp takes away every
-//! system call that computing does without. Neither can be undone.
+//! nothing else. Inherited descriptors are closed. Landlock takes away files, TCP, and processes
+//! outside; seccomp takes away every system call that computing does without. Neither can be
+//! undone.
 //!
 //! A call that is not on the list fails and the process goes on: a standard library of a later
 //! version may try things that it can do without.
@@ -13,6 +14,10 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter_all_threads,
 };
+
+/// Each protection. Returns false if the kernel has no such thing.
+const PROTECTIONS: &[(&str, fn() -> io::Result<bool>)] =
+    &[("Landlock", confine_files), ("seccomp", confine_calls)];
 
 /// The newest interface of Landlock that this program knows. Older kernels enforce what they know.
 const LANDLOCK: ABI = ABI::V6;
@@ -51,23 +56,52 @@ const ALLOWED: [libc::c_long; 29] = [
     libc::SYS_nanosleep,
 ];
 
-/// Confines this process. Returns what the kernel cannot enforce; fails if it could and did not.
-/// Call it while the process has one thread: Landlock confines the calling one and those that it
-/// starts.
-pub(super) fn confine() -> io::Result<Vec<&'static str>> {
-    let mut missing = Vec::new();
-    if !confine_files()? {
-        missing.push("Landlock");
+/// Confines this process. Returns each protection with whether the kernel has it; fails if it has
+/// one that did not take effect, such as where a container forbids the calls for it. Call it while
+/// the process has one thread: Landlock confines the calling one and those that it starts.
+pub(super) fn confine() -> io::Result<Vec<(&'static str, bool)>> {
+    let confined = PROTECTIONS.iter().map(|&(name, protect)| {
+        let enforced = protect().map_err(|error| {
+            let advice = format!(
+                "the process cannot be confined by {name} ({error}); let the service or container of the node make the calls `landlock_*` and `seccomp`"
+            );
+            io::Error::new(error.kind(), advice)
+        })?;
+        Ok((name, enforced))
+    });
+    confined.collect()
+}
+
+/// Closes all descriptors but the three pipes: a process can inherit more than its parent knows.
+/// Call it before anything is opened. False if the kernel cannot (before Linux 5.9).
+pub(super) fn keep_pipes() -> io::Result<bool> {
+    // SAFETY: nothing in this process owns a descriptor above the pipes yet.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    match closed {
+        0 => Ok(true),
+        _ => absent(io::Error::last_os_error(), &[libc::ENOSYS]),
     }
-    if !confine_calls()? {
-        missing.push("seccomp");
-    }
-    Ok(missing)
 }
 
 /// Takes away every file and folder, TCP, and signals and sockets of processes outside. False if
-/// the kernel has no Landlock.
+/// the kernel has no Landlock, or was started without it.
 fn confine_files() -> io::Result<bool> {
+    // The library takes every failure for a kernel without Landlock.
+    const ASKS_FOR_VERSION: libc::c_uint = 1;
+    let nothing = std::ptr::null::<libc::c_void>();
+    // SAFETY: this call reads and writes no memory.
+    let version = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            nothing,
+            0_usize,
+            ASKS_FOR_VERSION,
+        )
+    };
+    if version < 0 {
+        let lacking = [libc::ENOSYS, libc::EOPNOTSUPP];
+        return absent(io::Error::last_os_error(), &lacking);
+    }
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(LANDLOCK))
         .and_then(|rules| rules.handle_access(AccessNet::from_all(LANDLOCK)))
@@ -77,29 +111,27 @@ fn confine_files() -> io::Result<bool> {
         .map_err(io::Error::other)?;
     match status.ruleset {
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(true),
-        RulesetStatus::NotEnforced => Ok(false),
+        RulesetStatus::NotEnforced => Err(io::Error::other("it was not enforced")),
     }
 }
 
 /// Takes away every system call that is not listed here. False if the kernel has no seccomp.
 fn confine_calls() -> io::Result<bool> {
-    for filter in [old_clone()?, computing()?] {
-        match apply_filter_all_threads(&filter) {
-            Ok(()) => {}
-            Err(seccompiler::Error::Seccomp(error) | seccompiler::Error::Prctl(error))
-                if absent(&error) =>
-            {
-                return Ok(false);
-            }
-            Err(error) => return Err(io::Error::other(error)),
-        }
+    match apply_filter_all_threads(&old_clone()?) {
+        Ok(()) => {}
+        Err(seccompiler::Error::Seccomp(error)) => return absent(error, &[libc::ENOSYS]),
+        Err(error) => return Err(io::Error::other(error)),
     }
+    apply_filter_all_threads(&computing()?).map_err(io::Error::other)?;
     Ok(true)
 }
 
-/// True if the kernel was built without the call, or without the operation.
-fn absent(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL))
+/// False if the error says that the kernel was built without the call. Any other is returned.
+fn absent(error: io::Error, lacking: &[i32]) -> io::Result<bool> {
+    match error.raw_os_error() {
+        Some(code) if lacking.contains(&code) => Ok(false),
+        _ => Err(error),
+    }
 }
 
 /// Answers `clone3` as an old kernel does, so that the C library uses `clone`, which shows its
@@ -223,12 +255,62 @@ mod tests {
         in_a_process_of_its_own("both");
     }
 
+    /// A container may forbid the calls; that is not a kernel without them.
+    #[test]
+    fn a_protection_that_is_forbidden_is_not_taken_for_one_that_the_kernel_lacks() {
+        in_a_process_of_its_own("forbidden");
+    }
+
+    #[test]
+    fn a_protection_that_the_kernel_lacks_is_told() {
+        in_a_process_of_its_own("lacking");
+    }
+
+    /// Lets these calls fail with this error from here on.
+    fn deny(calls: &[libc::c_long], error: i32) {
+        let rules = calls.iter().map(|call| (*call, Vec::new())).collect();
+        let denied = SeccompAction::Errno(error as u32);
+        let filter = program(rules, SeccompAction::Allow, denied).unwrap();
+        apply_filter_all_threads(&filter).unwrap();
+    }
+
+    fn forbidden() {
+        deny(&[libc::SYS_landlock_restrict_self], libc::EPERM);
+        confine_files().expect_err("the rules cannot be put in force");
+        deny(&[libc::SYS_landlock_create_ruleset], libc::EPERM);
+        confine_files().expect_err("it cannot be asked for");
+        let advice = confine().unwrap_err().to_string();
+        assert!(advice.contains("by Landlock") && advice.ends_with("`landlock_*` and `seccomp`"));
+        deny(&[libc::SYS_close_range], libc::EPERM);
+        keep_pipes().expect_err("they cannot be closed");
+        // The last filter that can be set.
+        deny(&[libc::SYS_seccomp], libc::EINVAL);
+        confine_calls().expect_err("filters cannot be set");
+    }
+
+    fn lacking() {
+        deny(&[libc::SYS_landlock_create_ruleset], libc::EOPNOTSUPP);
+        assert!(!confine_files().unwrap(), "it was not started");
+        deny(&[libc::SYS_close_range], libc::ENOSYS);
+        assert!(!keep_pipes().unwrap());
+        deny(&[libc::SYS_seccomp], libc::ENOSYS);
+        assert_eq!(
+            confine().unwrap(),
+            [("Landlock", false), ("seccomp", false)]
+        );
+    }
+
     /// Empty without the variable, which the tests above set.
     #[test]
     fn probe() {
         let Ok(protection) = std::env::var(PROBE) else {
             return;
         };
+        match protection.as_str() {
+            "forbidden" => return forbidden(),
+            "lacking" => return lacking(),
+            _ => {}
+        }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap();
         drop(TcpStream::connect(server).unwrap());
@@ -236,7 +318,7 @@ mod tests {
         match protection.as_str() {
             "landlock" => assert!(confine_files().unwrap(), "the kernel has no Landlock"),
             "seccomp" => assert!(confine_calls().unwrap(), "the kernel has no seccomp"),
-            "both" => assert_eq!(confine().unwrap(), Vec::<&str>::new()),
+            "both" => assert_eq!(confine().unwrap(), [("Landlock", true), ("seccomp", true)]),
             other => panic!("{other}"),
         }
         let refused = |what: io::Result<()>, name: &str| {

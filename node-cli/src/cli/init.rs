@@ -1,7 +1,7 @@
 //! `init`: creates the store of a new node.
 
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use countersign_node::public;
 use countersign_node::vault::Vault;
 use countersign_protocol::NodeId;
 use countersign_protocol::invitation::Token;
+use countersign_store::journal::JOURNAL_FILE;
 use countersign_store::{Journal, Passphrase};
 
 use super::{Args, credential, join, passphrase, rules};
@@ -59,10 +60,13 @@ impl Init {
             rules::put_in_force(&args.config, rules)?;
         }
         let config = Config::load(&args.config)?;
-        let vault = if token.is_some() && config.dir.join(SECRETS).exists() {
+        let is_there = config.dir.join(SECRETS).exists();
+        let vault = if is_there && (token.is_some() || lacks_journal(&config)) {
             let passphrase = passphrase::existing(args, &config)?;
             give_up_root(&config)?;
-            Vault::open(&config.dir, &passphrase, &config.recipients)?
+            let vault = Vault::open(&config.dir, &passphrase, &config.recipients)?;
+            complete(&config, &vault)?;
+            vault
         } else {
             let passphrase = self.new_passphrase(args, &config)?;
             give_up_root(&config)?;
@@ -129,13 +133,7 @@ impl Init {
             &config.recipients,
             callback_key.to_pkcs8()?,
         )?;
-        Journal::create(&config.dir)?;
-        let node = NodeId::from_bytes(vault.identity()?.public().0)?;
-        let pem = callback_key.verifying_key().to_pem();
-        println!("Initialize Node ID: {node}");
-        println!("Six words of the ID: {}", super::id::words(&node));
-        println!("Generate callback public key:\n{}", pem.trim_end());
-        public::write(&config.dir, &public::new(node, pem))?;
+        complete(config, &vault)?;
         if primes && !self.no_primes && !self.no_ecdsa && config.prime_sets > 0 {
             fill_pool(&vault, config.prime_sets)?;
         }
@@ -155,6 +153,34 @@ pub(super) fn give_up_root(config: &Config) -> anyhow::Result<()> {
     })
 }
 
+fn lacks_journal(config: &Config) -> bool {
+    !config.dir.join(JOURNAL_FILE).exists()
+}
+
+/// Makes the journal and the public record of a store that has only its secrets yet: it is new, or
+/// an earlier `init` was cut off. A store that was in use lost them, and has to be restored.
+fn complete(config: &Config, vault: &Vault) -> anyhow::Result<()> {
+    if lacks_journal(config) {
+        if !vault.held_keys()?.is_empty() {
+            bail!(
+                "{} is gone, and the store holds shares of keys; restore the store from a backup",
+                config.dir.join(JOURNAL_FILE).display()
+            );
+        }
+        Journal::create(&config.dir)?;
+    }
+    if public::read(&config.dir).is_ok() {
+        return Ok(());
+    }
+    let node = NodeId::from_bytes(vault.identity()?.public().0)?;
+    let pem = public::callback_pem(vault)?;
+    println!("Initialize Node ID: {node}");
+    println!("Six words of the ID: {}", super::id::words(&node));
+    println!("Generate callback public key:\n{}", pem.trim_end());
+    public::write(&config.dir, &public::new(node, pem))?;
+    Ok(())
+}
+
 /// Writes an example configuration if there is none; returns true if it did.
 fn write_example(file: &Path, example: &str) -> anyhow::Result<bool> {
     if file.exists() {
@@ -168,13 +194,7 @@ fn write_example(file: &Path, example: &str) -> anyhow::Result<bool> {
             .create(folder)
             .with_context(cannot)?;
     }
-    let new = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file);
-    new.and_then(|mut new| new.write_all(example.as_bytes()))
-        .with_context(cannot)?;
+    countersign_files::create(file, example.as_bytes()).with_context(cannot)?;
     Ok(true)
 }
 

@@ -1,7 +1,6 @@
 //! The part of `init --join` that concerns the coordinator: its entry in the configuration, and the
 //! registration.
 
-use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,8 +15,6 @@ use countersign_protocol::invitation::Token;
 
 use super::roster::{in_runtime, propose};
 
-/// Longest text in which a token is looked for, in bytes.
-const LONGEST: u64 = 4096;
 /// Largest configuration, in bytes.
 const LARGEST: u64 = 4 << 20;
 /// The coordinator in the example, which is not in force.
@@ -31,25 +28,7 @@ const LIMITS: [&str; 2] = ["#limits:", "#  prime_sets: 1"];
 
 /// Reads the token of the command line, or of standard input.
 pub(super) fn token(argument: &str) -> anyhow::Result<Token> {
-    let mut text = argument.to_owned();
-    if argument == "-" {
-        text.clear();
-        if std::io::stdin().is_terminal() {
-            eprint!("Paste the token: ");
-        }
-        std::io::stdin()
-            .lock()
-            .take(LONGEST)
-            .read_line(&mut text)
-            .context("the token cannot be read from standard input; write it there")?;
-    }
-    let token: Token = text.parse()?;
-    match token.invitation.role {
-        Role::Node => Ok(token),
-        Role::Requester => bail!(
-            "this invitation is for a requester; use it with `countersign requester join`, or ask for one for a node"
-        ),
-    }
+    Ok(joining::read_token(argument, Role::Node)?)
 }
 
 /// The configuration with the token's coordinator.
@@ -91,6 +70,9 @@ pub(super) fn without_ecdsa(example: &str) -> String {
 
 /// Makes sure that the configuration names the token's coordinator and no other.
 pub(super) fn name_coordinator(file: &Path, token: &Token) -> anyhow::Result<()> {
+    // Until the end, so that no other command's change is lost.
+    let _alone = countersign_files::lock_beside(file)
+        .with_context(|| format!("{} cannot be locked; try again", file.display()))?;
     let config = Config::load(file)?;
     let invited = &token.invitation.coordinator;
     match &config.coordinator {
@@ -113,7 +95,13 @@ pub(super) fn name_coordinator(file: &Path, token: &Token) -> anyhow::Result<()>
                 )
             })?;
             countersign_files::replace(file, new.as_bytes())
-                .with_context(|| format!("cannot write {}; check the disk", file.display()))
+                .with_context(|| {
+                    format!(
+                        "cannot write {}; check the disk, or let its owner write `coordinator` there: address {}, id {invited}",
+                        file.display(),
+                        token.invitation.address
+                    )
+                })
         }
     }
 }
@@ -202,5 +190,29 @@ mod tests {
         let refused = name_coordinator(&file, &token(2)).unwrap_err().to_string();
         assert!(refused.contains("names another coordinator"), "{refused}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn a_change_that_another_command_makes_meanwhile_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("node.yaml");
+        std::fs::write(&file, "roster: []\n").unwrap();
+        let other = countersign_files::lock_beside(&file).unwrap();
+        let naming = std::thread::spawn({
+            let file = file.clone();
+            move || name_coordinator(&file, &token(1))
+        });
+        // Time for it to write what it may not write yet.
+        for _ in 0..20 {
+            if naming.is_finished() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        std::fs::write(&file, "roster: []\ncheck_up: {hours: 5}\n").unwrap();
+        drop(other);
+        naming.join().unwrap().unwrap();
+        let config = Config::load(&file).unwrap();
+        assert!(config.coordinator.is_some() && config.check_up.is_some());
     }
 }

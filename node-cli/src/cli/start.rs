@@ -1,23 +1,18 @@
 //! `start`: runs the node as a daemon.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::Context;
+use countersign_log::{Log, OpenError, Rewrite};
 use countersign_node::config::Config;
 use countersign_node::daemon::{self, OnReload};
-use countersign_node::names::{Named, Names};
+use countersign_node::names::Names;
 use countersign_node::patience;
 use countersign_node::vault::Vault;
 use countersign_node::world::now;
-use countersign_stdio::Rest;
 use countersign_store::Passphrase;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::reload;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Args, passphrase};
 
@@ -32,7 +27,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let complete = config.check_complete().map(drop);
     complete.with_context(|| format!("{} is not complete", args.config.display()))?;
     // Kept until the end: it writes the lines that are still queued.
-    let (_log, told) = log_to_terminal(&config);
+    let (_log, told) = start_log(&config)?;
     config
         .notes
         .iter()
@@ -81,38 +76,20 @@ fn renew_key_if_due(
     Ok(vault)
 }
 
-/// Starts the log. Level and names follow the configuration.
-fn log_to_terminal(config: &Config) -> (Rest, OnReload) {
-    let (filter, level) = reload::Layer::new(filter(config.log_level));
+/// Starts the log, and returns what puts changes of the configuration in force.
+fn start_log(config: &Config) -> Result<(Arc<Log>, OnReload), OpenError> {
     let names = Names::of(&config.roster);
     let shown = names.clone();
-    let colours = std::io::stderr().is_terminal();
-    let (writer, rest) = countersign_stdio::log_lines();
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(Named::following(shown, move || writer))
-        .with_target(false)
-        .with_ansi(colours)
-        .log_internal_errors(false);
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
-        .init();
+    let rewrite: Rewrite = Arc::new(move |line| shown.put_into(line));
+    let log = Arc::new(Log::start(&config.log, rewrite)?);
+    let running = log.clone();
     let told = move |config: &Config| {
         names.set(&config.roster);
-        if let Err(error) = level.reload(self::filter(config.log_level)) {
-            tracing::warn!(%error, "the level of the log did not change; restart the node");
+        if let Err(error) = running.apply(&config.log) {
+            tracing::warn!(%error, "the settings of the log did not change");
         }
     };
-    (rest, Arc::new(told))
-}
-
-/// Passes our own messages at the configured level, and those of libraries only from warnings up.
-fn filter(level: Option<tracing::Level>) -> Targets {
-    let Some(level) = level else {
-        return Targets::new();
-    };
-    Targets::new()
-        .with_default(level.min(tracing::Level::WARN))
-        .with_target("countersign", level)
+    Ok((log, Arc::new(told)))
 }
 
 async fn wait_for_signal(

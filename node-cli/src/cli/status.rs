@@ -232,7 +232,7 @@ Disk         3 MiB of journal, 5.0 GiB free
     fn what_is_wrong_comes_first() {
         let ill = Overview {
             not_ready: vec!["coordinator: there is no link; the log says why".into()],
-            waits_for: vec!["1 reshares wait".into()],
+            waits_for: vec!["1 reshare waits".into()],
             ..overview()
         };
         let text = text(&ill, UnixMillis(0));
@@ -242,7 +242,7 @@ Disk         3 MiB of journal, 5.0 GiB free
             [
                 "NOT READY; 1 task under way, 2 keys usable.",
                 "  - coordinator: there is no link; the log says why",
-                "  ! 1 reshares wait",
+                "  ! 1 reshare waits",
             ]
         );
     }

@@ -114,9 +114,9 @@ pub enum ConfigError {
     /// The section `metrics` is rejected.
     #[error(transparent)]
     Metrics(#[from] countersign_metrics::config::SettingsError),
-    /// The text is not a log level.
-    #[error("log.std.level is `{0}`; choose error, warn, info or debug")]
-    LogLevel(String),
+    /// The section `log` is rejected.
+    #[error(transparent)]
+    Log(#[from] countersign_log::SettingsError),
 }
 
 impl ConfigError {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use countersign_log::RawLog;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 
-use super::raw::{RawChains, RawCheckUp, RawLimits, RawLogStd, RawPreflight};
+use super::raw::{RawChains, RawCheckUp, RawJournal, RawLimits, RawPreflight};
 use super::raw_callback::RawCallback;
 use super::raw_events::{RawEvent, RawEvents, RawReceiver};
 use super::raw_policy::{RawCompile, RawGrants, RawPolicy};
@@ -99,7 +100,11 @@ fn the_values_of_the_example_are_the_defaults() {
     same(&section::<RawChains>("chains"), &RawChains::default());
     same(&section::<RawLimits>("limits"), &RawLimits::default());
     same(&section::<RawCheckUp>("check_up"), &RawCheckUp::default());
-    same(&section::<RawLogStd>("  std"), &RawLogStd::default());
+    same(&section::<RawJournal>("journal"), &RawJournal::default());
+    let mut log = section::<RawLog>("log");
+    let path = log.file.filename.take();
+    assert_eq!(path, Some("logs/countersign-node.log".into()));
+    assert_eq!(log, RawLog::default());
     same(&section::<RawCompile>("  compile"), &RawCompile::default());
     let policy = section::<RawPolicy>("policy");
     let usual = RawPolicy::default();

@@ -20,14 +20,6 @@ pub(super) fn review(raw: &RawConfig) -> Result<Vec<String>, ConfigError> {
         "env",
         "there are no environments; coordinator.address and coordinator.id name the coordinator that the node dials",
     );
-    ignore(
-        raw.log
-            .file
-            .as_ref()
-            .is_some_and(|file| file["enable"] != false),
-        "log.file",
-        "the node logs to its standard error; let the service manager or a redirection keep it",
-    );
     Ok(notes)
 }
 
@@ -81,16 +73,16 @@ mod tests {
     }
 
     #[test]
-    fn a_log_file_is_noted_unless_it_is_turned_off() {
-        for on in ["{enable: true}", "{filename: a.log}", "a.log"] {
-            let told = notes(&format!("log: {{file: {on}}}\n"));
-            assert!(
-                told.len() == 1 && told[0].starts_with("log.file is ignored: "),
-                "{told:?}"
-            );
-        }
-        assert!(notes("log: {file: {enable: false, filename: a.log}}\n").is_empty());
-        assert!(notes("log: {file: }\n").is_empty());
+    fn its_log_file_is_written_here_too() {
+        let config = parse(
+            "log: {file: {enable: true, level: warn, filename: logs/a.log, maxsize: 5, max_backups: 3}}\n",
+        )
+        .unwrap();
+        assert!(config.notes.is_empty());
+        let file = config.log.file.unwrap();
+        assert_eq!(file.path, std::path::Path::new("/base/logs/a.log"));
+        assert_eq!((file.limit, file.backups), (5 << 20, 3));
+        assert_eq!(file.output.level, tracing::Level::WARN);
     }
 
     #[test]

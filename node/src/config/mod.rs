@@ -46,13 +46,6 @@ pub use reshare_rate::ReshareRate;
 pub const EXAMPLE: &str = include_str!("example.yaml");
 /// Maximum size of the file in bytes.
 const LARGEST: u64 = 4 << 20;
-/// Levels of the log by name; these are all that the documentation lists.
-const LOG_LEVELS: [(&str, tracing::Level); 4] = [
-    ("error", tracing::Level::ERROR),
-    ("warn", tracing::Level::WARN),
-    ("info", tracing::Level::INFO),
-    ("debug", tracing::Level::DEBUG),
-];
 
 /// The configuration that a node runs with.
 #[derive(Debug, Clone)]
@@ -93,10 +86,12 @@ pub struct Config {
     pub prime_sets: usize,
     /// Interval between check-ups of all shares; `None` turns them off.
     pub check_up: Option<Duration>,
+    /// Age at which records of tasks are deleted; `None` keeps them.
+    pub retention: Option<Duration>,
     /// Metrics, and the listener that serves them.
     pub metrics: Metrics,
-    /// Log filter; `None` turns logging off.
-    pub log_level: Option<tracing::Level>,
+    /// Where the log goes, and what is in it.
+    pub log: countersign_log::Settings,
     /// Notes for the operator, one sentence each: keys without effect, schedules that do not fit.
     pub notes: Vec<String>,
     /// The sections that result from shorthands, as YAML; `None` if there are no shorthands.
@@ -234,8 +229,9 @@ impl Config {
             },
             prime_sets: count("limits.prime_sets", raw.limits.prime_sets, 0, 100)?,
             check_up: check_up(raw.check_up.hours)?,
+            retention: retention(raw.journal.retention_days)?,
             metrics,
-            log_level: log_level(&raw.log.std)?,
+            log: raw.log.settings(base, "countersign-node")?,
             source: Source {
                 file: PathBuf::new(),
                 text: text.into(),
@@ -276,17 +272,29 @@ fn named<I: Ord + std::fmt::Display>(
 }
 
 fn check_up(hours: u64) -> Result<Option<Duration>, ConfigError> {
-    let key = "check_up.hours";
-    let to = 24 * 366;
-    if hours > to {
+    unless_zero("check_up.hours", hours, 24 * 366, 3600)
+}
+
+fn retention(days: u64) -> Result<Option<Duration>, ConfigError> {
+    unless_zero("journal.retention_days", days, 36_600, 24 * 3600)
+}
+
+/// A number of units that last so many seconds; 0 means never.
+fn unless_zero(
+    key: &'static str,
+    value: u64,
+    to: u64,
+    unit: u64,
+) -> Result<Option<Duration>, ConfigError> {
+    if value > to {
         return Err(ConfigError::Range {
             key,
-            value: hours,
+            value,
             from: 0,
             to,
         });
     }
-    Ok((hours > 0).then(|| Duration::from_secs(hours * 3600)))
+    Ok((value > 0).then(|| Duration::from_secs(value * unit)))
 }
 
 fn count(key: &'static str, value: usize, from: u64, to: u64) -> Result<usize, ConfigError> {
@@ -297,17 +305,6 @@ fn count(key: &'static str, value: usize, from: u64, to: u64) -> Result<usize, C
         from,
         to,
     })
-}
-
-fn log_level(log: &raw::RawLogStd) -> Result<Option<tracing::Level>, ConfigError> {
-    if !log.enable {
-        return Ok(None);
-    }
-    LOG_LEVELS
-        .into_iter()
-        .find(|(name, _)| log.level.eq_ignore_ascii_case(name))
-        .map(|(_, level)| Some(level))
-        .ok_or_else(|| ConfigError::LogLevel(log.level.clone()))
 }
 
 #[cfg(test)]

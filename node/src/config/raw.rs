@@ -46,9 +46,12 @@ pub struct RawConfig {
     /// Scheduled check-ups of the shares.
     #[serde(default)]
     pub check_up: RawCheckUp,
-    /// Log output of the node.
+    /// How long the journal keeps what is over.
     #[serde(default)]
-    pub log: RawLog,
+    pub journal: RawJournal,
+    /// The log: standard error and a file.
+    #[serde(default)]
+    pub log: countersign_log::RawLog,
     /// Receivers of events about tasks.
     #[serde(default)]
     pub events: RawEvents,
@@ -188,6 +191,21 @@ impl Default for RawCheckUp {
     }
 }
 
+/// The section `journal` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawJournal {
+    /// Days for which records of signatures and check-ups, and recordings of decisions, are kept;
+    /// 0 keeps them for ever. Default: 90.
+    pub retention_days: u64,
+}
+
+impl Default for RawJournal {
+    fn default() -> Self {
+        Self { retention_days: 90 }
+    }
+}
+
 /// The section `limits` of the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -227,35 +245,6 @@ impl Default for RawLimits {
             tasks: 256,
             reshares: 6,
             prime_sets: 1,
-        }
-    }
-}
-
-/// The section `log` of the file.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawLog {
-    /// Log output on the standard error.
-    pub std: RawLogStd,
-    /// Ignored; tolerated because the incumbent's files have it.
-    pub file: Option<serde_json::Value>,
-}
-
-/// The section `log.std` of the file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawLogStd {
-    /// Turns logging on or off. Default: true.
-    pub enable: bool,
-    /// One of `error`, `warn`, `info` and `debug`. Default: `info`.
-    pub level: String,
-}
-
-impl Default for RawLogStd {
-    fn default() -> Self {
-        Self {
-            enable: true,
-            level: "info".into(),
         }
     }
 }

@@ -94,18 +94,21 @@ impl PolicyWatch {
             let policy = &self.housekeeping.config.policy;
             let entries = &self.housekeeping.config.receivers;
             let mut swapped = false;
-            if asked {
-                self.reload.run().await;
-            }
+            let mut guarded = true;
             let trusted = look_at_keys(policy).await;
             if plugins.wants(asked, look(policy, &policy.plugins).await) {
                 let reloaded = self.housekeeping.guard.reload(asked).await;
-                swapped |= reloaded.is_ok();
-                self.counters.swap(reloaded.is_ok());
-                if asked && reloaded.is_ok() {
+                guarded = reloaded.is_ok();
+                swapped |= guarded;
+                self.counters.swap(guarded);
+                if asked && guarded {
                     keys.take(trusted.clone());
                 }
                 plugins.tell(&self, reloaded).await;
+            }
+            // After the guard: new permissions may be meant for its new rules.
+            if asked {
+                self.reload.run(guarded).await;
             }
             if keys.is_news(trusted.clone()) {
                 self.tell_untaken(&keys.taken, &trusted).await;

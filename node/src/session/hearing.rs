@@ -1,11 +1,11 @@
 //! Queues for frames of peers that belong to no session.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::NodeId;
 use countersign_protocol::frame::Body;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 /// The most waiting frames of one peer. More are dropped: the peer sends them again.
 const SHARE: usize = 4;
@@ -20,55 +20,95 @@ pub enum Said {
 }
 
 /// The sending end. One peer can neither fill the queue nor hold up another.
-pub struct Ears {
-    queue: mpsc::Sender<Said>,
-    waiting: Arc<Mutex<HashMap<NodeId, usize>>>,
-}
+pub struct Ears(Arc<Queue>);
 
 /// The receiving end of [`Ears`].
-pub struct Hearing {
-    queue: mpsc::Receiver<Said>,
-    waiting: Arc<Mutex<HashMap<NodeId, usize>>>,
+pub struct Hearing(Arc<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    fresh: Notify,
 }
 
-/// Creates a queue with room for this many peers.
-pub fn queue(peers: usize) -> (Ears, Hearing) {
-    let (sender, receiver) = mpsc::channel((peers + 1) * (SHARE + 1));
-    let waiting: Arc<Mutex<HashMap<NodeId, usize>>> = Arc::default();
-    (
-        Ears {
-            queue: sender,
-            waiting: waiting.clone(),
-        },
-        Hearing {
-            queue: receiver,
-            waiting,
-        },
-    )
+/// Bounded by the shares of all peers, and so by the roster, which may grow while the node runs:
+/// nobody else has a tunnel.
+#[derive(Default)]
+struct Waiting {
+    queue: VecDeque<Said>,
+    /// Number in the queue of each peer that has any.
+    of: HashMap<NodeId, usize>,
+    /// The sending end is gone.
+    closed: bool,
+}
+
+/// Creates a queue.
+pub fn queue() -> (Ears, Hearing) {
+    let queue = Arc::<Queue>::default();
+    (Ears(queue.clone()), Hearing(queue))
+}
+
+impl Said {
+    fn peer(&self) -> NodeId {
+        let (Self::Up(peer) | Self::Told(peer, _)) = self;
+        *peer
+    }
 }
 
 impl Ears {
     /// Queues a message, or drops it if the peer's share is used up: it will be sent again.
     pub fn take(&self, said: Said) {
-        let (Said::Up(peer) | Said::Told(peer, _)) = &said;
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = waiting.entry(*peer).or_default();
-        if *count < SHARE && self.queue.try_send(said).is_ok() {
+        let mut waiting = self.0.lock();
+        let count = waiting.of.entry(said.peer()).or_default();
+        if *count < SHARE {
             *count += 1;
+            waiting.queue.push_back(said);
+            self.0.fresh.notify_one();
         }
     }
 }
 
+impl Drop for Ears {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.fresh.notify_one();
+    }
+}
+
 impl Hearing {
-    /// Waits for the next message; `None` once the sending end is gone.
+    /// Waits for the next message; `None` once the sending end is gone. Safe to cancel.
     pub async fn next(&mut self) -> Option<Said> {
-        let said = self.queue.recv().await?;
-        let (Said::Up(peer) | Said::Told(peer, _)) = &said;
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = waiting.get_mut(peer) {
-            *count = count.saturating_sub(1);
+        loop {
+            {
+                let mut waiting = self.0.lock();
+                if let Some(said) = waiting.next() {
+                    return Some(said);
+                }
+                if waiting.closed {
+                    return None;
+                }
+            }
+            self.0.fresh.notified().await;
         }
-        drop(waiting);
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn next(&mut self) -> Option<Said> {
+        let said = self.queue.pop_front()?;
+        let peer = said.peer();
+        if let Some(count) = self.of.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.of.remove(&peer);
+            }
+        }
         Some(said)
     }
 }
@@ -87,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_that_floods_takes_only_its_own_share_of_the_queue() {
-        let (ears, mut hearing) = queue(2);
+        let (ears, mut hearing) = queue();
         (0..100).for_each(|_| ears.take(Said::Told(node(1), Box::new(Body::Heard(Vec::new())))));
         ears.take(Said::Up(node(2)));
         let mut heard = Vec::new();
@@ -111,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_exceeds_a_share_is_dropped_and_the_first_frames_are_kept() {
-        let (ears, mut hearing) = queue(1);
+        let (ears, mut hearing) = queue();
         (0..100).for_each(|count| ears.take(told(1, count)));
         for count in 0..SHARE as u8 {
             let Some(Some(Said::Told(_, body))) = taken(&mut hearing) else {
@@ -122,22 +162,26 @@ mod tests {
         assert!(taken(&mut hearing).is_none());
     }
 
-    /// Else a peer whose frames were dropped could never be heard again.
+    /// The roster may grow to any size while the node runs.
     #[test]
-    fn what_the_full_queue_did_not_take_uses_up_no_share() {
-        let (ears, mut hearing) = queue(0);
-        for seed in [1, 2] {
-            (0..SHARE as u8).for_each(|count| ears.take(told(seed, count)));
+    fn every_peer_has_its_share_however_many_there_are() {
+        let (ears, mut hearing) = queue();
+        let peers: Vec<NodeId> = (0..250).map(node).collect();
+        for count in 0..=SHARE as u8 {
+            for peer in &peers {
+                let body = Body::Released(Hash([count; 32]));
+                ears.take(Said::Told(*peer, Box::new(body)));
+            }
         }
-        while taken(&mut hearing).is_some() {}
-        (0..SHARE as u8).for_each(|count| ears.take(told(2, count)));
-        let again = (0..).take_while(|_| taken(&mut hearing).is_some()).count();
-        assert_eq!(again, SHARE);
+        let waiting = (0..).take_while(|_| taken(&mut hearing).is_some()).count();
+        assert_eq!(waiting, peers.len() * SHARE);
+        let nothing = hearing.0.lock().of.is_empty();
+        assert!(nothing, "nothing is kept of peers that wait for nothing");
     }
 
     #[test]
     fn tunnels_that_come_up_use_up_the_share_of_their_peer_too() {
-        let (ears, mut hearing) = queue(1);
+        let (ears, mut hearing) = queue();
         (0..100).for_each(|_| ears.take(Said::Up(node(1))));
         let waiting = (0..).take_while(|_| taken(&mut hearing).is_some()).count();
         assert_eq!(waiting, SHARE);
@@ -145,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_reader_learns_that_the_sending_end_is_gone_after_the_last_frame() {
-        let (ears, mut hearing) = queue(1);
+        let (ears, mut hearing) = queue();
         ears.take(told(1, 0));
         drop(ears);
         assert!(matches!(taken(&mut hearing), Some(Some(_))));

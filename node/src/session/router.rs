@@ -21,8 +21,6 @@ use tokio::sync::mpsc;
 use super::hearing::{self, Ears, Hearing, Said};
 use super::news::{News, PeerNews};
 
-/// Frames that belong to no session have room for at least this many peers.
-const PEERS: usize = 32;
 /// The most frames that wait for one session.
 const INBOX: usize = 256;
 
@@ -107,10 +105,7 @@ pub struct Inbox {
 impl Router {
     /// Creates the router of `mesh`. `names`: the operator's names for the peers.
     pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> Arc<Self> {
-        // The roster may grow while the node runs.
-        let peers = names.len().max(PEERS);
-        let [(ears, hearing), (uses, told), (counts, answers)] =
-            [(); 3].map(|()| hearing::queue(peers));
+        let [(ears, hearing), (uses, told), (counts, answers)] = [(); 3].map(|()| hearing::queue());
         let hearing = Mutex::new(Some(hearing));
         let counting = Mutex::new(Some(Counting { told, answers }));
         let (news, open) = Default::default();
@@ -218,7 +213,8 @@ impl Router {
         self.lock().sessions.len()
     }
 
-    fn name(&self, peer: PeerKey) -> String {
+    /// The operator's name of a peer.
+    pub(crate) fn name(&self, peer: PeerKey) -> String {
         let named = NodeId::from_bytes(peer.0)
             .ok()
             .and_then(|node| self.names.load().get(&node).cloned());

@@ -6,7 +6,7 @@ use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::text::printable;
 use countersign_protocol::{
     Authenticated, Committee, KeyDescriptor, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign,
-    NodeId, Operation, PayloadKind, Refusal, RefusalCode, RequesterId, Scheme,
+    NodeId, Operation, PayloadKind, Refusal, RefusalCode, RequesterId, Scheme, TaskError,
 };
 use countersign_store::{Journal, KeyRecord, KeyStatus, ReadJournalError};
 use countersign_verify::{DeriveError, ExtendedPublicKey};
@@ -23,6 +23,7 @@ use crate::risk::PartOf;
 use crate::world::World;
 
 /// A task that passed the node's own checks, resolved against its records.
+#[derive(Clone)]
 #[allow(missing_docs, reason = "the variants are named for the operations")]
 pub enum Plan {
     KeyGen(KeyGenPlan),
@@ -100,6 +101,16 @@ pub struct AdmissionControl {
     pub config: Arc<LiveConfig>,
 }
 
+/// The node's records with one configuration: no decision is made partly by the old file and partly
+/// by the new one.
+#[derive(Clone, Copy)]
+struct Basis<'a> {
+    me: NodeId,
+    world: &'a World,
+    journal: &'a Journal,
+    config: &'a Config,
+}
+
 impl AdmissionControl {
     /// True of requesters that may order tasks.
     pub fn knows_requester(&self, id: &RequesterId) -> bool {
@@ -108,23 +119,83 @@ impl AdmissionControl {
 
     /// Resolves the task against this node's records, or says why it takes no part.
     pub fn admit(&self, task: &Authenticated, parties: &[NodeId]) -> Result<Plan, Refusal> {
+        let config = self.config.now();
+        let node = self.under(&config);
+        check_requester(&config, task)?;
         match &task.operation {
             Operation::KeyGen(keygen) => {
-                admit_keygen(self, task, keygen, parties).map(Plan::KeyGen)
+                admit_keygen(node, task, keygen, parties).map(Plan::KeyGen)
             }
-            Operation::KeySign(keysign) => admit_keysign(self, keysign, parties).map(Plan::KeySign),
+            Operation::KeySign(keysign) => admit_keysign(node, keysign, parties).map(Plan::KeySign),
             Operation::KeyReshare(reshare) => {
-                admit_reshare(self, task, reshare, parties).map(Plan::KeyReshare)
+                admit_reshare(node, task, reshare, parties).map(Plan::KeyReshare)
             }
             Operation::KeyShareSign(check_up) => {
-                admit_check_up(self, task, check_up, parties).map(Plan::CheckUp)
+                admit_check_up(node, task, check_up, parties).map(Plan::CheckUp)
             }
+        }
+    }
+
+    /// Checks an admitted task once more against the configuration in force: its operator may have
+    /// changed it while plugins were asked, or while the task waited for the other parties.
+    pub fn permits(&self, task: &Authenticated, plan: &Plan) -> Result<(), Refusal> {
+        let config = self.config.now();
+        let node = self.under(&config);
+        check_requester(&config, task)?;
+        on_roster(node, plan.parties())?;
+        match (plan, &task.operation) {
+            (Plan::KeySign(plan), Operation::KeySign(keysign)) => {
+                check_reading(node, keysign, plan)
+            }
+            (Plan::KeyReshare(_), Operation::KeyReshare(reshare)) => {
+                check_generation(node, reshare)
+            }
+            (Plan::KeyGen(_) | Plan::CheckUp(_), _) => Ok(()),
+            (Plan::KeySign(_) | Plan::KeyReshare(_), _) => refuse(
+                RefusalCode::Bug,
+                "the task was planned as another operation; report this",
+            ),
+        }
+    }
+
+    fn under<'a>(&'a self, config: &'a Config) -> Basis<'a> {
+        Basis {
+            me: self.me,
+            world: &self.world,
+            journal: &self.journal,
+            config,
         }
     }
 }
 
+fn check_requester(config: &Config, task: &Authenticated) -> Result<(), Refusal> {
+    if config.requesters.contains_key(&task.requester) {
+        return Ok(());
+    }
+    let unknown = TaskError::UnknownRequester(task.requester);
+    refuse(unknown.code().clone(), &unknown.to_string())
+}
+
+/// The payload must still read as the plugins were shown it, and may still be signed.
+fn check_reading(
+    node: Basis<'_>,
+    keysign: &KeySign,
+    approved: &KeySignPlan,
+) -> Result<(), Refusal> {
+    let decoded = read(node, &approved.record.descriptor, keysign)?;
+    check_blind(node.config, keysign, &decoded.intent)?;
+    let inputs = approved.inputs.iter().map(|planned| &planned.input);
+    if decoded.intent == approved.intent && decoded.inputs.iter().eq(inputs) {
+        return Ok(());
+    }
+    refuse(
+        RefusalCode::PayloadNetwork,
+        "the networks of this node's configuration were changed after the task was admitted, and the payload reads differently now; order it again as a new task",
+    )
+}
+
 fn admit_keygen(
-    node: &AdmissionControl,
+    node: Basis<'_>,
     task: &Authenticated,
     keygen: &KeyGen,
     parties: &[NodeId],
@@ -136,17 +207,17 @@ fn admit_keygen(
         );
     }
     all_known(node, parties)?;
-    quarantine::check_new(&node.journal, parties)?;
+    quarantine::check_new(node.journal, parties)?;
     Ok(KeyGenPlan::new(
         task.id,
         KeyId::of_task(&task.hash()),
         keygen.clone(),
-        aux::known(&node.journal, &keygen.committee),
+        aux::known(node.journal, &keygen.committee),
     ))
 }
 
 fn admit_keysign(
-    node: &AdmissionControl,
+    node: Basis<'_>,
     keysign: &KeySign,
     parties: &[NodeId],
 ) -> Result<KeySignPlan, Refusal> {
@@ -154,9 +225,9 @@ fn admit_keysign(
     let descriptor = &record.descriptor;
     check_signers(keysign, &record, parties)?;
     all_known(node, parties)?;
-    quarantine::check(&node.journal, keysign.key, parties)?;
+    quarantine::check(node.journal, keysign.key, parties)?;
     let decoded = read(node, descriptor, keysign)?;
-    check_blind(&node.config.now(), keysign, &decoded.intent)?;
+    check_blind(node.config, keysign, &decoded.intent)?;
     let (root, inputs) = derive(descriptor, decoded.inputs)?;
     Ok(KeySignPlan {
         root,
@@ -185,6 +256,8 @@ pub fn admit_foreign(
     keysign: &KeySign,
     signers: &[NodeId],
 ) -> Result<Foreign, Refusal> {
+    let config = node.config.now();
+    let node = node.under(&config);
     let record = find_key(node, keysign.key)?;
     check_signers(keysign, &record, signers)?;
     let descriptor = &record.descriptor;
@@ -212,13 +285,9 @@ pub fn admit_foreign(
 }
 
 /// Decodes the payload under this node's rules.
-fn read(
-    node: &AdmissionControl,
-    key: &KeyDescriptor,
-    keysign: &KeySign,
-) -> Result<Decoded, Refusal> {
+fn read(node: Basis<'_>, key: &KeyDescriptor, keysign: &KeySign) -> Result<Decoded, Refusal> {
     let mut decoded = decode(node, key, keysign)?;
-    if signs_binary(&node.config.now(), keysign) {
+    if signs_binary(node.config, keysign) {
         decoded.intent = Intent::Message(keysign.payload.bytes.clone());
     }
     Ok(decoded)
@@ -259,7 +328,7 @@ fn blind(keysign: &KeySign) -> &'static str {
 /// A holder of a share compares the present generation with its own record. A node without one
 /// relies on the acknowledgements of all present members, and on its roster.
 fn admit_reshare(
-    node: &AdmissionControl,
+    node: Basis<'_>,
     task: &Authenticated,
     reshare: &KeyReshare,
     parties: &[NodeId],
@@ -271,12 +340,12 @@ fn admit_reshare(
         )
     })?;
     all_known(node, parties)?;
-    quarantine::check(&node.journal, reshare.from.key, parties)?;
+    quarantine::check(node.journal, reshare.from.key, parties)?;
     check_steps(node, task, reshare)?;
     check_generation(node, reshare)?;
     let joins = reshare.committee.index_of(&node.me).is_some();
     let aux = if joins {
-        aux::known(&node.journal, &reshare.committee)
+        aux::known(node.journal, &reshare.committee)
     } else {
         None
     };
@@ -295,14 +364,10 @@ fn admit_reshare(
 }
 
 /// One reshare of a key at a time, in the order in which they were ordered, and not too often.
-fn check_steps(
-    node: &AdmissionControl,
-    task: &Authenticated,
-    reshare: &KeyReshare,
-) -> Result<(), Refusal> {
+fn check_steps(node: Basis<'_>, task: &Authenticated, reshare: &KeyReshare) -> Result<(), Refusal> {
     let key = reshare.from.key;
     let unreadable = |error: ReadJournalError| refusal(RefusalCode::Journal, &error.to_string());
-    let known = history::steps(&node.journal, key).map_err(unreadable)?;
+    let known = history::steps(node.journal, key).map_err(unreadable)?;
     let step = Step {
         generation: reshare.generation(),
         created: task.created,
@@ -317,8 +382,8 @@ fn check_steps(
         }
         Ok(()) => {}
     }
-    let started = history::started_at(&node.journal, key).map_err(unreadable)?;
-    let rate = node.config.now().reshares;
+    let started = history::started_at(node.journal, key).map_err(unreadable)?;
+    let rate = node.config.reshares;
     match rate.next_allowed(node.world.now(), started.into_values()) {
         Some(at) => refuse(
             RefusalCode::ReshareRate,
@@ -328,7 +393,7 @@ fn check_steps(
     }
 }
 
-fn check_generation(node: &AdmissionControl, reshare: &KeyReshare) -> Result<(), Refusal> {
+fn check_generation(node: Basis<'_>, reshare: &KeyReshare) -> Result<(), Refusal> {
     let mine = node
         .journal
         .key(&reshare.from.key)
@@ -386,7 +451,7 @@ fn check_from(
 }
 
 fn admit_check_up(
-    node: &AdmissionControl,
+    node: Basis<'_>,
     task: &Authenticated,
     check_up: &KeyShareSign,
     parties: &[NodeId],
@@ -413,16 +478,12 @@ fn admit_check_up(
 }
 
 /// Decodes the payload. Nobody is asked about one that this node cannot decode.
-fn decode(
-    node: &AdmissionControl,
-    key: &KeyDescriptor,
-    keysign: &KeySign,
-) -> Result<Decoded, Refusal> {
+fn decode(node: Basis<'_>, key: &KeyDescriptor, keysign: &KeySign) -> Result<Decoded, Refusal> {
     countersign_payload::decode(
         &key.into(),
         &keysign.path,
         &keysign.payload,
-        &node.config.now().networks,
+        &node.config.networks,
     )
     .map_err(|error| refusal(error.code().clone(), &printable(&error.to_string(), 1000)))
 }
@@ -465,7 +526,7 @@ fn plan_input(
     })
 }
 
-fn find_key(node: &AdmissionControl, key: KeyId) -> Result<KeyRecord, Refusal> {
+fn find_key(node: Basis<'_>, key: KeyId) -> Result<KeyRecord, Refusal> {
     let record = node
         .journal
         .key(&key)
@@ -516,16 +577,15 @@ fn check_signers(keysign: &KeySign, record: &KeyRecord, parties: &[NodeId]) -> R
 }
 
 /// Peers come from this node's own roster, never from the coordinator's word.
-fn all_known(node: &AdmissionControl, parties: &[NodeId]) -> Result<(), Refusal> {
+fn all_known(node: Basis<'_>, parties: &[NodeId]) -> Result<(), Refusal> {
     if !parties.contains(&node.me) {
         return not_a_party();
     }
     on_roster(node, parties)
 }
 
-fn on_roster(node: &AdmissionControl, nodes: &[NodeId]) -> Result<(), Refusal> {
-    let config = node.config.now();
-    let known = |peer: &&NodeId| **peer == node.me || config.roster.contains_key(peer);
+fn on_roster(node: Basis<'_>, nodes: &[NodeId]) -> Result<(), Refusal> {
+    let known = |peer: &&NodeId| **peer == node.me || node.config.roster.contains_key(peer);
     match nodes.iter().find(|party| !known(party)) {
         Some(stranger) => refuse(
             RefusalCode::PeerUnknown,

@@ -233,6 +233,130 @@ fn abort(control: &AdmissionControl, task: u8) {
         .unwrap();
 }
 
+/// The code with which an admitted task is stopped once the configuration was changed.
+fn code_after(
+    control: &AdmissionControl,
+    operation: Operation,
+    parties: &[NodeId],
+    change: impl FnOnce(&mut Config),
+) -> String {
+    let order = authentic(operation);
+    let plan = control.admit(&order, parties).ok().expect("it is admitted");
+    assert_eq!(
+        control.permits(&order, &plan),
+        Ok(()),
+        "nothing has changed"
+    );
+    let before = Config::clone(&control.config.now());
+    let mut changed = before.clone();
+    change(&mut changed);
+    control.config.take(changed);
+    let refusal = control.permits(&order, &plan).err();
+    control.config.take(before);
+    refusal.map_or(String::new(), |refusal| refusal.code.to_string())
+}
+
+#[test]
+fn an_admitted_task_of_any_kind_is_stopped_once_its_requester_is_removed() {
+    let (_dir, holder) = holding(KeyStatus::Active);
+    let (_other, dealer) = dealer();
+    for (control, operation, parties) in [
+        (&holder, keygen(&[1, 2]), &[1, 2][..]),
+        (&holder, signing("pay"), &[1, 2]),
+        (&holder, checking(&[1]), &[1]),
+        (&dealer, reshare(&[1, 3]), &[1, 2, 3]),
+    ] {
+        let stopped = code_after(control, operation, &nodes(parties), |config| {
+            config.requesters.clear();
+        });
+        assert_eq!(stopped, "requester-unknown");
+    }
+}
+
+#[test]
+fn an_admitted_task_is_stopped_once_a_party_is_removed() {
+    let (_dir, holder) = holding(KeyStatus::Active);
+    let (_other, dealer) = dealer();
+    for (control, operation, parties) in [
+        (&holder, keygen(&[1, 2]), &[1, 2][..]),
+        (&holder, signing("pay"), &[1, 2]),
+        (&dealer, reshare(&[1, 3]), &[1, 2, 3]),
+    ] {
+        for (removed, expected) in [(2, "peer-unknown"), (4, "")] {
+            let stopped = code_after(control, operation.clone(), &nodes(parties), |config| {
+                config.roster.remove(&node(removed));
+            });
+            assert_eq!(stopped, expected);
+        }
+    }
+}
+
+/// Node 1 receives a share of a key of nodes 2 and 3, and does not deal with node 3.
+#[test]
+fn a_share_is_not_taken_over_once_a_present_holder_is_removed() {
+    let (_dir, control) = control();
+    let order = KeyReshare {
+        from: acked(generation(0, &[2, 3, 4]), &[2, 3, 4]),
+        dealers: Some(nodes(&[2, 3])),
+        ..resharing(&[1, 2])
+    };
+    let order = Operation::KeyReshare(order.into());
+    let stopped = code_after(&control, order, &nodes(&[1, 2, 3]), |config| {
+        config.roster.remove(&node(4));
+    });
+    assert_eq!(stopped, "peer-unknown");
+}
+
+#[test]
+fn an_admitted_signature_is_stopped_once_its_key_may_no_longer_sign_so() {
+    let (_dir, control) = holding(KeyStatus::Active);
+    let digest = Payload::new(PayloadKind::Digest, vec![7; 32]);
+    let binary = Payload::new(PayloadKind::Message, vec![0xff; 31]);
+    let mut exempt = config("");
+    exempt.allow_blind.insert(key());
+    exempt.allow_binary.insert(key());
+    control.config.take(exempt);
+    for payload in [digest, binary] {
+        let order = Operation::KeySign(KeySign {
+            payload,
+            ..keysign("", None)
+        });
+        let stopped = code_after(&control, order, &nodes(&[1, 2]), |config| {
+            config.allow_blind.clear();
+            config.allow_binary.clear();
+        });
+        assert_eq!(stopped, "blind-signing");
+    }
+}
+
+#[test]
+fn an_admitted_signature_is_stopped_if_its_payload_reads_differently() {
+    let (_dir, control) = holding(KeyStatus::Active);
+    let order = authentic(signing("pay"));
+    let admitted = || match control.admit(&order, &nodes(&[1, 2])) {
+        Ok(Plan::KeySign(plan)) => plan,
+        _ => panic!("it is admitted"),
+    };
+    let code = |plan| {
+        control
+            .permits(&order, &Plan::KeySign(plan))
+            .unwrap_err()
+            .code
+    };
+    let intent = Intent::Message(b"pray".to_vec());
+    let other_intent = KeySignPlan {
+        intent,
+        ..admitted()
+    };
+    assert_eq!(code(other_intent), RefusalCode::PayloadNetwork);
+    let mut other_inputs = admitted();
+    other_inputs.inputs[0].input.signed_bytes.push(0);
+    assert_eq!(code(other_inputs), RefusalCode::PayloadNetwork);
+    let mut fewer = admitted();
+    fewer.inputs.clear();
+    assert_eq!(code(fewer), RefusalCode::PayloadNetwork);
+}
+
 #[test]
 fn a_new_key_needs_exactly_the_members_that_the_task_names() {
     let (_dir, control) = control();

@@ -74,7 +74,7 @@ enum Stage {
     Recording(Recording),
     /// Approved and on record. The coordinator decides when to start.
     Waiting,
-    /// The journal is asked if the parties are still trusted.
+    /// The configuration and the journal are asked if the task may still run.
     Checking,
     /// The session is running.
     Running,
@@ -158,6 +158,8 @@ pub enum Found {
         /// A reshare that this node never acknowledged, and never will.
         never_stored: bool,
     },
+    /// The task ended long ago, and its record was deleted.
+    Spent,
     /// The id is on record with other bytes.
     OtherBytes,
     /// The journal cannot be read.
@@ -247,7 +249,8 @@ pub enum Effect {
     },
     /// Wait for this time: [`Input::TimedOut`].
     Wait(Duration),
-    /// Look up whether the parties are trusted: [`Input::Checked`].
+    /// Look up whether the configuration in force still permits the task, and the parties are
+    /// trusted: [`Input::Checked`].
     Check(Check),
     /// Run the session: [`Input::Ended`].
     Run,
@@ -271,6 +274,8 @@ pub enum AlarmKind {
 /// A check that no party was quarantined meanwhile.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Check {
+    /// There are no other parties.
+    Alone,
     /// These parties, for any key.
     NewKey(Vec<NodeId>),
     /// These parties, for this key, which must not be stopped.
@@ -409,14 +414,17 @@ impl Machine {
                     None => Report::Outcome(Outcome::Failed(no_end(self.kind()))),
                 })],
                 Found::Ended { .. } => repeated(found),
+                Found::Spent => vec![decision(Some(spent()), Vec::new())],
                 Found::OtherBytes => reused(),
                 Found::Unreadable(error) => vec![unrecorded(&error)],
             },
             Stage::Closing(outcome) => match found {
                 Found::Ended { .. } => repeated(found),
-                Found::New | Found::Approved { .. } | Found::OtherBytes | Found::Unreadable(_) => {
-                    vec![Effect::Report(Report::Outcome(outcome))]
-                }
+                Found::New
+                | Found::Approved { .. }
+                | Found::Spent
+                | Found::OtherBytes
+                | Found::Unreadable(_) => vec![Effect::Report(Report::Outcome(outcome))],
             },
             stage => self.stay(stage),
         }
@@ -607,7 +615,7 @@ impl Machine {
             Operation::KeyGen(_) => Check::NewKey(parties),
             Operation::KeySign(_) | Operation::KeyReshare(_) => Check::Key(self.key(), parties),
             // This node is the only party.
-            Operation::KeyShareSign(_) => return self.run(),
+            Operation::KeyShareSign(_) => Check::Alone,
         };
         self.stage = Stage::Checking;
         vec![Effect::Check(check)]
@@ -618,7 +626,8 @@ impl Machine {
         vec![Effect::Run]
     }
 
-    /// Many approved tasks may have waited while one of them exposed a cheat.
+    /// Many approved tasks may have waited while one of them exposed a cheat, or while an operator
+    /// changed the configuration.
     fn checked(&mut self, trusted: Result<(), Refusal>, world: &World<'_>) -> Vec<Effect> {
         if self.stage != Stage::Checking {
             return Vec::new();
@@ -881,6 +890,12 @@ pub(super) fn id_reused() -> Refusal {
     let reason =
         "this task id was used before with other bytes; find out who sends it, and use a new id";
     refusal(RefusalCode::TaskIdReused, reason)
+}
+
+/// The refusal of a task whose record was deleted for its age.
+pub(super) fn spent() -> Refusal {
+    let reason = "this task ended long ago, and its record was deleted; order it again as a new task if it is still wanted";
+    refusal(RefusalCode::TaskExpired, reason)
 }
 
 fn evidence(proof: Option<Proof>) -> impl Iterator<Item = Effect> {

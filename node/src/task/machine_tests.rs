@@ -55,6 +55,12 @@ const TABLE: &[(&str, &str, &[&str], &str)] = &[
         &["alarm task-id-reused", "report task-id-reused"],
         "over",
     ),
+    (
+        "looking up",
+        "found spent",
+        &["report task-expired"],
+        "over",
+    ),
     ("looking up", "unreadable", &["report journal"], "over"),
     ("looking up", "stop", &[], "over"),
     (
@@ -235,6 +241,7 @@ const TABLE: &[(&str, &str, &[&str], &str)] = &[
         "over",
     ),
     ("closing", "found other", &["report peer-lost"], "over"),
+    ("closing", "found spent", &["report peer-lost"], "over"),
     ("closing", "unreadable", &["report peer-lost"], "over"),
 ];
 
@@ -521,6 +528,7 @@ fn name(effect: &Effect) -> String {
         Effect::ReleaseHolders { used: true } => "keep at holders",
         Effect::ReleaseHolders { used: false } => "release holders",
         Effect::Wait(limit) => return format!("wait {} s", limit.as_secs()),
+        Effect::Check(Check::Alone) => "check alone",
         Effect::Check(Check::NewKey(_)) => "check for a new key",
         Effect::Check(Check::Key(..)) => "check for the key",
         Effect::Run => "run",
@@ -591,6 +599,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("found signed", Input::Found(over(signed()))),
         ("found refused", Input::Found(over(Outcome::Refused(no())))),
         ("found other", Input::Found(Found::OtherBytes)),
+        ("found spent", Input::Found(Found::Spent)),
         ("unreadable", Input::Found(Found::Unreadable("e".into()))),
         ("admitted", admitted()),
         ("not admitted", Input::Admitted(Err(no()))),
@@ -741,7 +750,7 @@ fn the_parties_are_checked_for_what_they_are_to_do() {
         (keygen(), "check for a new key", "checking"),
         (keysign(), "check for the key", "checking"),
         (keyreshare(), "check for the key", "checking"),
-        (check_up(), "run", "running"),
+        (check_up(), "check alone", "checking"),
     ] {
         let mut play = Play::at("waiting", operation);
         assert_eq!(play.act(Input::Start), [effect]);

@@ -56,6 +56,8 @@ pub use participant::Participant;
 pub use preflight::Asked;
 pub use resolve::{Settlement, Unfit};
 pub use run::Sessions;
+#[cfg(test)]
+pub(crate) use service::GOODBYE;
 pub use service::{Offered, Services, TaskService};
 
 /// The parts of the node that the sessions of all operations use.

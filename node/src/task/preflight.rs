@@ -168,6 +168,7 @@ impl Preflights {
         })?;
         match found {
             LookUp::New => Ok(()),
+            LookUp::Spent => Err(Forecast::refused(machine::spent())),
             LookUp::Different => Err(Forecast::refused(machine::id_reused())),
             LookUp::Same(row) => Err(recorded(*row)),
         }

@@ -11,7 +11,8 @@ use countersign_protocol::control::FromNode;
 use countersign_protocol::frame::Use;
 use countersign_protocol::text::printable;
 use countersign_protocol::{
-    Authenticated, Claimed, Committee, Hash, NodeId, Refusal, SignedTask, TaskId, UnixMillis,
+    Authenticated, Claimed, Committee, Hash, NodeId, Refusal, RefusalCode, SignedTask, TaskId,
+    UnixMillis,
 };
 use countersign_store::{Journal, LookUp, OperationKind, ReadJournalError, State, TaskChange};
 use futures_util::future::BoxFuture;
@@ -28,6 +29,7 @@ use super::machine::{
 };
 use super::participant::Participant;
 use super::preflight::{Asked, Preflights};
+use super::refusal::refusal;
 use super::run::{self, Ready, Sessions};
 use super::stopwatch::Stopwatch;
 use super::telling::{Lines, alarm_text, bug, log_refusal};
@@ -45,7 +47,7 @@ use crate::twins::Twins;
 use crate::world::World as NodeWorld;
 
 /// The time for cancelled sessions to tell the others.
-const GOODBYE: Duration = Duration::from_secs(5);
+pub(crate) const GOODBYE: Duration = Duration::from_secs(5);
 /// Offers that may be examined beyond the tasks under way.
 const SPARE_OFFERS: usize = 64;
 
@@ -185,6 +187,8 @@ impl TaskService {
         };
         let service = self.clone();
         let counted = self.node.register.counters.offer();
+        // As of this moment: the coordinator's answer that ends its offers may come right behind.
+        let drained = self.node.drain.refuses();
         self.tracker.spawn(async move {
             let _counted = counted;
             let Ok(claimed) = offered.signed.claim() else {
@@ -192,7 +196,7 @@ impl TaskService {
                     "the coordinator offered something that is not a task; compare the versions"
                 );
             };
-            Box::pin(service.handle(claimed.into(), offered.parties)).await;
+            Box::pin(service.handle(claimed.into(), offered.parties, drained)).await;
             drop(place);
         });
     }
@@ -259,27 +263,15 @@ impl TaskService {
         }
     }
 
-    /// Runs a task's machine until it is over.
-    async fn handle(self: Arc<Self>, claimed: Arc<Claimed>, parties: Vec<NodeId>) {
+    /// Runs a task's machine until it is over. `drained`: it was offered to a node that takes no
+    /// new tasks.
+    async fn handle(self: Arc<Self>, claimed: Arc<Claimed>, parties: Vec<NodeId>, drained: bool) {
         let Some(entry) = self.enter(claimed.task().id, claimed.hash()) else {
             return;
         };
-        let mut executor = Executor {
-            service: &self,
-            handle: entry.handle.clone(),
-            machine: Machine::new(claimed, parties),
-            happened: VecDeque::new(),
-            work: None,
-            until: None,
-            cancel_heard: false,
-            stop_heard: false,
-            permit: None,
-            plan: None,
-            question: None,
-            approved: None,
-            guard: None,
-            stopwatch: Stopwatch::start(Instant::now()),
-        };
+        let machine = Machine::new(claimed, parties);
+        let mut executor = Executor::new(&self, entry.handle.clone(), machine);
+        executor.drained = drained;
         executor.carry_on().await;
         executor.time();
     }
@@ -349,6 +341,8 @@ struct Executor<'a> {
     cancel_heard: bool,
     stop_heard: bool,
     permit: Option<OwnedSemaphorePermit>,
+    /// Offered to a node that takes no new tasks.
+    drained: bool,
     plan: Option<Plan>,
     /// The question for the plugins.
     question: Option<Arc<countersign_host::Task>>,
@@ -358,13 +352,36 @@ struct Executor<'a> {
     stopwatch: Stopwatch,
 }
 
-impl Executor<'_> {
+impl<'a> Executor<'a> {
+    fn new(service: &'a TaskService, handle: Handle, machine: Machine) -> Self {
+        Self {
+            service,
+            handle,
+            machine,
+            happened: VecDeque::new(),
+            work: None,
+            until: None,
+            cancel_heard: false,
+            stop_heard: false,
+            permit: None,
+            drained: false,
+            plan: None,
+            question: None,
+            approved: None,
+            guard: None,
+            stopwatch: Stopwatch::start(Instant::now()),
+        }
+    }
+
     async fn carry_on(&mut self) {
         self.happened.push_back(Input::Offered);
         while !self.machine.is_over() {
             let input = match self.happened.pop_front() {
                 Some(input) => input,
-                None => self.next().await,
+                None => {
+                    let input = self.next().await;
+                    self.reconsidered(input).await
+                }
             };
             for effect in self.step(input) {
                 self.perform(effect).await;
@@ -374,7 +391,7 @@ impl Executor<'_> {
 
     fn step(&mut self, input: Input) -> Vec<Effect> {
         let node = &self.service.node;
-        if self.permit.is_none() && !node.drain.refuses() {
+        if self.permit.is_none() && !self.drained {
             // Without a permit, the machine is told that there is no room.
             self.permit = self.service.permits.clone().try_acquire_owned().ok();
         }
@@ -459,6 +476,42 @@ impl Executor<'_> {
         }
     }
 
+    /// An approval counts only if the configuration still permits the task: plugins may have been
+    /// asked for minutes, and the row of an approval is the last one before the session.
+    async fn reconsidered(&mut self, input: Input) -> Input {
+        let Input::Decided(verdict) = input else {
+            return input;
+        };
+        if verdict.refusal.is_some() {
+            return Input::Decided(verdict);
+        }
+        let Err(refusal) = self.permitted().await else {
+            return Input::Decided(verdict);
+        };
+        self.approved = None;
+        self.guard = None;
+        Input::Decided(Verdict {
+            refusal: Some(refusal),
+            writes: Vec::new(),
+            ..verdict
+        })
+    }
+
+    /// Whether the configuration in force permits the task that was approved.
+    async fn permitted(&mut self) -> Result<(), Refusal> {
+        let admission = self.service.node.admission.clone();
+        let approved = self.approved.as_ref().map(|it| it.plan().clone());
+        let (Some(plan), Some(task)) = (approved, self.machine.authentic()) else {
+            return Err(refusal(
+                RefusalCode::Bug,
+                "a task without an approval was to run; report this",
+            ));
+        };
+        tokio::task::spawn_blocking(move || admission.permits(&task, &plan))
+            .await
+            .unwrap_or_else(|error| Err(bug(&error)))
+    }
+
     async fn perform(&mut self, effect: Effect) {
         let node = self.service.node.clone();
         let id = self.id();
@@ -488,9 +541,13 @@ impl Executor<'_> {
             Effect::ReleaseHolders { used } => node.uses.ended(self.handle.hash, used),
             Effect::Wait(limit) => self.until = Some(tokio::time::Instant::now() + limit),
             Effect::Check(check) => {
-                let trusted =
-                    with_journal(node.journal(), move |journal| trusted(journal, check)).await;
-                self.happened.push_back(Input::Checked(trusted));
+                let checked = match self.permitted().await {
+                    Ok(()) => {
+                        with_journal(node.journal(), move |journal| trusted(journal, check)).await
+                    }
+                    Err(refusal) => Err(refusal),
+                };
+                self.happened.push_back(Input::Checked(checked));
             }
             Effect::Run => self.run(),
             Effect::CancelRun => self.handle.cancelled.cancel(),
@@ -705,6 +762,7 @@ async fn passed(until: Option<tokio::time::Instant>) {
 fn look_up(journal: &Journal, task: TaskId, hash: Hash) -> Result<Found, ReadJournalError> {
     let row = match journal.look_up(&task, &hash)? {
         LookUp::New => return Ok(Found::New),
+        LookUp::Spent => return Ok(Found::Spent),
         LookUp::Different => return Ok(Found::OtherBytes),
         LookUp::Same(row) => row,
     };
@@ -724,6 +782,7 @@ fn look_up(journal: &Journal, task: TaskId, hash: Hash) -> Result<Found, ReadJou
 
 fn trusted(journal: &Journal, check: Check) -> Result<(), Refusal> {
     match check {
+        Check::Alone => Ok(()),
         Check::NewKey(parties) => quarantine::check_new(journal, &parties),
         Check::Key(key, parties) => quarantine::check(journal, key, &parties),
     }

@@ -8,9 +8,10 @@ use countersign_protocol::{
 use countersign_store::{KeyStatus, PreparedReshare, ReshareStage, Silent};
 
 use super::*;
+use crate::config::Config;
 use crate::task::fixtures::{
-    NOW, Parts, TASK, decided, empty_journal, generation, key, node, nodes, quarantined, services,
-    sign, task,
+    NOW, Parts, TASK, approved, config, decided, empty_journal, generation, key, node, nodes,
+    quarantined, services, sign, task,
 };
 
 /// A node at work, with what it reports.
@@ -73,6 +74,13 @@ impl Tasks {
     fn state(&self) -> Option<State> {
         let row = self.parts.journal().row(&TASK).unwrap();
         row.map(|row| row.state)
+    }
+
+    /// Puts a changed configuration in force, as SIGHUP does.
+    fn reconfigure(&self, change: impl FnOnce(&mut Config)) {
+        let mut config = config("");
+        change(&mut config);
+        self.service.node.admission.config.take(config);
     }
 
     fn counted(&self) -> Vec<(&'static str, Ended, u64)> {
@@ -162,6 +170,50 @@ async fn other_bytes_under_the_id_of_a_task_raise_an_alarm_and_change_nothing() 
     assert!(last.text.contains("task-id-reused"), "{}", last.text);
 }
 
+#[tokio::test]
+async fn a_task_that_waits_does_not_start_once_its_requester_is_removed() {
+    let mut tasks = Tasks::new();
+    tasks.offer(&check_up());
+    assert_eq!(tasks.decision().await, "");
+    tasks.reconfigure(|config| config.requesters.clear());
+    tasks.service.start(TASK);
+    let Outcome::Failed(failure) = tasks.outcome().await else {
+        panic!("its requester was removed");
+    };
+    assert_eq!(failure.code.as_str(), "requester-unknown");
+}
+
+#[tokio::test]
+async fn an_approval_is_not_recorded_once_the_requester_is_removed() {
+    let mut tasks = Tasks::new();
+    let order = sign(&check_up());
+    let claimed = Arc::new(order.claim().unwrap());
+    for (removed, expected) in [(false, None), (true, Some(RefusalCode::RequesterUnknown))] {
+        let entry = tasks.service.enter(TASK, claimed.hash()).unwrap();
+        let machine = Machine::new(claimed.clone(), vec![node(1)]);
+        let mut executor = Executor::new(&tasks.service, entry.handle.clone(), machine);
+        executor.step(Input::Offered);
+        executor.step(Input::Found(Found::New));
+        executor.admit(executor.machine.authentic().unwrap()).await;
+        executor.approved = executor.plan.take().map(approved);
+        if removed {
+            tasks.reconfigure(|config| config.requesters.clear());
+        }
+        let approval = Input::Decided(Verdict {
+            refusal: None,
+            verdicts: Vec::new(),
+            writes: Vec::new(),
+            evidence: Default::default(),
+        });
+        let Input::Decided(verdict) = executor.reconsidered(approval).await else {
+            panic!("plugins have decided");
+        };
+        assert_eq!(verdict.refusal.map(|refusal| refusal.code), expected);
+        assert_eq!(executor.approved.is_none(), removed);
+    }
+    assert_eq!(tasks.parts.reported(), []);
+}
+
 /// Nobody must be able to use up the ids of a requester.
 #[tokio::test]
 async fn a_forged_order_leaves_an_alarm_and_no_row() {
@@ -228,6 +280,24 @@ async fn a_node_that_handles_its_limit_refuses_the_next_task() {
     tasks.offer(&check_up());
     assert_eq!(tasks.decision().await, "busy");
     assert!(matches!(tasks.state(), Some(State::Ended { .. })));
+}
+
+/// What is offered before the coordinator agrees is taken, even if it is examined later.
+#[tokio::test]
+async fn a_drained_node_refuses_what_is_offered_all_the_same() {
+    for (agreed_before, expected) in [(true, "busy"), (false, "")] {
+        let mut tasks = Tasks::new();
+        let drain = tasks.service.node.drain.clone();
+        drain.linked(countersign_protocol::PROTOCOL_VERSION);
+        drain.want(true);
+        assert!(drain.untold().is_some());
+        if agreed_before {
+            drain.answered();
+        }
+        tasks.offer(&check_up());
+        drain.answered();
+        assert_eq!(tasks.decision().await, expected);
+    }
 }
 
 #[tokio::test]
@@ -412,6 +482,7 @@ fn trust_is_looked_up_for_the_key_or_for_any_key() {
     let parties = nodes(&[1, 2]);
     let same = trusted(&journal, Check::Key(key(), parties.clone()));
     assert_eq!(same, Ok(()));
+    assert_eq!(trusted(&journal, Check::Alone), Ok(()));
     for check in [
         Check::NewKey(parties.clone()),
         Check::Key(elsewhere, parties),

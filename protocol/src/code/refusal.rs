@@ -126,7 +126,7 @@ codes! {
         "correct the path";
     PayloadNetwork = "payload-network", Caller,
         "the payload is for a network that the node is not configured for",
-        "correct it, or the node's `networks`";
+        "correct it, or the node's `chains`";
     DigestMismatch = "digest-mismatch", Caller,
         "the digest in the task is not that of the payload",
         "find out who changed it";

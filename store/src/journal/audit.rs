@@ -57,6 +57,8 @@ pub enum AuditKind {
     Policy,
     /// Plugins counted a task that other members of a key's committee sign, or stopped counting it.
     Counted,
+    /// Records of old tasks were deleted.
+    Pruned,
 }
 
 /// The end of a verified log: its length, and the hash that stands for all of it.
@@ -138,6 +140,7 @@ impl AuditKind {
             Self::Destroyed => "destroyed",
             Self::Policy => "policy",
             Self::Counted => "counted",
+            Self::Pruned => "pruned",
         }
     }
 }

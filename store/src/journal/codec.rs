@@ -78,6 +78,7 @@ mod tests {
     use crate::journal::outbox::Delivery;
     use crate::journal::peer::PeerMark;
     use crate::journal::prepared::{PreparedReshare, ReshareStage};
+    use crate::journal::pruned::{Spent, pruned_hash};
     use crate::journal::quarantine::{Quarantine, Stop};
     use crate::journal::row::{KeyRecord, KeyStatus, Row, State, StateValue};
 
@@ -459,6 +460,33 @@ mod tests {
     fn the_bytes_of_what_is_kept_of_others_uses_are_frozen() {
         let file = fixture("v4").with_file_name("counts.txt");
         let found = lines(counts().into_iter());
+        if std::env::var("BLESS").is_ok_and(|format| format == "v4") {
+            std::fs::write(&file, &found).unwrap();
+        }
+        assert_eq!(found, std::fs::read_to_string(file).unwrap());
+    }
+
+    #[test]
+    fn the_bytes_of_what_is_left_of_old_tasks_are_frozen() {
+        let spent = Spent {
+            hash: Hash([4; 32]),
+            record: Hash([13; 32]),
+        };
+        let head = AuditHead {
+            entries: 10,
+            hash: Hash([12; 32]),
+        };
+        let vouched = Some(pruned_hash(4_000));
+        let entry = head.append(
+            UnixMillis(5_000),
+            AuditKind::Pruned,
+            None,
+            "t".into(),
+            vouched,
+        );
+        let file = fixture("v4").with_file_name("pruned.txt");
+        let all = [("spent", encode(&spent)), ("pruned-entry", encode(&entry))];
+        let found = lines(all.into_iter());
         if std::env::var("BLESS").is_ok_and(|format| format == "v4") {
             std::fs::write(&file, &found).unwrap();
         }

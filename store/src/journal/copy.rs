@@ -18,6 +18,7 @@ use super::moments::MOMENTS;
 use super::outbox::OUTBOX;
 use super::peer::PEERS;
 use super::prepared::PREPARED;
+use super::pruned::SPENT;
 use super::quarantine::{ATTEMPTS, QUARANTINE, STOPS};
 use super::recordings::{CONFIGURATIONS, DIFFERENCES, RECORDED, RECORDINGS};
 use super::register::{ORDER, TASKS, UNFINISHED};
@@ -46,7 +47,7 @@ pub(super) fn copy(from: &Database, path: &Path) -> Result<(), JournalOpenError>
 macro_rules! every_table {
     ($do:ident($($with:expr),*)) => {
         every_table!(@ $do($($with),*)
-            META TASKS ORDER UNFINISHED STATE RESERVED RESERVERS RECORDINGS
+            META TASKS SPENT ORDER UNFINISHED STATE RESERVED RESERVERS RECORDINGS
             RECORDED CONFIGURATIONS DIFFERENCES AUDIT KEYS PREPARED GENERATIONS UNHEARD
             QUARANTINE STOPS ATTEMPTS MOMENTS PEERS STARTED OUTBOX COUNTED
         )

@@ -216,6 +216,14 @@ pub enum AuditError {
         /// The id of the task.
         task: TaskId,
     },
+    /// A record is missing, and the log does not say that it was old enough to be deleted.
+    #[error(
+        "the record of task {task} was deleted before its time; keep the file as evidence and compare it with a backup"
+    )]
+    Spent {
+        /// The id of the task.
+        task: TaskId,
+    },
     /// A recording is missing, although older ones exist.
     #[error(
         "the recording of task {task} was removed; keep the file as evidence and compare it with a backup"

@@ -88,6 +88,12 @@ pub(super) enum Operation {
     ForgetExpired {
         now: UnixMillis,
     },
+    /// Deletes recordings and records from before a time, beginning at a position.
+    Prune {
+        now: UnixMillis,
+        before: UnixMillis,
+        from: u64,
+    },
     Count {
         now: UnixMillis,
         new: Box<Count>,
@@ -179,6 +185,7 @@ impl Tables<'_> {
                 self.uses.forget(now)?;
                 Ok(Written::Now)
             }
+            Operation::Prune { now, before, from } => self.prune(now, before, from),
             Operation::Count { now, new } => {
                 self.uses
                     .count(&mut self.memory, &mut self.register, now, *new)

@@ -72,7 +72,7 @@ impl<'t> Outbox<'t> {
     ) -> Result<(), WriteJournalError> {
         let told = |event: &NewEvent| match written {
             Written::Now => true,
-            Written::Already => false,
+            Written::Already | Written::Pruned(_) => false,
             Written::Aborted(tasks) => event.task.is_some_and(|task| tasks.contains(&task)),
         };
         events

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::codec::{self, Stored};
 use super::error::WriteJournalError;
-use super::meta::{META, RECORDING_BYTES};
+use super::meta::{META, PRUNED_BEFORE, RECORDING_BYTES};
 use super::row::Row;
 use super::written::{Done, Written};
 
@@ -139,16 +139,45 @@ impl<'t> Recordings<'t> {
         self.recorded.insert(position, &task.0)?;
         self.recordings.insert(&task.0, recording)?;
         while self.recorded.len()? > MAX_RECORDINGS || bytes > MAX_BYTES {
-            let Some(oldest) = self.recorded.pop_first()?.map(|(_, task)| *task.value()) else {
+            let Some(dropped) = self.drop_oldest()? else {
                 break;
             };
-            let dropped = self
-                .recordings
-                .remove(&oldest)?
-                .map_or(0, |dropped| dropped.value().len());
-            bytes = bytes.saturating_sub(dropped as u64);
+            bytes = bytes.saturating_sub(dropped);
         }
         self.meta.insert(RECORDING_BYTES, bytes)?;
+        Ok(())
+    }
+
+    /// Drops the recording of a task unless there are older ones.
+    pub(super) fn drop_if_oldest(&mut self, task: TaskId) -> Result<(), WriteJournalError> {
+        let oldest = self.recorded.first()?.map(|(_, oldest)| *oldest.value());
+        if oldest != Some(task.0) {
+            return Ok(());
+        }
+        let dropped = self.drop_oldest()?.unwrap_or(0);
+        let bytes = self
+            .meta
+            .get(RECORDING_BYTES)?
+            .map_or(0, |bytes| bytes.value());
+        self.meta
+            .insert(RECORDING_BYTES, bytes.saturating_sub(dropped))?;
+        Ok(())
+    }
+
+    /// Returns the size of the dropped recording, in bytes.
+    fn drop_oldest(&mut self) -> Result<Option<u64>, WriteJournalError> {
+        let Some(oldest) = self.recorded.pop_first()?.map(|(_, task)| *task.value()) else {
+            return Ok(None);
+        };
+        let dropped = self.recordings.remove(&oldest)?;
+        Ok(Some(
+            dropped.map_or(0, |dropped| dropped.value().len() as u64),
+        ))
+    }
+
+    /// Notes the time up to which records were deleted.
+    pub(super) fn note_pruned(&mut self, before: UnixMillis) -> Result<(), WriteJournalError> {
+        self.meta.insert(PRUNED_BEFORE, before.0)?;
         Ok(())
     }
 

@@ -7,7 +7,8 @@ use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
 use super::audit::{AUDIT, AuditEntry, AuditHead, AuditKind, MAX_TEXT};
 use super::codec;
-use super::error::{Refused, WriteJournalError};
+use super::error::{ReadJournalError, Refused, WriteJournalError};
+use super::pruned::{SPENT, Spent};
 use super::read::read;
 use super::row::{Row, State};
 use super::written::{Done, Written};
@@ -26,6 +27,7 @@ pub(super) struct Register<'t> {
     tasks: Table<'t, Id, Bytes>,
     order: Table<'t, u64, Id>,
     unfinished: Table<'t, Id, ()>,
+    spent: Table<'t, Id, Bytes>,
     audit: Table<'t, u64, Bytes>,
 }
 
@@ -35,6 +37,7 @@ impl<'t> Register<'t> {
             tasks: transaction.open_table(TASKS)?,
             order: transaction.open_table(ORDER)?,
             unfinished: transaction.open_table(UNFINISHED)?,
+            spent: transaction.open_table(SPENT)?,
             audit: transaction.open_table(AUDIT)?,
         })
     }
@@ -54,11 +57,51 @@ impl<'t> Register<'t> {
 
     /// Refuses a task id that is in the register already.
     pub(super) fn check_new(&self, task: TaskId, hash: &Hash) -> Result<(), WriteJournalError> {
-        match self.row(&task)? {
+        match self.hash_of(&task)? {
             None => Ok(()),
-            Some(row) if row.hash == *hash => Err(Refused::Known(task).into()),
+            Some(known) if known == *hash => Err(Refused::Known(task).into()),
             Some(_) => Err(Refused::OtherContent(task).into()),
         }
+    }
+
+    fn hash_of(&self, task: &TaskId) -> Result<Option<Hash>, WriteJournalError> {
+        if let Some(row) = self.row(task)? {
+            return Ok(Some(row.hash));
+        }
+        let spent = self.spent.get(&task.0)?;
+        let spent = spent.map(|rest| read::<Spent>("spent", rest.value()));
+        Ok(spent.transpose()?.map(|rest| rest.hash))
+    }
+
+    /// The rows of tasks from a position on, oldest first, at most `limit`.
+    pub(super) fn rows_from(
+        &self,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Row)>, WriteJournalError> {
+        let mut rows = Vec::new();
+        for entry in self.order.range(from..)?.take(limit) {
+            let (position, task) = entry?;
+            let row = self.row(&TaskId(*task.value()))?;
+            let row = row.ok_or(ReadJournalError::Damaged { table: "tasks" })?;
+            rows.push((position.value(), row));
+        }
+        Ok(rows)
+    }
+
+    /// Deletes the row of a task that is over, and keeps its id.
+    pub(super) fn spend(&mut self, position: u64, row: &Row) -> Result<(), WriteJournalError> {
+        let id = &row.task.0;
+        let Some(record) = self.tasks.remove(id)?.map(|row| record_hash(row.value())) else {
+            return Ok(());
+        };
+        let rest = Spent {
+            hash: row.hash,
+            record,
+        };
+        self.spent.insert(id, codec::encode(&rest).as_slice())?;
+        self.order.remove(position)?;
+        Ok(())
     }
 
     /// Adds the row of a new task.
@@ -117,7 +160,8 @@ impl<'t> Register<'t> {
         self.append(now, kind, Some(task), text, record)
     }
 
-    fn append(
+    /// Adds an entry that vouches for a hash.
+    pub(super) fn append(
         &mut self,
         now: UnixMillis,
         kind: AuditKind,

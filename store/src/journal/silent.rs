@@ -123,7 +123,7 @@ impl Silent for Journal {
         let in_doubt = in_doubt.to_vec();
         match self.commit(now, TaskChange::AbortUnfinished { in_doubt }, Vec::new())? {
             Written::Aborted(tasks) => Ok(tasks),
-            Written::Now | Written::Already => Ok(Vec::new()),
+            Written::Now | Written::Already | Written::Pruned(_) => Ok(Vec::new()),
         }
     }
 

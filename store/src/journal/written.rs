@@ -3,6 +3,7 @@
 use countersign_protocol::TaskId;
 
 use super::error::WriteJournalError;
+use super::pruned::Pruned;
 
 /// The effect of a successful write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Written {
     Already,
     /// These tasks were ended.
     Aborted(Vec<TaskId>),
+    /// Records of old tasks were deleted.
+    Pruned(Pruned),
 }
 
 /// The answer of an operation to its caller.

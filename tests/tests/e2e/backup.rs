@@ -147,6 +147,7 @@ async fn a_backup_that_runs_beside_its_original_signs_nothing_and_stops_it_until
         dir: cluster.dir().join("copy"),
         daemon: None,
         streams: original.streams,
+        release: original.release.clone(),
     };
     std::fs::create_dir(&copy.dir).unwrap();
     for name in ["node.yaml", "passphrase"] {
@@ -356,7 +357,7 @@ async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
     }
     // Its old share does not fit any new one.
     match cluster.client.sign(&order, |_| {}).await {
-        Err(ClientError::Failed { code, .. }) => assert_eq!(code, "generation-mismatch"),
+        Err(ClientError::Failed { code, .. }) => assert_eq!(&*code, "generation-mismatch"),
         other => panic!("{other:?}"),
     }
     let without = cluster

@@ -1,104 +1,31 @@
-//! Nodes and coordinator are stopped one after the other, as for an update, while people sign.
+//! Nodes and coordinators that are about to be stopped. `tests/tests/upgrade` does it while people
+//! sign.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use countersign_client::api::State;
-use countersign_client::{Client, Profile};
 use countersign_coordinator::identity;
 use countersign_link::{Hub, NodeLink};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Committee, KeyGen, KeyId, KeySign, Operation, Payload, PayloadKind, Scheme, Threshold, decode,
-    encode,
+    Committee, KeyGen, KeySign, Operation, PROTOCOL_VERSION, Payload, PayloadKind, Scheme,
+    Threshold, decode, encode,
 };
 use countersign_tests::{Blueprint, Cluster, process};
 use tokio::time::timeout;
 
-/// Signatures under way at a time.
-const AT_A_TIME: usize = 4;
 /// Time for a process to end.
 const END: Duration = Duration::from_secs(30);
 
-/// Signs without a pause until it is told to stop. Every signature counts; every failure is kept.
-struct Load {
-    stop: Arc<AtomicBool>,
-    signed: Arc<AtomicUsize>,
-    workers: Vec<tokio::task::JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    fn start(cluster: &Cluster, wallet: KeyId) -> Self {
-        let stop = Arc::<AtomicBool>::default();
-        let signed = Arc::<AtomicUsize>::default();
-        let worker = |number: usize| {
-            let client = Client::new(Profile::load(&cluster.profile()).unwrap()).unwrap();
-            let path = format!("m/{number}");
-            let order = cluster.order(wallet, &path, b"pay", None).unwrap();
-            let stop = stop.clone();
-            let signed = signed.clone();
-            tokio::spawn(async move {
-                let mut failures = Vec::new();
-                while !stop.load(Relaxed) {
-                    match client.sign(&order, |_| {}).await {
-                        Ok(_) => drop(signed.fetch_add(1, Relaxed)),
-                        Err(error) => failures.push(error.to_string()),
-                    }
-                }
-                failures
-            })
-        };
-        let workers = (0..AT_A_TIME).map(worker).collect();
-        Self {
-            stop,
-            signed,
-            workers,
-        }
-    }
-
-    fn signed(&self) -> usize {
-        self.signed.load(Relaxed)
-    }
-
-    async fn end(self) -> Vec<String> {
-        self.stop.store(true, Relaxed);
-        let mut failures = Vec::new();
-        for worker in self.workers {
-            failures.extend(worker.await.unwrap());
-        }
-        failures
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn drained_and_replaced_one_after_the_other_no_task_fails() {
+async fn what_is_ordered_while_the_coordinator_drains_waits_for_its_next_process() {
     let mut cluster = Cluster::start(Blueprint::default()).await.unwrap();
     let wallet = cluster
         .create_wallet("always", Scheme::Ed25519, 2)
         .await
         .unwrap()
         .key;
-    let load = Load::start(&cluster, wallet);
-    for number in 0..3 {
-        let before = load.signed();
-        let mut drain = cluster.nodes[number].command("drain").unwrap();
-        let said = process::expect_success(&mut drain).unwrap();
-        assert!(said.starts_with("Drained: no task is under way"), "{said}");
-        let daemon = cluster.nodes[number].daemon();
-        assert!(daemon.terminate(END).unwrap().success());
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        cluster.nodes[number].start().unwrap();
-        cluster.wait_online().await.unwrap();
-        let more = load.signed() - before;
-        assert!(more > 0, "nothing was signed beside node {number}");
-    }
-    let signed = load.signed();
-    let failures = load.end().await;
-    assert_eq!(failures, Vec::<String>::new(), "{}", cluster.logs());
-    println!("{signed} signatures while three nodes were replaced");
-
-    // The same of the coordinator: what is ordered while it drains waits for the next process.
     let api = cluster.client.api();
     assert!(api.set_drain(true).await.unwrap().draining);
     let operation = Operation::KeySign(KeySign {
@@ -109,7 +36,24 @@ async fn drained_and_replaced_one_after_the_other_no_task_fails() {
     });
     let order = cluster.sign_order(operation).unwrap();
     let id = api.submit(&order).await.unwrap().summary.id;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The coordinator looks at every task before it shows a node as gone or as back.
+    let daemon = cluster.nodes[0].daemon();
+    assert!(daemon.terminate(END).unwrap().success());
+    let gone = async {
+        while cluster
+            .client
+            .nodes()
+            .await
+            .unwrap()
+            .iter()
+            .all(|node| node.online)
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(END, gone).await.unwrap();
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_online().await.unwrap();
     let state = api.drain().await.unwrap();
     assert_eq!((state.under_way, state.waiting), (0, 1), "it was begun");
     let mut coordinator = cluster.coordinator.take().unwrap();
@@ -182,4 +126,12 @@ async fn a_coordinator_of_the_version_before_is_spoken_to_in_its_version() {
             break;
         }
     }
+    // Once this coordinator is updated, the node must not stay with the older version.
+    link.handle.close("stopping for an update");
+    let mut link = timeout(END, hub.accept()).await.unwrap().unwrap();
+    let hello = link.control.receiver.recv().await.unwrap().unwrap();
+    let FromNode::HelloAs { protocol, .. } = decode(&hello).unwrap() else {
+        panic!("a node says hello");
+    };
+    assert_eq!(protocol, PROTOCOL_VERSION);
 }

@@ -12,6 +12,7 @@ mod cli;
 mod coordinator;
 mod crashes;
 mod drain;
+mod earlier;
 mod events;
 mod fireblocks;
 mod hostile;
@@ -30,6 +31,7 @@ mod schemes;
 mod store;
 mod streams;
 mod swap;
+mod versions;
 mod webhook;
 mod zoo;
 
@@ -38,7 +40,7 @@ use countersign_client::ClientError;
 /// Code and text of a refusal by a node.
 fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (String, String) {
     match result {
-        Err(ClientError::Rejected { code, reason, .. }) => (code, reason),
+        Err(ClientError::Rejected { code, reason, .. }) => (code.into(), reason.into()),
         other => panic!("expected a refusal, got {other:?}"),
     }
 }

@@ -63,7 +63,7 @@ async fn a_digest_is_refused(cluster: &Cluster, scheme: Scheme) {
     );
 }
 
-fn check(cluster: &Cluster, made: &Signature) {
+pub(crate) fn check(cluster: &Cluster, made: &Signature) {
     let [signed] = &made.signed.signatures[..] else {
         panic!("one signature was ordered: {made:?}")
     };

@@ -102,6 +102,20 @@ fn the_tables_are_those_of_the_code() {
 }
 
 #[test]
+fn every_code_has_a_meaning_and_says_what_to_do() {
+    let page = read(PAGE);
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let mut count = 0;
+    for row in rows {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert_eq!(cells.len(), 3, "{row}");
+        assert!(cells.iter().all(|cell| !cell.is_empty()), "{row}");
+        count += 1;
+    }
+    assert!(count > 200, "only {count} codes were found");
+}
+
+#[test]
 fn the_tables_of_the_plugins_are_complete() {
     let folders = std::fs::read_dir(repository().join("plugins")).unwrap();
     for folder in folders {

@@ -38,7 +38,7 @@ impl Page {
 }
 
 /// A part of a page.
-pub struct Section(&'static str);
+pub struct Section(pub &'static str);
 
 impl Section {
     pub fn text(&self) -> &'static str {

@@ -97,6 +97,9 @@ impl From<ClientError> for RpcError {
         if let Some(task) = error.task() {
             data["task"] = json!(task);
         }
+        if let Some(until) = error.open_until() {
+            data["openUntil"] = json!(until);
+        }
         if let ClientError::Rejected {
             node,
             plugin,
@@ -187,7 +190,9 @@ mod tests {
             state,
             code: "session-timeout".into(),
             message: "order again".into(),
-            nodes: vec![],
+            nodes: Default::default(),
+            others: Default::default(),
+            open_until: None,
         };
         let rejected = ClientError::Rejected {
             task: task(),
@@ -195,7 +200,7 @@ mod tests {
             plugin: Some("rules".into()),
             code: "keysign-amount".into(),
             reason: "it spends too much".into(),
-            others: Default::default(),
+            open_until: None,
         };
         let api = |status| ClientError::Api {
             status,
@@ -242,7 +247,7 @@ mod tests {
             plugin: Some("rules".into()),
             code: "keysign-amount".into(),
             reason: "it spends too much".into(),
-            others: Default::default(),
+            open_until: None,
         });
         let data = told.data.unwrap();
         assert_eq!(

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
 
+from . import _text
 from ._access import Access
+from ._wire import Deadline, Wire
 from .errors import AnswerError, FileError, Unavailable, Unreachable, by_status
 from .schema import OPERATIONS, SHAPES, KeyDescriptor, Submission, TaskSummary
 
-#: Limit for one request in seconds; longer than any long poll.
+T = TypeVar("T")
+R = TypeVar("R", bound=httpx.Response)
+
+#: Limit for one request in seconds, from connecting to the last byte of the answer; longer than any long poll.
 REQUEST = 50.0
 #: A stream that is silent for so many seconds is dead: the coordinator sends a comment every 15 s.
 SILENCE = 45.0
@@ -54,7 +60,8 @@ _SCALARS: Mapping[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """One request; ``body`` is JSON. ``answer``: the object that it is answered with."""
+    """One request; ``body`` is JSON. ``answer``: the object that it is answered with. ``until``: its deadline by
+    ``time.monotonic``, if that is sooner than the limit of every request."""
 
     method: str
     path: str
@@ -62,6 +69,7 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
     answer: str | None = None
+    until: float | None = None
 
 
 def request(operation: str, /, *place: str, body: Any = None, **query: str | int | None) -> Request:
@@ -90,8 +98,8 @@ def published_webhook_keys() -> Request:
     return Request("GET", "/.well-known/jwks.json", answer="WebhookKeys")
 
 
-def events(selected: Mapping[str, str], after: str, wait: int) -> Request:
-    """A page of the feed behind a cursor, waited for."""
+def events(selected: Mapping[str, str], after: str | None, wait: int | None) -> Request:
+    """A page of the feed behind a cursor, waited for. Without one, the oldest page that is kept."""
     return request("readEvents", after=after, wait=wait, **selected)
 
 
@@ -139,12 +147,14 @@ def asked_pause(error: Unreachable | Unavailable, least: float) -> float:
 
 
 def parse(body: bytes, where: str) -> Any:
-    """A document that is not nested too deeply."""
+    """A document that is not nested too deeply, with its texts cleaned."""
     _check_depth(body)
     try:
-        return json.loads(body)
+        document = json.loads(body)
     except ValueError as error:
         raise unreadable(f"{where}, {error}") from None
+    escapes = b"\\" in body or b"\x7f" in body
+    return _text.told(document) if escapes or not body.isascii() else document
 
 
 def _check_depth(body: bytes) -> None:
@@ -187,8 +197,11 @@ def _bad(name: str) -> AnswerError:
 
 
 def descriptor(view: Any) -> KeyDescriptor:
-    """The key descriptor of a wallet's view."""
-    return cast(KeyDescriptor, view["announcement"])
+    """The key descriptor of a wallet's view. It is shown even if it is not believed, so its key has to be readable."""
+    told = cast(KeyDescriptor, view["announcement"])
+    if re.fullmatch("(?:[0-9a-fA-F]{2})*", told["root_public_key"]) is None:
+        raise _bad("root_public_key")
+    return told
 
 
 class Transport:
@@ -197,32 +210,35 @@ class Transport:
     def __init__(self, url: str, access: Access, ca: Path | None) -> None:
         self._url = url.rstrip("/")
         self._access = access
-        self._http = httpx.Client(**_settings(ca))
+        self._deadline = Deadline()
+        self._http = httpx.Client(transport=Wire(_context(ca), self._deadline), **_SETTINGS)
 
     def perform(self, request: Request) -> Any:
-        asked = _proven(self._http, self._url, request, self._access)
+        until = _deadline(request)
+        asked = _proven(self._http, self._url, request, self._access, _remaining(until))
         try:
-            with closing(self._http.send(asked, stream=True)) as response:
-                body = _bounded(response.iter_bytes(), time.monotonic() + REQUEST)
+            with self._deadline.set(until), closing(self._http.send(asked, stream=True)) as response:
+                body = _bounded(_unpacked(response).iter_raw())
                 return read(response.status_code, body, request.answer, response.headers.get("retry-after"))
         except httpx.TransportError as error:
             _unreachable(self._url, error)
 
     def open(self, request: Request) -> Stream:
         """Opens a stream of events."""
+        until = _deadline(request)
         asked = _proven(self._http, self._url, request, self._access, _PATIENT)
         try:
-            response = self._http.send(asked, stream=True)
-            try:
-                if not _is_stream(response):
-                    body = _bounded(response.iter_bytes(), time.monotonic() + REQUEST)
-                    _no_stream(response, body)
-            except BaseException:
-                response.close()
-                raise
+            with self._deadline.set(until):
+                response = self._http.send(asked, stream=True)
+                try:
+                    if not _is_stream(_unpacked(response)):
+                        _no_stream(response, _bounded(response.iter_raw()))
+                except BaseException:
+                    response.close()
+                    raise
         except httpx.TransportError as error:
             _unreachable(self._url, error)
-        return Stream(self._url, response)
+        return Stream(self._url, response, self._deadline)
 
     def close(self) -> None:
         self._http.close()
@@ -231,15 +247,17 @@ class Transport:
 class Stream:
     """An open stream."""
 
-    def __init__(self, url: str, response: httpx.Response) -> None:
+    def __init__(self, url: str, response: httpx.Response, deadline: Deadline) -> None:
         self._url = url
         self._response = response
+        self._deadline = deadline
         self._chunks = response.iter_raw()
 
-    def read(self) -> bytes:
+    def read(self, until: float | None = None) -> bytes:
         """The next bytes; none if the stream has ended."""
         try:
-            return next(self._chunks, b"")
+            with self._deadline.set(until):
+                return next(self._chunks, b"")
         except httpx.TransportError as error:
             _unreachable(self._url, error)
 
@@ -253,31 +271,31 @@ class AsyncTransport:
     def __init__(self, url: str, access: Access, ca: Path | None) -> None:
         self._url = url.rstrip("/")
         self._access = access
-        self._http = httpx.AsyncClient(**_settings(ca))
+        self._http = httpx.AsyncClient(verify=_context(ca), **_SETTINGS)
 
     async def perform(self, request: Request) -> Any:
-        asked = _proven(self._http, self._url, request, self._access)
-        try:
-            async with aclosing(await self._http.send(asked, stream=True)) as response:
-                body = await _bounded_async(response.aiter_bytes(), time.monotonic() + REQUEST)
-                return read(response.status_code, body, request.answer, response.headers.get("retry-after"))
-        except httpx.TransportError as error:
-            _unreachable(self._url, error)
+        until = _deadline(request)
+        asked = _proven(self._http, self._url, request, self._access, _remaining(until))
+        return await _timely(self._url, until, self._perform(asked, request))
+
+    async def _perform(self, asked: httpx.Request, request: Request) -> Any:
+        async with aclosing(await self._http.send(asked, stream=True)) as response:
+            body = await _bounded_async(_unpacked(response).aiter_raw())
+            return read(response.status_code, body, request.answer, response.headers.get("retry-after"))
 
     async def open(self, request: Request) -> AsyncStream:
         asked = _proven(self._http, self._url, request, self._access, _PATIENT)
+        return AsyncStream(self._url, await _timely(self._url, _deadline(request), self._open(asked)))
+
+    async def _open(self, asked: httpx.Request) -> httpx.Response:
+        response = await self._http.send(asked, stream=True)
         try:
-            response = await self._http.send(asked, stream=True)
-            try:
-                if not _is_stream(response):
-                    body = await _bounded_async(response.aiter_bytes(), time.monotonic() + REQUEST)
-                    _no_stream(response, body)
-            except BaseException:
-                await response.aclose()
-                raise
-        except httpx.TransportError as error:
-            _unreachable(self._url, error)
-        return AsyncStream(self._url, response)
+            if not _is_stream(_unpacked(response)):
+                _no_stream(response, await _bounded_async(response.aiter_raw()))
+        except BaseException:
+            await response.aclose()
+            raise
+        return response
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -291,39 +309,60 @@ class AsyncStream:
         self._response = response
         self._chunks = response.aiter_raw()
 
-    async def read(self) -> bytes:
-        try:
-            return await anext(self._chunks, b"")
-        except httpx.TransportError as error:
-            _unreachable(self._url, error)
+    async def read(self, until: float | None = None) -> bytes:
+        return await _timely(self._url, until, self._next())
+
+    async def _next(self) -> bytes:
+        return await anext(self._chunks, b"")
 
     async def close(self) -> None:
         await self._response.aclose()
 
 
-_PATIENT: dict[str, Any] = {"timeout": httpx.Timeout(REQUEST, read=SILENCE)}
+async def _timely(url: str, until: float | None, act: Coroutine[Any, Any, T]) -> T:
+    """The result of a request or of a part of it, if it comes in time."""
+    try:
+        return await asyncio.wait_for(act, None if until is None else max(until - time.monotonic(), 0.0))
+    except asyncio.TimeoutError:
+        _unreachable(url, httpx.ReadTimeout("the answer takes too long"))
+    except httpx.TransportError as error:
+        _unreachable(url, error)
 
 
-def _settings(ca: Path | None) -> dict[str, Any]:
-    settings: dict[str, Any] = {
-        "headers": {"accept-encoding": "identity"},
-        "timeout": REQUEST,
-        "follow_redirects": False,
-        "trust_env": False,
-    }
-    if ca is not None:
-        try:
-            settings["verify"] = ssl.create_default_context(cafile=ca)
-        except OSError as error:
-            raise FileError("file", f"{ca}: {error}; give certificates in PEM as `coordinator_ca`") from None
-    return settings
+_PATIENT = httpx.Timeout(REQUEST, read=SILENCE)
+
+_SETTINGS: dict[str, Any] = {
+    "headers": {"accept-encoding": "identity"},
+    "timeout": REQUEST,
+    "follow_redirects": False,
+    "trust_env": False,
+}
+
+
+def _deadline(request: Request) -> float:
+    limit = time.monotonic() + REQUEST
+    return limit if request.until is None else min(limit, request.until)
+
+
+def _remaining(until: float) -> httpx.Timeout:
+    return httpx.Timeout(max(until - time.monotonic(), 0.001))
+
+
+def _context(ca: Path | None) -> ssl.SSLContext:
+    """What makes a coordinator's certificate good."""
+    if ca is None:
+        return httpx.create_ssl_context(trust_env=False)
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise FileError("file", f"{ca}: {error}; give certificates in PEM as `coordinator_ca`") from None
 
 
 def _proven(
-    http: httpx.Client | httpx.AsyncClient, url: str, request: Request, access: Access, patience: dict[str, Any] = {}
+    http: httpx.Client | httpx.AsyncClient, url: str, request: Request, access: Access, timeout: httpx.Timeout
 ) -> httpx.Request:
     """A request as it is sent, with the proof of who sends it. Every attempt has a proof of its own."""
-    content: dict[str, Any] = {"headers": request.headers} | patience
+    content: dict[str, Any] = {"headers": request.headers, "timeout": timeout}
     if request.query:
         content["params"] = request.query
     if request.body is not None:
@@ -342,24 +381,30 @@ def _no_stream(response: httpx.Response, body: bytes) -> NoReturn:
     raise unreadable("it is not a stream of events")
 
 
-def _bounded(chunks: Iterator[bytes], until: float) -> bytes:
+def _unpacked(response: R) -> R:
+    """An answer that is sent as it is. One that is packed could be a thousand times as long when it is unpacked."""
+    told = response.headers.get("content-encoding", "identity").strip().lower()
+    if told in ("", "identity"):
+        return response
+    raise unreadable("it is compressed, which was not asked for; a proxy may do that")
+
+
+def _bounded(chunks: Iterator[bytes]) -> bytes:
     body = bytearray()
     for chunk in chunks:
-        _append(body, chunk, until)
+        _append(body, chunk)
     return bytes(body)
 
 
-async def _bounded_async(chunks: AsyncIterator[bytes], until: float) -> bytes:
+async def _bounded_async(chunks: AsyncIterator[bytes]) -> bytes:
     body = bytearray()
     async for chunk in chunks:
-        _append(body, chunk, until)
+        _append(body, chunk)
     return bytes(body)
 
 
-def _append(body: bytearray, chunk: bytes, until: float) -> None:
+def _append(body: bytearray, chunk: bytes) -> None:
     body += chunk
-    if time.monotonic() > until:
-        raise httpx.ReadTimeout(f"the answer takes longer than {REQUEST:.0f} s")
     if len(body) > MAX_ANSWER:
         raise unreadable(f"it is longer than {MAX_ANSWER} bytes")
 

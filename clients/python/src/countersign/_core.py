@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import wasmtime
 
+from . import _cache
 from .errors import CountersignError, by_code
 
 _LENGTH = 4
@@ -23,7 +24,7 @@ class Core:
 
     def __init__(self) -> None:
         self._engine = wasmtime.Engine()
-        self._module = wasmtime.Module(self._engine, files(__package__).joinpath("countersign.wasm").read_bytes())
+        self._module = _cache.module(self._engine, files(__package__).joinpath("countersign.wasm").read_bytes())
         self._linker = wasmtime.Linker(self._engine)
         self._linker.define_unknown_imports_as_traps(self._module)
         self._lock = threading.Lock()
@@ -75,7 +76,7 @@ _making = threading.Lock()
 
 
 def core() -> Core:
-    """The module of this process, compiled at first use."""
+    """The module of this process, loaded at first use."""
     global _core
     with _making:
         if _core is None:

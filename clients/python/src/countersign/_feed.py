@@ -10,7 +10,7 @@ from typing import cast
 from . import _api
 from ._sse import Frames
 from ._step import Close, Flow, Open, Read, Sleep
-from .errors import AnswerError, ApiError, CursorGone, Unauthorized, Unavailable, Unreachable
+from .errors import AnswerError, ApiError, CursorGone, Unauthorized, Unavailable, Unreachable, UsageError
 from .schema import Event, EventPage
 
 #: The first and the longest pause while the coordinator is away, in seconds.
@@ -22,12 +22,19 @@ PAGES = 60.0
 WAIT = 25
 #: A task is looked at after so many seconds without an event of it, should the feed withhold one.
 LOOK = 60.0
+#: ``after`` for the oldest event that the coordinator keeps.
+OLDEST = "oldest"
+#: An empty page that comes sooner than this, in seconds, was not waited for.
+SOON = 5.0
+#: Size limit of a cursor in characters, and the number of those that are remembered, to notice one that comes again.
+MAX_CURSOR = 256
+REMEMBERED = 4096
 
 
 class Feed:
     """A reader of the feed. Its methods are flows.
 
-    ``pages``: read pages if a stream is refused; otherwise ``refused`` says so. ``patience``: the time for which a
+    ``after``: a cursor, ``now``, or ``oldest``. ``pages``: read pages if a stream is refused; otherwise ``refused`` says so. ``patience``: the time for which a
     coordinator may be away, in seconds. One that was never there is waited for only if ``expected``.
     """
 
@@ -40,6 +47,8 @@ class Feed:
         expected: bool = False,
         patience: float | None = None,
     ) -> None:
+        if not isinstance(after, str):
+            raise UsageError("usage", "`after` says where to begin; give `now`, `oldest`, or the cursor of an event")
         self._selected = selected
         self._after = after
         self._may_page = pages
@@ -51,6 +60,9 @@ class Feed:
         self._fresh = False
         self._paged_until: float | None = None
         self._failures = 0
+        #: Number of empty pages in a row that were not waited for.
+        self._hasty = 0
+        self._told: dict[str, None] = {}
         self._away_since: float | None = None
         self._ready: deque[Event] = deque()
         self._look_at = 0.0
@@ -64,7 +76,7 @@ class Feed:
         try:
             if self._frames is not None:
                 yield from self._read(self._frames)
-            elif self._paged_until is not None:
+            elif self._paged_until is not None or (self._last is None and self._after == OLDEST):
                 yield from self._page()
             else:
                 yield from self._connect()
@@ -115,20 +127,42 @@ class Feed:
             if frame.data:
                 event = _api.parse(frame.data, "an event")
                 _api.check(event, "Event")
-                self._ready.append(cast(Event, event))
-            self._last = frame.id or self._last
+                self._tell(cast(Event, event))
+            elif frame.id is not None:
+                self._last = _cursor(frame.id)
         # A stream that ends after its first piece again and again is a failure each time.
         if not self._fresh or self._ready:
             self._alive()
         self._fresh = False
 
     def _page(self) -> Flow[None]:
-        page = cast(EventPage, (yield _api.events(self._selected, self._last or self._after, WAIT)))
-        self._ready.extend(page["events"])
-        self._last = page["next"]
+        oldest = self._last is None and self._after == OLDEST
+        asked = None if oldest else self._last or self._after
+        begun = time.monotonic()
+        page = cast(EventPage, (yield _api.events(self._selected, asked, None if oldest else WAIT)))
+        for event in page["events"]:
+            self._tell(event)
+        if page["events"] and page["next"] == asked:
+            raise _stuck()
+        self._last = _cursor(page["next"])
         self._alive()
         if self._paged_until is not None and time.monotonic() >= self._paged_until:
             self._paged_until = None
+        waited = oldest or page["events"] or time.monotonic() - begun >= SOON
+        self._hasty = 0 if waited else min(self._hasty + 1, 10)
+        if self._hasty:
+            yield Sleep(min(AWAY * 2 ** (self._hasty - 1), LONGEST))
+
+    def _tell(self, event: Event) -> None:
+        """Makes an event ready, if it is a new one."""
+        cursor = _cursor(event["cursor"])
+        if cursor in self._told:
+            raise _stuck()
+        self._told[cursor] = None
+        if len(self._told) > REMEMBERED:
+            del self._told[next(iter(self._told))]
+        self._last = cursor
+        self._ready.append(event)
 
     def _alive(self) -> None:
         self._failures, self._away_since, self._expected = 0, None, True
@@ -143,6 +177,16 @@ class Feed:
         pause = _api.asked_pause(error, min(AWAY * 2**self._failures, LONGEST))
         self._failures = min(self._failures + 1, 10)
         yield Sleep(pause)
+
+
+def _cursor(text: str) -> str:
+    if len(text) > MAX_CURSOR:
+        raise AnswerError("answer", "the coordinator's cursor is too long; check the URL, and compare the versions")
+    return text
+
+
+def _stuck() -> AnswerError:
+    return AnswerError("answer", "the coordinator tells the same event again and again; check the URL, and ask its operator")
 
 
 def _is_about(event: Event, id: str, revision: int) -> bool:

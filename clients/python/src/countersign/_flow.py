@@ -9,10 +9,12 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from datetime import datetime, timezone
+from typing import Any, TypeVar, cast
 
 from . import _api, _core
 from ._feed import AWAY, Feed
+from ._start import within
 from ._step import Flow, Sleep, Tell
 from .book import Recorded, WalletBook
 from .errors import (
@@ -64,6 +66,8 @@ from .schema import (
 from .schema import Submission as Order
 from .webhooks import Headers, WebhookDelivery, verify_webhook
 
+T = TypeVar("T")
+
 #: Default lifetime of an order for a wallet, in seconds: the first one of a committee may wait for prime numbers.
 WALLET = 3600.0
 #: Default lifetime of an order for a signature.
@@ -79,6 +83,8 @@ PAGE = 200
 PAGES = 1000
 #: Least time between two looks for new keys of webhooks, so that forged deliveries do not cause a request each.
 NEW_KEYS = 60.0
+#: The last millisecond of the year 9999, which dates end with.
+LAST = 253_402_300_799_999
 #: Pause of a delivery while another one looks for keys.
 SHORTLY = 0.05
 
@@ -128,7 +134,7 @@ class Flows:
             }
         }
         order = self.order(operation, remarks, timeout or WALLET)
-        return cast(Wallet, (yield from self._carry_out(order, timeout or WALLET, progress)))
+        return cast(Wallet, (yield from self._carry_out(order, _end(timeout, WALLET), progress)))
 
     def reshare(
         self,
@@ -140,7 +146,8 @@ class Flows:
         timeout: float | None,
         progress: Progress | None,
     ) -> Flow[Wallet]:
-        known = yield from self.newest_wallet(wallet)
+        until = _end(timeout, WALLET)
+        known = yield from within(until, self.newest_wallet(wallet))
         operation = {
             "reshare": {
                 "from": known.descriptor,
@@ -150,7 +157,7 @@ class Flows:
             }
         }
         order = self.order(operation, remarks, timeout or WALLET)
-        return cast(Wallet, (yield from self._carry_out(order, timeout or WALLET, progress)))
+        return cast(Wallet, (yield from self._carry_out(order, until, progress)))
 
     def check_up(
         self,
@@ -160,11 +167,12 @@ class Flows:
         timeout: float | None,
         progress: Progress | None,
     ) -> Flow[CheckUp]:
-        known = yield from self.newest_wallet(wallet)
+        until = _end(timeout, SIGNATURE)
+        known = yield from within(until, self.newest_wallet(wallet))
         asked = known.nodes if nodes is None else tuple(self.profile.node(node) for node in nodes)
         operation = {"check-up": {"wallet": known.id, "nodes": list(asked)}}
         order = self.order(operation, remarks, timeout or SIGNATURE)
-        return cast(CheckUp, (yield from self._carry_out(order, timeout or SIGNATURE, progress)))
+        return cast(CheckUp, (yield from self._carry_out(order, until, progress)))
 
     def wallet(self, wallet: str) -> Flow[Wallet]:
         """A believed wallet: from the book, or, at first sight, if the profile has its members and its requester."""
@@ -245,7 +253,9 @@ class Flows:
         remarks: Remarks,
         timeout: float | None,
     ) -> Flow[tuple[Order, float]]:
-        known = yield from self.wallet(wallet)
+        """The order, and the time by ``time.monotonic`` until which it is waited for."""
+        until = _end(timeout, SIGNATURE)
+        known = yield from within(until, self.wallet(wallet))
         inputs = self._decode(known, payload, path).inputs
         operation = {
             "sign": {
@@ -255,8 +265,8 @@ class Flows:
                 "signers": None if signers is None else [self.profile.node(node) for node in signers],
             }
         }
-        life = timeout or SIGNATURE + FURTHER * (len(inputs) - 1)
-        return self.order(operation, remarks, life), life
+        more = FURTHER * (len(inputs) - 1)
+        return self.order(operation, remarks, timeout or SIGNATURE + more), until if timeout else until + more
 
     def sign(
         self,
@@ -268,8 +278,8 @@ class Flows:
         timeout: float | None,
         progress: Progress | None,
     ) -> Flow[Signed]:
-        order, life = yield from self.order_signature(wallet, payload, path, signers, remarks, timeout)
-        return cast(Signed, (yield from self._carry_out(order, life, progress)))
+        order, until = yield from self.order_signature(wallet, payload, path, signers, remarks, timeout)
+        return cast(Signed, (yield from self._carry_out(order, until, progress)))
 
     def submit_signature(
         self,
@@ -280,8 +290,8 @@ class Flows:
         remarks: Remarks,
         timeout: float | None,
     ) -> Flow[Task]:
-        order, life = yield from self.order_signature(wallet, payload, path, signers, remarks, timeout)
-        return Task.of_view((yield from self._hand_in(order, time.monotonic() + life)))
+        order, until = yield from self.order_signature(wallet, payload, path, signers, remarks, timeout)
+        return Task.of_view((yield from within(until, self._hand_in(order, until))))
 
     def finish(self, signed: Signed, transaction: bool) -> Flow[Finished]:
         view = yield from self._view(signed.task)
@@ -308,6 +318,7 @@ class Flows:
 
     def tasks(self, limit: int, cursor: str | None) -> Flow[tuple[list[TaskSummary], str | None]]:
         page = yield _api.request("listTasks", limit=limit, cursor=cursor)
+        _check_page(page, "tasks", limit, cursor)
         return page["tasks"], page.get("next")
 
     def nodes(self) -> Flow[list[NodeView]]:
@@ -352,8 +363,9 @@ class Flows:
         return cast(Delivery, (yield _api.request("testWebhook", name)))
 
     def deliveries(self, name: str, state: str | None, limit: int, cursor: str | None) -> Flow[DeliveryPage]:
-        asked = _api.request("listDeliveries", name, state=state, limit=limit, cursor=cursor)
-        return cast(DeliveryPage, (yield asked))
+        page = yield _api.request("listDeliveries", name, state=state, limit=limit, cursor=cursor)
+        _check_page(page, "deliveries", limit, cursor)
+        return cast(DeliveryPage, page)
 
     def resend(self, name: str, selected: Resend) -> Flow[Resent]:
         return cast(Resent, (yield _api.request("resendEvents", name, body=selected)))
@@ -400,10 +412,13 @@ class Flows:
 
     def result(self, id: str, timeout: float | None, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
         """The verified result of an order of one's own, whoever sent it and whenever."""
+        until = time.monotonic() + (WALLET if timeout is None else timeout)
+        return (yield from within(until, self._result(id, until, progress)))
+
+    def _result(self, id: str, until: float, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
         view = yield from self._view(id)
         order = Order(task=view["task"], signature=view["signature"])
         self._own(view)
-        until = time.monotonic() + (WALLET if timeout is None else timeout)
         view = yield from self._follow(view, until, progress)
         return (yield from self._judge(order, view))
 
@@ -425,8 +440,10 @@ class Flows:
         signed = self.key.sign(parts)
         return Order(task=signed["task"], signature=signed["signature"])
 
-    def _carry_out(self, order: Order, life: float, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
-        until = time.monotonic() + life + REPORT
+    def _carry_out(self, order: Order, until: float, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
+        return (yield from within(until, self._carried_out(order, until, progress)))
+
+    def _carried_out(self, order: Order, until: float, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
         view = yield from self._hand_in(order, until)
         view = yield from self._follow(view, until, progress)
         return (yield from self._judge(order, view))
@@ -488,8 +505,8 @@ class Flows:
 
     def _judge(self, order: Order, view: TaskView) -> Flow[Wallet | Signed | CheckUp]:
         """The result of an order, verified against the exact bytes that this requester signed."""
-        self._raise_end(view)
         task = _core.call("order.read", dict(order))
+        self._raise_end(view, task["not_after"])
         result = view.get("result")
         if not isinstance(result, dict) or len(result) != 1:
             raise self._nothing()
@@ -511,18 +528,19 @@ class Flows:
             case _:
                 raise self._nothing()
 
-    def _raise_end(self, view: TaskView) -> None:
+    def _raise_end(self, view: TaskView, not_after: int) -> None:
         if view["state"] == "completed":
             return
         types = {"rejected": Rejected, "failed": Failed, "expired": Expired, "cancelled": Cancelled}
         reason = view.get("reason")
         ended = types[view["state"]]
+        end = datetime.fromtimestamp(min(not_after, LAST) / 1000, timezone.utc)
         if reason is None:
-            raise ended(view["id"], "unknown", "the coordinator gives no reason; see its log")
+            raise ended(view["id"], "unknown", "the coordinator gives no reason; see its log", not_after=end)
         message = reason["message"]
         for name, id in self.profile.nodes.items():
             message = message.replace(id, name)
-        raise ended(view["id"], reason["code"], message, reason["nodes"], reason.get("plugin"))
+        raise ended(view["id"], reason["code"], message, reason["nodes"], reason.get("plugin"), end)
 
     def _nothing(self) -> InvalidResult:
         return InvalidResult(
@@ -562,14 +580,19 @@ class Flows:
     def _all_told(self) -> Flow[list[KeyDescriptor]]:
         """Every wallet of the coordinator."""
         all: list[KeyDescriptor] = []
+        seen: set[str] = set()
         cursor: str | None = None
         for _ in range(PAGES):
             page = yield _api.request("listWallets", limit=PAGE, cursor=cursor)
+            _check_page(page, "wallets", PAGE, cursor)
             all += map(_api.descriptor, page["wallets"])
             cursor = page.get("next")
             if cursor is None:
                 return all
-        raise AnswerError("answer", "the coordinator's list of wallets does not end; check the URL")
+            if cursor in seen or not page["wallets"]:
+                break
+            seen.add(cursor)
+        raise _endless("wallets")
 
     def _told(self, id: str) -> Flow[KeyDescriptor]:
         told = _api.descriptor((yield _api.request("showWallet", id)))
@@ -654,6 +677,21 @@ def _about(id: str, view: Any) -> TaskView:
     if view["id"] != id:
         raise AnswerError("answer", "the coordinator's answer is about another task; check the URL")
     return cast(TaskView, view)
+
+
+def _check_page(page: Any, members: str, limit: int, cursor: str | None) -> None:
+    """A page has as many entries as were asked for at most, and leads on."""
+    if len(page[members]) > limit or (cursor is not None and page.get("next") == cursor):
+        raise _endless(members)
+
+
+def _endless(members: str) -> AnswerError:
+    return AnswerError("answer", f"the coordinator's list of {members} leads nowhere; check the URL, and ask its operator")
+
+
+def _end(timeout: float | None, default: float) -> float:
+    """The time by ``time.monotonic`` until which an order of now is waited for."""
+    return time.monotonic() + (timeout or default) + REPORT
 
 
 def _may_have_arrived(error: Unreachable | Unavailable) -> bool:

@@ -27,7 +27,9 @@ class Open:
 
 @dataclass(frozen=True)
 class Read:
-    """The next bytes of the stream; none if it has ended."""
+    """The next bytes of the stream; none if it has ended. ``until``: the deadline by ``time.monotonic``."""
+
+    until: float | None = None
 
 
 @dataclass(frozen=True)

@@ -208,8 +208,9 @@ class AsyncClient:
     ) -> AsyncIterator[Event]:
         """Events without end, oldest first, through lost connections and restarts of the coordinator.
 
-        ``after``: the ``cursor`` of the last event that you have. Keep it, and nothing is missed from one process to the
-        next; ``CursorGone`` says that it is too old. ``wallet`` and ``type`` select. After ``patience`` seconds without a
+        ``after``: the ``cursor`` of the last event that you have; ``now`` for what happens from now on; ``oldest`` for all
+        that the coordinator keeps. Keep the cursor, and nothing is missed from one process to the next; ``CursorGone``
+        says that it is too old. ``wallet`` and ``type`` select. After ``patience`` seconds without a
         coordinator ``Unreachable`` or ``Unavailable`` is raised; by default only if it was never there. Events are the
         coordinator's word: have a result verified (:meth:`result`) before you act on it.
         """
@@ -320,7 +321,7 @@ class AsyncClient:
                         case Tell():
                             yield step
                         case Read() if stream is not None:
-                            answer = await stream.read()
+                            answer = await stream.read(step.until)
                         case Open() | Close() | Read():
                             if stream is not None:
                                 await stream.close()

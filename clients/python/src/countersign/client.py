@@ -177,8 +177,10 @@ class Client:
     ) -> Signed:
         """Has a payload signed, and verifies each signature under the child key derived here.
 
-        The order lives for ``timeout`` seconds, by default 120 and 5 for each further signature. Raises ``Rejected``,
-        ``Failed`` or ``Expired`` if it ends without a result, and ``Pending`` if it has not ended.
+        The order lives for ``timeout`` seconds, by default 120 and 5 for each further signature; the call ends some seconds
+        later, however slowly a coordinator answers. Raises ``Rejected``, ``Failed`` or ``Expired`` if the coordinator tells
+        that it ended without a result, and ``Pending`` if it has not ended. It may be signed until its ``not_after`` all
+        the same: send no new one before.
         """
         remarks = Remarks(note, claims)
         return self._run(self._flows.sign(wallet, payload, path, signers, remarks, timeout, progress))
@@ -222,8 +224,9 @@ class Client:
     ) -> Iterator[Event]:
         """Events without end, oldest first, through lost connections and restarts of the coordinator.
 
-        ``after``: the ``cursor`` of the last event that you have. Keep it, and nothing is missed from one process to the
-        next; ``CursorGone`` says that it is too old. ``wallet`` and ``type`` select. After ``patience`` seconds without a
+        ``after``: the ``cursor`` of the last event that you have; ``now`` for what happens from now on; ``oldest`` for all
+        that the coordinator keeps. Keep the cursor, and nothing is missed from one process to the next; ``CursorGone``
+        says that it is too old. ``wallet`` and ``type`` select. After ``patience`` seconds without a
         coordinator ``Unreachable`` or ``Unavailable`` is raised; by default only if it was never there. Events are the
         coordinator's word: have a result verified (:meth:`result`) before you act on it.
         """
@@ -334,7 +337,7 @@ class Client:
                         case Tell():
                             yield step
                         case Read() if stream is not None:
-                            answer = stream.read()
+                            answer = stream.read(step.until)
                         case Open() | Close() | Read():
                             if stream is not None:
                                 stream.close()

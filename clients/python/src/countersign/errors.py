@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from ._text import clean
 
 
 class CountersignError(Exception):
-    """The base of all errors here. ``code`` is one of docs/codes.md."""
+    """The base of all errors here. ``code`` is one of docs/codes.md. Texts have no characters that steer a terminal or
+    hide."""
 
     def __init__(self, code: str, message: str, details: Sequence[str] = ()) -> None:
-        super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = clean(message)
+        super().__init__(self.message)
         #: Further lines for people. Nothing in them is believed.
-        self.details = tuple(details)
+        self.details = tuple(clean(line) for line in details)
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"
@@ -54,7 +58,7 @@ class ApiError(CountersignError):
     """The coordinator refused the request."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(code, f"the coordinator refused: {message}")
+        super().__init__(_told(code), f"the coordinator refused: {message}")
         self.status = status
 
 
@@ -88,33 +92,45 @@ class AnswerError(CountersignError):
 
 
 class TaskError(CountersignError):
-    """An order ended without a result. ``task`` is its id."""
+    """An order ended without a result, as the coordinator tells. ``task`` is its id.
+
+    A coordinator can tell so although the nodes have signed, and they may sign until ``not_after``. Send no new order
+    before then, and let the new one rule the old one out on its chain, such as by the same nonce or an input of it.
+    """
 
     def __init__(
-        self, task: str, code: str, message: str, nodes: Sequence[str] = (), plugin: str | None = None
+        self,
+        task: str,
+        code: str,
+        message: str,
+        nodes: Sequence[str] = (),
+        plugin: str | None = None,
+        not_after: datetime | None = None,
     ) -> None:
-        super().__init__(code, message)
+        super().__init__(_told(code), message if not_after is None else f"{message}{_until(not_after)}")
         self.task = task
         #: The nodes concerned, as the coordinator tells.
         self.nodes = tuple(nodes)
         #: The plugin that refused, if it was one.
         self.plugin = plugin
+        #: The end of the order's life. After it no honest node signs the order.
+        self.not_after = not_after
 
 
 class Rejected(TaskError):
-    """A node refused. Ask its operator, then send a new order."""
+    """A node refused, as the coordinator tells. Ask that node's operator."""
 
 
 class Failed(TaskError):
-    """The nodes took part, but the task failed."""
+    """The nodes took part, but the task failed, as the coordinator tells."""
 
 
 class Expired(TaskError):
-    """The order was not carried out in its time."""
+    """The order was not carried out in its time, as the coordinator tells."""
 
 
 class Cancelled(TaskError):
-    """The order was cancelled before anything was signed."""
+    """The order was cancelled before anything was signed, as the coordinator tells."""
 
 
 class Pending(CountersignError):
@@ -169,6 +185,22 @@ class InvalidWebhook(Untrustworthy):
 
 class StaleCoordinator(Untrustworthy):
     """The coordinator knows less about a wallet than this client."""
+
+
+_CODE = re.compile("[a-z0-9.:-]{1,64}")
+
+
+def _told(code: str) -> str:
+    """A code of the coordinator or of a node; ``unknown`` for a text that is none."""
+    return code if _CODE.fullmatch(code) else "unknown"
+
+
+def _until(not_after: datetime) -> str:
+    time = not_after.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+    return (
+        f"; only the coordinator says so, and the order may have been signed, or be signed until {time}: send no new order "
+        "before then, and none that could be carried out beside this one"
+    )
 
 
 _BY_CODE: dict[str, type[CountersignError]] = {

@@ -460,7 +460,7 @@ class NodeExplanation(_NodeExplanationOptional):
 class NodeForecast(Answer):
     """The forecast of one node."""
 
-    #: True if it would take part in the task, were it submitted now.
+    #: True if it would take part in the task, were it submitted now. False of all nodes while the task would wait.
     chosen: bool
     #: The node.
     node: NodeId
@@ -816,7 +816,7 @@ class SignedAck(TypedDict):
 class Submission(TypedDict):
     """A signed task, as submitted."""
 
-    #: The requester's Ed25519 signature over the text, with the prefix of docs/task-format.md.
+    #: The requester's Ed25519 signature over the text, with the label of docs/task-api.md.
     signature: Signature
     #: The exact JSON text of the task.
     task: str
@@ -925,7 +925,8 @@ class _VerdictOptional(TypedDict, total=False):
     #: Those of them with plugins that were not asked.
     undecided: list[NodeId]
     #: Only of a KeySign that names no signers: members that do not object and suffice, if the task names them as its
-    #: `signers`. Empty if there are too few.
+    #: `signers`. Empty if there are too few. A node that refuses guards the wallet: ask its operator before you go
+    #: around it.
     instead: list[NodeId]
     #: The nodes without an answer.
     of: list[NodeId]
@@ -1069,16 +1070,17 @@ class _WebhookSpecOptional(TypedDict, total=False):
     enabled: bool
     #: The signature of deliveries.
     format: WebhookFormat
-    #: Only these kinds; all if absent.
+    #: Only these kinds, at least one; all if absent.
     types: list[EventKind] | None
-    #: Only events of these wallets; of all if absent.
+    #: Only events of these wallets, at least one; of all if absent.
     wallets: list[KeyId] | None
 
 
 class WebhookSpec(_WebhookSpecOptional):
     """A receiver of events, as configured."""
 
-    #: The receiver of events: `https`, or `http` on a loopback address.
+    #: The receiver of events: `https`, or `http` on the coordinator's own machine. The coordinator's operator decides
+    #: which networks may be reached beside the public one.
     url: str
 
 

@@ -4,14 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{MutexGuard, PoisonError};
 
 use countersign_protocol::{Hash, Outcome, TaskId, UnixMillis};
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableError};
 
 use super::{Journal, recording};
-use crate::journal::audit::{AUDIT, AuditEntry, AuditHead};
+use crate::journal::audit::{AUDIT, AuditEntry, AuditHead, AuditKind};
 use crate::journal::codec;
 use crate::journal::error::{AuditError, ReadJournalError, WriteJournalError};
 use crate::journal::keys::KEYS;
+use crate::journal::meta::{META, PRUNED_BEFORE};
 use crate::journal::operation::Operation;
+use crate::journal::pruned::{SPENT, Spent, pruned_hash};
 use crate::journal::read::read;
 use crate::journal::recordings::Configuration;
 use crate::journal::register::{TASKS, record_hash};
@@ -95,7 +97,8 @@ impl Journal {
             self.writer.verify_pages()?;
             let transaction = self.database.begin_read()?;
             let mut head = AuditHead::EMPTY;
-            let mut vouched = HashMap::new();
+            let mut vouched: HashMap<TaskId, Vouched> = HashMap::new();
+            let mut pruned = None;
             for entry in transaction.open_table(AUDIT)?.iter()? {
                 let (seq, entry) = entry?;
                 let broken = AuditError::Broken { at: head.entries };
@@ -106,10 +109,17 @@ impl Journal {
                     return Err(broken);
                 }
                 head = entry.head();
-                if let (Some(task), Some(record)) = (entry.task, entry.record) {
-                    vouched.insert(task, (entry.seq, record));
+                match (entry.task, entry.record) {
+                    (Some(task), Some(record)) => {
+                        let first = vouched.get(&task).map_or(entry.time, |known| known.first);
+                        let at = entry.seq;
+                        vouched.insert(task, Vouched { at, first, record });
+                    }
+                    (None, Some(time)) if entry.kind == AuditKind::Pruned => pruned = Some(time),
+                    (None, Some(_)) | (_, None) => {}
                 }
             }
+            check_spent(&transaction, &mut vouched, pruned)?;
             check_rows(&transaction, vouched)?;
             check_keys(&transaction)?;
             recording::verify(&transaction)?;
@@ -118,23 +128,60 @@ impl Journal {
     }
 }
 
+/// The last entry about a task, and the time of the first.
+struct Vouched {
+    at: u64,
+    first: UnixMillis,
+    record: Hash,
+}
+
+/// Checks that each deleted row is the one that the last entry about it vouches for, and was as old
+/// as the log says of those that were deleted. Removes them from `vouched`.
+fn check_spent(
+    transaction: &ReadTransaction,
+    vouched: &mut HashMap<TaskId, Vouched>,
+    pruned: Option<Hash>,
+) -> Result<(), AuditError> {
+    let table = match transaction.open_table(SPENT) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        table => table?,
+    };
+    let before = transaction.open_table(META)?.get(PRUNED_BEFORE)?;
+    let before = before.map(|before| before.value());
+    let before = before.filter(|before| pruned == Some(pruned_hash(*before)));
+    for entry in table.iter()? {
+        let (task, rest) = entry?;
+        let task = TaskId(*task.value());
+        let rest: Spent = read("spent", rest.value())?;
+        let known = vouched.remove(&task);
+        let known = known.ok_or(AuditError::Unlogged { task })?;
+        if known.record != rest.record {
+            return Err(AuditError::Record { at: known.at, task });
+        }
+        if before.is_none_or(|before| known.first.0 >= before) {
+            return Err(AuditError::Spent { task });
+        }
+    }
+    Ok(())
+}
+
 /// Checks that each row is the one that the last entry about it vouches for, and that none of the
 /// vouched rows is missing.
 fn check_rows(
     transaction: &ReadTransaction,
-    mut vouched: HashMap<TaskId, (u64, Hash)>,
+    mut vouched: HashMap<TaskId, Vouched>,
 ) -> Result<(), AuditError> {
     for entry in transaction.open_table(TASKS)?.iter()? {
         let (task, bytes) = entry?;
         let task = TaskId(*task.value());
         match vouched.remove(&task) {
             None => return Err(AuditError::Unlogged { task }),
-            Some((_, record)) if record == record_hash(bytes.value()) => {}
-            Some((at, _)) => return Err(AuditError::Record { at, task }),
+            Some(known) if known.record == record_hash(bytes.value()) => {}
+            Some(known) => return Err(AuditError::Record { at: known.at, task }),
         }
     }
-    match vouched.into_iter().min_by_key(|(_, (at, _))| *at) {
-        Some((task, (at, _))) => Err(AuditError::Record { at, task }),
+    match vouched.into_iter().min_by_key(|(_, known)| known.at) {
+        Some((task, known)) => Err(AuditError::Record { at: known.at, task }),
         None => Ok(()),
     }
 }

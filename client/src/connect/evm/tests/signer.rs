@@ -91,7 +91,7 @@ pub fn rejected() -> ClientError {
         plugin: Some("rules".into()),
         code: "keysign-amount".into(),
         reason: "it spends too much".into(),
-        others: Default::default(),
+        open_until: None,
     }
 }
 
@@ -101,7 +101,9 @@ pub fn failed() -> ClientError {
         state: "failed",
         code: "session-timeout".into(),
         message: "see that it runs, then order again".into(),
-        nodes: vec![],
+        nodes: Default::default(),
+        others: Default::default(),
+        open_until: None,
     }
 }
 

@@ -1,0 +1,63 @@
+"""Texts of others, made fit for a screen or a log, as the command line does it: by the same code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: The member with the exact text that a requester signed. It is verified, so it stays as it is.
+_SIGNED = "task"
+
+
+def clean(text: str) -> str:
+    """The text with blanks for control characters and for those that hide or reverse others."""
+    return text if _is_plain(text) else _cleaned([text])[text]
+
+
+def told(document: Any) -> Any:
+    """A document of the coordinator, with each text and name in it cleaned, but for the signed text of an order."""
+    dirty: set[str] = set()
+    _collect(document, dirty)
+    return _replaced(document, _cleaned(sorted(dirty))) if dirty else document
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _cleaned(texts: list[str]) -> dict[str, str]:
+    # The module is not needed, and not compiled, for plain texts.
+    from . import _core
+
+    return dict(zip(texts, _core.call("text.clean", {"texts": [_whole(text) for text in texts]})))
+
+
+def _whole(text: str) -> str:
+    """The text without halves of characters, which JSON can name and UTF-8 cannot."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _collect(value: Any, dirty: set[str]) -> None:
+    if isinstance(value, str):
+        if not _is_plain(value):
+            dirty.add(value)
+    elif isinstance(value, list):
+        for one in value:
+            _collect(one, dirty)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            _collect(name, dirty)
+            if not (name == _SIGNED and isinstance(one, str)):
+                _collect(one, dirty)
+
+
+def _replaced(value: Any, by: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        return by.get(value, value)
+    if isinstance(value, list):
+        return [_replaced(one, by) for one in value]
+    if isinstance(value, dict):
+        return {
+            by.get(name, name): one if name == _SIGNED and isinstance(one, str) else _replaced(one, by)
+            for name, one in value.items()
+        }
+    return value

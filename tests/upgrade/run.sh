@@ -1,0 +1,11 @@
+#!/bin/sh
+# Carries out the runbook of docs/upgrade.md with the programs of an earlier release and those of this build: to this one, and back.
+#
+#     tests/upgrade/run.sh FOLDER      the folder with the earlier programs
+#     just upgrade-test COMMIT         builds them first
+set -eu
+COUNTERSIGN_EARLIER=$(realpath "$1")
+export COUNTERSIGN_EARLIER
+cd "$(dirname "$0")/../.."
+cargo build --quiet --workspace --bins
+cargo test --quiet -p countersign-tests --test upgrade -- --ignored --nocapture --test-threads 1
