@@ -225,8 +225,11 @@ fn rights(
     scopes: Option<Vec<Scope>>,
     wallets: Option<Vec<KeyId>>,
 ) -> anyhow::Result<Option<Rights>> {
-    if role == Role::Node || scopes.is_none() && wallets.is_none() {
+    if scopes.is_none() && wallets.is_none() {
         return Ok(None);
+    }
+    if role == Role::Node {
+        bail!("a node has no scopes and no wallets; leave --scope and --wallet out");
     }
     let scopes = scopes.unwrap_or_else(|| Rights::default().scopes().to_vec());
     Ok(Some(Rights::new(scopes, wallets)?))
@@ -295,6 +298,18 @@ fn validity(text: &str) -> Result<Duration, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rights_are_a_requesters_and_not_silently_dropped() {
+        let read = || Some(vec![Scope::Read]);
+        assert!(rights(Role::Node, read(), None).is_err());
+        assert!(rights(Role::Node, None, Some(vec![])).is_err());
+        assert!(matches!(rights(Role::Node, None, None), Ok(None)));
+        assert!(matches!(rights(Role::Requester, None, None), Ok(None)));
+        let given = rights(Role::Requester, read(), None).unwrap().unwrap();
+        assert_eq!(given.scopes(), [Scope::Read]);
+        assert!(rights(Role::Requester, Some(vec![Scope::Admin]), None).is_err());
+    }
 
     #[test]
     fn a_time_has_a_unit() {

@@ -85,17 +85,12 @@ impl From<Rights> for RawRights {
 impl std::fmt::Display for Rights {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let scopes: Vec<&str> = self.scopes().iter().map(|scope| scope.as_str()).collect();
-        match self.wallets() {
-            None => write!(f, "{}, of all wallets", scopes.join(" and ")),
-            Some(wallets) => {
-                write!(
-                    f,
-                    "{}, of {} wallets only",
-                    scopes.join(" and "),
-                    wallets.len()
-                )
-            }
-        }
+        let wallets: String = match self.wallets() {
+            None => "all wallets".into(),
+            Some([_]) => "1 wallet only".into(),
+            Some(wallets) => format!("{} wallets only", wallets.len()),
+        };
+        write!(f, "{}, of {wallets}", scopes.join(" and "))
     }
 }
 
@@ -128,7 +123,7 @@ mod tests {
             assert!(serde_json::from_str::<Rights>(text).is_err(), "{text}");
         }
         let read = Rights::new(vec![Read], wallets(1)).unwrap();
-        assert_eq!(read.to_string(), "read, of 1 wallets only");
+        assert_eq!(read.to_string(), "read, of 1 wallet only");
         let text = serde_json::to_string(&read).unwrap();
         assert_eq!(serde_json::from_str::<Rights>(&text).unwrap(), read);
     }
