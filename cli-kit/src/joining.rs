@@ -98,7 +98,10 @@ pub fn read_token(argument: &str, role: Role) -> Result<Token, TokenError> {
     } else if std::io::stdin().is_terminal() {
         eprint!("Paste the token: ");
         let mut line = String::new();
-        std::io::stdin().lock().take(TOKEN_TEXT).read_line(&mut line)?;
+        std::io::stdin()
+            .lock()
+            .take(TOKEN_TEXT)
+            .read_line(&mut line)?;
         line.parse()?
     } else {
         token_in(std::io::stdin())?

@@ -122,7 +122,8 @@ impl NewInvitation {
         let now = now()?;
         let made = guests.into_iter().map(|(role, name)| {
             let rights = rights(role, self.scope.clone(), self.wallet.clone())?;
-            let (address, valid) = (&address, self.valid);
+            let address = &address;
+            let valid = self.valid;
             let token = match &rights {
                 Some(rights) => {
                     invitations.make_limited(rights.clone(), &name, address, valid, now)?

@@ -20,12 +20,11 @@ use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::config::OutputSettings;
+use self::file::LogFile;
+use self::format::Switch;
 pub use config::{Format, RawLog, Settings, SettingsError};
 pub use rotate::OpenError;
-
-use config::OutputSettings;
-use file::LogFile;
-use format::Switch;
 
 /// Changes a line that people read, such as by putting names in the place of ids. Lines for
 /// programs stay as they are.

@@ -27,7 +27,8 @@ fn arrives(number: u8) -> Decided {
 }
 
 fn ends(journal: &Journal, decided: Decided, outcome: Outcome) {
-    let (task, when) = (decided.task, decided.received_at);
+    let task = decided.task;
+    let when = decided.received_at;
     journal.approve(when, decided, vec![]).unwrap();
     journal.end(when, task, outcome).unwrap();
 }
