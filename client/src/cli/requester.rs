@@ -1,6 +1,5 @@
 //! The commands of `countersign requester`.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
