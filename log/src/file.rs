@@ -1,5 +1,7 @@
 //! The only thread that writes to the log file. All others queue their lines and go on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,11 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// The queue of the thread. Clones share it.
 #[derive(Clone)]
-pub struct LogFile(Option<SyncSender<Job>>);
+pub struct LogFile {
+    queue: Option<SyncSender<Job>>,
+    /// Lines that found the queue full.
+    dropped: Arc<AtomicU64>,
+}
 
 enum Job {
     Line(Vec<u8>),
@@ -33,8 +39,13 @@ impl LogFile {
         let file = settings.map(RotatingFile::open).transpose()?;
         let (sender, jobs) = sync_channel(WAITING);
         let writer = std::thread::Builder::new().name("log".into());
-        let started = writer.spawn(move || Writer::new(file).run(&jobs));
-        Ok(Self(started.ok().map(|_| sender)))
+        let dropped = Arc::<AtomicU64>::default();
+        let lost = dropped.clone();
+        let started = writer.spawn(move || Writer::new(file, lost).run(&jobs));
+        Ok(Self {
+            queue: started.ok().map(|_| sender),
+            dropped,
+        })
     }
 
     /// Opens the file again, or another one.
@@ -47,7 +58,9 @@ impl LogFile {
 
     /// Queues a line.
     pub fn line(&self, line: Vec<u8>) {
-        self.send(Job::Line(line));
+        if !self.send(Job::Line(line)) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Waits until everything is written, for a second at most.
@@ -58,25 +71,24 @@ impl LogFile {
     }
 
     /// If the queue is full, the job is dropped.
-    fn send(&self, job: Job) {
-        if let Some(queue) = &self.0 {
-            let _ = queue.try_send(job);
-        }
+    fn send(&self, job: Job) -> bool {
+        let queue = self.queue.as_ref();
+        queue.is_none_or(|queue| queue.try_send(job).is_ok())
     }
 }
 
 struct Writer {
     file: Option<RotatingFile>,
     /// Lines that were not written since the last report.
-    lost: u64,
+    lost: Arc<AtomicU64>,
     reported: Option<Instant>,
 }
 
 impl Writer {
-    fn new(file: Option<RotatingFile>) -> Self {
+    fn new(file: Option<RotatingFile>, lost: Arc<AtomicU64>) -> Self {
         Self {
             file,
-            lost: 0,
+            lost,
             reported: None,
         }
     }
@@ -95,18 +107,26 @@ impl Writer {
         let Some(file) = &mut self.file else {
             return;
         };
-        let Err(error) = file.write(line) else {
-            return;
+        let why = match file.write(line) {
+            Ok(()) => "the disk is slow".to_owned(),
+            Err(error) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                error.to_string()
+            }
         };
-        self.lost += 1;
-        if self.reported.is_some_and(|then| then.elapsed() < QUIET) {
+        self.report(&why);
+    }
+
+    fn report(&mut self, why: &str) {
+        if self.lost.load(Ordering::Relaxed) == 0
+            || self.reported.is_some_and(|then| then.elapsed() < QUIET)
+        {
             return;
         }
+        let lost = self.lost.swap(0, Ordering::Relaxed);
         eprintln!(
-            "{} lines of the log file were not written ({error}); free space, and make its folder writable",
-            self.lost
+            "{lost} lines of the log file were not written ({why}); free space, and make its folder writable"
         );
-        self.lost = 0;
         self.reported = Some(Instant::now());
     }
 }

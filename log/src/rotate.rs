@@ -1,6 +1,7 @@
 //! A file of limited size. When it is full it is renamed, its predecessors make room, and a new one
 //! begins.
 
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -65,22 +66,25 @@ impl RotatingFile {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
+        // Created first: without a new file, the earlier ones stay where they are.
+        let new = self.beside("new");
+        let (file, length) = append_to(&new)?;
         for number in (1..self.backups).rev() {
-            rename(&self.predecessor(number), &self.predecessor(number + 1))?;
+            rename(&self.beside(number), &self.beside(number + 1))?;
         }
-        if self.backups == 0 {
-            fs::remove_file(&self.path).or_else(unless_absent)?;
-        } else {
-            rename(&self.path, &self.predecessor(1))?;
+        if self.backups > 0 {
+            rename(&self.path, &self.beside(1))?;
         }
-        (self.file, self.length) = append_to(&self.path)?;
+        fs::rename(&new, &self.path)?;
+        self.file = file;
+        self.length = length;
         self.torn = false;
         Ok(())
     }
 
-    fn predecessor(&self, number: u64) -> PathBuf {
+    fn beside(&self, end: impl Display) -> PathBuf {
         let mut path = self.path.clone().into_os_string();
-        path.push(format!(".{number}"));
+        path.push(format!(".{end}"));
         path.into()
     }
 }

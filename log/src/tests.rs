@@ -232,6 +232,25 @@ fn a_full_file_makes_room_and_the_oldest_goes() {
     assert_eq!(contents(dir.path()), expected);
 }
 
+/// Otherwise each further line would push out one of the earlier files.
+#[test]
+fn earlier_files_stay_where_they_are_if_no_new_one_can_be_made() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("a.log");
+    let mut log = rotating(&path, 2, 2);
+    log.write(b"1\n").unwrap();
+    log.write(b"2\n").unwrap();
+    fs::create_dir(dir.path().join("a.log.new")).unwrap();
+    for _ in 0..5 {
+        log.write(b"3\n").unwrap_err();
+    }
+    fs::remove_dir(dir.path().join("a.log.new")).unwrap();
+    assert_eq!(
+        contents(dir.path()),
+        named(&[("a.log", "2\n"), ("a.log.1", "1\n")])
+    );
+}
+
 #[test]
 fn without_backups_only_the_newest_file_is_kept() {
     let dir = TempDir::new().unwrap();

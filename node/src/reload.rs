@@ -22,7 +22,15 @@ use crate::world::World;
 
 /// Sections that guard nothing. All others that need a restart do: the policy, also by its
 /// shorthands, the limits, the place of the shares, and the coordinator that is trusted to agree.
-const NO_GUARDS: [&str; 6] = ["check_up", "env", "event", "events", "metrics", "websocket"];
+const NO_GUARDS: [&str; 7] = [
+    "check_up",
+    "env",
+    "event",
+    "events",
+    "journal",
+    "metrics",
+    "websocket",
+];
 
 /// Called with each configuration of which parts were put in force. For what lies outside the node,
 /// such as its log.
@@ -85,6 +93,18 @@ impl Reload {
                 "the configuration file has changed, but the node would not start with it: {error}; the previous one stays in force"
             ),
         }
+        self.tell().await;
+    }
+
+    /// Tells what lies outside the node at every request, changed or not: a log file that was
+    /// renamed has to be opened again.
+    async fn tell(&self) {
+        let told = self.told.clone();
+        let config = self.live.now();
+        let done = tokio::task::spawn_blocking(move || told(&config)).await;
+        if let Err(error) = done {
+            tracing::error!(%error, "the log and names in it did not follow the configuration");
+        }
     }
 
     async fn take_up(&self, change: Change, file: &str) {
@@ -132,7 +152,6 @@ impl Reload {
         if let Err(error) = recorded {
             return tracing::error!(%error, "the configuration was not taken up, since that could not be recorded");
         }
-        (self.told)(&config);
         self.router.set_names(config.roster.clone());
         self.twins.set_roster(config.roster.clone());
         let peers = config.roster.keys().map(|node| PeerKey(*node.as_bytes()));

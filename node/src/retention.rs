@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::off_thread::with_journal;
 use crate::world::World;
 
-/// Interval between two rounds. The first begins at the start.
+/// Interval between two rounds, and before the first.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// The deletion of what is older than the configuration wants to keep.
@@ -22,21 +22,18 @@ pub struct Retention {
 
 impl Retention {
     pub async fn follow(self, stopping: CancellationToken) {
-        loop {
+        let pause = || tokio::time::sleep(EVERY);
+        while stopping.run_until_cancelled(pause()).await.is_some() {
             self.round(&stopping).await;
-            let pause = tokio::time::sleep(EVERY);
-            if stopping.run_until_cancelled(pause).await.is_none() {
-                return;
-            }
         }
     }
 
     async fn round(&self, stopping: &CancellationToken) {
         let now = self.world.now();
         let age = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
-        let before = UnixMillis(now.0.saturating_sub(age));
         let stopping = stopping.clone();
         let pruned = with_journal(&self.journal, move |journal| {
+            let before = UnixMillis(latest(journal, now)?.0.saturating_sub(age));
             prune(journal, now, before, &stopping)
         });
         match pruned.await {
@@ -48,6 +45,15 @@ impl Retention {
             Err(error) => tracing::error!(%error, "old records were not deleted"),
         }
     }
+}
+
+/// The time from which ages count: now, or the arrival of the newest task. A clock that runs ahead
+/// makes nothing old by itself.
+fn latest(journal: &Journal, now: UnixMillis) -> Result<UnixMillis, WriteJournalError> {
+    let newest = journal.recent(1)?;
+    Ok(newest
+        .first()
+        .map_or(now, |newest| newest.received_at.min(now)))
 }
 
 /// Returns the number of records that were deleted.
@@ -77,21 +83,35 @@ mod tests {
 
     const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
-    /// Runs rounds until this time has passed, with records from `NOW`.
-    async fn known_after(age: Duration) -> LookUp {
+    fn after(age: Duration) -> UnixMillis {
+        UnixMillis(NOW.0 + age.as_millis() as u64)
+    }
+
+    /// What is known of a task from `NOW` after a round at `clock`, if another task arrived at
+    /// `newest`.
+    async fn known(newest: UnixMillis, clock: UnixMillis) -> LookUp {
         let (_dir, journal) = empty_journal();
-        let task = decided(TaskId([1; 16]), OperationKind::KeySign, nodes(&[1, 2]));
-        let hash = task.hash;
-        let refusal = countersign_protocol::Refusal {
-            code: "limit".into(),
-            reason: "t".into(),
-            plugin: None,
+        let refuse = |number: u8, received_at: UnixMillis| {
+            let task = decided(TaskId([number; 16]), OperationKind::KeySign, nodes(&[1, 2]));
+            let hash = task.hash;
+            let task = countersign_store::Decided {
+                received_at,
+                ..task
+            };
+            let refusal = countersign_protocol::Refusal {
+                code: "limit".into(),
+                reason: "t".into(),
+                plugin: None,
+            };
+            journal.refuse(received_at, task, refusal).unwrap();
+            hash
         };
-        journal.refuse(NOW, task, refusal).unwrap();
+        let hash = refuse(1, NOW);
+        refuse(2, newest);
         let retention = Retention {
             keep: KEEP,
             journal: journal.clone(),
-            world: World::system().at(UnixMillis(NOW.0 + age.as_millis() as u64)),
+            world: World::system().at(clock),
         };
         retention.round(&CancellationToken::new()).await;
         journal.verify_audit().unwrap();
@@ -100,8 +120,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_is_kept_for_as_long_as_the_operator_wants() {
-        assert!(matches!(known_after(KEEP).await, LookUp::Same(_)));
-        let later = KEEP + Duration::from_millis(1);
-        assert_eq!(known_after(later).await, LookUp::Spent);
+        let kept = known(after(KEEP), after(KEEP)).await;
+        assert!(matches!(kept, LookUp::Same(_)), "{kept:?}");
+        let later = after(KEEP + Duration::from_millis(1));
+        assert_eq!(known(later, later).await, LookUp::Spent);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_runs_ahead_deletes_nothing() {
+        let kept = known(after(Duration::ZERO), after(KEEP * 1_000)).await;
+        assert!(matches!(kept, LookUp::Same(_)), "{kept:?}");
     }
 }

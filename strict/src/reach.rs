@@ -9,7 +9,8 @@ pub enum Reach {
     ThisMachine,
     /// To neighbours on the link, to a group, or to a cloud's metadata service.
     Nearby,
-    /// Into a network that is not public (RFC 1918, RFC 4193, RFC 6598).
+    /// Into a network that is not public (RFC 1918, RFC 4193, RFC 6598), or whose addresses have a
+    /// special use (RFC 6890).
     Private,
     /// Anywhere else.
     Public,
@@ -41,15 +42,17 @@ fn v4(address: Ipv4Addr) -> Reach {
         Ipv4Addr::new(100, 100, 100, 200),
         Ipv4Addr::new(168, 63, 129, 16),
     ];
-    let [first, second, ..] = address.octets();
+    let [first, second, third, _] = address.octets();
     let near = address.is_link_local() || address.is_multicast() || address.is_broadcast();
     // Addresses of a provider's own network (RFC 6598).
     let shared = first == 100 && (64..128).contains(&second);
+    // Protocol assignments, with a metadata service of Oracle's; benchmarks; reserved (RFC 6890).
+    let special = matches!((first, second, third), (192, 0, 0) | (198, 18 | 19, _)) || first >= 240;
     if address.is_loopback() || first == 0 {
         Reach::ThisMachine
     } else if near || metadata.contains(&address) {
         Reach::Nearby
-    } else if address.is_private() || shared {
+    } else if address.is_private() || shared || special {
         Reach::Private
     } else {
         Reach::Public
@@ -60,8 +63,8 @@ fn v6(address: Ipv6Addr) -> Reach {
     let segments = address.segments();
     // fd00:ec2::/32 serves Amazon's metadata.
     let metadata = segments[0] == 0xfd00 && segments[1] == 0x0ec2;
-    // fec0::/10 was for sites once (RFC 3879).
-    let site = segments[0] & 0xffc0 == 0xfec0;
+    // fec0::/10 was for sites once (RFC 3879), and 64:ff9b:1::/48 is translated locally (RFC 8215).
+    let site = segments[0] & 0xffc0 == 0xfec0 || segments[..3] == [0x64, 0xff9b, 1];
     if address.is_loopback() || address.is_unspecified() {
         Reach::ThisMachine
     } else if address.is_unicast_link_local() || address.is_multicast() || metadata {
@@ -74,7 +77,7 @@ fn v6(address: Ipv6Addr) -> Reach {
 }
 
 /// The IPv4 address within a translated one: 64:ff9b::/96 (RFC 6052), 2002::/16 (RFC 3056),
-/// ::/96 (RFC 4291 2.5.5.1).
+/// ::/96 (RFC 4291 2.5.5.1), ::ffff:0:0:0/96 (RFC 2765).
 fn embedded(segments: [u16; 8]) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| {
         let [a, b] = high.to_be_bytes();
@@ -82,9 +85,9 @@ fn embedded(segments: [u16; 8]) -> Option<Ipv4Addr> {
         Ipv4Addr::new(a, b, c, d)
     };
     match segments {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => {
-            Some(of(high, low))
-        }
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0, 0, 0, 0, 0, 0, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low] => Some(of(high, low)),
         [0x2002, high, low, ..] => Some(of(high, low)),
         _ => None,
     }
@@ -139,6 +142,12 @@ mod tests {
                     "fec0::1",
                     "::ffff:10.0.0.1",
                     "64:ff9b::a00:1",
+                    "64:ff9b:1::1",
+                    "::ffff:0:a00:1",
+                    "192.0.0.192",
+                    "198.18.0.1",
+                    "198.19.255.255",
+                    "240.0.0.1",
                 ],
             ),
             (
@@ -146,6 +155,8 @@ mod tests {
                 &[
                     "93.184.216.34",
                     "172.32.0.1",
+                    "192.0.1.1",
+                    "198.20.0.1",
                     "100.128.0.1",
                     "2001:db8::1",
                     "2002:5db8:d822::",

@@ -586,6 +586,8 @@ fn http(limit: Duration, registry: &Arc<TaskRegistry>) -> reqwest::Result<reqwes
     reqwest::Client::builder()
         .no_proxy()
         .dns_resolver(Arc::new(Guarded(registry.clone())))
+        // A connection that is kept would still lead into a network that was closed meanwhile.
+        .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(limit)
         .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))

@@ -61,6 +61,12 @@ impl Init {
         }
         let config = Config::load(&args.config)?;
         let is_there = config.dir.join(SECRETS).exists();
+        if is_there && self.credential.is_some() {
+            bail!(
+                "there is a store already: {}; give its passphrase to systemd with `systemd-creds encrypt`, and leave out --credential",
+                config.dir.join(SECRETS).display()
+            );
+        }
         let vault = if is_there && (token.is_some() || lacks_journal(&config)) {
             let passphrase = passphrase::existing(args, &config)?;
             give_up_root(&config)?;
@@ -102,13 +108,6 @@ impl Init {
         let Some(file) = &self.credential else {
             return passphrase::new(args, config);
         };
-        let store = config.dir.join(SECRETS);
-        if store.exists() {
-            bail!(
-                "there is a store already: {}; give its passphrase to systemd with `systemd-creds encrypt`",
-                store.display()
-            );
-        }
         credential::check(file)?;
         let passphrase = passphrase::new(args, config)?;
         credential::keep(&passphrase, file)?;

@@ -27,11 +27,22 @@ pub(super) fn put_in_force(config: &Path, rules: &Path) -> anyhow::Result<()> {
     let wanted = Custody::Operator
         .read(rules, LARGEST)
         .with_context(unreadable)?;
-    copy(&wanted, &config.with_file_name(COPY))?;
+    let _alone = countersign_files::lock_beside(config)
+        .with_context(|| format!("{} cannot be locked; try again", config.display()))?;
     let present = Config::load(config)?.policy.plugins;
-    if present.iter().any(|entry| entry.name == "rules") {
-        return Ok(());
+    let place = config.with_file_name(COPY);
+    if let Some(entry) = present.iter().find(|entry| entry.name == "rules") {
+        let decides = entry.config_file.as_deref() == Some(&*place) && !entry.shadow;
+        if !decides {
+            bail!(
+                "{} has a plugin `rules` already, which does not decide by {}; change that entry by hand, or leave out --rules",
+                config.display(),
+                place.display()
+            );
+        }
+        return copy(&wanted, &place);
     }
+    copy(&wanted, &place)?;
     let text = String::from_utf8(Custody::Operator.read(config, LARGEST)?)
         .with_context(|| format!("{} is not UTF-8 text; correct it", config.display()))?;
     let new = with_plugin(&text).with_context(|| {
@@ -57,9 +68,9 @@ fn copy(rules: &[u8], copy: &Path) -> anyhow::Result<()> {
                 copy.display()
             );
         }
-        return Ok(());
+    } else {
+        countersign_files::create(copy, rules).with_context(cannot)?;
     }
-    countersign_files::create(copy, rules).with_context(cannot)?;
     // If root writes it, the service's user reads it.
     std::fs::set_permissions(copy, PermissionsExt::from_mode(READABLE)).with_context(cannot)
 }

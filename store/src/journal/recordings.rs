@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::codec::{self, Stored};
 use super::error::WriteJournalError;
-use super::meta::{META, PRUNED_BEFORE, RECORDING_BYTES};
+use super::meta::{FORMAT, META, PRUNED_BEFORE, PRUNED_FORMAT, RECORDING_BYTES};
 use super::row::Row;
 use super::written::{Done, Written};
 
@@ -178,6 +178,7 @@ impl<'t> Recordings<'t> {
     /// Notes the time up to which records were deleted.
     pub(super) fn note_pruned(&mut self, before: UnixMillis) -> Result<(), WriteJournalError> {
         self.meta.insert(PRUNED_BEFORE, before.0)?;
+        self.meta.insert(FORMAT, PRUNED_FORMAT)?;
         Ok(())
     }
 

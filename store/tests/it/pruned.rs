@@ -79,6 +79,24 @@ fn what_is_old_goes_and_what_is_newer_stays() {
     journal.verify_audit().unwrap();
 }
 
+/// A program that knows the first format only would miss the ids.
+#[test]
+fn a_pruned_journal_has_a_format_of_its_own() {
+    let (dir, journal) = journal();
+    let format = |dir: &std::path::Path| {
+        let mut format = None;
+        drop(tamper(dir, META, |meta| {
+            format = meta.get("format").unwrap().map(|format| format.value());
+        }));
+        format
+    };
+    assert_eq!(prune(&journal, 1), 0);
+    drop(journal);
+    assert_eq!(format(dir.path()), Some(1), "nothing was deleted");
+    prune(&Journal::open(dir.path()).unwrap(), 3);
+    assert_eq!(format(dir.path()), Some(2));
+}
+
 #[test]
 fn an_id_is_never_decided_on_again() {
     let (_dir, journal) = journal();

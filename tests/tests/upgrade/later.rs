@@ -74,11 +74,11 @@ pub async fn forms_are_refused(release: Release) {
 
     let node = &cluster.nodes[0];
     let journal = node.db().join("journal.redb");
-    set_journal_format(&journal, 2);
+    set_journal_format(&journal, 3);
     let said = refused(&mut node.command("start").unwrap(), &journal).await;
     println!("{said}");
     assert!(
-        said.contains("has format 2") && said.contains("run the program that wrote it"),
+        said.contains("has format 3") && said.contains("run the program that wrote it"),
         "{said}"
     );
     set_journal_format(&journal, 1);

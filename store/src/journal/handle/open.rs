@@ -20,8 +20,8 @@ use crate::place::Place;
 pub const JOURNAL_FILE: &str = "journal.redb";
 const STAGED_JOURNAL: &str = ".journal.redb.tmp";
 
-/// Version of the file that this program writes.
-const FORMAT: u64 = 1;
+/// The newest version of the file that this program reads.
+const NEWEST: u64 = meta::PRUNED_FORMAT;
 /// The size of the page cache, in bytes. The default of redb is 1 GiB.
 pub(super) const CACHE: usize = 16 * 1024 * 1024;
 
@@ -103,7 +103,7 @@ fn open_file(path: &Path, file: File) -> Result<Database, JournalOpenError> {
         .create_file(file)
         .map_err(|error| failed(error.into()))?;
     match format(&database).map_err(failed)? {
-        Some(version) if version > FORMAT => Err(JournalOpenError::NewerFormat {
+        Some(version) if version > NEWEST => Err(JournalOpenError::NewerFormat {
             path: path.into(),
             version,
         }),
@@ -116,7 +116,9 @@ fn open_file(path: &Path, file: File) -> Result<Database, JournalOpenError> {
 pub(super) fn initialise(database: Database) -> Result<(), Error> {
     let transaction = database.begin_write()?;
     drop(Tables::open(&transaction)?);
-    transaction.open_table(META)?.insert(meta::FORMAT, FORMAT)?;
+    transaction
+        .open_table(META)?
+        .insert(meta::FORMAT, meta::FIRST_FORMAT)?;
     Ok(transaction.commit()?)
 }
 
