@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use countersign_files::Custody;
-use countersign_node::config::Config;
+use countersign_node::config::{Config, PluginConfig};
 
 /// Name of the copy, beside the configuration.
 const COPY: &str = "rules.yaml";
@@ -32,7 +32,8 @@ pub(super) fn put_in_force(config: &Path, rules: &Path) -> anyhow::Result<()> {
     let present = Config::load(config)?.policy.plugins;
     let place = config.with_file_name(COPY);
     if let Some(entry) = present.iter().find(|entry| entry.name == "rules") {
-        let decides = entry.config_file.as_deref() == Some(&*place) && !entry.shadow;
+        let reads = matches!(&entry.source, PluginConfig::File(file) if *file == place);
+        let decides = reads && entry.shadow.is_none();
         if !decides {
             bail!(
                 "{} has a plugin `rules` already, which does not decide by {}; change that entry by hand, or leave out --rules",
