@@ -30,7 +30,8 @@ pub(super) fn put_in_force(config: &Path, rules: &Path) -> anyhow::Result<()> {
     let _alone = countersign_files::lock_beside(config)
         .with_context(|| format!("{} cannot be locked; try again", config.display()))?;
     let present = Config::load(config)?.policy.plugins;
-    let place = config.with_file_name(COPY);
+    let base = config.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let place = base.unwrap_or(Path::new(".")).join(COPY);
     if let Some(entry) = present.iter().find(|entry| entry.name == "rules") {
         let reads = matches!(&entry.source, PluginConfig::File(file) if *file == place);
         let decides = reads && entry.shadow.is_none();
@@ -123,6 +124,25 @@ mod tests {
         let refused = put_in_force(&file, &rules).unwrap_err().to_string();
         assert!(refused.contains("with other rules"), "{refused}");
         assert_eq!(std::fs::read(&copy).unwrap(), b"enable: true\n");
+    }
+
+    #[test]
+    fn a_plugin_of_that_name_that_decides_otherwise_is_not_taken_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("node.yaml");
+        let rules = dir.path().join("mine.yaml");
+        std::fs::write(&rules, "enable: true\n").unwrap();
+        for entry in [
+            "config_file: other.yaml",
+            "config_file: rules.yaml, shadow: true",
+            "config: {}",
+        ] {
+            let text = format!("policy: {{plugins: [{{name: rules, file: r.wasm, {entry}}}]}}\n");
+            std::fs::write(&file, &text).unwrap();
+            let refused = put_in_force(&file, &rules).unwrap_err().to_string();
+            assert!(refused.contains("does not decide by"), "{refused}");
+            assert!(!dir.path().join(COPY).exists());
+        }
     }
 
     #[test]
