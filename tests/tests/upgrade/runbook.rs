@@ -1,5 +1,6 @@
-//! Carries out the commands of `docs/upgrade.md` as they are written there. A command that it does
-//! not know fails the test.
+//! Carries out the commands of `docs/upgrade.md`, in the folders of a cluster and without `sudo`. A
+//! command that it does not know fails the test, and so does one of a node without the package's
+//! configuration, or one that changes the system without `sudo`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +12,8 @@ use countersign_tests::{Cluster, Load, Release};
 
 /// Time for a process to end, and for the nodes to be online.
 const LIMIT: Duration = Duration::from_secs(60);
+/// The package's configuration of a node. The nodes of a cluster have their own.
+const NODE_YAML: &str = "/etc/countersign-node/node.yaml";
 
 /// What stands in the page for the versions.
 pub struct Releases {
@@ -63,19 +66,21 @@ async fn step(
     node: usize,
 ) -> anyhow::Result<()> {
     match words {
-        ["systemctl", "stop", "countersign-coordinator"] => {
+        ["sudo", "systemctl", "stop", "countersign-coordinator"] => {
             let mut coordinator = cluster.coordinator.take().context("it runs")?;
             let status = coordinator.terminate(LIMIT)?;
             anyhow::ensure!(status.success(), "{status}");
         }
-        ["systemctl", "start", "countersign-coordinator"] => cluster.start_coordinator()?,
-        ["systemctl", "stop", "countersign-node"] => {
+        ["sudo", "systemctl", "start", "countersign-coordinator"] => {
+            cluster.start_coordinator()?;
+        }
+        ["sudo", "systemctl", "stop", "countersign-node"] => {
             let mut daemon = cluster.nodes[node].daemon.take().context("it runs")?;
             let status = daemon.terminate(LIMIT)?;
             anyhow::ensure!(status.success(), "{status}");
         }
-        ["systemctl", "start", "countersign-node"] => cluster.nodes[node].start()?,
-        ["apt", "install", .., package] => install(cluster, releases, package, node)?,
+        ["sudo", "systemctl", "start", "countersign-node"] => cluster.nodes[node].start()?,
+        ["sudo", "apt", "install", .., package] => install(cluster, releases, package, node)?,
         ["countersign", "node", "list"] => all_online(cluster).await?,
         ["countersign", "task", "list", "--state", states] => {
             load.pause(true);
@@ -86,7 +91,14 @@ async fn step(
             command.arg("--config").arg(cluster.profile());
             print(expect_success(command.args(arguments))?);
         }
-        ["countersign-node", "backup", file] => {
+        [
+            "sudo",
+            "countersign-node",
+            "backup",
+            "--config",
+            NODE_YAML,
+            file,
+        ] => {
             let node = &cluster.nodes[node];
             let mut command = node.command("backup")?;
             command.arg(place(&node.dir, file)?);
@@ -95,11 +107,18 @@ async fn step(
                 .arg(node.dir.join("passphrase"));
             expect_success(&mut command)?;
         }
-        ["countersign-node", verb, arguments @ ..] => {
+        [
+            "sudo",
+            "countersign-node",
+            verb,
+            "--config",
+            NODE_YAML,
+            arguments @ ..,
+        ] => {
             let mut command = cluster.nodes[node].command(verb)?;
             print(expect_success(command.args(arguments))?);
         }
-        ["cp", "-a", "/var/lib/countersign-coordinator", to] => {
+        ["sudo", "cp", "-a", "/var/lib/countersign-coordinator", to] => {
             let mut copy = Command::new("cp");
             copy.arg("-a").arg(cluster.dir().join("coordinator"));
             expect_success(copy.arg(place(cluster.dir(), to)?))?;
