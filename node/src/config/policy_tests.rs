@@ -304,7 +304,7 @@ fn shadows_alone_guard_nothing() {
     let shadows = policy("{plugins: [{name: a, shadow: true}]}");
     let error = shadows.check_guarded().unwrap_err().to_string();
     assert!(
-        error.ends_with("add one under policy.plugins, or write policy.allow_unguarded: true"),
+        error.ends_with("(`init --rules` does), or write policy.allow_unguarded: true"),
         "{error}"
     );
     let allowed = policy("{allow_unguarded: true, plugins: [{name: a, shadow: true}]}");
