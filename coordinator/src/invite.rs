@@ -1,6 +1,7 @@
 //! `invite`: makes, lists and revokes invitations, in the data directory of a coordinator that may
 //! run meanwhile.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -111,7 +112,11 @@ impl NewInvitation {
             .config
             .context("give the configuration with --config")?;
         let (config, invitations) = open(&config)?;
+        let mut names = BTreeSet::new();
         for (role, name) in &guests {
+            if !names.insert(name) {
+                bail!("`{name}` is invited twice; name it once");
+            }
             if config.knows(*role, name)? {
                 bail!("there is a {role} called `{name}`; choose another name");
             }
