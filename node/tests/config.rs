@@ -397,7 +397,6 @@ fn what_means_nothing_here_is_named_and_what_would_mislead_is_refused() {
     for key in [
         "env is ignored",
         "metrics.influxdb.server_addr is http://example.com",
-        "log.file is ignored",
         "/base/keys/v1.pem",
     ] {
         assert!(notes.contains(key), "{key} in {notes}");
