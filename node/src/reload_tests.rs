@@ -260,7 +260,20 @@ async fn what_cannot_be_recorded_is_not_put_in_force() {
     assert!(place.journal.check().is_err());
     let now = place.hang_up(&complete(&listed(&[1, 3], &[2, 4]))).await;
     assert_eq!((now.requesters.len(), now.roster.len()), (1, 1));
-    assert!(place.told.lock().unwrap().is_empty());
+    let told = place.told.lock().unwrap();
+    assert_eq!((told.len(), told[0].requesters.len()), (1, 1));
+}
+
+/// A log file that was renamed is opened again, whatever the configuration says.
+#[tokio::test]
+async fn what_lies_outside_the_node_is_told_at_every_request() {
+    let file = complete(&listed(&[1], &[2]));
+    let place = Place::started_with(&file);
+    place.hang_up(&file).await;
+    place.hang_up("policy: {").await;
+    let told = place.told.lock().unwrap();
+    assert_eq!(told.len(), 2);
+    assert!(told.iter().all(|config| config.requesters.len() == 1));
 }
 
 /// Each guard, with the section that follows from a shorthand too.

@@ -90,7 +90,7 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> anyhow::Re
             task, code, reason, ..
         }) => Ok(Refusal {
             task,
-            code: code.into(),
+            code,
             reason: reason.into(),
         }),
         other => bail!("expected a refusal, got {other:?}"),

@@ -15,8 +15,8 @@ use seccompiler::{
     SeccompRule, apply_filter_all_threads,
 };
 
-/// Each protection. Returns false if the kernel has no such thing.
-const PROTECTIONS: &[(&str, fn() -> io::Result<bool>)] =
+/// Each protection, with its name.
+const PROTECTIONS: &[(&str, Protection)] =
     &[("Landlock", confine_files), ("seccomp", confine_calls)];
 
 /// The newest interface of Landlock that this program knows. Older kernels enforce what they know.
@@ -55,6 +55,9 @@ const ALLOWED: [libc::c_long; 29] = [
     libc::SYS_clock_nanosleep,
     libc::SYS_nanosleep,
 ];
+
+/// Puts a protection in force. Returns false if the kernel has no such thing.
+type Protection = fn() -> io::Result<bool>;
 
 /// Confines this process. Returns each protection with whether the kernel has it; fails if it has
 /// one that did not take effect, such as where a container forbids the calls for it. Call it while

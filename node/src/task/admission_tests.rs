@@ -241,7 +241,7 @@ fn code_after(
     change: impl FnOnce(&mut Config),
 ) -> String {
     let order = authentic(operation);
-    let plan = control.admit(&order, parties).ok().expect("it is admitted");
+    let plan = control.admit(&order, parties).expect("it is admitted");
     assert_eq!(
         control.permits(&order, &plan),
         Ok(()),

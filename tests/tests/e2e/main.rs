@@ -40,7 +40,7 @@ use countersign_client::ClientError;
 /// Code and text of a refusal by a node.
 fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (String, String) {
     match result {
-        Err(ClientError::Rejected { code, reason, .. }) => (code.into(), reason.into()),
+        Err(ClientError::Rejected { code, reason, .. }) => (code, reason.into()),
         other => panic!("expected a refusal, got {other:?}"),
     }
 }
