@@ -325,8 +325,8 @@ class Images(unittest.TestCase):
                 self.assertEqual(run(*words, "--version"), f"{service} {VERSION}\n")
                 if service == "countersign-node":
                     # Starts the program once more as the compiler, and runs what it made.
-                    pathlib.Path(place, "tmp/rules.yaml").write_text("enable: true\n")
-                    plugin = ["plugin", "check", f"/usr/lib/{service}/plugins/rules.wasm", "--plugin-config", "/tmp/rules.yaml"]
+                    pathlib.Path(place, "rules.yaml").write_text("enable: true\n")
+                    plugin = ["plugin", "check", f"/usr/lib/{service}/plugins/rules.wasm", "--plugin-config", "/rules.yaml"]
                     self.assertIn("rules", run(*words, *plugin))
                 else:
                     self.assertIn("csc1", run(*words, "init", "--data", f"/var/lib/{service}"))

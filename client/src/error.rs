@@ -195,7 +195,18 @@ impl ClientError {
     pub fn open_until(&self) -> Option<UnixMillis> {
         match self {
             Self::Rejected { open_until, .. } | Self::Failed { open_until, .. } => *open_until,
-            _ => None,
+            // No end is told, or nothing was ordered.
+            Self::Unreachable { .. }
+            | Self::Api { .. }
+            | Self::File { .. }
+            | Self::Usage(_)
+            | Self::Payload(_)
+            | Self::Finish(_)
+            | Self::Answer(_)
+            | Self::TimedOut(_)
+            | Self::UnknownState { .. }
+            | Self::Invalid { .. }
+            | Self::Belief(_) => None,
         }
     }
 

@@ -127,6 +127,7 @@ pub(crate) fn merged(config: &Config) -> Result<(RegistryConfig, Vec<ApiKey>), J
         let Requester {
             name, id, rights, ..
         } = entry;
+        // An invitation that names none gives the usual ones: to read and to order.
         let rights = rights.unwrap_or_default();
         let credential = Credential::Requester(id);
         let is_new = keys
