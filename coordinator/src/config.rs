@@ -125,7 +125,7 @@ pub struct Config {
     pub rules: RegistryConfig,
     /// Metrics, and the listener that serves them.
     pub metrics: Settings,
-    /// Where the log goes, and what is in it.
+    /// Outputs of the log, with their levels and formats.
     pub log: countersign_log::Settings,
 }
 

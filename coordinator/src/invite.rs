@@ -217,7 +217,7 @@ fn tell(rights: Option<&Rights>) {
     }
 }
 
-/// What the owner of a token runs.
+/// The command that the owner of a token runs.
 fn how(role: Role) -> &'static str {
     match role {
         Role::Node => "countersign-node init --join TOKEN",

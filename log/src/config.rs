@@ -98,7 +98,7 @@ pub enum Format {
     Logfmt,
 }
 
-/// What is written, and how.
+/// The level and the format of an output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputSettings {
     /// The least severe level that is written.
@@ -110,7 +110,7 @@ pub struct OutputSettings {
 /// A file of limited size, and its predecessors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSettings {
-    /// What is written into it.
+    /// Its level and format.
     pub output: OutputSettings,
     /// The file. Its predecessors lie beside it, with `.1` and so on at the end.
     pub path: PathBuf,

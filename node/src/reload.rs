@@ -60,7 +60,7 @@ enum Finding {
 /// A change of the file.
 #[derive(Debug)]
 struct Change {
-    /// What can be put in force now.
+    /// The part that can be put in force now.
     config: Config,
     /// The sections of it that are not in force yet.
     live: Vec<&'static str>,

@@ -1,4 +1,4 @@
-//! Where addresses lead: to this machine, near it, into a network of one's own, or anywhere.
+//! Reach of addresses: to this machine, near it, into a network of one's own, or anywhere.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

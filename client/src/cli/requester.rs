@@ -107,7 +107,7 @@ pub fn execute(
     }
 }
 
-/// What a requester knows once it is registered.
+/// The knowledge of a requester that has been registered.
 pub struct Joined {
     pub requester: RequesterId,
     pub coordinator: CoordinatorId,
@@ -176,7 +176,7 @@ fn read(argument: &str) -> Result<Token, ClientError> {
     token.map_err(|error| ClientError::Usage(error.to_string()))
 }
 
-/// What is known of the registration after this error.
+/// The state of the registration after this error.
 fn not_told(error: &JoinError) -> String {
     if error.may_be_registered() {
         format!(

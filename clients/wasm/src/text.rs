@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::failure::Failure;
 
-/// What a coordinator or a node wrote.
+/// Text that a coordinator or a node wrote.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Foreign {

@@ -1,4 +1,4 @@
-//! What is wrong with the files of invitations, said once and not at every look.
+//! Faults of the files of invitations, logged once and not at every look.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,7 +7,7 @@ use countersign_protocol::invitation::InvitationId;
 
 use super::Swept;
 
-/// What was said last.
+/// The faults that were logged last.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     folder: Option<String>,

@@ -34,7 +34,7 @@ pub struct Desk {
     counters: Arc<Counters>,
 }
 
-/// What became of a guest that was let in.
+/// The end of a guest that was let in.
 enum Admission {
     New,
     /// It was on record.

@@ -69,7 +69,7 @@ pub struct Open {
     pub rights: Option<Rights>,
 }
 
-/// What a look into the folder showed.
+/// The content of the folder at one look.
 #[derive(Debug)]
 struct Swept {
     /// The last expiry of the open invitations.

@@ -1,4 +1,4 @@
-//! What a requester who is invited may do. Never everything: admins are made by admins.
+//! Rights of an invited requester. Never all of them: admins are made by admins.
 
 use countersign_protocol::KeyId;
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,7 @@ use countersign_store::Passphrase;
 
 use super::passphrase::CREDENTIAL;
 
-/// Where the unit of the package expects it.
+/// The place in which the unit of the package expects it.
 pub(super) const FILE: &str = "/etc/credstore.encrypted/countersign-passphrase";
 
 /// Fails if a new store may not put its passphrase there.

@@ -16,7 +16,7 @@ const READABLE: u32 = 0o644;
 const LARGEST: u64 = 4 << 20;
 /// The list of plugins in the example.
 const LIST: &str = "  plugins:";
-/// What precedes the component's file in the example, which is not in force.
+/// Text before the component's file in the example, which is not in force.
 const COMPONENT: &str = "#    file: ";
 /// Memory for the limits of about 6,000 tasks, in bytes.
 const MEMORY: u32 = 1 << 20;

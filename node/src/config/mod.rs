@@ -90,7 +90,7 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// Metrics, and the listener that serves them.
     pub metrics: Metrics,
-    /// Where the log goes, and what is in it.
+    /// Outputs of the log, with their levels and formats.
     pub log: countersign_log::Settings,
     /// Notes for the operator, one sentence each: keys without effect, schedules that do not fit.
     pub notes: Vec<String>,

@@ -46,7 +46,7 @@ pub struct RawConfig {
     /// Scheduled check-ups of the shares.
     #[serde(default)]
     pub check_up: RawCheckUp,
-    /// How long the journal keeps what is over.
+    /// Retention of tasks that are over.
     #[serde(default)]
     pub journal: RawJournal,
     /// The log: standard error and a file.
