@@ -132,6 +132,45 @@ metrics: {listen: '127.0.0.1:0', job: tests, name_prefix: my_}
     );
 }
 
+#[test]
+fn a_policy_that_was_edited_is_in_force_after_sighup_as_a_whole_or_not_at_all() {
+    let plugin = |name: &str, file: &str| {
+        format!(
+            "    - {{name: {name}, file: {file}, config_file: rules.yaml, grants: {{state_bytes: 1000}}}}\n"
+        )
+    };
+    let first = plugin("rules", "rules.wasm");
+    let mut node = Node::new(&format!("policy:\n  plugins:\n{first}"));
+    node.write("rules.wasm", component("rules"));
+    node.write("rules.yaml", RULES);
+    node.start();
+    let config = std::fs::read_to_string(node.path("node.yaml")).unwrap();
+    let with = |entries: &[String]| config.replace(&first, &entries.concat());
+    let in_force = |node: &Node| -> Vec<String> {
+        let listed: Value = serde_json::from_str(&node.run("plugin list --json")).unwrap();
+        let plugins = listed["plugins"].as_array().unwrap();
+        let names = plugins
+            .iter()
+            .map(|plugin| plugin["name"].as_str().unwrap());
+        names.map(String::from).collect()
+    };
+    let second = plugin("second", "rules.wasm");
+    let missing = plugin("third", "gone.wasm");
+    node.write("node.yaml", with(&[first.clone(), second.clone(), missing]));
+    node.ask_to_reload("the policy in the file was refused");
+    assert!(node.log().contains(REFUSED));
+    assert_eq!(in_force(&node), ["rules"]);
+    node.write("node.yaml", with(&[second.clone(), first.clone()]));
+    node.ask_to_reload("these sections are in force: policy");
+    assert_eq!(in_force(&node), ["second", "rules"]);
+    node.write("node.yaml", with(&[second]));
+    node.ask_to_reload("these sections are in force: policy");
+    assert_eq!(in_force(&node), ["second"]);
+    node.write("node.yaml", "policy: {allow_unguarded: true}\n");
+    node.ask_to_reload("the node would not start with it");
+    assert_eq!(in_force(&node), ["second"]);
+}
+
 /// The new requester may be meant for the new key.
 #[test]
 fn a_new_requester_counts_only_once_the_guards_files_do() {

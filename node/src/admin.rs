@@ -23,7 +23,7 @@ use countersign_store::{
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Notify;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::backup::Staged;
@@ -32,6 +32,8 @@ use crate::events::{LiveReceiver, Receivers};
 use crate::off_thread::{off_thread, with_journal};
 use crate::overview::{Look, Overview};
 use crate::public::{self, LivePlugin, PublicFile};
+use crate::reload::ContactsRequest;
+pub use crate::reload::TakenUp;
 use crate::task::Participant;
 use crate::task::participant::{self, Learned};
 use crate::twins::Twins;
@@ -101,8 +103,8 @@ pub enum Question {
     Note(Care),
     /// Take no new tasks, or take them again; absent: only tell. Only a running node does.
     Drain(Option<bool>),
-    /// Read the configuration again, as at SIGHUP. Only a running node does.
-    Reread,
+    /// Put new entries of `requesters` and `roster` in force. Only a running node does.
+    TakeContacts,
     /// An overview. Only a running node has one.
     Overview,
 }
@@ -159,8 +161,8 @@ pub enum Answer {
     Staged(Staged),
     /// Answers [`Question::Note`], which is now in the journal.
     Noted,
-    /// Answers [`Question::Reread`]: the node reads its files now; its log says what is in force.
-    Rereading,
+    /// Answers [`Question::TakeContacts`].
+    TakenUp(TakenUp),
     /// Answers [`Question::Overview`].
     Overview(Box<Overview>),
     /// Answers [`Question::Drain`].
@@ -302,7 +304,7 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
         Question::Moved => Answer::Moved(moved(journal)?),
         Question::Proof(key) => Answer::Proof(participant::proofs(journal, *key)?),
         Question::Learn(_) => Answer::Failed("no node is running here".into()),
-        Question::Plugins | Question::Overview | Question::Reread => {
+        Question::Plugins | Question::Overview | Question::TakeContacts => {
             Answer::Failed("no node is running here; start it".into())
         }
         Question::Drain(_) => {
@@ -400,7 +402,7 @@ pub struct Administered {
     pub twins: Arc<Twins>,
     pub participant: Arc<Participant>,
     pub drain: Arc<Drain>,
-    pub reread: Arc<Notify>,
+    pub contacts: mpsc::Sender<ContactsRequest>,
     pub look: Look,
 }
 
@@ -442,10 +444,7 @@ async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
         Ok(Question::StageBackup) => stage(node).await,
         Ok(Question::Drain(wanted)) => drain(node, wanted),
         Ok(Question::Overview) => overview(node).await,
-        Ok(Question::Reread) => {
-            node.reread.notify_one();
-            Answer::Rereading
-        }
+        Ok(Question::TakeContacts) => take_contacts(node).await,
         Ok(Question::Learn(proof)) => match node.participant.heed(*proof).await {
             Ok(learned) => {
                 node.participant.changed.notify_one();
@@ -483,6 +482,19 @@ async fn stage(node: &Administered) -> Answer {
         Err(error) => Answer::Failed(format!(
             "the files cannot be copied: {error}; check space and owner"
         )),
+    }
+}
+
+async fn take_contacts(node: &Administered) -> Answer {
+    let (answer, taken) = oneshot::channel();
+    let gone = || Answer::Failed("the node is stopping; start it again".into());
+    if node.contacts.send(answer).await.is_err() {
+        return gone();
+    }
+    match taken.await {
+        Ok(Ok(taken)) => Answer::TakenUp(taken),
+        Ok(Err(why)) => Answer::Failed(why),
+        Err(_) => gone(),
     }
 }
 

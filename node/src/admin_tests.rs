@@ -3,6 +3,7 @@
 use countersign_protocol::{FailureCode, UnixMillis};
 
 use super::*;
+use crate::reload::{ContactsRequest, TakenUp};
 use crate::test_node::{self, NOW, TestNode, empty_journal, key_record, node, private_dir};
 
 fn put(journal: &Journal, question: Question) -> Answer {
@@ -62,7 +63,7 @@ fn questions_keep_their_names_on_the_socket() {
         ),
         (Question::VerifyAudit, "\"verify-audit\"".to_owned()),
         (Question::LiftTwin, "\"lift-twin\"".to_owned()),
-        (Question::Reread, "\"reread\"".to_owned()),
+        (Question::TakeContacts, "\"take-contacts\"".to_owned()),
         (
             Question::PreparedReshares,
             "\"prepared-reshares\"".to_owned(),
@@ -101,7 +102,7 @@ fn only_a_running_node_tells_about_plugins_copies_its_files_drains_and_learns() 
         Question::Plugins,
         Question::StageBackup,
         Question::Drain(Some(true)),
-        Question::Reread,
+        Question::TakeContacts,
         Question::Overview,
         Question::Learn(Box::new(proof())),
     ] {
@@ -360,17 +361,30 @@ async fn a_lifted_twin_is_forgotten_by_the_running_process() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_asked_to_reads_its_configuration_again() {
-    let node = TestNode::build().await;
-    let reread = node.parts.reread.clone();
-    let answer = ask_node_with(&node, &Question::Plugins).await;
-    assert!(matches!(answer, Answer::Plugins { .. }), "{answer:?}");
-    let mut notified = std::pin::pin!(reread.notified());
-    let mut is_notified = async || futures_util::poll!(notified.as_mut()).is_ready();
-    assert!(!is_notified().await, "nobody asked");
-    let answer = ask_node_with(&node, &Question::Reread).await;
-    assert_eq!(answer, Answer::Rereading);
-    assert!(is_notified().await);
+async fn who_has_added_contacts_is_told_what_came_of_it() {
+    let mut node = TestNode::build().await;
+    let gone = ask_node_with(&node, &Question::TakeContacts).await;
+    assert!(
+        matches!(&gone, Answer::Failed(why) if why.contains("stopping")),
+        "{gone:?}"
+    );
+    let (contacts, mut asked) = mpsc::channel::<ContactsRequest>(1);
+    node.parts.contacts = contacts;
+    let taken = TakenUp {
+        live: vec!["roster".into()],
+        held: vec!["requesters".into()],
+    };
+    let expected = taken.clone();
+    let watch = tokio::spawn(async move {
+        for result in [Ok(taken), Err("a reason".to_owned())] {
+            asked.recv().await.unwrap().send(result).unwrap();
+        }
+    });
+    let answer = ask_node_with(&node, &Question::TakeContacts).await;
+    assert_eq!(answer, Answer::TakenUp(expected));
+    let answer = ask_node_with(&node, &Question::TakeContacts).await;
+    assert_eq!(answer, Answer::Failed("a reason".into()));
+    watch.await.unwrap();
 }
 
 #[tokio::test]

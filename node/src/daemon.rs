@@ -104,12 +104,15 @@ impl Node {
         self.serve(parts, shutdown).await
     }
 
-    fn watch_policy(&self, hangup: Option<Signal>, told: OnReload, parts: &mut Parts) {
+    fn watch_policy(&mut self, hangup: Option<Signal>, told: OnReload, parts: &mut Parts) {
         let housekeeping = Housekeeping {
             config: self.config.clone(),
             guard: self.guard.clone(),
             receivers: self.receivers.clone(),
             journal: self.journal.clone(),
+        };
+        let Some(contacts) = self.asked.take() else {
+            return;
         };
         let watch = PolicyWatch {
             housekeeping: housekeeping.clone(),
@@ -123,7 +126,7 @@ impl Node {
                 told,
             },
             public: self.public.clone(),
-            asked: self.reread.clone(),
+            contacts,
             world: self.world.clone(),
         };
         parts.run(
@@ -265,7 +268,7 @@ impl Node {
             twins: self.twins.clone(),
             participant: self.participant.clone(),
             drain: self.drain.clone(),
-            reread: self.reread.clone(),
+            contacts: self.contacts.clone(),
             look: Arc::new(move || Box::pin(Snapshot::of(sources.clone()))),
         };
         parts.run(
@@ -316,8 +319,7 @@ impl Node {
         let jobs = JobContext {
             own: self.own.clone(),
             world: self.world.clone(),
-            engines: self.config.engines,
-            reshares: self.config.reshares,
+            config: self.live.clone(),
             pools: self.aux.pools.clone(),
             vault: self.vault.clone(),
             aux: self.aux.clone(),
@@ -329,7 +331,6 @@ impl Node {
             router: self.router.clone(),
             own_mark: self.own_mark.clone(),
             reporter: self.reporter.clone(),
-            limits: self.config.session,
             jobs: Arc::new(jobs),
         };
         Ok(TaskService::new(Services {

@@ -12,22 +12,30 @@ use std::sync::Arc;
 use countersign_link::PeerKey;
 use countersign_store::Journal;
 use countersign_strict::Document;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
-use crate::config::{Config, ConfigError, LIVE_SECTIONS, LiveConfig};
+use crate::config::{Config, ConfigError, LIVE_SECTIONS, LiveConfig, Policy};
 use crate::off_thread::with_journal;
 use crate::session::Router;
 use crate::twins::Twins;
 use crate::world::World;
 
-/// Sections that guard nothing. All others that need a restart do: the policy, also by its
-/// shorthands, the limits, the place of the shares, and the coordinator that is trusted to agree.
-const NO_GUARDS: [&str; 7] = [
+/// Shorthands for parts of `policy`.
+const POLICY_SHORTHANDS: [&str; 2] = ["callback", "embedded_risk_control_rules"];
+
+/// What waits for a restart and guards nothing. Everything else that waits does: a policy that a
+/// running node cannot take up, the place of the shares, and the coordinator that is trusted to
+/// agree.
+const NO_GUARDS: [&str; 9] = [
     "check_up",
     "env",
     "event",
     "events",
     "journal",
+    "limits.prime_sets",
+    "limits.tasks",
     "metrics",
     "websocket",
 ];
@@ -35,6 +43,10 @@ const NO_GUARDS: [&str; 7] = [
 /// Called with each configuration of which parts were put in force. For what lies outside the node,
 /// such as its log.
 pub type OnReload = Arc<dyn Fn(&Config) + Send + Sync>;
+
+/// Asks for new contacts to be put in force; the sender takes the result, or the reason why nothing
+/// was.
+pub type ContactsRequest = oneshot::Sender<Result<TakenUp, String>>;
 
 /// What follows the configuration.
 pub struct Reload {
@@ -46,15 +58,30 @@ pub struct Reload {
     pub told: OnReload,
 }
 
-/// The difference between the file and what is in force.
-#[derive(Debug)]
-enum Finding {
-    /// The file has the same content.
-    Unchanged,
-    /// Some sections have changed.
-    Changed(Box<Change>),
-    /// A node could not start with the file, for this reason.
-    Bad(String),
+/// The guards of the shares at the time of a reload.
+pub struct Guards {
+    /// The policy in force.
+    pub policy: Arc<Policy>,
+    /// True if the files of plugins, keys and authorities are in force as they are on the disk.
+    pub as_on_disk: bool,
+}
+
+/// Names of sections, after a node has read its configuration again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenUp {
+    /// Sections that were put in force.
+    pub live: Vec<String>,
+    /// Sections that would permit more, and wait for the guards in the same file.
+    pub held: Vec<String>,
+}
+
+/// The part of the file that is put in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All that a running node can take up.
+    All,
+    /// `requesters` and `roster`.
+    Contacts,
 }
 
 /// A change of the file.
@@ -66,34 +93,66 @@ struct Change {
     live: Vec<&'static str>,
     /// Sections that would permit more than the guards in force were made for.
     held: Vec<&'static str>,
-    /// Sections that take effect at the next start.
+    /// What takes effect at the next start.
     later: Vec<String>,
+    /// True if the guard could have taken up the policy of the file, and refused it.
+    refused: bool,
 }
 
 impl Reload {
-    /// Reads the file again, puts in force what it can, and logs the rest. `guarded`: the files of
-    /// plugins, keys and authorities are in force as they are on the disk.
-    pub async fn run(&self, guarded: bool) {
-        let present = self.live.now();
-        let file = present.source.file.clone();
+    /// Reads the file. Fails if a node could not start with it; returns `None` if the configuration
+    /// did not come from a file.
+    pub async fn read(&self) -> Option<Result<Config, String>> {
+        let file = self.live.now().source.file.clone();
         if file.as_os_str().is_empty() {
-            return;
+            return None;
         }
-        let path = file.clone();
-        let looked = tokio::task::spawn_blocking(move || look(&path, &present, guarded)).await;
-        let file = file.display().to_string();
-        match looked.unwrap_or_else(|error| Finding::Bad(error.to_string())) {
-            Finding::Unchanged => tracing::info!(
+        let read = tokio::task::spawn_blocking(move || complete(&file)).await;
+        Some(match read {
+            Ok(read) => read.map_err(|error| error.to_string()),
+            Err(panicked) => Err(panicked.to_string()),
+        })
+    }
+
+    /// Puts in force what it can of a file that was just read, and logs the rest.
+    pub async fn run(&self, file: Option<Result<Config, String>>, guards: &Guards) {
+        let Some(read) = file else { return };
+        let present = self.live.now();
+        let change = read.and_then(|new| {
+            compare(new, &present, guards, Extent::All).map_err(|error| error.to_string())
+        });
+        let file = present.source.file.display().to_string();
+        match change {
+            Ok(change) if change.is_empty() => tracing::info!(
                 file,
                 "the configuration file is unchanged; plugins, keys and receivers are read again"
             ),
-            Finding::Changed(change) => self.take_up(*change, &file).await,
-            Finding::Bad(error) => tracing::warn!(
+            Ok(change) => self.take_up(change, &file).await,
+            Err(error) => tracing::warn!(
                 file,
                 "the configuration file has changed, but the node would not start with it: {error}; the previous one stays in force"
             ),
         }
         self.tell().await;
+    }
+
+    /// Puts `requesters` and `roster` of the file in force, and no other edit that is in it.
+    pub async fn take_contacts(&self, guards: &Guards) -> Result<TakenUp, String> {
+        let Some(read) = self.read().await else {
+            return Err("the node's configuration did not come from a file".into());
+        };
+        let change = compare(read?, &self.live.now(), guards, Extent::Contacts)
+            .map_err(|error| error.to_string())?;
+        let names = |sections: &[&str]| sections.iter().copied().map(String::from).collect();
+        let taken = TakenUp {
+            live: names(&change.live),
+            held: names(&change.held),
+        };
+        if !change.live.is_empty() {
+            self.apply(change).await?;
+            self.tell().await;
+        }
+        Ok(taken)
     }
 
     /// Tells what lies outside the node at every request, changed or not: a log file that was
@@ -111,9 +170,15 @@ impl Reload {
         if !change.later.is_empty() {
             tracing::warn!(
                 file,
-                "the configuration file has changed, and these sections are in force only after a restart: {}; \
+                "the configuration file has changed, and this is in force only after a restart: {}; \
                  files that it named before are read again now",
                 change.later.join(", ")
+            );
+        }
+        if change.refused {
+            tracing::warn!(
+                file,
+                "the policy in the file was refused, for the reason above, and the one before stays in force; correct it and send SIGHUP again"
             );
         }
         if !change.held.is_empty() {
@@ -124,13 +189,15 @@ impl Reload {
                 change.held.join(", ")
             );
         }
-        if !change.live.is_empty() {
-            self.apply(change).await;
+        if !change.live.is_empty()
+            && let Err(error) = self.apply(change).await
+        {
+            tracing::error!("{error}");
         }
     }
 
     /// Records the change, then puts it in force.
-    async fn apply(&self, change: Change) {
+    async fn apply(&self, change: Change) -> Result<(), String> {
         let Change {
             config, live, held, ..
         } = change;
@@ -147,46 +214,54 @@ impl Reload {
         let noted = text.clone();
         let recorded = with_journal(&self.journal, move |journal| {
             journal.policy(now, &noted, None)
-        })
-        .await;
-        if let Err(error) = recorded {
-            return tracing::error!(%error, "the configuration was not taken up, since that could not be recorded");
-        }
+        });
+        recorded.await.map_err(|error| {
+            format!("the configuration was not taken up, since that could not be recorded: {error}")
+        })?;
         self.router.set_names(config.roster.clone());
         self.twins.set_roster(config.roster.clone());
         let peers = config.roster.keys().map(|node| PeerKey(*node.as_bytes()));
         self.router.mesh().set_roster(peers);
         self.live.take(config);
         tracing::info!("{text}");
+        Ok(())
     }
 }
 
-fn look(file: &Path, present: &Config, guarded: bool) -> Finding {
-    let complete = Config::load(file).and_then(|config| {
-        config.check_complete()?;
-        Ok(config)
-    });
-    let compared = complete.and_then(|config| compare(config, present, guarded));
-    match compared {
-        Ok(Change {
-            live, held, later, ..
-        }) if live.is_empty() && held.is_empty() && later.is_empty() => Finding::Unchanged,
-        Ok(change) => Finding::Changed(change.into()),
-        Err(error) => Finding::Bad(error.to_string()),
+impl Change {
+    fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.held.is_empty() && self.later.is_empty() && !self.refused
     }
 }
 
-fn compare(new: Config, present: &Config, guarded: bool) -> Result<Change, ConfigError> {
-    let mut later = changed(&present.source.text, &new.source.text)?;
-    later.retain(|section| !LIVE_SECTIONS.contains(&section.as_str()));
-    let same_guards = later
-        .iter()
-        .all(|section| NO_GUARDS.contains(&section.as_str()));
-    let (config, held) = if guarded && same_guards {
-        (new, Vec::new())
+fn complete(file: &Path) -> Result<Config, ConfigError> {
+    let config = Config::load(file)?;
+    config.check_complete()?;
+    Ok(config)
+}
+
+fn compare(
+    new: Config,
+    present: &Config,
+    guards: &Guards,
+    extent: Extent,
+) -> Result<Change, ConfigError> {
+    let later = waiting(&new, present, &guards.policy)?;
+    let refused = new.policy != *guards.policy && new.policy.can_follow(&guards.policy);
+    let wanted = match extent {
+        Extent::All => Config {
+            policy: Policy::clone(&guards.policy),
+            ..new
+        },
+        Extent::Contacts => new.contacts_alone(present),
+    };
+    let waits = |section: &String| !NO_GUARDS.contains(&section.as_str());
+    let same_guards = !refused && !later.iter().any(waits);
+    let (config, held) = if guards.as_on_disk && same_guards {
+        (wanted, Vec::new())
     } else {
-        let within = new.clone().within(present);
-        let held = new.live_sections_unlike(&within);
+        let within = wanted.clone().within(present);
+        let held = wanted.live_sections_unlike(&within);
         (within, held)
     };
     Ok(Change {
@@ -194,7 +269,26 @@ fn compare(new: Config, present: &Config, guarded: bool) -> Result<Change, Confi
         config,
         held,
         later,
+        refused,
     })
+}
+
+/// Returns what takes effect at the next start only.
+fn waiting(new: &Config, present: &Config, policy: &Policy) -> Result<Vec<String>, ConfigError> {
+    let mut waiting = changed(&present.source.text, &new.source.text)?;
+    waiting.retain(|section| {
+        let section = section.as_str();
+        !LIVE_SECTIONS.contains(&section) && !POLICY_SHORTHANDS.contains(&section)
+    });
+    let parts = [
+        ("limits.prime_sets", new.prime_sets != present.prime_sets),
+        ("limits.tasks", new.tasks != present.tasks),
+        ("policy", !new.policy.can_follow(policy)),
+    ];
+    let parts = parts.into_iter().filter(|(_, differs)| *differs);
+    waiting.extend(parts.map(|(part, _)| part.to_owned()));
+    waiting.sort_unstable();
+    Ok(waiting)
 }
 
 /// Returns the names of the sections that differ.

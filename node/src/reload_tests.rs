@@ -7,7 +7,7 @@ use countersign_link::mesh::MeshConfig;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 use tempfile::TempDir;
 
-use super::*;
+use super::{complete as complete_file, *};
 use crate::node_key::NodeKey;
 use crate::task::fixtures::{NOW, empty_journal, identity, node};
 
@@ -89,10 +89,24 @@ impl Place {
         self.hang_up_with(text, true).await
     }
 
-    async fn hang_up_with(&self, text: &str, guarded: bool) -> Arc<Config> {
+    async fn hang_up_with(&self, text: &str, as_on_disk: bool) -> Arc<Config> {
         std::fs::write(&self.file, text).unwrap();
-        self.reload.run(guarded).await;
+        let read = self.reload.read().await;
+        self.reload.run(read, &self.guards(as_on_disk)).await;
         self.reload.live.now()
+    }
+
+    /// Those of a node that has taken up no other policy.
+    fn guards(&self, as_on_disk: bool) -> Guards {
+        Guards {
+            policy: self.reload.live.now().policy.clone().into(),
+            as_on_disk,
+        }
+    }
+
+    async fn add_contacts(&self, text: &str, guards: &Guards) -> Result<TakenUp, String> {
+        std::fs::write(&self.file, text).unwrap();
+        self.reload.take_contacts(guards).await
     }
 
     fn noted(&self) -> Vec<String> {
@@ -101,28 +115,29 @@ impl Place {
         texts.filter(|text| text.contains("read again")).collect()
     }
 
-    fn finding(&self, text: &str) -> Finding {
+    fn change(&self, text: &str) -> Result<Change, ConfigError> {
         std::fs::write(&self.file, text).unwrap();
-        look(&self.file, &self.reload.live.now(), true)
+        let new = complete_file(&self.file)?;
+        compare(
+            new,
+            &self.reload.live.now(),
+            &self.guards(true),
+            Extent::All,
+        )
     }
-}
 
-fn bad(found: Finding) -> String {
-    match found {
-        Finding::Bad(why) => why,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Sections in force, held back, and for later.
-fn sections_of(found: Finding) -> [String; 3] {
-    match found {
-        Finding::Changed(change) => [
+    /// Sections in force, held back, and for later.
+    fn sections(&self, text: &str) -> [String; 3] {
+        let change = self.change(text).unwrap();
+        [
             change.live.join(", "),
             change.held.join(", "),
             change.later.join(", "),
-        ],
-        other => panic!("{other:?}"),
+        ]
+    }
+
+    fn refusal(&self, text: &str) -> String {
+        self.change(text).unwrap_err().to_string()
     }
 }
 
@@ -143,9 +158,9 @@ fn sections_that_differ_are_named() {
 #[test]
 fn a_file_that_no_node_could_start_with_is_told() {
     let place = Place::started_with(&complete(""));
-    let unknown = bad(place.finding("policy: {alow: 1}\n"));
+    let unknown = place.refusal("policy: {alow: 1}\n");
     assert!(unknown.contains("line 1"), "{unknown}");
-    let incomplete = bad(place.finding("policy: {allow_unguarded: true}\n"));
+    let incomplete = place.refusal("policy: {allow_unguarded: true}\n");
     assert!(incomplete.contains("coordinator"), "{incomplete}");
 }
 
@@ -153,7 +168,7 @@ fn a_file_that_no_node_could_start_with_is_told() {
 fn a_file_that_is_gone_is_told_and_not_taken_for_an_empty_one() {
     let place = Place::started_with(&complete(""));
     std::fs::remove_file(&place.file).unwrap();
-    let gone = bad(look(&place.file, &place.reload.live.now(), true));
+    let gone = complete_file(&place.file).unwrap_err().to_string();
     assert!(gone.contains("node.yaml"), "{gone}");
 }
 
@@ -162,21 +177,20 @@ fn a_file_that_says_the_same_in_other_words_is_unchanged() {
     let text = complete("");
     let place = Place::started_with(&text);
     for now in [text.clone(), format!("# a comment\n{text}roster: []\n")] {
-        let found = place.finding(&now);
-        let unchanged = match &found {
-            Finding::Unchanged => true,
-            Finding::Changed(change) => change.live.is_empty() && change.held.is_empty(),
-            Finding::Bad(_) => false,
-        };
-        assert!(unchanged, "{found:?}");
+        let change = place.change(&now).unwrap();
+        assert!(
+            change.live.is_empty() && change.held.is_empty(),
+            "{change:?}"
+        );
     }
 }
 
 #[test]
 fn sections_that_wait_for_a_restart_are_named_in_the_order_of_their_names() {
     let place = Place::started_with(&complete("check_up: {hours: 5}"));
-    let found = place.finding(&complete("limits: {tasks: 3}"));
-    assert_eq!(sections_of(found), ["", "", "check_up, limits"]);
+    let sections = place.sections(&complete("limits: {tasks: 3, prime_sets: 2}"));
+    let later = "check_up, limits.prime_sets, limits.tasks";
+    assert_eq!(sections, ["", "", later]);
 }
 
 /// What was put in force is no news at the next request; what waits for a restart is.
@@ -185,8 +199,8 @@ async fn what_is_in_force_is_no_news_and_what_waits_for_a_restart_is() {
     let place = Place::started_with(&complete(""));
     let now = complete("check_up: {hours: 5}\nlog: {std: {level: debug}}");
     place.hang_up(&now).await;
-    assert_eq!(sections_of(place.finding(&now)), ["", "", "check_up"]);
-    assert_eq!(sections_of(place.finding(&complete(""))), ["log", "", ""]);
+    assert_eq!(place.sections(&now), ["", "", "check_up"]);
+    assert_eq!(place.sections(&complete("")), ["log", "", ""]);
 }
 
 /// Both ways: what an operator adds is permitted, and what is removed is not.
@@ -200,6 +214,7 @@ async fn every_live_section_follows_the_file_in_both_directions() {
         ),
         ("keys", format!("keys: {{allow_blind: [{}]}}", key())),
         ("keys", format!("keys: {{allow_binary: [{}]}}", key())),
+        ("limits", "limits: {ecdsa_seconds: 7}".to_owned()),
         ("log", "log: {std: {level: debug}}".to_owned()),
         ("preflight", "preflight: {allow: false}".to_owned()),
         ("preflight", "preflight: {per_minute: 7}".to_owned()),
@@ -280,7 +295,6 @@ async fn what_lies_outside_the_node_is_told_at_every_request() {
 fn guards() -> Vec<(&'static str, String)> {
     let other = CoordinatorId::from_bytes(*node(6).as_bytes()).unwrap();
     vec![
-        ("limits", "limits: {tasks: 3}".to_owned()),
         ("db", "db: {path: elsewhere/secrets.redb.age}".to_owned()),
         (
             "policy",
@@ -341,6 +355,71 @@ async fn nothing_permits_more_while_what_guards_it_needs_a_restart() {
                 .is_empty()
         );
     }
+}
+
+/// The guard has loaded its plugins before the rest of the file counts.
+#[tokio::test]
+async fn a_policy_that_is_in_force_is_recorded_and_holds_nothing_up() {
+    let place = Place::started_with(&complete(&listed(&[1], &[2])));
+    let guard = "policy: {allow_unguarded: true, deadline_seconds: 7}";
+    let text = guarded_by(guard, &listed(&[1, 3], &[2]));
+    std::fs::write(&place.file, &text).unwrap();
+    let guards = Guards {
+        policy: parsed(&text).policy.into(),
+        as_on_disk: true,
+    };
+    let read = place.reload.read().await;
+    place.reload.run(read, &guards).await;
+    let now = place.reload.live.now();
+    assert_eq!(now.requesters.len(), 2);
+    assert_eq!(now.policy, *guards.policy);
+    let noted = place.noted();
+    assert!(
+        noted[0].ends_with("in force: policy, requesters"),
+        "{noted:?}"
+    );
+}
+
+#[tokio::test]
+async fn contacts_are_put_in_force_without_any_other_edit() {
+    let place = Place::started_with(&complete(&listed(&[1], &[2])));
+    let more = format!(
+        "{}\nkeys: {{allow_blind: [{}]}}\nlog: {{std: {{level: debug}}}}",
+        listed(&[1, 3], &[2, 4]),
+        key()
+    );
+    let taken = place.add_contacts(&complete(&more), &place.guards(true));
+    let taken = taken.await.unwrap();
+    assert_eq!(taken.live, ["requesters", "roster"]);
+    assert!(taken.held.is_empty());
+    let now = place.reload.live.now();
+    assert_eq!((now.requesters.len(), now.roster.len()), (2, 2));
+    assert!(now.allow_blind.is_empty());
+    assert_eq!(place.noted().len(), 1);
+}
+
+#[tokio::test]
+async fn contacts_wait_for_the_guards_of_the_same_file() {
+    let more = listed(&[1, 3], &[2]);
+    let guard = "policy: {allow_unguarded: true, deadline_seconds: 7}";
+    for (text, as_on_disk) in [(guarded_by(guard, &more), true), (complete(&more), false)] {
+        let place = Place::started_with(&complete(&listed(&[1], &[2])));
+        let guards = place.guards(as_on_disk);
+        let taken = place.add_contacts(&text, &guards).await.unwrap();
+        let held = vec!["requesters".to_owned()];
+        assert_eq!(taken, TakenUp { live: vec![], held });
+        assert_eq!(place.reload.live.now().requesters.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_adds_contacts_to_a_file_with_an_error_is_told_and_nothing_changes() {
+    let place = Place::started_with(&complete(&listed(&[1], &[2])));
+    let guards = place.guards(true);
+    let bad = complete(&format!("{}\ntypo: 1", listed(&[1, 3], &[2])));
+    let refused = place.add_contacts(&bad, &guards).await.unwrap_err();
+    assert!(refused.contains("typo"), "{refused}");
+    assert_eq!(place.reload.live.now().requesters.len(), 1);
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ impl TestNode {
             twins: Arc::new(twins),
             participant: Arc::new(participant),
             drain: Arc::default(),
-            reread: Arc::default(),
+            contacts: tokio::sync::mpsc::channel(1).0,
             look: Arc::new(|| Box::pin(async { crate::metrics::tests::snapshot() })),
         };
         Self {

@@ -30,6 +30,7 @@ use crate::node_key::NodeKey;
 use crate::patience;
 use crate::primes::PrimePool;
 use crate::public::{self, PublicFile};
+use crate::reload::ContactsRequest;
 use crate::report::Reporter;
 use crate::risk::{Asker, Guard, NodeServices};
 use crate::session::{CpuPools, Router};
@@ -70,8 +71,9 @@ pub(crate) struct Node {
     pub(crate) metrics: Option<TcpListener>,
     pub(crate) pusher: Option<Pusher>,
     pub(crate) drain: Arc<Drain>,
-    /// The operator asks for the files to be read again, through the admin socket.
-    pub(crate) reread: Arc<Notify>,
+    /// Requests through the admin socket for new contacts to be put in force.
+    pub(crate) contacts: mpsc::Sender<ContactsRequest>,
+    pub(crate) asked: Option<mpsc::Receiver<ContactsRequest>>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -115,6 +117,8 @@ impl Node {
             check_ups.clone(),
             world.clone(),
         ));
+        let live = Arc::new(LiveConfig::from(config.clone()));
+        let (contacts, asked) = mpsc::channel(1);
         let pools = CpuPools::new();
         let auxes = AuxCache::default();
         let activation = Activation {
@@ -132,7 +136,7 @@ impl Node {
             program: Program::default(),
             primes: PrimePool::new(),
             pools,
-            limit: config.engines.aux,
+            config: live.clone(),
         };
         let participant = Participant {
             own: own.clone(),
@@ -145,7 +149,6 @@ impl Node {
         };
         let roster = config.roster.clone();
         let twins = Twins::new(own.clone(), journal.clone(), world.clone(), roster.clone())?;
-        let live = Arc::new(LiveConfig::from(config.clone()));
         Ok(Self {
             asker: Arc::new(Asker::new(own.id(), &coordinator, live.clone())),
             live,
@@ -158,7 +161,8 @@ impl Node {
             participant: Arc::new(participant),
             uses: Arc::default(),
             drain: Arc::default(),
-            reread: Arc::default(),
+            contacts,
+            asked: Some(asked),
             stopping: CancellationToken::new(),
             coordinator,
             speaks: Versions::SPOKEN,

@@ -33,8 +33,8 @@ pub struct Init {
     no_ecdsa: bool,
     /// Register at the coordinator that made this token (`countersign-coordinator invite`), and
     /// name it in the configuration. Primes are then generated once the node runs. `-` reads the
-    /// token from standard input, so that no other user of this machine can see it. May be
-    /// repeated.
+    /// token from standard input, so that no other user of this machine can see it. You can run
+    /// the command again with the same token.
     #[arg(long, value_name = "TOKEN")]
     join: Option<String>,
     /// Let the plugin `rules` decide by a copy of this file, `rules.yaml` beside the configuration.

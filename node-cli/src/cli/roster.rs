@@ -19,6 +19,9 @@ use super::{Args, init, passphrase};
 
 /// First line of a file for another operator.
 const HEADING: &str = "# For `countersign-node roster confirm --from FILE`. Compare the six words of each entry with its owner.\n";
+/// The most proposals that are shown. Six words take a while to compute, and a coordinator may
+/// propose a thousand names.
+const SHOWN: usize = 50;
 
 #[derive(Debug, Subcommand)]
 pub enum RosterCommand {
@@ -102,14 +105,23 @@ pub(super) fn add(config: &Path, list: &str, name: &str, id: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Has a running node read its configuration, in which something was added.
+/// Has a running node put new contacts in force, and says what came of it.
 pub(super) fn take_up(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
-    match admin::ask_running(&config.dir, &Question::Reread) {
-        Ok(Some(Answer::Rereading)) => {
-            println!("The running node takes this up now; its log says so.");
+    match admin::ask_running(&config.dir, &Question::TakeContacts) {
+        Ok(None) => println!("It counts from the next start of the node."),
+        Ok(Some(Answer::TakenUp(taken))) if taken.held.is_empty() => {
+            println!("The running node has put it in force.");
         }
-        Ok(_) | Err(_) => println!("A running node takes this up when you send it SIGHUP."),
+        Ok(Some(Answer::TakenUp(taken))) => println!(
+            "The running node holds it back, since the file has other guards than those in force: {}. \
+             Send the node SIGHUP, or restart it if its log says so.",
+            taken.held.join(", ")
+        ),
+        Ok(Some(_)) => println!("The running node takes it up when you send it SIGHUP."),
+        Err(error) => println!(
+            "The running node has not put it in force: {error}\nOnce that is mended, send the node SIGHUP."
+        ),
     }
     Ok(())
 }
@@ -152,9 +164,12 @@ pub(super) fn propose(config: &Config, me: NodeId, proposed: Vec<Contact>) -> an
         return Ok(());
     }
     println!("The coordinator proposes, and nothing of it counts before you confirm it:");
-    for contact in &kept {
+    for contact in kept.iter().take(SHOWN) {
         let words = confirm::words(contact);
         println!("  {:<9}  {}  {words}", contact.role(), contact.name());
+    }
+    if let Some(more @ 1..) = kept.len().checked_sub(SHOWN) {
+        println!("  ... and {more} more in {}", file.display());
     }
     println!("Compare the words with their owners, then run: countersign-node roster confirm");
     Ok(())

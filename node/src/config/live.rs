@@ -9,7 +9,16 @@ use countersign_protocol::RequesterId;
 use super::{Config, Preflights};
 
 /// Sections that take effect when an operator asks for it (SIGHUP). All others need a restart.
-pub const LIVE_SECTIONS: [&str; 6] = ["chains", "keys", "log", "preflight", "requesters", "roster"];
+pub const LIVE_SECTIONS: [&str; 8] = [
+    "chains",
+    "keys",
+    "limits",
+    "log",
+    "policy",
+    "preflight",
+    "requesters",
+    "roster",
+];
 
 /// The configuration in force.
 #[derive(Debug)]
@@ -28,7 +37,11 @@ impl LiveConfig {
             networks: other.networks,
             allow_blind: other.allow_blind,
             allow_binary: other.allow_binary,
+            session: other.session,
+            engines: other.engines,
+            reshares: other.reshares,
             log: other.log,
+            policy: other.policy,
             preflights: other.preflights,
             requesters: other.requesters,
             roster: other.roster,
@@ -51,7 +64,11 @@ impl Config {
         let same = [
             self.networks == other.networks,
             self.allow_blind == other.allow_blind && self.allow_binary == other.allow_binary,
+            self.session == other.session
+                && self.engines == other.engines
+                && self.reshares == other.reshares,
             self.log == other.log,
+            self.policy == other.policy,
             self.preflights.per_minute == other.preflights.per_minute
                 && answered(self) == answered(other),
             self.requesters == other.requesters,
@@ -62,6 +79,26 @@ impl Config {
             .filter(|(_, same)| !same)
             .map(|(section, _)| section)
             .collect()
+    }
+
+    /// `present` with the contacts of this configuration. Preflights follow those who come and go,
+    /// and stay as they are for everybody else.
+    pub fn contacts_alone(self, present: &Self) -> Self {
+        let allowed = self.requesters.keys().filter(|id| {
+            let known = present.requesters.contains_key(id);
+            let judge = if known { present } else { &self };
+            judge.preflights.allowed.contains(id)
+        });
+        Self {
+            preflights: Preflights {
+                allowed: allowed.copied().collect(),
+                per_minute: present.preflights.per_minute,
+            },
+            requesters: self.requesters,
+            roster: self.roster,
+            source: self.source,
+            ..present.clone()
+        }
     }
 
     /// This configuration without what `present` does not permit. Names that plugins may decide by,
@@ -78,6 +115,7 @@ impl Config {
                     .per_minute
                     .min(present.preflights.per_minute),
             },
+            reshares: self.reshares.min(present.reshares),
             requesters: remaining(&self.requesters, &present.requesters),
             roster: remaining(&self.roster, &present.roster),
             ..self
@@ -136,12 +174,17 @@ mod tests {
     }
 
     /// What would have to change for each section to differ, and for nothing else to.
-    const CHANGES: [(&str, &str); 9] = [
+    const CHANGES: [(&str, &str); 14] = [
         ("chains", "chains: {bitcoin: testnet4}"),
         ("chains", "chains: {solana: devnet}"),
         ("keys", "keys: {allow_blind: [KEY]}"),
         ("keys", "keys: {allow_binary: [KEY]}"),
+        ("limits", "limits: {ready_seconds: 7}"),
+        ("limits", "limits: {ecdsa_seconds: 7}"),
+        ("limits", "limits: {reshares: 7}"),
         ("log", "log: {std: {level: debug}}"),
+        ("policy", "policy: {deadline_seconds: 7}"),
+        ("policy", "policy: {allow_unguarded: true}"),
         ("preflight", "preflight: {per_minute: 7}"),
         ("preflight", "preflight: {allow: false}"),
         ("requesters", "requesters: [{name: x, id: REQUESTER}]"),
@@ -193,11 +236,11 @@ mod tests {
     fn all_other_sections_stay_as_they_were_at_the_start() {
         let live = LiveConfig::from(parsed("limits: {tasks: 3}"));
         live.take(parsed(
-            "limits: {tasks: 4}\npolicy: {allow_unguarded: true}",
+            "limits: {tasks: 4, prime_sets: 3}\ncheck_up: {hours: 7}",
         ));
         let now = live.now();
-        assert_eq!(now.tasks, 3);
-        assert!(!now.policy.allow_unguarded);
+        assert_eq!((now.tasks, now.prime_sets), (3, 1));
+        assert_eq!(now.check_up, parsed("").check_up);
         assert_eq!(now.source.text, "limits: {tasks: 3}");
     }
 
@@ -227,7 +270,31 @@ mod tests {
             let within = new.within(&present);
             assert!(within.live_sections_unlike(&present).is_empty(), "{more}");
         }
-        let slower = parsed("preflight: {per_minute: 1}").within(&parsed(""));
+        let slower = parsed("preflight: {per_minute: 1}\nlimits: {reshares: 1}");
+        let slower = slower.within(&parsed(""));
         assert_eq!(slower.preflights.per_minute, 1, "that permits less");
+        assert_eq!(slower.reshares.count, 1, "that permits less");
+        let faster = parsed("limits: {reshares: 100}").within(&parsed(""));
+        assert_eq!(faster.reshares, parsed("").reshares);
+    }
+
+    #[test]
+    fn contacts_come_without_any_other_edit() {
+        let preflight = format!("preflight: {{allow: [{}]}}", requester(2));
+        let present = parsed(&format!("{}{preflight}", with(1, 2)));
+        let new = parsed(&format!(
+            "{}policy: {{deadline_seconds: 7}}\nlog: {{std: {{level: debug}}}}\nlimits: {{reshares: 100}}",
+            with(1, 3)
+        ));
+        let requesters = new.requesters.clone();
+        let roster = new.roster.clone();
+        let taken = new.contacts_alone(&present);
+        assert_eq!((&taken.requesters, &taken.roster), (&requesters, &roster));
+        assert_eq!(
+            taken.live_sections_unlike(&present),
+            ["requesters", "roster"]
+        );
+        // Requester 1 may not ask now, and 3 may, by the file that lists it.
+        assert_eq!(taken.preflights.allowed, [requester(3)].into());
     }
 }

@@ -123,7 +123,7 @@ pub struct Source {
     missing_docs,
     reason = "the fields are named for the computation that they limit"
 )]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineLimits {
     pub frost: Duration,
     pub ecdsa: Duration,

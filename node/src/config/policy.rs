@@ -99,6 +99,19 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// True if a running node can replace `present` by this policy: the sandbox keeps its limits,
+    /// its place and its publishers, and shares with a guard keep one.
+    pub fn can_follow(&self, present: &Self) -> bool {
+        let fixed = |policy: &Self| Self {
+            deadline: Duration::ZERO,
+            public_keys: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            plugins: Vec::new(),
+            ..policy.clone()
+        };
+        fixed(self) == fixed(present) && self.plugins.is_empty() == present.plugins.is_empty()
+    }
+
     pub(super) fn from_raw(raw: RawPolicy, base: &Path) -> Result<Self, ConfigError> {
         check_shadows(&raw.plugins)?;
         let mut names = BTreeSet::new();

@@ -5,7 +5,7 @@ use countersign_protocol::UnixMillis;
 /// Limits the reshares of one key that a node starts within [`ReshareRate::HOURS`]. Each costs
 /// every party a new share, a copy of the old one for a while, and its operators a backup; one that
 /// a peer breaks off costs just as many minutes of computation. Nobody needs many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReshareRate {
     /// Maximum number of reshares within the window.
     pub count: usize,

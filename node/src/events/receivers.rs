@@ -26,7 +26,7 @@ pub enum ReceiverError {
 
 /// All configured receivers, in the order of the configuration.
 pub struct Receivers {
-    policy: Policy,
+    policy: ArcSwap<Policy>,
     services: ArcSwap<NodeServices>,
     places: Vec<Place>,
     /// Fingerprint of their files, taken before the first one was loaded.
@@ -83,7 +83,7 @@ impl Receivers {
         let loaded = crate::risk::look(policy, entries.iter().map(|entry| &entry.plugin)).await;
         let services = ArcSwap::new(services);
         let mut receivers = Self {
-            policy: policy.clone(),
+            policy: ArcSwap::from_pointee(policy.clone()),
             services,
             places: Vec::new(),
             loaded,
@@ -123,12 +123,15 @@ impl Receivers {
         Ok(receiver)
     }
 
-    /// Reloads each receiver with these services, and replaces it if that succeeds. Returns a
+    /// Reloads each receiver with the keys of `policy` and these services, and replaces it if that
+    /// succeeds. Returns a
     /// description of the new ones, or the errors of those that stay as they were.
     pub(crate) async fn reload(
         &self,
+        policy: Arc<Policy>,
         services: Arc<NodeServices>,
     ) -> Result<String, ReloadReceiversError> {
+        self.policy.store(policy);
         self.services.store(services);
         let mut good = Vec::new();
         let mut bad = Vec::new();
@@ -196,7 +199,7 @@ impl Receivers {
 
     async fn load(&self, place: &Place) -> Result<Receiver, ReceiverError> {
         let loaded = load(
-            &self.policy,
+            &self.policy.load(),
             &place.entry,
             &place.host,
             self.services.load_full(),

@@ -52,6 +52,11 @@ impl Fixture {
         specimen::services(&self.policy, &self.journal, &World::system())
     }
 
+    async fn reload(&self, receivers: &Receivers) -> Result<String, ReloadReceiversError> {
+        let policy = Arc::new(self.policy.clone());
+        receivers.reload(policy, self.services()).await
+    }
+
     pub(in crate::events) async fn receivers(&self) -> Receivers {
         let cache = CodeCache::new(self.dir.path().join("cache"), [1; 32]);
         let services = self.services();
@@ -115,7 +120,7 @@ async fn a_reload_puts_each_good_receiver_in_its_place_and_leaves_the_others_as_
     Specimen::receiving()
         .version("2.0.0")
         .write(&fixture.file("two"));
-    let error = receivers.reload(fixture.services()).await.unwrap_err();
+    let error = fixture.reload(&receivers).await.unwrap_err();
     let error = error.to_string();
     assert!(
         error.starts_with("specimen:one: ") && !error.contains("specimen:two"),
@@ -133,7 +138,7 @@ async fn a_reload_puts_each_good_receiver_in_its_place_and_leaves_the_others_as_
 async fn a_reload_that_fails_for_several_names_each_with_its_reason() {
     let fixture = Fixture::with(&[("one", None), ("two", None)]);
     let receivers = fixture.receivers().await;
-    let error = receivers.reload(fixture.services()).await.unwrap_err();
+    let error = fixture.reload(&receivers).await.unwrap_err();
     let error = error.to_string();
     let [one, two] = &error.split("; specimen:two: ").collect::<Vec<_>>()[..] else {
         panic!("{error}")
@@ -149,7 +154,7 @@ async fn a_reload_that_fails_for_several_names_each_with_its_reason() {
 async fn a_reload_tells_name_version_and_digest_of_what_is_in_place() {
     let fixture = Fixture::with(&[("one", Some(Specimen::receiving()))]);
     let receivers = fixture.receivers().await;
-    let told = receivers.reload(fixture.services()).await.unwrap();
+    let told = fixture.reload(&receivers).await.unwrap();
     let digest = receivers.live()[0].digest.clone().unwrap();
     assert_eq!(told, format!("specimen:one 1.0.0 sha256:{digest}"));
     let digests: Vec<_> = receivers.digests().into_iter().map(hex::encode).collect();

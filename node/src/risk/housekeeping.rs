@@ -76,7 +76,8 @@ impl Housekeeping {
     /// receivers use, and that the configuration pins.
     fn needed(&self) -> BTreeSet<Digest> {
         let receivers = self.config.receivers.iter();
-        let entries = self.config.policy.plugins.iter();
+        let policy = self.guard.policy();
+        let entries = policy.plugins.iter();
         let pinned = entries
             .chain(receivers.map(|receiver| &receiver.plugin))
             .filter_map(|entry| entry.digest);

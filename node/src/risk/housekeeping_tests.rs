@@ -70,7 +70,7 @@ async fn a_component_that_was_replaced_before_the_start_is_removed_and_the_one_i
 async fn a_component_that_was_in_force_since_the_start_stays_after_a_swap() {
     let node = Replaced::new().await;
     Specimen::approving().write(&node.fixture.file("one"));
-    node.guard.reload(false).await.unwrap();
+    node.guard.reload(false, node.guard.policy()).await.unwrap();
     assert_eq!(node.sweep().await, (true, true));
 }
 

@@ -65,7 +65,8 @@ pub enum Decision<J> {
 
 /// The plugins of this node.
 pub struct Guard {
-    policy: Policy,
+    /// The policy in force.
+    policy: ArcSwap<Policy>,
     /// `None` only if the operator allowed it in the configuration.
     pipeline: Option<Pipeline>,
     /// The host that they run in; `None` if there are none.
@@ -130,7 +131,7 @@ impl Guard {
         let (has_been, changing) = Default::default();
         let services = ArcSwap::new(services);
         let guard = Self {
-            policy,
+            policy: ArcSwap::from_pointee(policy),
             pipeline,
             host,
             services,
@@ -157,6 +158,11 @@ impl Guard {
             .as_ref()
             .map(Pipeline::status)
             .unwrap_or_default()
+    }
+
+    /// Returns the policy in force.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
     }
 
     /// Returns the services with the keys and authorities in force.
@@ -192,7 +198,7 @@ impl Guard {
             };
         };
         let left = Duration::from_millis(until.0.saturating_sub(world.now().0));
-        let deadline = Instant::now() + left.min(self.policy.deadline);
+        let deadline = Instant::now() + left.min(self.policy().deadline);
         let (decision, guard) = pipeline.decide(&question, deadline).await;
         for evaluation in decision.evaluations() {
             pass_on_logs(&question.id, &evaluation.plugin, &evaluation.logs);

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use countersign_host::{
-    Key, KeyShareCheck, KeyShareSigning, Operation, OperationKind, Resharing, Signing, Task,
+    Custody, Key, KeyShareCheck, KeyShareSigning, Operation, OperationKind, Resharing, Signing,
+    Task,
 };
 use countersign_protocol::{KeyId, Scheme, TaskId};
 use countersign_store::Silent;
@@ -526,7 +527,8 @@ async fn the_evidence_of_a_decision_holds_the_chain_and_each_configuration_that_
 }
 
 async fn reload(guard: &Guard, asked: bool) -> Result<Reloaded, String> {
-    guard.reload(asked).await.map_err(|error| error.to_string())
+    let reloaded = guard.reload(asked, guard.policy()).await;
+    reloaded.map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -601,6 +603,88 @@ async fn a_reload_that_changes_nothing_is_not_recorded() {
     let reloaded = reload(&guard, true).await.unwrap();
     assert!(reloaded.record.is_none());
     assert_eq!(reloaded.text, "what is on disk is in force already");
+}
+
+async fn follow(guard: &Guard, policy: &Policy) -> Result<Reloaded, String> {
+    assert!(policy.can_follow(&guard.policy()));
+    let reloaded = guard.reload(true, Arc::new(policy.clone())).await;
+    reloaded.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn entries_of_a_new_policy_decide_and_those_that_are_gone_do_not() {
+    let mut fixture = Fixture::with(&[("one", Specimen::approving())]);
+    let guard = fixture.guard().await.unwrap();
+    let first = fixture.policy.clone();
+    let file = fixture.file("two");
+    Specimen::rejecting().write(&file);
+    fixture.policy.plugins.push(entry("two", &file));
+    let reloaded = follow(&guard, &fixture.policy).await.unwrap();
+    let (news, _) = reloaded.record.expect("it decides");
+    assert!(news.long().contains("now in force: specimen:two"));
+    assert_eq!(*guard.policy(), fixture.policy);
+    let answer = decide(&guard, &fixture.world, keygen()).await;
+    assert_eq!(answer.code(), CODE);
+    follow(&guard, &first).await.unwrap();
+    let answer = decide(&guard, &fixture.world, keygen()).await;
+    assert_eq!(answer.result, Ok(()));
+}
+
+#[tokio::test]
+async fn a_new_policy_of_which_an_entry_cannot_be_used_changes_nothing() {
+    let fixture = Fixture::with(&[("one", Specimen::rejecting())]);
+    let guard = fixture.guard().await.unwrap();
+    let before = guard.policy();
+    let approving = fixture.file("two");
+    Specimen::approving().write(&approving);
+    let missing = fixture.file("three");
+    for plugins in [
+        vec![entry("two", &approving), entry("three", &missing)],
+        vec![PluginEntry {
+            grants: RawGrants {
+                keys: vec!["nobody".into()],
+                ..RawGrants::default()
+            },
+            ..entry("two", &approving)
+        }],
+    ] {
+        let policy = Policy {
+            plugins,
+            ..fixture.policy.clone()
+        };
+        assert!(follow(&guard, &policy).await.is_err());
+        assert_eq!(guard.policy(), before);
+        let answer = decide(&guard, &fixture.world, keygen()).await;
+        assert_eq!(answer.code(), CODE);
+    }
+}
+
+#[test]
+fn the_sandbox_itself_and_its_last_guard_are_not_replaced_at_run_time() {
+    let fixture = Fixture::with(&[("one", Specimen::approving())]);
+    let present = &fixture.policy;
+    let with = |change: &dyn Fn(&mut Policy)| {
+        let mut policy = present.clone();
+        change(&mut policy);
+        policy.can_follow(present)
+    };
+    assert!(with(&|_| ()));
+    assert!(with(&|policy| policy.deadline *= 2));
+    assert!(with(&|policy| policy.plugins[0].name.push('2')));
+    assert!(!with(&|policy| policy.plugins.clear()));
+    assert!(!with(&|policy| policy.allow_unguarded = true));
+    assert!(!with(&|policy| policy.plugin_dir.push("elsewhere")));
+    assert!(!with(&|policy| policy.ca_file = Some("ca.pem".into())));
+    assert!(!with(&|policy| policy.compile.cpu_seconds += 1));
+    assert!(!with(&|policy| {
+        policy.trusted_publishers.insert("mint".into(), [1; 32]);
+    }));
+    assert!(!with(&|policy| policy.custody = Custody::Operator));
+    let unguarded = Policy {
+        plugins: Vec::new(),
+        ..present.clone()
+    };
+    assert!(!present.can_follow(&unguarded), "it has no sandbox");
 }
 
 #[tokio::test]

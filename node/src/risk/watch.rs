@@ -12,17 +12,17 @@ use std::time::{Duration, Instant};
 
 use countersign_protocol::UnixMillis;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::fingerprint::{Fingerprint, look, look_at_keys};
 use super::news::{self, News};
 use super::{Guard, Housekeeping, ServicesError, specs};
-use crate::config::Policy;
+use crate::config::{Config, Policy};
 use crate::metrics::Counters;
 use crate::off_thread::{off_thread, record_alarm, with_journal};
 use crate::public::{PublicFile, PublicPluginRecord};
-use crate::reload::Reload;
+use crate::reload::{ContactsRequest, Guards, Reload};
 use crate::world::World;
 
 /// Interval between two looks at the files.
@@ -54,6 +54,16 @@ struct Untaken {
     told: Fingerprint,
 }
 
+/// A reason to look at the files.
+enum Occasion {
+    /// It is time.
+    Interval,
+    /// An operator wants everything to be read again (SIGHUP).
+    Hangup,
+    /// The command line has added contacts to the configuration.
+    Contacts(ContactsRequest),
+}
+
 /// The result of a successful reload.
 #[derive(Debug)]
 pub(super) struct Reloaded {
@@ -73,69 +83,141 @@ pub struct PolicyWatch {
     pub(crate) reload: Reload,
     /// The public record, which shows the plugins in force.
     pub public: Arc<PublicFile>,
-    /// Notified when the command line asks for what SIGHUP does.
-    pub(crate) asked: Arc<Notify>,
+    /// Requests of the command line for new contacts to be put in force.
+    pub(crate) contacts: mpsc::Receiver<ContactsRequest>,
     /// Clock and randomness of the node.
     pub world: World,
 }
 
+/// What the watch has seen and told so far.
+struct Seen {
+    plugins: Watch,
+    receivers: Watch,
+    keys: Untaken,
+    shown: Vec<PublicPluginRecord>,
+}
+
 impl PolicyWatch {
-    /// Runs until the node stops. SIGHUP reloads everything at once, changed or not, keys and
-    /// authorities included.
-    pub async fn follow(self, mut hangup: Option<Signal>, stopping: CancellationToken) {
-        let mut plugins = Watch::since("plugins", self.housekeeping.guard.loaded.clone());
-        let mut receivers = Watch::since("receivers", self.housekeeping.receivers.loaded().clone());
-        let mut keys = Untaken::since(self.housekeeping.guard.trusted.clone());
-        let mut shown = Vec::new();
-        while let Some(asked) = stopping
-            .run_until_cancelled(next_look(&mut hangup, &self.asked))
+    /// Runs until the node stops. SIGHUP reloads everything at once, changed or not, with the
+    /// policy of the configuration file, keys and authorities.
+    pub async fn follow(mut self, mut hangup: Option<Signal>, stopping: CancellationToken) {
+        let mut seen = Seen {
+            plugins: Watch::since("plugins", self.housekeeping.guard.loaded.clone()),
+            receivers: Watch::since("receivers", self.housekeeping.receivers.loaded().clone()),
+            keys: Untaken::since(self.housekeeping.guard.trusted.clone()),
+            shown: Vec::new(),
+        };
+        while let Some(occasion) = stopping
+            .run_until_cancelled(next_look(&mut hangup, &mut self.contacts))
             .await
         {
-            let policy = &self.housekeeping.config.policy;
-            let entries = &self.housekeeping.config.receivers;
-            let mut swapped = false;
-            let mut guarded = true;
-            let trusted = look_at_keys(policy).await;
-            if plugins.wants(asked, look(policy, &policy.plugins).await) {
-                let reloaded = self.housekeeping.guard.reload(asked).await;
-                guarded = reloaded.is_ok();
-                swapped |= guarded;
-                self.counters.swap(guarded);
-                if asked && guarded {
-                    keys.take(trusted.clone());
+            match occasion {
+                Occasion::Interval => self.look(&mut seen, false).await,
+                Occasion::Hangup => self.look(&mut seen, true).await,
+                Occasion::Contacts(answer) => {
+                    let guards = self.guards(&seen).await;
+                    // Whoever has asked may have gone.
+                    drop(answer.send(self.reload.take_contacts(&guards).await));
                 }
-                plugins.tell(&self, reloaded).await;
             }
-            // After the guard: new permissions may be meant for its new rules.
-            if asked {
-                self.reload.run(guarded).await;
+        }
+    }
+
+    async fn look(&self, seen: &mut Seen, asked: bool) {
+        let file = if asked {
+            self.reload.read().await
+        } else {
+            None
+        };
+        let swapped = self.follow_plugins(seen, asked, self.wanted(&file)).await;
+        // After the guard: new permissions may be meant for its new rules.
+        if asked {
+            let guards = self.guards(seen).await;
+            self.reload.run(file, &guards).await;
+        }
+        let policy = self.housekeeping.guard.policy();
+        let trusted = look_at_keys(&policy).await;
+        if seen.keys.is_news(trusted.clone()) {
+            self.tell_untaken(&policy, &seen.keys.taken, &trusted).await;
+        }
+        // After the guard, which decides whether changed keys and authorities take effect.
+        let swapped = self.follow_receivers(seen, asked, policy).await || swapped;
+        if swapped {
+            self.housekeeping.sweep().await;
+        }
+        seen.shown = self.publish(std::mem::take(&mut seen.shown)).await;
+    }
+
+    /// The policy of the file, or the one in force if a running node cannot take it up.
+    fn wanted(&self, file: &Option<Result<Config, String>>) -> Arc<Policy> {
+        let in_force = self.housekeeping.guard.policy();
+        match file {
+            Some(Ok(config)) if config.policy.can_follow(&in_force) => {
+                Arc::new(config.policy.clone())
             }
-            if keys.is_news(trusted.clone()) {
-                self.tell_untaken(&keys.taken, &trusted).await;
-            }
-            // After the guard, which decides whether changed keys and authorities take effect.
-            let sight = look(policy, entries.iter().map(|entry| &entry.plugin)).await;
-            if receivers.wants(asked, sight) && !entries.is_empty() {
-                let reloaded = self
-                    .housekeeping
-                    .receivers
-                    .reload(self.housekeeping.guard.services())
-                    .await;
-                swapped |= reloaded.is_ok();
-                receivers
-                    .tell(&self, reloaded.map(|text| Reloaded { text, record: None }))
-                    .await;
-            }
-            if swapped {
-                self.housekeeping.sweep().await;
-            }
-            shown = self.publish(shown).await;
+            Some(_) | None => in_force,
+        }
+    }
+
+    /// Loads what the plugins are made of, if it has changed or an operator has asked. Returns true
+    /// if it is in force now.
+    async fn follow_plugins(&self, seen: &mut Seen, asked: bool, wanted: Arc<Policy>) -> bool {
+        let guard = &self.housekeeping.guard;
+        let trusted = look_at_keys(&wanted).await;
+        let sight = look(&wanted, &wanted.plugins).await;
+        if !seen.plugins.wants(asked, sight.clone()) {
+            return false;
+        }
+        let reloaded = guard.reload(asked, wanted.clone()).await;
+        let swapped = reloaded.is_ok();
+        self.counters.swap(swapped);
+        if asked && swapped {
+            seen.keys.take(trusted);
+        }
+        seen.plugins.tell(self, reloaded).await;
+        let policy = guard.policy();
+        if swapped {
+            seen.plugins.go_on_with(sight);
+        } else if policy != wanted {
+            seen.plugins
+                .go_on_with(look(&policy, &policy.plugins).await);
+        }
+        swapped
+    }
+
+    async fn follow_receivers(&self, seen: &mut Seen, asked: bool, policy: Arc<Policy>) -> bool {
+        let Housekeeping {
+            config,
+            guard,
+            receivers,
+            ..
+        } = &self.housekeeping;
+        let entries = config.receivers.iter().map(|entry| &entry.plugin);
+        let sight = look(&policy, entries).await;
+        if !seen.receivers.wants(asked, sight) || config.receivers.is_empty() {
+            return false;
+        }
+        let reloaded = receivers.reload(policy, guard.services()).await;
+        let swapped = reloaded.is_ok();
+        let reloaded = reloaded.map(|text| Reloaded { text, record: None });
+        seen.receivers.tell(self, reloaded).await;
+        swapped
+    }
+
+    /// The guards in force, compared with what is on the disk now.
+    async fn guards(&self, seen: &Seen) -> Guards {
+        let policy = self.housekeeping.guard.policy();
+        let plugins = look(&policy, &policy.plugins).await;
+        let keys = look_at_keys(&policy).await;
+        Guards {
+            as_on_disk: seen.plugins.is_loaded(&plugins) && keys == seen.keys.taken,
+            policy,
         }
     }
 
     /// Reports that keys or authorities on disk differ from those in force.
-    async fn tell_untaken(&self, taken: &Fingerprint, seen: &Fingerprint) {
-        let text = untaken(&self.housekeeping.config.policy, taken, seen);
+    async fn tell_untaken(&self, policy: &Policy, taken: &Fingerprint, seen: &Fingerprint) {
+        let text = untaken(policy, taken, seen);
         tracing::warn!("{text}");
         let now = self.world.now();
         if let Err(error) = with_journal(&self.housekeeping.journal, move |journal| {
@@ -211,8 +293,11 @@ pub fn hangup() -> Option<Signal> {
     hangup.inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be handled; changed files are still noticed")).ok()
 }
 
-/// Waits for the next look; returns true if an operator asked for it.
-async fn next_look(hangup: &mut Option<Signal>, asked: &Notify) -> bool {
+/// Waits for the next reason to look.
+async fn next_look(
+    hangup: &mut Option<Signal>,
+    contacts: &mut mpsc::Receiver<ContactsRequest>,
+) -> Occasion {
     let signalled = async {
         match hangup {
             Some(hangup) => hangup.recv().await,
@@ -220,9 +305,9 @@ async fn next_look(hangup: &mut Option<Signal>, asked: &Notify) -> bool {
         }
     };
     tokio::select! {
-        _ = signalled => true,
-        () = asked.notified() => true,
-        () = tokio::time::sleep(LOOK) => false,
+        _ = signalled => Occasion::Hangup,
+        Some(answer) = contacts.recv() => Occasion::Contacts(answer),
+        () = tokio::time::sleep(LOOK) => Occasion::Interval,
     }
 }
 
@@ -243,6 +328,17 @@ impl Watch {
             self.refused = None;
         }
         self.is_due(Instant::now(), sight) || asked
+    }
+
+    /// True if these files are those in force.
+    fn is_loaded(&self, sight: &Fingerprint) -> bool {
+        self.refused.is_none() && *sight == self.tried
+    }
+
+    /// Watches these files, which are in force.
+    fn go_on_with(&mut self, sight: Fingerprint) {
+        self.tried.clone_from(&sight);
+        self.before = sight;
     }
 
     fn is_due(&mut self, now: Instant, sight: Fingerprint) -> bool {
@@ -309,17 +405,22 @@ pub(super) enum ReloadError {
 }
 
 impl Guard {
-    /// Loads the files on disk, keys and authorities only if an operator `asked`, and swaps them in
-    /// if they are good.
-    pub(super) async fn reload(&self, asked: bool) -> Result<Reloaded, ReloadError> {
+    /// Loads what `policy` names, keys and authorities only if an operator `asked`, and puts all of
+    /// it in force if it is good.
+    pub(super) async fn reload(
+        &self,
+        asked: bool,
+        policy: Arc<Policy>,
+    ) -> Result<Reloaded, ReloadError> {
         let _alone = self.changing.lock().await;
         let services = if asked {
-            Arc::new(self.services().renewed(&self.policy)?)
+            Arc::new(self.services().renewed(&policy)?)
         } else {
             self.services()
         };
         let Some(pipeline) = &self.pipeline else {
             self.services.store(services);
+            self.policy.store(policy);
             return Ok(Reloaded {
                 text: "there are none; keys and authorities were read again".into(),
                 record: None,
@@ -327,9 +428,10 @@ impl Guard {
         };
         let old = pipeline.chain();
         let new = pipeline
-            .renew(specs::configured(&self.policy), services.clone())
+            .renew(specs::configured(&policy), services.clone())
             .await?;
         self.services.store(services);
+        self.policy.store(policy);
         self.note();
         Ok(match News::of_change(&old, &new) {
             Some(news) => Reloaded {

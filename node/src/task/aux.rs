@@ -12,6 +12,7 @@ use countersign_store::Journal;
 use zeroize::Zeroizing;
 
 use crate::aux_cache::AuxCache;
+use crate::config::LiveConfig;
 use crate::heavy::{AuxJob, Place, Program, Queue, roll_call};
 use crate::off_thread::off_thread;
 use crate::primes::PrimePool;
@@ -41,8 +42,7 @@ pub struct AuxMaker {
     pub program: Program,
     pub primes: PrimePool,
     pub pools: CpuPools,
-    /// The time limit of one computation.
-    pub limit: Duration,
+    pub config: Arc<LiveConfig>,
 }
 
 impl AuxMaker {
@@ -52,9 +52,14 @@ impl AuxMaker {
         known(&self.journal, committee)
     }
 
+    /// The time limit of one computation.
+    fn limit(&self) -> Duration {
+        self.config.now().engines.aux
+    }
+
     /// Each task ahead may use up its limit.
     fn turn_limit(&self) -> Duration {
-        self.limit.saturating_mul(TURNS)
+        self.limit().saturating_mul(TURNS)
     }
 }
 
@@ -146,7 +151,7 @@ async fn tell(
     });
     let worker = worker.map_err(|error| Failure::new(FailureCode::NoThread, no_thread(&error)))?;
     // Dealers that leave wait here while the members wait for their turn and compute.
-    let limit = maker.turn_limit() + maker.limit;
+    let limit = maker.turn_limit() + maker.limit();
     let everybody = Participants::of(parties, |_| true);
     let said = run.long_phase(&everybody, (phase, Stage::AuxInfo), limit, 0, worker);
     said.await?.try_into().map(Hash).map_err(|_| no_name())
@@ -225,12 +230,12 @@ impl Making<'_> {
             parties,
             primes,
             found: Box::new(move |found| auxes.keep_primes(&committee, found)),
-            limit: maker.limit,
+            limit: maker.limit(),
         };
         let program = maker.program.clone();
         let pool = maker.pools.aux.clone();
         let worker = Worker::spawn(move |post| program.aux(job, pool, Some(place), post));
-        let limit = maker.limit;
+        let limit = maker.limit();
         let steps = steps(parties);
         match run
             .long_phase(
@@ -411,7 +416,7 @@ mod tests {
     fn a_turn_is_waited_for_as_long_as_twelve_others_may_take() {
         let parts = Parts::new();
         let aux = &parts.jobs.aux;
-        assert_eq!(aux.turn_limit(), aux.limit * 12);
+        assert_eq!(aux.turn_limit(), aux.limit() * 12);
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Job for CheckUpPlan {
     ) -> Result<Outcome, Stopped> {
         run.meet().await?;
         let pool = node.pools.free.clone();
-        let limit = node.engines.keygen;
+        let limit = node.engines().keygen;
         let descriptor = approved.plan().record.descriptor.clone();
         let me = node.me();
         let proven = run.phase(PHASE, limit, pool, move || {

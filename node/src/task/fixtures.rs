@@ -357,7 +357,7 @@ impl Parts {
         let vault = Arc::new(cheap_vault(dir.path()));
         let own = NodeKey::new(identity(1).into()).unwrap();
         let world = World::system().at(NOW);
-        let config = config("");
+        let live = Arc::new(LiveConfig::from(config("")));
         let (reporter, reports) = Reporter::new();
         let pools = CpuPools::new();
         let auxes = AuxCache::default();
@@ -391,13 +391,12 @@ impl Parts {
             program: Program::default(),
             primes: PrimePool::new(),
             pools: pools.clone(),
-            limit: config.engines.aux,
+            config: live.clone(),
         };
         let jobs = Arc::new(JobContext {
             own,
             world,
-            engines: config.engines,
-            reshares: config.reshares,
+            config: live.clone(),
             pools,
             vault,
             aux: aux.into(),
@@ -470,7 +469,6 @@ pub(crate) fn services(parts: &Parts, more: &str) -> Services {
             router,
             own_mark: own_mark.into(),
             reporter: parts.reporter.clone(),
-            limits: config.session,
             jobs: jobs.clone(),
         }),
         participant: jobs.participant.clone(),

@@ -149,7 +149,7 @@ async fn make_key(
     let rng = node.world.rng();
     run.phase(
         KEY_PHASE,
-        node.engines.keygen,
+        node.engines().keygen,
         node.pools.free.clone(),
         move || {
             let params = KeygenParams {

@@ -203,9 +203,9 @@ async fn sign(
 ) -> Result<Vec<Signature>, Failure> {
     let plan = approved.plan();
     let (limit, pool) = if plan.scheme().needs_aux() {
-        (node.engines.ecdsa, node.pools.ecdsa.clone())
+        (node.engines().ecdsa, node.pools.ecdsa.clone())
     } else {
-        (node.engines.frost, node.pools.free.clone())
+        (node.engines().frost, node.pools.free.clone())
     };
     let first = usize::from(number) * size;
     let inputs = first..plan.inputs.len().min(first + size);

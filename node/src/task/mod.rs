@@ -42,7 +42,7 @@ use countersign_protocol::{
 use countersign_store::Journal;
 use countersign_verify::{Input, WrongResult};
 
-use crate::config::{EngineLimits, ReshareRate};
+use crate::config::{EngineLimits, LiveConfig};
 use crate::events::Events;
 use crate::node_key::NodeKey;
 use crate::risk::Approved;
@@ -65,10 +65,7 @@ pub use service::{Offered, Services, TaskService};
 pub struct JobContext {
     pub own: NodeKey,
     pub world: World,
-    /// Time limits of engines.
-    pub engines: EngineLimits,
-    /// The limit on reshares of one key.
-    pub reshares: ReshareRate,
+    pub config: Arc<LiveConfig>,
     pub pools: CpuPools,
     pub vault: Arc<Vault>,
     pub aux: Arc<AuxMaker>,
@@ -78,6 +75,11 @@ pub struct JobContext {
 impl JobContext {
     fn me(&self) -> NodeId {
         self.own.id()
+    }
+
+    /// Time limits of engines, for computations that begin now.
+    fn engines(&self) -> EngineLimits {
+        self.config.now().engines
     }
 
     fn journal(&self) -> &Journal {

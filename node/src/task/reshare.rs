@@ -189,7 +189,7 @@ async fn count(node: &Arc<JobContext>, plan: &KeyResharePlan) -> Result<(), Fail
     let task = plan.task;
     let counted = with_journal(node.journal(), move |journal| {
         let _switching = counting.participant.switch.alone();
-        let rate = &counting.reshares;
+        let rate = &counting.config.now().reshares;
         let now = counting.world.now();
         let mut started = history::started_at(journal, key)?;
         started.remove(&task);
@@ -232,7 +232,7 @@ async fn disclose(
     let pool = node.pools.free.clone();
     let me = position(node.me(), &approved.plan().parties)?;
     let speakers = positions(&approved.plan().dealers, &approved.plan().parties)?;
-    let said = run.phase(DISCLOSE_PHASE, node.engines.keygen, pool, move || {
+    let said = run.phase(DISCLOSE_PHASE, node.engines().keygen, pool, move || {
         let plan = approved.plan();
         let mine = if plan.deals(&for_worker.me()) {
             Some(encode_shares(
@@ -287,7 +287,7 @@ async fn deal(
     let approved = approved.clone();
     let pool = node.pools.free.clone();
     let me = position(node.me(), &approved.plan().parties)?;
-    run.phase(DEAL_PHASE, node.engines.keygen, pool, move || {
+    run.phase(DEAL_PHASE, node.engines().keygen, pool, move || {
         let plan = approved.plan();
         let share = if plan.deals(&for_worker.me()) {
             Some(open(&for_worker, &approved)?)

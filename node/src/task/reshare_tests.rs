@@ -173,7 +173,7 @@ fn a_reshare_that_is_over_is_not_prepared() {
 #[tokio::test]
 async fn a_start_is_on_record_and_the_limit_is_for_those_before_it() {
     let parts = dealer();
-    let limit = parts.jobs.reshares.count;
+    let limit = parts.jobs.config.now().reshares.count;
     let start = |number: usize| {
         let task = TaskId([100 + number as u8; 16]);
         let journal = parts.journal();

@@ -32,8 +32,6 @@ pub struct Sessions {
     /// This node's high-water mark, which the other parties are told.
     pub own_mark: Arc<OwnMark>,
     pub reporter: Reporter,
-    /// Deadlines of the stages.
-    pub limits: Limits,
     pub jobs: Arc<JobContext>,
 }
 
@@ -156,7 +154,7 @@ async fn begin<J: Job>(
         holds: plan.holds(),
         mark: mark.map_err(|error| Failure::new(FailureCode::Store, error.to_string()))?,
         signer: Arc::new(node.own.clone()),
-        limits: node.limits,
+        limits: node.jobs.config.now().session,
         rooms,
     };
     let progress = node.reporter.progress(task.id);

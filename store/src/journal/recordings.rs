@@ -148,13 +148,18 @@ impl<'t> Recordings<'t> {
         Ok(())
     }
 
-    /// Drops the recording of a task unless there are older ones.
-    pub(super) fn drop_if_oldest(&mut self, task: TaskId) -> Result<(), WriteJournalError> {
-        let oldest = self.recorded.first()?.map(|(_, oldest)| *oldest.value());
-        if oldest != Some(task.0) {
+    /// Drops the recording of a task, if there is one.
+    pub(super) fn drop_of(&mut self, task: TaskId) -> Result<(), WriteJournalError> {
+        let dropped = self.recordings.remove(&task.0)?;
+        let Some(dropped) = dropped.map(|dropped| dropped.value().len() as u64) else {
             return Ok(());
+        };
+        // Entries of recordings that were dropped out of turn go with the older ones.
+        while let Some(oldest) = self.oldest()?
+            && self.recordings.get(&oldest)?.is_none()
+        {
+            self.recorded.pop_first()?;
         }
-        let dropped = self.drop_oldest()?.unwrap_or(0);
         let bytes = self
             .meta
             .get(RECORDING_BYTES)?
@@ -162,6 +167,11 @@ impl<'t> Recordings<'t> {
         self.meta
             .insert(RECORDING_BYTES, bytes.saturating_sub(dropped))?;
         Ok(())
+    }
+
+    fn oldest(&self) -> Result<Option<[u8; 16]>, WriteJournalError> {
+        let oldest = self.recorded.first()?;
+        Ok(oldest.map(|(_, task)| *task.value()))
     }
 
     /// Returns the size of the dropped recording, in bytes.
@@ -182,8 +192,8 @@ impl<'t> Recordings<'t> {
         Ok(())
     }
 
-    /// Keeps a configuration once, under the digest of its bytes. Nothing removes it: rows that
-    /// name it are kept for ever as well, and only operators make new ones.
+    /// Keeps a configuration once, under the digest of its bytes. Nothing removes it: only
+    /// operators make new ones.
     pub(super) fn keep_configuration(
         &mut self,
         configuration: &Configuration,

@@ -142,6 +142,48 @@ fn records_of_keys_and_of_unfinished_tasks_stay() {
 }
 
 #[test]
+fn the_recording_of_an_old_task_goes_though_the_task_has_not_ended() {
+    let dir = temporary();
+    let journal = Journal::create(dir.path()).unwrap();
+    journal.approve(day(1), arrives(1), vec![]).unwrap();
+    ends(&journal, arrives(2), signed(2));
+    assert_eq!(prune(&journal, 5), 1);
+    assert_eq!(journal.recording(&task(1)).unwrap(), None);
+    assert!(journal.row(&task(1)).unwrap().is_some());
+    journal.verify_audit().unwrap();
+}
+
+/// A clock that ran ahead stamped one record with a time that is yet to come.
+#[test]
+fn a_record_of_the_future_keeps_no_other_from_going() {
+    let dir = temporary();
+    let journal = Journal::create(dir.path()).unwrap();
+    let ahead = Decided {
+        received_at: day(400),
+        ..arrives(1)
+    };
+    ends(&journal, ahead, signed(1));
+    for number in 2..=4 {
+        ends(&journal, arrives(number), signed(number));
+    }
+    assert_eq!(prune(&journal, 4), 2);
+    assert_eq!(tasks(&journal), [task(4), task(1)]);
+    for number in [2, 3] {
+        assert_eq!(journal.recording(&task(number)).unwrap(), None);
+    }
+    for number in [1, 4] {
+        assert!(journal.recording(&task(number)).unwrap().is_some());
+    }
+    journal.verify_audit().unwrap();
+    let pruned = journal.prune(day(500), day(450), 0).unwrap();
+    assert_eq!(pruned.records, 2);
+    assert_eq!(tasks(&journal), []);
+    ends(&journal, arrives(5), signed(5));
+    assert!(journal.recording(&task(5)).unwrap().is_some());
+    journal.verify_audit().unwrap();
+}
+
+#[test]
 fn many_records_go_in_steps_that_others_need_not_wait_for() {
     let dir = temporary();
     let journal = Journal::create(dir.path()).unwrap();
