@@ -10,6 +10,12 @@ import urllib.request
 HERE = pathlib.Path(__file__).parent
 
 
+def write(file, text):
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(text)
+
+
 def configure(folder, port):
     made = json.loads((folder / "made").read_text())
     nodes = json.loads((HERE / "seed.json").read_text())["nodes"]
@@ -33,10 +39,7 @@ def configure(folder, port):
         ("api.key", made["key"]),
         ("schemathesis.toml", header),
     ]:
-        file = folder / name
-        file.touch(mode=0o600)
-        file.chmod(0o600)
-        file.write_text(text)
+        write(folder / name, text)
 
 
 def fill(folder, port):
@@ -63,6 +66,8 @@ def fill(folder, port):
         waiting = ask("GET", "/tasks?state=waiting")["tasks"]
     task = ask("GET", f"/tasks/{waiting[0]['id']}")
     seeds = {
+        "base": f"http://127.0.0.1:{port}/v1",
+        "key": key,
         "wallet": wallet["id"],
         "task": wallet["task"],
         "waiting": task["id"],
@@ -75,10 +80,11 @@ def fill(folder, port):
             "expireApiKey": {"expires": None},
             "putWebhook": webhook,
             "resendEvents": {"since": 0},
+            "setDrain": {"draining": True},
             "rotateWebhookKey": {"kid": kid},
         },
     }
-    (folder / "seeds.json").write_text(json.dumps(seeds))
+    write(folder / "seeds.json", json.dumps(seeds))
 
 
 {"configure": configure, "fill": fill}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
