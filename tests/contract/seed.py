@@ -1,4 +1,5 @@
-"""Gives a new coordinator something of everything: `configure` writes its files, `fill` asks it for the rest."""
+"""Gives a new coordinator something of everything: `configure` writes its files, `fill` asks it for the rest. `judge`
+fails if an operation of its document was never answered with success."""
 
 import hashlib
 import json
@@ -87,4 +88,14 @@ def fill(folder, port):
     write(folder / "seeds.json", json.dumps(seeds))
 
 
-{"configure": configure, "fill": fill}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
+def judge(folder, port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/openapi.json") as answer:
+        paths = json.load(answer)["paths"].values()
+    operations = {operation["operationId"] for path in paths for operation in path.values()}
+    never = operations - set((folder / "succeeded").read_text().split())
+    if never:
+        sys.exit(f"never answered with success: {', '.join(sorted(never))}; add what they need to tests/contract/seed.py")
+    print(f"Each of the {len(operations)} operations was answered with success.")
+
+
+{"configure": configure, "fill": fill, "judge": judge}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
