@@ -249,11 +249,7 @@ fn counted(stage: &Stage) -> Shown {
     }
     let mut open = 0;
     for task in stage.list("/v1/tasks?limit=200", "tasks") {
-        let kind = match task["operation"].as_str().unwrap() {
-            "key-gen" => "keygen",
-            "key-sign" => "keysign",
-            other => panic!("{other}"),
-        };
+        let kind = task["operation"].as_str().unwrap().to_ascii_lowercase();
         let state = task["state"].as_str().unwrap();
         count(format!("tasks{{kind=\"{kind}\",state=\"{state}\"}}"), 1);
         open += usize::from(task["ended"].is_null());
