@@ -34,5 +34,6 @@ python3 tests/contract/seed.py fill "$dir" "$port"
 # The key is in a file that this process alone can read, not among the arguments.
 SEEDS="$dir/seeds.json" SCHEMATHESIS_HOOKS=tests.contract.hooks PYTHONPATH=. "$python" -m schemathesis.cli \
     --config-file "$dir/schemathesis.toml" run "http://127.0.0.1:$port/v1/openapi.json" \
-    --exclude-checks positive_data_acceptance --max-examples "$examples" --phases examples,coverage,fuzzing,stateful --request-timeout 45 --workers 2 --no-color
+    --exclude-checks positive_data_acceptance --max-examples "$examples" --phases examples,coverage,fuzzing,stateful \
+    --request-timeout 45 --workers 2 --no-color
 python3 tests/contract/seed.py judge "$dir" "$port"

@@ -18,9 +18,6 @@ use countersign_protocol::{CoordinatorId, Payload, PayloadKind, Scheme, decode, 
 use countersign_tests::{Blueprint, Cluster, process};
 use serde_json::{Value, json};
 
-/// Without the prefix.
-type Shown = BTreeMap<String, f64>;
-
 /// Metrics that count nothing that a list or the database has: sizes, times, versions.
 const NO_COUNTS: [&str; 9] = [
     "build",
@@ -33,6 +30,9 @@ const NO_COUNTS: [&str; 9] = [
     "node_clock_skew_seconds",
     "webhook_failing_since_timestamp_seconds",
 ];
+
+/// Samples by their series, without the prefix.
+type Shown = BTreeMap<String, f64>;
 
 /// A cluster whose coordinator shows its metrics.
 struct Stage {
