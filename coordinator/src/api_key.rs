@@ -21,8 +21,7 @@ use crate::clock;
 use crate::share::has_room;
 use crate::signed_request::Accepted;
 use crate::store::{Store, StoreError};
-pub(crate) use locked::LockedKeys;
-pub use locked::Shadowed;
+pub(crate) use locked::{LeftOut, LockedKeys};
 use made::Known;
 pub(crate) use made::check as check_key;
 pub use made::{KeyError, MadeKey};
@@ -66,6 +65,16 @@ impl Credential {
             Self::Requester(requester) => (None, Some(*requester)),
         }
     }
+
+    /// Identifies the credential: the SHA-256 of the secret text, or a hash of the requester.
+    pub fn id(&self) -> Hash {
+        match self {
+            Self::Secret(hash) => *hash,
+            Self::Requester(requester) => {
+                Hash::of("countersign/1 requester as API key", requester.as_bytes())
+            }
+        }
+    }
 }
 
 impl ApiKey {
@@ -82,14 +91,9 @@ impl ApiKey {
         }
     }
 
-    /// Identifies the key: the SHA-256 of its secret text, or a hash of its requester.
+    /// Identifies the key, by its credential.
     pub fn id(&self) -> Hash {
-        match &self.credential {
-            Credential::Secret(hash) => *hash,
-            Credential::Requester(requester) => {
-                Hash::of("countersign/1 requester as API key", requester.as_bytes())
-            }
-        }
+        self.credential.id()
     }
 }
 
@@ -503,7 +507,7 @@ mod tests {
         let (text, entry) = generate("ops", vec![Scope::Read]);
         let keys = Arc::new(ApiKeys::new(vec![entry]));
         assert!(keys.admit(Some(text.expose()), Scope::Read, NOW).is_ok());
-        keys.lock().set(Vec::new()).unwrap();
+        keys.lock().set(Vec::new());
         assert_eq!(
             keys.admit(Some(text.expose()), Scope::Read, NOW).err(),
             Some(Denied::Unauthorised)

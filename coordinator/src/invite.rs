@@ -1,7 +1,6 @@
 //! `invite`: makes, lists and revokes invitations, in the data directory of a coordinator that may
 //! run meanwhile.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,10 +8,10 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use countersign_cli_kit::Output;
 use countersign_coordinator::api_key::Scope;
-use countersign_coordinator::invitation::{Invitations, Open, Rights};
+use countersign_coordinator::invitation::{Guest, Invitations, Open, Rights};
 use countersign_coordinator::{Config, identity};
 use countersign_protocol::contact::Role;
-use countersign_protocol::invitation::{Invitation, InvitationId};
+use countersign_protocol::invitation::{Invitation, InvitationId, Token};
 use countersign_protocol::{KeyId, UnixMillis};
 use serde_json::json;
 
@@ -103,20 +102,18 @@ impl Invite {
 impl NewInvitation {
     fn run(self) -> anyhow::Result<()> {
         let nodes = self.name.into_iter().map(|name| (Role::Node, name));
-        let requesters = self
-            .requester
-            .into_iter()
-            .map(|name| (Role::Requester, name));
-        let guests: Vec<_> = nodes.chain(requesters).collect();
+        let requesters = self.requester.into_iter();
+        let requesters = requesters.map(|name| (Role::Requester, name));
+        let guests = nodes.chain(requesters).map(|(role, name)| {
+            let rights = rights(role, self.scope.clone(), self.wallet.clone())?;
+            anyhow::Ok(Guest { role, name, rights })
+        });
+        let guests: Vec<Guest> = guests.collect::<Result<_, _>>()?;
         let config = self
             .config
             .context("give the configuration with --config")?;
         let (config, invitations) = open(&config)?;
-        let mut names = BTreeSet::new();
-        for (role, name) in &guests {
-            if !names.insert(name) {
-                bail!("`{name}` is invited twice; name it once");
-            }
+        for Guest { role, name, .. } in &guests {
             if config.knows(*role, name)? {
                 bail!("there is a {role} called `{name}`; choose another name");
             }
@@ -124,32 +121,22 @@ impl NewInvitation {
         let address = self.address.or_else(|| address(&config)).context(
             "the address of this coordinator is not known; give it with --address, or write `public_quic: HOST:PORT` into the configuration",
         )?;
-        let now = now()?;
-        let made = guests.into_iter().map(|(role, name)| {
-            let rights = rights(role, self.scope.clone(), self.wallet.clone())?;
-            let address = &address;
-            let valid = self.valid;
-            let token = match &rights {
-                Some(rights) => {
-                    invitations.make_limited(rights.clone(), &name, address, valid, now)?
-                }
-                None => invitations.make(role, &name, address, valid, now)?,
+        let tokens = invitations.make_all(&guests, &address, self.valid, now()?)?;
+        let ids: Vec<_> = tokens.iter().map(|token| token.invitation.id).collect();
+        let made = guests.into_iter().zip(tokens);
+        let made: anyhow::Result<Vec<Made>> =
+            made.map(|(guest, token)| Made::of(guest, token)).collect();
+        let shown = made.and_then(|made| show(&made, &Output::new(self.json)));
+        shown.map_err(|error| {
+            let left = invitations.withdraw(&ids);
+            let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+            let told = if left.is_empty() {
+                "nobody is invited, because the tokens could not be shown; run the command again once this is mended".into()
+            } else {
+                format!("the tokens could not be shown; revoke these invitations: {}", left.join(", "))
             };
-            let text = token
-                .to_text()
-                .context("the address is too long; give a shorter one with --address")?;
-            let rights = match role {
-                Role::Node => None,
-                Role::Requester => Some(rights.unwrap_or_default()),
-            };
-            anyhow::Ok(Made {
-                invitation: token.invitation,
-                text,
-                rights,
-            })
-        });
-        let made = made.collect::<Result<Vec<_>, _>>()?;
-        show(&made, &Output::new(self.json))
+            error.context(told)
+        })
     }
 }
 
@@ -160,6 +147,23 @@ struct Made {
     text: String,
     /// Those of a requester.
     rights: Option<Rights>,
+}
+
+impl Made {
+    fn of(guest: Guest, token: Token) -> anyhow::Result<Self> {
+        let text = token
+            .to_text()
+            .context("the address is too long; give a shorter one with --address")?;
+        let rights = match guest.role {
+            Role::Node => None,
+            Role::Requester => Some(guest.rights.unwrap_or_default()),
+        };
+        Ok(Self {
+            invitation: token.invitation,
+            text,
+            rights,
+        })
+    }
 }
 
 /// Prints tokens: one as it is, several with their names.

@@ -291,7 +291,8 @@ fn serve(path: &Path) -> anyhow::Result<()> {
     runtime.block_on(async {
         let signals = Signals {
             shutdown: shutdown()?,
-            reload: reload(path.into(), log.clone())?,
+            reload: reload(path.into())?,
+            log: Some(log.clone()),
         };
         Ok(countersign_coordinator::run(config, signals).await?)
     })
@@ -310,16 +311,13 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
 }
 
 /// Reads the configuration again at each SIGHUP. Errors are logged and change nothing.
-fn reload(path: PathBuf, log: Arc<Log>) -> anyhow::Result<mpsc::Receiver<Config>> {
+fn reload(path: PathBuf) -> anyhow::Result<mpsc::Receiver<Config>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (sender, configs) = mpsc::channel(1);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             match Config::load(&path) {
                 Ok(config) => {
-                    if let Err(error) = log.apply(&config.log) {
-                        tracing::error!(%error, "the settings of the log did not change");
-                    }
                     if sender.send(config).await.is_err() {
                         return;
                     }

@@ -89,9 +89,17 @@ async fn serve_guest(link: GuestLink, desk: Arc<Desk>) {
         address,
         control,
         handle,
+        seat,
     } = link;
     let Control { sender, receiver } = control;
-    let admit = |token| admit(desk, peer, token);
+    let admit = |token| async move {
+        seat.heard();
+        let admitted = admit(desk, peer, token).await;
+        if admitted.is_err() {
+            seat.over();
+        }
+        admitted
+    };
     let end = session::serve_guest(receiver, sender, admit).await;
     info!(key = %peer, %address, %end, "guest left");
     handle.close(&end.to_string());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use countersign_link::hub::Recorder;
 use countersign_link::{Hub, IdentityError};
+use countersign_log::Log;
 use countersign_metrics::influx::{PushError, Pusher};
 use countersign_metrics::listener::{self, Bounds};
 use countersign_metrics::{Look, Report, Settings, Sheet, influx};
@@ -84,12 +85,19 @@ pub enum RunError {
 }
 
 /// Signals from outside.
-#[derive(Debug)]
 pub struct Signals<F> {
     /// Resolves when the coordinator is to stop.
     pub shutdown: F,
     /// New configurations, already validated.
     pub reload: mpsc::Receiver<Config>,
+    /// The log, which follows the configuration in force; `None`: it stays as it is.
+    pub log: Option<Arc<Log>>,
+}
+
+impl<F> std::fmt::Debug for Signals<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signals").finish_non_exhaustive()
+    }
 }
 
 /// A running coordinator. Dropping it stops it without waiting; [`stop`](Self::stop) waits.
@@ -266,12 +274,16 @@ impl Coordinator {
         let Signals {
             shutdown,
             mut reload,
+            log,
         } = signals;
         let mut shutdown = std::pin::pin!(shutdown);
         let ended = loop {
             tokio::select! {
                 () = &mut shutdown => break Ok(()),
-                Some(config) = reload.recv() => self.reload(config),
+                Some(config) = reload.recv() => {
+                    self.reload(config);
+                    follow(log.clone(), self.config.log.clone()).await;
+                }
                 died = self.part_died() => break Err(died),
             }
         };
@@ -356,6 +368,17 @@ impl Coordinator {
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         tracing::debug!("the coordinator was dropped");
+    }
+}
+
+/// Puts settings of the log in force, and opens its file again, on a thread that may block.
+async fn follow(log: Option<Arc<Log>>, settings: countersign_log::Settings) {
+    let Some(log) = log else { return };
+    let applied = tokio::task::spawn_blocking(move || log.apply(&settings)).await;
+    match applied {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => error!(%error, "the settings of the log did not change"),
+        Err(error) => error!(%error, "the settings of the log did not change; report this"),
     }
 }
 
@@ -452,6 +475,7 @@ mod tests {
             .attend(Signals {
                 shutdown: std::future::pending(),
                 reload,
+                log: None,
             })
             .await;
         assert!(matches!(ended, Err(RunError::Died(_))), "{ended:?}");
@@ -465,6 +489,7 @@ mod tests {
             .attend(Signals {
                 shutdown: std::future::ready(()),
                 reload,
+                log: None,
             })
             .await
             .unwrap();

@@ -28,7 +28,7 @@ use events::EVENTS;
 pub use events::{EventFilter, Feed, FeedError, NewEvent};
 use index::INDEX;
 pub use index::{Entry, Page, TaskFilter};
-pub use operators::Act;
+pub use operators::{Act, KeyChange};
 pub use webhooks::WebhookRow;
 
 const ROW_VERSION: u8 = 1;
@@ -100,6 +100,9 @@ struct Pending {
     urgent: bool,
     stop: bool,
     broken: Option<StoreError>,
+    /// Writes until the store breaks.
+    #[cfg(test)]
+    left: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -300,8 +303,13 @@ impl Store {
     /// Lets nothing be written from now on, as after an error of the disk.
     #[cfg(test)]
     pub(crate) fn break_off(&self) {
-        let disk = StoreError::Database("the disk is full".into());
-        self.shared.lock().broken = Some(disk);
+        self.shared.lock().broken = Some(full());
+    }
+
+    /// Does the same after so many more writes.
+    #[cfg(test)]
+    pub(crate) fn break_off_after(&self, writes: u64) {
+        self.shared.lock().left = Some(writes);
     }
 
     /// Returns a task, durable or not.
@@ -461,6 +469,8 @@ impl Shared {
 
     fn written(&self, mut pending: MutexGuard<'_, Pending>) -> Ticket {
         pending.writes += 1;
+        #[cfg(test)]
+        pending.count_down();
         self.wake.notify_one();
         Ticket(pending.writes)
     }
@@ -561,6 +571,14 @@ impl Pending {
         self.broken.clone().map_or(Ok(()), Err)
     }
 
+    #[cfg(test)]
+    fn count_down(&mut self) {
+        self.left = self.left.map(|left| left - 1);
+        if self.left == Some(0) {
+            self.broken = Some(full());
+        }
+    }
+
     /// Finds the newest version that is not yet committed, or just being committed.
     fn find<T>(&self, get: impl Fn(&Batch) -> Option<T>) -> Option<T> {
         get(&self.batch).or_else(|| get(&self.committing))
@@ -576,6 +594,12 @@ impl Batch {
             && self.hooks.is_empty()
             && self.operators.is_empty()
     }
+}
+
+/// The error of a full disk.
+#[cfg(test)]
+fn full() -> StoreError {
+    StoreError::Database("the disk is full".into())
 }
 
 /// A new file gets its name only when complete: redb's own creation is not atomic.

@@ -105,6 +105,45 @@ fn keys_and_nodes_are_added_to_the_configuration_and_its_comments_stay() {
 }
 
 #[test]
+fn of_several_guests_all_are_invited_or_none() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let config = dir.path().join("coordinator.yaml");
+    let file = config.to_str().unwrap();
+    let invite = |names: &[&str], stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-coordinator"));
+        command.args(["invite", "--config", file, "--address", "c:7443"]);
+        for name in names {
+            command.args(["--name", name]);
+        }
+        let output = command.stdout(stdout).stderr(Stdio::piped()).spawn();
+        output.unwrap().wait_with_output().unwrap()
+    };
+    let open = || {
+        let listed = run(&["invite", "list", "--config", file, "--json"]);
+        let listed: serde_json::Value = serde_json::from_str(&stdout(&listed)).unwrap();
+        listed.as_array().unwrap().len()
+    };
+    for (names, told) in [
+        (["alice", "bob", "csn1carol"], "cannot be a name"),
+        (["alice", "bob", "alice"], "invited twice"),
+    ] {
+        let refused = invite(&names, Stdio::piped());
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(stderr(&refused).contains(told), "{}", stderr(&refused));
+        assert_eq!((open(), stdout(&refused)), (0, String::new()), "{told}");
+    }
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let unseen = invite(&["alice", "bob"], full.unwrap().into());
+    assert_eq!(unseen.status.code(), Some(1));
+    let told = stderr(&unseen);
+    assert!(told.contains("nobody is invited"), "{told}");
+    assert_eq!(open(), 0, "nobody saw the tokens");
+    assert!(invite(&["alice", "bob"], Stdio::piped()).status.success());
+    assert_eq!(open(), 2);
+}
+
+#[test]
 fn an_unknown_key_stops_the_start_with_line_and_advice() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("c.yaml");

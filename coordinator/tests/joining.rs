@@ -192,6 +192,34 @@ async fn a_guest_can_do_nothing_but_show_an_invitation() {
     assert!(matches!(told, ToNode::Contacts { .. }), "{told:?}");
 }
 
+fn join(token: &Token) -> FromNode {
+    let token = Box::new(token.clone());
+    FromNode::Join { token }
+}
+
+/// Strangers that have had their answer and do not leave.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_in_all_seats_keep_no_guest_out_and_one_that_joined_may_stay() {
+    let office = Office::open().await;
+    let bob = office.invite("bob");
+    let mut wrong = office.invite("carol");
+    wrong.mac[0] ^= 1;
+    let refused = office.show(99, &wrong).await;
+    assert!(matches!(refused, ToNode::NotJoined { .. }), "guests are in");
+    let mut strangers = Vec::new();
+    for seed in 10..18 {
+        strangers.push(office.say(seed, &join(&wrong)).await.unwrap());
+    }
+    let guest = office.say(2, &join(&bob)).await.unwrap();
+    let told = decode(&guest.welcome).unwrap();
+    assert!(matches!(told, ToNode::Contacts { .. }), "{told:?}");
+    for seed in 20..28 {
+        strangers.push(office.say(seed, &join(&wrong)).await.unwrap());
+    }
+    let end = tokio::time::timeout(Duration::ZERO, guest.handle.closed());
+    assert!(end.await.is_err(), "it leaves by itself");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_asked_hears_of_everybody_who_joins_later_and_others_are_told_nothing() {
     let office = Office::open().await;

@@ -3,6 +3,8 @@
 
 #[path = "program/flood.rs"]
 mod flood;
+#[path = "program/shadowed.rs"]
+mod shadowed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -289,6 +291,51 @@ fn a_hangup_reads_the_configuration_again_and_ends_nothing() {
         }
     }
     assert!(coordinator.process.try_wait().unwrap().is_none(), "it runs");
+}
+
+/// The file of those who joined is damaged, so that the configuration is not applied.
+#[test]
+fn the_settings_of_the_log_change_with_the_rest_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let coordinator = Running::start(dir.path(), |command| {
+        command.stderr(File::create(dir.path().join("stderr")).unwrap())
+    });
+    let file = dir.path().join("coordinator.yaml");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    config["log"] = json!({"file": {"enable": true, "filename": "other.log"}});
+    std::fs::write(&file, config.to_string()).unwrap();
+    let joined = dir.path().join("nodes.yaml");
+    std::fs::write(&joined, "joined: 5\n").unwrap();
+    coordinator.hang_up();
+    let said = |words: &str| {
+        let stderr = std::fs::read_to_string(dir.path().join("stderr")).unwrap();
+        stderr.contains(words)
+    };
+    wait_until("it is refused", || {
+        said("the new configuration is not applied")
+    });
+    let log = dir.path().join("other.log");
+    // The log follows at the end of a reload; the next one begins behind it.
+    coordinator.hang_up();
+    let refused = || {
+        let stderr = std::fs::read_to_string(dir.path().join("stderr")).unwrap();
+        stderr
+            .matches("the new configuration is not applied")
+            .count()
+    };
+    wait_until("it is refused again", || refused() == 2);
+    assert!(!log.exists(), "the present settings stay in force");
+    std::fs::write(&joined, "joined: []\n").unwrap();
+    coordinator.hang_up();
+    wait_until("it is applied", || log.exists());
+}
+
+fn wait_until(what: &str, happened: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !happened() {
+        assert!(Instant::now() < until, "{what}: it does not happen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 struct Running {

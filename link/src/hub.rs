@@ -21,6 +21,7 @@ use crate::closed::{DONE, LinkHandle, REPLACED};
 use crate::door::{Caller, Door, Guests, Reason, Refusal};
 use crate::frame::Control;
 use crate::identity::{Identity, IdentityError, PeerKey};
+use crate::seats::{Seat, Seats};
 use crate::splice::{Halves, splice};
 use crate::switchboard::{End, Match, Switchboard};
 use crate::tls::{self, Admit, LINK_ALPN};
@@ -78,6 +79,8 @@ pub struct GuestLink {
     pub control: Control,
     /// Waits for, or causes, the end of the connection.
     pub handle: LinkHandle,
+    /// Its claim to be here while there are many.
+    pub seat: Seat,
 }
 
 /// The reason a hub could not start.
@@ -143,7 +146,7 @@ impl Hub {
         let rooms = Rooms {
             links: sender,
             guests: guest_sender,
-            seats: Arc::new(Semaphore::new(LIMITS.guests)),
+            seats: Seats::new(LIMITS.guests),
         };
         tokio::spawn(accept_all(
             endpoint.clone(),
@@ -293,7 +296,7 @@ struct Rooms {
     links: mpsc::Sender<NodeLink>,
     guests: mpsc::Sender<GuestLink>,
     /// As many guests as may be here at once.
-    seats: Arc<Semaphore>,
+    seats: Arc<Seats<Connection>>,
 }
 
 async fn accept_all(
@@ -352,10 +355,14 @@ fn tell(refusal: &Refusal) {
 /// Shows a guest in, and out again when its time is over.
 async fn receive_guest(peer: PeerKey, connection: Connection, rooms: Rooms, time: Duration) {
     let address = connection.remote_address();
-    let Ok(_seat) = rooms.seats.try_acquire() else {
+    let Some((sitting, gone)) = rooms.seats.sit(connection.clone()) else {
         debug!(%address, "a guest was sent away: there are too many");
         return connection.close(DONE, b"there are too many guests; try again in a minute");
     };
+    if let Some(gone) = gone {
+        debug!(address = %gone.remote_address(), "a guest was sent away for another one");
+        gone.close(DONE, b"another guest came; try again in a minute");
+    }
     let visit = async {
         let Ok((send, recv)) = connection.accept_bi().await else {
             return;
@@ -365,6 +372,7 @@ async fn receive_guest(peer: PeerKey, connection: Connection, rooms: Rooms, time
             address,
             control: Control::of_guest((send, recv)),
             handle: LinkHandle(connection.clone()),
+            seat: sitting.seat(),
         };
         if rooms.guests.send(link).await.is_ok() {
             connection.closed().await;
@@ -491,7 +499,7 @@ struct Limits {
     retry_from: usize,
     /// Time limit for each of handshake, control stream and the first frame of a pair stream.
     patience: Duration,
-    /// Maximum number of guests at a time; more are sent away.
+    /// Maximum number of guests at a time. A silent one is sent away for another.
     guests: usize,
     /// Time limit for all of a guest's connection.
     guest_time: Duration,

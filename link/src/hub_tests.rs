@@ -68,7 +68,7 @@ fn start_rooms(
     let rooms = Rooms {
         links,
         guests,
-        seats: Arc::new(Semaphore::new(limits.guests)),
+        seats: Seats::new(limits.guests),
     };
     let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
     let shared = Arc::new(Shared {
@@ -371,35 +371,76 @@ async fn a_guest_has_one_stream_and_small_frames_and_is_no_node() {
 }
 
 #[tokio::test]
-async fn guests_are_few_and_their_time_is_short() {
+async fn the_time_of_a_guest_is_short() {
     let limits = Limits {
-        guests: 1,
         guest_time: Duration::from_millis(500),
         ..LIMITS
     };
-    let hub = start_rooms(
-        limits,
-        Arc::new(|_| false),
-        mpsc::channel(1).0,
-        mpsc::channel(1).0,
-    );
-    let address = hub.local_addr().unwrap();
-    let silent = dial_with(address, client(1, HYBRID)).await.unwrap();
-    // The seat is taken once the handshake has ended at the hub, too.
-    let crowd = async {
-        loop {
-            let next = dial_with(address, client(2, HYBRID)).await.unwrap();
-            let end = Closed::from(next.closed().await);
-            if matches!(&end, Closed::ByPeer { reason } if reason.contains("too many guests")) {
-                break;
-            }
-        }
-    };
-    soon(crowd).await;
+    let (hub, _received) = start_for_guests(limits);
+    let silent = dial_with(hub, client(1, HYBRID)).await.unwrap();
     let reason = Closed::ByPeer {
         reason: "a guest's time is over".into(),
     };
     assert_eq!(Closed::from(soon(silent.closed()).await), reason);
+}
+
+/// A hub that lets everybody in, as a guest.
+fn start_for_guests(limits: Limits) -> (SocketAddr, mpsc::Receiver<GuestLink>) {
+    let (guests, received) = mpsc::channel(1);
+    let hub = start_rooms(limits, Arc::new(|_| false), mpsc::channel(1).0, guests);
+    (hub.local_addr().unwrap(), received)
+}
+
+/// A guest that says something, as the hub sees it, and its own end.
+async fn says(
+    hub: SocketAddr,
+    number: u8,
+    received: &mut mpsc::Receiver<GuestLink>,
+) -> (GuestLink, Connection) {
+    let guest = dial_with(hub, client(number, HYBRID)).await.unwrap();
+    let (mut send, _) = guest.open_bi().await.unwrap();
+    send.write_all(&[0, 0, 0, 1, 7]).await.unwrap();
+    let link = soon(received.recv()).await.unwrap();
+    assert_eq!(link.peer, identity(number).public());
+    (link, guest)
+}
+
+async fn is_sent_away(guest: &Connection, why: &str) -> bool {
+    let end = Closed::from(soon(guest.closed()).await);
+    matches!(end, Closed::ByPeer { reason } if reason.contains(why))
+}
+
+#[tokio::test]
+async fn silent_strangers_in_all_seats_keep_no_guest_out() {
+    let (hub, mut received) = start_for_guests(LIMITS);
+    let mut silent = Vec::new();
+    for number in 0..LIMITS.guests as u8 {
+        silent.push(dial_with(hub, client(1 + number, HYBRID)).await.unwrap());
+    }
+    let (_, guest) = says(hub, 100, &mut received).await;
+    // The handshakes may have ended at the hub in another order.
+    let gone = silent.iter().map(|stranger| Box::pin(stranger.closed()));
+    let gone = futures_util::future::select_all(gone);
+    let (end, ..) = soon(gone).await;
+    assert!(Closed::from(end).to_string().contains("another guest came"));
+    assert_eq!(guest.close_reason(), None);
+}
+
+#[tokio::test]
+async fn a_guest_that_was_heard_keeps_its_seat_until_it_has_its_answer() {
+    let limits = Limits {
+        guests: 1,
+        ..LIMITS
+    };
+    let (hub, mut received) = start_for_guests(limits);
+    let (link, guest) = says(hub, 1, &mut received).await;
+    link.seat.heard();
+    let other = dial_with(hub, client(2, HYBRID)).await.unwrap();
+    assert!(is_sent_away(&other, "too many guests").await);
+    assert_eq!(guest.close_reason(), None);
+    link.seat.over();
+    says(hub, 3, &mut received).await;
+    assert!(is_sent_away(&guest, "another guest came").await);
 }
 
 #[tokio::test]

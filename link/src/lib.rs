@@ -41,6 +41,7 @@ mod frame;
 pub mod hub;
 mod identity;
 pub mod mesh;
+mod seats;
 mod splice;
 mod switchboard;
 mod tls;
@@ -58,5 +59,6 @@ pub use frame::{
 pub use hub::{GuestLink, Hub, NodeLink};
 pub use identity::{Identity, IdentityError, PeerKey};
 pub use mesh::{Mesh, MeshEvent};
+pub use seats::Seat;
 pub use tls::Admit;
 pub use tunnel::Tunnel;

@@ -10,8 +10,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 examples=${1:-200}
-tool=dist/contract/bin/st
-test -x "$tool" || { python3 -m venv dist/contract && dist/contract/bin/python -m pip install --quiet schemathesis==4.32.5; }
+python=dist/contract/bin/python
+"$python" -c "import schemathesis" 2>/dev/null || { python3 -m venv dist/contract && "$python" -m pip install --quiet schemathesis==4.32.5; }
 program=target/debug/countersign-coordinator
 dir=$(mktemp -d)
 waiting=
@@ -32,6 +32,8 @@ target/debug/countersign --config "$dir/profile.yaml" --timeout 86400 wallet cre
 waiting=$!
 python3 tests/contract/seed.py fill "$dir" "$port"
 # The key is in a file that this process alone can read, not among the arguments.
-SEEDS="$dir/seeds.json" SCHEMATHESIS_HOOKS=tests.contract.hooks PYTHONPATH=. "$tool" --config-file "$dir/schemathesis.toml" \
-    run "http://127.0.0.1:$port/v1/openapi.json" --exclude-checks positive_data_acceptance --max-examples "$examples" \
-    --phases examples,coverage,fuzzing,stateful --request-timeout 45 --workers 2 --no-color
+SEEDS="$dir/seeds.json" SCHEMATHESIS_HOOKS=tests.contract.hooks PYTHONPATH=. "$python" -m schemathesis.cli \
+    --config-file "$dir/schemathesis.toml" run "http://127.0.0.1:$port/v1/openapi.json" \
+    --exclude-checks positive_data_acceptance --max-examples "$examples" --phases examples,coverage,fuzzing,stateful \
+    --request-timeout 45 --workers 2 --no-color
+python3 tests/contract/seed.py judge "$dir" "$port"

@@ -1,4 +1,5 @@
-"""Gives a new coordinator something of everything: `configure` writes its files, `fill` asks it for the rest."""
+"""Gives a new coordinator something of everything: `configure` writes its files, `fill` asks it for the rest. `judge`
+fails if an operation of its document was never answered with success."""
 
 import hashlib
 import json
@@ -8,6 +9,12 @@ import time
 import urllib.request
 
 HERE = pathlib.Path(__file__).parent
+
+
+def write(file, text):
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(text)
 
 
 def configure(folder, port):
@@ -33,10 +40,7 @@ def configure(folder, port):
         ("api.key", made["key"]),
         ("schemathesis.toml", header),
     ]:
-        file = folder / name
-        file.touch(mode=0o600)
-        file.chmod(0o600)
-        file.write_text(text)
+        write(folder / name, text)
 
 
 def fill(folder, port):
@@ -63,6 +67,8 @@ def fill(folder, port):
         waiting = ask("GET", "/tasks?state=waiting")["tasks"]
     task = ask("GET", f"/tasks/{waiting[0]['id']}")
     seeds = {
+        "base": f"http://127.0.0.1:{port}/v1",
+        "key": key,
         "wallet": wallet["id"],
         "task": wallet["task"],
         "waiting": task["id"],
@@ -75,10 +81,21 @@ def fill(folder, port):
             "expireApiKey": {"expires": None},
             "putWebhook": webhook,
             "resendEvents": {"since": 0},
+            "setDrain": {"draining": True},
             "rotateWebhookKey": {"kid": kid},
         },
     }
-    (folder / "seeds.json").write_text(json.dumps(seeds))
+    write(folder / "seeds.json", json.dumps(seeds))
 
 
-{"configure": configure, "fill": fill}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
+def judge(folder, port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/openapi.json") as answer:
+        paths = json.load(answer)["paths"].values()
+    operations = {operation["operationId"] for path in paths for operation in path.values()}
+    never = operations - set((folder / "succeeded").read_text().split())
+    if never:
+        sys.exit(f"never answered with success: {', '.join(sorted(never))}; add what they need to tests/contract/seed.py")
+    print(f"Each of the {len(operations)} operations was answered with success.")
+
+
+{"configure": configure, "fill": fill, "judge": judge}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])

@@ -224,7 +224,7 @@ async fn the_audit_log_is_shown_page_by_page() {
         more.contains("audit --limit 2") && more.contains(&format!("--after {next}")),
         "{more}"
     );
-    let foreign = office.run(&["audit", "--after", "7"]).await;
+    let foreign = office.run(&["audit", "--after", "tasks-7"]).await;
     assert!(text(&foreign.stderr).contains("cursor-malformed"));
 }
 

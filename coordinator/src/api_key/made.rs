@@ -12,7 +12,7 @@ use countersign_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{ApiKey, ApiKeys, Credential, Scope};
-use crate::store::{Store, StoreError};
+use crate::store::{Act, KeyChange, Store, StoreError};
 use crate::webhook::{WebhookError, check_name};
 
 /// Most keys that are made through the API.
@@ -29,6 +29,14 @@ pub struct MadeKey {
     pub key: ApiKey,
     /// The key with its credential before the last rotation; it expires.
     pub previous: Option<ApiKey>,
+}
+
+impl MadeKey {
+    /// Its credential, and the one before it.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        let keys = std::iter::once(&self.key).chain(&self.previous);
+        keys.map(|key| &key.credential)
+    }
 }
 
 /// Why a key is not changed.
@@ -109,6 +117,7 @@ impl ApiKeys {
         store: &Store,
         name: &str,
         spec: ApiKeySpec,
+        act: Act<'_>,
     ) -> Result<(ApiKeyView, bool), KeyError> {
         check_name(name)?;
         let key = asked(name, spec)?;
@@ -129,7 +138,7 @@ impl ApiKeys {
         let previous = before.and_then(|before| before.previous.as_ref());
         let previous = previous.map(|previous| overlapping(previous, &key));
         let made = MadeKey { key, previous };
-        Ok((self.keep(store, known, made)?, new))
+        Ok((self.keep(store, known, made, act)?, new))
     }
 
     /// Sets the end of a key that is there, and nothing else.
@@ -138,6 +147,7 @@ impl ApiKeys {
         store: &Store,
         name: &str,
         to: &ExpireApiKey,
+        act: Act<'_>,
     ) -> Result<ApiKeyView, KeyError> {
         let known = self.known();
         if known.is_only_in_a_file(name) {
@@ -150,16 +160,16 @@ impl ApiKeys {
         };
         let previous = before.previous.as_ref();
         let previous = previous.map(|previous| overlapping(previous, &key));
-        self.keep(store, known, MadeKey { key, previous })
+        self.keep(store, known, MadeKey { key, previous }, act)
     }
 
-    /// Replaces a key's credential.
+    /// Replaces a key's credential, at the time of the act.
     pub fn rotate(
         &self,
         store: &Store,
         name: &str,
         to: &RotateApiKey,
-        now: UnixMillis,
+        act: Act<'_>,
     ) -> Result<ApiKeyView, KeyError> {
         if to.overlap_seconds > LONGEST_OVERLAP {
             return Err(KeyError::Overlap);
@@ -171,12 +181,13 @@ impl ApiKeys {
         }
         let before = known.made.get(name).ok_or(KeyError::Unknown)?;
         if before.key.credential == credential {
+            store.audit(act)?;
             return Ok(view(&before.key, before.previous.as_ref(), KeyOrigin::Api));
         }
         if known.is_taken(&credential) {
             return Err(KeyError::Taken);
         }
-        let until = UnixMillis(now.0 + u64::from(to.overlap_seconds) * 1000);
+        let until = UnixMillis(act.at.0 + u64::from(to.overlap_seconds) * 1000);
         let expires = before.key.expires.map_or(until, |end| end.min(until));
         let made = MadeKey {
             key: ApiKey {
@@ -188,22 +199,27 @@ impl ApiKeys {
                 ..before.key.clone()
             }),
         };
-        self.keep(store, known, made)
+        self.keep(store, known, made, act)
     }
 
     /// Revokes a key at once. False if there was none.
-    pub fn remove(&self, store: &Store, name: &str) -> Result<bool, KeyError> {
+    pub fn remove(&self, store: &Store, name: &str, act: Act<'_>) -> Result<bool, KeyError> {
         let mut known = self.known();
         if known.is_only_in_a_file(name) {
             return Err(KeyError::InFile);
         }
-        let was = known.made.remove(name).is_some();
-        if was {
-            // Refused from now on, whether or not the store can write.
-            self.apply(&known);
-            store.put_api_key(name, None)?;
-        }
-        Ok(was)
+        let Some(before) = known.made.remove(name) else {
+            return Ok(false);
+        };
+        // Refused from now on, whether or not the store can write.
+        self.apply(&known);
+        store.put_api_key(KeyChange {
+            name,
+            before: Some(&before),
+            after: None,
+            act,
+        })?;
+        Ok(true)
     }
 
     fn keep(
@@ -211,9 +227,15 @@ impl ApiKeys {
         store: &Store,
         mut known: MutexGuard<'_, Known>,
         made: MadeKey,
+        act: Act<'_>,
     ) -> Result<ApiKeyView, KeyError> {
         let name = made.key.name.clone();
-        store.put_api_key(&name, Some(&made))?;
+        store.put_api_key(KeyChange {
+            name: &name,
+            before: known.made.get(&name),
+            after: Some(&made),
+            act,
+        })?;
         let shown = view(&made.key, made.previous.as_ref(), KeyOrigin::Api);
         known.made.insert(name, made);
         self.apply(&known);

@@ -7,6 +7,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::{Extension, Json};
 use countersign_api::{
     ApiKeyList, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage, ExpireApiKey, RotateApiKey,
+    Submitter,
 };
 use serde::Deserialize;
 
@@ -64,8 +65,11 @@ pub async fn put(
     Part(name): Part,
     Body(spec): Body<ApiKeySpec>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ApiKeyView>), ApiError> {
-    let (view, new) = app.keys.put(app.registry.store(), &name, spec)?;
-    app.audited(&caller, "api-key.put", &name).await?;
+    let by = caller.submitter();
+    let act = act(&by, "api-key.put", &name);
+    let put = app.keys.put(app.registry.store(), &name, spec, act);
+    let (view, new) = put?;
+    app.all_durable().await?;
     let status = if new {
         StatusCode::CREATED
     } else {
@@ -97,10 +101,10 @@ pub async fn rotate(
     Part(name): Part,
     Body(to): Body<RotateApiKey>,
 ) -> Result<Json<ApiKeyView>, ApiError> {
-    let view = app
-        .keys
-        .rotate(app.registry.store(), &name, &to, clock::now())?;
-    app.audited(&caller, "api-key.rotate", &name).await?;
+    let by = caller.submitter();
+    let act = act(&by, "api-key.rotate", &name);
+    let view = app.keys.rotate(app.registry.store(), &name, &to, act)?;
+    app.all_durable().await?;
     Ok(Json(view))
 }
 
@@ -127,8 +131,10 @@ pub async fn expire(
     Part(name): Part,
     Body(to): Body<ExpireApiKey>,
 ) -> Result<Json<ApiKeyView>, ApiError> {
-    let view = app.keys.expire(app.registry.store(), &name, &to)?;
-    app.audited(&caller, "api-key.expire", &name).await?;
+    let by = caller.submitter();
+    let act = act(&by, "api-key.expire", &name);
+    let view = app.keys.expire(app.registry.store(), &name, &to, act)?;
+    app.all_durable().await?;
     Ok(Json(view))
 }
 
@@ -152,8 +158,10 @@ pub async fn revoke(
     Extension(caller): Extension<Caller>,
     Part(name): Part,
 ) -> Result<StatusCode, ApiError> {
-    if app.keys.remove(app.registry.store(), &name)? {
-        app.audited(&caller, "api-key.revoke", &name).await?;
+    let by = caller.submitter();
+    let act = act(&by, "api-key.revoke", &name);
+    if app.keys.remove(app.registry.store(), &name, act)? {
+        app.all_durable().await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -209,13 +217,24 @@ impl App {
         action: &str,
         target: &str,
     ) -> Result<(), ApiError> {
+        let by = caller.submitter();
+        self.registry.store().audit(act(&by, action, target))?;
+        self.all_durable().await
+    }
+
+    /// Waits until everything so far is durable.
+    async fn all_durable(&self) -> Result<(), ApiError> {
         let store = self.registry.store();
-        store.audit(Act {
-            at: clock::now(),
-            by: &caller.submitter(),
-            action,
-            target,
-        })?;
         Ok(store.durable(store.now()).await?)
+    }
+}
+
+/// A change at this moment.
+fn act<'a>(by: &'a Submitter, action: &'a str, target: &'a str) -> Act<'a> {
+    Act {
+        at: clock::now(),
+        by,
+        action,
+        target,
     }
 }

@@ -60,7 +60,8 @@ where
 }
 
 /// A list whose cursors are places. They are opaque to callers, and each list refuses those of all
-/// others.
+/// others. The first release gave out plain numbers in every list; programs have kept them, and
+/// nothing tells of which list they were.
 #[derive(Debug, Clone, Copy)]
 pub struct Places(&'static str);
 
@@ -82,8 +83,13 @@ impl Places {
     /// The place of a cursor.
     pub fn read(self, text: Option<&str>) -> Result<Option<u64>, ApiError> {
         let read = |text: &str| {
-            let place = text.strip_prefix(self.0)?.parse().ok()?;
-            (self.cursor(place) == text).then_some(place)
+            let number = text.strip_prefix(self.0).unwrap_or(text);
+            let place: u64 = number.parse().ok()?;
+            let written = [self.cursor(place), place.to_string()];
+            written
+                .iter()
+                .any(|written| *written == *text)
+                .then_some(place)
         };
         text.map(|text| read(text).ok_or_else(not_of_this_list))
             .transpose()

@@ -54,6 +54,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<WebhookList> {
             headers(("Location" = String, description = "The webhook's path."))
         ),
         (status = 200, description = "The webhook was there, and is as asked for now.", body = WebhookView),
+        (status = 409, response = super::document::Conflict),
     )
 )]
 pub async fn put(

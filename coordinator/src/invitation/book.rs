@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_protocol::contact::{Contact, Role};
 use countersign_protocol::invitation::InvitationId;
 use countersign_protocol::{RequesterId, UnixMillis};
+use tracing::error;
 
 use super::Rights;
 use super::joined::{self, JoinedError};
-use crate::api_key::{ApiKey, ApiKeys, Credential, LockedKeys};
+use crate::api_key::{ApiKey, ApiKeys, Credential, LeftOut, LockedKeys};
 use crate::clock;
 use crate::config::Config;
-use crate::registry::TaskRegistry;
+use crate::registry::{RegistryConfig, TaskRegistry};
+use crate::store::StoreError;
 
 /// Keeps the registry and the API keys at what the files say.
 #[derive(Debug)]
@@ -30,8 +32,10 @@ pub struct Book {
 pub(super) enum Standing {
     /// Neither its name nor its id is known.
     New,
-    /// Somebody else has its name, or its own entry has expired.
+    /// Somebody else has its name, or its own entry has expired or is left out.
     Taken,
+    /// Its key was revoked or replaced through the API.
+    Revoked,
     /// It is known itself, under this other name.
     Renamed(String),
     /// It is known itself, under the same name.
@@ -49,9 +53,9 @@ impl Standing {
         }
     }
 
-    fn to_key(name: &str, id: &RequesterId, key: &ApiKey, now: UnixMillis) -> Self {
+    fn to_key(name: &str, id: &RequesterId, key: &ApiKey, is_good: bool) -> Self {
         let is_its_own = key.credential == Credential::Requester(*id);
-        if is_its_own && !key.is_valid(now) {
+        if is_its_own && !is_good {
             return Self::Taken;
         }
         Self::to_entry(name, &key.name, is_its_own)
@@ -77,14 +81,17 @@ impl Book {
     }
 
     /// Puts another configuration in force, with those who joined. On failure, the present one
-    /// stays in force.
+    /// stays in force. Keys that were made through the API stay as they are: entries that
+    /// contradict them are left out, and the log says so.
     pub(crate) fn replace(&self, config: Config) -> Result<(), JoinedError> {
         let mut locked = self.lock();
         let config = Config {
             data: self.data.clone(),
             ..config
         };
-        locked.apply(&config)?;
+        for left_out in locked.apply(&config)? {
+            error!(error = %left_out, "an entry is left out");
+        }
         *locked.config = config;
         Ok(())
     }
@@ -118,12 +125,32 @@ impl Locked<'_> {
                     .map(|(other, entry)| Standing::to_entry(name, entry, other == id))
                     .max()
             }
-            Contact::Requester { name, id } => {
-                let keys = keys.iter().chain(self.keys.made());
-                keys.map(|key| Standing::to_key(name, id, key, now)).max()
-            }
+            Contact::Requester { name, id } => Some(self.standing_to(&keys, name, id, now)?),
         };
         Ok(standing.unwrap_or(Standing::New))
+    }
+
+    /// Whether one of the files' keys, or one that was made, has the name or the id.
+    fn standing_to(
+        &self,
+        listed: &[ApiKey],
+        name: &str,
+        id: &RequesterId,
+        now: UnixMillis,
+    ) -> Result<Standing, StoreError> {
+        let store = self.book.registry.store();
+        let mut standing = if store.is_revoked(&Credential::Requester(*id))? {
+            Standing::Revoked
+        } else {
+            Standing::New
+        };
+        for key in listed {
+            let is_good = key.is_valid(now) && self.keys.obstacle(key, store)?.is_none();
+            standing = standing.max(Standing::to_key(name, id, key, is_good));
+        }
+        let made = self.keys.made();
+        let made = made.map(|key| Standing::to_key(name, id, key, key.is_valid(now)));
+        Ok(made.fold(standing, Ord::max))
     }
 
     /// True if somebody in the files has this name.
@@ -141,15 +168,30 @@ impl Locked<'_> {
     ) -> Result<(), JoinedError> {
         joined::add(&self.book.data, guest, rights, invitation, now)?;
         let config = self.config.clone();
-        self.apply(&config)
+        self.apply(&config).map(drop)
     }
 
-    fn apply(&mut self, config: &Config) -> Result<(), JoinedError> {
-        let (rules, keys) = joined::merged(config)?;
-        // What is refused changes nothing.
-        self.keys.set(keys)?;
+    /// Returns what was left out.
+    fn apply(&mut self, config: &Config) -> Result<Vec<LeftOut>, JoinedError> {
+        let (rules, keys, left_out) = self.accepted(config)?;
+        self.keys.set(keys);
         self.book.registry.set_rules(rules);
         self.book.registry.tell_contacts(clock::now());
-        Ok(())
+        Ok(left_out)
+    }
+
+    /// Everybody in the files, and the keys that must not be accepted, which are not among them.
+    fn accepted(
+        &self,
+        config: &Config,
+    ) -> Result<(RegistryConfig, Vec<ApiKey>, Vec<LeftOut>), JoinedError> {
+        let mut left_out = Vec::new();
+        let (rules, keys) = joined::merged_of(config, |key| {
+            let obstacle = self.keys.obstacle(key, self.book.registry.store())?;
+            let is_accepted = obstacle.is_none();
+            left_out.extend(obstacle);
+            Ok(is_accepted)
+        })?;
+        Ok((rules, keys, left_out))
     }
 }

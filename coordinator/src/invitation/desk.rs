@@ -55,6 +55,11 @@ pub enum NotJoined {
         "a {0} with this name or this id is registered here already; ask the coordinator's operator for an invitation under another name, or to remove the present entry"
     )]
     Taken(Role),
+    /// Its key was revoked or replaced. The invitation stays open.
+    #[error(
+        "this key was registered here as a {0}, and was revoked or replaced; make another key, and show the invitation with it"
+    )]
+    Revoked(Role),
     /// Its key is on record under this other name.
     #[error(
         "this key is registered here already, as the {0} `{1}`; nothing is missing, unless you want the other name: then ask the coordinator's operator to remove the present entry"
@@ -154,6 +159,7 @@ impl Desk {
             (Standing::Known, None) => Ok(Admission::Again),
             (Standing::Renamed(name), _) => Err(NotJoined::Renamed(guest.role(), name)),
             (Standing::Taken, Some(_)) => Err(NotJoined::Taken(guest.role())),
+            (Standing::Revoked, Some(_)) => Err(NotJoined::Revoked(guest.role())),
             (Standing::New, Some(open)) => {
                 self.spend(id)?;
                 let added = book.add(&guest, open.rights, id, now);
@@ -162,7 +168,7 @@ impl Desk {
                 info!(role = %guest.role(), name = guest.name(), id = guest.id(), invitation = %id, "joined by invitation");
                 Ok(Admission::New)
             }
-            (Standing::Taken | Standing::New, None) => Err(NotJoined::Token),
+            (Standing::Taken | Standing::Revoked | Standing::New, None) => Err(NotJoined::Token),
         }
     }
 

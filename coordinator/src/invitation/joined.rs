@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Rights;
-use crate::api_key::{ApiKey, Credential, Scope, Shadowed};
+use crate::api_key::{ApiKey, Credential, Scope};
 use crate::config::Config;
 use crate::registry::{NamedRequester, RegistryConfig};
+use crate::store::StoreError;
 
 /// Size limit of a file in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -40,9 +41,9 @@ pub enum JoinedError {
     /// An entry excludes another.
     #[error("{what} in {} is listed already, there or in the configuration; remove one entry", path.display())]
     Duplicate { path: PathBuf, what: String },
-    /// An entry excludes a key that was made through the API.
+    /// The keys that were made through the API cannot be compared with.
     #[error(transparent)]
-    Shadowed(#[from] Shadowed),
+    Store(#[from] StoreError),
     /// The file cannot be written.
     #[error("{} cannot be written ({error}); check the disk and the permissions", path.display())]
     Write { path: PathBuf, error: io::Error },
@@ -113,8 +114,22 @@ pub(super) fn add(
 
 /// The nodes, requesters and API keys of the configuration together with those who joined.
 pub(crate) fn merged(config: &Config) -> Result<(RegistryConfig, Vec<ApiKey>), JoinedError> {
+    merged_of(config, |_| Ok(true))
+}
+
+/// Does the same, and leaves out the keys that are not accepted.
+pub(super) fn merged_of(
+    config: &Config,
+    mut accepts: impl FnMut(&ApiKey) -> Result<bool, StoreError>,
+) -> Result<(RegistryConfig, Vec<ApiKey>), JoinedError> {
     let mut rules = config.rules.clone();
-    let mut keys = config.api_keys.clone();
+    let mut listed = config.api_keys.clone();
+    let mut keys = Vec::new();
+    for key in &listed {
+        if accepts(key)? {
+            keys.push(key.clone());
+        }
+    }
     let path = config.data.join(NODES);
     let mut names: BTreeSet<String> = rules.nodes.values().cloned().collect();
     for Node { name, id, .. } in entries(&path)? {
@@ -130,23 +145,28 @@ pub(crate) fn merged(config: &Config) -> Result<(RegistryConfig, Vec<ApiKey>), J
         // An invitation that names none gives the usual ones: to read and to order.
         let rights = rights.unwrap_or_default();
         let credential = Credential::Requester(id);
-        let is_new = keys
+        let is_new = listed
             .iter()
             .all(|key| key.name != name && key.credential != credential);
         refuse_unless(is_new, &path, || format!("the requester `{name}` ({id})"))?;
-        if let Some(accepted) = &mut rules.requesters
-            && rights.scopes().contains(&Scope::Create)
-            && !accepted.contains(&id)
-        {
-            accepted.push(id);
-        }
-        keys.push(ApiKey {
+        let key = ApiKey {
             name,
             credential,
             scopes: rights.scopes().to_vec(),
             wallets: rights.wallets().map(<[_]>::to_vec),
             expires: None,
-        });
+        };
+        listed.push(key.clone());
+        if !accepts(&key)? {
+            continue;
+        }
+        if let Some(accepted) = &mut rules.requesters
+            && key.scopes.contains(&Scope::Create)
+            && !accepted.contains(&id)
+        {
+            accepted.push(id);
+        }
+        keys.push(key);
     }
     rules.named_requesters = proposed(&rules, &keys);
     Ok((rules, keys))

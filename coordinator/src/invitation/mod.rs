@@ -10,6 +10,7 @@ mod desk;
 mod joined;
 mod rights;
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -51,6 +52,17 @@ pub struct Invitations {
     folder: PathBuf,
     coordinator: CoordinatorId,
     key: Zeroizing<[u8; 32]>,
+}
+
+/// Somebody to be invited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// The part that the guest will have.
+    pub role: Role,
+    /// The name that the guest will have.
+    pub name: String,
+    /// Those of a requester; the usual ones if absent.
+    pub rights: Option<Rights>,
 }
 
 /// An invitation as its file has it. The file's name is its id.
@@ -106,9 +118,19 @@ pub enum InvitationError {
     /// Too long or too short.
     #[error("an invitation is valid for 1 minute to 7 days; choose a time between them")]
     Validity,
-    /// There are too many.
-    #[error("{MOST} invitations are open; revoke one with `countersign-coordinator invite revoke`")]
-    TooMany,
+    /// The name is asked for twice.
+    #[error("`{0}` is invited twice; name it once")]
+    Twice(String),
+    /// There would be too many.
+    #[error(
+        "{0} invitations are open, and {MOST} may be; invite fewer, or revoke some with `countersign-coordinator invite revoke`"
+    )]
+    TooMany(usize),
+    /// Some of those that were made are left over.
+    #[error(
+        "{error}; these invitations stay open although nobody has seen their tokens: {left}; revoke them with `countersign-coordinator invite revoke`"
+    )]
+    Left { error: Box<Self>, left: String },
     /// There is none with this id.
     #[error(
         "there is no open invitation {0}; `countersign-coordinator invite list` shows those that are open"
@@ -141,7 +163,9 @@ impl Invitations {
         valid: Duration,
         now: UnixMillis,
     ) -> Result<Token, InvitationError> {
-        self.make_with(None, role, name, address, valid, now)
+        let name = name.into();
+        let rights = None;
+        self.make_one(Guest { role, name, rights }, address, valid, now)
     }
 
     /// Makes an invitation for a requester with these rights.
@@ -153,21 +177,84 @@ impl Invitations {
         valid: Duration,
         now: UnixMillis,
     ) -> Result<Token, InvitationError> {
-        self.make_with(Some(rights), Role::Requester, name, address, valid, now)
+        let guest = Guest {
+            role: Role::Requester,
+            name: name.into(),
+            rights: Some(rights),
+        };
+        self.make_one(guest, address, valid, now)
     }
 
-    fn make_with(
+    fn make_one(
         &self,
-        rights: Option<Rights>,
-        role: Role,
-        name: &str,
+        guest: Guest,
         address: &str,
         valid: Duration,
         now: UnixMillis,
     ) -> Result<Token, InvitationError> {
+        let mut made = self.make_all(&[guest], address, valid, now)?;
+        Ok(made.remove(0))
+    }
+
+    /// Makes an invitation for each guest, or none: all are checked before the first is made, and
+    /// if one fails, those before it are withdrawn.
+    pub fn make_all(
+        &self,
+        guests: &[Guest],
+        address: &str,
+        valid: Duration,
+        now: UnixMillis,
+    ) -> Result<Vec<Token>, InvitationError> {
+        self.check(guests, address, valid, now)?;
+        let mut ids = Vec::new();
+        let made = guests.iter().map(|guest| {
+            let id = new_id();
+            ids.push(id);
+            self.make_as(id, guest, address, valid, now)
+        });
+        let made: Result<Vec<Token>, _> = made.collect();
+        made.map_err(|error| self.withdrawn(error, &ids))
+    }
+
+    /// Removes those of these invitations that are there, because of this error.
+    fn withdrawn(&self, error: InvitationError, ids: &[InvitationId]) -> InvitationError {
+        let left = self.withdraw(ids);
+        if left.is_empty() {
+            return error;
+        }
+        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+        InvitationError::Left {
+            error: Box::new(error),
+            left: left.join(", "),
+        }
+    }
+
+    /// Removes those of these invitations that are there, and returns those that stay nevertheless.
+    pub fn withdraw(&self, ids: &[InvitationId]) -> Vec<InvitationId> {
+        let stays = |id: &&InvitationId| {
+            let revoked = self.revoke(**id);
+            !matches!(revoked, Ok(()) | Err(InvitationError::Unknown(_)))
+        };
+        ids.iter().filter(stays).copied().collect()
+    }
+
+    /// Checks everything that is known before the first invitation is made.
+    fn check(
+        &self,
+        guests: &[Guest],
+        address: &str,
+        valid: Duration,
+        now: UnixMillis,
+    ) -> Result<(), InvitationError> {
         self.check_owner()?;
-        if !is_name(name) {
-            return Err(InvitationError::Name(name.escape_default().to_string()));
+        let mut names = BTreeSet::new();
+        for Guest { name, .. } in guests {
+            if !is_name(name) {
+                return Err(InvitationError::Name(name.escape_default().to_string()));
+            }
+            if !names.insert(name) {
+                return Err(InvitationError::Twice(name.clone()));
+            }
         }
         if !is_address(address) {
             return Err(InvitationError::Address(
@@ -177,21 +264,27 @@ impl Invitations {
         if !(VALID[0]..=VALID[1]).contains(&valid) {
             return Err(InvitationError::Validity);
         }
-        if self
-            .list()?
-            .iter()
-            .filter(|(_, open)| now < open.expires)
-            .count()
-            >= MOST
-        {
-            return Err(InvitationError::TooMany);
+        let listed = self.list()?;
+        let open = listed.iter().filter(|(_, open)| now < open.expires).count();
+        if open + guests.len() > MOST {
+            return Err(InvitationError::TooMany(open));
         }
-        let mut id = InvitationId([0; 16]);
-        rand::rngs::OsRng.fill_bytes(&mut id.0);
+        Ok(())
+    }
+
+    fn make_as(
+        &self,
+        id: InvitationId,
+        guest: &Guest,
+        address: &str,
+        valid: Duration,
+        now: UnixMillis,
+    ) -> Result<Token, InvitationError> {
+        let Guest { role, name, rights } = guest.clone();
         let open = Open {
             version: version(rights.as_ref()),
             role,
-            name: name.into(),
+            name,
             expires: UnixMillis(now.0 + valid.as_millis() as u64),
             rights,
         };
@@ -350,6 +443,12 @@ impl Invitations {
             error,
         }
     }
+}
+
+fn new_id() -> InvitationId {
+    let mut id = InvitationId([0; 16]);
+    rand::rngs::OsRng.fill_bytes(&mut id.0);
+    id
 }
 
 /// The version of a file with these rights.

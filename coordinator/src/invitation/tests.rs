@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use countersign_api::{ApiKeySpec, Submitter};
 use countersign_protocol::contact::Contact;
 use countersign_protocol::{NodeId, RequesterId};
 
 use super::*;
-use crate::api_key::{ApiKeys, Scope};
+use crate::api_key::{ApiKeys, KeyError, Scope};
 use crate::config::Config;
 use crate::registry::TaskRegistry;
-use crate::store::Store;
+use crate::store::{Act, Store};
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -46,6 +47,7 @@ impl Office {
         let store = Store::open(&config.database_file()).unwrap();
         let registry = Arc::new(TaskRegistry::open(config.rules.clone(), store).unwrap());
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
+        keys.load(registry.store()).unwrap();
         let book = Book::new(config.clone(), registry.clone(), keys.clone());
         book.replace(config)?;
         let invitations = || {
@@ -64,14 +66,19 @@ impl Office {
 
     /// The same data directory after the process has died.
     fn reopen(self) -> Self {
+        self.reopen_with("")
+    }
+
+    fn reopen_with(self, rest: &str) -> Self {
         let Self {
             desk,
             registry,
+            keys,
             dir,
             ..
         } = self;
-        drop((desk, registry));
-        Self::open_in(dir, "").unwrap()
+        drop((desk, registry, keys));
+        Self::open_in(dir, rest).unwrap()
     }
 
     fn invite(&self, name: &str) -> Token {
@@ -87,12 +94,54 @@ impl Office {
         made.unwrap()
     }
 
+    fn put_key(&self, name: &str, spec: ApiKeySpec) -> Result<(), KeyError> {
+        let put = self
+            .keys
+            .put(self.registry.store(), name, spec, act(&boss()));
+        put.map(drop)
+    }
+
+    fn revoke_key(&self, name: &str) {
+        let by = boss();
+        let removed = self.keys.remove(self.registry.store(), name, act(&by));
+        assert!(removed.unwrap());
+    }
+
     fn show(&self, seed: u8, token: &Token) -> Result<Vec<Contact>, NotJoined> {
         self.desk.receive(key(seed), token, NOW)
     }
 
     fn nodes(&self) -> Vec<String> {
         self.registry.rules().nodes.values().cloned().collect()
+    }
+}
+
+fn boss() -> Submitter {
+    Submitter {
+        name: "boss".into(),
+        sha256: None,
+        requester: None,
+    }
+}
+
+fn act(by: &Submitter) -> Act<'_> {
+    Act {
+        at: NOW,
+        by,
+        action: "test",
+        target: "desk",
+    }
+}
+
+/// A key of this requester, or of a secret.
+fn spec(requester: Option<u8>) -> ApiKeySpec {
+    let is_secret = requester.is_none();
+    ApiKeySpec {
+        sha256: is_secret.then_some(countersign_protocol::Hash([1; 32])),
+        requester: requester.map(|seed| RequesterId::from_bytes(key(seed)).unwrap()),
+        scopes: vec![Scope::Read],
+        wallets: None,
+        expires: None,
     }
 }
 
@@ -340,18 +389,8 @@ fn a_good_token_in_the_hands_of_its_owner_is_spent_although_the_owner_is_on_reco
 #[test]
 fn a_requester_cannot_take_the_name_or_the_id_of_a_key_that_was_made_through_the_api() {
     let office = Office::open();
-    let store = office.registry.store();
-    let spec = |requester: Option<u8>| countersign_api::ApiKeySpec {
-        sha256: requester
-            .is_none()
-            .then_some(countersign_protocol::Hash([1; 32])),
-        requester: requester.map(|seed| RequesterId::from_bytes(key(seed)).unwrap()),
-        scopes: vec![Scope::Read],
-        wallets: None,
-        expires: None,
-    };
-    office.keys.put(store, "desk", spec(None)).unwrap();
-    office.keys.put(store, "signer", spec(Some(2))).unwrap();
+    office.put_key("desk", spec(None)).unwrap();
+    office.put_key("signer", spec(Some(2))).unwrap();
     let desk = office.invite_requester("desk", None);
     assert!(matches!(office.show(1, &desk), Err(NotJoined::Taken(_))));
     let renamed = office.invite_requester("other", None);
@@ -359,10 +398,78 @@ fn a_requester_cannot_take_the_name_or_the_id_of_a_key_that_was_made_through_the
     assert!(matches!(refused, NotJoined::Renamed(_, name) if name == "signer"));
     assert_eq!(office.operator.list().unwrap().len(), 2, "both stay open");
     assert_eq!(office.keys.list().len(), 2);
-    office.keys.remove(store, "desk").unwrap();
+    office.revoke_key("desk");
     office.show(1, &desk).unwrap();
-    let taken = office.keys.put(store, "desk", spec(None)).unwrap_err();
+    let taken = office.put_key("desk", spec(None)).unwrap_err();
     assert!(taken.to_string().contains("requesters.yaml"), "{taken}");
+}
+
+#[test]
+fn an_entry_that_is_left_out_keeps_nobody_else_from_joining() {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let office = Office::open_in(dir, "").unwrap();
+    office.put_key("desk", spec(None)).unwrap();
+    let id = RequesterId::from_bytes(key(2)).unwrap();
+    let entry = format!("api_keys: [{{name: desk, requester: {id}, scopes: [read, create]}}]\n");
+    let office = office.reopen_with(&entry);
+    assert_eq!(office.keys.list().len(), 1, "the one that was made");
+    let bob = office.invite("bob");
+    let told = office.show(1, &bob).unwrap();
+    assert_eq!(told, [], "a requester that is left out is not proposed");
+    let desk = office.invite_requester("desk", None);
+    assert!(matches!(office.show(2, &desk), Err(NotJoined::Taken(_))));
+    assert!(!office.keys.lists(&id, NOW));
+}
+
+#[test]
+fn a_requester_whose_key_was_revoked_joins_with_another_key() {
+    let office = Office::open();
+    office.put_key("signer", spec(Some(2))).unwrap();
+    office.revoke_key("signer");
+    let desk = office.invite_requester("desk", None);
+    assert!(matches!(office.show(2, &desk), Err(NotJoined::Revoked(_))));
+    office.show(3, &desk).unwrap();
+    // Nor does a line of the file bring it back.
+    let id = RequesterId::from_bytes(key(2)).unwrap();
+    let file = office.dir.path().join("requesters.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let line = text.lines().find(|line| line.contains("desk")).unwrap();
+    let theirs = RequesterId::from_bytes(key(3)).unwrap().to_string();
+    let line = line.replace(&theirs, &id.to_string());
+    let line = line.replace("\"desk\"", "\"signer\"");
+    countersign_files::replace(&file, format!("{text}{line}\n").as_bytes()).unwrap();
+    let office = office.reopen();
+    let names: Vec<String> = office.keys.list().into_iter().map(|key| key.name).collect();
+    assert_eq!(names, ["desk"]);
+}
+
+#[test]
+fn of_several_guests_all_are_invited_or_none() {
+    let office = Office::open();
+    let make = |names: &[&str]| {
+        let guests = names.iter().map(|name| Guest {
+            role: Role::Node,
+            name: (*name).into(),
+            rights: None,
+        });
+        let guests: Vec<Guest> = guests.collect();
+        office.operator.make_all(&guests, "c:1", HOUR, NOW)
+    };
+    let open = || office.operator.list().unwrap().len();
+    let bad = make(&["a", "b", "csn1c"]);
+    assert!(matches!(bad, Err(InvitationError::Name(_))));
+    let twice = make(&["a", "b", "a"]);
+    assert!(matches!(twice, Err(InvitationError::Twice(name)) if name == "a"));
+    assert_eq!(open(), 0);
+    let names: Vec<String> = (0..MOST).map(|number| format!("n{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    make(&names[2..]).unwrap();
+    let many = make(&["a", "b", "c"]);
+    let there = MOST - 2;
+    assert!(matches!(many, Err(InvitationError::TooMany(open)) if open == there));
+    assert_eq!(open(), there);
+    make(&["a", "b"]).unwrap();
+    assert_eq!(open(), MOST);
 }
 
 /// Whoever is proposed is confirmed with right words, and may then order at the node.
@@ -569,7 +676,7 @@ fn what_cannot_be_an_invitation_is_not_made() {
     }
     assert!(matches!(
         make("bob", "c:1", 60),
-        Err(InvitationError::TooMany)
+        Err(InvitationError::TooMany(MOST))
     ));
     assert_eq!(office.operator.list().unwrap().len(), MOST);
 }

@@ -8,10 +8,12 @@ use countersign_protocol::UnixMillis;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{FeedError, Pending, Store, StoreError, from_row, to_row};
-use crate::api_key::MadeKey;
+use crate::api_key::{Credential, MadeKey};
 
 /// Name to row.
 const API_KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_keys");
+/// Id of a credential that a key no longer has to the time at which it lost it.
+const REVOKED: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("revoked");
 /// Sequence number to row.
 const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 
@@ -27,27 +29,70 @@ pub struct Act<'a> {
     pub target: &'a str,
 }
 
+/// A change of an API key. Credentials that it takes away are remembered.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "the fields are named for what they hold")]
+pub struct KeyChange<'a> {
+    pub name: &'a str,
+    /// `None` if the key is new.
+    pub before: Option<&'a MadeKey>,
+    /// `None` if the key is revoked.
+    pub after: Option<&'a MadeKey>,
+    /// The entry of the audit log, which is stored with the change or not at all.
+    pub act: Act<'a>,
+}
+
 /// Changes that wait to be committed.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// `None` if the key is gone.
     keys: BTreeMap<String, Option<Vec<u8>>>,
+    /// `None` if a key has the credential again.
+    revoked: BTreeMap<[u8; 32], Option<Vec<u8>>>,
     audit: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.audit.is_empty()
+        self.keys.is_empty() && self.revoked.is_empty() && self.audit.is_empty()
     }
 }
 
 impl Store {
     /// Stores an API key, or forgets it.
-    pub fn put_api_key(&self, name: &str, key: Option<&MadeKey>) -> Result<(), StoreError> {
+    pub fn put_api_key(&self, change: KeyChange<'_>) -> Result<(), StoreError> {
+        let KeyChange {
+            name,
+            before,
+            after,
+            act,
+        } = change;
         self.change(|pending| {
-            let row = key.map(to_row);
-            pending.batch.operators.keys.insert(name.into(), row);
+            let changes = &mut pending.batch.operators;
+            changes.keys.insert(name.into(), after.map(to_row));
+            for lost in before.into_iter().flat_map(MadeKey::credentials) {
+                changes.revoked.insert(row_of(lost), Some(to_row(&act.at)));
+            }
+            for kept in after.into_iter().flat_map(MadeKey::credentials) {
+                changes.revoked.insert(row_of(kept), None);
+            }
+            pending.log(act);
         })
+    }
+
+    /// True of a credential that a key had that was made through the API, and that none has now.
+    pub fn is_revoked(&self, credential: &Credential) -> Result<bool, StoreError> {
+        let id = row_of(credential);
+        let pending = self.shared.lock();
+        let found = pending.find(|batch| batch.operators.revoked.get(&id).cloned());
+        drop(pending);
+        match found {
+            Some(row) => Ok(row.is_some()),
+            None => {
+                let row: Option<UnixMillis> = self.shared.read(REVOKED, "revoked", id)?;
+                Ok(row.is_some())
+            }
+        }
     }
 
     /// Returns the durable API keys, by name.
@@ -118,9 +163,14 @@ impl Pending {
     }
 }
 
+fn row_of(credential: &Credential) -> [u8; 32] {
+    *credential.id().as_bytes()
+}
+
 /// Creates the tables.
 pub(super) fn create(write: &WriteTransaction) -> Result<(), StoreError> {
     write.open_table(API_KEYS)?;
+    write.open_table(REVOKED)?;
     write.open_table(AUDIT)?;
     Ok(())
 }
@@ -141,6 +191,13 @@ pub(super) fn commit(write: &WriteTransaction, changes: &Changes) -> Result<(), 
         match row {
             Some(row) => keys.insert(name.as_str(), row.as_slice())?,
             None => keys.remove(name.as_str())?,
+        };
+    }
+    let mut revoked = write.open_table(REVOKED)?;
+    for (id, row) in &changes.revoked {
+        match row {
+            Some(row) => revoked.insert(id, row.as_slice())?,
+            None => revoked.remove(id)?,
         };
     }
     let mut audit = write.open_table(AUDIT)?;

@@ -512,6 +512,51 @@ async fn a_task_and_its_entry_in_the_audit_log_are_one_write() {
     assert_eq!(named, [&submitted.id.to_string()]);
 }
 
+/// A crash between two writes would keep the change and lose its entry.
+#[tokio::test]
+async fn a_change_of_a_key_and_its_entry_in_the_audit_log_are_one_write() {
+    let one = json!({"sha256": sha256("one"), "scopes": ["read"]});
+    let two = json!({"sha256": sha256("two"), "scopes": ["read"]});
+    let more = json!({"sha256": sha256("one"), "scopes": ["read", "create"]});
+    for (method, path, body, action) in [
+        ("PUT", "/other", two, "api-key.put"),
+        ("PUT", "/desk", more, "api-key.put"),
+        (
+            "POST",
+            "/desk/rotate",
+            json!({"sha256": sha256("two"), "overlap_seconds": 60}),
+            "api-key.rotate",
+        ),
+        (
+            "POST",
+            "/desk/expire",
+            json!({"expires": 5}),
+            "api-key.expire",
+        ),
+        ("DELETE", "/desk", Value::Null, "api-key.revoke"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::open(dir.path(), |_| ());
+        world.key("PUT", "/desk", one.clone()).await;
+        let before = world.key("GET", "", Value::Null).await.1;
+        world.app.registry.store().break_off_after(1);
+        let (status, _) = world.key(method, path, body).await;
+        assert!(status.is_server_error(), "{method} {path}: {status}");
+        drop(world);
+        let world = World::open(dir.path(), |_| ());
+        let made = |list: Value| {
+            let mut keys = list["api_keys"].as_array().unwrap().clone();
+            keys.retain(|key| key["origin"] == "api");
+            keys
+        };
+        let after = world.key("GET", "", Value::Null).await.1;
+        assert_ne!(made(after), made(before), "{method} {path} was stored");
+        let (entries, _) = world.app.registry.store().audit_log(0, 10).unwrap();
+        let actions: Vec<_> = entries.iter().map(|(_, entry)| &*entry.action).collect();
+        assert_eq!(actions, ["api-key.put", action], "{method} {path}");
+    }
+}
+
 #[test]
 fn rows_of_an_earlier_version_name_nobody() {
     let text = include_str!("../../fixtures/audit-row-v1.json");

@@ -10,6 +10,7 @@ mod bitcoin;
 mod capture;
 mod cli;
 mod coordinator;
+mod counts;
 mod crashes;
 mod drain;
 mod earlier;
