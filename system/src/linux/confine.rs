@@ -1,4 +1,4 @@
-//! Shuts the compiling process in, on Linux: it keeps its pipes, its memory and its threads, and
+//! Shuts the compiling process in: it keeps its pipes, its memory and its threads, and
 //! nothing else. Inherited descriptors are closed. Landlock takes away files, TCP, and processes
 //! outside; seccomp takes away every system call that computing does without. Neither can be
 //! undone.
@@ -59,12 +59,21 @@ const ALLOWED: [libc::c_long; 29] = [
 /// Puts a protection in force. Returns false if the kernel has no such thing.
 type Protection = fn() -> io::Result<bool>;
 
-/// Confines this process. Returns each protection with whether the kernel has it; fails if it has
-/// one that did not take effect, such as where a container forbids the calls for it. Call it while
-/// the process has one thread: Landlock confines the calling one and those that it starts.
-pub(super) fn confine() -> io::Result<Vec<(&'static str, bool)>> {
-    let confined = PROTECTIONS.iter().map(|&(name, protect)| {
-        let enforced = protect().map_err(|error| {
+/// Gives up everything but the pipes, the memory and the threads. Returns the protections that the
+/// kernel lacks; fails if it has one that did not take effect, such as where a container forbids
+/// the calls for it. Call it while the process has one thread: Landlock confines the calling one
+/// and those that it starts.
+pub fn confine() -> io::Result<Vec<&'static str>> {
+    let closed = ("close_range", keep_pipes()?);
+    let protections = [closed].into_iter().chain(protect()?);
+    let missing = protections.filter(|(_, enforced)| !enforced);
+    Ok(missing.map(|(name, _)| name).collect())
+}
+
+/// Returns each protection with whether the kernel has it.
+fn protect() -> io::Result<Vec<(&'static str, bool)>> {
+    let confined = PROTECTIONS.iter().map(|&(name, put_in_force)| {
+        let enforced = put_in_force().map_err(|error| {
             let advice = format!(
                 "the process cannot be confined by {name} ({error}); let the service or container of the node make the calls `landlock_*` and `seccomp`"
             );
@@ -77,7 +86,7 @@ pub(super) fn confine() -> io::Result<Vec<(&'static str, bool)>> {
 
 /// Closes all descriptors but the three pipes: a process can inherit more than its parent knows.
 /// Call it before anything is opened. False if the kernel cannot (before Linux 5.9).
-pub(super) fn keep_pipes() -> io::Result<bool> {
+fn keep_pipes() -> io::Result<bool> {
     // SAFETY: nothing in this process owns a descriptor above the pipes yet.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
     match closed {
@@ -231,7 +240,7 @@ mod tests {
     /// Runs the test `probe` in a process that `protection` confines.
     fn in_a_process_of_its_own(protection: &str) {
         let done = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "component::confine::tests::probe", "--nocapture"])
+            .args(["--exact", "kernel::confine::tests::probe", "--nocapture"])
             .env(PROBE, protection)
             .output()
             .unwrap();
@@ -282,7 +291,7 @@ mod tests {
         confine_files().expect_err("the rules cannot be put in force");
         deny(&[libc::SYS_landlock_create_ruleset], libc::EPERM);
         confine_files().expect_err("it cannot be asked for");
-        let advice = confine().unwrap_err().to_string();
+        let advice = protect().unwrap_err().to_string();
         assert!(advice.contains("by Landlock") && advice.ends_with("`landlock_*` and `seccomp`"));
         deny(&[libc::SYS_close_range], libc::EPERM);
         keep_pipes().expect_err("they cannot be closed");
@@ -298,7 +307,7 @@ mod tests {
         assert!(!keep_pipes().unwrap());
         deny(&[libc::SYS_seccomp], libc::ENOSYS);
         assert_eq!(
-            confine().unwrap(),
+            protect().unwrap(),
             [("Landlock", false), ("seccomp", false)]
         );
     }
@@ -321,7 +330,7 @@ mod tests {
         match protection.as_str() {
             "landlock" => assert!(confine_files().unwrap(), "the kernel has no Landlock"),
             "seccomp" => assert!(confine_calls().unwrap(), "the kernel has no seccomp"),
-            "both" => assert_eq!(confine().unwrap(), [("Landlock", true), ("seccomp", true)]),
+            "both" => assert_eq!(protect().unwrap(), [("Landlock", true), ("seccomp", true)]),
             other => panic!("{other}"),
         }
         let refused = |what: io::Result<()>, name: &str| {
