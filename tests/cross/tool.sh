@@ -3,7 +3,7 @@
 name=${0##*/}
 target=${name%-*}
 case ${name##*-} in
-ar | ranlib) exec "$COUNTERSIGN_ZIG" -m ziglang "${name##*-}" "$@" ;;
+ar | ranlib) exec "$COUNTERSIGN_ZIG" "${name##*-}" "$@" ;;
 nm) exec nm "$@" ;;
 esac
 case $target in
@@ -21,4 +21,4 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-exec "$COUNTERSIGN_ZIG" -m ziglang cc -target "$zig" "${arguments[@]}"
+exec "$COUNTERSIGN_ZIG" cc -target "$zig" "${arguments[@]}"
