@@ -101,3 +101,115 @@ pub(crate) fn limit(resource: Resource, most: u64) -> io::Result<()> {
     };
     Ok(setrlimit(resource, limit)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::unix::fs::chown;
+    use std::process::Command;
+
+    use rustix::process::getrlimit;
+
+    use super::*;
+
+    /// Says in a process of its own what it is to do, and in which folder.
+    const PROBE: &str = "COUNTERSIGN_PROCESS_PROBE";
+    const FOLDER: &str = "COUNTERSIGN_PROCESS_FOLDER";
+    const NOBODY: u32 = 65_534;
+
+    /// Runs the test `probe` in a process of its own.
+    fn in_a_process_of_its_own(what: &str, folder: &Path) {
+        let done = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process::tests::probe", "--nocapture"])
+            .env(PROBE, what)
+            .env(FOLDER, folder)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned()
+            + &String::from_utf8_lossy(&done.stderr);
+        assert!(
+            done.status.success() && said.contains("1 passed"),
+            "{what}: {said}"
+        );
+    }
+
+    #[test]
+    fn every_limit_of_a_child_is_hard_and_it_writes_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        in_a_process_of_its_own("limits", dir.path());
+    }
+
+    #[test]
+    fn root_becomes_the_owner_of_the_folder_for_good() {
+        let dir = tempfile::tempdir().unwrap();
+        if rustix::process::geteuid().is_root() {
+            chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        in_a_process_of_its_own("owner", dir.path());
+    }
+
+    fn limited(folder: &Path) {
+        outlive_file_limits();
+        let mut file = File::create(folder.join("file")).unwrap();
+        limit_cpu(1000).unwrap();
+        let limits = Limits {
+            address_space: Some(5 << 30),
+            data: 3 << 30,
+            files: 20,
+        };
+        limit_process(&limits).unwrap();
+        for (resource, most) in [
+            (Resource::Cpu, 1000),
+            (Resource::As, 5 << 30),
+            (Resource::Data, 3 << 30),
+            (Resource::Nofile, 20),
+            (Resource::Fsize, 0),
+            (Resource::Core, 0),
+        ] {
+            let found = getrlimit(resource);
+            let found = (found.current, found.maximum);
+            assert_eq!(found, (Some(most), Some(most)), "{resource:?}");
+        }
+        let error = file.write_all(b"a").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    /// Real, effective, saved and file system's ids, and the groups.
+    fn owned(folder: &Path) {
+        let ids = |name: &str| {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let ids = line.unwrap().split_whitespace();
+            ids.map(|id| id.parse::<u32>().unwrap()).collect::<Vec<_>>()
+        };
+        let before = ids("Uid:");
+        become_owner_of(&folder.join("none")).unwrap();
+        become_owner_of(Path::new("/")).unwrap();
+        assert_eq!(ids("Uid:"), before);
+        become_owner_of(folder).unwrap();
+        let owner = std::fs::metadata(folder).unwrap();
+        assert_eq!(ids("Uid:"), [owner.uid(); 4]);
+        if before[1] == 0 {
+            assert_eq!(ids("Gid:"), [owner.gid(); 4]);
+            assert_eq!(ids("Groups:"), [owner.gid()]);
+            // SAFETY: plain system calls.
+            let back = unsafe { (libc::setuid(0), libc::setgid(0)) };
+            assert_eq!(back, (-1, -1), "root again");
+        }
+    }
+
+    /// Empty without the variable, which the tests above set.
+    #[test]
+    fn probe() {
+        let Ok(what) = std::env::var(PROBE) else {
+            return;
+        };
+        let folder = std::env::var(FOLDER).unwrap();
+        match what.as_str() {
+            "limits" => limited(Path::new(&folder)),
+            "owner" => owned(Path::new(&folder)),
+            other => panic!("{other}"),
+        }
+    }
+}
