@@ -229,6 +229,7 @@ fn condition(argument: u8, compared: SeccompCmpOp, value: u64) -> io::Result<Sec
 mod tests {
     use std::fs::File;
     use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::IntoRawFd;
     use std::os::unix::net::UnixDatagram;
     use std::process::Command;
 
@@ -278,6 +279,11 @@ mod tests {
         in_a_process_of_its_own("lacking");
     }
 
+    #[test]
+    fn what_was_inherited_is_closed_and_nothing_is_missing() {
+        in_a_process_of_its_own("whole");
+    }
+
     /// Lets these calls fail with this error from here on.
     fn deny(calls: &[libc::c_long], error: i32) {
         let rules = calls.iter().map(|call| (*call, Vec::new())).collect();
@@ -312,6 +318,17 @@ mod tests {
         );
     }
 
+    fn whole() {
+        let inherited = File::open("/etc/passwd").unwrap().into_raw_fd();
+        let missing = confine().unwrap();
+        assert!(missing.is_empty(), "the kernel lacks {missing:?}");
+        let mut byte = 0_u8;
+        // SAFETY: a plain system call; the pointer is to one byte.
+        let read = unsafe { libc::read(inherited, (&raw mut byte).cast(), 1) };
+        let error = io::Error::last_os_error().raw_os_error();
+        assert_eq!((read, error), (-1, Some(libc::EBADF)));
+    }
+
     /// Empty without the variable, which the tests above set.
     #[test]
     fn probe() {
@@ -321,6 +338,7 @@ mod tests {
         match protection.as_str() {
             "forbidden" => return forbidden(),
             "lacking" => return lacking(),
+            "whole" => return whole(),
             _ => {}
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
