@@ -132,6 +132,12 @@ clippy:
 deny:
     cargo deny --all-features check bans licenses sources
 
+# Type-checks all programs for Linux and macOS on arm64. Nothing is linked or run there.
+cross *targets:
+    test -x dist/cross/bin/python || python3 -m venv dist/cross
+    dist/cross/bin/python -c 'import ziglang' 2>/dev/null || dist/cross/bin/python -m pip install --quiet ziglang==0.14.1
+    tests/cross/run.sh {{targets}}
+
 # Builds the book with its search, and the documentation of every public item.
 docs: book items
 

@@ -45,8 +45,8 @@ only() { # dependency, allowed packages...
 }
 
 only wasmtime host/Cargo.toml
-only landlock host/Cargo.toml
-only seccompiler host/Cargo.toml
+only landlock system/Cargo.toml
+only seccompiler system/Cargo.toml
 only quinn link/Cargo.toml
 only rustls link/Cargo.toml host/Cargo.toml client/Cargo.toml door/Cargo.toml
 only age store/Cargo.toml
@@ -76,6 +76,15 @@ one 'Section::Share' 'node/src/vault.rs
 node/src/vault/shares.rs' node/src node-cli/src
 one 'Approved::new\(' node/src/risk/mod.rs node/src
 one 'journal\.commit\(' node/src/task/commit.rs node/src
+
+# one place that knows the operating system
+sources=$(ls -d ./*/src | sed 's,^\./,,' | grep -v '^tests/')
+# shellcheck disable=SC2086 # a list of words
+one 'target_os' system/src/lib.rs $sources
+# shellcheck disable=SC2086 # a list of words
+one '"/proc/|libc::(prctl|syscall)|landlock::|seccompiler::' 'system/src/linux/confine.rs
+system/src/linux/locks.rs
+system/src/linux/mod.rs' $sources
 
 # no clock and no I/O in the pure crates, and no fixture outside tests
 if grep -nE 'SystemTime|Instant::now|std::(fs|net|thread|env)|println!' protocol/src engine/src payload/src requester/src clients/wasm/src -r | grep -v 'tests.rs:' | grep -v '^[^:]*:[0-9]*: *//'; then

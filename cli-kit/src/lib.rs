@@ -11,7 +11,6 @@ mod api_key;
 mod entry;
 mod error;
 mod fingerprint;
-mod harden;
 #[cfg(feature = "join")]
 pub mod joining;
 #[cfg(feature = "manual")]
@@ -27,7 +26,6 @@ pub use api_key::{ApiKeySecret, api_key_hash};
 pub use entry::{EntryError, add_entry};
 pub use error::{fail, with_causes};
 pub use fingerprint::{same_words, six_words};
-pub use harden::{end_on_closed_output, harden_process};
 #[cfg(feature = "manual")]
 pub use manual::{ManualCommand, ManualError};
 pub use output::{ClosedOutput, Output};
@@ -41,7 +39,7 @@ pub fn start() {
 /// the reason and returns the exit code with which the program must end.
 pub fn start_hardened() -> Result<(), ExitCode> {
     start();
-    harden_process().map_err(|error| {
+    countersign_system::harden_process().map_err(|error| {
         eprintln!(
             "error: the process cannot be hardened ({error}); run it on Linux with its usual system calls"
         );

@@ -286,6 +286,11 @@ fn serve(path: &Path) -> anyhow::Result<()> {
         &config.log,
         Arc::new(|line| Cow::Borrowed(line)),
     )?);
+    if !countersign_system::missing().is_empty() {
+        tracing::warn!(
+            "this system protects less than Linux does, and no release is tested on it; run a coordinator that others rely on on Linux"
+        );
+    }
     let runtime =
         tokio::runtime::Runtime::new().context("cannot start threads; raise the process limit")?;
     runtime.block_on(async {

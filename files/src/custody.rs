@@ -12,10 +12,11 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
+use countersign_system::{LOOK, link_target};
+use rustix::fs::{Mode, OFlags, openat};
 
 use crate::{read, read_opened};
 
@@ -96,7 +97,7 @@ impl Custody {
 /// it.
 pub fn read_secret(path: &Path, limit: u64) -> Result<Vec<u8>, CustodyError> {
     let file = Walk::as_this_user().to(path)?;
-    let mode = fstat(&file).map_err(io::Error::from)?.st_mode;
+    let mode = file.metadata()?.mode();
     if mode & OTHERS != 0 {
         return Err(CustodyError::Readable {
             path: path.into(),
@@ -109,9 +110,10 @@ pub fn read_secret(path: &Path, limit: u64) -> Result<Vec<u8>, CustodyError> {
 /// Opens the folder at `path`, following links, if only its operator can write it.
 pub fn open_folder(path: &Path) -> Result<File, CustodyError> {
     let folder = Walk::as_this_user().to(path)?;
-    match FileType::from_raw_mode(fstat(&folder).map_err(io::Error::from)?.st_mode) {
-        FileType::Directory => Ok(folder),
-        _ => Err(io::Error::from(io::ErrorKind::NotADirectory).into()),
+    if folder.metadata()?.is_dir() {
+        Ok(folder)
+    } else {
+        Err(io::Error::from(io::ErrorKind::NotADirectory).into())
     }
 }
 
@@ -162,13 +164,11 @@ impl Walk {
     /// Walks one name further: into a folder, to the start of a link's target, or to the file.
     fn step(&mut self, here: File, name: &OsStr) -> Result<File, CustodyError> {
         let place = self.at.join(name);
-        let found =
-            File::from(openat(&here, name, look(), Mode::empty()).map_err(io::Error::from)?);
-        let stat = fstat(&found).map_err(io::Error::from)?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-            self.check_owner(&place, stat.st_uid)?;
-            let target = readlinkat(&found, "", Vec::new()).map_err(io::Error::from)?;
-            return self.follow(here, Path::new(&OsString::from_vec(target.into_bytes())));
+        let found = File::from(openat(&here, name, LOOK, Mode::empty()).map_err(io::Error::from)?);
+        let seen = found.metadata()?;
+        if seen.is_symlink() {
+            self.check_owner(&place, seen.uid())?;
+            return self.follow(here, &link_target(&found)?);
         }
         // Only the checked descriptor is used from here on.
         let opened = if self.ahead.is_empty() {
@@ -203,7 +203,7 @@ impl Walk {
         let flags = if self.ahead.is_empty() {
             to_read()
         } else {
-            look()
+            LOOK
         };
         let root =
             File::from(rustix::fs::open("/", flags, Mode::empty()).map_err(io::Error::from)?);
@@ -226,15 +226,13 @@ impl Walk {
 
     /// Checks that only the operator can write the object opened here.
     fn check(&self, opened: &File) -> Result<(), CustodyError> {
-        let stat = fstat(opened).map_err(io::Error::from)?;
-        self.check_owner(&self.at, stat.st_uid)?;
-        let passed = FileType::from_raw_mode(stat.st_mode) == FileType::Directory
-            && stat.st_mode & STICKY != 0
-            && !self.ahead.is_empty();
-        if stat.st_mode & OTHERS_WRITE != 0 && !passed {
+        let seen = opened.metadata()?;
+        self.check_owner(&self.at, seen.uid())?;
+        let passed = seen.is_dir() && seen.mode() & STICKY != 0 && !self.ahead.is_empty();
+        if seen.mode() & OTHERS_WRITE != 0 && !passed {
             Err(CustodyError::Writable {
                 path: self.at.clone(),
-                mode: stat.st_mode & 0o7777,
+                mode: seen.mode() & 0o7777,
             })
         } else {
             Ok(())
@@ -252,11 +250,6 @@ impl Walk {
             })
         }
     }
-}
-
-/// Flags to inspect a name without opening its object: folders on the way need not be readable.
-fn look() -> OFlags {
-    OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
 /// Flags to read a file: pipes do not block, and a link that replaced the file is not followed.

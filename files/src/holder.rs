@@ -1,13 +1,12 @@
 //! The process that holds a lock on a file, for messages, so that operators need not search for it.
 //!
-//! The source is the kernel's `/proc/locks`. A process id recorded by the holder itself could
-//! belong to a process that is long gone.
+//! The source is the kernel. A process id recorded by the holder itself could belong to a process
+//! that is long gone.
 
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{major, minor};
+use countersign_system::lock_holder;
 
 /// The process that holds a lock, as far as it is visible. It is displayed as ` (pid 4711)` after
 /// the words that name it, or as nothing.
@@ -18,11 +17,7 @@ impl Holder {
     /// Finds the holder of a lock (`flock`) on this file. It is unknown if it is not visible,
     /// as in another container.
     pub fn of(file: &Path) -> Self {
-        let seen = std::fs::metadata(file).and_then(|file| {
-            let locks = std::fs::read_to_string("/proc/locks")?;
-            Ok(holder(&locks, file.dev(), file.ino()))
-        });
-        Self(seen.unwrap_or(None))
+        Self(lock_holder(file))
     }
 
     /// A holder that could not be found.
@@ -38,35 +33,12 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Finds the holder in `/proc/locks`. A line is
-/// `1: FLOCK  ADVISORY  WRITE 4711 fd:01:123456 0 EOF`, with the file's device and inode in the
-/// sixth field (`proc_locks(5)`). A waiting process has an arrow in the second field.
-fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
-    let place = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
-    locks.lines().find_map(|line| {
-        let mut words = line.split_whitespace().skip(1);
-        let kind = words.next()?;
-        let pid = words.nth(2)?;
-        let file = words.next()?;
-        // The number is 0 or less for a process that is not visible from here.
-        let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
-        (kind == "FLOCK" && file == place).then_some(pid)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_process_is_the_one_of_this_file_alone() {
-        let locks = "1: POSIX  ADVISORY  WRITE 11 fd:01:77 0 EOF\n2: FLOCK  ADVISORY  WRITE 12 fd:01:770 0 EOF\n\
-                     3: FLOCK  ADVISORY  WRITE 13 fd:02:77 0 EOF\n4: -> FLOCK  ADVISORY  WRITE 14 fd:01:77 0 EOF\n\
-                     5: FLOCK  ADVISORY  WRITE 0 fd:01:77 0 EOF\nnonsense\n6: FLOCK  ADVISORY  WRITE 15 fd:01:77 0 EOF\n";
-        let device = rustix::fs::makedev(0xfd, 1);
-        assert_eq!(holder(locks, device, 77), Some(15));
-        assert_eq!(holder(locks, device, 78), None);
-        assert_eq!(holder("", device, 77), None);
+    fn a_holder_is_shown_by_its_number_or_not_at_all() {
         assert_eq!(
             Holder(Some(15)).to_string() + &Holder::UNKNOWN.to_string(),
             " (pid 15)"

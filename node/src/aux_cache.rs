@@ -10,7 +10,7 @@ use countersign_protocol::{Committee, Hash};
 use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
-use crate::harden::lower_priority;
+use crate::priority::lower_priority;
 use crate::session::worker::CpuPool;
 use crate::vault::{Vault, VaultError};
 

@@ -9,7 +9,7 @@ use countersign_engine::primes::{PrimeError, generate_safe_prime};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::harden::lower_priority;
+use crate::priority::lower_priority;
 use crate::vault::{Vault, VaultError};
 
 /// Number of safe primes in a set.

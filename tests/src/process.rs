@@ -183,14 +183,7 @@ impl Daemon {
     pub fn start_with(command: &mut Command, log: &Path, streams: Streams) -> anyhow::Result<Self> {
         let unread = streams.set(command.stdin(Stdio::null()), log)?;
         // SAFETY: one system call that is safe between fork and exec.
-        unsafe {
-            command.pre_exec(
-                || match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
-                    0 => Ok(()),
-                    _ => Err(std::io::Error::last_os_error()),
-                },
-            );
-        }
+        unsafe { command.pre_exec(countersign_system::end_with_parent) };
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;

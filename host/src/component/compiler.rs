@@ -17,8 +17,6 @@ use wasmtime::Engine;
 use crate::component::compiler_child::{INVALID, Request};
 use crate::contract::text::{self, printable};
 
-/// The running program, also after its file was replaced by an update.
-const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Bytes that are kept of a child's error output.
 const SAID: u64 = 4 << 10;
 
@@ -47,7 +45,7 @@ impl CompilerProgram {
     /// The program that is running now, with these arguments.
     pub fn this_program<const N: usize>(arguments: [&str; N]) -> Self {
         Self {
-            program: THIS_PROGRAM.into(),
+            program: countersign_system::this_program(),
             arguments: arguments.map(String::from).to_vec(),
             limits: CompilerLimits::default(),
         }

@@ -5,10 +5,8 @@
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use countersign_system::{Limits, confine, limit_cpu, limit_process};
 
-#[cfg(target_os = "linux")]
-use crate::component::confine::{confine, keep_pipes};
 use crate::sandbox::engine;
 
 /// Exit code: the component is not valid; standard error says why.
@@ -89,7 +87,7 @@ impl From<io::Error> for Failed {
 fn answer(stdin: &mut impl Read, stdout: &mut impl Write) -> Result<(), Failed> {
     let request = Request::read(stdin)?;
     limit(&request)?;
-    let missing = shut_in()?;
+    let missing = confine()?;
     let mut component = Vec::new();
     stdin.take(request.length).read_to_end(&mut component)?;
     if component.len() as u64 != request.length {
@@ -111,47 +109,21 @@ fn answer(stdin: &mut impl Read, stdout: &mut impl Write) -> Result<(), Failed> 
     stdout.write_all(&code)?;
     stdout.flush()?;
     if !missing.is_empty() {
-        // The code is complete by now, and was compiled without what this kernel lacks: whoever
+        // The code is complete by now, and was compiled without what this system lacks: whoever
         // does not read this loses a warning.
         let _ = write!(io::stderr(), "{}", missing.join(" and "));
     }
     Ok(())
 }
 
-/// Gives up everything but the pipes. Returns the protections that this kernel lacks.
-#[cfg(target_os = "linux")]
-fn shut_in() -> io::Result<Vec<&'static str>> {
-    let closed = ("close_range", keep_pipes()?);
-    let protections = [closed].into_iter().chain(confine()?);
-    let missing = protections.filter(|(_, enforced)| !enforced);
-    Ok(missing.map(|(name, _)| name).collect())
-}
-
-/// Other systems have nothing of the kind.
-#[cfg(not(target_os = "linux"))]
-fn shut_in() -> io::Result<Vec<&'static str>> {
-    Ok(vec!["confinement of processes"])
-}
-
 /// Sets hard limits, which cannot be raised again.
 fn limit(request: &Request) -> io::Result<()> {
-    let limits = [
-        (Resource::Cpu, request.cpu_seconds),
-        // Writable private memory. Counting addresses instead would count what threads reserve and
-        // never use.
-        (Resource::Data, request.memory),
-        (Resource::Fsize, 0),
+    limit_cpu(request.cpu_seconds)?;
+    limit_process(&Limits {
+        // Threads reserve addresses that they never use.
+        address_space: None,
+        data: request.memory,
         // The three pipes, and what the runtime opens to learn the number of processors.
-        (Resource::Nofile, 16),
-        (Resource::Core, 0),
-    ];
-    limits.iter().try_for_each(|&(resource, most)| {
-        Ok(setrlimit(
-            resource,
-            Rlimit {
-                current: Some(most),
-                maximum: Some(most),
-            },
-        )?)
+        files: 16,
     })
 }

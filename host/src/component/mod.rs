@@ -7,8 +7,6 @@ pub(crate) mod cache;
 pub(crate) mod compile;
 pub(crate) mod compiler;
 pub(crate) mod compiler_child;
-#[cfg(target_os = "linux")]
-mod confine;
 pub(crate) mod error;
 pub(crate) mod folder;
 pub(crate) mod host;

@@ -8,7 +8,6 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use countersign_host::rs256;
 use countersign_node::config::{Config, EXAMPLE};
-use countersign_node::harden;
 use countersign_node::primes;
 use countersign_node::public;
 use countersign_node::vault::Vault;
@@ -144,7 +143,7 @@ impl Init {
 /// Becomes the user of the store, if root has set up its folder for a service. What is written from
 /// here on is that user's.
 pub(super) fn give_up_root(config: &Config) -> anyhow::Result<()> {
-    harden::become_owner_of(&config.dir).with_context(|| {
+    countersign_system::become_owner_of(&config.dir).with_context(|| {
         format!(
             "cannot become the owner of {}; run this as that user",
             config.dir.display()

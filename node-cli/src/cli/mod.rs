@@ -184,7 +184,7 @@ impl Command {
 /// Runs the command that was entered.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.command.only_prints() {
-        countersign_cli_kit::end_on_closed_output();
+        countersign_system::end_on_closed_output();
     }
     match &args.command {
         Command::Init(init) => init.run(&args),

@@ -20,14 +20,17 @@ use super::{Args, passphrase};
 const STUCK: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    countersign_node::harden::outlive_file_limits();
-    countersign_node::harden::outlive_hangups();
+    countersign_system::outlive_file_limits();
+    countersign_system::outlive_hangups();
     countersign_door::take_all_descriptors();
     let config = Config::load(&args.config)?;
     let complete = config.check_complete().map(drop);
     complete.with_context(|| format!("{} is not complete", args.config.display()))?;
     // Kept until the end: it writes the lines that are still queued.
     let (_log, told) = start_log(&config)?;
+    for what in countersign_system::missing() {
+        tracing::warn!("this system protects less than Linux does: {what}");
+    }
     config
         .notes
         .iter()

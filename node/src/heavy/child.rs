@@ -9,14 +9,15 @@ use std::sync::mpsc;
 use countersign_engine::primes::generate_safe_prime;
 use countersign_engine::{Aux, AuxParams, Engine, MessageKind, PartyIndex, Primes, Recipient};
 use countersign_protocol::Cause;
+use countersign_system::{Limits, end_with_parent, limit_cpu, limit_process};
 
 use super::wire::{FromChild, Order, Secret, ToChild, frame, read};
-use crate::harden::{Limits, limit_cpu, limit_process, lower_priority_of_engine};
+use crate::priority::lower_priority_of_engine;
 use crate::session::worker::{Fault, Incoming, WorkError, compute, receive};
 
 /// The limits of the process. Nine parties need a tenth of them.
 const LIMITS: Limits = Limits {
-    address_space: 2 << 30,
+    address_space: Some(2 << 30),
     data: 512 << 20,
     // The three pipes, and files that the runtime opens for a moment.
     files: 16,
@@ -44,6 +45,7 @@ pub fn aux_main() -> ExitCode {
 
 fn serve() -> io::Result<()> {
     limit_process(&LIMITS)?;
+    end_with_parent()?;
     lower_priority_of_engine();
     let incoming = listen()?;
     let order = match incoming.recv() {

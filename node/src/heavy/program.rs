@@ -16,9 +16,6 @@ use super::Place;
 use super::wire::{FromChild, Order, Secret, ToChild, content, frame, length};
 use crate::session::worker::{CpuPool, Fault, FromEngine, Incoming, Post, Turn, WorkError};
 
-/// The running program, even after an update has replaced its file.
-const THIS_PROGRAM: &str = "/proc/self/exe";
-
 /// A program that calls [`aux_main`](super::aux_main).
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -32,7 +29,7 @@ impl Default for Program {
     /// The program that is running now, with its hidden subcommand.
     fn default() -> Self {
         Self {
-            path: THIS_PROGRAM.into(),
+            path: countersign_system::this_program(),
             arguments: vec!["aux-engine".into()],
         }
     }

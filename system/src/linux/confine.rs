@@ -1,4 +1,4 @@
-//! Shuts the compiling process in, on Linux: it keeps its pipes, its memory and its threads, and
+//! Shuts the compiling process in: it keeps its pipes, its memory and its threads, and
 //! nothing else. Inherited descriptors are closed. Landlock takes away files, TCP, and processes
 //! outside; seccomp takes away every system call that computing does without. Neither can be
 //! undone.
@@ -59,12 +59,21 @@ const ALLOWED: [libc::c_long; 29] = [
 /// Puts a protection in force. Returns false if the kernel has no such thing.
 type Protection = fn() -> io::Result<bool>;
 
-/// Confines this process. Returns each protection with whether the kernel has it; fails if it has
-/// one that did not take effect, such as where a container forbids the calls for it. Call it while
-/// the process has one thread: Landlock confines the calling one and those that it starts.
-pub(super) fn confine() -> io::Result<Vec<(&'static str, bool)>> {
-    let confined = PROTECTIONS.iter().map(|&(name, protect)| {
-        let enforced = protect().map_err(|error| {
+/// Gives up everything but the pipes, the memory and the threads. Returns the protections that the
+/// kernel lacks; fails if it has one that did not take effect, such as where a container forbids
+/// the calls for it. Call it while the process has one thread: Landlock confines the calling one
+/// and those that it starts.
+pub fn confine() -> io::Result<Vec<&'static str>> {
+    let closed = ("close_range", keep_pipes()?);
+    let protections = [closed].into_iter().chain(protect()?);
+    let missing = protections.filter(|(_, enforced)| !enforced);
+    Ok(missing.map(|(name, _)| name).collect())
+}
+
+/// Returns each protection with whether the kernel has it.
+fn protect() -> io::Result<Vec<(&'static str, bool)>> {
+    let confined = PROTECTIONS.iter().map(|&(name, put_in_force)| {
+        let enforced = put_in_force().map_err(|error| {
             let advice = format!(
                 "the process cannot be confined by {name} ({error}); let the service or container of the node make the calls `landlock_*` and `seccomp`"
             );
@@ -77,7 +86,7 @@ pub(super) fn confine() -> io::Result<Vec<(&'static str, bool)>> {
 
 /// Closes all descriptors but the three pipes: a process can inherit more than its parent knows.
 /// Call it before anything is opened. False if the kernel cannot (before Linux 5.9).
-pub(super) fn keep_pipes() -> io::Result<bool> {
+fn keep_pipes() -> io::Result<bool> {
     // SAFETY: nothing in this process owns a descriptor above the pipes yet.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
     match closed {
@@ -220,6 +229,7 @@ fn condition(argument: u8, compared: SeccompCmpOp, value: u64) -> io::Result<Sec
 mod tests {
     use std::fs::File;
     use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::IntoRawFd;
     use std::os::unix::net::UnixDatagram;
     use std::process::Command;
 
@@ -231,7 +241,7 @@ mod tests {
     /// Runs the test `probe` in a process that `protection` confines.
     fn in_a_process_of_its_own(protection: &str) {
         let done = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "component::confine::tests::probe", "--nocapture"])
+            .args(["--exact", "kernel::confine::tests::probe", "--nocapture"])
             .env(PROBE, protection)
             .output()
             .unwrap();
@@ -269,6 +279,11 @@ mod tests {
         in_a_process_of_its_own("lacking");
     }
 
+    #[test]
+    fn what_was_inherited_is_closed_and_nothing_is_missing() {
+        in_a_process_of_its_own("whole");
+    }
+
     /// Lets these calls fail with this error from here on.
     fn deny(calls: &[libc::c_long], error: i32) {
         let rules = calls.iter().map(|call| (*call, Vec::new())).collect();
@@ -282,7 +297,7 @@ mod tests {
         confine_files().expect_err("the rules cannot be put in force");
         deny(&[libc::SYS_landlock_create_ruleset], libc::EPERM);
         confine_files().expect_err("it cannot be asked for");
-        let advice = confine().unwrap_err().to_string();
+        let advice = protect().unwrap_err().to_string();
         assert!(advice.contains("by Landlock") && advice.ends_with("`landlock_*` and `seccomp`"));
         deny(&[libc::SYS_close_range], libc::EPERM);
         keep_pipes().expect_err("they cannot be closed");
@@ -298,9 +313,20 @@ mod tests {
         assert!(!keep_pipes().unwrap());
         deny(&[libc::SYS_seccomp], libc::ENOSYS);
         assert_eq!(
-            confine().unwrap(),
+            protect().unwrap(),
             [("Landlock", false), ("seccomp", false)]
         );
+    }
+
+    fn whole() {
+        let inherited = File::open("/etc/passwd").unwrap().into_raw_fd();
+        let missing = confine().unwrap();
+        assert!(missing.is_empty(), "the kernel lacks {missing:?}");
+        let mut byte = 0_u8;
+        // SAFETY: a plain system call; the pointer is to one byte.
+        let read = unsafe { libc::read(inherited, (&raw mut byte).cast(), 1) };
+        let error = io::Error::last_os_error().raw_os_error();
+        assert_eq!((read, error), (-1, Some(libc::EBADF)));
     }
 
     /// Empty without the variable, which the tests above set.
@@ -312,6 +338,7 @@ mod tests {
         match protection.as_str() {
             "forbidden" => return forbidden(),
             "lacking" => return lacking(),
+            "whole" => return whole(),
             _ => {}
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -321,7 +348,7 @@ mod tests {
         match protection.as_str() {
             "landlock" => assert!(confine_files().unwrap(), "the kernel has no Landlock"),
             "seccomp" => assert!(confine_calls().unwrap(), "the kernel has no seccomp"),
-            "both" => assert_eq!(confine().unwrap(), [("Landlock", true), ("seccomp", true)]),
+            "both" => assert_eq!(protect().unwrap(), [("Landlock", true), ("seccomp", true)]),
             other => panic!("{other}"),
         }
         let refused = |what: io::Result<()>, name: &str| {
