@@ -70,8 +70,9 @@ impl CheckError {
     }
 }
 
-/// Checks that `vote` is genuine and for the task with this [hash](countersign_protocol::SignedTask::hash).
-/// Passkeys are believed only with `relying_party`, the pages that may collect votes.
+/// Checks that `vote` is genuine and for the task with this
+/// [hash](countersign_protocol::SignedTask::hash). Passkeys are believed only with `relying_party`,
+/// the pages that may collect votes.
 pub fn check(
     vote: &Vote,
     task: &Hash,
