@@ -4,6 +4,10 @@ use countersign_sdk::Intent;
 
 use super::*;
 
+const LISTED: &str = "0x52908400098527886E0F7030069857D2E4169EE7";
+const UNLISTED: &str = "0xde709f2102306220921060314715629080e2fb77";
+const USDC: &str = "eip155:1/erc20:0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
+
 /// Whether a rule with this `when` is for the task: it needs no votes, and there is no other.
 fn applies(when: &str, task: &Task) -> bool {
     let config = with_rules(&format!(
@@ -15,10 +19,6 @@ fn applies(when: &str, task: &Task) -> bool {
         other => panic!("{other}"),
     }
 }
-
-const LISTED: &str = "0x52908400098527886E0F7030069857D2E4169EE7";
-const UNLISTED: &str = "0xde709f2102306220921060314715629080e2fb77";
-const USDC: &str = "eip155:1/erc20:0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
 
 #[test]
 fn a_rule_is_chosen_by_its_operations() {

@@ -89,7 +89,8 @@ fn the_documented_file_has_every_key() {
 
 #[test]
 fn mistakes_about_people_are_told_with_their_place_and_what_to_write() {
-    let (one, two) = (key(1), key(2));
+    let one = key(1);
+    let two = key(2);
     let passkey = Passkey::new(3).id().to_string();
     for (sections, parts) in [
         (

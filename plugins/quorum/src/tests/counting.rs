@@ -2,17 +2,17 @@
 
 use super::*;
 
+const ALL_OF_BOTH: &str =
+    "require: {all: [{group: finance, votes: 2}, {group: security, votes: 1}]}";
+const ANY_OF_BOTH: &str =
+    "require: {any: [{group: finance, votes: 3}, {group: security, votes: 2}]}";
+
 fn ordered_by(id: &str, name: &str) -> Task {
     let mut task = task();
     task.requester.id = id.into();
     task.requester.name = name.into();
     task
 }
-
-const ALL_OF_BOTH: &str =
-    "require: {all: [{group: finance, votes: 2}, {group: security, votes: 1}]}";
-const ANY_OF_BOTH: &str =
-    "require: {any: [{group: finance, votes: 3}, {group: security, votes: 2}]}";
 
 #[test]
 fn a_pending_task_is_told_with_those_who_can_still_vote() {
