@@ -13,6 +13,7 @@ plugins:
     cargo plugins
     mkdir -p dist/plugins
     cp target/wasm32-wasip2/plugin/countersign_rules.wasm dist/plugins/rules.wasm
+    cp target/wasm32-wasip2/plugin/countersign_quorum.wasm dist/plugins/quorum.wasm
     cp target/wasm32-wasip2/plugin/countersign_jwt_callback.wasm dist/plugins/jwt-callback.wasm
     cp target/wasm32-wasip2/plugin/countersign_fireblocks_callback.wasm dist/plugins/fireblocks-callback.wasm
     cp target/wasm32-wasip2/plugin/countersign_webhook.wasm dist/plugins/webhook.wasm
@@ -126,7 +127,7 @@ fmt:
 # Runs the lints, with warnings as errors.
 clippy:
     cargo clippy --workspace --all-targets -- -D warnings
-    cargo clippy --target wasm32-wasip2 -p countersign-sdk -p countersign-rules -p countersign-jwt-callback -p countersign-fireblocks-callback -p countersign-webhook -p countersign-jwt-events -- -D warnings
+    cargo clippy --target wasm32-wasip2 -p countersign-sdk -p countersign-rules -p countersign-quorum -p countersign-jwt-callback -p countersign-fireblocks-callback -p countersign-webhook -p countersign-jwt-events -- -D warnings
 
 # Checks for banned crates and licences. Advisories need access to rustsec.org: `cargo deny check advisories`.
 deny:

@@ -28,7 +28,7 @@ for program in $programs; do
     strip --strip-unneeded -o "$out/bin/$program" "target/release/$program"
     chmod 755 "$out/bin/$program"
 done
-for plugin in rules jwt-callback fireblocks-callback webhook jwt-events; do
+for plugin in rules quorum jwt-callback fireblocks-callback webhook jwt-events; do
     install -m 644 "target/wasm32-wasip2/plugin/countersign_$(echo $plugin | tr - _).wasm" "$out/plugins/$plugin.wasm"
 done
 {

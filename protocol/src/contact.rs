@@ -78,7 +78,7 @@ pub fn is_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len())
         && is_plain(text)
         && text.trim() == text
-        && !["csn1", "csr1", "csc1"]
+        && !["csn1", "csr1", "csc1", "csv1"]
             .iter()
             .any(|id| text.starts_with(id))
 }
@@ -106,6 +106,7 @@ mod tests {
             "b\u{202e}ob",
             "csn1bob",
             "csr1x",
+            "csv1x",
             &long,
         ] {
             assert!(!is_name(text), "{text:?}");

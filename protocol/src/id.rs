@@ -92,21 +92,21 @@ macro_rules! text_serde {
 }
 pub(crate) use text_serde;
 
-fn to_bech32m(prefix: &str, bytes: &[u8]) -> Option<String> {
+pub(crate) fn to_bech32m(prefix: &str, bytes: &[u8]) -> Option<String> {
     bech32::encode::<bech32::Bech32m>(bech32::Hrp::parse(prefix).ok()?, bytes).ok()
 }
 
-fn from_bech32m<const N: usize>(
+/// The bytes of a text with this prefix, however many.
+pub(crate) fn bytes_of_bech32m(
     prefix: &'static str,
     what: &'static str,
     text: &str,
-) -> Result<[u8; N], IdError> {
-    let malformed = || IdError::Malformed {
-        what,
-        text: text.into(),
-    };
+) -> Result<Vec<u8>, IdError> {
     let checked = bech32::primitives::decode::CheckedHrpstring::new::<bech32::Bech32m>(text)
-        .map_err(|_| malformed())?;
+        .map_err(|_| IdError::Malformed {
+            what,
+            text: text.into(),
+        })?;
     if checked.hrp().to_lowercase() != prefix {
         return Err(IdError::WrongRole {
             what,
@@ -114,8 +114,19 @@ fn from_bech32m<const N: usize>(
             text: text.into(),
         });
     }
-    let bytes: Vec<u8> = checked.byte_iter().collect();
-    bytes.try_into().map_err(|_| malformed())
+    Ok(checked.byte_iter().collect())
+}
+
+fn from_bech32m<const N: usize>(
+    prefix: &'static str,
+    what: &'static str,
+    text: &str,
+) -> Result<[u8; N], IdError> {
+    let bytes = bytes_of_bech32m(prefix, what, text)?;
+    bytes.try_into().map_err(|_| IdError::Malformed {
+        what,
+        text: text.into(),
+    })
 }
 
 macro_rules! bech32_id {
@@ -163,7 +174,7 @@ macro_rules! bech32_id {
 /// Decompressing a point takes longer than reading the whole record around it, and the same few
 /// nodes appear in every record and frame. So each thread caches keys that it found valid; invalid
 /// ones are never cached.
-fn is_public_key(bytes: &[u8; 32]) -> bool {
+pub(crate) fn is_public_key(bytes: &[u8; 32]) -> bool {
     FOUND_GOOD.with_borrow_mut(|found| {
         let place = &mut found[usize::from(bytes[0])];
         if *place == Some(*bytes) {
@@ -213,13 +224,19 @@ macro_rules! verifying_id {
         impl $name {
             /// Strict Ed25519 verification (no malleability, no small-order keys).
             pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-                let signature = ed25519_dalek::Signature::from_bytes(signature);
-                ed25519_dalek::VerifyingKey::from_bytes(&self.0)
-                    .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+                verify_strict(&self.0, message, signature)
             }
         }
     )*};
 }
+
+/// Strict Ed25519 verification (no malleability, no small-order keys).
+pub(crate) fn verify_strict(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    let signature = ed25519_dalek::Signature::from_bytes(signature);
+    ed25519_dalek::VerifyingKey::from_bytes(key)
+        .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+}
+
 verifying_id!(NodeId, CoordinatorId, RequesterId);
 
 impl KeyId {

@@ -4,6 +4,7 @@
 //! Nothing here performs I/O, reads a clock or does threshold mathematics. Time, randomness and the
 //! node's signature function are arguments; bytes go in, bytes come out.
 
+pub mod approver;
 pub mod code;
 pub mod codec;
 pub mod committee;
@@ -34,7 +35,9 @@ pub mod task;
 pub mod text;
 pub mod twin;
 pub mod version;
+pub mod vote;
 
+pub use approver::{ApproverId, ApproverKey};
 pub use code::{FailureCode, RefusalCode};
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, CommitteeIndex, Threshold};
@@ -59,6 +62,7 @@ pub use task::{
     UnixMillis,
 };
 pub use version::{PROTOCOL_VERSION, Versions};
+pub use vote::{Assertion, Ballot, Choice, MalformedVote, Proof, Vote};
 
 /// Signs bytes with the node's identity key, the one input that a session cannot be given by value.
 pub trait IdentitySigner: Send + Sync {

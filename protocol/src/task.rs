@@ -428,7 +428,12 @@ impl SignedTask {
 
     /// Hash of exactly these bytes.
     pub fn hash(&self) -> Hash {
-        Hash::of("countersign/1 task", &self.bytes)
+        Self::hash_of(&self.bytes)
+    }
+
+    /// The [hash](Self::hash) of the task with these bytes.
+    pub fn hash_of(bytes: &[u8]) -> Hash {
+        Hash::of("countersign/1 task", bytes)
     }
 
     /// Parses the task within its bounds. The result is an unproven claim; only

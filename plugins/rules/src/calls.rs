@@ -1,9 +1,9 @@
 //! `calls:` of a policy: the contracts' methods that may be called.
 
+use countersign_conditions::{Choice, present};
 use countersign_sdk::{AddressMap, Call, Selector, Transaction};
 use serde::{Deserialize, Deserializer};
 
-use crate::choice::{Choice, present};
 use crate::namespace::Namespace;
 use crate::trail::{Ruling, refuse};
 

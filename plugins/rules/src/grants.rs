@@ -1,11 +1,11 @@
 //! `grants:` of a policy: rights to move assets that a transaction or typed data grants. Without
 //! this section, none may be granted.
 
+use countersign_conditions::{Assets, Ceiling, Choice, WrittenCeiling, find, present};
 use countersign_sdk::{AddressSet, Amount, Grant, same_address};
 use serde::Deserialize;
 
-use crate::assets::{Assets, Ceiling, WrittenCeiling, find, parse};
-use crate::choice::{Choice, present};
+use crate::assets::parse;
 use crate::standards::{Portion, Standards, show};
 use crate::trail::{Objection, Ruling, refuse};
 

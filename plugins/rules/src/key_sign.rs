@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use countersign_conditions::{Assets, present};
 use countersign_sdk::{AddressSet, Failure, Host, Intent, Rights, Signing, Task, json};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::assets::Assets;
-use crate::choice::present;
 use crate::messages::refuse_digest;
 use crate::policy::{Policy, WrittenPolicy};
 use crate::recipients::{Negative, hidden_effect};

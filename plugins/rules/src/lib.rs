@@ -7,7 +7,6 @@
 
 mod assets;
 mod calls;
-mod choice;
 mod config;
 mod grants;
 mod hours;

@@ -14,12 +14,11 @@
 
 use std::time::Duration;
 
+use countersign_conditions::{Assets, Ceiling, Quantity, covers, present};
 use countersign_sdk::{Amount, Failure, Host, Intent, Signing, Task};
 use serde::Deserialize;
 
-use crate::assets::{Assets, Ceiling, Spending};
-use crate::choice::{Quantity, present};
-use crate::standards::covers;
+use crate::assets::Spending;
 use crate::trail::{Objection, Ruling, Trail, refuse};
 
 /// The maximum number of entries that the node lists at once.

@@ -1,10 +1,10 @@
 //! `messages:` and `typed_data:` of a policy. Without its section no such payload may be signed.
 
+use countersign_conditions::{Choice, present};
 use countersign_sdk::{AddressSet, Rights, Task, TypedData};
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use crate::choice::{Choice, present};
 use crate::trail::{Objection, Ruling, refuse};
 
 /// Lengths of the common digests, in bytes.

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
+use countersign_conditions::{Assets, Choice, present};
 use countersign_sdk::{Call, Host, Intent, Signing, Task};
 use serde::Deserialize;
 
-use crate::assets::{Assets, Spending};
-use crate::choice::{Choice, present};
+use crate::assets::Spending;
 use crate::grants::{self, Grants, WrittenGrants};
 use crate::hours::Hours;
 use crate::limits::{Limits, WrittenLimit};

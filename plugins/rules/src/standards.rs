@@ -7,9 +7,10 @@
 
 use std::borrow::Cow;
 
+use countersign_conditions::{Assets, Token, asset_id};
 use countersign_sdk::{Amount, same_address};
 
-use crate::assets::{Assets, id, parse};
+use crate::assets::parse;
 use crate::trail::Objection;
 
 const LARGEST: &str =
@@ -90,7 +91,7 @@ impl Standards {
         asset: &'a str,
         number: Option<&str>,
     ) -> Result<Portion<'a>, Objection> {
-        let asset = id(chain, asset);
+        let asset = asset_id(chain, asset);
         let amount = number.map(parse).transpose()?;
         let as_shown = |zero_is_nothing| Portion {
             asset: asset.into(),
@@ -108,7 +109,7 @@ impl Standards {
                 amount,
                 zero_is_nothing: true,
             },
-            Some(Standard::Erc721) if numbered => token.one(amount),
+            Some(Standard::Erc721) if numbered => one(&token, amount),
             Some(Standard::Erc20 | Standard::Erc721 | Standard::Erc1155) | None => {
                 as_shown(Standard::named(token.standard).is_some())
             }
@@ -126,42 +127,13 @@ impl Standards {
     }
 }
 
-/// The parts of a token's CAIP-19 id.
-struct Token<'a> {
-    chain: &'a str,
-    standard: &'a str,
-    contract: &'a str,
-    number: Option<&'a str>,
-}
-
-impl<'a> Token<'a> {
-    fn of(asset: &'a str) -> Option<Self> {
-        let (chain, rest) = asset.split_once('/')?;
-        let (standard, reference) = rest.split_once(':')?;
-        let (contract, number) = match reference.split_once('/') {
-            Some((contract, number)) => (contract, Some(number)),
-            None => (reference, None),
-        };
-        Some(Token {
-            chain,
-            standard,
-            contract,
-            number,
-        })
-    }
-
-    fn with(&self, standard: &str) -> String {
-        format!("{}/{standard}:{}", self.chain, self.contract)
-    }
-
-    /// Returns the ERC-721 token with this id. The node shows the largest id as "without limit".
-    fn one(&self, number: Option<Amount>) -> Portion<'static> {
-        let number = number.as_ref().map_or(LARGEST, Amount::as_str);
-        Portion {
-            asset: format!("{}/{number}", self.with("erc721")).into(),
-            amount: Some(Amount::from(1)),
-            zero_is_nothing: false,
-        }
+/// Returns the ERC-721 token with this id. The node shows the largest id as "without limit".
+fn one(token: &Token, number: Option<Amount>) -> Portion<'static> {
+    let number = number.as_ref().map_or(LARGEST, Amount::as_str);
+    Portion {
+        asset: format!("{}/{number}", token.with("erc721")).into(),
+        amount: Some(Amount::from(1)),
+        zero_is_nothing: false,
     }
 }
 
@@ -174,21 +146,4 @@ pub fn show(asset: &str) -> String {
         ),
         Some(_) | None => asset.into(),
     }
-}
-
-/// True if `listed`, an id under `assets`, covers `asset` of a task: it is the same, or the
-/// contract of that single token.
-pub fn covers(listed: &str, asset: &str) -> bool {
-    same_asset(listed, asset)
-        || (Token::of(listed).is_some_and(|token| token.number.is_none())
-            && Token::of(asset).is_some_and(|token| token.number.is_some())
-            && asset
-                .rsplit_once('/')
-                .is_some_and(|(contract, _)| same_asset(listed, contract)))
-}
-
-/// Compares ids of assets. Those of EVM chains contain addresses, in which case does not matter;
-/// all others must be equal to the letter.
-pub fn same_asset(a: &str, b: &str) -> bool {
-    a == b || (a.starts_with("eip155:") && b.starts_with("eip155:") && a.eq_ignore_ascii_case(b))
 }

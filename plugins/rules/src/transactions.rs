@@ -1,11 +1,11 @@
 //! `transactions:` of a policy. Without this section no transaction may be signed.
 
+use countersign_conditions::{Assets, Ceiling, Choice, WrittenCeiling, find, present};
 use countersign_sdk::{AddressSet, Call, Host, Task, Transaction};
 use serde::Deserialize;
 
-use crate::assets::{Assets, Ceiling, Spending, WrittenCeiling, find, parse};
+use crate::assets::{Spending, parse};
 use crate::calls::Calls;
-use crate::choice::{Choice, present};
 use crate::grants::{self, Grants};
 use crate::recipients::{Found, Negative};
 use crate::standards::{Standards, show};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
+    /// Lets it through.
     Allow,
     /// Also the default if nothing is written.
     #[default]
@@ -27,7 +28,9 @@ pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     expecting = "expected an amount: a whole number or, in quotes, decimal digits such as \"1.5\""
 )]
 pub enum Quantity {
+    /// A whole number.
     Number(u64),
+    /// Decimal digits.
     Text(String),
 }
 
