@@ -400,6 +400,7 @@ pub(crate) struct Written {
     /// `approve` or `reject`.
     choice: Choice,
     /// The key that votes, `csv1…`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     approver: ApproverId,
     /// The time of signing, in milliseconds since 1970, by the approver's clock.
     time: UnixMillis,
