@@ -22,7 +22,7 @@ trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree/$name/docs"
 cp -r "$release/bin" "$release/plugins" "$release/man" "$release/completions" "$release/etc" "$release/BUILD" "$tree/$name"
 cp -r packaging/systemd "$tree/$name/systemd"
-cp docs/packages.md docs/rules.yaml docs/rules-start.yaml docs/rules.schema.json "$tree/$name/docs"
+cp docs/packages.md docs/rules.yaml docs/rules-start.yaml docs/rules.schema.json docs/quorum.yaml "$tree/$name/docs"
 cp README.md SECURITY.md LICENSE "$tree/$name"
 for program in "$release"/doc/*; do
     cp "$program"/*.cdx.json "$out"

@@ -221,6 +221,26 @@ async fn strangers_in_all_seats_keep_no_guest_out_and_one_that_joined_may_stay()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn guests_whose_invitations_were_good_give_way_to_nobody() {
+    let office = Office::open().await;
+    let tokens: Vec<Token> = (0..9).map(|n| office.invite(&format!("n{n}"))).collect();
+    let mut wrong = tokens[8].clone();
+    wrong.mac[0] ^= 1;
+    let refused = office.show(99, &wrong).await;
+    assert!(matches!(refused, ToNode::NotJoined { .. }), "guests are in");
+    let mut guests = Vec::new();
+    for (seed, token) in (10..18).zip(&tokens) {
+        guests.push(office.say(seed, &join(token)).await.unwrap());
+    }
+    let late = office.say(18, &join(&tokens[8])).await.unwrap_err();
+    assert!(late.to_string().contains("too many guests"), "{late}");
+    for guest in &guests {
+        let end = tokio::time::timeout(Duration::ZERO, guest.handle.closed());
+        assert!(end.await.is_err(), "it leaves by itself");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_asked_hears_of_everybody_who_joins_later_and_others_are_told_nothing() {
     let office = Office::open().await;
     let bob = office.invite("bob");

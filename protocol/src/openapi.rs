@@ -7,6 +7,7 @@ use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, 
 use utoipa::openapi::{Ref, RefOr, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::approver::ApproverId;
 use crate::code::{FailureCode, RefusalCode};
 use crate::committee::{Committee, Threshold};
 use crate::evidence::Signature;
@@ -15,6 +16,7 @@ use crate::id::{KeyId, NodeId, RequesterId, SessionId, TaskId};
 use crate::outcome::Point;
 use crate::path::DerivationPath;
 use crate::task::UnixMillis;
+use crate::vote::{Vote, Written};
 
 /// Characters of the data part of a bech32 text.
 const BECH32: &str = "[02-9ac-hj-np-z]";
@@ -56,6 +58,10 @@ macro_rules! schemas {
 schemas! {
     NodeId = id("A node, by its Ed25519 identity key, in bech32m.", NodeId::PREFIX, 32);
     RequesterId = id("A requester, by its Ed25519 key, in bech32m.", RequesterId::PREFIX, 32);
+    ApproverId = text(
+        "A key that votes, Ed25519 or a passkey's, in bech32m.",
+        format!("^{}1{BECH32}{{59}}({BECH32}{{2}})?$", ApproverId::PREFIX)
+    );
     KeyId = id(
         "A wallet, by the hash of the task that created it, in bech32m.",
         KeyId::PREFIX,
@@ -96,4 +102,20 @@ schemas! {
         .description(Some("Milliseconds since 1970-01-01 UTC."))
         .minimum(Some(0))
         .into();
+}
+
+impl PartialSchema for Vote {
+    fn schema() -> RefOr<Schema> {
+        Written::schema()
+    }
+}
+
+impl ToSchema for Vote {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Vote")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Written::schemas(schemas);
+    }
 }

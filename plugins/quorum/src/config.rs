@@ -10,6 +10,9 @@ use serde::Deserialize;
 use crate::people::{People, WrittenApprover};
 use crate::rule::{Rule, WrittenRule};
 
+/// The maximum number of rules.
+const MAX_RULES: usize = 64;
+
 /// The configuration as evaluated.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Written")]
@@ -65,8 +68,11 @@ impl TryFrom<Written> for Config {
             .transpose()
             .map_err(|error| format!("passkeys: {error}"))?;
         let people = People::new(approvers, groups, pages.is_some())?;
-        if rules.is_empty() {
-            return Err("rules is empty, and would refuse every task; write a rule".into());
+        if !(1..=MAX_RULES).contains(&rules.len()) {
+            return Err(format!(
+                "{} rules are given, and without a rule every task is refused; write 1 to {MAX_RULES}",
+                rules.len()
+            ));
         }
         let rule = |written: WrittenRule| {
             let name = written.name.clone();

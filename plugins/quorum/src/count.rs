@@ -18,6 +18,9 @@ use crate::requirement::Requirement;
 use crate::rule::Rule;
 use crate::words::Words;
 
+/// The maximum number of warnings in the log of one decision.
+const MAX_WARNINGS: usize = 4;
+
 /// The result of a count, with its reason as a sentence.
 #[derive(Debug)]
 pub enum Outcome {
@@ -107,7 +110,7 @@ impl<'a> Count<'a> {
         self.conclude(requirement)
     }
 
-    /// Warnings about passkeys whose sign counter went back within these votes.
+    /// Warnings about passkeys whose sign counter went back within these votes, a few of them.
     pub fn copies(&self) -> Vec<String> {
         let counted = self.genuine.iter().filter_map(|vote| {
             let ballot = vote.ballot();
@@ -125,6 +128,7 @@ impl<'a> Count<'a> {
             )
         };
         went_back
+            .take(MAX_WARNINGS)
             .map(|((approver, _, earlier), (_, _, later))| (*approver, *earlier, *later))
             .map(warning)
             .collect()

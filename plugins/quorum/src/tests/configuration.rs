@@ -4,6 +4,24 @@ use std::collections::BTreeSet;
 
 use super::*;
 
+/// The example of the page, which others follow when they make votes.
+#[test]
+fn the_documented_vote_is_genuine_and_its_bounds_are_ours() {
+    let page = include_str!("../../../../docs/quorum.md");
+    let example = page.split("```json\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let vote = Vote::from_json(example.as_bytes()).unwrap();
+    countersign_vote::check(&vote, &Hash([0xab; 32]), None).unwrap();
+    let bounds = [
+        format!("at most {} bytes", Vote::MAX_BYTES),
+        format!("more than {} seconds ahead", Vote::MAX_SKEW_MS / 1000),
+        format!("At most {MAX_VOTES} votes are looked at"),
+    ];
+    for bound in bounds {
+        assert!(page.replace('\n', " ").contains(&bound), "{bound}");
+    }
+}
+
 /// The message for the author of a file.
 fn mistake(document: &str) -> String {
     match json::config::<Config>(document) {
@@ -267,7 +285,7 @@ fn mistakes_in_rules_are_told_with_their_place_and_what_to_write() {
         );
     }
     for (rules, parts) in [
-        ("[]".into(), ["rules is empty", "write a rule"]),
+        ("[]".into(), ["0 rules are given", "write 1 to 64"]),
         (
             format!("[{{name: a, {require}}}, {{name: a, {require}}}]"),
             ["two rules are called `a`", "of its own"],
