@@ -388,7 +388,9 @@ async fn contacts_are_put_in_force_without_any_other_edit() {
         listed(&[1, 3], &[2, 4]),
         key()
     );
-    let taken = place.add_contacts(&complete(&more), &place.guards(true));
+    let guards = place.guards(true);
+    let text = complete(&more);
+    let taken = place.add_contacts(&text, &guards);
     let taken = taken.await.unwrap();
     assert_eq!(taken.live, ["requesters", "roster"]);
     assert!(taken.held.is_empty());

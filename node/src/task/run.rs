@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::session::{Limits, Setup};
+use countersign_protocol::session::Setup;
 use countersign_protocol::{Authenticated, Failure, FailureCode, NodeId, Outcome};
 use countersign_verify::{WrongResult, result};
 use tokio_util::sync::CancellationToken;

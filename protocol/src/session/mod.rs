@@ -51,7 +51,7 @@ const LISTEN: Duration = Duration::from_secs(2);
 const MAX_MESSAGES: u32 = 32;
 
 /// Time limits for the stages of a session.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// From the start until every party is ready.
     pub ready: Duration,
