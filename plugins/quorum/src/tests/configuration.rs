@@ -313,7 +313,7 @@ fn a_requirement_has_bounds_for_its_depth_and_its_ways() {
         error.contains("nested more than 4 deep; simplify"),
         "{error}"
     );
-    let eight = vec![leaf; 8].join(", ");
+    let eight = [leaf; 8].join(", ");
     let wide = format!("{{any: [{eight}]}}");
     let many = format!("require: {{all: [{wide}, {wide}, {wide}]}}");
     let error = mistake_in_rule(&many);
