@@ -85,6 +85,11 @@ impl Place {
         }
     }
 
+    /// With paths that start at the folder of the file.
+    fn parsed(&self, text: &str) -> Config {
+        Config::parse(text, self.dir.path()).unwrap()
+    }
+
     async fn hang_up(&self, text: &str) -> Arc<Config> {
         self.hang_up_with(text, true).await
     }
@@ -225,7 +230,7 @@ async fn every_live_section_follows_the_file_in_both_directions() {
         for text in [&after, &before] {
             let now = place.hang_up(text).await;
             assert!(
-                parsed(text).live_sections_unlike(&now).is_empty(),
+                place.parsed(text).live_sections_unlike(&now).is_empty(),
                 "{change}"
             );
         }
@@ -234,7 +239,12 @@ async fn every_live_section_follows_the_file_in_both_directions() {
         let named = format!("in force: {section}");
         assert!(noted.iter().all(|text| text.ends_with(&named)), "{noted:?}");
         let told = place.told.lock().unwrap();
-        assert!(parsed(&after).live_sections_unlike(&told[0]).is_empty());
+        assert!(
+            place
+                .parsed(&after)
+                .live_sections_unlike(&told[0])
+                .is_empty()
+        );
     }
 }
 
@@ -350,7 +360,8 @@ async fn nothing_permits_more_while_what_guards_it_needs_a_restart() {
         assert_eq!(place.noted().len(), 1);
         let now = place.hang_up(&complete(&more)).await;
         assert!(
-            parsed(&complete(&more))
+            place
+                .parsed(&complete(&more))
                 .live_sections_unlike(&now)
                 .is_empty()
         );
@@ -365,7 +376,7 @@ async fn a_policy_that_is_in_force_is_recorded_and_holds_nothing_up() {
     let text = guarded_by(guard, &listed(&[1, 3], &[2]));
     std::fs::write(&place.file, &text).unwrap();
     let guards = Guards {
-        policy: parsed(&text).policy.into(),
+        policy: place.parsed(&text).policy.into(),
         as_on_disk: true,
     };
     let read = place.reload.read().await;

@@ -280,8 +280,7 @@ mod tests {
 
     #[test]
     fn contacts_come_without_any_other_edit() {
-        let preflight = format!("preflight: {{allow: [{}]}}", requester(2));
-        let present = parsed(&format!("{}{preflight}", with(1, 2)));
+        let present = parsed(&format!("{}preflight: {{allow: false}}", with(1, 2)));
         let new = parsed(&format!(
             "{}policy: {{deadline_seconds: 7}}\nlog: {{std: {{level: debug}}}}\nlimits: {{reshares: 100}}",
             with(1, 3)

@@ -109,6 +109,7 @@ async fn a_component_whose_decision_can_be_replayed_stays() {
 async fn a_component_that_the_configuration_pins_stays_though_another_is_there() {
     let mut node = Replaced::new().await;
     node.fixture.policy.plugins[0].digest = Some(node.before);
+    node.guard.policy.store(node.fixture.policy.clone().into());
     assert_eq!(node.sweep().await, (true, true));
 }
 
