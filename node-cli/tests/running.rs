@@ -154,21 +154,21 @@ fn a_policy_that_was_edited_is_in_force_after_sighup_as_a_whole_or_not_at_all() 
             .map(|plugin| plugin["name"].as_str().unwrap());
         names.map(String::from).collect()
     };
-    let second = plugin("second", "rules.wasm");
-    let missing = plugin("third", "gone.wasm");
+    let second = plugin("rules:second", "rules.wasm");
+    let missing = plugin("rules:third", "gone.wasm");
     node.write("node.yaml", with(&[first.clone(), second.clone(), missing]));
     node.ask_to_reload("the policy in the file was refused");
     assert!(node.log().contains(REFUSED));
     assert_eq!(in_force(&node), ["rules"]);
     node.write("node.yaml", with(&[second.clone(), first.clone()]));
     node.ask_to_reload("these sections are in force: policy");
-    assert_eq!(in_force(&node), ["second", "rules"]);
+    assert_eq!(in_force(&node), ["rules:second", "rules"]);
     node.write("node.yaml", with(&[second]));
     node.ask_to_reload("these sections are in force: policy");
-    assert_eq!(in_force(&node), ["second"]);
+    assert_eq!(in_force(&node), ["rules:second"]);
     node.write("node.yaml", "policy: {allow_unguarded: true}\n");
     node.ask_to_reload("the node would not start with it");
-    assert_eq!(in_force(&node), ["second"]);
+    assert_eq!(in_force(&node), ["rules:second"]);
 }
 
 /// The new requester may be meant for the new key.
