@@ -518,8 +518,13 @@ impl Cluster {
     fn write_coordinator_config(&self, dir: &Path, api_key: &str) -> anyhow::Result<()> {
         let entry = |node: &Node| format!("  - {{ name: {}, id: {} }}\n", node.name, node.id);
         let nodes: String = self.nodes.iter().map(entry).collect();
+        // An earlier release knows no such key.
+        let webhooks = match &self.release {
+            Release::Today => "webhook_networks: [loopback]\n",
+            Release::Earlier(_) => "",
+        };
         let text = format!(
-            "listen_quic: {}\nlisten_http: {}\ndata: .\nwebhook_networks: [loopback]\nnodes:\n{nodes}api_keys:\n  - {api_key}\n",
+            "listen_quic: {}\nlisten_http: {}\ndata: .\n{webhooks}nodes:\n{nodes}api_keys:\n  - {api_key}\n",
             self.quic, self.http
         );
         Ok(std::fs::write(dir.join("coordinator.yaml"), text)?)
