@@ -156,7 +156,11 @@ impl Made {
             .context("the address is too long; give a shorter one with --address")?;
         let rights = match guest.role {
             Role::Node => None,
-            Role::Requester => Some(guest.rights.unwrap_or_default()),
+            Role::Requester => Some(match guest.rights {
+                Some(rights) => rights,
+                // An invitation that names none gives the usual ones: to read and to order.
+                None => Rights::default(),
+            }),
         };
         Ok(Self {
             invitation: token.invitation,

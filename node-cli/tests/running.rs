@@ -167,7 +167,7 @@ fn a_policy_that_was_edited_is_in_force_after_sighup_as_a_whole_or_not_at_all() 
     node.ask_to_reload("these sections are in force: policy");
     assert_eq!(in_force(&node), ["rules:second"]);
     node.write("node.yaml", "policy: {allow_unguarded: true}\n");
-    node.ask_to_reload("the node would not start with it");
+    node.ask_to_reload("the node would not start with the configuration file");
     assert_eq!(in_force(&node), ["rules:second"]);
 }
 

@@ -493,7 +493,7 @@ async fn take_contacts(node: &Administered) -> Answer {
     }
     match taken.await {
         Ok(Ok(taken)) => Answer::TakenUp(taken),
-        Ok(Err(why)) => Answer::Failed(why),
+        Ok(Err(error)) => Answer::Failed(error.to_string()),
         Err(_) => gone(),
     }
 }

@@ -3,7 +3,7 @@
 use countersign_protocol::{FailureCode, UnixMillis};
 
 use super::*;
-use crate::reload::{ContactsRequest, TakenUp};
+use crate::reload::{ContactsRequest, TakeUpError, TakenUp};
 use crate::test_node::{self, NOW, TestNode, empty_journal, key_record, node, private_dir};
 
 fn put(journal: &Journal, question: Question) -> Answer {
@@ -376,14 +376,14 @@ async fn who_has_added_contacts_is_told_what_came_of_it() {
     };
     let expected = taken.clone();
     let watch = tokio::spawn(async move {
-        for result in [Ok(taken), Err("a reason".to_owned())] {
+        for result in [Ok(taken), Err(TakeUpError::NoFile)] {
             asked.recv().await.unwrap().send(result).unwrap();
         }
     });
     let answer = ask_node_with(&node, &Question::TakeContacts).await;
     assert_eq!(answer, Answer::TakenUp(expected));
     let answer = ask_node_with(&node, &Question::TakeContacts).await;
-    assert_eq!(answer, Answer::Failed("a reason".into()));
+    assert_eq!(answer, Answer::Failed(TakeUpError::NoFile.to_string()));
     watch.await.unwrap();
 }
 

@@ -10,11 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use countersign_link::PeerKey;
-use countersign_store::Journal;
+use countersign_store::{Journal, WriteJournalError};
 use countersign_strict::Document;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 
 use crate::config::{Config, ConfigError, LIVE_SECTIONS, LiveConfig, Policy};
 use crate::off_thread::with_journal;
@@ -44,9 +45,25 @@ const NO_GUARDS: [&str; 9] = [
 /// such as its log.
 pub type OnReload = Arc<dyn Fn(&Config) + Send + Sync>;
 
-/// Asks for new contacts to be put in force; the sender takes the result, or the reason why nothing
-/// was.
-pub type ContactsRequest = oneshot::Sender<Result<TakenUp, String>>;
+/// Asks for new contacts to be put in force; the sender takes the result.
+pub type ContactsRequest = oneshot::Sender<Result<TakenUp, TakeUpError>>;
+
+/// Reasons why nothing of the configuration file was put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeUpError {
+    /// There is no file.
+    #[error("the node's configuration did not come from a file; restart the node with one")]
+    NoFile,
+    /// A node could not start with the file.
+    #[error("the node would not start with the configuration file: {0}")]
+    Config(#[from] ConfigError),
+    /// The thread that read the file has ended.
+    #[error("the configuration file was not read ({0}); report this, and restart the node")]
+    Thread(#[from] JoinError),
+    /// The change could not be put on record.
+    #[error("the configuration was not taken up, since that could not be recorded: {0}")]
+    Record(#[from] WriteJournalError),
+}
 
 /// What follows the configuration.
 pub struct Reload {
@@ -100,27 +117,20 @@ struct Change {
 }
 
 impl Reload {
-    /// Reads the file. Fails if a node could not start with it; returns `None` if the configuration
-    /// did not come from a file.
-    pub async fn read(&self) -> Option<Result<Config, String>> {
+    /// Reads the file. Fails if a node could not start with it.
+    pub async fn read(&self) -> Result<Config, TakeUpError> {
         let file = self.live.now().source.file.clone();
         if file.as_os_str().is_empty() {
-            return None;
+            return Err(TakeUpError::NoFile);
         }
-        let read = tokio::task::spawn_blocking(move || complete(&file)).await;
-        Some(match read {
-            Ok(read) => read.map_err(|error| error.to_string()),
-            Err(panicked) => Err(panicked.to_string()),
-        })
+        let read = tokio::task::spawn_blocking(move || complete(&file)).await?;
+        Ok(read?)
     }
 
     /// Puts in force what it can of a file that was just read, and logs the rest.
-    pub async fn run(&self, file: Option<Result<Config, String>>, guards: &Guards) {
-        let Some(read) = file else { return };
+    pub async fn run(&self, read: Result<Config, TakeUpError>, guards: &Guards) {
         let present = self.live.now();
-        let change = read.and_then(|new| {
-            compare(new, &present, guards, Extent::All).map_err(|error| error.to_string())
-        });
+        let change = read.and_then(|new| Ok(compare(new, &present, guards, Extent::All)?));
         let file = present.source.file.display().to_string();
         match change {
             Ok(change) if change.is_empty() => tracing::info!(
@@ -128,21 +138,17 @@ impl Reload {
                 "the configuration file is unchanged; plugins, keys and receivers are read again"
             ),
             Ok(change) => self.take_up(change, &file).await,
-            Err(error) => tracing::warn!(
-                file,
-                "the configuration file has changed, but the node would not start with it: {error}; the previous one stays in force"
-            ),
+            Err(error) => {
+                tracing::warn!(file, "{error}; the previous configuration stays in force");
+            }
         }
         self.tell().await;
     }
 
     /// Puts `requesters` and `roster` of the file in force, and no other edit that is in it.
-    pub async fn take_contacts(&self, guards: &Guards) -> Result<TakenUp, String> {
-        let Some(read) = self.read().await else {
-            return Err("the node's configuration did not come from a file".into());
-        };
-        let change = compare(read?, &self.live.now(), guards, Extent::Contacts)
-            .map_err(|error| error.to_string())?;
+    pub async fn take_contacts(&self, guards: &Guards) -> Result<TakenUp, TakeUpError> {
+        let new = self.read().await?;
+        let change = compare(new, &self.live.now(), guards, Extent::Contacts)?;
         let names = |sections: &[&str]| sections.iter().copied().map(String::from).collect();
         let taken = TakenUp {
             live: names(&change.live),
@@ -192,12 +198,12 @@ impl Reload {
         if !change.live.is_empty()
             && let Err(error) = self.apply(change).await
         {
-            tracing::error!("{error}");
+            tracing::error!("{}", TakeUpError::Record(error));
         }
     }
 
     /// Records the change, then puts it in force.
-    async fn apply(&self, change: Change) -> Result<(), String> {
+    async fn apply(&self, change: Change) -> Result<(), WriteJournalError> {
         let Change {
             config, live, held, ..
         } = change;
@@ -215,9 +221,7 @@ impl Reload {
         let recorded = with_journal(&self.journal, move |journal| {
             journal.policy(now, &noted, None)
         });
-        recorded.await.map_err(|error| {
-            format!("the configuration was not taken up, since that could not be recorded: {error}")
-        })?;
+        recorded.await?;
         self.router.set_names(config.roster.clone());
         self.twins.set_roster(config.roster.clone());
         let peers = config.roster.keys().map(|node| PeerKey(*node.as_bytes()));

@@ -109,7 +109,7 @@ impl Place {
         }
     }
 
-    async fn add_contacts(&self, text: &str, guards: &Guards) -> Result<TakenUp, String> {
+    async fn add_contacts(&self, text: &str, guards: &Guards) -> Result<TakenUp, TakeUpError> {
         std::fs::write(&self.file, text).unwrap();
         self.reload.take_contacts(guards).await
     }
@@ -431,6 +431,7 @@ async fn who_adds_contacts_to_a_file_with_an_error_is_told_and_nothing_changes()
     let guards = place.guards(true);
     let bad = complete(&format!("{}\ntypo: 1", listed(&[1, 3], &[2])));
     let refused = place.add_contacts(&bad, &guards).await.unwrap_err();
+    let refused = refused.to_string();
     assert!(refused.contains("typo"), "{refused}");
     assert_eq!(place.reload.live.now().requesters.len(), 1);
 }

@@ -77,7 +77,7 @@ impl ApproverId {
         let key = match bytes {
             [ED25519, key @ ..] => key.try_into().map(ApproverKey::Ed25519).ok(),
             [PASSKEY, key @ ..] => key.try_into().map(ApproverKey::Passkey).ok(),
-            _ => None,
+            [] | [_, ..] => None,
         };
         let key = key.ok_or_else(|| IdError::Malformed {
             what: WHAT,

@@ -53,7 +53,10 @@ pub fn link_target(link: &File) -> io::Result<PathBuf> {
 /// The file of the running program. An update replaces it, and this system has no name for the old
 /// one. Empty if it is not known: nothing can be started from that.
 pub fn this_program() -> PathBuf {
-    std::env::current_exe().unwrap_or_default()
+    match std::env::current_exe() {
+        Ok(program) => program,
+        Err(_) => PathBuf::new(),
+    }
 }
 
 /// The holder of a lock is not visible here.

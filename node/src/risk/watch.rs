@@ -22,7 +22,7 @@ use crate::config::{Config, Policy};
 use crate::metrics::Counters;
 use crate::off_thread::{off_thread, record_alarm, with_journal};
 use crate::public::{PublicFile, PublicPluginRecord};
-use crate::reload::{ContactsRequest, Guards, Reload};
+use crate::reload::{ContactsRequest, Guards, Reload, TakeUpError};
 use crate::world::World;
 
 /// Interval between two looks at the files.
@@ -125,13 +125,15 @@ impl PolicyWatch {
 
     async fn look(&self, seen: &mut Seen, asked: bool) {
         let file = if asked {
-            self.reload.read().await
+            Some(self.reload.read().await)
         } else {
             None
         };
-        let swapped = self.follow_plugins(seen, asked, self.wanted(&file)).await;
+        let swapped = self
+            .follow_plugins(seen, asked, self.wanted(file.as_ref()))
+            .await;
         // After the guard: new permissions may be meant for its new rules.
-        if asked {
+        if let Some(file) = file {
             let guards = self.guards(seen).await;
             self.reload.run(file, &guards).await;
         }
@@ -149,13 +151,13 @@ impl PolicyWatch {
     }
 
     /// The policy of the file, or the one in force if a running node cannot take it up.
-    fn wanted(&self, file: &Option<Result<Config, String>>) -> Arc<Policy> {
+    fn wanted(&self, file: Option<&Result<Config, TakeUpError>>) -> Arc<Policy> {
         let in_force = self.housekeeping.guard.policy();
         match file {
             Some(Ok(config)) if config.policy.can_follow(&in_force) => {
                 Arc::new(config.policy.clone())
             }
-            Some(_) | None => in_force,
+            Some(Ok(_) | Err(_)) | None => in_force,
         }
     }
 

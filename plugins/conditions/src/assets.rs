@@ -42,7 +42,7 @@ impl Asset {
             Some(token) if !token.contains(':') => Err(format!(
                 "assets.{name}: `{token}` names no token; write the standard and the contract, e.g. erc20:0x..."
             )),
-            _ => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 }

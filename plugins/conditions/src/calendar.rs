@@ -137,7 +137,7 @@ impl TryFrom<String> for Zone {
             Some(b'Z') if text.len() == 1 => Some(0),
             Some(b'+') => minutes(&text[1..]),
             Some(b'-') => minutes(&text[1..]).map(|minutes| -minutes),
-            _ => None,
+            Some(_) | None => None,
         };
         offset.filter(|minutes| minutes.abs() <= 14 * 60).map(Zone).ok_or(format!(
             "`{text}` is not an offset from UTC; write e.g. \"+02:00\", in quotes: names of zones are not known here, since their rules change"

@@ -34,7 +34,7 @@ impl Hours {
             None if self.quiet.is_empty() => {
                 Err("hours says nothing; write `allow` or `quiet`".into())
             }
-            _ => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -52,7 +52,7 @@ impl Hours {
                 "keysign-outside-hours",
                 format!("{now} lies outside the hours"),
             ),
-            _ => Ok(now.to_string().into()),
+            Some(_) | None => Ok(now.to_string().into()),
         }
     }
 }
