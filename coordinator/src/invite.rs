@@ -156,11 +156,8 @@ impl Made {
             .context("the address is too long; give a shorter one with --address")?;
         let rights = match guest.role {
             Role::Node => None,
-            Role::Requester => Some(match guest.rights {
-                Some(rights) => rights,
-                // An invitation that names none gives the usual ones: to read and to order.
-                None => Rights::default(),
-            }),
+            // An invitation that names none gives the usual ones: to read and to order.
+            Role::Requester => Some(guest.rights.unwrap_or_default()),
         };
         Ok(Self {
             invitation: token.invitation,
