@@ -27,7 +27,13 @@ pub struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EventKind {
-    /// A task was accepted, and waits for its nodes.
+    /// A task was accepted, and waits for people's approval.
+    #[serde(rename = "task.pending")]
+    TaskPending,
+    /// A person voted on a task.
+    #[serde(rename = "task.voted")]
+    TaskVoted,
+    /// A task was accepted, or was approved by people, and waits for its nodes.
     #[serde(rename = "task.accepted")]
     TaskAccepted,
     /// The parties of a task are asked for their approval.
@@ -45,7 +51,7 @@ pub enum EventKind {
     /// A task ended without a result after it was offered.
     #[serde(rename = "task.failed")]
     TaskFailed,
-    /// A task ended because its nodes did not come online in time.
+    /// A task ended because its nodes did not come online, or people did not approve, in time.
     #[serde(rename = "task.expired")]
     TaskExpired,
     /// A caller cancelled a task.
@@ -69,6 +75,7 @@ impl From<State> for EventKind {
     /// The event of entering a state.
     fn from(state: State) -> Self {
         match state {
+            State::Pending => Self::TaskPending,
             State::Waiting => Self::TaskAccepted,
             State::Approving => Self::TaskOffered,
             State::Running => Self::TaskStarted,

@@ -15,6 +15,7 @@ mod open;
 mod preflight;
 mod problem;
 mod task;
+mod vote;
 mod wallet;
 mod webhook;
 
@@ -33,6 +34,7 @@ pub use task::{
     Decision, HistoryEntry, OutcomeView, PartyView, Progress, Reason, State, Submission, TaskPage,
     TaskResult, TaskSummary, TaskView,
 };
+pub use vote::{Collecting, VoteList, VoteView};
 pub use wallet::{
     ChildView, WalletAddresses, WalletGenerations, WalletImport, WalletPage, WalletView,
 };

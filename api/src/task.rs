@@ -7,7 +7,7 @@ use countersign_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Open, Submitter};
+use crate::{Collecting, Open, Submitter};
 
 /// A signed task, as submitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +58,12 @@ pub enum State {
     Rejected,
     /// Ended without a result after it was offered.
     Failed,
-    /// Ended because nodes did not come online in time.
+    /// Ended because nodes did not come online, or people did not approve, in time.
     Expired,
     /// Ended by a caller before the protocol began.
     Cancelled,
+    /// Waiting for people's approval; no node was asked yet.
+    Pending,
 }
 
 impl State {
@@ -71,7 +73,7 @@ impl State {
             Self::Completed | Self::Rejected | Self::Failed | Self::Expired | Self::Cancelled => {
                 true
             }
-            Self::Waiting | Self::Approving | Self::Running => false,
+            Self::Pending | Self::Waiting | Self::Approving | Self::Running => false,
         }
     }
 }
@@ -108,6 +110,9 @@ pub struct TaskSummary {
     pub not_after: UnixMillis,
     /// Set if it ended without a result.
     pub reason: Option<Reason>,
+    /// The count of votes, if the task collects them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collecting: Option<Collecting>,
 }
 
 /// A task in full. Its order and its result prove themselves; everything else is the word of the

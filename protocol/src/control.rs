@@ -12,6 +12,7 @@ use crate::node_status::NodeStatus;
 use crate::outcome::{KeyDescriptor, Outcome, PluginVerdict, Refusal, SignedAck};
 use crate::task::SignedTask;
 use crate::twin::{Instance, TwinMark};
+use crate::vote::Vote;
 
 /// The maximum number of entries in `Holds`.
 pub const MAX_HELD: usize = 10_000;
@@ -251,6 +252,17 @@ pub enum ToNode {
     },
     /// The answer to each `Draining`: if true, no offer of a task that is new to the node follows.
     Draining { draining: bool },
+    /// Replaces `Offer` for a task on which people have voted. A node that has decided on the task
+    /// answers with its decision, whatever the votes are now.
+    OfferVoted {
+        /// The task, exactly as the requester signed it.
+        task: SignedTask,
+        /// The proposed participants, in the order of their ids.
+        parties: Vec<NodeId>,
+        /// The votes as the coordinator has them, for plugins to verify. At most
+        /// [`Vote::MAX_OF_TASK`].
+        votes: Vec<Vote>,
+    },
 }
 
 /// A stage of a node's work on a task.

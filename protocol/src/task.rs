@@ -16,6 +16,7 @@ use crate::payload::{Payload, PayloadError};
 use crate::reshare::KeyReshare;
 use crate::scheme::Scheme;
 use crate::text::{is_hidden, is_plain};
+use crate::vote::Vote;
 
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,8 +50,22 @@ pub struct Task {
         deserialize_with = "distinct_claims"
     )]
     pub claims: BTreeMap<String, String>,
+    /// Approvals to collect before the nodes are asked. Absent: they are asked at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collect: Option<Collect>,
     /// The operation that is ordered.
     pub operation: Operation,
+}
+
+/// Approvals by people that a coordinator collects before it offers a task to nodes. How many are
+/// enough is for each node to decide, from the votes themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Collect {
+    /// The number of people who have to approve, 1 to [`Vote::MAX_OF_TASK`].
+    pub votes: u16,
+    /// The task expires if they have not approved by then. Not after the task's `not_after`.
+    pub until: UnixMillis,
 }
 
 /// An operation that a task orders. Operations are appended, never changed.
@@ -160,8 +175,18 @@ pub enum TaskError {
     #[error("the task expired {0} s ago; make a new one")]
     Expired(u64),
     /// A lifetime that is too long or not positive.
-    #[error("the task may live at most {max} s and must end after it begins; choose an earlier not_after", max = Task::MAX_LIFE_MS / 1000)]
+    #[error(
+        "the task may live at most {max} s, or {collecting} s if it collects votes, and must end after it begins; choose an earlier not_after",
+        max = Task::MAX_LIFE_MS / 1000,
+        collecting = Task::MAX_COLLECTING_LIFE_MS / 1000
+    )]
     Lifetime,
+    /// A number of votes or a time limit for them that cannot be.
+    #[error(
+        "`collect` asks for 1 to {max} votes, until a time after `created` and not after `not_after`; correct it",
+        max = Vote::MAX_OF_TASK
+    )]
+    Collect,
     /// A text that is too long, or has characters that display as something else.
     #[error("`{0}` is too long, or has control, directional or invisible characters; correct it")]
     Text(&'static str),
@@ -211,6 +236,7 @@ impl TaskError {
             Self::FromTheFuture(_) => &RefusalCode::TaskFromTheFuture,
             Self::Expired(_) => &RefusalCode::TaskExpired,
             Self::Lifetime => &RefusalCode::TaskLifetime,
+            Self::Collect => &RefusalCode::TaskCollect,
             Self::Text(_) => &RefusalCode::TaskText,
             Self::Claims(_) => &RefusalCode::TaskClaims,
             Self::Committee(_) => &RefusalCode::TaskCommittee,
@@ -226,8 +252,11 @@ impl TaskError {
 impl Task {
     /// The tolerated lead of the requester's clock over the reader's.
     pub const MAX_SKEW_MS: u64 = 30_000;
-    /// The longest time between `created` and `not_after`.
+    /// The longest time between `created` and `not_after` of a task that collects no votes.
     pub const MAX_LIFE_MS: u64 = 24 * 3600 * 1000;
+    /// The longest time between `created` and `not_after` of a task that collects votes. A node's
+    /// operator may allow less.
+    pub const MAX_COLLECTING_LIFE_MS: u64 = 7 * Self::MAX_LIFE_MS;
     /// The maximum number of claims.
     pub const MAX_CLAIMS: usize = 16;
     /// The maximum size of one claim, in bytes.
@@ -241,17 +270,24 @@ impl Task {
             .unwrap_or_else(|error| unreachable!("a task is plain data: {error}"))
     }
 
+    /// The time from `created` to `not_after`, in ms; 0 if it is not positive.
+    pub fn life(&self) -> u64 {
+        self.not_after.0.saturating_sub(self.created.0)
+    }
+
     /// Performs all checks that need neither the time nor the list of requesters.
     fn check(&self) -> Result<(), TaskError> {
         if self.version != 1 {
             return Err(TaskError::Version(self.version));
         }
-        let life = self
-            .not_after
-            .0
-            .checked_sub(self.created.0)
-            .ok_or(TaskError::Lifetime)?;
-        if life == 0 || life > Self::MAX_LIFE_MS {
+        let longest = match &self.collect {
+            Some(collect) => {
+                collect.check(self.created, self.not_after)?;
+                Self::MAX_COLLECTING_LIFE_MS
+            }
+            None => Self::MAX_LIFE_MS,
+        };
+        if !(1..=longest).contains(&self.life()) {
             return Err(TaskError::Lifetime);
         }
         check_text("note", self.note.as_deref().unwrap_or_default(), 256)?;
@@ -282,6 +318,9 @@ impl Task {
         let hides = |text: &String| text.chars().any(|c| is_hidden(c) && c != '\n' && c != '\t');
         if self.claims.values().any(hides) {
             Err(TaskError::Claims("a hidden character"))
+        } else if self.claims.contains_key(Vote::CLAIM) {
+            // Plugins find the votes of people under this name.
+            Err(TaskError::Claims("`votes`, which is reserved"))
         } else {
             Ok(())
         }
@@ -294,6 +333,17 @@ impl Task {
         match now.0.checked_sub(self.not_after.0) {
             Some(late) => Err(TaskError::Expired(late / 1000)),
             None => Ok(()),
+        }
+    }
+}
+
+impl Collect {
+    fn check(&self, created: UnixMillis, not_after: UnixMillis) -> Result<(), TaskError> {
+        let votes = (1..=Vote::MAX_OF_TASK).contains(&usize::from(self.votes));
+        if votes && self.until > created && self.until <= not_after {
+            Ok(())
+        } else {
+            Err(TaskError::Collect)
         }
     }
 }

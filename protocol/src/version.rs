@@ -12,8 +12,9 @@ use crate::control::{FromNode, ToNode};
 /// their own; frames between two nodes have none.
 ///
 /// - 1: the first release.
-/// - 2: nodes leave in an orderly way ([`FromNode::Draining`]), and coordinators admit guests and
-///   propose contacts ([`FromNode::Join`], [`FromNode::AskContacts`]).
+/// - 2: nodes leave in an orderly way ([`FromNode::Draining`]), coordinators admit guests and
+///   propose contacts ([`FromNode::Join`], [`FromNode::AskContacts`]), and people vote on tasks
+///   ([`ToNode::OfferVoted`]).
 pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Part of the reason with which every release of the coordinator closes the connection of a node
@@ -101,7 +102,10 @@ impl ToNode {
             | Self::Twin { .. }
             | Self::Twins { .. }
             | Self::Preflight { .. } => 1,
-            Self::Contacts { .. } | Self::NotJoined { .. } | Self::Draining { .. } => 2,
+            Self::Contacts { .. }
+            | Self::NotJoined { .. }
+            | Self::Draining { .. }
+            | Self::OfferVoted { .. } => 2,
         }
     }
 }

@@ -223,6 +223,10 @@ impl Vote {
         + (1 + Assertion::MAX_SIGNATURE);
     /// The maximum size of a vote as JSON, in bytes.
     pub const MAX_JSON_BYTES: usize = 6 * 1024;
+    /// The maximum number of votes on one task.
+    pub const MAX_OF_TASK: usize = 256;
+    /// The claim under which plugins are given the votes of a task, as a JSON array of them.
+    pub const CLAIM: &'static str = "votes";
     /// The tolerated lead of an approver's clock over the reader's.
     pub const MAX_SKEW_MS: u64 = 30_000;
 

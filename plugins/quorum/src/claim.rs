@@ -13,9 +13,9 @@ use serde_json::Value;
 use crate::people::{People, Person};
 
 /// The name of the claim.
-pub const CLAIM: &str = "votes";
+pub const CLAIM: &str = Vote::CLAIM;
 /// The maximum number of votes that a question may have.
-pub const MAX_VOTES: usize = 256;
+pub const MAX_VOTES: usize = Vote::MAX_OF_TASK;
 
 /// The votes of known approvers, not yet verified, and how many others there are.
 #[derive(Debug, Default)]

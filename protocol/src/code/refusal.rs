@@ -34,6 +34,9 @@ codes! {
     TaskLifetime = "task-lifetime", Caller,
         "it would be valid for too long",
         "give it a shorter life";
+    TaskCollect = "task-collect", Caller,
+        "it collects more votes than a task can have, or until a time that is not within its life",
+        "correct `collect`";
     TaskText = "task-text", Caller,
         "a name or note is too long, or has control, directional or invisible characters",
         "correct it";
