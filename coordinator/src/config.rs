@@ -14,6 +14,7 @@ use countersign_strict::DocumentError;
 use serde::Deserialize;
 
 use crate::api_key::{ApiKey, KeyError, check_key};
+use crate::approvers::{Approvers, ApproversError, RawApprover, RawPasskeys};
 use crate::invitation::JoinedError;
 use crate::registry::RegistryConfig;
 use crate::signed_request::WINDOW;
@@ -54,6 +55,11 @@ struct RawConfig {
     /// Networks that webhooks may reach beside the public one: `private`, `loopback`.
     #[serde(default)]
     webhook_networks: Reachable,
+    /// People whose votes are collected.
+    #[serde(default)]
+    approvers: Vec<RawApprover>,
+    /// Pages that may collect votes of passkeys.
+    passkeys: Option<RawPasskeys>,
     #[serde(default)]
     limits: RawLimits,
     /// Metrics, and the listener that serves them.
@@ -164,6 +170,9 @@ pub enum ConfigError {
     #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error("API key `{name}`: {error}")]
     ApiKey { name: String, error: KeyError },
+    /// The list of approvers is rejected.
+    #[error(transparent)]
+    Approvers(#[from] ApproversError),
     /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -237,6 +246,7 @@ impl Config {
             timings: timings(&raw.limits)?,
             open_tasks: in_range("open_tasks", raw.limits.open_tasks as u64, 1, 1000)? as usize,
             webhook_networks: raw.webhook_networks,
+            approvers: Approvers::new(raw.approvers, raw.passkeys)?,
         };
         if raw.tls.is_none() && !raw.listen_http.ip().to_canonical().is_loopback() {
             return Err(ConfigError::Plain(raw.listen_http));

@@ -11,6 +11,7 @@
 //! speaks with a node, [`http`] with a caller, [`store`] is the database.
 
 pub mod api_key;
+pub mod approvers;
 mod clean;
 mod clock;
 pub mod config;

@@ -5,7 +5,7 @@
 //! sockets. `admit` checks new tasks, `intake` imports wallets of other coordinators, `claims` asks
 //! nodes for them, `moved` sends nodes the generations that they missed, `preflight` asks nodes how
 //! they would decide, `nodes` keeps what they say of themselves, `contacts` tells them of each
-//! other.
+//! other, `votes` takes votes of people on tasks.
 
 mod admit;
 mod claims;
@@ -18,6 +18,7 @@ mod origin;
 mod preflight;
 mod queue;
 mod twins;
+mod votes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::api_key::Caller;
+use crate::approvers::Approvers;
 use crate::clean;
 use crate::metrics::Counters;
 use crate::share::has_room;
@@ -46,6 +48,7 @@ pub use intake::{IntakeError, TakenIn};
 pub use nodes::Seen;
 pub use preflight::PreflightError;
 use queue::Queued;
+pub use votes::{VoteError, Voted};
 
 /// Frames that may wait for one node: more than the tasks that may be open, so
 /// that a reconnect fits.
@@ -68,6 +71,8 @@ pub struct RegistryConfig {
     pub open_tasks: usize,
     /// Networks that webhooks may reach beside the public one.
     pub webhook_networks: Reachable,
+    /// The people whose votes are collected.
+    pub approvers: Approvers,
 }
 
 /// A requester that is proposed to nodes' operators.
@@ -313,7 +318,8 @@ impl TaskRegistry {
         match record.state {
             State::Cancelled => Ok(record),
             State::Running => Err(CancelError::Running),
-            State::Waiting
+            State::Pending
+            | State::Waiting
             | State::Approving
             | State::Completed
             | State::Rejected
@@ -568,12 +574,14 @@ impl TaskRegistry {
                 online: &online,
                 free: &free,
                 timings: &rules.timings,
+                approvers: &rules.approvers,
             },
         );
         for alarm in &effects.alarms {
             error!(task = %id, "{alarm}");
         }
-        let newest = effects.change == Change::Stored && self.keep(flow, before, !had_result, now);
+        let newest = effects.change == Change::Stored
+            && self.keep(flow, before, !had_result, effects.voted, now);
         let moved = if newest { moved::Moved::by(flow) } else { None };
         let made = if newest {
             flow.record
@@ -630,7 +638,14 @@ impl TaskRegistry {
     /// Stores the record. A broken store shows in `/ready` and refuses new tasks; open tasks
     /// continue, since nodes keep their own journals. Returns true if the task created what is now
     /// the newest generation of its key.
-    fn keep(&self, flow: &Flow, before: State, new_result: bool, now: UnixMillis) -> bool {
+    fn keep(
+        &self,
+        flow: &Flow,
+        before: State,
+        new_result: bool,
+        voted: bool,
+        now: UnixMillis,
+    ) -> bool {
         let id = flow.task().id;
         let record = &flow.record;
         let wallet = record
@@ -643,7 +658,8 @@ impl TaskRegistry {
         if record.state.is_final() && !before.is_final() {
             self.counters.ended(flow.subject().operation, record);
         }
-        let events = entered.then(|| flow.entered(now));
+        let vote = voted.then(|| NewEvent::of_vote(id, flow.summary(), now));
+        let events = vote.into_iter().chain(entered.then(|| flow.entered(now)));
         let newest = wallet.map_or(Ok(false), |wallet| {
             let kind = match wallet.generation {
                 0 => EventKind::WalletCreated,
@@ -653,8 +669,8 @@ impl TaskRegistry {
             self.store.put_wallet(wallet, Some(event))
         });
         if let Err(error) = newest.as_ref().map_err(Clone::clone).and_then(|_| {
-            let events = events.into_iter().collect();
-            self.store.put_task(id, &flow.subject(), record, events)
+            self.store
+                .put_task(id, &flow.subject(), record, events.collect())
         }) {
             error!(task = %id, %error, "the task cannot be stored");
         }

@@ -63,6 +63,7 @@ pub fn task(id: u8, now: UnixMillis, operation: Operation) -> Task {
         requester: RequesterId::from_bytes(requester().verifying_key().to_bytes()).unwrap(),
         note: None,
         claims: Default::default(),
+        collect: None,
         operation,
     }
 }

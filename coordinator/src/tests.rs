@@ -15,6 +15,7 @@ mod preflight;
 mod removed;
 mod requests;
 mod signed;
+mod votes;
 mod webhooks;
 mod world;
 

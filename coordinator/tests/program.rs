@@ -510,6 +510,7 @@ fn submission_with(id: TaskId, life: u64) -> Value {
         requester: RequesterId::from_bytes(requester.verifying_key().to_bytes()).unwrap(),
         note: None,
         claims: Default::default(),
+        collect: None,
         operation: Operation::KeyGen(KeyGen {
             name: "never".into(),
             scheme: Scheme::Ed25519,

@@ -43,6 +43,8 @@ tests! {
     documents
     node_config
     rules
+    quorum
+    votes
     jwt_answers
     fireblocks_answers
     webhook_answers

@@ -143,6 +143,7 @@ impl World {
             requester: RequesterId::from_bytes(self.requester.public().0).unwrap(),
             note: None,
             claims: Default::default(),
+            collect: None,
             operation,
         };
         let bytes = task.to_bytes();

@@ -70,6 +70,7 @@ impl Orders {
             requester: RequesterId::from_bytes(requester.public().0).unwrap(),
             note: None,
             claims: Default::default(),
+            collect: None,
             operation,
         };
         let bytes = task.to_bytes();

@@ -76,6 +76,7 @@ impl Coordinator {
             requester: RequesterId::from_bytes(requester.public().0).unwrap(),
             note: None,
             claims: Default::default(),
+            collect: None,
             operation: Operation::KeyGen(KeyGen {
                 name: "k".into(),
                 scheme: Scheme::Ed25519,

@@ -229,6 +229,16 @@ impl Dispatch {
             Ok(ToNode::Offer { task, parties }) => self.service.offer(Offered {
                 signed: task,
                 parties,
+                votes: Vec::new(),
+            }),
+            Ok(ToNode::OfferVoted {
+                task,
+                parties,
+                votes,
+            }) => self.service.offer(Offered {
+                signed: task,
+                parties,
+                votes,
             }),
             Ok(ToNode::Preflight { ask, task, parties }) => self.service.preflight(Asked {
                 ask,

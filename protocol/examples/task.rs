@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         requester: RequesterId::from_bytes(requester.verifying_key().to_bytes())?,
         note: None,
         claims: BTreeMap::new(),
+        collect: None,
         operation: Operation::KeySign(KeySign {
             key: KeyId::from_bytes([3; 16])?,
             path: "m/0/1".parse()?,

@@ -320,6 +320,15 @@ mod tests {
         format!("{:02x}{}", text.len(), hex::encode(text))
     }
 
+    /// A coordinator can carry as many votes as a task can have, even with the largest task.
+    #[test]
+    fn the_largest_offer_fits_into_a_frame() {
+        let task = SignedTask::MAX_PSBT_BYTES;
+        let votes = Vote::MAX_OF_TASK * (Vote::MAX_BYTES + 2);
+        let parties = 9 * 32;
+        assert!(task + votes + parties + 100 <= crate::codec::MAX_FRAME);
+    }
+
     /// Programs of different versions exchange them.
     #[test]
     fn the_bytes_of_a_preflight_are_frozen() {

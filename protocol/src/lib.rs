@@ -58,8 +58,8 @@ pub use reshare::KeyReshare;
 pub use scheme::Scheme;
 pub use session::{Session, SessionEvent};
 pub use task::{
-    Authenticated, Claimed, KeyGen, KeyShareSign, KeySign, Operation, SignedTask, Task, TaskError,
-    UnixMillis,
+    Authenticated, Claimed, Collect, KeyGen, KeyShareSign, KeySign, Operation, SignedTask, Task,
+    TaskError, UnixMillis,
 };
 pub use version::{PROTOCOL_VERSION, Versions};
 pub use vote::{Assertion, Ballot, Choice, MalformedVote, Proof, Vote};

@@ -607,6 +607,7 @@ mod tests {
             requester: RequesterId::from_bytes(requester().verifying_key().to_bytes()).unwrap(),
             note: None,
             claims: BTreeMap::new(),
+            collect: None,
             operation: Operation::KeySign(KeySign {
                 key: KeyId::from_bytes([3; 16]).unwrap(),
                 path: "m/0/1".parse().unwrap(),
@@ -869,6 +870,68 @@ mod tests {
                 "{to}"
             );
         }
+    }
+
+    fn collecting(votes: u16, until: u64, not_after: u64) -> Result<Task, TaskError> {
+        let collect = Some(Collect {
+            votes,
+            until: UnixMillis(until),
+        });
+        let order = Task {
+            collect,
+            not_after: UnixMillis(not_after),
+            ..task()
+        };
+        signed(order.to_bytes()).parse()
+    }
+
+    #[test]
+    fn a_task_collects_votes_within_its_life() {
+        let (created, end) = (1_000_000, 1_060_000);
+        let most = Vote::MAX_OF_TASK as u16;
+        for (votes, until) in [(1, end), (most, created + 1)] {
+            let collect = collecting(votes, until, end).unwrap().collect.unwrap();
+            assert_eq!((collect.votes, collect.until.0), (votes, until));
+        }
+        for (votes, until) in [(0, end), (most + 1, end), (1, created), (1, end + 1)] {
+            let refused = collecting(votes, until, end).unwrap_err();
+            assert_eq!(refused.code(), "task-collect", "{votes}, {until}");
+        }
+    }
+
+    #[test]
+    fn only_a_task_that_collects_votes_lives_for_a_week() {
+        let created = 1_000_000;
+        let week = created + Task::MAX_COLLECTING_LIFE_MS;
+        assert_eq!(collecting(1, week, week).unwrap().life(), week - created);
+        assert_eq!(collecting(1, week, week + 1), Err(TaskError::Lifetime));
+        let day = created + Task::MAX_LIFE_MS;
+        for (not_after, fits) in [(day, true), (day + 1, false)] {
+            let order = Task {
+                not_after: UnixMillis(not_after),
+                ..task()
+            };
+            assert_eq!(
+                signed(order.to_bytes()).parse().is_ok(),
+                fits,
+                "{not_after}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_task_without_collect_has_the_bytes_that_it_always_had() {
+        let text = String::from_utf8(task().to_bytes()).unwrap();
+        assert!(!text.contains("collect"), "{text}");
+    }
+
+    /// Plugins look for votes under this name; a new order does not use it.
+    #[test]
+    fn the_claim_for_votes_is_reserved() {
+        let claims = [(Vote::CLAIM.to_string(), "[]".to_string())].into();
+        let order = signed(Task { claims, ..task() }.to_bytes());
+        let refused = order.authenticate(|_| true, UnixMillis(1_000_000));
+        assert_eq!(refused.unwrap_err().code(), "task-claims");
     }
 
     #[test]

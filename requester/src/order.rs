@@ -87,6 +87,7 @@ pub fn sign(
         requester: key.id(),
         note,
         claims,
+        collect: None,
         operation,
     });
     order.parse()?;

@@ -503,6 +503,7 @@ impl Cluster {
             requester: requester.id(),
             note: None,
             claims: BTreeMap::new(),
+            collect: None,
             operation,
         }))
     }

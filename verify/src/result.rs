@@ -425,6 +425,7 @@ mod tests {
             requester: RequesterId::from_bytes(*node(9).as_bytes()).unwrap(),
             note: None,
             claims: BTreeMap::new(),
+            collect: None,
             operation,
         };
         let tasks = [

@@ -199,7 +199,7 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
     };
     while let Ok(Some(frame)) = control.receiver.recv().await {
         let answer = match decode(&frame).unwrap() {
-            ToNode::Offer { task, parties } => {
+            ToNode::Offer { task, parties } | ToNode::OfferVoted { task, parties, .. } => {
                 let parsed = task.parse().unwrap();
                 memory.orders.insert(parsed.id, (task, parties));
                 FromNode::Decision {

@@ -209,6 +209,7 @@ pub fn task(requester: RequesterId, seeds: &[u8], id: u8) -> Task {
         requester,
         note: None,
         claims: Default::default(),
+        collect: None,
         operation: Operation::KeyGen(KeyGen {
             name: "treasury".into(),
             scheme: Scheme::Ed25519,

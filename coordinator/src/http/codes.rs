@@ -1,7 +1,7 @@
 //! The codes of the API's problems. A task that is refused has a code of the nodes' list.
 
 /// Each code with its meaning and what to do.
-pub const CODES: [(&str, &str, &str); 59] = [
+pub const CODES: [(&str, &str, &str); 64] = [
     (
         "api-key-credential",
         "an API key needs exactly one credential, and not the hash of an empty text",
@@ -145,6 +145,11 @@ pub const CODES: [(&str, &str, &str); 59] = [
         "send 32 hexadecimal digits",
     ),
     (
+        "task-not-pending",
+        "the task does not collect votes, or does not any more",
+        "look at its state",
+    ),
+    (
         "task-running",
         "the task's protocol runs",
         "wait for its outcome",
@@ -165,6 +170,11 @@ pub const CODES: [(&str, &str, &str); 59] = [
         "list the tasks, or send it again",
     ),
     ("timeout", "there was no answer in time", "ask again"),
+    (
+        "too-few-approvers",
+        "a task collects votes of more people than are listed",
+        "ask for fewer, or list more",
+    ),
     (
         "too-many-api-keys",
         "there are too many API keys",
@@ -199,6 +209,21 @@ pub const CODES: [(&str, &str, &str); 59] = [
         "unauthorised",
         "there is no valid API key or signature",
         "send one",
+    ),
+    (
+        "vote-not-genuine",
+        "a vote does not prove what it says",
+        "the message says why; vote again",
+    ),
+    (
+        "vote-time",
+        "a vote was made in the future",
+        "set the clock",
+    ),
+    (
+        "vote-unknown-approver",
+        "a vote is of a key that no listed approver has",
+        "list the key, if it may vote",
     ),
     (
         "wallet-conflict",

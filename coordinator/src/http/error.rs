@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use countersign_api::Problem;
 
 use crate::api_key::{Denied, KeyError};
-use crate::registry::{CancelError, IntakeError, PreflightError, SubmitError};
+use crate::registry::{CancelError, IntakeError, PreflightError, SubmitError, VoteError};
 use crate::store::{FeedError, StoreError};
 use crate::webhook::{PutError, WebhookError};
 
@@ -117,6 +117,7 @@ impl From<SubmitError> for ApiError {
             | SubmitError::UnknownWallet(_)
             | SubmitError::UnknownNode(_)
             | SubmitError::Signers { .. }
+            | SubmitError::Approvers { .. }
             | SubmitError::Holders(_) => StatusCode::BAD_REQUEST,
         };
         let retry_after =
@@ -165,6 +166,20 @@ impl From<CancelError> for ApiError {
             CancelError::Running => Self::new(StatusCode::CONFLICT, "task-running", detail),
             CancelError::Ended => Self::new(StatusCode::CONFLICT, "task-ended", detail),
             CancelError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<VoteError> for ApiError {
+    fn from(error: VoteError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            VoteError::UnknownTask => Self::missing(code, detail),
+            VoteError::NotPending => Self::new(StatusCode::CONFLICT, code, detail),
+            VoteError::UnknownApprover(_)
+            | VoteError::NotGenuine(_)
+            | VoteError::FromTheFuture(_) => Self::bad(code, detail),
+            VoteError::Store(error) => error.into(),
         }
     }
 }

@@ -23,6 +23,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod view;
+mod votes;
 mod wallets;
 mod webhooks;
 
@@ -129,6 +130,7 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(tasks::show))
         .routes(routes!(tasks::explain))
         .routes(routes!(tasks::cancel))
+        .routes(routes!(votes::list, votes::vote))
         .routes(routes!(events::read))
         .routes(routes!(wallets::list, wallets::import))
         .routes(routes!(wallets::show))

@@ -274,7 +274,7 @@ pub async fn cancel(
     Ok(Json(view::task(&app.registry, &caller, id, record)?))
 }
 
-fn task_id(text: &str) -> Result<TaskId, ApiError> {
+pub(super) fn task_id(text: &str) -> Result<TaskId, ApiError> {
     text.parse()
         .map_err(|error| ApiError::bad("task-id", format!("{error}")))
 }
@@ -287,7 +287,7 @@ fn unknown() -> ApiError {
 }
 
 /// The task's record, if the caller may know of it.
-fn seen_by(app: &App, caller: &Caller, id: TaskId) -> Result<TaskRecord, ApiError> {
+pub(super) fn seen_by(app: &App, caller: &Caller, id: TaskId) -> Result<TaskRecord, ApiError> {
     let record = app.registry.record(id)?.ok_or_else(unknown)?;
     if caller.wallets.is_some() && !caller.sees(&view::subject(&record)?.wallet) {
         return Err(unknown());

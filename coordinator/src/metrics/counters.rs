@@ -72,10 +72,18 @@ impl Counters {
             offered,
             started,
             ended,
+            votes,
             ..
         } = record;
+        let collected = votes.as_ref().and_then(|votes| votes.collected);
+        let waiting = match votes {
+            Some(_) => collected,
+            None => Some(*submitted),
+        };
+        let pending = votes.as_ref().map(|_| *submitted);
         let stages = [
-            ("waiting", Some(*submitted), offered.or(*ended)),
+            ("pending", pending, collected.or(*ended)),
+            ("waiting", waiting, offered.or(*ended)),
             ("approving", *offered, started.or(*ended)),
             ("running", *started, *ended),
             ("total", Some(*submitted), *ended),

@@ -145,6 +145,7 @@ impl Sources {
 
 fn word(state: State) -> &'static str {
     match state {
+        State::Pending => "pending",
         State::Waiting => "waiting",
         State::Approving => "approving",
         State::Running => "running",

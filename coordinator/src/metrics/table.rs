@@ -142,6 +142,7 @@ pub(super) static TASKS: Metric = Metric::gauge(
     Label::one_of(
         "state",
         &[
+            "pending",
             "waiting",
             "approving",
             "running",
@@ -171,12 +172,12 @@ pub(super) static TASK_REASONS: Metric = Metric::counter(
 .by(&[Label::named("code")]);
 pub(super) static TASK_STAGE_SECONDS: Metric = Metric::histogram(
     "countersign_coordinator_task_stage_seconds",
-    "time that tasks spent in each stage, and altogether. `waiting`: for nodes; `approving`: for decisions; `running`: the protocol",
+    "time that tasks spent in each stage, and altogether. `pending`: for people's votes; `waiting`: for nodes; `approving`: for decisions; `running`: the protocol",
     "the scheduler",
 )
 .by(&[
     KIND,
-    Label::one_of("stage", &["waiting", "approving", "running", "total"]),
+    Label::one_of("stage", &["pending", "waiting", "approving", "running", "total"]),
 ]);
 pub(super) static REQUESTS: Metric = Metric::counter(
     "countersign_coordinator_requests_total",

@@ -43,6 +43,12 @@ pub enum SubmitError {
         "wallet {wallet} is at generation {generation} by now, or other facts of it differ; take it from this coordinator and order again"
     )]
     StaleWallet { wallet: KeyId, generation: u32 },
+    /// The task collects votes of more people than are listed.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    #[error(
+        "the task collects votes of {needed} people, and {listed} approvers are listed here; ask for fewer, or list more under `approvers` in the coordinator's configuration"
+    )]
+    Approvers { needed: u16, listed: usize },
     /// Another reshare of the wallet is unfinished.
     #[error(
         "task {task} is resharing wallet {wallet}, or nodes wait to learn whether it did; connect all its nodes, and order again once it has ended"
@@ -76,6 +82,7 @@ impl SubmitError {
             Self::UnknownNode(_) => "node-unknown",
             Self::Signers { .. } => "task-signers",
             Self::Holders(_) => "wallet-holders",
+            Self::Approvers { .. } => "too-few-approvers",
             Self::StaleWallet { .. } => "wallet-stale",
             Self::Moving { .. } => "wallet-moving",
             Self::Busy(_) | Self::Share(_) => "too-many-tasks",
@@ -91,6 +98,7 @@ impl TaskRegistry {
         inner: &Inner,
         task: &Task,
     ) -> Result<Option<KeyDescriptor>, SubmitError> {
+        self.check_collect(task)?;
         match &task.operation {
             Operation::KeyGen(KeyGen { committee, .. }) => {
                 self.check_admitted(committee.members()).map(|()| None)
@@ -114,6 +122,17 @@ impl TaskRegistry {
                     None => Ok(Some(wallet)),
                 }
             }
+        }
+    }
+
+    fn check_collect(&self, task: &Task) -> Result<(), SubmitError> {
+        let listed = self.rules.load().approvers.names().len();
+        match task.collect {
+            Some(collect) if usize::from(collect.votes) > listed => Err(SubmitError::Approvers {
+                needed: collect.votes,
+                listed,
+            }),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -34,7 +34,7 @@ impl TaskRegistry {
         };
         for active in inner.tasks.values() {
             match active.flow.record.state {
-                State::Waiting => view.waiting += 1,
+                State::Pending | State::Waiting => view.waiting += 1,
                 State::Approving | State::Running => view.under_way += 1,
                 // Only their last frames are still expected.
                 State::Completed

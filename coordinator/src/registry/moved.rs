@@ -55,7 +55,8 @@ impl Inner {
         info!(wallet = %to.key, generation = to.generation, "wallet moved");
         self.moved.insert(to.key, to.generation);
         for active in self.tasks.values_mut() {
-            if active.flow.uses() == Some(to.key) && active.flow.record.state == State::Waiting {
+            let is_open = matches!(active.flow.record.state, State::Pending | State::Waiting);
+            if active.flow.uses() == Some(to.key) && is_open {
                 active.flow.set_wallet(Some(to.clone()));
             }
         }

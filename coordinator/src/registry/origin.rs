@@ -59,6 +59,7 @@ pub(super) fn record(
         ended: Some(now),
         parties: members.iter().map(party).collect(),
         reason: None,
+        votes: None,
         result: Some(TaskResult::Created(Box::new(first.clone()))),
         stored: None,
         abort_vote: Vec::new(),

@@ -81,6 +81,17 @@ impl NewEvent {
         }
     }
 
+    /// A person voted on a task; the summary has the count.
+    pub fn of_vote(id: TaskId, summary: countersign_api::TaskSummary, at: UnixMillis) -> Self {
+        let kind = EventKind::TaskVoted;
+        Self {
+            id: name(kind, &id.0, &summary.revision.to_be_bytes()),
+            kind,
+            at,
+            data: EventData::Task(Box::new(summary)),
+        }
+    }
+
     /// A wallet has this generation now.
     pub fn of_wallet(kind: EventKind, wallet: &KeyDescriptor, at: UnixMillis) -> Self {
         Self {

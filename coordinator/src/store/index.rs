@@ -20,7 +20,7 @@ const SCAN: usize = 20_000;
 /// Sequence number to id, wallet, requester, operation, state, time of submission and time limit.
 pub(super) const INDEX: TableDefinition<u64, Row> = TableDefinition::new("index");
 /// In the order of their codes.
-const STATES: [State; 8] = [
+const STATES: [State; 9] = [
     State::Waiting,
     State::Approving,
     State::Running,
@@ -29,6 +29,7 @@ const STATES: [State; 8] = [
     State::Failed,
     State::Expired,
     State::Cancelled,
+    State::Pending,
 ];
 
 pub(super) type Row = ([u8; 16], [u8; 16], [u8; 32], u8, u8, u64, u64);
@@ -243,6 +244,7 @@ fn state_code(state: State) -> u8 {
         State::Failed => 5,
         State::Expired => 6,
         State::Cancelled => 7,
+        State::Pending => 8,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use countersign_api::{Decision, Explanation, NodeExplanation, State};
+use countersign_api::{Collecting, Decision, Explanation, NodeExplanation, State};
 use countersign_protocol::{NodeId, Outcome, TaskId, UnixMillis};
 
 use super::record::{Party, Subject, TaskRecord};
+use super::votes::Votes;
 
 /// The surroundings of an explanation.
 pub struct Seen<'a> {
@@ -21,6 +22,7 @@ pub struct Seen<'a> {
 pub fn explain(id: TaskId, subject: &Subject, record: &TaskRecord, seen: &Seen<'_>) -> Explanation {
     let waiting_for = waited_for(record, seen);
     let until = match record.state {
+        State::Pending => record.votes.as_ref().map(|votes| votes.collect.until),
         State::Waiting => Some(subject.not_after),
         State::Approving => record
             .offered
@@ -53,9 +55,12 @@ fn waited_for(record: &TaskRecord, seen: &Seen<'_>) -> Vec<NodeId> {
         State::Waiting => !(seen.online)(&party.node),
         State::Approving => party.decision.is_none(),
         State::Running => party.report.is_none(),
-        State::Completed | State::Rejected | State::Failed | State::Expired | State::Cancelled => {
-            false
-        }
+        State::Pending
+        | State::Completed
+        | State::Rejected
+        | State::Failed
+        | State::Expired
+        | State::Cancelled => false,
     };
     let parties = record.parties.iter().filter(waits);
     parties.map(|party| party.node).collect()
@@ -78,6 +83,7 @@ fn summary(
         |reason| format!("{} (code {})", reason.message, reason.code),
     );
     match record.state {
+        State::Pending => format!("{what} waits for people's approval: {}.", counted(record)),
         State::Waiting if waiting_for.is_empty() => {
             format!("{what} waits until enough nodes that can take part are online and have room.")
         }
@@ -112,6 +118,23 @@ fn summary(
     }
 }
 
+fn counted(record: &TaskRecord) -> String {
+    let Some(count) = record.votes.as_ref().map(Votes::count) else {
+        return "it has no votes".into();
+    };
+    let Collecting {
+        needed,
+        approved,
+        rejected,
+        until: _,
+    } = count;
+    let against = match rejected {
+        0 => String::new(),
+        some => format!(", and {some} rejected it"),
+    };
+    format!("{approved} of {needed} approved{against}")
+}
+
 fn of_node(record: &TaskRecord, party: &Party, seen: &Seen<'_>) -> NodeExplanation {
     let mut sentences = vec![decided(record, party, seen)];
     sentences.extend(reported(record, party));
@@ -130,7 +153,7 @@ fn decided(record: &TaskRecord, party: &Party, seen: &Seen<'_>) -> String {
         let online = (seen.online)(&party.node);
         let place = if online { "is online" } else { "is not online" };
         return match record.state {
-            State::Waiting => format!("It {place} and was not asked yet."),
+            State::Pending | State::Waiting => format!("It {place} and was not asked yet."),
             State::Approving => format!("It {place} and has not decided yet."),
             State::Running
             | State::Completed
@@ -185,6 +208,7 @@ fn reported(record: &TaskRecord, party: &Party) -> Option<String> {
 
 fn advice(record: &TaskRecord) -> Option<String> {
     let text = match record.state {
+        State::Pending => "Ask the approvers to vote, or cancel the task.",
         State::Waiting => "Start the nodes that are not online, or cancel the task.",
         State::Rejected => {
             "Correct the order, or ask the operator of the node that refused; then send a new task."

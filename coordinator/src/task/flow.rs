@@ -1,8 +1,9 @@
-//! The life of one task: waiting, approving, running, and one of four ends.
+//! The life of one task: pending if people are to vote on it, waiting, approving, running, and one of
+//! five ends.
 //!
 //! [`Flow::step`] takes an input and returns the frames to send. It never sends, stores, or reads a
 //! clock. A result is believed only when [`proof`] has verified it; no word of a node ends a task
-//! well. This file covers waiting, deciding and running, `report` the end, and `reshare` the
+//! well. This file covers pending, waiting, deciding and running, `report` the end, and `reshare` the
 //! additions for a reshare.
 
 mod report;
@@ -11,7 +12,7 @@ mod reshare;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use countersign_api::{Decision, Progress, Reason, State, TaskSummary};
+use countersign_api::{Decision, Progress, Reason, State, TaskSummary, VoteView};
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{
     Claimed, Evidence, FailureCode, Hash, KeyDescriptor, KeyId, KeyReshare, NodeId, Operation,
@@ -19,7 +20,9 @@ use countersign_protocol::{
 };
 
 use super::record::{Party, Subject, TaskRecord};
+use super::votes::Votes;
 use super::{choose, proof};
+use crate::approvers::Approvers;
 use crate::store::NewEvent;
 
 /// The multiple of the longest silence within which a KeyGen or KeyReshare must have ended.
@@ -90,6 +93,8 @@ pub enum Input {
     },
     /// A node that came online is in doubt about what it has stored.
     Pending(NodeId),
+    /// A listed approver voted on the pending task. The vote is genuine.
+    Vote(Box<VoteView>),
     /// A caller wants the task to end, if the protocol has not begun.
     Cancel {
         /// The name of the caller's API key.
@@ -105,6 +110,8 @@ pub struct Effects {
     pub send: Vec<(NodeId, ToNode)>,
     /// The extent of the change to the record.
     pub change: Change,
+    /// True if a vote was added to the record.
+    pub voted: bool,
     /// Events that no honest node causes, for the log.
     pub alarms: Vec<String>,
 }
@@ -159,6 +166,8 @@ pub struct World<'a> {
     pub free: &'a dyn Fn(&NodeId) -> bool,
     /// The limits in force.
     pub timings: &'a Timings,
+    /// The people whose votes are collected.
+    pub approvers: &'a Approvers,
 }
 
 impl Flow {
@@ -178,7 +187,10 @@ impl Flow {
             revision: 1,
             task: text,
             signature: signed.signature,
-            state: State::Waiting,
+            state: match claimed.task().collect {
+                Some(_) => State::Pending,
+                None => State::Waiting,
+            },
             submitted: now,
             submitted_by: None,
             offered: None,
@@ -186,6 +198,7 @@ impl Flow {
             ended: None,
             parties: parties.into_iter().map(Party::new).collect(),
             reason: None,
+            votes: claimed.task().collect.map(Votes::new),
             result: None,
             stored: None,
             abort_vote: Vec::new(),
@@ -292,7 +305,8 @@ impl Flow {
                 .filter(works)
                 .map(|party| party.node)
                 .collect(),
-            State::Waiting
+            State::Pending
+            | State::Waiting
             | State::Completed
             | State::Rejected
             | State::Failed
@@ -344,6 +358,7 @@ impl Flow {
                 self.evidence(from, *evidence, world, &mut effects)
             }
             Input::Pending(node) => self.pending(node, world, &mut effects),
+            Input::Vote(vote) => self.voted(*vote, world.now, &mut effects),
             Input::Cancel { by } => self.cancelled(&by, world.now, &mut effects),
         }
         self.advance(world, &mut effects);
@@ -362,6 +377,7 @@ impl Flow {
 
     fn advance(&mut self, world: &World<'_>, effects: &mut Effects) {
         match self.record.state {
+            State::Pending => self.await_votes(world, effects),
             State::Waiting => self.offer_or_expire(world, effects),
             State::Approving => {
                 self.conclude_failures(world, effects);
@@ -379,11 +395,48 @@ impl Flow {
         }
     }
 
+    // Pending.
+
+    fn voted(&mut self, vote: VoteView, now: UnixMillis, effects: &mut Effects) {
+        if self.record.state != State::Pending {
+            return;
+        }
+        let choice = vote.vote.ballot().choice;
+        let text = format!("{} voted to {choice}", vote.name);
+        let votes = self.record.votes.as_mut();
+        if votes.is_some_and(|votes| votes.add(vote)) {
+            self.record.note(now, text);
+            effects.voted = true;
+            effects.change = Change::Stored;
+        }
+    }
+
+    /// The nodes are not asked while votes may be lacking: a node's refusal is final.
+    fn await_votes(&mut self, world: &World<'_>, effects: &mut Effects) {
+        // A pending task has votes.
+        let Some(votes) = self.record.votes.as_mut() else {
+            return;
+        };
+        if votes.is_decided(world.approvers) {
+            votes.collected = Some(world.now);
+            self.enter(
+                State::Waiting,
+                world.now,
+                "the votes are collected",
+                effects,
+            );
+        } else if world.now >= votes.collect.until {
+            let message = "too few people approved in time; ask them to vote, and send a new task";
+            self.expire(message, world.now, effects);
+        }
+    }
+
     // Waiting.
 
     fn offer_or_expire(&mut self, world: &World<'_>, effects: &mut Effects) {
         if world.now >= self.task().not_after {
-            return self.expire(world.now, effects);
+            let message = "the nodes that are needed did not come online in time; start them and send a new task";
+            return self.expire(message, world.now, effects);
         }
         let Some(parties) = self.available_parties(world) else {
             return;
@@ -415,22 +468,23 @@ impl Flow {
         }
     }
 
-    fn expire(&mut self, now: UnixMillis, effects: &mut Effects) {
-        let message =
-            "the nodes that are needed did not come online in time; start them and send a new task";
+    fn expire(&mut self, message: &str, now: UnixMillis, effects: &mut Effects) {
         self.record.reason = Some(Reason::failed(FailureCode::Expired, message, Vec::new()));
         self.enter(State::Expired, now, message, effects);
     }
 
     fn offer(&self, node: NodeId, effects: &mut Effects) {
         let parties = self.record.parties.iter().map(|party| party.node).collect();
-        effects.send.push((
-            node,
-            ToNode::Offer {
-                task: self.signed().clone(),
+        let task = self.signed().clone();
+        let offer = match &self.record.votes {
+            Some(votes) => ToNode::OfferVoted {
+                task,
                 parties,
+                votes: votes.carried(),
             },
-        ));
+            None => ToNode::Offer { task, parties },
+        };
+        effects.send.push((node, offer));
     }
 
     // Nodes come and go.
@@ -494,7 +548,7 @@ impl Flow {
                 ));
             }
             (State::Completed, _) => self.settle(from, effects),
-            (State::Waiting, _) => {}
+            (State::Pending | State::Waiting, _) => {}
             (State::Rejected | State::Failed | State::Expired | State::Cancelled, Some(_)) => {}
             (State::Rejected | State::Failed | State::Expired | State::Cancelled, None) => {
                 self.cancel(from, effects)
@@ -662,7 +716,7 @@ impl Flow {
     /// Nobody was told to begin, so no node signs or stores anything for the task.
     fn cancelled(&mut self, by: &str, now: UnixMillis, effects: &mut Effects) {
         match self.record.state {
-            State::Waiting | State::Approving => {
+            State::Pending | State::Waiting | State::Approving => {
                 let message = format!(
                     "cancelled with the API key `{by}`; send a new task if that was not intended"
                 );

@@ -11,3 +11,4 @@ pub mod proof;
 pub mod record;
 #[cfg(test)]
 mod tests;
+pub mod votes;

@@ -10,6 +10,8 @@ use countersign_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::votes::Votes;
+
 /// All that the coordinator remembers of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecord {
@@ -39,6 +41,9 @@ pub struct TaskRecord {
     pub parties: Vec<Party>,
     /// Set if it ended without a result.
     pub reason: Option<Reason>,
+    /// The votes, if the task collects them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<Votes>,
     /// The result, verified here.
     pub result: Option<TaskResult>,
     /// KeyReshare: the next generation, with the acknowledgements received so far.
@@ -150,6 +155,7 @@ impl TaskRecord {
             ended: self.ended,
             not_after: subject.not_after,
             reason: self.reason.clone(),
+            collecting: self.votes.as_ref().map(Votes::count),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod check_up;
 mod reshare;
+mod votes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,11 +12,12 @@ use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::evidence::{Evidence, Misconduct};
 use countersign_protocol::frame::Ready;
 use countersign_protocol::{
-    Hash, KeyDescriptor, KeyId, NodeId, Operation, Outcome, SignedAck, UnixMillis,
+    Hash, KeyDescriptor, KeyId, NodeId, Operation, Outcome, SignedAck, Task, UnixMillis,
 };
 use ed25519_dalek::Signer;
 
 use super::flow::{Effects, Flow, Input, Timings, World};
+use crate::approvers::Approvers;
 use crate::testkit::*;
 
 const T0: u64 = 1_000_000;
@@ -27,6 +29,7 @@ struct Play {
     flow: Flow,
     online: BTreeSet<NodeId>,
     now: u64,
+    approvers: Approvers,
     sent: Vec<(usize, &'static str)>,
     alarms: Vec<String>,
 }
@@ -52,13 +55,18 @@ fn says(node: usize, outcome: Outcome) -> Act {
 
 impl Play {
     fn new(operation: Operation, wallet: Option<KeyDescriptor>) -> Self {
-        let signed = sign_task(&task(1, UnixMillis(T0), operation));
+        Self::of(&task(1, UnixMillis(T0), operation), wallet)
+    }
+
+    fn of(task: &Task, wallet: Option<KeyDescriptor>) -> Self {
+        let signed = sign_task(task);
         let flow =
             Flow::accept(1, Arc::new(signed.claim().unwrap()), wallet, UnixMillis(T0)).unwrap();
         Self {
             flow,
             online: BTreeSet::new(),
             now: T0,
+            approvers: Approvers::default(),
             sent: Vec::new(),
             alarms: Vec::new(),
         }
@@ -82,11 +90,13 @@ impl Play {
             online: &online,
             free: &online,
             timings: &timings,
+            approvers: &self.approvers,
         };
         let before = self.flow.record.revision;
         let Effects {
             send,
             change,
+            voted: _,
             alarms,
         } = self.flow.step(input, &world);
         assert_eq!(
@@ -180,6 +190,7 @@ fn name(frame: &ToNode) -> &'static str {
     match frame {
         ToNode::Welcome { .. } => "welcome",
         ToNode::Offer { .. } => "offer",
+        ToNode::OfferVoted { .. } => "offer with votes",
         ToNode::Start { .. } => "start",
         ToNode::Cancel { .. } => "cancel",
         ToNode::Settle { .. } => "settle",
@@ -410,6 +421,7 @@ fn a_restored_task_starts_only_what_has_answered_since() {
     let play = Play {
         flow,
         online: BTreeSet::new(),
+        approvers: Approvers::default(),
         now: play.now,
         sent: vec![],
         alarms: vec![],

@@ -122,7 +122,7 @@ impl FakeNode {
 
     pub(super) async fn offered(&mut self) -> TaskId {
         match self.hear().await {
-            ToNode::Offer { task, parties } => {
+            ToNode::Offer { task, parties } | ToNode::OfferVoted { task, parties, .. } => {
                 assert!(parties.contains(&self.id));
                 task.parse().unwrap().id
             }
@@ -176,6 +176,7 @@ impl World {
                 private: false,
                 loopback: true,
             },
+            approvers: Default::default(),
         };
         change(&mut rules);
         let store = Store::open(&dir.join("coordinator.redb")).unwrap();

@@ -40,6 +40,7 @@ impl Office {
             timings: Timings::default(),
             open_tasks: 1000,
             webhook_networks: HERE,
+            approvers: Default::default(),
         };
         let store = Store::open(&dir.path().join("coordinator.redb")).unwrap();
         let registry = Arc::new(TaskRegistry::open(rules, store).unwrap());

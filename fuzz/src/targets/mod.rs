@@ -19,9 +19,12 @@ mod store;
 mod task;
 mod texts;
 mod typed_data;
+mod votes;
 mod wire;
 
 use countersign_protocol::PayloadKind;
+use countersign_quorum::Quorum;
+use countersign_rules::Rules;
 
 use crate::Target;
 
@@ -104,7 +107,9 @@ pub const TARGETS: &[Target] = &[
         documents::node_config,
         documents::node_config_seeds,
     ),
-    Target::new("rules", rules::run, rules::seeds),
+    Target::new("rules", rules::run::<Rules>, rules::seeds),
+    Target::new("quorum", rules::run::<Quorum>, rules::quorum_seeds),
+    Target::new("votes", votes::run, votes::seeds),
     Target::new("jwt_answers", callbacks::jwt, callbacks::jwt_seeds),
     Target::new(
         "fireblocks_answers",

@@ -1,6 +1,6 @@
-//! Rules files: parsed, validated, and applied to tasks of every kind.
+//! Files of the plugins that decide by themselves: parsed, validated, and applied to tasks of every
+//! kind.
 
-use countersign_rules::{Config, Rules};
 use countersign_sdk::testing::{self, MockHost};
 use countersign_sdk::{Failure, Intent, Operation, Plugin, Task, Verdict, json};
 use serde_json::Value;
@@ -8,21 +8,21 @@ use serde_json::Value;
 const ACCOUNT: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 
 /// A file in YAML, as the node gives it to the plugin.
-pub(super) fn run(input: &[u8]) -> bool {
+pub(super) fn run<P: Plugin>(input: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(input) else {
         return false;
     };
     let Ok(value) = countersign_strict::yaml::<Value>(text) else {
         return false;
     };
-    let Ok(config) = json::config::<Config>(&value.to_string()) else {
+    let Ok(config) = json::config::<P::Config>(&value.to_string()) else {
         return false;
     };
-    if Rules::check(&config, &MockHost::default()).is_err() {
+    if P::check(&config, &MockHost::default()).is_err() {
         return false;
     }
     for task in tasks() {
-        let answer = || MockHost::default().decide::<Rules>(&config, &task);
+        let answer = || MockHost::default().decide::<P>(&config, &task);
         let first = answer();
         assert_eq!(first, answer(), "the same question has the same answer");
         match first {
@@ -35,7 +35,7 @@ pub(super) fn run(input: &[u8]) -> bool {
     }
     let unknown = testing::task(Operation::Other("export".into()));
     assert!(!matches!(
-        MockHost::default().decide::<Rules>(&config, &unknown),
+        MockHost::default().decide::<P>(&config, &unknown),
         Ok(Verdict::Approve)
     ));
     true
@@ -66,15 +66,22 @@ fn tasks() -> Vec<Task> {
     ]
 }
 
+pub(super) fn quorum_seeds() -> Vec<Vec<u8>> {
+    with_bare(include_str!("../../../docs/quorum.yaml"), &[])
+}
+
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let whole = include_str!("../../../docs/rules.yaml");
     let short = [
         "enable: true\n",
         "enable: true\nkey_gen: {allow_list: [{threshold: 2, node_ids: [a, b, c]}]}\nkey_sign: {reject_all: false}\n",
         "enable: true\nkey_reshare: {allow_list: [{xpubkey: xpub-1, new_threshold: 2, new_node_ids: [b, c, d]}]}\n",
         "enable: true\nkey_sign: {reject_all: true}\nkey_share_sign: {reject_all: true}\n",
     ];
-    // Without its comments as well, on which alterations would be wasted.
+    with_bare(include_str!("../../../docs/rules.yaml"), &short)
+}
+
+/// A whole file, and the same without its comments, on which alterations would be wasted.
+fn with_bare(whole: &str, short: &[&str]) -> Vec<Vec<u8>> {
     let bare: String = whole
         .lines()
         .map(|line| line.split(" #").next().unwrap_or_default())
@@ -86,7 +93,8 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             }
         });
     short
-        .into_iter()
+        .iter()
+        .copied()
         .chain([whole, &bare])
         .map(|text| text.as_bytes().to_vec())
         .collect()

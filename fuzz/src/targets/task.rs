@@ -44,6 +44,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         requester: people::requester(),
         note: Some("for the rent".into()),
         claims: BTreeMap::from([("amount".into(), "3".into())]),
+        collect: None,
         operation,
     };
     OperationKind::ALL

@@ -7,16 +7,18 @@ use countersign_protocol::frame::{Abort, Body, Frame, HighWater, Mark, NO_TASK, 
 use countersign_protocol::invitation::{Invitation, InvitationId, Token};
 use countersign_protocol::node_status::{Guards, NodeStatus, PluginState, PluginStatus};
 use countersign_protocol::{
-    Cause, Contact, CoordinatorId, DerivationPath, Evidence, Failure, Forecast, GenerationProof,
-    Hash, InputSignature, Intact, KeyId, NotAsked, Outcome, PluginVerdict, Point, Refusal,
-    SessionId, Signed, SignedAck, SignedTask, TaskId, UnixMillis, encode,
+    Cause, Choice, Contact, CoordinatorId, DerivationPath, Evidence, Failure, Forecast,
+    GenerationProof, Hash, InputSignature, Intact, KeyId, NotAsked, Outcome, PluginVerdict, Point,
+    Refusal, SessionId, Signed, SignedAck, SignedTask, TaskId, UnixMillis, encode,
 };
+
+use countersign_vote::testing::Key;
 
 use super::{descriptor, people};
 use crate::check;
 
 const TASK: TaskId = TaskId([5; 16]);
-const HASH: Hash = Hash([6; 32]);
+pub(super) const HASH: Hash = Hash([6; 32]);
 
 /// Frames between two nodes.
 pub(super) fn frames(input: &[u8]) -> bool {
@@ -47,9 +49,11 @@ pub(super) fn from_nodes(input: &[u8]) -> bool {
 /// Frames from a coordinator to a node.
 pub(super) fn to_nodes(input: &[u8]) -> bool {
     match check::postcard::<ToNode>(input) {
-        Some(ToNode::Offer { task, .. } | ToNode::Preflight { task, .. }) => {
-            super::task::run(&task.bytes)
-        }
+        Some(
+            ToNode::Offer { task, .. }
+            | ToNode::OfferVoted { task, .. }
+            | ToNode::Preflight { task, .. },
+        ) => super::task::run(&task.bytes),
         other => other.is_some(),
     }
 }
@@ -337,6 +341,11 @@ pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
         ToNode::Welcome {
             protocol: 1,
             software: "coordinator 1".into(),
+        },
+        ToNode::OfferVoted {
+            task: used().task,
+            parties: vec![ack().node],
+            votes: vec![Key::new(1).vote(HASH, Choice::Approve, 1000)],
         },
         ToNode::Start { task: TASK },
         ToNode::Cancel {

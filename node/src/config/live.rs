@@ -40,6 +40,7 @@ impl LiveConfig {
             session: other.session,
             engines: other.engines,
             reshares: other.reshares,
+            task_hours: other.task_hours,
             log: other.log,
             policy: other.policy,
             preflights: other.preflights,
@@ -66,7 +67,8 @@ impl Config {
             self.allow_blind == other.allow_blind && self.allow_binary == other.allow_binary,
             self.session == other.session
                 && self.engines == other.engines
-                && self.reshares == other.reshares,
+                && self.reshares == other.reshares
+                && self.task_hours == other.task_hours,
             self.log == other.log,
             self.policy == other.policy,
             self.preflights.per_minute == other.preflights.per_minute
@@ -116,6 +118,7 @@ impl Config {
                     .min(present.preflights.per_minute),
             },
             reshares: self.reshares.min(present.reshares),
+            task_hours: self.task_hours.min(present.task_hours),
             requesters: remaining(&self.requesters, &present.requesters),
             roster: remaining(&self.roster, &present.roster),
             ..self
@@ -174,7 +177,7 @@ mod tests {
     }
 
     /// What would have to change for each section to differ, and for nothing else to.
-    const CHANGES: [(&str, &str); 14] = [
+    const CHANGES: [(&str, &str); 15] = [
         ("chains", "chains: {bitcoin: testnet4}"),
         ("chains", "chains: {solana: devnet}"),
         ("keys", "keys: {allow_blind: [KEY]}"),
@@ -182,6 +185,7 @@ mod tests {
         ("limits", "limits: {ready_seconds: 7}"),
         ("limits", "limits: {ecdsa_seconds: 7}"),
         ("limits", "limits: {reshares: 7}"),
+        ("limits", "limits: {task_hours: 25}"),
         ("log", "log: {std: {level: debug}}"),
         ("policy", "policy: {deadline_seconds: 7}"),
         ("policy", "policy: {allow_unguarded: true}"),
@@ -274,8 +278,9 @@ mod tests {
         let slower = slower.within(&parsed(""));
         assert_eq!(slower.preflights.per_minute, 1, "that permits less");
         assert_eq!(slower.reshares.count, 1, "that permits less");
-        let faster = parsed("limits: {reshares: 100}").within(&parsed(""));
+        let faster = parsed("limits: {reshares: 100, task_hours: 100}").within(&parsed(""));
         assert_eq!(faster.reshares, parsed("").reshares);
+        assert_eq!(faster.task_hours, parsed("").task_hours);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use countersign_host::{Custody, CustodyError};
 pub use countersign_metrics::config::{Influx, InfluxInto, Secret, Settings as Metrics};
 use countersign_payload::Networks;
 use countersign_protocol::session::Limits;
-use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
+use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId, Task};
 use sha2::{Digest, Sha256};
 
 use duration::seconds;
@@ -82,6 +82,8 @@ pub struct Config {
     pub tasks: usize,
     /// Maximum rate of reshares per key.
     pub reshares: ReshareRate,
+    /// Hours that a task may live from its making to its end.
+    pub task_hours: u64,
     /// Number of prime sets kept ready.
     pub prime_sets: usize,
     /// Interval between check-ups of all shares; `None` turns them off.
@@ -228,6 +230,12 @@ impl Config {
                 count: count("limits.reshares", raw.limits.reshares, 1, 10_000)?,
             },
             prime_sets: count("limits.prime_sets", raw.limits.prime_sets, 0, 100)?,
+            task_hours: count(
+                "limits.task_hours",
+                raw.limits.task_hours,
+                1,
+                LONGEST_TASK_HOURS,
+            )? as u64,
             check_up: check_up(raw.check_up.hours)?,
             retention: retention(raw.journal.retention_days)?,
             metrics,
@@ -239,6 +247,9 @@ impl Config {
         })
     }
 }
+
+/// No task lives longer.
+const LONGEST_TASK_HOURS: u64 = Task::MAX_COLLECTING_LIFE_MS / 3_600_000;
 
 fn store_dir(path: &Path) -> Result<PathBuf, ConfigError> {
     match (

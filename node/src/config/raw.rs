@@ -231,6 +231,9 @@ pub struct RawLimits {
     pub reshares: usize,
     /// Prime sets kept ready; each serves one new ECDSA committee. Default: 1.
     pub prime_sets: usize,
+    /// Hours that a task may live from its making to its end, 1 to 168. Only tasks that collect
+    /// votes live longer than 24. Default: 24.
+    pub task_hours: usize,
 }
 
 impl Default for RawLimits {
@@ -245,6 +248,7 @@ impl Default for RawLimits {
             tasks: 256,
             reshares: 6,
             prime_sets: 1,
+            task_hours: 24,
         }
     }
 }

@@ -127,6 +127,9 @@ fn at_least_one_task_and_at_most_ten_thousand_run_at_a_time() {
 
 #[test]
 fn at_least_one_reshare_per_window_is_allowed() {
+    assert_bounds("limits.task_hours", 1, 168, |value| {
+        limits("task_hours", value)
+    });
     assert_bounds("limits.reshares", 1, 10_000, |value| {
         limits("reshares", value)
     });

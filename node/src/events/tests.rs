@@ -233,6 +233,7 @@ fn a_row_of_a_new_key_tells_its_scheme_and_members_and_the_requester() {
         requester,
         note: None,
         claims: BTreeMap::new(),
+        collect: None,
         operation: Operation::KeyGen(KeyGen {
             name: "treasury".into(),
             scheme: Scheme::Ed25519,

@@ -33,7 +33,7 @@ use crate::world::World;
 pub use approved::{Approved, PartOf};
 pub(crate) use fingerprint::{Fingerprint, look};
 pub use housekeeping::Housekeeping;
-pub use question::Asker;
+pub use question::{Asker, voted};
 pub use sandbox::{SandboxError, sandbox};
 pub use services::{NodeServices, ServicesError, scratch};
 pub use specs::{SpecError, spec, users};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use countersign_host::{Operation, Origin, Principal, Statement};
-use countersign_protocol::{Authenticated, NodeId, UnixMillis};
+use countersign_protocol::{Authenticated, NodeId, UnixMillis, Vote};
 
 use crate::config::{Coordinator, LiveConfig};
 
@@ -57,7 +57,15 @@ impl Asker {
     }
 }
 
-/// A statement for which only the requester vouches.
+/// The votes on a task as a statement for plugins. The node does not vouch for them: a plugin that
+/// counts votes verifies each.
+pub fn voted(votes: &[Vote]) -> Option<Statement> {
+    let written = serde_json::to_string(votes)
+        .unwrap_or_else(|error| unreachable!("votes are plain data: {error}"));
+    (!votes.is_empty()).then(|| claim(Vote::CLAIM, &written))
+}
+
+/// A statement for which the node does not vouch.
 fn claim(name: &str, value: &str) -> Statement {
     Statement {
         name: name.into(),
@@ -103,6 +111,7 @@ mod tests {
             claims: claims
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
+            collect: None,
             operation: countersign_protocol::Operation::KeyShareSign(checks),
         };
         let bytes = serde_json::to_vec(&task).unwrap();
@@ -141,6 +150,25 @@ mod tests {
         assert_eq!(asked.coordinator.name, "coordinator.example:7443");
         assert_eq!(asked.requester.id, requester_id().to_string());
         assert_eq!(asked.requester.name, "treasury");
+    }
+
+    #[test]
+    fn votes_are_a_claim_in_the_form_that_plugins_read() {
+        assert_eq!(voted(&[]), None);
+        let key = countersign_protocol::evidence::Signature([7; 64]);
+        let ballot = countersign_protocol::Ballot {
+            task: countersign_protocol::Hash([1; 32]),
+            choice: countersign_protocol::Choice::Reject,
+            approver: countersign_protocol::ApproverId::new(
+                countersign_protocol::ApproverKey::Ed25519(requester().public().0),
+            )
+            .unwrap(),
+            time: CREATED,
+        };
+        let vote = Vote::new(ballot, countersign_protocol::Proof::Ed25519(key)).unwrap();
+        let said = voted(std::slice::from_ref(&vote)).unwrap();
+        assert_eq!((said.name.as_str(), said.origin), ("votes", Origin::Claim));
+        assert_eq!(said.value, format!("[{}]", vote.to_json()));
     }
 
     #[test]

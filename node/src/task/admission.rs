@@ -122,6 +122,7 @@ impl AdmissionControl {
         let config = self.config.now();
         let node = self.under(&config);
         check_requester(&config, task)?;
+        check_life(&config, task)?;
         match &task.operation {
             Operation::KeyGen(keygen) => {
                 admit_keygen(node, task, keygen, parties).map(Plan::KeyGen)
@@ -142,6 +143,7 @@ impl AdmissionControl {
         let config = self.config.now();
         let node = self.under(&config);
         check_requester(&config, task)?;
+        check_life(&config, task)?;
         on_roster(node, plan.parties())?;
         match (plan, &task.operation) {
             (Plan::KeySign(plan), Operation::KeySign(keysign)) => {
@@ -174,6 +176,17 @@ fn check_requester(config: &Config, task: &Authenticated) -> Result<(), Refusal>
     }
     let unknown = TaskError::UnknownRequester(task.requester);
     refuse(unknown.code().clone(), &unknown.to_string())
+}
+
+fn check_life(config: &Config, task: &Authenticated) -> Result<(), Refusal> {
+    let hours = config.task_hours;
+    if task.life() <= hours * 3_600_000 {
+        return Ok(());
+    }
+    let reason = format!(
+        "the task lives longer than {hours} hours, the limit of this node; order it with a shorter life, or have limits.task_hours raised"
+    );
+    refuse(RefusalCode::TaskLifetime, &reason)
 }
 
 /// The payload must still read as the plugins were shown it, and may still be signed.

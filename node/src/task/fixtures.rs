@@ -187,6 +187,7 @@ pub(crate) fn task(operation: Operation) -> Task {
         requester: RequesterId::from_bytes(identity(REQUESTER).public().0).unwrap(),
         note: None,
         claims: Default::default(),
+        collect: None,
         operation,
     }
 }

@@ -343,6 +343,7 @@ fn claimed(operation: Operation) -> Arc<Claimed> {
         requester: RequesterId::from_bytes(requester.0.public().0).unwrap(),
         note: None,
         claims: BTreeMap::new(),
+        collect: None,
         operation,
     };
     let bytes = task.to_bytes();

@@ -92,6 +92,7 @@ impl Node {
         self.service.offer(Offered {
             signed: sign(task),
             parties: vec![node(1)],
+            votes: Vec::new(),
         });
         loop {
             match soon(self.parts.reports.recv()).await.unwrap() {

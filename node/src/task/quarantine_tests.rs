@@ -21,6 +21,7 @@ fn task(id: u8, operation: Operation) -> Task {
         requester: RequesterId::from_bytes(*node(9).as_bytes()).unwrap(),
         note: None,
         claims: Default::default(),
+        collect: None,
         operation,
     }
 }

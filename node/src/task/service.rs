@@ -11,8 +11,8 @@ use countersign_protocol::control::FromNode;
 use countersign_protocol::frame::Use;
 use countersign_protocol::text::printable;
 use countersign_protocol::{
-    Authenticated, Claimed, Committee, Hash, NodeId, Refusal, RefusalCode, SignedTask, TaskId,
-    UnixMillis,
+    Authenticated, Committee, Hash, NodeId, Refusal, RefusalCode, SignedTask, TaskId, UnixMillis,
+    Vote,
 };
 use countersign_store::{Journal, LookUp, OperationKind, ReadJournalError, State, TaskChange};
 use futures_util::future::BoxFuture;
@@ -42,7 +42,7 @@ use crate::heavy::{Place, Queue};
 use crate::metrics::{Ended, Stage};
 use crate::off_thread::with_journal;
 use crate::report::Reporter;
-use crate::risk::{Approved, Asker, Decision, Guard};
+use crate::risk::{Approved, Asker, Decision, Guard, voted};
 use crate::twins::Twins;
 use crate::world::World as NodeWorld;
 
@@ -51,12 +51,14 @@ pub(crate) const GOODBYE: Duration = Duration::from_secs(5);
 /// Offers that may be examined beyond the tasks under way.
 const SPARE_OFFERS: usize = 64;
 
-/// A task as the coordinator offers it, with the parties that it names.
+/// A task as the coordinator offers it, with the parties that it names and the votes that it
+/// collected.
 #[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "the type's documentation explains both fields")]
+#[allow(missing_docs, reason = "the type's documentation explains the fields")]
 pub struct Offered {
     pub signed: SignedTask,
     pub parties: Vec<NodeId>,
+    pub votes: Vec<Vote>,
 }
 
 /// The parts of the node that tasks use.
@@ -196,7 +198,8 @@ impl TaskService {
                     "the coordinator offered something that is not a task; compare the versions"
                 );
             };
-            Box::pin(service.handle(claimed.into(), offered.parties, drained)).await;
+            let machine = Machine::new(claimed.into(), offered.parties);
+            Box::pin(service.handle(machine, offered.votes, drained)).await;
             drop(place);
         });
     }
@@ -265,12 +268,13 @@ impl TaskService {
 
     /// Runs a task's machine until it is over. `drained`: it was offered to a node that takes no
     /// new tasks.
-    async fn handle(self: Arc<Self>, claimed: Arc<Claimed>, parties: Vec<NodeId>, drained: bool) {
+    async fn handle(self: Arc<Self>, machine: Machine, votes: Vec<Vote>, drained: bool) {
+        let claimed = machine.claimed();
         let Some(entry) = self.enter(claimed.task().id, claimed.hash()) else {
             return;
         };
-        let machine = Machine::new(claimed, parties);
         let mut executor = Executor::new(&self, entry.handle.clone(), machine);
+        executor.votes = votes;
         executor.drained = drained;
         executor.carry_on().await;
         executor.time();
@@ -344,6 +348,8 @@ struct Executor<'a> {
     /// Offered to a node that takes no new tasks.
     drained: bool,
     plan: Option<Plan>,
+    /// The votes of people, for the plugins to verify.
+    votes: Vec<Vote>,
     /// The question for the plugins.
     question: Option<Arc<countersign_host::Task>>,
     approved: Option<Approved<Plan>>,
@@ -366,6 +372,7 @@ impl<'a> Executor<'a> {
             permit: None,
             drained: false,
             plan: None,
+            votes: Vec::new(),
             question: None,
             approved: None,
             guard: None,
@@ -583,6 +590,7 @@ impl<'a> Executor<'a> {
         let plan = self.plan.as_ref();
         let operation = plan.map_or_else(|| events::unread(kind), Plan::question);
         let facts = plan.map(Plan::facts).unwrap_or_default();
+        let facts = facts.into_iter().chain(voted(&self.votes)).collect();
         let question = node
             .asker
             .question(node.world.now(), task, operation, facts);

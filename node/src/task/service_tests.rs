@@ -3,7 +3,7 @@
 
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
-    Failure, FailureCode, KeyShareSign, Operation, Outcome, RefusalCode, Task,
+    Collect, Failure, FailureCode, KeyShareSign, Operation, Outcome, RefusalCode, Task, UnixMillis,
 };
 use countersign_store::{KeyStatus, PreparedReshare, ReshareStage, Silent};
 
@@ -41,6 +41,7 @@ impl Tasks {
         self.service.offer(Offered {
             signed: sign(task),
             parties: vec![node(1)],
+            votes: Vec::new(),
         });
     }
 
@@ -103,6 +104,36 @@ fn other_bytes() -> Task {
         note: Some("another".into()),
         ..check_up()
     }
+}
+
+/// A task longer than a day, which collects votes.
+fn long() -> Task {
+    Task {
+        not_after: UnixMillis(check_up().created.0 + 48 * 3_600_000),
+        collect: Some(Collect {
+            votes: 1,
+            until: UnixMillis(check_up().created.0 + 47 * 3_600_000),
+        }),
+        ..check_up()
+    }
+}
+
+#[tokio::test]
+async fn a_task_lives_for_as_long_as_the_operator_allows() {
+    let mut tasks = Tasks::new();
+    tasks.offer(&long());
+    assert_eq!(tasks.decision().await, "task-lifetime");
+    let mut tasks = Tasks::new();
+    tasks.reconfigure(|config| config.task_hours = 48);
+    tasks.offer(&long());
+    assert_eq!(tasks.decision().await, "");
+    tasks.reconfigure(|config| config.task_hours = 47);
+    tasks.service.start(TASK);
+    let outcome = tasks.outcome().await;
+    assert!(
+        matches!(&outcome, Outcome::Failed(failure) if failure.text.contains("47 hours")),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -225,6 +256,7 @@ async fn a_forged_order_leaves_an_alarm_and_no_row() {
     tasks.service.offer(Offered {
         signed: forged,
         parties: vec![node(1)],
+        votes: Vec::new(),
     });
     assert_eq!(tasks.decision().await, "requester-signature");
     assert_eq!(tasks.state(), None);
@@ -267,6 +299,7 @@ async fn what_is_not_a_task_is_not_answered() {
             signature: [0; 64],
         },
         parties: vec![node(1)],
+        votes: Vec::new(),
     });
     tasks.service.tracker.close();
     tasks.service.tracker.wait().await;

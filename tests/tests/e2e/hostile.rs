@@ -16,10 +16,10 @@ use countersign_tests::{Approver, PrimeSource, Script, process};
 use tempfile::TempDir;
 
 /// A node, the link to it, and a requester known to it.
-struct Liar {
-    node: Node,
+pub(crate) struct Liar {
+    pub(crate) node: Node,
     link: NodeLink,
-    requester: RequesterKey,
+    pub(crate) requester: RequesterKey,
     /// A node that is on the roster and nowhere else.
     absent: NodeId,
     _hub: Hub,
@@ -43,7 +43,7 @@ impl Liar {
     }
 
     /// Starts it with the policy that is made for the node.
-    async fn start_with(policy: impl FnOnce(&Node) -> String) -> Self {
+    pub(crate) async fn start_with(policy: impl FnOnce(&Node) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let me = identity(1);
         let hub = Hub::bind(
@@ -100,11 +100,11 @@ impl Liar {
         liar
     }
 
-    async fn say(&mut self, frame: &ToNode) {
+    pub(crate) async fn say(&mut self, frame: &ToNode) {
         self.link.control.sender.send(&encode(frame)).await.unwrap();
     }
 
-    async fn hear(&mut self) -> FromNode {
+    pub(crate) async fn hear(&mut self) -> FromNode {
         loop {
             let frame =
                 tokio::time::timeout(Duration::from_secs(10), self.link.control.receiver.recv())
@@ -129,13 +129,13 @@ impl Liar {
         }
     }
 
-    fn parties(&self) -> Vec<NodeId> {
+    pub(crate) fn parties(&self) -> Vec<NodeId> {
         let mut parties = vec![self.node.id, self.absent];
         parties.sort_unstable();
         parties
     }
 
-    fn task(&self, id: u8, members: Vec<NodeId>) -> Task {
+    pub(crate) fn task(&self, id: u8, members: Vec<NodeId>) -> Task {
         Task {
             version: 1,
             id: TaskId([id; 16]),
@@ -144,6 +144,7 @@ impl Liar {
             requester: self.requester.id(),
             note: None,
             claims: Default::default(),
+            collect: None,
             operation: Operation::KeyGen(KeyGen {
                 name: "x".into(),
                 scheme: Scheme::Ed25519,

@@ -33,6 +33,7 @@ mod store;
 mod streams;
 mod swap;
 mod versions;
+mod votes;
 mod webhook;
 mod zoo;
 
