@@ -38,6 +38,9 @@ pub struct Profile {
     pub api_key_file: Option<PathBuf>,
     /// File with the requester's key, mode 0600. Reading works without it, given an API key.
     pub requester_key_file: Option<PathBuf>,
+    /// File with the key of an approver, mode 0600, for voting on tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver_key_file: Option<PathBuf>,
     /// File of the wallet book; created when needed.
     #[serde(default = "default_book")]
     pub wallet_book: PathBuf,
