@@ -120,10 +120,7 @@ mod tests {
 
     fn ordered(life_ms: u64, collect: Option<Collect>) -> Result<Task, TaskError> {
         let key = RequesterKey::from_seed(&[8; 32]).unwrap();
-        let payload = Payload::new(
-            countersign_protocol::PayloadKind::Message,
-            b"pay".to_vec(),
-        );
+        let payload = Payload::new(countersign_protocol::PayloadKind::Message, b"pay".to_vec());
         let wallet = KeyId::from_bytes([3; 16]).unwrap();
         let order = SignOrder::new(wallet, "m".parse().unwrap(), payload);
         let window = Window {
