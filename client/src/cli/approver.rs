@@ -34,7 +34,7 @@ pub fn execute(
     match command {
         ApproverCommand::New { out } => {
             let key = VotingKey::create(&out)?;
-            output.note("Give this id to the operators of the nodes, who list it under `approvers` in quorum.yaml, and to the operator of the coordinator, who lists it as well; over a channel on which they recognise you. To vote, name the file under `approver_key_file` in your profile:");
+            output.note("To vote, name the file under `approver_key_file` in your profile. Give this id to the operators of the nodes, who list it under `approvers` in quorum.yaml, and to the operator of the coordinator, over a channel on which they recognise you:");
             show(&key, &out, output)
         }
         ApproverCommand::Show { key: Some(file) } => show(&VotingKey::load(&file)?, &file, output),
