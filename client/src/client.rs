@@ -21,6 +21,7 @@ use countersign_requester::belief::Believed;
 use countersign_requester::order::{self, Remarks, SignOrder, Window};
 use countersign_requester::proof::{self, Told};
 use countersign_verify::result;
+use countersign_vote::RelyingParty;
 use rand::RngCore;
 use tokio::time::Instant;
 
@@ -62,6 +63,7 @@ pub struct Client {
     networks: Networks,
     timeout: Option<Duration>,
     collect: Option<Collect>,
+    pages: Option<RelyingParty>,
 }
 
 /// An order that is not signed yet, and its default lifetime.
@@ -136,6 +138,12 @@ impl Client {
         let networks = profile.chains.networks().map_err(|error| {
             ClientError::Usage(format!("{error} under `chains` in the profile"))
         })?;
+        let pages = profile.passkeys.as_ref().map(|pages| {
+            RelyingParty::new(&pages.rp_id, pages.origins.clone()).map_err(|error| {
+                ClientError::Usage(format!("{error} under `passkeys` in the profile"))
+            })
+        });
+        let pages = pages.transpose()?;
         Ok(Self {
             api,
             requester,
@@ -144,6 +152,7 @@ impl Client {
             networks,
             timeout: None,
             collect: None,
+            pages,
         })
     }
 

@@ -58,6 +58,20 @@ pub struct Profile {
     /// Networks of chains whose transactions do not name theirs.
     #[serde(default)]
     pub chains: Chains,
+    /// The pages that may collect votes of passkeys, as the nodes have them in quorum.yaml. Absent:
+    /// such votes are shown, and not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkeys: Option<Passkeys>,
+}
+
+/// Pages that may collect votes of passkeys, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passkeys {
+    /// The domain to which the passkeys are bound.
+    pub rp_id: String,
+    /// The origins of the pages themselves.
+    pub origins: Vec<String>,
 }
 
 /// The networks of the wallets' coins. Absent: the main networks.

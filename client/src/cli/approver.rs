@@ -11,8 +11,8 @@ use super::output::Output;
 /// Subcommands for approver keys.
 #[derive(Debug, Subcommand)]
 pub enum ApproverCommand {
-    /// Make a key to vote with in a new file of mode 600, and print its id (csv1…) for the operators
-    /// of the nodes and of the coordinator.
+    /// Make a key to vote with in a new file of mode 600, and print its id (csv1…) for the
+    /// operators of the nodes and of the coordinator.
     New {
         /// The file; never overwritten.
         #[arg(long, value_name = "FILE")]

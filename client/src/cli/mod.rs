@@ -73,6 +73,8 @@ Profile (YAML; paths relative to it):
   trusted_requesters:                # optional; others whose wallets you use, each with the id
     treasury: csr1...                # from its owner; your own key needs no entry
   webhook_keys: [whpk_...]           # optional; keys of deliveries, from its operator
+  passkeys: { rp_id: treasury.example, origins: ['https://console.treasury.example'] }
+                                     # optional; pages that may collect votes, as in quorum.yaml
   chains:                            # optional; where transactions do not name their network
     bitcoin: mainnet                 # testnet, testnet4, signet, regtest
     solana: mainnet                  # devnet, testnet

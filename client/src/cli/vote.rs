@@ -22,8 +22,8 @@ pub struct VoteArgs {
     /// The file of the approver key; default: `approver_key_file` of the profile.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Do not ask for a confirmation on the terminal. Programs that have looked at the task give its
-    /// --hash, too.
+    /// Do not ask for a confirmation on the terminal. Programs that have looked at the task give
+    /// its --hash, too.
     #[arg(long)]
     yes: bool,
     /// Refuse another task than the one with this hash, which `task show` tells.

@@ -103,7 +103,8 @@ fn problem(finding: &Finding) -> Option<(String, Tone)> {
     match finding {
         Finding::Genuine => None,
         Finding::Passkey => {
-            let text = "voted with a passkey, which the nodes verify; not counted here";
+            let text =
+                "voted with a passkey; not counted here, for want of `passkeys` in the profile";
             Some((text.into(), Tone::Attention))
         }
         Finding::Early => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use countersign_api::Collecting;
 use countersign_protocol::task::Collect;
 use countersign_protocol::{ApproverId, Choice, Hash, TaskId, UnixMillis, Vote};
-use countersign_vote::CheckError;
+use countersign_vote::{CheckError, RelyingParty};
 
 use crate::api::{Open, ToldVotes};
 use crate::error::ClientError;
@@ -47,8 +47,8 @@ pub struct Judged {
 pub enum Finding {
     /// It is genuine, and for this task.
     Genuine,
-    /// It was made by a passkey, on a page that this client knows nothing of, so that it can
-    /// neither be believed nor be called forged. Nodes verify it.
+    /// It was made by a passkey, and the profile names no pages that may collect such votes, so
+    /// that it can neither be believed nor be called forged. Nodes verify it.
     Passkey,
     /// It is genuine, but made in the future.
     Early,
@@ -59,12 +59,12 @@ pub enum Finding {
 }
 
 impl Count {
-    /// Checks each vote that is told of this task.
+    /// Checks each vote that is told of this task. `pages` may collect votes of passkeys.
     pub(super) fn new(
-        task: TaskId,
-        hash: Hash,
+        (task, hash): (TaskId, Hash),
         collect: Collect,
         told: ToldVotes,
+        pages: Option<&RelyingParty>,
         now: UnixMillis,
     ) -> Result<Self, ClientError> {
         if told.task != task || told.hash != hash {
@@ -77,7 +77,7 @@ impl Count {
         }
         let judged = told.votes.into_iter().map(|one| match one {
             Open::Known(view) => Judged {
-                finding: judge(&view.vote, &hash, now),
+                finding: judge(&view.vote, &hash, pages, now),
                 name: view.name,
                 vote: Some(view.vote),
             },
@@ -138,9 +138,9 @@ impl Count {
     }
 }
 
-fn judge(vote: &Vote, task: &Hash, now: UnixMillis) -> Finding {
+fn judge(vote: &Vote, task: &Hash, pages: Option<&RelyingParty>, now: UnixMillis) -> Finding {
     let early = vote.ballot().time.0 > now.0.saturating_add(Vote::MAX_SKEW_MS);
-    match countersign_vote::check(vote, task, None) {
+    match countersign_vote::check(vote, task, pages) {
         Ok(_) if early => Finding::Early,
         Ok(_) => Finding::Genuine,
         Err(CheckError::NoPasskeys) => Finding::Passkey,
@@ -152,7 +152,7 @@ fn judge(vote: &Vote, task: &Hash, now: UnixMillis) -> Finding {
 mod tests {
     use countersign_protocol::Proof;
     use countersign_protocol::evidence::Signature;
-    use countersign_vote::testing::{Key, Passkey};
+    use countersign_vote::testing::{Key, ORIGIN, Passkey, RP_ID};
     use serde_json::{Value, json};
 
     use super::*;
@@ -169,12 +169,16 @@ mod tests {
     }
 
     fn read(told: Value) -> Result<Count, ClientError> {
+        read_with(told, None)
+    }
+
+    fn read_with(told: Value, pages: Option<&RelyingParty>) -> Result<Count, ClientError> {
         let collect = Collect {
             votes: 2,
             until: UnixMillis(NOW + 1000),
         };
         let told = serde_json::from_value(told).unwrap();
-        Count::new(TASK, HASH, collect, told, UnixMillis(NOW))
+        Count::new((TASK, HASH), collect, told, pages, UnixMillis(NOW))
     }
 
     fn counted(votes: &[(&str, Vote)]) -> (usize, usize) {
@@ -241,6 +245,22 @@ mod tests {
             assert!(!count.has(&vote.ballot().approver, vote.ballot().choice));
         }
         assert_eq!(counted(&[("bob", genuine)]), (1, 0));
+    }
+
+    #[test]
+    fn a_vote_of_a_passkey_counts_if_it_was_made_on_a_page_of_the_profile() {
+        let vote = Passkey::new(1).vote(HASH, Choice::Approve, NOW);
+        for (id, origin, approved) in [
+            (RP_ID, ORIGIN, 1),
+            (RP_ID, "https://other.treasury.example", 0),
+            ("other.example", "https://other.example", 0),
+        ] {
+            let pages = RelyingParty::new(id, [origin]).unwrap();
+            let count = read_with(told(&[("ann", vote.clone())]), Some(&pages)).unwrap();
+            assert_eq!(count.approved(), approved, "{origin}");
+            let forged = matches!(count.votes[0].finding, Finding::Forged(_));
+            assert_eq!(forged, approved == 0, "{origin}");
+        }
     }
 
     #[test]

@@ -223,7 +223,8 @@ impl Client {
         let vote = key.vote(hash, choice, now()).map_err(VoteError::Clock)?;
         countersign_vote::check(&vote, &hash, None).map_err(VoteError::Own)?;
         let told = self.api.vote(task, &vote).await?;
-        let count = Count::new(task, hash, examined.collect, told, now())?;
+        let pages = self.pages.as_ref();
+        let count = Count::new((task, hash), examined.collect, told, pages, now())?;
         if !count.has(&key.id(), choice) {
             return Err(VoteError::NotListed(task).into());
         }
@@ -242,7 +243,8 @@ impl Client {
             return Ok(None);
         };
         let told = self.api.votes(task.id).await?;
-        Count::new(task.id, order.hash(), collect, told, now()).map(Some)
+        let subject = (task.id, order.hash());
+        Count::new(subject, collect, told, self.pages.as_ref(), now()).map(Some)
     }
 
     fn authenticate(&self, task: TaskId, order: &SignedTask) -> Result<Authenticated, VoteError> {

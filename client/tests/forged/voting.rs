@@ -9,13 +9,14 @@ use countersign_client::api::{Collecting, State, TaskView};
 use countersign_protocol::evidence::Signature;
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
-    Choice, KeyDescriptor, KeyId, KeySign, Operation, OperationKind, Payload, PayloadKind, Proof,
-    SignedTask, Task, TaskId, UnixMillis, Vote,
+    Choice, KeyDescriptor, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, Operation,
+    OperationKind, Payload, PayloadKind, Proof, Scheme, SignedTask, Task, TaskId, Threshold,
+    UnixMillis, Vote,
 };
 use countersign_vote::testing::Key;
 use serde_json::{Value, json};
 
-use super::coordinator::{Forger, OURS, THEIRS, made, order, view};
+use super::coordinator::{Forger, OURS, THEIRS, committee, made, moved, node, order, view};
 use super::{command, text};
 
 const HOUR: u64 = 3_600_000;
@@ -64,9 +65,12 @@ fn pending(order: &SignedTask) -> TaskView {
     let mut told = view(order, task.id);
     told.summary.state = State::Pending.into();
     told.summary.operation = OperationKind::from(&task.operation).into();
-    if let Operation::KeySign(sign) = &task.operation {
-        told.summary.wallet = sign.key;
-    }
+    told.summary.wallet = match &task.operation {
+        Operation::KeyGen(_) => KeyId::of_task(&order.hash()),
+        Operation::KeySign(sign) => sign.key,
+        Operation::KeyReshare(reshare) => reshare.from.key,
+        Operation::KeyShareSign(check_up) => check_up.key,
+    };
     told.summary.collecting = task.collect.map(|collect| Collecting {
         needed: collect.votes,
         approved: 0,
@@ -181,6 +185,92 @@ async fn a_vote_is_on_the_bytes_that_were_shown_and_proves_itself() {
         };
         assert!(said.contains(expected), "{said}");
     }
+}
+
+/// Whatever is ordered, the person who votes sees who holds what afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_order_is_shown_in_full() {
+    let mut office = Office::open().await;
+    let threshold = Threshold::try_from(2).unwrap();
+    let reshare = |from: &KeyDescriptor| {
+        Operation::KeyReshare(Box::new(KeyReshare {
+            from: from.clone(),
+            committee: committee(&[1, 2, 101]),
+            threshold,
+            dealers: Some(vec![node(1), node(2)]),
+        }))
+    };
+    let keygen = Operation::KeyGen(KeyGen {
+        name: "payroll".into(),
+        scheme: Scheme::EcdsaSecp256k1,
+        committee: committee(&[1, 2, 101]),
+        threshold,
+    });
+    let check_up = Operation::KeyShareSign(KeyShareSign {
+        key: office.wallet.key,
+        nodes: vec![node(1), node(3)],
+    });
+    let long = KeySign {
+        key: office.wallet.key,
+        path: "m".parse().unwrap(),
+        payload: Payload::new(
+            PayloadKind::Message,
+            [b"pay ".repeat(200), b"EVE".to_vec()].concat(),
+        ),
+        signers: Some(vec![node(2), node(3)]),
+    };
+    let stranger = node(101).to_string();
+    for (operation, parts) in [
+        (
+            keygen,
+            &[
+                "payroll",
+                "ecdsa-secp256k1",
+                "2 of 3",
+                "n1 (csn1",
+                &stranger,
+                "NOT under",
+            ][..],
+        ),
+        (
+            reshare(&office.wallet),
+            &[
+                "treasury",
+                "leave: n3",
+                "dealers     n1, n2",
+                &stranger,
+                "NOT under",
+            ],
+        ),
+        (check_up, &["treasury", "checks      n1, n3"]),
+        (
+            Operation::KeySign(long),
+            &["pay EVE", "signers     n2, n3", "path        m"],
+        ),
+    ] {
+        let mut task = task(&office.forger.colleague, office.wallet.key);
+        task.operation = operation;
+        office.task = office.forger.colleague.sign(&task);
+        office.tell(&pending(&office.task));
+        office.tell_votes(&[]);
+        let output = office.vote(&["--approve"]).await;
+        let shown = text(&output.stderr);
+        assert!(output.status.success(), "{shown}");
+        for part in [parts, &["the rent", "approval of 2 people"]].concat() {
+            assert!(shown.contains(part), "{part} is missing in {shown}");
+        }
+        assert_eq!(office.forger.handed_in().len(), 1);
+    }
+    // A reshare from a generation that the wallet book does not know.
+    let other = moved(&office.wallet, &OURS, &[1, 2]);
+    let mut task = task(&office.forger.colleague, office.wallet.key);
+    task.operation = reshare(&other);
+    office.task = office.forger.colleague.sign(&task);
+    office.tell(&pending(&office.task));
+    let output = office.vote(&["--approve", "--json"]).await;
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).contains("vote-generation"));
+    assert!(office.forger.handed_in().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
