@@ -3,7 +3,7 @@
 use countersign_protocol::{Hash, TaskId, UnixMillis, Vote};
 use serde::{Deserialize, Serialize};
 
-/// How far a task has come in collecting approvals, by the coordinator's own list of approvers. Each
+/// How far a task has come in collecting approvals, by the coordinator's list of approvers. Each
 /// node counts for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

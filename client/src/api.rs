@@ -5,6 +5,7 @@ mod api_keys;
 mod drain;
 mod feed;
 mod tasks;
+mod votes;
 mod walk;
 mod webhooks;
 
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use countersign_api::{
-    Answer, ApiKeySpec, ApiKeyView, Attempt, AuditEntry, AuditPage, Decision, Delivery,
+    Answer, ApiKeySpec, ApiKeyView, Attempt, AuditEntry, AuditPage, Collecting, Decision, Delivery,
     DeliveryPage, DeliveryState, DrainView, Event, EventData, EventKind, Explanation, HistoryEntry,
     KeyOrigin, NodeForecast, NodeView, Open, OutcomeView, PartyView, Preflight, PreviousCredential,
     Progress, Reason, Reported, Resend, Resent, RotateApiKey, Scope, State, TaskPage, TaskResult,
@@ -32,6 +33,7 @@ use crate::belief::Order;
 use crate::error::ClientError;
 pub use feed::{EventStream, FeedEvent, FeedFilter, FeedPage};
 pub use tasks::{DryRun, TaskFilter};
+pub use votes::ToldVotes;
 pub(crate) use walk::Walk;
 
 /// Limit for one request; longer than any long poll.

@@ -1,8 +1,10 @@
 //! Orders for a coordinator, followed to their end and verified.
 
+mod count;
 mod follow;
 mod preflight;
 mod reshare;
+mod voting;
 mod wallets;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_payload::{BitcoinForm, Decoded, Finished, Networks};
+use countersign_protocol::task::Collect;
 use countersign_protocol::{
     Committee, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, RequesterId, Scheme, Signed,
     SignedTask, TaskId, Threshold, UnixMillis,
@@ -18,6 +21,7 @@ use countersign_requester::belief::Believed;
 use countersign_requester::order::{self, Remarks, SignOrder, Window};
 use countersign_requester::proof::{self, Told};
 use countersign_verify::result;
+use countersign_vote::RelyingParty;
 use rand::RngCore;
 use tokio::time::Instant;
 
@@ -29,8 +33,11 @@ use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::requester_key::RequesterKey;
+use crate::utc::utc;
+pub use count::{Count, Finding, Judged};
 pub use follow::{Feed, News};
 pub use reshare::{CheckUp, ReshareOrder};
+pub use voting::{Examined, VoteError};
 pub use wallets::{Listed, Pushed, Standing};
 
 /// Default lifetime of an order for a wallet: the first one of a committee may wait for prime
@@ -55,6 +62,8 @@ pub struct Client {
     profile: Profile,
     networks: Networks,
     timeout: Option<Duration>,
+    collect: Option<Collect>,
+    pages: Option<RelyingParty>,
 }
 
 /// An order that is not signed yet, and its default lifetime.
@@ -129,6 +138,12 @@ impl Client {
         let networks = profile.chains.networks().map_err(|error| {
             ClientError::Usage(format!("{error} under `chains` in the profile"))
         })?;
+        let pages = profile.passkeys.as_ref().map(|pages| {
+            RelyingParty::new(&pages.rp_id, pages.origins.clone()).map_err(|error| {
+                ClientError::Usage(format!("{error} under `passkeys` in the profile"))
+            })
+        });
+        let pages = pages.transpose()?;
         Ok(Self {
             api,
             requester,
@@ -136,6 +151,8 @@ impl Client {
             profile,
             networks,
             timeout: None,
+            collect: None,
+            pages,
         })
     }
 
@@ -146,6 +163,20 @@ impl Client {
         self.timeout = timeout;
         self.api.limit(timeout.map(|timeout| timeout + REPORT));
         self
+    }
+
+    /// Has people approve each order before its nodes are asked. The order then lives for its usual
+    /// time after the end of the votes, and is waited for as long, unless
+    /// [`with_timeout`](Self::with_timeout) limits the wait.
+    #[must_use]
+    pub fn with_collect(mut self, collect: Option<Collect>) -> Self {
+        self.collect = collect;
+        self
+    }
+
+    /// The approvals of [`Self::with_collect`].
+    pub fn collect(&self) -> Option<&Collect> {
+        self.collect.as_ref()
     }
 
     /// The limit of [`Self::with_timeout`].
@@ -308,8 +339,9 @@ impl Client {
         mut progress: impl FnMut(&TaskView),
     ) -> Result<(SignedTask, TaskView), ClientError> {
         let life = self.timeout.unwrap_or(draft.life);
-        let until = Instant::now() + life + REPORT;
-        let order = self.order(draft, life)?;
+        let usual = life + self.collect.map_or(Duration::ZERO, left);
+        let until = Instant::now() + self.timeout.unwrap_or(usual) + REPORT;
+        let order = self.order(draft, life, self.collect)?;
         let first = self.hand_in(&order, until).await?;
         progress(&first);
         let view = self.follow(first, until, progress).await?;
@@ -343,7 +375,12 @@ impl Client {
         }
     }
 
-    fn order(&self, draft: Draft, life: Duration) -> Result<SignedTask, ClientError> {
+    fn order(
+        &self,
+        draft: Draft,
+        life: Duration,
+        collect: Option<Collect>,
+    ) -> Result<SignedTask, ClientError> {
         let no_key =
             "there is no requester key; name one under `requester_key_file` in the profile";
         let requester = self
@@ -355,6 +392,7 @@ impl Client {
         let window = Window {
             now: now(),
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
+            collect,
         };
         order::sign(
             requester,
@@ -378,11 +416,12 @@ impl Client {
         while !has_ended(&view.summary)? {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(ClientError::TimedOut(id));
+                return Err(not_in_time(&view.summary));
             }
             let wait = left.as_secs().clamp(1, LONG_POLL);
             let asked = self.api.task(id, Some((wait, view.summary.revision)));
             match within(until, id, asked).await {
+                Err(ClientError::TimedOut(_)) => return Err(not_in_time(&view.summary)),
                 Ok(news) if news.summary.id == id => view = news,
                 Ok(_) => return Err(another_task()),
                 Err(error) if is_passing(&error) => {
@@ -433,7 +472,11 @@ impl Client {
             State::Failed => "failed",
             State::Expired => "expired",
             State::Cancelled => "cancelled",
-            State::Completed | State::Waiting | State::Approving | State::Running => return Ok(()),
+            State::Completed
+            | State::Pending
+            | State::Waiting
+            | State::Approving
+            | State::Running => return Ok(()),
         };
         let message = self.profile.with_names(&message);
         Err(ClientError::Failed {
@@ -496,6 +539,32 @@ fn with_others(
         *instead = others.into();
     }
     error
+}
+
+/// The time left for votes.
+fn left(collect: Collect) -> Duration {
+    Duration::from_millis(collect.until.0.saturating_sub(now().0))
+}
+
+/// The error of a task that is not waited for any longer. One that people have not approved yet is
+/// told apart: nobody but them can make it go on.
+fn not_in_time(summary: &TaskSummary) -> ClientError {
+    let task = summary.id;
+    if summary.state != State::Pending {
+        return ClientError::TimedOut(task);
+    }
+    let count = summary.collecting.map_or_else(String::new, |count| {
+        format!(
+            " ({} of {} by the coordinator's word, until {})",
+            count.approved,
+            count.needed,
+            utc(count.until)
+        )
+    });
+    ClientError::Pending {
+        task,
+        count: count.into(),
+    }
 }
 
 /// The end of an order, if that is to come.

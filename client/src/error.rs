@@ -6,6 +6,7 @@ use countersign_payload::{DecodeError, FinishError};
 use countersign_protocol::{NodeId, TaskId, UnixMillis};
 use countersign_requester::BeliefError;
 
+use crate::client::VoteError;
 use crate::utc::utc;
 
 /// Why there is no result.
@@ -99,6 +100,16 @@ pub enum ClientError {
         "task {0} has not ended in time and may still end; look with `countersign task show {0}` before sending a new one"
     )]
     TimedOut(TaskId),
+    /// Too few people had approved the task when it was not waited for any longer.
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    #[error(
+        "task {task} still waits for people's approval{count} and goes on once it has it; they vote with `countersign task vote {task} --approve`, and `countersign task cancel {task}` ends it"
+    )]
+    Pending {
+        task: TaskId,
+        /// The count of votes, in brackets, by the coordinator's word; empty if it tells none.
+        count: Box<str>,
+    },
     /// The task has ended in a state that this version does not know.
     #[allow(missing_docs, reason = "the fields are named for what they hold")]
     #[error(
@@ -114,11 +125,15 @@ pub enum ClientError {
     /// A wallet that is not believed.
     #[error(transparent)]
     Belief(#[from] BeliefError),
+    /// There is no vote.
+    #[error(transparent)]
+    Vote(#[from] VoteError),
 }
 
 impl ClientError {
     /// 1 usage or environment, 2 refused by a node's policy, 3 failed or not valid, 4 not ended in
-    /// time: it is pending, and may still end in any way.
+    /// time: it is pending, and may still end in any way, 6 not approved by people in time, which
+    /// may still come.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::File { .. }
@@ -132,6 +147,8 @@ impl ClientError {
             Self::Rejected { .. } => 2,
             Self::Failed { .. } | Self::Finish(_) | Self::Invalid { .. } | Self::Belief(_) => 3,
             Self::TimedOut(_) | Self::UnknownState { .. } => 4,
+            Self::Pending { .. } => 6,
+            Self::Vote(error) => error.exit_code(),
         }
     }
 
@@ -147,9 +164,11 @@ impl ClientError {
             Self::Failed { code, .. } => code,
             Self::Answer(_) => "answer",
             Self::TimedOut(_) => "timeout",
+            Self::Pending { .. } => "pending",
             Self::UnknownState { .. } => "unknown-state",
             Self::Invalid { .. } => "invalid-result",
             Self::Belief(error) => error.code(),
+            Self::Vote(error) => error.code(),
         }
     }
 
@@ -169,9 +188,11 @@ impl ClientError {
             | Self::Rejected { .. }
             | Self::Failed { .. }
             | Self::TimedOut(_)
+            | Self::Pending { .. }
             | Self::UnknownState { .. }
             | Self::Invalid { .. }
-            | Self::Belief(_) => false,
+            | Self::Belief(_)
+            | Self::Vote(_) => false,
         }
     }
 
@@ -204,9 +225,11 @@ impl ClientError {
             | Self::Finish(_)
             | Self::Answer(_)
             | Self::TimedOut(_)
+            | Self::Pending { .. }
             | Self::UnknownState { .. }
             | Self::Invalid { .. }
-            | Self::Belief(_) => None,
+            | Self::Belief(_)
+            | Self::Vote(_) => None,
         }
     }
 
@@ -216,8 +239,10 @@ impl ClientError {
             Self::Rejected { task, .. }
             | Self::Failed { task, .. }
             | Self::TimedOut(task)
+            | Self::Pending { task, .. }
             | Self::UnknownState { task, .. }
             | Self::Invalid { task, .. } => Some(*task),
+            Self::Vote(error) => error.task(),
             _ => None,
         }
     }
@@ -267,6 +292,11 @@ mod tests {
         let task = TaskId([7; 16]);
         let pending = ClientError::TimedOut(task);
         assert_eq!((pending.exit_code(), pending.code()), (4, "timeout"));
+        let unapproved = ClientError::Pending {
+            task,
+            count: "".into(),
+        };
+        assert_eq!((unapproved.exit_code(), unapproved.code()), (6, "pending"));
         let failed = ClientError::Failed {
             task,
             state: "expired",
@@ -325,6 +355,7 @@ mod tests {
         let beliefs = codes(include_str!("../../requester/src/error.rs"));
         known.extend(beliefs.into_iter().filter(|code| code != "usage"));
         known.extend(codes(include_str!("../../requester/src/webhook.rs")));
+        known.extend(codes(include_str!("client/voting.rs")));
         assert_eq!(table, known);
     }
 }

@@ -13,6 +13,9 @@
 //! committee is followed if each generation since the one in the book carries the acknowledgements
 //! of a quorum of the one before.
 //!
+//! Whoever votes on a task with an approver's key votes on bytes that were verified and decoded
+//! here, and counts only votes that prove themselves.
+//!
 //! It cannot know that a node's operator is who the requester believes. Node ids and requester ids
 //! in the profile must come from their owners, never from a coordinator.
 
@@ -23,10 +26,12 @@ pub mod book;
 mod client;
 pub mod connect;
 mod error;
+mod key_file;
 pub mod profile;
 pub mod requester_key;
 mod secret_file;
 mod utc;
+pub mod voting_key;
 
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
 pub use countersign_requester::order::SignOrder;
@@ -35,9 +40,11 @@ pub use countersign_strict::is_this_machine;
 
 pub use api_key::ApiKey;
 pub use client::{
-    CheckUp, Client, Feed, Listed, NewWallet, News, Pushed, ReshareOrder, Signature, Standing,
+    CheckUp, Client, Count, Examined, Feed, Finding, Judged, Listed, NewWallet, News, Pushed,
+    ReshareOrder, Signature, Standing, VoteError,
 };
 pub use error::ClientError;
 pub use profile::Profile;
 pub use requester_key::RequesterKey;
 pub use utc::utc;
+pub use voting_key::VotingKey;

@@ -52,6 +52,7 @@ impl Profile {
         text.coordinator_ca = text.coordinator_ca.map(|ca| base.join(ca));
         text.api_key_file = text.api_key_file.map(|key| base.join(key));
         text.requester_key_file = text.requester_key_file.map(|key| base.join(key));
+        text.approver_key_file = text.approver_key_file.map(|key| base.join(key));
         text.wallet_book = base.join(text.wallet_book);
         let path = path.into();
         Ok(Self { text, path })

@@ -13,18 +13,27 @@ mod units;
 /// Length in characters to which a long text is cut.
 const EXCERPT: usize = 200;
 
-/// Describes a payload for people.
+/// Describes a payload for people. Long messages are cut.
 pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
+    lines_within(payload, decoded, EXCERPT)
+}
+
+/// Describes a payload for people, with messages as a whole.
+pub fn lines_in_full(payload: &Payload, decoded: &Decoded) -> Vec<String> {
+    lines_within(payload, decoded, usize::MAX)
+}
+
+fn lines_within(payload: &Payload, decoded: &Decoded, limit: usize) -> Vec<String> {
     let mut lines = match &decoded.intent {
         Intent::Transaction(does) => transaction_lines(does),
-        Intent::Message(message) => vec![format!("{}: {}", payload.kind, excerpt(message))],
+        Intent::Message(message) => vec![format!("{}: {}", payload.kind, excerpt(message, limit))],
         Intent::TypedData(data) => typed_data_lines(data),
         Intent::Opaque => vec!["BLIND: nobody can tell what is signed".into()],
     };
     lines.extend(decoded.inputs.iter().map(|input| {
         format!(
             "  signs {} with {}",
-            excerpt_hex(&input.signed_bytes),
+            excerpt_hex(&input.signed_bytes, EXCERPT),
             input.path
         )
     }));
@@ -250,22 +259,22 @@ fn with_amount(mut told: Value, asset: &str, number: Option<&str>) -> Value {
     told
 }
 
-fn excerpt(bytes: &[u8]) -> String {
+fn excerpt(bytes: &[u8], limit: usize) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if text.chars().count() > EXCERPT => {
+        Ok(text) if text.chars().count() > limit => {
             format!(
                 "{}… ({} bytes)",
-                escaped(&text.chars().take(EXCERPT).collect::<String>()),
+                escaped(&text.chars().take(limit).collect::<String>()),
                 bytes.len()
             )
         }
         Ok(text) => escaped(text),
-        Err(_) => excerpt_hex(bytes),
+        Err(_) => excerpt_hex(bytes, limit),
     }
 }
 
-fn excerpt_hex(bytes: &[u8]) -> String {
-    match bytes.get(..EXCERPT / 2) {
+fn excerpt_hex(bytes: &[u8], limit: usize) -> String {
+    match bytes.get(..limit / 2) {
         Some(first) => format!("0x{}… ({} bytes)", hex::encode(first), bytes.len()),
         None => format!("0x{}", hex::encode(bytes)),
     }
@@ -274,6 +283,23 @@ fn excerpt_hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_unless_it_is_told_in_full() {
+        let text = "pay ".repeat(100) + "eve";
+        for (message, ends) in [
+            (text.clone().into_bytes(), "eve"),
+            ([&[0xff; 400][..], &[0xee, 0x0e]].concat(), "ee0e"),
+        ] {
+            let payload = Payload::new(countersign_protocol::PayloadKind::Message, message.clone());
+            let decoded = Decoded {
+                inputs: Vec::new(),
+                intent: Intent::Message(message),
+            };
+            assert!(lines(&payload, &decoded)[0].ends_with("bytes)"));
+            assert!(lines_in_full(&payload, &decoded)[0].ends_with(ends));
+        }
+    }
 
     #[test]
     fn the_number_of_a_token_is_not_an_amount() {

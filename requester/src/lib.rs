@@ -17,10 +17,13 @@ pub mod profile;
 pub mod proof;
 pub mod request;
 pub mod requester_key;
+mod secret;
 pub mod succession;
+pub mod voting_key;
 pub mod webhook;
 
 pub use error::BeliefError;
 pub use known::Known;
 pub use profile::Profile;
 pub use requester_key::RequesterKey;
+pub use voting_key::VotingKey;

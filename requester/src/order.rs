@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use countersign_protocol::task::Collect;
 use countersign_protocol::{
     DerivationPath, KeyId, KeySign, NodeId, Operation, Payload, SignedTask, Task, TaskError,
     TaskId, UnixMillis,
@@ -64,9 +65,26 @@ pub struct Remarks {
 pub struct Window {
     /// The time of the requester's clock.
     pub now: UnixMillis,
-    /// Milliseconds after which it expires, at least 1 and at most [`Task::MAX_LIFE_MS`]; other
-    /// values are taken to the nearest of them.
+    /// Milliseconds after which it expires: after `now`, or after the time until which approvals
+    /// are collected. The order lives for at least 1 and at most [`Task::MAX_LIFE_MS`], or
+    /// [`Task::MAX_COLLECTING_LIFE_MS`] if it collects approvals; other values are taken to the
+    /// nearest of them.
     pub life_ms: u64,
+    /// The approvals by people that are collected first, if any.
+    pub collect: Option<Collect>,
+}
+
+impl Window {
+    /// The end of the order. Nodes that are asked at the last moment still have the usual time.
+    fn not_after(&self) -> UnixMillis {
+        let now = self.now.0;
+        let (asked, longest) = match &self.collect {
+            Some(collect) => (collect.until.0.max(now), Task::MAX_COLLECTING_LIFE_MS),
+            None => (now, Task::MAX_LIFE_MS),
+        };
+        let life = asked.saturating_add(self.life_ms) - now;
+        UnixMillis(now.saturating_add(life.clamp(1, longest)))
+    }
 }
 
 /// Makes a task of these parts and signs its exact bytes. `id`: 16 random bytes, never used before.
@@ -78,18 +96,72 @@ pub fn sign(
     Remarks { note, claims }: Remarks,
     operation: Operation,
 ) -> Result<SignedTask, TaskError> {
-    let life = window.life_ms.clamp(1, Task::MAX_LIFE_MS);
     let order = key.sign(&Task {
         version: 1,
         id,
         created: window.now,
-        not_after: UnixMillis(window.now.0.saturating_add(life)),
+        not_after: window.not_after(),
         requester: key.id(),
         note,
         claims,
-        collect: None,
+        collect: window.collect,
         operation,
     });
     order.parse()?;
     Ok(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_764_500_000_000;
+    const HOUR: u64 = 3_600_000;
+
+    fn ordered(life_ms: u64, collect: Option<Collect>) -> Result<Task, TaskError> {
+        let key = RequesterKey::from_seed(&[8; 32]).unwrap();
+        let payload = Payload::new(countersign_protocol::PayloadKind::Message, b"pay".to_vec());
+        let wallet = KeyId::from_bytes([3; 16]).unwrap();
+        let order = SignOrder::new(wallet, "m".parse().unwrap(), payload);
+        let window = Window {
+            now: UnixMillis(NOW),
+            life_ms,
+            collect,
+        };
+        let remarks = Remarks::default();
+        sign(&key, TaskId([1; 16]), window, remarks, order.operation())?.parse()
+    }
+
+    fn until(ms: u64) -> Option<Collect> {
+        Some(Collect {
+            votes: 2,
+            until: UnixMillis(NOW + ms),
+        })
+    }
+
+    #[test]
+    fn an_order_that_collects_votes_lives_for_its_usual_time_after_them() {
+        for (life, collect, lives) in [
+            (120_000, None, 120_000),
+            (0, None, 1),
+            (u64::MAX, None, Task::MAX_LIFE_MS),
+            (120_000, until(24 * HOUR), 24 * HOUR + 120_000),
+            (120_000, until(168 * HOUR), Task::MAX_COLLECTING_LIFE_MS),
+            (u64::MAX, until(HOUR), Task::MAX_COLLECTING_LIFE_MS),
+        ] {
+            let task = ordered(life, collect).unwrap();
+            assert_eq!((task.life(), task.collect), (lives, collect), "{life}");
+        }
+    }
+
+    #[test]
+    fn votes_are_not_collected_for_longer_than_an_order_can_live_nor_in_the_past() {
+        let beyond = until(Task::MAX_COLLECTING_LIFE_MS + 1);
+        assert_eq!(ordered(120_000, beyond), Err(TaskError::Collect));
+        let past = Some(Collect {
+            votes: 2,
+            until: UnixMillis(NOW - 1),
+        });
+        assert_eq!(ordered(120_000, past), Err(TaskError::Collect));
+    }
 }

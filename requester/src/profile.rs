@@ -38,6 +38,9 @@ pub struct Profile {
     pub api_key_file: Option<PathBuf>,
     /// File with the requester's key, mode 0600. Reading works without it, given an API key.
     pub requester_key_file: Option<PathBuf>,
+    /// File with the key of an approver, mode 0600, for voting on tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver_key_file: Option<PathBuf>,
     /// File of the wallet book; created when needed.
     #[serde(default = "default_book")]
     pub wallet_book: PathBuf,
@@ -55,6 +58,20 @@ pub struct Profile {
     /// Networks of chains whose transactions do not name theirs.
     #[serde(default)]
     pub chains: Chains,
+    /// The pages that may collect votes of passkeys, as the nodes have them in quorum.yaml. Absent:
+    /// such votes are shown, and not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkeys: Option<Passkeys>,
+}
+
+/// Pages that may collect votes of passkeys, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passkeys {
+    /// The domain to which the passkeys are bound.
+    pub rp_id: String,
+    /// The origins of the pages themselves.
+    pub origins: Vec<String>,
 }
 
 /// The networks of the wallets' coins. Absent: the main networks.

@@ -5,12 +5,12 @@
 
 use std::fmt;
 
-use bech32::primitives::decode::CheckedHrpstring;
-use bech32::{Bech32m, Hrp};
 use countersign_protocol::request::HttpRequest;
 use countersign_protocol::{RequesterId, SignedTask, Task};
 use ed25519_dalek::{Signer, SigningKey};
 use zeroize::Zeroizing;
+
+use crate::secret;
 
 /// Prefix of the key's text form.
 const PREFIX: &str = "csr-secret";
@@ -31,7 +31,7 @@ pub struct NotAKey;
 impl RequesterKey {
     /// Reads the text form. White space after it does not matter.
     pub fn parse(text: &str) -> Result<Self, NotAKey> {
-        let seed = seed(text.trim_end()).ok_or(NotAKey)?;
+        let seed = secret::seed(PREFIX, text).ok_or(NotAKey)?;
         Self::from_seed(&seed)
     }
 
@@ -44,9 +44,7 @@ impl RequesterKey {
 
     /// The text form of a seed, without a line end.
     pub fn text_of(seed: &[u8; 32]) -> Result<Zeroizing<String>, NotAKey> {
-        let hrp = Hrp::parse(PREFIX).map_err(|_| NotAKey)?;
-        let text = bech32::encode::<Bech32m>(hrp, seed).map_err(|_| NotAKey)?;
-        Ok(Zeroizing::new(text))
+        secret::text_of(PREFIX, seed).ok_or(NotAKey)
     }
 
     /// The public half, which nodes list.
@@ -79,14 +77,4 @@ impl fmt::Debug for RequesterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RequesterKey({}, ..)", self.id)
     }
-}
-
-fn seed(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let checked = CheckedHrpstring::new::<Bech32m>(text).ok()?;
-    let mut seed = Zeroizing::new([0; 32]);
-    let mut bytes = checked.byte_iter();
-    for byte in seed.iter_mut() {
-        *byte = bytes.next()?;
-    }
-    (checked.hrp().as_str() == PREFIX && bytes.next().is_none()).then_some(seed)
 }

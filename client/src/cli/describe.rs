@@ -1,12 +1,27 @@
-//! The effect of a reshare in words.
+//! Orders in words: the effect of a reshare, and whole tasks as decoded here.
 
-use countersign_client::{Profile, ReshareOrder};
-use countersign_protocol::{KeyDescriptor, NodeId};
+use countersign_client::{Client, Examined, Profile, ReshareOrder};
+use countersign_protocol::text::escaped;
+use countersign_protocol::{
+    Committee, KeyDescriptor, KeyGen, KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Task,
+    Threshold,
+};
+use countersign_requester::describe;
+
+use super::line::{Line, Tone};
+use super::{collect, time};
 
 /// Describes a reshare: the present and the future holders of the wallet.
 pub fn reshare_lines(from: &KeyDescriptor, order: &ReshareOrder, profile: &Profile) -> Vec<String> {
+    move_lines(from, (&order.committee, order.threshold), profile)
+}
+
+fn move_lines(
+    from: &KeyDescriptor,
+    (new, threshold): (&Committee, Threshold),
+    profile: &Profile,
+) -> Vec<String> {
     let old = &from.committee;
-    let new = &order.committee;
     let names = |nodes: Vec<&NodeId>| {
         nodes
             .into_iter()
@@ -36,7 +51,7 @@ pub fn reshare_lines(from: &KeyDescriptor, order: &ReshareOrder, profile: &Profi
         from.generation,
         from.threshold.get(),
         old.members().len(),
-        order.threshold.get(),
+        threshold.get(),
         new.members().len()
     )];
     lines.extend(
@@ -46,4 +61,148 @@ pub fn reshare_lines(from: &KeyDescriptor, order: &ReshareOrder, profile: &Profi
             .map(|(what, who)| format!("  {what}: {who}")),
     );
     lines
+}
+
+/// Describes a task that was examined: everything in its order, nothing of what a coordinator says.
+pub fn task_lines(examined: &Examined, client: &Client) -> Vec<Line> {
+    let Task {
+        version: _,
+        id,
+        created,
+        not_after,
+        requester,
+        note,
+        claims,
+        collect,
+        operation,
+    } = examined.task();
+    let requester_line = client
+        .profile()
+        .describe_requester(client.requester(), requester);
+    let trusted = client.profile().known(client.requester()).trusts(requester);
+    let tone = if trusted { Tone::Plain } else { Tone::Bad };
+    let mut lines: Vec<Line> = vec![
+        format!("task        {id}").into(),
+        format!("hash        {}", examined.hash()).into(),
+        Line::from("requester   ").and(requester_line, tone),
+        format!(
+            "lives       from {} until {}",
+            time::utc(*created),
+            time::utc(*not_after)
+        )
+        .into(),
+    ];
+    lines.extend(
+        collect
+            .iter()
+            .map(|collect| format!("approval    {}", collect::words(collect)).into()),
+    );
+    lines.extend(
+        note.iter()
+            .map(|note| format!("note        {}", escaped(note)).into()),
+    );
+    lines.extend(
+        claims
+            .iter()
+            .map(|(name, value)| Line::from(format!("claim       {name}={}", escaped(value)))),
+    );
+    lines.push(format!("operation   {}", operation.name()).into());
+    lines.extend(
+        examined
+            .wallet()
+            .map(|wallet| format!("wallet      {} ({})", wallet.name, wallet.key).into()),
+    );
+    lines.extend(operation_lines(operation, examined, client));
+    lines
+}
+
+fn operation_lines(operation: &Operation, examined: &Examined, client: &Client) -> Vec<Line> {
+    let profile = client.profile();
+    match operation {
+        Operation::KeyGen(keygen) => keygen_lines(keygen, profile),
+        Operation::KeySign(sign) => sign_lines(sign, examined, profile),
+        Operation::KeyReshare(reshare) => {
+            let KeyReshare {
+                from,
+                committee,
+                threshold,
+                dealers,
+            } = &**reshare;
+            let moved = move_lines(from, (committee, *threshold), profile);
+            let mut lines: Vec<Line> = moved.into_iter().map(Line::from).collect();
+            lines.extend(members(committee, profile));
+            lines.push(chosen("dealers", dealers.as_deref(), profile));
+            lines
+        }
+        Operation::KeyShareSign(KeyShareSign { key: _, nodes }) => {
+            vec![chosen("checks", Some(nodes), profile)]
+        }
+    }
+}
+
+fn keygen_lines(keygen: &KeyGen, profile: &Profile) -> Vec<Line> {
+    let KeyGen {
+        name,
+        scheme,
+        committee,
+        threshold,
+    } = keygen;
+    let mut lines: Vec<Line> = vec![
+        format!("makes       the wallet {} of {scheme}", escaped(name)).into(),
+        format!(
+            "threshold   {} of {}",
+            threshold.get(),
+            committee.members().len()
+        )
+        .into(),
+    ];
+    lines.extend(members(committee, profile));
+    lines
+}
+
+fn sign_lines(sign: &KeySign, examined: &Examined, profile: &Profile) -> Vec<Line> {
+    let KeySign {
+        key: _,
+        path,
+        payload,
+        signers,
+    } = sign;
+    let mut lines: Vec<Line> = vec![
+        format!("path        {path}").into(),
+        chosen("signers", signers.as_deref(), profile),
+    ];
+    lines.extend(
+        payload
+            .digests
+            .iter()
+            .map(|digest| format!("expects     the digest {}", hex::encode(digest)).into()),
+    );
+    let effect = examined.decoded().into_iter();
+    let effect = effect.flat_map(|decoded| describe::lines_in_full(payload, decoded));
+    lines.extend(effect.map(Line::from));
+    lines
+}
+
+/// The future holders of a wallet, each with its whole id.
+fn members(committee: &Committee, profile: &Profile) -> impl Iterator<Item = Line> {
+    committee.members().iter().map(|node| {
+        let tone = if profile.names_node(node) {
+            Tone::Plain
+        } else {
+            Tone::Attention
+        };
+        Line::from("held by     ").and(profile.describe_node(node), tone)
+    })
+}
+
+/// Nodes that were chosen by the requester, or are left to the coordinator.
+fn chosen(what: &str, nodes: Option<&[NodeId]>, profile: &Profile) -> Line {
+    let who = nodes.map_or_else(
+        || "chosen by the coordinator".to_owned(),
+        |nodes| {
+            let names: Vec<String> = nodes.iter().map(|node| profile.name_of(node)).collect();
+            names.join(", ")
+        },
+    );
+    format!("{what:<11} {who}").into()
 }

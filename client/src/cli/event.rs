@@ -139,7 +139,9 @@ pub fn line(event: &FeedEvent) -> Line {
         | EventKind::TaskFailed
         | EventKind::TaskExpired
         | EventKind::TaskCancelled => Tone::Bad,
-        EventKind::TaskAccepted
+        EventKind::TaskPending => Tone::Attention,
+        EventKind::TaskVoted
+        | EventKind::TaskAccepted
         | EventKind::TaskOffered
         | EventKind::TaskStarted
         | EventKind::WalletImported

@@ -2,7 +2,10 @@
 
 mod address;
 mod api_key;
+mod approver;
 mod audit;
+mod collect;
+mod confirm;
 mod connect;
 mod describe;
 mod descriptor;
@@ -23,6 +26,8 @@ mod sign;
 mod task;
 mod time;
 mod trust;
+mod vote;
+mod votes;
 mod wallet;
 mod watch;
 mod webhook;
@@ -36,6 +41,7 @@ use clap::{Args, Parser, Subcommand};
 use countersign_cli_kit::ManualCommand;
 use countersign_client::{Client, ClientError, Profile};
 
+use collect::Collecting;
 use exit::Exit;
 use output::Output;
 
@@ -51,6 +57,8 @@ Exit codes:
      state that only a later version knows; look with `countersign task show` before you
      order it again
   5  with --dry-run: neither approved nor refused by those that answered
+  6  waits for people: too few had approved the order within --timeout; it goes on once they
+     have, unless you cancel it
 
 Profile (YAML; paths relative to it):
   coordinator: https://coordinator.example:7480
@@ -58,12 +66,15 @@ Profile (YAML; paths relative to it):
   coordinator_ca: coordinator.pem    # optional; its certificate or that of its issuer
   requester_key_file: requester.key  # mode 600, from `countersign requester new`
   api_key_file: api.key              # mode 600; optional: without it, requests are signed
+  approver_key_file: approver.key    # mode 600; optional: to vote, from `countersign approver new`
   wallet_book: wallets.json          # wallets that this client has verified; keep it
   nodes:                             # your own names, each with the id from the node's operator
     alice: csn1...
   trusted_requesters:                # optional; others whose wallets you use, each with the id
     treasury: csr1...                # from its owner; your own key needs no entry
   webhook_keys: [whpk_...]           # optional; keys of deliveries, from its operator
+  passkeys: { rp_id: treasury.example, origins: ['https://console.treasury.example'] }
+                                     # optional; pages that may collect votes, as in quorum.yaml
   chains:                            # optional; where transactions do not name their network
     bitcoin: mainnet                 # testnet, testnet4, signet, regtest
     solana: mainnet                  # devnet, testnet
@@ -83,6 +94,8 @@ Examples:
   countersign sign solana-treasury --solana @transfer.b64 --out signed.tx
   countersign sign treasury --evm-transaction @unsigned.hex --out signed.hex --encoding hex
   countersign sign treasury --path m/0/7 --message 'pay 5 to bob' --dry-run
+  countersign sign treasury --psbt @payment.psbt --collect 2 --until 48h
+  countersign task vote 0123456789abcdef0123456789abcdef --approve
   countersign task list --state waiting,approving --since 24h
   countersign task watch 0123456789abcdef0123456789abcdef
   countersign webhook put ops --url https://example.com/hook --type task.completed
@@ -100,6 +113,10 @@ not in time is pending, and may still end.
 
 Times (--since, --until): an age such as 30s, 90m, 24h or 7d; a date such as 2026-07-01, or
 2026-07-01T12:00:00Z; or milliseconds since 1970.
+
+--collect N has N people approve an order before any node is asked: each votes with her own key
+(`countersign approver new`) and `countersign task vote`, which verifies and shows the whole
+order first. The coordinator collects the votes, and each node counts them itself.
 
 --dry-run asks the nodes through the coordinator what would come of an order. It shows it
 the signed task, which lives for a minute: a dishonest coordinator could order it. The
@@ -148,7 +165,8 @@ struct Global {
     ///
     /// Default: 3600 for a new wallet, a reshare or a task that is followed; 120 for a signature
     /// and 5 for each further one; 120 for a check of shares; without end for events. It bounds
-    /// each answer of the coordinator, too.
+    /// each answer of the coordinator, too. With --collect, the order is valid for this time after
+    /// --until, and the default is to wait as long as it is valid.
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: Option<u64>,
 }
@@ -158,6 +176,9 @@ enum Command {
     /// Make a requester key.
     #[command(subcommand)]
     Requester(requester::RequesterCommand),
+    /// Make a key to vote with.
+    #[command(subcommand)]
+    Approver(approver::ApproverCommand),
     /// Make, list and show wallets, move them to other nodes, and have their shares checked.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
@@ -173,7 +194,7 @@ enum Command {
     /// Connect a wallet to tools: Ethereum's, or Bitcoin Core.
     #[command(subcommand)]
     Connect(connect::ConnectCommand),
-    /// Look at tasks, follow them, and cancel them.
+    /// Look at tasks, vote on them, follow them, and cancel them.
     #[command(subcommand)]
     Task(task::TaskCommand),
     /// Look at nodes.
@@ -237,12 +258,16 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
         Command::Requester(command) => {
             requester::execute(command, || profile_path(&global), output)
         }
+        Command::Approver(command) => approver::execute(command, || profile_path(&global), output),
         Command::Wallet(command) => {
-            return in_runtime(wallet::execute(command, &connected()?, output));
+            let collect = command.collecting().map(Collecting::collect).transpose()?;
+            let client = connected()?.with_collect(collect.flatten());
+            return in_runtime(wallet::execute(command, &client, output));
         }
         Command::Address(args) => in_runtime(address::execute(args, &connected()?, output)),
         Command::Sign(args) => {
-            return in_runtime(sign::execute(*args, &connected()?, output));
+            let client = connected()?.with_collect(args.collecting.collect()?);
+            return in_runtime(sign::execute(*args, &client, output));
         }
         Command::Connect(connect::ConnectCommand::Evm(args)) => {
             in_runtime(connect::evm(*args, connected()?, *output))

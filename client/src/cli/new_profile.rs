@@ -1,6 +1,5 @@
 //! `requester join --new-profile`: a profile with the nodes whose words a person has compared.
 
-use std::io::{IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use countersign_protocol::contact::Contact;
 use countersign_requester::profile::Profile;
 use serde_json::json;
 
+use super::confirm;
 use super::output::Output;
 use super::requester::{Joined, node_words, words};
 
@@ -38,7 +38,7 @@ impl NewProfile {
                 path.display()
             )));
         }
-        if !std::io::stdin().is_terminal() {
+        if !confirm::can_ask() {
             return Err(ClientError::Usage(
                 "there is no terminal to compare words on; leave out --new-profile".into(),
             ));
@@ -112,21 +112,13 @@ impl NewProfile {
 
 /// Waits for `yes` on the terminal. Anything else is a no.
 fn is_confirmed(contact: &Contact) -> Result<bool, ClientError> {
-    let lost = |error: std::io::Error| {
-        ClientError::Usage(format!(
-            "the answer cannot be read ({error}); run the command again on a terminal"
-        ))
-    };
-    eprint!(
+    let question = format!(
         "node `{}`\n  id     {}\n  words  {}\nAsk its operator for the words, over a channel that the coordinator cannot forge. Are they the same? Type yes: ",
         contact.name(),
         contact.id(),
         node_words(contact)
     );
-    std::io::stderr().flush().map_err(lost)?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(lost)?;
-    Ok(answer.trim() == "yes")
+    confirm::ask(&question, "yes")
 }
 
 fn folder(file: &Path) -> PathBuf {

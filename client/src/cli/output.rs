@@ -61,6 +61,11 @@ impl Output {
         }
     }
 
+    /// Shows a line to the person at the terminal, whichever form the result has.
+    pub fn show(self, line: impl Into<Line>) {
+        self.say(&line.into());
+    }
+
     /// Prints the error in both forms.
     pub fn error(self, error: &ClientError) {
         if self.is_json() {

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use countersign_client::Profile;
-use countersign_client::api::{Open, PartyView, State, TaskView};
+use countersign_client::api::{Open, PartyView, State, TaskSummary, TaskView};
 use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::{NodeId, OperationKind, Outcome, PluginVerdict};
 
 use super::line::{Line, Tone};
 use super::output::Output;
+use super::time;
 
 const WIDTH: usize = 110;
 
@@ -19,7 +20,7 @@ pub struct Progress<'a> {
     output: Output,
     drawn: usize,
     told: BTreeMap<NodeId, Line>,
-    state: Option<Open<State>>,
+    head: Vec<Line>,
 }
 
 impl<'a> Progress<'a> {
@@ -30,7 +31,7 @@ impl<'a> Progress<'a> {
             output,
             drawn: 0,
             told: BTreeMap::new(),
-            state: None,
+            head: Vec::new(),
         }
     }
 
@@ -45,7 +46,7 @@ impl<'a> Progress<'a> {
 
     /// Moves up to the first line drawn, and writes all lines again, each to its end.
     fn redraw(&mut self, task: &TaskView) {
-        let mut lines = vec![head(task)];
+        let mut lines = head(task);
         lines.extend(task.nodes.iter().map(|party| self.line(party)));
         let up = if self.drawn > 0 {
             format!("\x1b[{}A", self.drawn)
@@ -60,9 +61,10 @@ impl<'a> Progress<'a> {
     }
 
     fn append(&mut self, task: &TaskView) {
-        if self.state.as_ref() != Some(&task.summary.state) {
-            self.state = Some(task.summary.state.clone());
-            self.output.note(head(task));
+        let head = head(task);
+        if self.head != head {
+            head.iter().for_each(|line| self.output.note(line.clone()));
+            self.head = head;
         }
         for party in &task.nodes {
             // Passing time alone is not news.
@@ -155,15 +157,17 @@ fn pace(pace: Pace) -> String {
     )
 }
 
-fn head(task: &TaskView) -> Line {
+/// The state, and what people can do about it.
+fn head(task: &TaskView) -> Vec<Line> {
     let summary = &task.summary;
-    let (state, tone) = state(&summary.state);
-    Line::from(format!(
-        "{} {}: ",
-        operation(&summary.operation),
-        summary.id
-    ))
-    .and(state, tone)
+    let (state, tone) = state_of(summary);
+    let what = operation(&summary.operation);
+    let mut lines = vec![Line::from(format!("{what} {}: ", summary.id)).and(state, tone)];
+    if summary.state == State::Pending {
+        let how = format!("  to vote: countersign task vote {} --approve", summary.id);
+        lines.push(how.into());
+    }
+    lines
 }
 
 /// The operation in words.
@@ -172,6 +176,25 @@ pub fn operation(operation: &Open<OperationKind>) -> String {
         Open::Known(known) => known.title().into(),
         Open::Unknown(_) => format!("unknown operation {operation}"),
     }
+}
+
+/// The state in words, with the coordinator's count of votes while they are collected.
+pub fn state_of(task: &TaskSummary) -> (String, Tone) {
+    let (words, tone) = state(&task.state);
+    let count = task.collecting.filter(|_| task.state == State::Pending);
+    let count = count.map_or_else(String::new, |count| {
+        let rejected = match count.rejected {
+            0 => String::new(),
+            number => format!(" and {number} rejected"),
+        };
+        format!(
+            ": {} of {} approved{rejected}, until {}",
+            count.approved,
+            count.needed,
+            time::utc(count.until)
+        )
+    });
+    (words + &count, tone)
 }
 
 /// The state in words. One of a later version is nothing that people or programs could rely on.
@@ -185,6 +208,7 @@ pub fn state(state: &Open<State>) -> (String, Tone) {
 
 fn known_state(state: State) -> (&'static str, Tone) {
     match state {
+        State::Pending => ("waiting for people's approval", Tone::Attention),
         State::Waiting => ("waiting for nodes", Tone::Attention),
         State::Approving => ("nodes decide", Tone::Plain),
         State::Running => ("running", Tone::Plain),

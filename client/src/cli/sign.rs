@@ -9,6 +9,7 @@ use countersign_protocol::{DerivationPath, InputSignature};
 use countersign_requester::describe;
 use serde_json::{Value, json};
 
+use super::collect::{self, Collecting};
 use super::exit::Exit;
 use super::line::Line;
 use super::out::{Out, Pending};
@@ -47,6 +48,8 @@ pub struct SignArgs {
     note: Option<String>,
     #[command(flatten)]
     claims: Claims,
+    #[command(flatten)]
+    pub collecting: Collecting,
     /// Only ask who would approve, who not, and why; nothing is ordered. Shows the coordinator the
     /// signed task, which lives for a minute: a dishonest one could order it.
     #[arg(long, conflicts_with = "out")]
@@ -122,6 +125,7 @@ pub async fn execute(
     describe::lines(&order.payload, &decoded)
         .into_iter()
         .for_each(|line| output.note(line));
+    collect::note(client, output);
     if args.dry_run {
         return preflight::show(&client.preflight_sign(&order).await?, client, output);
     }

@@ -11,6 +11,8 @@ use serde_json::json;
 use super::line::{Line, Table, Tone};
 use super::output::Output;
 use super::progress::{self, Progress};
+use super::vote::{self, VoteArgs};
+use super::votes;
 use super::watch::{self, WatchArgs};
 use super::words::{operations, states};
 use super::{sign, time};
@@ -18,8 +20,8 @@ use super::{sign, time};
 /// Subcommands for tasks.
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
-    /// Show a task: its order, which is verified here, and each node's decision and outcome, as
-    /// reported by the coordinator.
+    /// Show a task: its order and the votes on it, which are verified here, and each node's
+    /// decision and outcome, as reported by the coordinator.
     Show {
         /// Id of the task.
         task: TaskId,
@@ -36,11 +38,17 @@ pub enum TaskCommand {
     Watch(WatchArgs),
     /// Explain a task in plain words: what happened at each node, whom it waits for, what to do.
     ///
-    /// It is the coordinator's word, with your profile's names for nodes.
+    /// It is the coordinator's word, with your profile's names for nodes. The votes on a task that
+    /// waits for people are verified here.
     Explain {
         /// Id of the task.
         task: TaskId,
     },
+    /// Vote on a task that collects votes (`--collect`), with your approver key.
+    ///
+    /// Verifies the order and shows all of it, decoded here, then asks for a confirmation. The vote
+    /// is for exactly these bytes. Who has voted can vote again: the latest vote counts.
+    Vote(VoteArgs),
     /// Cancel a task before its protocol begins; no node signs or stores anything then.
     Cancel {
         /// Id of the task.
@@ -83,25 +91,21 @@ pub async fn execute(
     output: &Output,
 ) -> Result<(), ClientError> {
     match command {
-        TaskCommand::Show { task, wait: false } => show(&client.task(task).await?, client, output),
+        TaskCommand::Show { task, wait: false } => {
+            show(&client.task(task).await?, client, output).await
+        }
         TaskCommand::Show { task, wait: true } => {
             let mut progress = Progress::new(client.profile(), *output);
-            show(
-                &client.wait(task, |task| progress.show(task)).await?,
-                client,
-                output,
-            )
+            let ended = client.wait(task, |task| progress.show(task)).await?;
+            show(&ended, client, output).await
         }
         TaskCommand::List(args) => list(&args, client, output).await,
         TaskCommand::Watch(args) => watch::execute(args, client, output).await,
-        TaskCommand::Explain { task } => {
-            let explained = client.api().explain(task).await?;
-            output.note("As the coordinator tells it; nothing of it is verified.");
-            output.result(&json!(explained), &explanation(&explained, client))
-        }
+        TaskCommand::Explain { task } => explain(task, client, output).await,
+        TaskCommand::Vote(args) => vote::execute(args, client, output).await,
         TaskCommand::Cancel { task } => {
             let cancelled = client.cancel(task).await?;
-            let (state, tone) = progress::state(&cancelled.summary.state);
+            let (state, tone) = progress::state_of(&cancelled.summary);
             let mut lines = vec![Line::from(format!("{task}: ")).and(state, tone)];
             lines.extend(still_open(&cancelled, client).map(|(text, tone)| Line::new(text, tone)));
             output.result(&json!(cancelled), &lines)
@@ -162,6 +166,21 @@ fn more(page: &TaskPage) -> Option<String> {
     ))
 }
 
+async fn explain(task: TaskId, client: &Client, output: &Output) -> Result<(), ClientError> {
+    let explained = client.api().explain(task).await?;
+    let mut lines = explanation(&explained, client);
+    let mut told = json!(explained);
+    if explained.state == State::Pending {
+        let (votes, count) = votes::of(&client.task(task).await?, client).await;
+        lines.extend(votes);
+        told["votes"] = json!(count);
+        output.note("As the coordinator tells it; only the votes are verified.");
+    } else {
+        output.note("As the coordinator tells it; nothing of it is verified.");
+    }
+    output.result(&told, &lines)
+}
+
 fn explanation(explained: &Explanation, client: &Client) -> Vec<Line> {
     let profile = client.profile();
     let (state, tone) = progress::state(&explained.state);
@@ -187,7 +206,7 @@ fn explanation(explained: &Explanation, client: &Client) -> Vec<Line> {
 }
 
 fn row(task: &TaskSummary, client: &Client) -> Result<[(String, Tone); 5], ClientError> {
-    let (state, tone) = progress::state(&task.state);
+    let (state, tone) = progress::state_of(task);
     let code = task
         .reason
         .as_ref()
@@ -208,14 +227,15 @@ pub fn wallet_name(wallet: &KeyId, client: &Client) -> Result<Option<String>, Cl
     client.name_of_wallet(*wallet)
 }
 
-fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientError> {
+async fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientError> {
     let summary = &task.summary;
     let profile = client.profile();
     let wallet = match wallet_name(&summary.wallet, client)? {
         Some(name) => format!("{name} ({})", summary.wallet),
         None => summary.wallet.to_string(),
     };
-    let (state, tone) = progress::state(&summary.state);
+    let (state, tone) = progress::state_of(summary);
+    let (votes, count) = votes::of(task, client).await;
     let mut lines = vec![
         format!("task        {}", summary.id).into(),
         format!(
@@ -246,6 +266,7 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
             .and(profile.with_names(&reason.message), Tone::Bad)
             .and(format!(" [{}]", reason.code), Tone::Dim)
     }));
+    lines.extend(votes);
     for party in &task.nodes {
         lines.push(format!("node        {}", profile.name_of(&party.node)).into());
         lines.extend(details(party).into_iter().map(|(what, text, tone)| {
@@ -257,7 +278,11 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
     let event =
         |at: u64, text: &str| format!("+{:.3} s    {}", after(at), profile.with_names(text)).into();
     lines.extend(task.history.iter().map(|one| event(one.at.0, &one.text)));
-    output.result(&json!(task), &lines)
+    let mut told = json!(task);
+    if let Some(count) = count {
+        told["votes"] = count;
+    }
+    output.result(&told, &lines)
 }
 
 /// A warning that a task of which the coordinator says that it has no result may still get one.

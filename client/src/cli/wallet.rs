@@ -8,6 +8,7 @@ use countersign_client::{
 use countersign_protocol::{Committee, KeyDescriptor, KeyId, NodeId, Scheme, Threshold};
 use serde_json::{Value, json};
 
+use super::collect::{self, Collecting};
 use super::describe;
 use super::descriptor;
 use super::exit::Exit;
@@ -42,6 +43,8 @@ pub enum WalletCommand {
         dry_run: bool,
         #[command(flatten)]
         claims: Claims,
+        #[command(flatten)]
+        collecting: Collecting,
     },
     /// Move a wallet to other nodes, or deal new shares to the same ones. Key and addresses stay.
     ///
@@ -70,6 +73,8 @@ pub enum WalletCommand {
         dry_run: bool,
         #[command(flatten)]
         claims: Claims,
+        #[command(flatten)]
+        collecting: Collecting,
     },
     /// Let nodes prove that they hold their shares intact; nothing is signed.
     Check {
@@ -85,6 +90,8 @@ pub enum WalletCommand {
         /// the signed task, which lives for a minute: a dishonest one could order it.
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        collecting: Collecting,
     },
     /// List the wallets of the wallet book, and any others that the coordinator reports;
     /// each is verified.
@@ -114,12 +121,29 @@ pub enum WalletCommand {
     Trust(trust::TrustArgs),
 }
 
+impl WalletCommand {
+    /// The approvals that the command's order collects, if it orders something.
+    pub fn collecting(&self) -> Option<&Collecting> {
+        match self {
+            Self::Create { collecting, .. }
+            | Self::Reshare { collecting, .. }
+            | Self::Check { collecting, .. } => Some(collecting),
+            Self::List
+            | Self::Show { .. }
+            | Self::Push { .. }
+            | Self::Descriptor(_)
+            | Self::Trust(_) => None,
+        }
+    }
+}
+
 pub async fn execute(
     command: WalletCommand,
     client: &Client,
     output: &Output,
 ) -> Result<Exit, ClientError> {
     let mut progress = Progress::new(client.profile(), *output);
+    collect::note(client, output);
     match command {
         WalletCommand::Create {
             name,
@@ -129,6 +153,7 @@ pub async fn execute(
             note,
             dry_run,
             claims,
+            collecting: _,
         } => {
             let (committee, threshold) = holders(&nodes, threshold, client)?;
             warn_of_strangers(&committee, client, output);
@@ -156,6 +181,7 @@ pub async fn execute(
             note,
             dry_run,
             claims,
+            collecting: _,
         } => {
             let (committee, threshold) = holders(&nodes, threshold, client)?;
             let dealers = dealers
@@ -185,6 +211,7 @@ pub async fn execute(
             nodes,
             note,
             dry_run,
+            collecting: _,
         } => {
             let nodes = nodes.map(|nodes| named_nodes(&nodes, client)).transpose()?;
             let wallet = client.find_wallet(&wallet).await?.key;

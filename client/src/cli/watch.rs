@@ -10,7 +10,9 @@ use super::line::{Line, Tone};
 use super::output::Output;
 use super::{event, progress, task, time};
 
-const TASKS: [EventKind; 8] = [
+const TASKS: [EventKind; 10] = [
+    EventKind::TaskPending,
+    EventKind::TaskVoted,
     EventKind::TaskAccepted,
     EventKind::TaskOffered,
     EventKind::TaskStarted,
@@ -67,7 +69,7 @@ async fn all(wallets: &[String], client: &Client, output: &Output) -> Result<(),
 }
 
 fn tell(task: &TaskSummary, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let (state, tone) = progress::state(&task.state);
+    let (state, tone) = progress::state_of(task);
     let operation = progress::operation(&task.operation);
     let wallet = task::wallet_name(&task.wallet, client)?;
     let wallet = wallet.unwrap_or_else(|| task.wallet.to_string());

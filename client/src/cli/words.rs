@@ -6,7 +6,8 @@ use countersign_protocol::OperationKind;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-const STATES: [&str; 8] = [
+const STATES: [&str; 9] = [
+    "pending",
     "waiting",
     "approving",
     "running",
@@ -16,7 +17,9 @@ const STATES: [&str; 8] = [
     "expired",
     "cancelled",
 ];
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 13] = [
+    "task.pending",
+    "task.voted",
     "task.accepted",
     "task.offered",
     "task.started",

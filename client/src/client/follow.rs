@@ -6,10 +6,11 @@ use std::time::Duration;
 use countersign_protocol::TaskId;
 use tokio::time::Instant;
 
-use super::{AWAY, Client, LONG_POLL, WALLET, check_told, has_ended, is_passing, within};
+use super::{
+    AWAY, Client, LONG_POLL, WALLET, check_told, has_ended, is_passing, not_in_time, within,
+};
 use crate::api::{
-    Api, EventData, EventKind, EventStream, FeedEvent, FeedFilter, Open, State, TaskSummary,
-    TaskView, Walk,
+    Api, EventData, EventKind, EventStream, FeedEvent, FeedFilter, TaskSummary, TaskView, Walk,
 };
 use crate::error::ClientError;
 
@@ -162,7 +163,8 @@ impl Client {
     }
 
     /// Follows a task until it has ended in any way. `changed` sees it at every change of its
-    /// state, by the coordinator's word. The order of the task that is returned is verified.
+    /// state and of the count of its votes, by the coordinator's word. The order of the task that
+    /// is returned is verified.
     pub async fn watch(
         &self,
         id: TaskId,
@@ -178,15 +180,18 @@ impl Client {
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(ClientError::TimedOut(id));
+                return Err(seen.not_in_time(id));
             }
             let streamed = self.by_stream(&view, &mut seen, &mut changed);
             match tokio::time::timeout(left, streamed).await {
                 Ok(Err(error)) if !is_passing(&error) => return Err(error),
                 Ok(Ok(()) | Err(_)) => {}
-                Err(_) => return Err(ClientError::TimedOut(id)),
+                Err(_) => return Err(seen.not_in_time(id)),
             }
-            view = self.after_stream(id, seen.revision, until).await?;
+            view = match self.after_stream(id, seen.revision(), until).await {
+                Err(ClientError::TimedOut(_)) => return Err(seen.not_in_time(id)),
+                news => news?,
+            };
             seen.tell(&view.summary, &mut changed)?;
         }
     }
@@ -252,26 +257,39 @@ impl Client {
     }
 }
 
-/// The state of a task that was told of last.
+/// The task as it was told of last.
 #[derive(Default)]
 struct Seen {
-    last: Option<Open<State>>,
-    revision: u64,
+    last: Option<TaskSummary>,
     ended: bool,
 }
 
 impl Seen {
-    /// Tells of a task that is in another state than before. Older news are passed over.
+    fn revision(&self) -> u64 {
+        self.last.as_ref().map_or(0, |task| task.revision)
+    }
+
+    /// The error of a task that is not waited for any longer.
+    fn not_in_time(&self, id: TaskId) -> ClientError {
+        match &self.last {
+            Some(task) => not_in_time(task),
+            None => ClientError::TimedOut(id),
+        }
+    }
+
+    /// Tells of a task that is in another state than before, or has another count of votes. Older
+    /// news are passed over.
     fn tell(
         &mut self,
         task: &TaskSummary,
         changed: &mut impl FnMut(&TaskSummary) -> Result<(), ClientError>,
     ) -> Result<(), ClientError> {
-        if task.revision < self.revision || self.last.as_ref() == Some(&task.state) {
+        let same =
+            |last: &TaskSummary| (&last.state, &last.collecting) == (&task.state, &task.collecting);
+        if task.revision < self.revision() || self.last.as_ref().is_some_and(same) {
             return Ok(());
         }
-        self.last = Some(task.state.clone());
-        self.revision = task.revision;
+        self.last = Some(task.clone());
         self.ended =
             task.state.known().is_some_and(|state| state.is_final()) || task.ended.is_some();
         changed(task)

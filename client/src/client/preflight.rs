@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use countersign_protocol::{KeyId, NodeId};
+use countersign_protocol::task::Collect;
+use countersign_protocol::{KeyId, NodeId, UnixMillis};
 
 use super::reshare::{check_up_draft, reshare_draft};
-use super::{Client, Draft, NewWallet, SignOrder, sign_draft};
+use super::{Client, Draft, NewWallet, SignOrder, now, sign_draft};
 use crate::ReshareOrder;
 use crate::api::{DryRun, Preflight};
 use crate::error::ClientError;
@@ -48,7 +49,16 @@ impl Client {
 
     async fn preflight(&self, draft: Draft) -> Result<Preflight, ClientError> {
         let life = self.timeout.unwrap_or(draft.life).min(LIFE);
-        let task = self.order(draft, life)?;
+        let task = match self.collect {
+            None => self.order(draft, life, None)?,
+            // Votes are collected for one half of its life.
+            Some(collect) => {
+                let life = life / 2;
+                let soon = UnixMillis(now().0.saturating_add(life.as_millis() as u64));
+                let until = collect.until.min(soon);
+                self.order(draft, life, Some(Collect { until, ..collect }))?
+            }
+        };
         let id = task
             .parse()
             .map_err(|error| ClientError::Usage(error.to_string()))?

@@ -2,6 +2,7 @@
 //! to the client stands behind it. None may be shown as an address, used, or written into the book.
 
 pub mod coordinator;
+mod voting;
 
 use std::slice::from_ref;
 

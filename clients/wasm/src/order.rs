@@ -215,6 +215,7 @@ pub fn sign(parts: Parts) -> Result<Signed, Failure> {
     let window = Window {
         now: parts.now,
         life_ms: parts.life_ms,
+        collect: None,
     };
     let remarks = Remarks {
         note: parts.note,

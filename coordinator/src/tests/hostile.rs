@@ -2,12 +2,13 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
+use countersign_protocol::Choice;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
-use super::intake;
 use super::world::*;
+use super::{intake, votes};
 use crate::http::openapi_document;
 use crate::testkit::*;
 
@@ -189,6 +190,13 @@ async fn sound(world: &World, operation: &str) -> Value {
         "rotateWebhookKey" => {
             let keys = world.ask(Some(&world.admin), "GET", "/v1/webhook-keys", String::new());
             json!({"kid": keys.await.1["keys"][0]["kid"]})
+        }
+        "voteOnTask" => {
+            // Of the path's id.
+            let order = votes::collecting(0, 1);
+            assert_eq!(world.post(&order).await.0, StatusCode::CREATED);
+            let vote = votes::vote(votes::ANN, order.hash(), Choice::Approve);
+            serde_json::from_str(&vote.to_json()).unwrap()
         }
         "importWallet" => json!({"generations": intake::history().1}),
         other => panic!("{other} takes a body, of which there is no example here"),

@@ -4,6 +4,7 @@
 use countersign_protocol::{Committee, KeyDescriptor, Threshold, UnixMillis};
 
 use super::*;
+use crate::approvers::testing::people;
 
 /// Admits the whole crowd; nobody is online.
 pub(super) fn anew(dir: &Path) -> World {
@@ -12,6 +13,7 @@ pub(super) fn anew(dir: &Path) -> World {
             .into_iter()
             .zip(["a", "b", "c", "d", "e"].map(String::from))
             .collect();
+        rules.approvers = people(&[("ann", super::votes::ANN)], &[]);
     })
 }
 

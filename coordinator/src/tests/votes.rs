@@ -13,7 +13,7 @@ use crate::approvers::testing::people;
 use crate::clock;
 use crate::testkit::*;
 
-const ANN: u8 = 11;
+pub(super) const ANN: u8 = 11;
 const BEN: u8 = 12;
 const DORA: u8 = 13;
 
@@ -24,7 +24,7 @@ fn with_people(dir: &Path) -> World {
 }
 
 /// A KeyGen that collects this many votes.
-fn collecting(id: u8, votes: u16) -> SignedTask {
+pub(super) fn collecting(id: u8, votes: u16) -> SignedTask {
     let now = clock::now();
     let mut order = task(id, now, keygen());
     order.collect = Some(Collect {
@@ -34,7 +34,7 @@ fn collecting(id: u8, votes: u16) -> SignedTask {
     sign_task(&order)
 }
 
-fn vote(seed: u8, task: Hash, choice: Choice) -> Vote {
+pub(super) fn vote(seed: u8, task: Hash, choice: Choice) -> Vote {
     Key::new(seed).vote(task, choice, clock::now().0)
 }
 
@@ -115,7 +115,7 @@ async fn a_vote_is_refused_for_its_own_reason() {
     let (id, hash) = world.pending(2).await;
     let genuine = vote(ANN, hash, Choice::Approve);
     let now = clock::now().0;
-    let forged = genuine.to_json().replace("approve", "reject");
+    let forged = genuine.to_json().replace("\"approve\"", "\"reject\"");
     let early = Key::new(ANN).vote(hash, Choice::Approve, now + 40_000);
     for (json, expected) in [
         (forged, "vote-not-genuine"),

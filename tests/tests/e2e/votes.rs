@@ -3,13 +3,13 @@
 use std::process::Command;
 use std::time::SystemTime;
 
+use countersign_client::api::{Api, State, ToldVotes};
 use countersign_client::requester_key::RequesterKey;
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{Choice, Collect, Hash, Scheme, SignedTask, UnixMillis, Vote};
 use countersign_tests::cluster::Node;
 use countersign_tests::{Blueprint, Cluster, Plugins, process};
 use countersign_vote::testing::{Key, ORIGIN, Passkey, RP_ID};
-use serde_json::{Value, json};
 
 use crate::hostile::Liar;
 
@@ -201,7 +201,7 @@ async fn vote_that_comes_after_the_decision_does_not_change_it() {
 /// A cluster whose nodes ask the people before they sign.
 struct Board {
     cluster: Cluster,
-    http: reqwest::Client,
+    api: Api,
 }
 
 impl Board {
@@ -236,25 +236,9 @@ impl Board {
         );
         std::fs::write(&config, text + &people).unwrap();
         cluster.start_all().await.unwrap();
-        Self {
-            cluster,
-            http: reqwest::Client::new(),
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}/v1{path}", self.cluster.http())
-    }
-
-    async fn post(&self, path: &str, body: String) -> (u16, Value) {
-        let key = std::fs::read_to_string(self.cluster.dir().join("api.key")).unwrap();
-        let request = self.http.post(self.url(path)).bearer_auth(key.trim());
-        let answer = request.body(body).send().await.unwrap();
-        let status = answer.status().as_u16();
-        (
-            status,
-            serde_json::from_str(&answer.text().await.unwrap()).unwrap(),
-        )
+        let key = std::fs::read_to_string(cluster.dir().join("api.key")).unwrap();
+        let api = Api::new(&format!("http://{}", cluster.http()), key.into()).unwrap();
+        Self { cluster, api }
     }
 
     /// Hands in an order to sign that collects two votes.
@@ -277,20 +261,14 @@ impl Board {
         task.collect = collect(2);
         let key = RequesterKey::load(&self.cluster.dir().join("requester.key")).unwrap();
         let order = key.sign(&task);
-        let text = String::from_utf8(order.bytes.clone()).unwrap();
-        let submission = json!({"task": text, "signature": hex::encode(order.signature)});
-        let (status, body) = self.post("/tasks", submission.to_string()).await;
-        assert_eq!((status, &body["state"]), (201, &json!("pending")), "{body}");
+        let task = self.api.submit(&order).await.unwrap();
+        assert_eq!(task.summary.state, State::Pending);
         order
     }
 
-    async fn vote(&self, order: &SignedTask, vote: Vote) -> Value {
+    async fn vote(&self, order: &SignedTask, vote: Vote) -> ToldVotes {
         let id = order.parse().unwrap().id;
-        let (status, body) = self
-            .post(&format!("/tasks/{id}/votes"), vote.to_json())
-            .await;
-        assert_eq!(status, 201, "{body}");
-        body
+        self.api.vote(id, &vote).await.unwrap()
     }
 }
 
@@ -307,12 +285,12 @@ async fn two_of_three_people_approve_and_the_nodes_sign() {
     let hash = order.hash();
     let [by_key, by_passkey] = genuine(hash);
     let list = board.vote(&order, by_key).await;
-    assert_eq!(list["collecting"]["approved"], 1, "{list}");
-    assert_eq!(list["missing"], json!(["ben", "dora"]));
+    assert_eq!(list.collecting.unwrap().approved, 1, "{list:?}");
+    assert_eq!(list.missing, ["ben", "dora"]);
     board.vote(&order, by_passkey).await;
     let id = order.parse().unwrap().id;
     let ended = board.cluster.client.wait(id, |_| {}).await.unwrap();
-    assert_eq!(ended.summary.state.to_string(), "completed", "{ended:?}");
+    assert_eq!(ended.summary.state, State::Completed, "{ended:?}");
 
     // The decision is repeated from its recording, votes and all.
     let node = &board.cluster.nodes[0];

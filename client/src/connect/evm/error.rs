@@ -81,7 +81,9 @@ impl From<ClientError> for RpcError {
         let code = match &error {
             ClientError::Rejected { .. } => REJECTED,
             ClientError::Failed { .. } => NOT_MADE,
-            ClientError::TimedOut(_) | ClientError::UnknownState { .. } => PENDING,
+            ClientError::TimedOut(_)
+            | ClientError::Pending { .. }
+            | ClientError::UnknownState { .. } => PENDING,
             ClientError::Payload(_) => INVALID_PARAMS,
             ClientError::Unreachable { .. } => DISCONNECTED,
             ClientError::Api { status: 503, .. } => LIMIT,
@@ -91,7 +93,8 @@ impl From<ClientError> for RpcError {
             | ClientError::Finish(_)
             | ClientError::Answer(_)
             | ClientError::Invalid { .. }
-            | ClientError::Belief(_) => INTERNAL,
+            | ClientError::Belief(_)
+            | ClientError::Vote(_) => INTERNAL,
         };
         let mut data = json!({"code": error.code()});
         if let Some(task) = error.task() {
@@ -217,6 +220,14 @@ mod tests {
             (failed("failed"), NOT_MADE, true),
             (failed("expired"), NOT_MADE, true),
             (ClientError::TimedOut(task()), PENDING, true),
+            (
+                ClientError::Pending {
+                    task: task(),
+                    count: "".into(),
+                },
+                PENDING,
+                true,
+            ),
             (unreachable, DISCONNECTED, false),
             (api(503), LIMIT, false),
             (api(401), INTERNAL, false),

@@ -140,5 +140,6 @@ fn votes_are_as_before_after_a_restart() {
 fn a_pending_task_can_be_cancelled() {
     let mut play = collecting(2).vote(1, Choice::Approve);
     play.step(Input::Cancel { by: "desk".into() });
-    assert_eq!(play.look(), (State::Cancelled, "cancelled", vec![]));
+    let told = vec![(0, "cancel"), (1, "cancel")];
+    assert_eq!(play.look(), (State::Cancelled, "cancelled", told));
 }

@@ -1,0 +1,169 @@
+//! The votes on a task in words. Each was checked here; names are the coordinator's.
+
+use countersign_client::api::TaskView;
+use countersign_client::{Client, ClientError, Count, Finding, Judged};
+use countersign_protocol::Choice;
+use serde_json::{Value, json};
+
+use super::collect;
+use super::line::{Line, Tone};
+use super::time;
+
+/// Names that are listed; of more only the number is told.
+const NAMES: usize = 20;
+
+/// The votes on a task, for people and for programs. Nothing if it collects none.
+pub async fn of(task: &TaskView, client: &Client) -> (Vec<Line>, Option<Value>) {
+    match client.count(task).await {
+        Ok(None) => (Vec::new(), None),
+        Ok(Some(count)) => (lines(&count), Some(json(&count))),
+        Err(error) => (vec![untold(&error)], None),
+    }
+}
+
+fn untold(error: &ClientError) -> Line {
+    Line::new("votes       ", Tone::Plain).and(format!("not told: {error}"), Tone::Bad)
+}
+
+/// What the order asks of people, who voted how, and who has not.
+pub fn lines(count: &Count) -> Vec<Line> {
+    let mut lines = vec![
+        format!("approval    {}", collect::words(&count.collect)).into(),
+        format!("hash        {}", count.hash).into(),
+        Line::from("votes       ").and(standing(count), tone(count)),
+    ];
+    lines.extend(count.votes.iter().map(line));
+    lines.extend(differs(count).map(|text| Line::new(text, Tone::Attention)));
+    lines
+}
+
+/// The count in one sentence: `1 of 2 people approved; ann has yet to vote`.
+pub fn standing(count: &Count) -> String {
+    let rejected = match count.rejected() {
+        0 => String::new(),
+        number => format!(", {number} rejected"),
+    };
+    format!(
+        "{} of {} people approved{rejected}{}",
+        count.approved(),
+        count.collect.votes,
+        missing(&count.missing)
+    )
+}
+
+fn tone(count: &Count) -> Tone {
+    if count.approved() >= usize::from(count.collect.votes) {
+        Tone::Good
+    } else {
+        Tone::Attention
+    }
+}
+
+/// Those who have not voted, by the coordinator's word.
+fn missing(names: &[String]) -> String {
+    let listed = names[..names.len().min(NAMES)].join(", ");
+    match names.len() {
+        0 => String::new(),
+        1 => format!("; {listed} has yet to vote"),
+        2..=NAMES => format!("; {listed} have yet to vote"),
+        number => format!("; {listed} and {} more have yet to vote", number - NAMES),
+    }
+}
+
+/// The votes that are not counted, with the reasons.
+pub fn uncounted(count: &Count) -> impl Iterator<Item = Line> {
+    let others = count
+        .votes
+        .iter()
+        .filter(|one| one.finding != Finding::Genuine);
+    others.map(line)
+}
+
+fn line(one: &Judged) -> Line {
+    let Some(vote) = &one.vote else {
+        let text = "  a vote of a form unknown here, not counted; update this program";
+        return Line::new(text, Tone::Attention);
+    };
+    let ballot = vote.ballot();
+    let (word, tone) = match ballot.choice {
+        Choice::Approve => ("approved", Tone::Good),
+        Choice::Reject => ("rejected", Tone::Bad),
+    };
+    let head = Line::from(format!("  {}  ", one.name));
+    let head = match problem(&one.finding) {
+        None => head.and(word, tone),
+        Some((problem, tone)) => head.and(problem, tone),
+    };
+    let tail = format!("  {}  {}", time::utc(ballot.time), ballot.approver);
+    head.and(tail, Tone::Dim)
+}
+
+/// The reason why a vote is not counted.
+fn problem(finding: &Finding) -> Option<(String, Tone)> {
+    match finding {
+        Finding::Genuine => None,
+        Finding::Passkey => {
+            let text =
+                "voted with a passkey; not counted here, for want of `passkeys` in the profile";
+            Some((text.into(), Tone::Attention))
+        }
+        Finding::Early => {
+            let text = "NOT COUNTED: made in the future; the clock of the approver is wrong";
+            Some((text.into(), Tone::Attention))
+        }
+        Finding::Forged(error) => Some((format!("NOT GENUINE: {}", error.name()), Tone::Bad)),
+        Finding::Unreadable => Some(("cannot be read here".into(), Tone::Attention)),
+    }
+}
+
+/// A remark if the coordinator counts otherwise.
+fn differs(count: &Count) -> Option<String> {
+    let told = count.told.as_ref()?;
+    let own = (count.approved(), count.rejected());
+    let theirs = (usize::from(told.approved), usize::from(told.rejected));
+    (own != theirs).then(|| {
+        format!(
+            "            the coordinator counts {} who approved and {} who rejected",
+            theirs.0, theirs.1
+        )
+    })
+}
+
+/// The count for programs.
+pub fn json(count: &Count) -> Value {
+    let vote = |one: &Judged| {
+        json!({
+            "name": one.name,
+            "counted": one.finding == Finding::Genuine,
+            "problem": problem(&one.finding).map(|(text, _)| text),
+            "vote": one.vote,
+        })
+    };
+    json!({
+        "needed": count.collect.votes,
+        "until": count.collect.until,
+        "hash": count.hash,
+        "approved": count.approved(),
+        "rejected": count.rejected(),
+        "votes": count.votes.iter().map(vote).collect::<Vec<_>>(),
+        "missing": count.missing,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(number: usize) -> Vec<String> {
+        (0..number).map(|number| format!("n{number}")).collect()
+    }
+
+    #[test]
+    fn those_who_have_yet_to_vote_are_named_up_to_a_number() {
+        assert_eq!(missing(&[]), "");
+        assert_eq!(missing(&names(1)), "; n0 has yet to vote");
+        assert_eq!(missing(&names(2)), "; n0, n1 have yet to vote");
+        assert!(missing(&names(NAMES)).ends_with("n18, n19 have yet to vote"));
+        assert!(missing(&names(NAMES + 3)).ends_with("n19 and 3 more have yet to vote"));
+    }
+}

@@ -1,0 +1,28 @@
+//! An approver's key in its file.
+
+use countersign_requester::VotingKey as Key;
+use zeroize::Zeroizing;
+
+use crate::key_file::{KeyFile, Role};
+
+/// Signs votes. Not `Clone`, not printable; its memory is wiped on drop.
+pub type VotingKey = KeyFile<Key>;
+
+impl Role for Key {
+    const WHAT: &'static str = "an approver key";
+    const IF_ABSENT: &'static str = "make one with `countersign approver new`, or name its file with --key or under `approver_key_file` in the profile";
+    const IF_OTHER: &'static str =
+        "restore it from a backup, or make a new one with `countersign approver new`";
+
+    fn from_seed(seed: &[u8; 32]) -> Option<Self> {
+        Self::from_seed(seed).ok()
+    }
+
+    fn text_of(seed: &[u8; 32]) -> Option<Zeroizing<String>> {
+        Self::text_of(seed).ok()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
