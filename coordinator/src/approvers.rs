@@ -149,7 +149,7 @@ impl Approvers {
 }
 
 #[cfg(test)]
-pub mod testing {
+pub(crate) mod testing {
     use countersign_vote::testing::Key;
 
     use super::{Approvers, RawApprover};
