@@ -7,6 +7,9 @@
 /** The party at fault. Each cause calls for a different action. */
 export type Cause = "caller" | "peer" | "environment" | "bug" | (string & {});
 
+/** The answer of a person to a task. */
+export type Choice = "approve" | "reject" | (string & {});
+
 /** The state of a delivery. */
 export type DeliveryState = "pending" | "delivered" | "failed" | (string & {});
 
@@ -14,7 +17,7 @@ export type DeliveryState = "pending" | "delivered" | "failed" | (string & {});
 export type DerivationPath = string;
 
 /** The kind of a change. Kinds may be added. */
-export type EventKind = "task.accepted" | "task.offered" | "task.started" | "task.completed" | "task.rejected" | "task.failed" | "task.expired" | "task.cancelled" | "wallet.created" | "wallet.reshared" | "wallet.imported" | "webhook.test" | (string & {});
+export type EventKind = "task.pending" | "task.voted" | "task.accepted" | "task.offered" | "task.started" | "task.completed" | "task.rejected" | "task.failed" | "task.expired" | "task.cancelled" | "wallet.created" | "wallet.reshared" | "wallet.imported" | "webhook.test" | (string & {});
 
 /** A stable code. Codes may be added; docs/codes.md lists them. */
 export type FailureCode = string;
@@ -62,7 +65,7 @@ export type Signature = string;
 export type Stage = "ready" | "aux-info" | "running" | "storing" | "queued" | (string & {});
 
 /** The state of a task. */
-export type State = "waiting" | "approving" | "running" | "completed" | "rejected" | "failed" | "expired" | "cancelled" | (string & {});
+export type State = "waiting" | "approving" | "running" | "completed" | "rejected" | "failed" | "expired" | "cancelled" | "pending" | (string & {});
 
 /** The id of a task: 16 random bytes, chosen by the requester. */
 export type TaskId = string;
@@ -192,6 +195,21 @@ export interface ChildView {
   readonly path: DerivationPath;
   /** 33 bytes compressed, 32 bytes on Ed25519, in hexadecimal. */
   readonly public_key: string;
+}
+
+/**
+ * How far a task has come in collecting approvals, by the coordinator's list of approvers. Each node counts for
+ * itself.
+ */
+export interface Collecting {
+  /** The number of people who have approved. */
+  readonly approved: number;
+  /** The number of people who have to approve before the nodes are asked. */
+  readonly needed: number;
+  /** The number of people who have rejected. */
+  readonly rejected: number;
+  /** The task expires if too few have approved by then. */
+  readonly until: UnixMillis;
 }
 
 /** A node's decision on a task. */
@@ -759,6 +777,8 @@ export interface TaskResult {
 
 /** A task in a list. */
 export interface TaskSummary {
+  /** The count of votes, if the task collects them. */
+  readonly collecting?: Collecting | null;
   /** Time at which the state became final. */
   readonly ended?: UnixMillis | null;
   /** The id that the requester chose. */
@@ -823,6 +843,58 @@ export interface Verdict {
   readonly of?: readonly NodeId[];
   /** Those that are offline; empty if enough are online and have no room. */
   readonly missing?: readonly NodeId[];
+}
+
+/** A vote as JSON has it. */
+export interface Vote {
+  /** The key that votes, `csv1…`. */
+  readonly approver: string;
+  /** `approve` or `reject`. */
+  readonly choice: Choice;
+  /** With a passkey: its assertion. */
+  readonly passkey?: VoteAssertion | null;
+  /** With an Ed25519 key: its signature, 128 hexadecimal digits. */
+  readonly signature?: string | null;
+  /** Hash of the task's exact bytes, 64 hexadecimal digits. */
+  readonly task: Hash;
+  /** The time of signing, in milliseconds since 1970, by the approver's clock. */
+  readonly time: UnixMillis;
+  /** The version of the format, 1. */
+  readonly version: number;
+}
+
+/** The assertion of a passkey as JSON has it: each member in lower-case hexadecimal. */
+export interface VoteAssertion {
+  /** `authenticatorData`. */
+  readonly authenticator_data: string;
+  /** `clientDataJSON`, the exact bytes. */
+  readonly client_data: string;
+  /** The ES256 signature in DER, with the smaller of the two values of s. */
+  readonly signature: string;
+}
+
+/** The votes on a task. Each proves itself; who has which name is the coordinator's word. */
+export interface VoteList {
+  /** The state of the count. Absent if the task collects no votes. */
+  readonly collecting?: Collecting | null;
+  /** The hash of its exact bytes, which every vote on it names. */
+  readonly hash: Hash;
+  /** Names of the listed approvers who have not voted, in alphabetical order. */
+  readonly missing: readonly string[];
+  /** The task. */
+  readonly task: TaskId;
+  /** In the order of arrival; at most one approval and one rejection of each key. */
+  readonly votes: readonly VoteView[];
+}
+
+/** A vote as it was received. */
+export interface VoteView {
+  /** The name of the approver in the coordinator's configuration. */
+  readonly name: string;
+  /** Time of arrival. */
+  readonly received: UnixMillis;
+  /** The vote itself, for the reader to verify. */
+  readonly vote: Vote;
 }
 
 /**
@@ -1022,6 +1094,12 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "addresses": "any",
     "path": "string",
     "public_key": "string",
+  },
+  Collecting: {
+    "approved": "integer",
+    "needed": "integer",
+    "rejected": "integer",
+    "until": "integer",
   },
   Decision: {
     "at": "integer",
@@ -1304,6 +1382,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "intact?": "[]Intact",
   },
   TaskSummary: {
+    "collecting?": "?Collecting",
     "ended?": "?integer",
     "id": "string",
     "not_after": "integer",
@@ -1319,6 +1398,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "wallet": "string",
   },
   TaskView: {
+    "collecting?": "?Collecting",
     "ended?": "?integer",
     "id": "string",
     "not_after": "integer",
@@ -1346,6 +1426,32 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "instead?": "[]string",
     "of?": "[]string",
     "missing?": "[]string",
+  },
+  Vote: {
+    "approver": "string",
+    "choice": "string",
+    "passkey?": "?VoteAssertion",
+    "signature?": "?string",
+    "task": "string",
+    "time": "integer",
+    "version": "integer",
+  },
+  VoteAssertion: {
+    "authenticator_data": "string",
+    "client_data": "string",
+    "signature": "string",
+  },
+  VoteList: {
+    "collecting?": "?Collecting",
+    "hash": "string",
+    "missing": "[]string",
+    "task": "string",
+    "votes": "[]VoteView",
+  },
+  VoteView: {
+    "name": "string",
+    "received": "integer",
+    "vote": "Vote",
   },
   WalletAddresses: {
     "children": "[]ChildView",
@@ -1439,6 +1545,7 @@ export const OPERATIONS = {
   listNodes: { method: "GET", path: "/v1/nodes", answer: "NodeList", query: [] },
   listRequesters: { method: "GET", path: "/v1/requesters", answer: "RequesterList", query: [] },
   listTasks: { method: "GET", path: "/v1/tasks", answer: "TaskPage", query: ["limit", "cursor", "wallet", "state", "operation", "requester", "since", "until"] },
+  listVotes: { method: "GET", path: "/v1/tasks/{id}/votes", answer: "VoteList", query: [] },
   listWallets: { method: "GET", path: "/v1/wallets", answer: "WalletPage", query: ["limit", "cursor"] },
   listWebhookKeys: { method: "GET", path: "/v1/webhook-keys", answer: "WebhookKeys", query: [] },
   listWebhooks: { method: "GET", path: "/v1/webhooks", answer: "WebhookList", query: [] },
@@ -1457,4 +1564,5 @@ export const OPERATIONS = {
   showWebhook: { method: "GET", path: "/v1/webhooks/{name}", answer: "WebhookView", query: [] },
   submitTask: { method: "POST", path: "/v1/tasks", answer: "TaskView", query: ["dry_run"] },
   testWebhook: { method: "POST", path: "/v1/webhooks/{name}/test", answer: "Delivery", query: [] },
+  voteOnTask: { method: "POST", path: "/v1/tasks/{id}/votes", answer: "VoteList", query: [] },
 } satisfies Record<string, Operation>;

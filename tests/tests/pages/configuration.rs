@@ -115,6 +115,10 @@ fn in_force(example: &str) -> String {
             &RequesterId::from_bytes(point).unwrap().to_string(),
         )
         .replace("csn1...", &NodeId::from_bytes(point).unwrap().to_string())
+        .replace(
+            "csv1...",
+            &countersign_vote::testing::Key::new(1).id().to_string(),
+        )
         .replace("csk1...", &KeyId::from_bytes([1; 16]).unwrap().to_string())
 }
 

@@ -10,6 +10,9 @@ from typing import Any, Literal, TypedDict
 #: The party at fault. Each cause calls for a different action.
 Cause = Literal["caller", "peer", "environment", "bug"] | str
 
+#: The answer of a person to a task.
+Choice = Literal["approve", "reject"] | str
+
 #: The state of a delivery.
 DeliveryState = Literal["pending", "delivered", "failed"] | str
 
@@ -17,7 +20,7 @@ DeliveryState = Literal["pending", "delivered", "failed"] | str
 DerivationPath = str
 
 #: The kind of a change. Kinds may be added.
-EventKind = Literal["task.accepted", "task.offered", "task.started", "task.completed", "task.rejected", "task.failed", "task.expired", "task.cancelled", "wallet.created", "wallet.reshared", "wallet.imported", "webhook.test"] | str
+EventKind = Literal["task.pending", "task.voted", "task.accepted", "task.offered", "task.started", "task.completed", "task.rejected", "task.failed", "task.expired", "task.cancelled", "wallet.created", "wallet.reshared", "wallet.imported", "webhook.test"] | str
 
 #: A stable code. Codes may be added; docs/codes.md lists them.
 FailureCode = str
@@ -65,7 +68,7 @@ Signature = str
 Stage = Literal["ready", "aux-info", "running", "storing", "queued"] | str
 
 #: The state of a task.
-State = Literal["waiting", "approving", "running", "completed", "rejected", "failed", "expired", "cancelled"] | str
+State = Literal["waiting", "approving", "running", "completed", "rejected", "failed", "expired", "cancelled", "pending"] | str
 
 #: The id of a task: 16 random bytes, chosen by the requester.
 TaskId = str
@@ -217,6 +220,21 @@ class ChildView(TypedDict):
     path: DerivationPath
     #: 33 bytes compressed, 32 bytes on Ed25519, in hexadecimal.
     public_key: str
+
+
+class Collecting(TypedDict):
+    """How far a task has come in collecting approvals, by the coordinator's list of approvers. Each node counts for
+    itself.
+    """
+
+    #: The number of people who have approved.
+    approved: int
+    #: The number of people who have to approve before the nodes are asked.
+    needed: int
+    #: The number of people who have rejected.
+    rejected: int
+    #: The task expires if too few have approved by then.
+    until: UnixMillis
 
 
 class _DecisionOptional(TypedDict, total=False):
@@ -864,6 +882,8 @@ class TaskResult(TypedDict, total=False):
 
 
 class _TaskSummaryOptional(TypedDict, total=False):
+    #: The count of votes, if the task collects them.
+    collecting: Collecting | None
     #: Time at which the state became final.
     ended: UnixMillis | None
     #: Time at which the parties were asked.
@@ -938,6 +958,68 @@ class Verdict(_VerdictOptional):
     """What would come of a task. As JSON, `kind` names the case."""
 
     kind: Literal["approved", "open", "refused", "unknown", "waiting"] | str
+
+
+class _VoteOptional(TypedDict, total=False):
+    #: With a passkey: its assertion.
+    passkey: VoteAssertion | None
+    #: With an Ed25519 key: its signature, 128 hexadecimal digits.
+    signature: str | None
+
+
+class Vote(_VoteOptional):
+    """A vote as JSON has it."""
+
+    #: The key that votes, `csv1…`.
+    approver: str
+    #: `approve` or `reject`.
+    choice: Choice
+    #: Hash of the task's exact bytes, 64 hexadecimal digits.
+    task: Hash
+    #: The time of signing, in milliseconds since 1970, by the approver's clock.
+    time: UnixMillis
+    #: The version of the format, 1.
+    version: int
+
+
+class VoteAssertion(TypedDict):
+    """The assertion of a passkey as JSON has it: each member in lower-case hexadecimal."""
+
+    #: `authenticatorData`.
+    authenticator_data: str
+    #: `clientDataJSON`, the exact bytes.
+    client_data: str
+    #: The ES256 signature in DER, with the smaller of the two values of s.
+    signature: str
+
+
+class _VoteListOptional(TypedDict, total=False):
+    #: The state of the count. Absent if the task collects no votes.
+    collecting: Collecting | None
+
+
+class VoteList(_VoteListOptional):
+    """The votes on a task. Each proves itself; who has which name is the coordinator's word."""
+
+    #: The hash of its exact bytes, which every vote on it names.
+    hash: Hash
+    #: Names of the listed approvers who have not voted, in alphabetical order.
+    missing: list[str]
+    #: The task.
+    task: TaskId
+    #: In the order of arrival; at most one approval and one rejection of each key.
+    votes: list[VoteView]
+
+
+class VoteView(TypedDict):
+    """A vote as it was received."""
+
+    #: The name of the approver in the coordinator's configuration.
+    name: str
+    #: Time of arrival.
+    received: UnixMillis
+    #: The vote itself, for the reader to verify.
+    vote: Vote
 
 
 class WalletAddresses(TypedDict):
@@ -1162,6 +1244,12 @@ SHAPES: dict[str, dict[str, str]] = {
         "addresses": "any",
         "path": "string",
         "public_key": "string",
+    },
+    "Collecting": {
+        "approved": "integer",
+        "needed": "integer",
+        "rejected": "integer",
+        "until": "integer",
     },
     "Decision": {
         "at": "integer",
@@ -1444,6 +1532,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "intact?": "[]Intact",
     },
     "TaskSummary": {
+        "collecting?": "?Collecting",
         "ended?": "?integer",
         "id": "string",
         "not_after": "integer",
@@ -1459,6 +1548,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "wallet": "string",
     },
     "TaskView": {
+        "collecting?": "?Collecting",
         "ended?": "?integer",
         "id": "string",
         "not_after": "integer",
@@ -1486,6 +1576,32 @@ SHAPES: dict[str, dict[str, str]] = {
         "instead?": "[]string",
         "of?": "[]string",
         "missing?": "[]string",
+    },
+    "Vote": {
+        "approver": "string",
+        "choice": "string",
+        "passkey?": "?VoteAssertion",
+        "signature?": "?string",
+        "task": "string",
+        "time": "integer",
+        "version": "integer",
+    },
+    "VoteAssertion": {
+        "authenticator_data": "string",
+        "client_data": "string",
+        "signature": "string",
+    },
+    "VoteList": {
+        "collecting?": "?Collecting",
+        "hash": "string",
+        "missing": "[]string",
+        "task": "string",
+        "votes": "[]VoteView",
+    },
+    "VoteView": {
+        "name": "string",
+        "received": "integer",
+        "vote": "Vote",
     },
     "WalletAddresses": {
         "children": "[]ChildView",
@@ -1570,6 +1686,7 @@ OPERATIONS: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "listNodes": ("GET", "/v1/nodes", "NodeList", ()),
     "listRequesters": ("GET", "/v1/requesters", "RequesterList", ()),
     "listTasks": ("GET", "/v1/tasks", "TaskPage", ("limit", "cursor", "wallet", "state", "operation", "requester", "since", "until",)),
+    "listVotes": ("GET", "/v1/tasks/{id}/votes", "VoteList", ()),
     "listWallets": ("GET", "/v1/wallets", "WalletPage", ("limit", "cursor",)),
     "listWebhookKeys": ("GET", "/v1/webhook-keys", "WebhookKeys", ()),
     "listWebhooks": ("GET", "/v1/webhooks", "WebhookList", ()),
@@ -1588,4 +1705,5 @@ OPERATIONS: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "showWebhook": ("GET", "/v1/webhooks/{name}", "WebhookView", ()),
     "submitTask": ("POST", "/v1/tasks", "TaskView", ("dry_run",)),
     "testWebhook": ("POST", "/v1/webhooks/{name}/test", "Delivery", ()),
+    "voteOnTask": ("POST", "/v1/tasks/{id}/votes", "VoteList", ()),
 }
