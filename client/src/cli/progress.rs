@@ -47,7 +47,8 @@ impl<'a> Progress<'a> {
     /// Moves up to the first line drawn, and writes all lines again, each to its end.
     fn redraw(&mut self, task: &TaskView) {
         let mut lines = head(task);
-        lines.extend(task.nodes.iter().map(|party| self.line(party)));
+        let asked = task.summary.offered.is_some();
+        lines.extend(parties(task).iter().map(|party| self.line(party, asked)));
         let up = if self.drawn > 0 {
             format!("\x1b[{}A", self.drawn)
         } else {
@@ -57,7 +58,8 @@ impl<'a> Progress<'a> {
         // A redrawn line must stay one line on the terminal.
         let draw = |line: Line| format!("\r\x1b[2K{}\n", self.output.rendered(&line.cut(WIDTH)));
         let text: String = lines.into_iter().map(draw).collect();
-        eprint!("{up}{text}");
+        // There may have been more lines before.
+        eprint!("{up}{text}\x1b[J");
     }
 
     fn append(&mut self, task: &TaskView) {
@@ -66,23 +68,24 @@ impl<'a> Progress<'a> {
             head.iter().for_each(|line| self.output.note(line.clone()));
             self.head = head;
         }
-        for party in &task.nodes {
+        let asked = task.summary.offered.is_some();
+        for party in parties(task) {
             // Passing time alone is not news.
-            let news = self.line(&without_time(party));
+            let news = self.line(&without_time(party), asked);
             if self.told.insert(party.node, news.clone()).as_ref() != Some(&news) {
-                self.output.note(self.line(party));
+                self.output.note(self.line(party, asked));
             }
         }
     }
 
-    fn line(&self, party: &PartyView) -> Line {
-        let (text, tone) = self.stand(party);
+    fn line(&self, party: &PartyView, asked: bool) -> Line {
+        let (text, tone) = self.stand(party, asked);
         Line::from(format!("  {}: ", self.profile.short_name(&party.node)))
             .and(self.profile.with_names(&text), tone)
             .and(plugins(party), Tone::Dim)
     }
 
-    fn stand(&self, party: &PartyView) -> (String, Tone) {
+    fn stand(&self, party: &PartyView, asked: bool) -> (String, Tone) {
         let refusal = party
             .decision
             .as_ref()
@@ -118,9 +121,18 @@ impl<'a> Progress<'a> {
         }
         match (&party.decision, party.online) {
             (Some(_), _) => ("approved".into(), Tone::Good),
-            (None, true) => ("deciding".into(), Tone::Plain),
+            (None, true) if asked => ("deciding".into(), Tone::Plain),
+            (None, true) => ("not asked yet".into(), Tone::Plain),
             (None, false) => ("not online".into(), Tone::Attention),
         }
+    }
+}
+
+/// The nodes to tell of: none while people vote.
+fn parties(task: &TaskView) -> &[PartyView] {
+    match task.summary.state == State::Pending {
+        true => &[],
+        false => &task.nodes,
     }
 }
 

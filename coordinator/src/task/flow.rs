@@ -401,13 +401,20 @@ impl Flow {
         if self.record.state != State::Pending {
             return;
         }
-        let choice = vote.vote.ballot().choice;
-        let text = format!("{} voted to {choice}", vote.name);
-        let votes = self.record.votes.as_mut();
-        if votes.is_some_and(|votes| votes.add(vote)) {
-            self.record.note(now, text);
-            effects.voted = true;
-            effects.change = Change::Stored;
+        let name = vote.name.clone();
+        let Some(votes) = self.record.votes.as_mut() else {
+            return;
+        };
+        let before = votes.said().get(name.as_str()).copied();
+        if !votes.add(vote) {
+            return;
+        }
+        effects.voted = true;
+        effects.change = Change::Stored;
+        let said = votes.said().get(name.as_str()).copied();
+        // Repeated votes do not fill the history.
+        if let Some(choice) = said.filter(|_| said != before) {
+            self.record.note(now, format!("{name} voted to {choice}"));
         }
     }
 

@@ -106,7 +106,7 @@ impl Votes {
 
     /// What each person has said. Of several votes the latest counts, and of two of the same time
     /// the rejection.
-    fn said(&self) -> BTreeMap<&str, Choice> {
+    pub fn said(&self) -> BTreeMap<&str, Choice> {
         let mut latest: BTreeMap<&str, (UnixMillis, Choice)> = BTreeMap::new();
         for known in &self.received {
             let ballot = known.vote.ballot();
