@@ -887,7 +887,8 @@ mod tests {
 
     #[test]
     fn a_task_collects_votes_within_its_life() {
-        let (created, end) = (1_000_000, 1_060_000);
+        let created = 1_000_000;
+        let end = 1_060_000;
         let most = Vote::MAX_OF_TASK as u16;
         for (votes, until) in [(1, end), (most, created + 1)] {
             let collect = collecting(votes, until, end).unwrap().collect.unwrap();

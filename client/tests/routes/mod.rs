@@ -411,7 +411,8 @@ async fn all_tasks_are_followed_as_long_as_was_asked_for() {
     assert!(watched.status.success(), "{}", text(&watched.stderr));
     assert_eq!(json(&watched)["state"], "running");
     let query = &coordinator.asked()[0].query;
-    let filter = format!("wallet={WALLET}&type=task.pending,task.voted,task.accepted,task.offered,");
+    let filter =
+        format!("wallet={WALLET}&type=task.pending,task.voted,task.accepted,task.offered,");
     assert!(query.starts_with(&filter), "{query}");
     let both = [
         "task",

@@ -172,7 +172,8 @@ impl From<CancelError> for ApiError {
 
 impl From<VoteError> for ApiError {
     fn from(error: VoteError) -> Self {
-        let (code, detail) = (error.code(), error.to_string());
+        let code = error.code();
+        let detail = error.to_string();
         match error {
             VoteError::UnknownTask => Self::missing(code, detail),
             VoteError::NotPending => Self::new(StatusCode::CONFLICT, code, detail),

@@ -21,8 +21,8 @@ use crate::task::votes::Votes;
 
 /// Vote on a task
 ///
-/// A vote proves itself, so any key that may create tasks hands it in. It is kept if it is genuine, of
-/// a listed approver, and on a pending task; docs/quorum.md has its format. The same vote again
+/// A vote proves itself, so any key that may create tasks hands it in. It is kept if it is genuine,
+/// of a listed approver, and on a pending task; docs/quorum.md has its format. The same vote again
 /// changes nothing. Once enough people have approved, the nodes are asked, and count again.
 #[utoipa::path(
     post,
@@ -65,7 +65,8 @@ pub async fn vote(
 
 /// List the votes on a task
 ///
-/// Each proves itself, for the reader to verify. Names are those of the coordinator's configuration.
+/// Each proves itself, for the reader to verify. Names are those of the coordinator's
+/// configuration.
 #[utoipa::path(
     get,
     path = "/tasks/{id}/votes",

@@ -1,4 +1,5 @@
-//! Votes as they arrive: only genuine votes of listed approvers on tasks that collect them are kept.
+//! Votes as they arrive: genuine votes of listed approvers on tasks that collect them are kept, and
+//! no others.
 
 use countersign_api::{State, VoteView};
 use countersign_protocol::{ApproverId, Hash, TaskId, UnixMillis, Vote};

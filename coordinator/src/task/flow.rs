@@ -1,10 +1,10 @@
-//! The life of one task: pending if people are to vote on it, waiting, approving, running, and one of
-//! five ends.
+//! The life of one task: pending if people are to vote on it, waiting, approving, running, and one
+//! of five ends.
 //!
 //! [`Flow::step`] takes an input and returns the frames to send. It never sends, stores, or reads a
 //! clock. A result is believed only when [`proof`] has verified it; no word of a node ends a task
-//! well. This file covers pending, waiting, deciding and running, `report` the end, and `reshare` the
-//! additions for a reshare.
+//! well. This file covers pending, waiting, deciding and running, `report` the end, and `reshare`
+//! the additions for a reshare.
 
 mod report;
 mod reshare;

@@ -11,7 +11,6 @@ use countersign_protocol::{
     GenerationProof, Hash, InputSignature, Intact, KeyId, NotAsked, Outcome, PluginVerdict, Point,
     Refusal, SessionId, Signed, SignedAck, SignedTask, TaskId, UnixMillis, encode,
 };
-
 use countersign_vote::testing::Key;
 
 use super::{descriptor, people};

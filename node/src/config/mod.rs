@@ -46,6 +46,8 @@ pub use reshare_rate::ReshareRate;
 pub const EXAMPLE: &str = include_str!("example.yaml");
 /// Maximum size of the file in bytes.
 const LARGEST: u64 = 4 << 20;
+/// No task lives longer.
+const LONGEST_TASK_HOURS: u64 = Task::MAX_COLLECTING_LIFE_MS / 3_600_000;
 
 /// The configuration that a node runs with.
 #[derive(Debug, Clone)]
@@ -247,9 +249,6 @@ impl Config {
         })
     }
 }
-
-/// No task lives longer.
-const LONGEST_TASK_HOURS: u64 = Task::MAX_COLLECTING_LIFE_MS / 3_600_000;
 
 fn store_dir(path: &Path) -> Result<PathBuf, ConfigError> {
     match (

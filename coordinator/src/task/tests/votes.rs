@@ -7,6 +7,7 @@ use super::*;
 use crate::approvers::testing::people;
 
 const UNTIL: u64 = T0 + 300_000;
+const VOTED: [(usize, &str); 2] = [(0, "offer with votes"), (1, "offer with votes")];
 
 /// A KeySign by the first two nodes that collects this many votes. `ann`, `ben` and `cid` have the
 /// keys with the seeds 1 to 3, and `dora` that with 4 and a veto.
@@ -53,8 +54,6 @@ impl Play {
     }
 }
 
-const VOTED: [(usize, &str); 2] = [(0, "offer with votes"), (1, "offer with votes")];
-
 #[test]
 fn a_task_that_collects_votes_is_offered_with_them_once_enough_people_approved() {
     let mut play = collecting(2);
@@ -86,7 +85,8 @@ fn a_person_counts_once_whatever_she_signs() {
 #[test]
 fn the_latest_vote_of_a_person_counts_and_a_late_older_one_changes_nothing() {
     let mut play = collecting(2).vote(1, Choice::Approve);
-    let (hash, early) = (play.flow.hash(), play.now);
+    let hash = play.flow.hash();
+    let early = play.now;
     play = play.act([Wait(5)]).vote(1, Choice::Reject);
     let revision = play.flow.record.revision;
     play.cast(Key::new(1).vote(hash, Choice::Approve, early));
