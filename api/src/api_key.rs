@@ -14,6 +14,8 @@ use crate::Open;
 pub enum Scope {
     /// Read access to tasks, wallets, nodes and events.
     Read,
+    /// Handing in votes of people on tasks. Each vote proves itself.
+    Vote,
     /// Submission and cancellation of tasks, and import of wallets. Nodes obey the requester's
     /// signature, not this scope.
     Create,
@@ -24,12 +26,13 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Create, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Vote, Self::Create, Self::Admin];
 
     /// Its word in the API, in configurations and as an argument.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Vote => "vote",
             Self::Create => "create",
             Self::Admin => "admin",
         }
@@ -38,7 +41,7 @@ impl Scope {
 
 /// The word names no scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is not a scope; use read, create or admin")]
+#[error("it is not a scope; use read, vote, create or admin")]
 pub struct ScopeError;
 
 impl FromStr for Scope {

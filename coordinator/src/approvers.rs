@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_protocol::contact::is_name;
-use countersign_protocol::{ApproverId, ApproverKey, Vote};
+use countersign_protocol::{ApproverId, ApproverKey, RequesterId, Vote};
 use countersign_vote::{RelyingParty, RelyingPartyError, is_usable};
 use serde::Deserialize;
 
@@ -15,6 +15,9 @@ pub struct RawApprover {
     name: String,
     /// Each may vote for the person, who counts once.
     keys: Vec<ApproverId>,
+    /// Requesters whose orders are hers: her approval of those does not count.
+    #[serde(default)]
+    requesters: Vec<RequesterId>,
     /// True if a rejection ends a task at once.
     #[serde(default)]
     veto: bool,
@@ -35,8 +38,11 @@ pub struct RawPasskeys {
 pub struct Approvers {
     names: BTreeSet<String>,
     keys: BTreeMap<ApproverId, String>,
+    requesters: BTreeMap<RequesterId, BTreeSet<String>>,
     vetoes: BTreeSet<String>,
     pages: Option<RelyingParty>,
+    /// Milliseconds for which an approval counts.
+    max_age: u64,
 }
 
 /// Why a list of approvers is rejected.
@@ -45,7 +51,7 @@ pub struct Approvers {
 pub enum ApproversError {
     /// A name that could be taken for something else.
     #[error(
-        "approver `{0}`: a name has at most 64 bytes, nothing invisible in it, and is no id; write the person's name"
+        "approver `{0}`: a name has at most 64 bytes, nothing invisible in it, and is not an id; write the person's name"
     )]
     Name(String),
     /// Two entries have one name.
@@ -58,7 +64,7 @@ pub enum ApproversError {
     #[error("the approvers have {0} keys together; list at most {max}", max = Approvers::MAX_ALL_KEYS)]
     TooMany(usize),
     /// The key can have made no signature.
-    #[error("approver `{0}`: {1} is no point of P-256; ask the person for the id again")]
+    #[error("approver `{0}`: {1} is not a point of P-256; ask the person for the id again")]
     Unusable(String, ApproverId),
     /// No page may collect votes of the key.
     #[error(
@@ -79,14 +85,16 @@ impl Approvers {
     /// The maximum number of keys: an approval and a rejection of each are carried.
     const MAX_ALL_KEYS: usize = Vote::MAX_OF_TASK / 2;
 
-    /// Checks the list.
+    /// Checks the list. An approval counts for `max_age` ms.
     pub fn new(
         listed: Vec<RawApprover>,
         passkeys: Option<RawPasskeys>,
+        max_age: u64,
     ) -> Result<Self, ApproversError> {
         let pages = passkeys.map(|pages| RelyingParty::new(&pages.rp_id, pages.origins));
         let mut approvers = Self {
             pages: pages.transpose()?,
+            max_age,
             ..Self::default()
         };
         for approver in listed {
@@ -99,7 +107,12 @@ impl Approvers {
     }
 
     fn add(&mut self, approver: RawApprover) -> Result<(), ApproversError> {
-        let RawApprover { name, keys, veto } = approver;
+        let RawApprover {
+            name,
+            keys,
+            requesters,
+            veto,
+        } = approver;
         if !is_name(&name) {
             return Err(ApproversError::Name(name));
         }
@@ -120,6 +133,10 @@ impl Approvers {
             if let Some(other) = self.keys.insert(key, name.clone()) {
                 return Err(ApproversError::Shared(key, other, name));
             }
+        }
+        for requester in requesters {
+            let people = self.requesters.entry(requester).or_default();
+            people.insert(name.clone());
         }
         if veto {
             self.vetoes.insert(name);
@@ -142,6 +159,17 @@ impl Approvers {
         self.vetoes.contains(name)
     }
 
+    /// True if orders of this requester are the person's own.
+    pub fn orders_as(&self, name: &str, requester: &RequesterId) -> bool {
+        let people = self.requesters.get(requester);
+        people.is_some_and(|people| people.contains(name))
+    }
+
+    /// Milliseconds for which an approval counts.
+    pub fn max_age(&self) -> u64 {
+        self.max_age
+    }
+
     /// The pages that may collect votes of passkeys.
     pub fn pages(&self) -> Option<&RelyingParty> {
         self.pages.as_ref()
@@ -150,18 +178,35 @@ impl Approvers {
 
 #[cfg(test)]
 pub(crate) mod testing {
+    use countersign_protocol::RequesterId;
     use countersign_vote::testing::Key;
 
     use super::{Approvers, RawApprover};
+
+    const DAY: u64 = 24 * 3_600_000;
+
+    impl Approvers {
+        /// Lets approvals count for this many ms.
+        pub fn expire_after(&mut self, age: u64) {
+            self.max_age = age;
+        }
+
+        /// Makes the requester's orders this person's own.
+        pub fn let_order(&mut self, name: &str, requester: RequesterId) {
+            let people = self.requesters.entry(requester).or_default();
+            people.insert(name.into());
+        }
+    }
 
     /// People with the Ed25519 keys of these seeds, and those of them who have a veto.
     pub fn with_keys(people: &[(&str, &[u8])], vetoes: &[&str]) -> Approvers {
         let approver = |(name, seeds): &(&str, &[u8])| RawApprover {
             name: (*name).into(),
             keys: seeds.iter().map(|seed| Key::new(*seed).id()).collect(),
+            requesters: Vec::new(),
             veto: vetoes.contains(name),
         };
-        Approvers::new(people.iter().map(approver).collect(), None).unwrap()
+        Approvers::new(people.iter().map(approver).collect(), None, DAY).unwrap()
     }
 
     /// The same with one key each.
@@ -183,6 +228,7 @@ mod tests {
         RawApprover {
             name: name.into(),
             keys: keys.to_vec(),
+            requesters: Vec::new(),
             veto,
         }
     }
@@ -201,7 +247,7 @@ mod tests {
             approver("ann", &keys, true),
             approver("ben", &[Key::new(3).id()], false),
         ];
-        let approvers = Approvers::new(listed, pages()).unwrap();
+        let approvers = Approvers::new(listed, pages(), 1).unwrap();
         let names = keys.map(|key| approvers.name_of(&key).map(str::to_owned));
         assert_eq!(names, [Some("ann".into()), Some("ann".into())]);
         assert_eq!(approvers.name_of(&Key::new(4).id()), None);
@@ -216,7 +262,7 @@ mod tests {
         let [one, two, passkey] = [Key::new(1).id(), Key::new(2).id(), Passkey::new(3).id()];
         let many: Vec<ApproverId> = (1..=9).map(|seed| Key::new(seed).id()).collect();
         for (wrong, listed) in [
-            ("is no id", vec![approver("csv1xyz", &[one], false)]),
+            ("is not an id", vec![approver("csv1xyz", &[one], false)]),
             (
                 "listed twice",
                 vec![
@@ -235,7 +281,7 @@ mod tests {
             ),
             ("add the section", vec![approver("ann", &[passkey], false)]),
         ] {
-            let refused = Approvers::new(listed, None).unwrap_err().to_string();
+            let refused = Approvers::new(listed, None, 1).unwrap_err().to_string();
             assert!(
                 refused.contains(wrong) && refused.contains(';'),
                 "{refused}"
@@ -252,8 +298,8 @@ mod tests {
             };
             (1..=count).map(person).collect()
         };
-        assert!(Approvers::new(people(Approvers::MAX_ALL_KEYS), None).is_ok());
-        let refused = Approvers::new(people(Approvers::MAX_ALL_KEYS + 1), None);
+        assert!(Approvers::new(people(Approvers::MAX_ALL_KEYS), None, 1).is_ok());
+        let refused = Approvers::new(people(Approvers::MAX_ALL_KEYS + 1), None, 1);
         assert!(matches!(refused, Err(ApproversError::TooMany(129))));
     }
 }

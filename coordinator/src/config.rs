@@ -96,6 +96,8 @@ struct RawLimits {
     keysign_seconds: u64,
     /// Time for which a signed request is accepted.
     request_seconds: u64,
+    /// Time for which a person's approval of a task counts.
+    approval_hours: u64,
 }
 
 impl Default for RawLimits {
@@ -106,6 +108,7 @@ impl Default for RawLimits {
             keygen_seconds: 300,
             keysign_seconds: 60,
             request_seconds: WINDOW / 1000,
+            approval_hours: 24,
         }
     }
 }
@@ -246,7 +249,11 @@ impl Config {
             timings: timings(&raw.limits)?,
             open_tasks: in_range("open_tasks", raw.limits.open_tasks as u64, 1, 1000)? as usize,
             webhook_networks: raw.webhook_networks,
-            approvers: Approvers::new(raw.approvers, raw.passkeys)?,
+            approvers: Approvers::new(
+                raw.approvers,
+                raw.passkeys,
+                in_range("approval_hours", raw.limits.approval_hours, 1, 168)? * 3_600_000,
+            )?,
         };
         if raw.tls.is_none() && !raw.listen_http.ip().to_canonical().is_loopback() {
             return Err(ConfigError::Plain(raw.listen_http));

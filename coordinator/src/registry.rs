@@ -278,7 +278,11 @@ impl TaskRegistry {
         }
         let task = claimed.authenticate(|requester| self.is_listed(requester), now)?;
         let wallet = self.wallet_for(&inner, &task)?;
-        inner.check_room(self.rules.load().open_tasks, &task.requester, through)?;
+        let places = self.rules.load().open_tasks;
+        inner.check_room(places, &task.requester, through)?;
+        if task.collect.is_some() {
+            inner.check_pending(places)?;
+        }
         let mut flow = Flow::accept(inner.last_sequence + 1, claimed, wallet, now)?;
         flow.record.submitted_by = caller.map(Caller::submitter);
         let accepted = vec![flow.entered(now)];
@@ -551,6 +555,7 @@ impl TaskRegistry {
     /// Advances one task by one step, even one that has ended, since late outcomes count.
     fn step(&self, inner: &mut Inner, id: TaskId, input: Input, now: UnixMillis) {
         let mut late = None;
+        let is_moving = inner.is_moving(id);
         let flow = match inner.tasks.get_mut(&id) {
             Some(active) => &mut active.flow,
             None => match self.load(id) {
@@ -575,6 +580,7 @@ impl TaskRegistry {
                 free: &free,
                 timings: &rules.timings,
                 approvers: &rules.approvers,
+                is_moving,
             },
         );
         for alarm in &effects.alarms {
@@ -707,6 +713,23 @@ impl Inner {
             Ok(())
         } else {
             Err(SubmitError::Share(most))
+        }
+    }
+
+    /// True of a pending reshare if another one of its wallet is under way.
+    fn is_moving(&self, id: TaskId) -> bool {
+        let flow = self.tasks.get(&id).map(|active| &active.flow);
+        let pending = flow.filter(|flow| flow.record.state == State::Pending);
+        let reshare = pending.and_then(Flow::moves);
+        reshare.is_some_and(|reshare| self.moving(reshare.from.key).is_some())
+    }
+
+    /// Checks that tasks that wait for people leave half of the places to others.
+    fn check_pending(&self, limit: usize) -> Result<(), SubmitError> {
+        let pending = |active: &&Active| active.flow.record.state == State::Pending;
+        match self.tasks.values().filter(pending).count() {
+            many if many >= limit.div_ceil(2) => Err(SubmitError::Busy(many)),
+            _ => Ok(()),
         }
     }
 

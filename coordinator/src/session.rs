@@ -363,7 +363,8 @@ async fn next(source: &mut impl Source) -> Result<FromNode, End> {
 
 async fn write(mut queue: mpsc::Receiver<ToNode>, protocol: u16, sink: &mut impl Sink) -> End {
     while let Some(frame) = queue.recv().await {
-        // Whatever a later version added can be done without.
+        // Whatever a later version added can be done without, except the offer of a task that
+        // collects votes: a node of an earlier version does not decide on it in time.
         if frame.since() > protocol {
             continue;
         }

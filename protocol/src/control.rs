@@ -260,7 +260,8 @@ pub enum ToNode {
         /// The proposed participants, in the order of their ids.
         parties: Vec<NodeId>,
         /// The votes as the coordinator has them, for plugins to verify. At most
-        /// [`Vote::MAX_OF_TASK`].
+        /// [`Vote::MAX_OF_TASK`], or the frame is malformed.
+        #[serde(deserialize_with = "crate::vote::bounded")]
         votes: Vec<Vote>,
     },
 }
@@ -327,6 +328,32 @@ mod tests {
         let votes = Vote::MAX_OF_TASK * (Vote::MAX_BYTES + 2);
         let parties = 9 * 32;
         assert!(task + votes + parties + 100 <= crate::codec::MAX_FRAME);
+    }
+
+    #[test]
+    fn an_offer_with_more_votes_than_a_task_can_have_is_malformed() {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();
+        let ballot = crate::Ballot {
+            task: Hash([1; 32]),
+            choice: crate::Choice::Approve,
+            approver: crate::ApproverId::new(crate::ApproverKey::Ed25519(key.to_bytes())).unwrap(),
+            time: UnixMillis(1),
+        };
+        let signature = crate::evidence::Signature([7; 64]);
+        let vote = Vote::new(ballot, crate::Proof::Ed25519(signature)).unwrap();
+        let offer = |count: usize| {
+            let offer = ToNode::OfferVoted {
+                task: SignedTask {
+                    bytes: b"{}".to_vec(),
+                    signature: [7; 64],
+                },
+                parties: vec![],
+                votes: vec![vote.clone(); count],
+            };
+            decode::<ToNode>(&encode(&offer))
+        };
+        assert!(offer(Vote::MAX_OF_TASK).is_ok());
+        assert!(offer(Vote::MAX_OF_TASK + 1).is_err());
     }
 
     /// Programs of different versions exchange them.

@@ -62,9 +62,10 @@ pub struct Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Collect {
-    /// The number of people who have to approve, 1 to [`Vote::MAX_OF_TASK`].
+    /// The number of people who have to approve, 1 to [`Collect::MAX_VOTES`].
     pub votes: u16,
-    /// The task expires if they have not approved by then. Not after the task's `not_after`.
+    /// The task expires if they have not approved by then. Not after the task's `not_after`, and at
+    /// most [`Task::MAX_LIFE_MS`] before it.
     pub until: UnixMillis,
 }
 
@@ -183,8 +184,8 @@ pub enum TaskError {
     Lifetime,
     /// A number of votes or a time limit for them that cannot be.
     #[error(
-        "`collect` asks for 1 to {max} votes, until a time after `created` and not after `not_after`; correct it",
-        max = Vote::MAX_OF_TASK
+        "`collect` asks for 1 to {max} votes, until a time after `created`, not after `not_after` and at most a day before it; correct it",
+        max = Collect::MAX_VOTES
     )]
     Collect,
     /// A text that is too long, or has characters that display as something else.
@@ -275,6 +276,13 @@ impl Task {
         self.not_after.0.saturating_sub(self.created.0)
     }
 
+    /// The time for which people or nodes are waited for, in ms: until the end of the votes, if it
+    /// collects some, and until its own end if not.
+    pub fn patience(&self) -> u64 {
+        let end = self.collect.map_or(self.not_after, |collect| collect.until);
+        end.0.saturating_sub(self.created.0)
+    }
+
     /// Performs all checks that need neither the time nor the list of requesters.
     fn check(&self) -> Result<(), TaskError> {
         if self.version != 1 {
@@ -338,9 +346,14 @@ impl Task {
 }
 
 impl Collect {
+    /// The maximum number of people: an approval and a rejection of each can be carried.
+    pub const MAX_VOTES: usize = Vote::MAX_OF_TASK / 2;
+
     fn check(&self, created: UnixMillis, not_after: UnixMillis) -> Result<(), TaskError> {
-        let votes = (1..=Vote::MAX_OF_TASK).contains(&usize::from(self.votes));
-        if votes && self.until > created && self.until <= not_after {
+        let votes = (1..=Self::MAX_VOTES).contains(&usize::from(self.votes));
+        let rest = not_after.0.checked_sub(self.until.0);
+        let ends = rest.is_some_and(|rest| rest <= Task::MAX_LIFE_MS);
+        if votes && self.until > created && ends {
             Ok(())
         } else {
             Err(TaskError::Collect)
@@ -889,7 +902,7 @@ mod tests {
     fn a_task_collects_votes_within_its_life() {
         let created = 1_000_000;
         let end = 1_060_000;
-        let most = Vote::MAX_OF_TASK as u16;
+        let most = Collect::MAX_VOTES as u16;
         for (votes, until) in [(1, end), (most, created + 1)] {
             let collect = collecting(votes, until, end).unwrap().collect.unwrap();
             assert_eq!((collect.votes, collect.until.0), (votes, until));
@@ -907,6 +920,8 @@ mod tests {
         assert_eq!(collecting(1, week, week).unwrap().life(), week - created);
         assert_eq!(collecting(1, week, week + 1), Err(TaskError::Lifetime));
         let day = created + Task::MAX_LIFE_MS;
+        assert_eq!(collecting(1, created + 1, day + 2), Err(TaskError::Collect));
+        assert_eq!(collecting(1, created + 1, day + 1).unwrap().patience(), 1);
         for (not_after, fits) in [(day, true), (day + 1, false)] {
             let order = Task {
                 not_after: UnixMillis(not_after),

@@ -538,6 +538,37 @@ impl TryFrom<Written> for Vote {
     }
 }
 
+/// Deserialises at most [`Vote::MAX_OF_TASK`] votes. One more is an error before it is read.
+pub(crate) fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vote>, D::Error> {
+    struct Votes;
+    impl<'de> serde::de::Visitor<'de> for Votes {
+        type Value = Vec<Vote>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {} votes", Vote::MAX_OF_TASK)
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(
+            self,
+            mut list: A,
+        ) -> Result<Vec<Vote>, A::Error> {
+            let announced = list.size_hint().unwrap_or_default();
+            if announced > Vote::MAX_OF_TASK {
+                return Err(serde::de::Error::invalid_length(announced, &self));
+            }
+            let mut votes = Vec::new();
+            while let Some(vote) = list.next_element()? {
+                if votes.len() == Vote::MAX_OF_TASK {
+                    return Err(serde::de::Error::invalid_length(votes.len() + 1, &self));
+                }
+                votes.push(vote);
+            }
+            Ok(votes)
+        }
+    }
+    deserializer.deserialize_seq(Votes)
+}
+
 /// JSON for people, bytes on the wire.
 impl Serialize for Vote {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

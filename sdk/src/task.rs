@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Call, Destination, Grant, Intent, Operation, Origin, Signing, Task, Transaction};
+use crate::{
+    Call, Destination, Grant, Intent, Operation, Origin, Signing, Statement, Task, Transaction,
+};
+
+/// The name of the claim with the votes of people.
+const VOTES: &str = "votes";
 
 /// The completeness of typed data's grants: the node may not know all rights that a type conveys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +65,13 @@ impl Task {
     /// Returns the value of an extra statement that only the requester makes.
     pub fn claim(&self, name: &str) -> Option<&str> {
         self.statement(name, Origin::Claim)
+    }
+
+    /// Returns the statements that only the requester makes. The votes of people are not among
+    /// them, although they are a claim, too: [`claim`](Self::claim) returns those.
+    pub fn claims(&self) -> impl Iterator<Item = &Statement> {
+        let claims = self.extra.iter().filter(|s| s.origin == Origin::Claim);
+        claims.filter(|s| s.name != VOTES)
     }
 
     fn statement(&self, name: &str, origin: Origin) -> Option<&str> {

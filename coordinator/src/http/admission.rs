@@ -23,8 +23,8 @@ use crate::api_key::{Caller, Denied, Place, Scope};
 use crate::clock;
 use crate::signed_request::{Claim, RequestError};
 
-/// Of what users do, `read` for reading and `create` for everything else; `admin` for all that is
-/// not listed here, so that a new route is closed until somebody opens it. `None` where there is
+/// Of what users do, `read` for reading, `vote` for votes and `create` for everything else; `admin`
+/// for all that is not listed here, so that a new route is closed until somebody opens it. `None` where there is
 /// nothing, which anybody with a key may hear.
 pub(super) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     let first = path.split('/').nth(1);
@@ -36,6 +36,8 @@ pub(super) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
         Some(Scope::Admin)
     } else if reads {
         Some(Scope::Read)
+    } else if first == Some("tasks") && path.ends_with("/votes") {
+        Some(Scope::Vote)
     } else {
         Some(Scope::Create)
     }
@@ -266,6 +268,8 @@ mod tests {
             (Method::GET, "/tasks", Some(Scope::Read)),
             (Method::HEAD, "/tasks/00/explain", Some(Scope::Read)),
             (Method::POST, "/tasks", Some(Scope::Create)),
+            (Method::POST, "/tasks/00/votes", Some(Scope::Vote)),
+            (Method::GET, "/tasks/00/votes", Some(Scope::Read)),
             (Method::DELETE, "/wallets/x", Some(Scope::Create)),
             (Method::GET, "/webhooks", Some(Scope::Admin)),
             (Method::GET, "/api-keys", Some(Scope::Admin)),

@@ -1,7 +1,7 @@
 //! The codes of the API's problems. A task that is refused has a code of the nodes' list.
 
 /// Each code with its meaning and what to do.
-pub const CODES: [(&str, &str, &str); 64] = [
+pub const CODES: [(&str, &str, &str); 65] = [
     (
         "api-key-credential",
         "an API key needs exactly one credential, and not the hash of an empty text",
@@ -199,6 +199,11 @@ pub const CODES: [(&str, &str, &str); 64] = [
         "too-many-tasks",
         "too many tasks are under way",
         "wait as `Retry-After` says",
+    ),
+    (
+        "too-many-votes",
+        "a key has voted on a task too often",
+        "ask the requester for a new task",
     ),
     (
         "too-many-webhooks",

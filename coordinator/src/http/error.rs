@@ -176,7 +176,9 @@ impl From<VoteError> for ApiError {
         let detail = error.to_string();
         match error {
             VoteError::UnknownTask => Self::missing(code, detail),
-            VoteError::NotPending => Self::new(StatusCode::CONFLICT, code, detail),
+            VoteError::NotPending | VoteError::TooMany => {
+                Self::new(StatusCode::CONFLICT, code, detail)
+            }
             VoteError::UnknownApprover(_)
             | VoteError::NotGenuine(_)
             | VoteError::FromTheFuture(_) => Self::bad(code, detail),

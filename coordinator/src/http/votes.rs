@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use countersign_api::VoteList;
+use countersign_api::{VoteList, VoteView};
 use countersign_protocol::{TaskId, Vote};
 
 use super::App;
@@ -17,11 +17,11 @@ use super::tasks::{seen_by, task_id};
 use crate::api_key::Caller;
 use crate::clock;
 use crate::task::record::TaskRecord;
-use crate::task::votes::Votes;
+use crate::task::votes::{Received, Votes};
 
 /// Vote on a task
 ///
-/// A vote proves itself, so any key that may create tasks hands it in. It is kept if it is genuine,
+/// A vote proves itself, so any key with the scope `vote` hands it in. It is kept if it is genuine,
 /// of a listed approver, and on a pending task; docs/quorum.md has its format. The same vote again
 /// changes nothing. Once enough people have approved, the nodes are asked, and count again.
 #[utoipa::path(
@@ -89,14 +89,24 @@ pub async fn list(
     Ok(Json(listed(&app, id, &record)))
 }
 
+fn view((name, received): (&str, &Received)) -> VoteView {
+    VoteView {
+        name: name.into(),
+        received: received.at,
+        vote: received.vote.clone(),
+    }
+}
+
 fn listed(app: &App, id: TaskId, record: &TaskRecord) -> VoteList {
     let votes = record.votes.as_ref();
     let rules = app.registry.rules();
     VoteList {
         task: id,
         hash: record.signed().hash(),
-        collecting: votes.map(Votes::count),
-        votes: votes.map_or_else(Vec::new, |votes| votes.received.clone()),
+        collecting: votes.map(Votes::collecting),
+        votes: votes.map_or_else(Vec::new, |votes| {
+            votes.listed(&rules.approvers).map(view).collect()
+        }),
         missing: votes.map_or_else(Vec::new, |votes| votes.missing(&rules.approvers)),
     }
 }

@@ -61,7 +61,7 @@ impl TryFrom<RawRights> for Rights {
 
     fn try_from(raw: RawRights) -> Result<Self, RightsError> {
         let is_a_requesters = |scope: &Scope| match scope {
-            Scope::Read | Scope::Create => true,
+            Scope::Read | Scope::Vote | Scope::Create => true,
             Scope::Admin => false,
         };
         let wallets = raw.wallets.as_ref().map(Vec::len);

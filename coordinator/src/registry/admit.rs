@@ -5,8 +5,11 @@ use countersign_protocol::{
     TaskError, TaskId,
 };
 
+use countersign_api::State;
+
 use super::{Inner, TaskRegistry};
 use crate::store::StoreError;
+use crate::task::flow::Flow;
 
 /// Why a task is not accepted. Each has a stable [code](SubmitError::code).
 #[derive(Debug, thiserror::Error)]
@@ -147,14 +150,8 @@ impl TaskRegistry {
         }
         self.check_admitted(reshare.committee.members())?;
         self.check_admitted(reshare.dealers.as_deref().unwrap_or_default())?;
-        let moves = |flow: &crate::task::flow::Flow| {
-            flow.moves().is_some_and(|other| other.from.key == wallet)
-        };
-        match inner.tasks.iter().find(|(_, active)| moves(&active.flow)) {
-            Some((task, _)) => Err(SubmitError::Moving {
-                wallet,
-                task: *task,
-            }),
+        match inner.moving(wallet) {
+            Some(task) => Err(SubmitError::Moving { wallet, task }),
             None => Ok(()),
         }
     }
@@ -170,6 +167,19 @@ impl TaskRegistry {
             .iter()
             .find(|node| !self.rules.load().nodes.contains_key(node));
         unknown.map_or(Ok(()), |node| Err(SubmitError::UnknownNode(*node)))
+    }
+}
+
+impl Inner {
+    /// A task that is resharing the wallet. One that waits for votes does not count: it looks again
+    /// before nodes are asked.
+    pub(super) fn moving(&self, wallet: KeyId) -> Option<TaskId> {
+        let moves = |flow: &Flow| {
+            flow.record.state != State::Pending
+                && flow.moves().is_some_and(|other| other.from.key == wallet)
+        };
+        let found = self.tasks.iter().find(|(_, active)| moves(&active.flow));
+        found.map(|(task, _)| *task)
     }
 }
 

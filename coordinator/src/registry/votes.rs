@@ -1,7 +1,7 @@
 //! Votes as they arrive: genuine votes of listed approvers on tasks that collect them are kept, and
 //! no others.
 
-use countersign_api::{State, VoteView};
+use countersign_api::State;
 use countersign_protocol::{ApproverId, Hash, TaskId, UnixMillis, Vote};
 use countersign_vote::CheckError;
 
@@ -9,6 +9,7 @@ use super::TaskRegistry;
 use crate::store::{StoreError, Ticket};
 use crate::task::flow::Input;
 use crate::task::record::TaskRecord;
+use crate::task::votes::Added;
 
 /// Why a vote is not taken. Each has a stable [code](VoteError::code).
 #[derive(Debug, thiserror::Error)]
@@ -20,11 +21,14 @@ pub enum VoteError {
     /// The task collects no votes, or does not any more.
     #[error("the task does not collect votes, or does not any more; look at its state")]
     NotPending,
-    /// The key is nobody's.
+    /// No listed person has the key.
     #[error(
         "{0} is not a key of a listed approver; add it under `approvers` in the coordinator's configuration if it may vote"
     )]
     UnknownApprover(ApproverId),
+    /// The key has changed its vote too often.
+    #[error("the key has voted on the task too often; ask the requester for a new task")]
+    TooMany,
     /// The vote proves nothing.
     #[error(transparent)]
     NotGenuine(#[from] CheckError),
@@ -44,6 +48,7 @@ impl VoteError {
         match self {
             Self::UnknownTask => "task-unknown",
             Self::NotPending => "task-not-pending",
+            Self::TooMany => "too-many-votes",
             Self::UnknownApprover(_) => "vote-unknown-approver",
             Self::NotGenuine(_) => "vote-not-genuine",
             Self::FromTheFuture(_) => "vote-time",
@@ -67,52 +72,50 @@ impl TaskRegistry {
     /// Takes a vote on a pending task. The same vote again changes nothing, even later.
     pub fn vote(&self, id: TaskId, vote: Vote, now: UnixMillis) -> Result<Voted, VoteError> {
         let record = self.record(id)?.ok_or(VoteError::UnknownTask)?;
-        let Some(votes) = &record.votes else {
-            return Err(VoteError::NotPending);
-        };
+        let votes = record.votes.as_ref().ok_or(VoteError::NotPending)?;
         if votes.has(&vote) {
-            let ticket = self.store().now();
-            return Ok(Voted {
-                record,
-                new: false,
-                ticket,
-            });
+            return Ok(self.voted(record, false));
         }
         // Outside the lock: it takes longer than everything else.
-        let vote = self.checked(vote, &record.signed().hash(), now)?;
+        self.check_vote(&vote, &record.signed().hash(), now)?;
         let mut inner = self.lock();
-        let known = self.record_of(&inner, id)?.ok_or(VoteError::UnknownTask)?;
-        if known.state != State::Pending {
+        self.step(&mut inner, id, Input::Tick, now);
+        let record = self.record_of(&inner, id)?.ok_or(VoteError::UnknownTask)?;
+        let votes = record.votes.as_ref().ok_or(VoteError::NotPending)?;
+        if record.state != State::Pending {
             return Err(VoteError::NotPending);
         }
-        let kept = vote.vote.clone();
+        match votes.judge(&vote) {
+            Added::Kept => {}
+            Added::Known => return Ok(self.voted(record, false)),
+            Added::TooMany => return Err(VoteError::TooMany),
+        }
         self.step(&mut inner, id, Input::Vote(vote.into()), now);
         // If that was the last one, the nodes are asked at once.
         self.step(&mut inner, id, Input::Tick, now);
         let record = self.record_of(&inner, id)?.ok_or(VoteError::UnknownTask)?;
-        Ok(Voted {
-            new: record.votes.as_ref().is_some_and(|votes| votes.has(&kept)),
-            record,
-            ticket: self.store().now(),
-        })
+        Ok(self.voted(record, true))
     }
 
-    fn checked(&self, vote: Vote, task: &Hash, now: UnixMillis) -> Result<VoteView, VoteError> {
-        let ballot = *vote.ballot();
+    fn voted(&self, record: TaskRecord, new: bool) -> Voted {
+        Voted {
+            record,
+            new,
+            ticket: self.store().now(),
+        }
+    }
+
+    fn check_vote(&self, vote: &Vote, task: &Hash, now: UnixMillis) -> Result<(), VoteError> {
+        let ballot = vote.ballot();
         let rules = self.rules();
-        let name = rules
-            .approvers
-            .name_of(&ballot.approver)
-            .ok_or(VoteError::UnknownApprover(ballot.approver))?;
+        if rules.approvers.name_of(&ballot.approver).is_none() {
+            return Err(VoteError::UnknownApprover(ballot.approver));
+        }
         let lead = ballot.time.0.saturating_sub(now.0);
         if lead > Vote::MAX_SKEW_MS {
             return Err(VoteError::FromTheFuture(lead / 1000));
         }
-        countersign_vote::check(&vote, task, rules.approvers.pages())?;
-        Ok(VoteView {
-            name: name.into(),
-            received: now,
-            vote,
-        })
+        countersign_vote::check(vote, task, rules.approvers.pages())?;
+        Ok(())
     }
 }

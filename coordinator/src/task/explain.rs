@@ -119,7 +119,7 @@ fn summary(
 }
 
 fn counted(record: &TaskRecord) -> String {
-    let Some(count) = record.votes.as_ref().map(Votes::count) else {
+    let Some(count) = record.votes.as_ref().map(Votes::collecting) else {
         return "it has no votes".into();
     };
     let Collecting {

@@ -12,15 +12,16 @@ mod reshare;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use countersign_api::{Decision, Progress, Reason, State, TaskSummary, VoteView};
+use countersign_api::{Decision, Progress, Reason, State, TaskSummary};
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{
     Claimed, Evidence, FailureCode, Hash, KeyDescriptor, KeyId, KeyReshare, NodeId, Operation,
     Outcome, PluginVerdict, Refusal, SignedAck, SignedTask, Task, TaskError, TaskId, UnixMillis,
+    Vote,
 };
 
 use super::record::{Party, Subject, TaskRecord};
-use super::votes::Votes;
+use super::votes::{Added, Electorate, Votes};
 use super::{choose, proof};
 use crate::approvers::Approvers;
 use crate::store::NewEvent;
@@ -94,7 +95,7 @@ pub enum Input {
     /// A node that came online is in doubt about what it has stored.
     Pending(NodeId),
     /// A listed approver voted on the pending task. The vote is genuine.
-    Vote(Box<VoteView>),
+    Vote(Box<Vote>),
     /// A caller wants the task to end, if the protocol has not begun.
     Cancel {
         /// The name of the caller's API key.
@@ -168,6 +169,8 @@ pub struct World<'a> {
     pub timings: &'a Timings,
     /// The people whose votes are collected.
     pub approvers: &'a Approvers,
+    /// True if another reshare of the same wallet is under way.
+    pub is_moving: bool,
 }
 
 impl Flow {
@@ -326,7 +329,7 @@ impl Flow {
         self.taken_up.get_or_insert(world.now);
         match input {
             Input::Tick => {}
-            Input::Joined(node) => self.joined(node, &mut effects),
+            Input::Joined(node) => self.joined(node, world, &mut effects),
             Input::Left(node) => drop(self.confirmed.remove(&node)),
             Input::Decision {
                 from,
@@ -358,7 +361,7 @@ impl Flow {
                 self.evidence(from, *evidence, world, &mut effects)
             }
             Input::Pending(node) => self.pending(node, world, &mut effects),
-            Input::Vote(vote) => self.voted(*vote, world.now, &mut effects),
+            Input::Vote(vote) => self.voted(*vote, world, &mut effects),
             Input::Cancel { by } => self.cancelled(&by, world.now, &mut effects),
         }
         self.advance(world, &mut effects);
@@ -397,34 +400,51 @@ impl Flow {
 
     // Pending.
 
-    fn voted(&mut self, vote: VoteView, now: UnixMillis, effects: &mut Effects) {
-        if self.record.state != State::Pending {
+    fn voted(&mut self, vote: Vote, world: &World<'_>, effects: &mut Effects) {
+        let approver = vote.ballot().approver;
+        let Some(name) = world.approvers.name_of(&approver) else {
             return;
-        }
-        let name = vote.name.clone();
+        };
         let Some(votes) = self.record.votes.as_mut() else {
             return;
         };
-        let before = votes.said().get(name.as_str()).copied();
-        if !votes.add(vote) {
+        if self.record.state != State::Pending || world.now >= votes.collect.until {
+            return;
+        }
+        let before = votes.choice_of(name, world.approvers);
+        votes.forget_strangers(|key| world.approvers.name_of(key).is_some());
+        if votes.add(vote, world.now) != Added::Kept {
             return;
         }
         effects.voted = true;
         effects.change = Change::Stored;
-        let said = votes.said().get(name.as_str()).copied();
-        // Repeated votes do not fill the history.
-        if let Some(choice) = said.filter(|_| said != before) {
-            self.record.note(now, format!("{name} voted to {choice}"));
+        let said = votes.choice_of(name, world.approvers);
+        // Half of the history is for the nodes.
+        let has_room = self.record.history.len() < TaskRecord::MAX_HISTORY / 2;
+        if let Some(choice) = said.filter(|_| said != before && has_room) {
+            self.record
+                .note(world.now, format!("{name} voted to {choice}"));
         }
     }
 
     /// The nodes are not asked while votes may be lacking: a node's refusal is final.
     fn await_votes(&mut self, world: &World<'_>, effects: &mut Effects) {
+        let people = Electorate {
+            approvers: world.approvers,
+            requester: self.task().requester,
+            now: world.now,
+        };
         // A pending task has votes.
         let Some(votes) = self.record.votes.as_mut() else {
             return;
         };
-        if votes.is_decided(world.approvers) {
+        if votes.recount(people) {
+            effects.change = effects.change.max(Change::Shown);
+        }
+        if world.now >= votes.collect.until {
+            let message = "too few people approved in time; ask them to vote, and send a new task";
+            self.expire(message, world.now, effects);
+        } else if votes.is_decided(people) && !world.is_moving {
             votes.collected = Some(world.now);
             self.enter(
                 State::Waiting,
@@ -432,9 +452,6 @@ impl Flow {
                 "the votes are collected",
                 effects,
             );
-        } else if world.now >= votes.collect.until {
-            let message = "too few people approved in time; ask them to vote, and send a new task";
-            self.expire(message, world.now, effects);
         }
     }
 
@@ -457,7 +474,7 @@ impl Flow {
             effects,
         );
         for node in parties {
-            self.offer(node, effects);
+            self.offer(node, world, effects);
         }
     }
 
@@ -480,14 +497,14 @@ impl Flow {
         self.enter(State::Expired, now, message, effects);
     }
 
-    fn offer(&self, node: NodeId, effects: &mut Effects) {
+    fn offer(&self, node: NodeId, world: &World<'_>, effects: &mut Effects) {
         let parties = self.record.parties.iter().map(|party| party.node).collect();
         let task = self.signed().clone();
         let offer = match &self.record.votes {
             Some(votes) => ToNode::OfferVoted {
                 task,
                 parties,
-                votes: votes.carried(),
+                votes: votes.carried(world.approvers),
             },
             None => ToNode::Offer { task, parties },
         };
@@ -498,7 +515,7 @@ impl Flow {
 
     /// A node answers a known task with its recorded decision or outcome, so an offer
     /// may always be repeated.
-    fn joined(&mut self, node: NodeId, effects: &mut Effects) {
+    fn joined(&mut self, node: NodeId, world: &World<'_>, effects: &mut Effects) {
         self.confirmed.remove(&node);
         let under_way = matches!(self.record.state, State::Approving | State::Running);
         let open = self
@@ -507,7 +524,7 @@ impl Flow {
             .iter()
             .any(|party| party.node == node && party.report.is_none());
         if (under_way && open) || (!under_way && self.owes_word(&node)) {
-            self.offer(node, effects);
+            self.offer(node, world, effects);
         }
     }
 

@@ -155,7 +155,7 @@ impl TaskRecord {
             ended: self.ended,
             not_after: subject.not_after,
             reason: self.reason.clone(),
-            collecting: self.votes.as_ref().map(Votes::count),
+            collecting: self.votes.as_ref().map(Votes::collecting),
         }
     }
 

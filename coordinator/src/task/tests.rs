@@ -91,6 +91,7 @@ impl Play {
             free: &online,
             timings: &timings,
             approvers: &self.approvers,
+            is_moving: false,
         };
         let before = self.flow.record.revision;
         let Effects {

@@ -1,9 +1,10 @@
 //! Reshared wallets: imports, retention, and notifications.
 
 use countersign_protocol::control::{Held, MAX_GENERATIONS, MAX_HELD};
-use countersign_protocol::{KeyDescriptor, KeyReshare, UnixMillis};
+use countersign_protocol::{Choice, Collect, KeyDescriptor, KeyReshare, UnixMillis};
 
 use super::*;
+use crate::approvers::testing::people;
 
 /// A coordinator that admits the whole crowd, all of it online, with the wallet
 /// of the first three.
@@ -27,6 +28,7 @@ fn admit_all(rules: &mut RegistryConfig) {
         .into_iter()
         .zip(["a", "b", "c", "d", "e"].map(String::from))
         .collect();
+    rules.approvers = people(&[("ann", votes::ANN)], &[]);
 }
 
 fn move_task(id: u8, order: &KeyReshare) -> SignedTask {
@@ -513,6 +515,33 @@ async fn a_wallet_is_free_again_once_all_that_stored_gave_the_task_up() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the wallet never becomes free");
+}
+
+/// A reshare that waits for people does not keep the wallet from being reshared at once, by which its
+/// own start is put off.
+#[tokio::test]
+async fn a_reshare_that_waits_for_votes_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (world, mut all, wallet) = crowded(dir.path()).await;
+    let mut patient = move_task(3, &reshare(&wallet, &[0, 1, 3], Some(&[0, 1])))
+        .parse()
+        .unwrap();
+    patient.collect = Some(Collect {
+        votes: 1,
+        until: patient.not_after,
+    });
+    let patient = sign_task(&patient);
+    assert_eq!(world.post(&patient).await.1["state"], "pending");
+    let urgent = reshare(&wallet, &[0, 1, 4], Some(&[0, 1]));
+    world.begin(&mut all, 4, &urgent, &[0, 1, 4]).await;
+    let vote = votes::vote(votes::ANN, patient.hash(), Choice::Approve);
+    let id = patient.parse().unwrap().id;
+    let path = format!("/v1/tasks/{id}/votes");
+    let key = Some(world.key.as_str());
+    let (status, body) = world.ask(key, "POST", &path, vote.to_json()).await;
+    assert_eq!(status, StatusCode::CREATED, "{body}");
+    let shown = world.get(&format!("/v1/tasks/{id}")).await;
+    assert_eq!(shown["state"], "pending", "the other is under way");
 }
 
 /// The hash of a task as the coordinator has it.

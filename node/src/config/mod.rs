@@ -84,7 +84,7 @@ pub struct Config {
     pub tasks: usize,
     /// Maximum rate of reshares per key.
     pub reshares: ReshareRate,
-    /// Hours that a task may live from its making to its end.
+    /// Hours for which a task may wait for people or nodes.
     pub task_hours: u64,
     /// Number of prime sets kept ready.
     pub prime_sets: usize,

@@ -231,8 +231,8 @@ pub struct RawLimits {
     pub reshares: usize,
     /// Prime sets kept ready; each serves one new ECDSA committee. Default: 1.
     pub prime_sets: usize,
-    /// Hours that a task may live from its making to its end, 1 to 168. Only tasks that collect
-    /// votes live longer than 24. Default: 24.
+    /// Hours for which a task may wait from its making on, for people's votes if it collects some,
+    /// 1 to 168. Only tasks that collect votes wait longer than 24. Default: 24.
     pub task_hours: usize,
 }
 

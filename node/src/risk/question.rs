@@ -60,9 +60,12 @@ impl Asker {
 /// The votes on a task as a statement for plugins. The node does not vouch for them: a plugin that
 /// counts votes verifies each.
 pub fn voted(votes: &[Vote]) -> Option<Statement> {
+    if votes.is_empty() {
+        return None;
+    }
     let written = serde_json::to_string(votes)
         .unwrap_or_else(|error| unreachable!("votes are plain data: {error}"));
-    (!votes.is_empty()).then(|| claim(Vote::CLAIM, &written))
+    Some(claim(Vote::CLAIM, &written))
 }
 
 /// A statement for which the node does not vouch.

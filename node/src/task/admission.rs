@@ -180,11 +180,11 @@ fn check_requester(config: &Config, task: &Authenticated) -> Result<(), Refusal>
 
 fn check_life(config: &Config, task: &Authenticated) -> Result<(), Refusal> {
     let hours = config.task_hours;
-    if task.life() <= hours * 3_600_000 {
+    if task.patience() <= hours * 3_600_000 {
         return Ok(());
     }
     let reason = format!(
-        "the task lives longer than {hours} hours, the limit of this node; order it with a shorter life, or have limits.task_hours raised"
+        "the task waits for longer than {hours} hours, the limit of this node; order it for a shorter time, or have limits.task_hours raised"
     );
     refuse(RefusalCode::TaskLifetime, &reason)
 }

@@ -590,7 +590,9 @@ impl<'a> Executor<'a> {
         let plan = self.plan.as_ref();
         let operation = plan.map_or_else(|| events::unread(kind), Plan::question);
         let facts = plan.map(Plan::facts).unwrap_or_default();
-        let facts = facts.into_iter().chain(voted(&self.votes)).collect();
+        // They can be large, and nobody else needs them.
+        let votes = std::mem::take(&mut self.votes);
+        let facts = facts.into_iter().chain(voted(&votes)).collect();
         let question = node
             .asker
             .question(node.world.now(), task, operation, facts);

@@ -124,14 +124,14 @@ async fn a_task_lives_for_as_long_as_the_operator_allows() {
     tasks.offer(&long());
     assert_eq!(tasks.decision().await, "task-lifetime");
     let mut tasks = Tasks::new();
-    tasks.reconfigure(|config| config.task_hours = 48);
-    tasks.offer(&long());
-    assert_eq!(tasks.decision().await, "");
     tasks.reconfigure(|config| config.task_hours = 47);
+    tasks.offer(&long());
+    assert_eq!(tasks.decision().await, "", "the votes end in time");
+    tasks.reconfigure(|config| config.task_hours = 46);
     tasks.service.start(TASK);
     let outcome = tasks.outcome().await;
     assert!(
-        matches!(&outcome, Outcome::Failed(failure) if failure.text.contains("47 hours")),
+        matches!(&outcome, Outcome::Failed(failure) if failure.text.contains("46 hours")),
         "{outcome:?}"
     );
 }

@@ -8,7 +8,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_sdk::payload::Kind;
-use countersign_sdk::{Failure, Grant, Host, Intent, Level, Origin, Signing, Task, json};
+use countersign_sdk::{Failure, Grant, Host, Intent, Level, Signing, Task, json};
 use serde_json::{Map, Value};
 
 /// Name of the claim with the requester's members.
@@ -78,11 +78,7 @@ fn grant(grant: &Grant) -> Value {
 
 /// Returns all of the requester's claims, by name.
 pub(crate) fn claims(task: &Task) -> Value {
-    let claims = task
-        .extra
-        .iter()
-        .filter(|statement| statement.origin == Origin::Claim);
-    claims
+    task.claims()
         .map(|claim| (claim.name.clone(), Value::from(claim.value.clone())))
         .collect::<Map<_, _>>()
         .into()

@@ -1,8 +1,8 @@
 //! The claim `votes` of the question: a JSON array of votes, as the API has them.
 //!
-//! A node fills it with what the coordinator carried. A requester may give a claim of the same name
-//! in its task; it is read alike and can contain no genuine vote, since votes name the hash of the
-//! task that the claim is part of.
+//! A node fills it with what the coordinator carried. New tasks cannot have a claim of that name.
+//! One of an older task is read alike and can contain no genuine vote, since votes name the hash of
+//! the task that the claim is part of.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 
 use countersign_sdk::{
     Call, Destination, Failure, Grant, Input, Intent, Key, Operation, Origin, Principal, Signing,
-    Task, Transaction, TypedData,
+    Statement, Task, Transaction, TypedData,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -21,8 +21,8 @@ pub(crate) fn document(task: &Task, request_id: &str, nonce: &str) -> Result<Val
         "deadline": task.deadline,
         "task": { "id": task.id, "attempt": task.attempt, "sha256": hex::encode(Sha256::digest(&task.raw)) },
         "operation": operation(&task.operation)?,
-        "facts": statements(task, Origin::Fact),
-        "claims": statements(task, Origin::Claim),
+        "facts": by_name(task.extra.iter().filter(|said| said.origin == Origin::Fact)),
+        "claims": by_name(task.claims()),
     }))
 }
 
@@ -30,13 +30,8 @@ fn principal(principal: &Principal) -> Value {
     json!({ "id": principal.id, "name": principal.name })
 }
 
-fn statements(task: &Task, origin: Origin) -> Map<String, Value> {
-    let of_origin = task
-        .extra
-        .iter()
-        .filter(|statement| statement.origin == origin);
-    of_origin
-        .map(|statement| (statement.name.clone(), statement.value.clone().into()))
+fn by_name<'a>(said: impl Iterator<Item = &'a Statement>) -> Map<String, Value> {
+    said.map(|statement| (statement.name.clone(), statement.value.clone().into()))
         .collect()
 }
 

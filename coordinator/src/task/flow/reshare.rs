@@ -244,7 +244,7 @@ impl Flow {
             return;
         }
         for node in silent {
-            self.offer(node, effects);
+            self.offer(node, world, effects);
         }
         self.record.asked = Some(world.now);
         effects.change = Change::Stored;

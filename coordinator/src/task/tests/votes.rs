@@ -35,21 +35,14 @@ impl Play {
     }
 
     fn cast(&mut self, vote: Vote) {
-        let approver = vote.ballot().approver;
-        let name = self.approvers.name_of(&approver).unwrap().to_owned();
-        let received = UnixMillis(self.now);
-        self.step(Input::Vote(Box::new(countersign_api::VoteView {
-            name,
-            received,
-            vote,
-        })));
+        self.step(Input::Vote(Box::new(vote)));
     }
 
     /// The names of those whose votes are carried, each with the choice.
     fn carried(&self) -> Vec<(String, Choice)> {
         let votes = self.flow.record.votes.as_ref().unwrap();
-        let said = votes.received.iter();
-        said.map(|vote| (vote.name.clone(), vote.vote.ballot().choice))
+        let said = votes.listed(&self.approvers);
+        said.map(|(name, vote)| (name.to_owned(), vote.vote.ballot().choice))
             .collect()
     }
 }
@@ -89,7 +82,7 @@ fn the_latest_vote_of_a_person_counts_and_a_late_older_one_changes_nothing() {
     let early = play.now;
     play = play.act([Wait(5)]).vote(1, Choice::Reject);
     let revision = play.flow.record.revision;
-    play.cast(Key::new(1).vote(hash, Choice::Approve, early));
+    play.cast(Key::new(1).vote(hash, Choice::Approve, early - 1));
     assert_eq!(play.flow.record.revision, revision);
     play = play.vote(2, Choice::Approve).act([Wait(1)]);
     assert_eq!(play.look().0, State::Pending, "ann has rejected");
@@ -124,6 +117,62 @@ fn a_task_expires_at_the_end_of_its_vote_and_no_vote_comes_later() {
     play = play.vote(2, Choice::Approve).act([Wait(0)]);
     assert_eq!(play.look(), (State::Expired, "expired", vec![]));
     assert_eq!(play.carried().len(), 1);
+}
+
+#[test]
+fn an_approval_that_is_too_old_does_not_count() {
+    let mut play = collecting(2).vote(1, Choice::Approve);
+    let mut listed = crate::approvers::testing::with_keys(&[("ann", &[1]), ("ben", &[2])], &[]);
+    listed.expire_after(60_000);
+    play.approvers = listed;
+    play = play.act([Wait(60)]).vote(2, Choice::Approve).act([Wait(0)]);
+    assert_eq!(play.look().0, State::Pending);
+    play = play.vote(1, Choice::Approve).act([Wait(0)]);
+    assert_eq!(play.look().0, State::Approving, "once it is renewed");
+}
+
+#[test]
+fn nobody_approves_her_own_order() {
+    let mut play = collecting(1);
+    let requester = play.flow.task().requester;
+    play.approvers.let_order("ann", requester);
+    play = play.vote(1, Choice::Approve).act([Wait(0)]);
+    assert_eq!(play.look().0, State::Pending);
+    play = play.vote(2, Choice::Approve).act([Wait(0)]);
+    assert_eq!(play.look().0, State::Approving);
+}
+
+#[test]
+fn a_key_that_is_taken_off_the_list_counts_no_more() {
+    let mut play = collecting(2).vote(1, Choice::Approve);
+    play.approvers = people(&[("ben", 2), ("cid", 3)], &[]);
+    play = play.vote(2, Choice::Approve).act([Wait(0)]);
+    assert_eq!(play.look().0, State::Pending);
+    play = play.vote(3, Choice::Approve).act([Wait(0)]);
+    assert_eq!(play.look().0, State::Approving);
+    let names = play.carried().into_iter().map(|(name, _)| name);
+    assert_eq!(names.collect::<Vec<_>>(), ["ben", "cid"]);
+}
+
+#[test]
+fn a_vote_at_the_end_of_the_vote_is_too_late() {
+    let mut play = collecting(1);
+    play.now = UNTIL;
+    play = play.vote(1, Choice::Approve);
+    assert_eq!(play.look().0, State::Expired);
+    assert_eq!(play.carried(), []);
+}
+
+#[test]
+fn the_same_said_again_is_no_news_until_a_while_has_passed() {
+    let mut play = collecting(2).vote(1, Choice::Approve);
+    let revision = play.flow.record.revision;
+    play = play.act([Wait(59)]).vote(1, Choice::Approve);
+    assert_eq!(play.flow.record.revision, revision);
+    play = play.act([Wait(1)]).vote(1, Choice::Approve);
+    assert_eq!(play.flow.record.revision, revision + 1);
+    let history = play.flow.record.history.len();
+    assert_eq!(history, 2, "accepted, and one vote");
 }
 
 #[test]
