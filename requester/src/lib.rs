@@ -7,6 +7,7 @@
 
 pub mod belief;
 pub mod book;
+pub mod count;
 pub mod describe;
 mod error;
 pub mod known;
@@ -19,6 +20,7 @@ pub mod request;
 pub mod requester_key;
 mod secret;
 pub mod succession;
+pub mod voting;
 pub mod voting_key;
 pub mod webhook;
 
