@@ -82,7 +82,8 @@ pub enum Finding {
 }
 
 impl Count {
-    /// Checks each vote that is told of this task, whose order is verified. `pages` may collect votes of passkeys.
+    /// Checks each vote that is told of this task, whose order is verified. `pages` may collect
+    /// votes of passkeys.
     pub fn new(
         (task, hash): (TaskId, Hash),
         collect: Collect,

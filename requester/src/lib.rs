@@ -1,5 +1,5 @@
-//! The rules of a requester: how an order is made and signed, what is believed of the answers, and
-//! how a payload is shown.
+//! The rules of a requester: how an order is made and signed, what is believed of the answers,
+//! which votes count, and how a payload is shown.
 //!
 //! The same code judges in the Rust client and, compiled to WebAssembly, in the clients for other
 //! languages. It performs no I/O and reads no clock; time, randomness and the contents of files are
