@@ -1,6 +1,5 @@
 //! Orders for a coordinator, followed to their end and verified.
 
-mod count;
 mod follow;
 mod preflight;
 mod reshare;
@@ -34,7 +33,7 @@ use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::requester_key::RequesterKey;
 use crate::utc::utc;
-pub use count::{Count, Finding, Judged};
+pub use countersign_requester::count::{Count, Finding, Judged};
 pub use follow::{Feed, News};
 pub use reshare::{CheckUp, ReshareOrder};
 pub use voting::{Examined, VoteError};

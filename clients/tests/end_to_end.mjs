@@ -49,7 +49,7 @@ function countStreams() {
   return opened;
 }
 
-async function walletsAndMessages(client, { profile, signed: signing, nodes }) {
+async function walletsAndMessages(client, { profile, signed: signing, nodes, ann }) {
   while (!(await client.nodes()).every((node) => node.online)) await setTimeout(100);
   const wallet = await client.createWallet({ name: NAME, scheme: "ed25519", nodes, threshold: 2 });
   const states = [];
@@ -67,8 +67,22 @@ async function walletsAndMessages(client, { profile, signed: signing, nodes }) {
   assert.deepEqual([moved.generation, moved.rootPublicKey], [1, wallet.rootPublicKey]);
   await assert.rejects(client.sign(NAME, Payload.digest(new Uint8Array(32))), (error) => error instanceof Rejected);
   await signedAgain(signing, wallet.id);
+  await approved(client, wallet.id, ann);
   await nobodyKnows(client, profile, wallet.id);
   return { wallet: wallet.id, root: hex(wallet.rootPublicKey), task: signed.task };
+}
+
+/** A person approves before the nodes are asked. */
+async function approved(client, wallet, ann) {
+  const collect = { votes: 1, until: new Date(Date.now() + 3_600_000) };
+  const task = await client.submit(wallet, Payload.message(MESSAGE), { path: PATH, collect });
+  assert.equal(task.state, "pending");
+  const told = await client.votes(task.id);
+  assert.deepEqual([told.approved, told.missing], [0, ["ann"]]);
+  const key = (await readFile(ann, "utf8")).trimEnd();
+  const count = await client.vote(await client.examine(task.id), { key, choice: "approve" });
+  assert.deepEqual([count.approved, count.votes[0].name, count.votes[0].finding], [1, "ann", "genuine"]);
+  assert.ok(verifies(await client.result(task.id)));
 }
 
 function verifies({ signatures: [one] }) {

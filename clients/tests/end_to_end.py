@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import countersign
 from countersign import (
+    ApproverKey,
     AsyncClient,
     Client,
+    Collect,
     Event,
     InvalidWebhook,
     MemoryBook,
@@ -99,8 +102,22 @@ def wallets_and_messages(client: Client, told: dict[str, Any]) -> dict[str, Any]
     except Rejected as refused:
         assert refused.code, refused
     assert verifies(asyncio.run(signed_again(told["signed"], wallet.id)))
+    approved(client, wallet.id, told["ann"])
     nobody_knows(client, wallet.id)
     return {"wallet": wallet.id, "root": wallet.root_public_key.hex(), "task": signed.task}
+
+
+def approved(client: Client, wallet: str, ann: str) -> None:
+    """A person approves before the nodes are asked."""
+    until = datetime.now(timezone.utc) + timedelta(hours=1)
+    task = client.submit(wallet, Payload.message(MESSAGE), PATH, collect=Collect(votes=1, until=until))
+    assert task.state == "pending", task.state
+    told = client.votes(task.id)
+    assert told and (told.approved, told.missing) == (0, ("ann",)), told
+    count = client.vote(client.examine(task.id), ApproverKey.load(ann), "approve")
+    assert (count.approved, [one.name for one in count.votes if one.is_genuine]) == (1, ["ann"]), count
+    signed = client.result(task.id)
+    assert isinstance(signed, Signed) and verifies(signed)
 
 
 def verifies(signed: Signed) -> bool:

@@ -1,5 +1,5 @@
-//! The rules of a requester: how an order is made and signed, what is believed of the answers, and
-//! how a payload is shown.
+//! The rules of a requester: how an order is made and signed, what is believed of the answers,
+//! which votes count, and how a payload is shown.
 //!
 //! The same code judges in the Rust client and, compiled to WebAssembly, in the clients for other
 //! languages. It performs no I/O and reads no clock; time, randomness and the contents of files are
@@ -7,6 +7,7 @@
 
 pub mod belief;
 pub mod book;
+pub mod count;
 pub mod describe;
 mod error;
 pub mod known;
@@ -19,6 +20,7 @@ pub mod request;
 pub mod requester_key;
 mod secret;
 pub mod succession;
+pub mod voting;
 pub mod voting_key;
 pub mod webhook;
 

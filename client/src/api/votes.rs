@@ -1,25 +1,11 @@
 //! Votes of people on a task.
 
-use countersign_api::{Collecting, VoteView};
-use countersign_protocol::{Hash, TaskId, Vote};
+use countersign_protocol::{TaskId, Vote};
+pub use countersign_requester::count::ToldVotes;
 use reqwest::Method;
-use serde::Deserialize;
 
-use super::{Api, Open};
+use super::Api;
 use crate::error::ClientError;
-
-/// The votes on a task as a coordinator tells them. Nothing of it is believed.
-#[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of `VoteList`")]
-pub struct ToldVotes {
-    pub task: TaskId,
-    pub hash: Hash,
-    #[serde(default)]
-    pub collecting: Option<Collecting>,
-    /// A vote of a later version does not keep anybody from reading the others.
-    pub votes: Vec<Open<VoteView>>,
-    pub missing: Vec<String>,
-}
 
 impl Api {
     /// Hands in a vote. Handing in the same vote again changes nothing.

@@ -4,13 +4,14 @@
 use countersign_payload::Decoded;
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
-    Authenticated, Choice, Hash, KeyDescriptor, MalformedVote, Operation, RequesterId, SignedTask,
-    Task, TaskError, TaskId, UnixMillis,
+    Authenticated, Choice, Hash, KeyDescriptor, MalformedVote, Operation, RequesterId, Task,
+    TaskError, TaskId, UnixMillis,
 };
+use countersign_requester::count::{Count, NotTheVotes};
 use countersign_requester::proof;
+use countersign_requester::voting::{self, NoVote};
 use countersign_vote::CheckError;
 
-use super::count::Count;
 use super::{Client, now};
 use crate::api::{State, TaskView};
 use crate::error::ClientError;
@@ -86,6 +87,16 @@ pub enum VoteError {
 }
 
 impl VoteError {
+    fn of(task: TaskId, reason: NoVote) -> Self {
+        match reason {
+            NoVote::NotAsked => Self::NotAsked(task),
+            NoVote::Over(until) => Self::Over { task, until },
+            NoVote::Stranger(requester) => Self::Stranger { task, requester },
+            NoVote::Order(error) => Self::Order { task, error },
+            NoVote::OtherGeneration => Self::OtherGeneration(task),
+        }
+    }
+
     /// The stable code, for programs (`docs/codes.md`).
     pub fn code(&self) -> &'static str {
         match self {
@@ -177,12 +188,8 @@ impl Examined {
     }
 
     fn check_time(&self) -> Result<(), VoteError> {
-        let until = self.collect.until;
-        if now() > until {
-            let task = self.order.id;
-            return Err(VoteError::Over { task, until });
-        }
-        Ok(())
+        voting::check_time(&self.collect, now())
+            .map_err(|reason| VoteError::of(self.order.id, reason))
     }
 }
 
@@ -192,8 +199,9 @@ impl Client {
     /// decoded. Refuses a task that collects no votes, or none any more.
     pub async fn examine(&self, id: TaskId) -> Result<Examined, ClientError> {
         let view = self.task(id).await?;
-        let order = self.authenticate(id, &view.order())?;
-        let collect = order.collect.ok_or(VoteError::NotAsked(id))?;
+        let known = self.profile.known(self.requester());
+        let (order, collect) = voting::examine(&view.order(), &known, now())
+            .map_err(|reason| VoteError::of(id, reason))?;
         if view.summary.state != State::Pending {
             let state = view.summary.state.to_string();
             return Err(VoteError::NotPending { task: id, state }.into());
@@ -224,7 +232,8 @@ impl Client {
         countersign_vote::check(&vote, &hash, None).map_err(VoteError::Own)?;
         let told = self.api.vote(task, &vote).await?;
         let pages = self.pages.as_ref();
-        let count = Count::new((task, hash), examined.collect, told, pages, now())?;
+        let count =
+            Count::new((task, hash), examined.collect, told, pages, now()).map_err(unreadable)?;
         if !count.has(&key.id(), choice) {
             return Err(VoteError::NotListed(task).into());
         }
@@ -244,19 +253,8 @@ impl Client {
         };
         let told = self.api.votes(task.id).await?;
         let subject = (task.id, order.hash());
-        Count::new(subject, collect, told, self.pages.as_ref(), now()).map(Some)
-    }
-
-    fn authenticate(&self, task: TaskId, order: &SignedTask) -> Result<Authenticated, VoteError> {
-        let known = self.profile.known(self.requester());
-        let names_any = !known.trusted_requesters.is_empty();
-        let listed = |requester: &RequesterId| !names_any || known.trusts(requester);
-        order
-            .authenticate(listed, now())
-            .map_err(|error| match error {
-                TaskError::UnknownRequester(requester) => VoteError::Stranger { task, requester },
-                error => VoteError::Order { task, error },
-            })
+        let count = Count::new(subject, collect, told, self.pages.as_ref(), now());
+        count.map(Some).map_err(unreadable)
     }
 
     /// The wallet of an operation, if it is there already, and the effect of what is signed.
@@ -274,9 +272,8 @@ impl Client {
             }
             Operation::KeyReshare(reshare) => {
                 let wallet = self.newest_wallet(reshare.from.key).await?;
-                if wallet.digest() != reshare.from.digest() {
-                    return Err(VoteError::OtherGeneration(task).into());
-                }
+                voting::check_generation(reshare, &wallet)
+                    .map_err(|reason| VoteError::of(task, reason))?;
                 (Some(wallet), None)
             }
             Operation::KeyShareSign(check_up) => {
@@ -284,4 +281,8 @@ impl Client {
             }
         })
     }
+}
+
+fn unreadable(error: NotTheVotes) -> ClientError {
+    ClientError::Answer(error.to_string())
 }

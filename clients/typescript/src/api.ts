@@ -18,6 +18,7 @@ import {
   type Submission,
   type TaskPage,
   type TaskView,
+  type Vote,
   type WalletPage,
   type WalletView,
   type WebhookKeys,
@@ -46,7 +47,7 @@ const PAGES = 1000;
 const PUBLISHED_KEYS: Operation = { method: "GET", path: "/.well-known/jwks.json", answer: "WebhookKeys", query: [] };
 
 /** States of a task in this version. */
-const STATES = ["waiting", "approving", "running", "completed", "rejected", "failed", "expired", "cancelled"] as const;
+const STATES = ["pending", "waiting", "approving", "running", "completed", "rejected", "failed", "expired", "cancelled"] as const;
 
 /** The state of a task. `unknown`: a word of a later version, and so neither a success nor a failure. */
 export type State = (typeof STATES)[number] | "unknown";
@@ -65,6 +66,7 @@ export function hasEnded(view: TaskView): boolean {
     case "expired":
     case "cancelled":
       return true;
+    case "pending":
     case "waiting":
     case "approving":
     case "running":
@@ -135,6 +137,17 @@ export class Api {
   async task(id: string, wait?: { seconds: number; revision: number }): Promise<TaskView> {
     const query = wait ? { wait: wait.seconds, revision: wait.revision } : {};
     return await this.#ask<TaskView>("showTask", [id], { query });
+  }
+
+  /** The votes on a task. The module reads them, since those of later versions must not hide the others. */
+  async votes(id: string): Promise<object> {
+    return await this.#started(async () => await this.#attempt<object>(unread(OPERATIONS.listVotes), [id], {}));
+  }
+
+  /** Hands in a vote. The same one may be handed in again. */
+  async vote(id: string, vote: Vote): Promise<object> {
+    const asked = { body: vote };
+    return await this.#started(async () => await this.#attempt<object>(unread(OPERATIONS.voteOnTask), [id], asked));
   }
 
   async tasks(limit: number, cursor?: string): Promise<TaskPage> {
@@ -332,6 +345,11 @@ export class Stream {
   close(): void {
     this.#body.close();
   }
+}
+
+/** The same operation, whose answer the module judges. */
+function unread({ method, path, query }: Operation): Operation {
+  return { method, path, query };
 }
 
 function pathOf(operation: Operation, place: readonly string[], query: Query): string {

@@ -17,6 +17,7 @@ import {
   Rejected,
   Unavailable,
   Unreachable,
+  Untrustworthy,
   UsageError,
 } from "./errors.js";
 import { Feed } from "./feed.js";
@@ -47,10 +48,23 @@ import type {
   Submission as Order,
   TaskPage,
   TaskView,
+  Vote,
   WebhookKeys,
   WebhookSpec,
   WebhookView,
 } from "./schema.js";
+import {
+  assertionOf,
+  collected,
+  lists,
+  type AssertionResponse,
+  type Ballot,
+  type Choice,
+  type Collect,
+  type Examined,
+  type VoteMessage,
+  type Votes,
+} from "./votes.js";
 import { verified, type DeliveryHeaders, type WebhookDelivery, type WebhookOptions } from "./webhooks.js";
 
 /** Default lifetime of an order for a wallet, in seconds: the first one of a committee may wait for prime numbers. */
@@ -89,6 +103,11 @@ export interface OrderOptions {
   readonly note?: string;
   /** Statements for nodes' plugins, by name. */
   readonly claims?: Readonly<Record<string, string>>;
+  /**
+   * Has people approve before the nodes are asked: the order lives for its usual time after `until`, and is waited for as
+   * long, unless `timeout` limits the wait.
+   */
+  readonly collect?: Collect;
   /** The lifetime of the order, and the limit of the wait for it, which ends a few seconds later. */
   readonly timeout?: number;
   /** Sees the task at every change. */
@@ -160,6 +179,8 @@ interface Ordered {
   readonly wallet: string;
   /** The end of its life, in milliseconds since 1970. */
   readonly not_after: number;
+  readonly hash: string;
+  readonly collect?: { readonly votes: number; readonly until: number };
   readonly operation: Readonly<Record<string, { readonly path: string; readonly payload: object }>>;
 }
 
@@ -311,17 +332,18 @@ export class Client {
 
   /**
    * The verified result of an order of this requester. Throws `Pending` if it has not ended after `timeout` seconds, by
-   * default an hour.
+   * default an hour, which begins at the end of the votes if it collects them.
    */
   async result(
     task: string,
     options: Pick<OrderOptions, "timeout" | "progress"> = {},
   ): Promise<Wallet | Signed | CheckUp> {
-    const until = later(options.timeout ?? WALLET);
+    let until = later(options.timeout ?? WALLET);
+    const view = await this.#view(this.#api.within({ until }), task);
+    const order = orderIn(view);
+    const { collect } = this.#own(order);
+    if (collect && options.timeout === undefined) until += Math.max(collect.until - Date.now(), 0);
     const api = this.#api.within({ until });
-    const view = await this.#view(api, task);
-    const order = { task: view.task, signature: view.signature };
-    this.#own(order);
     const ended = await this.#follow(api, view, until, options.progress);
     return await this.#judge(api, order, ended);
   }
@@ -434,6 +456,82 @@ export class Client {
     return await this.#api.nodes();
   }
 
+  // Votes
+
+  /**
+   * The votes on a task, each verified here, and their count; null if it collects none. Votes by passkey count if the
+   * profile has `passkeys`. Names, and who is missing, are the coordinator's word.
+   */
+  async votes(task: string): Promise<Votes | null> {
+    const order = orderIn(await this.#view(this.#api, task));
+    const { collect } = this.#core.call<Ordered>("order.read", order);
+    return collect ? this.#count(order, await this.#api.votes(task)) : null;
+  }
+
+  /**
+   * A task to vote on, for a person to look at. Refuses one that collects no votes or none any more, of a requester who is
+   * not under `trustedRequesters` (if the profile names any), or of a wallet that is not believed.
+   */
+  async examine(task: string): Promise<Examined> {
+    const view = await this.#api.task(task);
+    const asked = { id: task, view, known: this.#known(), now: Date.now() };
+    const ordered = this.#core.call<Asked>("vote.examine", asked);
+    const order = orderIn(view);
+    const isNew = "key-gen" in ordered.operation;
+    const wallet = isNew ? null : await this.#newestWallet(this.#api, ordered.wallet);
+    const subject = { order, wallet: wallet?.descriptor, chains: this.#chains() };
+    const shown = wallet ? this.#core.call<DecodedDocument | null>("vote.subject", subject) : null;
+    const { hash, requester, collect } = ordered;
+    const until = new Date(Math.min(collect.until, LAST));
+    const decoded = shown ? decodedOf(shown) : null;
+    return { task, hash, requester, needed: collect.votes, until, ordered: { ...ordered }, wallet, decoded, order };
+  }
+
+  /** What the passkey of an approver signs to vote on exactly what was examined. Made anew for each vote. */
+  voteMessage(examined: Examined, by: { readonly approver: string; readonly choice: Choice }): VoteMessage {
+    const { approver, choice } = by;
+    const asked = { order: orderIn(examined.order), approver, choice, time: Date.now() };
+    const message = this.#core.call<{ challenge: string; ballot: Ballot }>("vote.message", asked);
+    return { challenge: fromHex(message.challenge) as Uint8Array & BufferSource, ballot: message.ballot };
+  }
+
+  /**
+   * The vote that an authenticator signed, as nodes check it on the pages of the profile's `passkeys`. Nothing that does
+   * not prove itself is returned.
+   */
+  voteFromAssertion(ballot: Ballot, response: AssertionResponse): Vote {
+    const passkeys = this.#pages();
+    if (!passkeys) throw new UsageError("usage", "no page may collect votes; name yours under `passkeys` in the profile");
+    return this.#core.call<Vote>("vote.from_assertion", { ballot, passkeys, ...assertionOf(response) });
+  }
+
+  /** Hands in a vote, and sees that the coordinator lists it. The same one may be handed in again. */
+  async submitVote(examined: Examined, vote: Vote): Promise<Votes> {
+    const votes = this.#count(orderIn(examined.order), await this.#api.vote(examined.task, vote));
+    if (lists(votes, vote)) return votes;
+    const advice = "look at the task, and vote again";
+    const message = `the coordinator does not list the vote that it took on task ${examined.task}; ${advice}`;
+    throw new Untrustworthy("vote-not-listed", message);
+  }
+
+  /** Votes with an Ed25519 key (`csv-secret1…`) on exactly what was examined. Never keep such a key in a web page. */
+  async vote(examined: Examined, by: { readonly key: string; readonly choice: Choice }): Promise<Votes> {
+    const { key, choice } = by;
+    const parts = { key, order: orderIn(examined.order), choice, time: Date.now() };
+    return await this.submitVote(examined, this.#core.call<Vote>("vote.sign", parts));
+  }
+
+  #count(order: Order, told: object): Votes {
+    const ask = { order, told, passkeys: this.#pages(), now: Date.now() };
+    const count = this.#core.call<Omit<Votes, "until"> & { readonly until: number }>("vote.count", ask);
+    return { ...count, until: new Date(Math.min(count.until, LAST)) };
+  }
+
+  #pages(): object | null {
+    const { passkeys } = this.profile;
+    return passkeys ? { rp_id: passkeys.rpId, origins: passkeys.origins } : null;
+  }
+
   // Webhooks. All but `verifyWebhook` need the scope `admin`.
 
   /** The receivers of events. */
@@ -512,7 +610,7 @@ export class Client {
 
   /** Requests for an order with this lifetime, within it and the time for its end. */
   #timed(options: OrderOptions, life: number): Api {
-    return this.#api.within({ until: later((options.timeout ?? life) + REPORT) });
+    return this.#api.within({ until: later((options.timeout ?? life + voting(options)) + REPORT) });
   }
 
   async #signature(
@@ -542,6 +640,7 @@ export class Client {
       life_ms: Math.max(1, Math.floor(life * 1000)),
       note: options.note ?? null,
       claims: options.claims ?? {},
+      collect: options.collect ? collected(options.collect) : null,
       operation,
     });
     return { task, signature };
@@ -549,7 +648,7 @@ export class Client {
 
   async #carryOut(api: Api, operation: object, options: OrderOptions, life: number): Promise<Wallet | Signed | CheckUp> {
     const order = this.#order(operation, options, options.timeout ?? life);
-    const until = later((options.timeout ?? life) + REPORT);
+    const until = later((options.timeout ?? life + voting(options)) + REPORT);
     const view = await this.#handIn(api, order, until);
     return await this.#judge(api, order, await this.#follow(api, view, until, options.progress));
   }
@@ -685,18 +784,8 @@ export class Client {
   }
 
   #decode(wallet: KeyDescriptor, payload: object, path: string): Decoded {
-    const decoded = this.#core.call<{
-      inputs: { path: string; public_key: string; signed_bytes: string }[];
-      blind: boolean;
-      intent: unknown;
-      lines: string[];
-    }>("payload.decode", { wallet, path, payload, chains: this.#chains() });
-    const inputs = decoded.inputs.map((input) => ({
-      path: input.path,
-      publicKey: fromHex(input.public_key),
-      signedBytes: fromHex(input.signed_bytes),
-    }));
-    return { ...decoded, inputs };
+    const asked = { wallet, path, payload, chains: this.#chains() };
+    return decodedOf(this.#core.call<DecodedDocument>("payload.decode", asked));
   }
 
   async #idOf(wallet: string): Promise<string> {
@@ -777,6 +866,36 @@ export class Client {
   #chains(): object {
     return { bitcoin: "mainnet", solana: "mainnet", ...this.profile.chains };
   }
+}
+
+/** An order that collects votes. */
+interface Asked extends Ordered {
+  readonly collect: { readonly votes: number; readonly until: number };
+}
+
+interface DecodedDocument {
+  readonly inputs: readonly { readonly path: string; readonly public_key: string; readonly signed_bytes: string }[];
+  readonly blind: boolean;
+  readonly intent: unknown;
+  readonly lines: readonly string[];
+}
+
+function decodedOf(decoded: DecodedDocument): Decoded {
+  const inputs = decoded.inputs.map((input) => ({
+    path: input.path,
+    publicKey: fromHex(input.public_key),
+    signedBytes: fromHex(input.signed_bytes),
+  }));
+  return { ...decoded, inputs };
+}
+
+/** The seconds for which votes are collected. */
+function voting({ collect }: OrderOptions): number {
+  return collect ? Math.max(collected(collect).until - Date.now(), 0) / 1000 : 0;
+}
+
+function orderIn({ task, signature }: Order): Order {
+  return { task, signature };
 }
 
 interface Verified {
@@ -861,6 +980,7 @@ function endOf(view: TaskView): typeof Failed {
       return Expired;
     case "cancelled":
       return Cancelled;
+    case "pending":
     case "waiting":
     case "approving":
     case "running":

@@ -148,6 +148,9 @@ export class UnknownState extends CountersignError {
   }
 }
 
+/** There is no vote: nobody asks for one, or not any more, or it could not be made. */
+export class VoteError extends CountersignError {}
+
 /** What the coordinator reports is not true, or nobody known stands behind it. Do not use it. */
 export class Untrustworthy extends CountersignError {}
 
@@ -191,6 +194,14 @@ const BY_CODE: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["wallet-distrusted", WalletDistrusted],
   ["stale-coordinator", StaleCoordinator],
   ["invalid-webhook", InvalidWebhook],
+  ["vote-not-asked", VoteError],
+  ["vote-not-pending", VoteError],
+  ["vote-over", VoteError],
+  ["vote-not-made", VoteError],
+  ["vote-stranger", Untrustworthy],
+  ["vote-order", Untrustworthy],
+  ["vote-generation", Untrustworthy],
+  ["vote-not-listed", Untrustworthy],
 ]);
 
 type Refusal = new (status: number, code: string, message: string, retryAfter?: number) => ApiError;

@@ -23,7 +23,17 @@ export type {
   Wallet,
 } from "./models.js";
 export { Payload } from "./payload.js";
-export type { Chains, Profile } from "./profile.js";
+export type { Chains, Passkeys, Profile } from "./profile.js";
 export type * as schema from "./schema.js";
 export type { Event } from "./schema.js";
+export type {
+  AssertionResponse,
+  Ballot,
+  Choice,
+  Collect,
+  Examined,
+  JudgedVote,
+  VoteMessage,
+  Votes,
+} from "./votes.js";
 export { verifyWebhook, type DeliveryHeaders, type Key, type WebhookDelivery, type WebhookOptions } from "./webhooks.js";

@@ -36,6 +36,7 @@ export async function clientOf(path: string): Promise<Client> {
     trustedRequesters: read.trusted_requesters,
     webhookKeys: read.webhook_keys,
     chains: read.chains,
+    ...(read.passkeys === undefined ? {} : { passkeys: { rpId: read.passkeys.rp_id, origins: read.passkeys.origins } }),
   };
   const keys: { apiKey?: string; requesterKey?: string } = {};
   if (read.api_key_file !== undefined) {
@@ -74,6 +75,7 @@ interface ProfileDocument {
   readonly trusted_requesters: Record<string, string>;
   readonly webhook_keys: readonly string[];
   readonly chains: Chains;
+  readonly passkeys?: { readonly rp_id: string; readonly origins: readonly string[] };
 }
 
 /**

@@ -19,6 +19,16 @@ export interface Profile {
   readonly webhookKeys?: readonly string[];
   /** Networks of chains whose transactions do not name theirs. Absent: the main networks. */
   readonly chains?: Chains;
+  /** Absent: votes of passkeys are shown, and not counted. */
+  readonly passkeys?: Passkeys;
+}
+
+/** The pages that may collect votes of passkeys, as the nodes have them in quorum.yaml. */
+export interface Passkeys {
+  /** The domain to which the passkeys are bound. */
+  readonly rpId: string;
+  /** The origins of the pages themselves, such as `https://console.treasury.example`. */
+  readonly origins: readonly string[];
 }
 
 export interface Chains {

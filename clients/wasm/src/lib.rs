@@ -15,6 +15,7 @@ mod profile;
 mod request;
 mod result;
 mod text;
+mod vote;
 mod wallet;
 mod webhook;
 
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 use failure::Failure;
 
 /// All operations by name.
-const OPERATIONS: [(&str, Operation); 27] = [
+const OPERATIONS: [(&str, Operation); 34] = [
     ("version", |_| Ok(json!(env!("CARGO_PKG_VERSION")))),
     ("profile.read", |document| own(document, profile::read)),
     ("requester.id", |document| own(document, order::requester)),
@@ -62,6 +63,15 @@ const OPERATIONS: [(&str, Operation); 27] = [
     ("result.signed", |document| told(document, result::signed)),
     ("result.intact", |document| told(document, result::intact)),
     ("text.clean", |document| own(document, text::clean)),
+    ("vote.approver", |document| own(document, vote::approver)),
+    ("vote.sign", |document| own(document, vote::sign)),
+    ("vote.examine", |document| told(document, vote::examine)),
+    ("vote.subject", |document| told(document, vote::subject)),
+    ("vote.message", |document| own(document, vote::message)),
+    ("vote.from_assertion", |document| {
+        own(document, vote::from_assertion)
+    }),
+    ("vote.count", |document| told(document, vote::count)),
     ("webhook.verify", |document| own(document, webhook::verify)),
 ];
 

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use countersign_protocol::task::Collect;
 use countersign_protocol::{
     Committee, CommitteeError, DerivationPath, Hash, KeyDescriptor, KeyGen, KeyId, KeyReshare,
     KeyShareSign, KeySign, NodeId, Operation, Payload, RequesterId, Scheme, SignedTask, Task,
     TaskId, Threshold, UnixMillis,
 };
-use countersign_requester::RequesterKey;
 use countersign_requester::order::{Remarks, Window};
 use countersign_requester::proof::{self, Told};
+use countersign_requester::{RequesterKey, VotingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -53,6 +54,11 @@ impl Secret {
     /// The requester key of which this is the text form.
     pub fn key(&self) -> Result<RequesterKey, Failure> {
         RequesterKey::parse(&self.0).map_err(|error| Failure::new("file", error))
+    }
+
+    /// The approver's key of which this is the text form.
+    pub fn voting_key(&self) -> Result<VotingKey, Failure> {
+        VotingKey::parse(&self.0).map_err(|error| Failure::new("file", error))
     }
 }
 
@@ -121,6 +127,9 @@ pub struct Parts {
     note: Option<String>,
     #[serde(default)]
     claims: BTreeMap<String, String>,
+    /// Approvals by people that are collected before the nodes are asked.
+    #[serde(default)]
+    collect: Option<Collect>,
     operation: Ordered,
 }
 
@@ -215,7 +224,7 @@ pub fn sign(parts: Parts) -> Result<Signed, Failure> {
     let window = Window {
         now: parts.now,
         life_ms: parts.life_ms,
-        collect: None,
+        collect: parts.collect,
     };
     let remarks = Remarks {
         note: parts.note,
@@ -248,12 +257,18 @@ pub struct AsOrdered {
 pub fn read(order: Order) -> Result<AsOrdered, Failure> {
     let order = SignedTask::from(order);
     let task = proof::check_requester(&order)?;
-    let wallet = wallet(&order, &task);
-    Ok(AsOrdered {
-        hash: order.hash(),
-        wallet,
-        task,
-    })
+    Ok(AsOrdered::new(&order, task))
+}
+
+impl AsOrdered {
+    /// What was ordered by these bytes, whose signature is verified.
+    pub fn new(order: &SignedTask, task: Task) -> Self {
+        Self {
+            hash: order.hash(),
+            wallet: wallet(order, &task),
+            task,
+        }
+    }
 }
 
 /// A coordinator's view of a task. What else is in it is not looked at.
@@ -275,12 +290,7 @@ struct ToldWithOrder {
 pub fn told(View { id, view }: View) -> Result<AsOrdered, Failure> {
     let order = SignedTask::from(view.order);
     let task = proof::check_told(id, &view.told, &order)?;
-    let wallet = wallet(&order, &task);
-    Ok(AsOrdered {
-        hash: order.hash(),
-        wallet,
-        task,
-    })
+    Ok(AsOrdered::new(&order, task))
 }
 
 fn wallet(order: &SignedTask, task: &Task) -> KeyId {

@@ -72,9 +72,19 @@ struct Input {
 
 /// Decodes a payload. An error says why nobody signs it.
 pub fn decode(ask: Decode) -> Result<Decoded, Failure> {
-    let networks = ask.chains.networks().map_err(Failure::usage)?;
-    let decoded = proof::decode(&ask.wallet, &ask.path, &ask.payload, &networks)?;
-    let key = Key::from(&ask.wallet);
+    decoded(&ask.wallet, &ask.path, &ask.payload, &ask.chains)
+}
+
+/// The same, from its parts.
+pub fn decoded(
+    wallet: &KeyDescriptor,
+    path: &DerivationPath,
+    payload: &Payload,
+    chains: &Chains,
+) -> Result<Decoded, Failure> {
+    let networks = chains.networks().map_err(Failure::usage)?;
+    let decoded = proof::decode(wallet, path, payload, &networks)?;
+    let key = Key::from(wallet);
     let input = |input: &countersign_verify::Input| -> Result<Input, Failure> {
         let child = key.child(&input.path)?;
         Ok(Input {
@@ -87,7 +97,7 @@ pub fn decode(ask: Decode) -> Result<Decoded, Failure> {
         inputs: decoded.inputs.iter().map(input).collect::<Result<_, _>>()?,
         blind: decoded.intent == Intent::Opaque,
         intent: describe::json(&decoded.intent),
-        lines: describe::lines(&ask.payload, &decoded),
+        lines: describe::lines(payload, &decoded),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The clients for Python and Node, as they are installed, against real nodes: they make wallets,
-//! have payments and messages signed, follow them by the stream of events through a restart of the
-//! coordinator, verify webhook deliveries, and believe each other's wallets and those of the Rust
-//! client. Programs of others judge what was signed.
+//! have payments and messages signed, some after a person's approval, follow them by the stream of
+//! events through a restart of the coordinator, verify webhook deliveries, and believe each other's
+//! wallets and those of the Rust client. Programs of others judge what was signed.
 //!
 //! `just clients` builds and installs them, `just outsiders` the judges. A script asks for what is
 //! not a client's to do by a line of JSON, and reads the answer as a line.
@@ -40,6 +40,7 @@ async fn python_and_node_order_verify_and_follow_and_all_clients_believe_the_sam
     let mut cluster = Cluster::prepare(blueprint).await.unwrap();
     let admin = make_admin(&cluster);
     let signed = let_requester_sign(&cluster);
+    let_ann_vote(&cluster);
     cluster.start_all().await.unwrap();
     // Of two nodes: what they prepare for ECDSA takes most of this test's time.
     let order = NewWallet {
@@ -110,6 +111,21 @@ fn let_requester_sign(cluster: &Cluster) -> PathBuf {
     signed
 }
 
+/// Lists an approver at the coordinator. Her key is in `ann.key`.
+fn let_ann_vote(cluster: &Cluster) {
+    let mut new_key = Command::new(program("countersign").unwrap());
+    new_key.args(["approver", "new", "--out"]);
+    new_key.arg(cluster.dir().join("ann.key"));
+    let told = expect_success(&mut new_key).unwrap();
+    let id = told
+        .split_whitespace()
+        .find(|word| word.starts_with("csv1"));
+    let config = cluster.coordinator_config();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let ann = format!("approvers:\n  - {{name: ann, keys: [{}]}}\n", id.unwrap());
+    std::fs::write(&config, text + &ann).unwrap();
+}
+
 /// Runs a script in the environment that has nothing but the package and what it depends on, and
 /// gives it what it asks for.
 async fn run(
@@ -123,6 +139,7 @@ async fn run(
     let names: Vec<&str> = cluster.nodes.iter().map(|node| &*node.name).collect();
     let told = json!({
         "profile": cluster.profile(), "nodes": names, "treasury": treasury.key, "admin": admin, "signed": signed,
+        "ann": cluster.dir().join("ann.key"),
         "evm_path": EVM_PATH, "bitcoin_paths": PATHS, "solana_path": SOLANA_PATH,
     });
     let log = cluster.dir().join(format!("{script}.log"));

@@ -33,25 +33,30 @@ from .errors import (
     Unreachable,
     Untrustworthy,
     UsageError,
+    VoteError,
     WalletDistrusted,
 )
-from .keys import RequesterKey
+from .keys import ApproverKey, RequesterKey
 from .models import (
     Address,
     CheckUp,
+    Collect,
     Decoded,
+    Examined,
     Finished,
     Input,
     InputSignature,
     Introduction,
+    JudgedVote,
     Listed,
     Signed,
     Standing,
     Task,
+    Votes,
     Wallet,
 )
 from .payloads import Payload
-from .profile import Profile
+from .profile import Passkeys, Profile
 from .schema import Event
 from .webhooks import WebhookDelivery, verify_webhook
 
@@ -59,15 +64,18 @@ __all__ = [
     "Address",
     "AnswerError",
     "ApiError",
+    "ApproverKey",
     "AsyncClient",
     "Cancelled",
     "CheckUp",
     "Client",
+    "Collect",
     "Conflict",
     "CountersignError",
     "CursorGone",
     "Decoded",
     "Event",
+    "Examined",
     "Expired",
     "Failed",
     "FileBook",
@@ -80,9 +88,11 @@ __all__ = [
     "InvalidResult",
     "InvalidWallet",
     "InvalidWebhook",
+    "JudgedVote",
     "Listed",
     "MemoryBook",
     "NotFound",
+    "Passkeys",
     "Payload",
     "PayloadError",
     "Pending",
@@ -101,6 +111,8 @@ __all__ = [
     "Unreachable",
     "Untrustworthy",
     "UsageError",
+    "VoteError",
+    "Votes",
     "Wallet",
     "WalletBook",
     "WalletDistrusted",

@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import aclosing, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote
@@ -20,7 +20,7 @@ from . import _text
 from ._access import Access
 from ._wire import Deadline, Wire
 from .errors import AnswerError, FileError, Unavailable, Unreachable, by_status
-from .schema import OPERATIONS, SHAPES, KeyDescriptor, Submission, TaskSummary
+from .schema import OPERATIONS, SHAPES, KeyDescriptor, Submission, TaskSummary, Vote
 
 T = TypeVar("T")
 R = TypeVar("R", bound=httpx.Response)
@@ -41,7 +41,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 #: The states of a task of which nothing more is expected. A word that is not known here is none of them.
 FINAL: frozenset[str] = frozenset({"completed", "rejected", "failed", "expired", "cancelled"})
-STATES: frozenset[str] = FINAL | {"waiting", "approving", "running"}
+STATES: frozenset[str] = FINAL | {"pending", "waiting", "approving", "running"}
 
 
 def has_ended(view: TaskSummary) -> bool:
@@ -91,6 +91,16 @@ def submit(order: Submission) -> Request:
 def task(id: str, wait: int | None = None, revision: int | None = None) -> Request:
     """A task; with ``wait``, once it is past ``revision`` or so many seconds are over."""
     return request("showTask", id, wait=wait, revision=revision)
+
+
+def votes(id: str) -> Request:
+    """The votes on a task. The module reads them, since those of later versions must not hide the others."""
+    return replace(request("listVotes", id), answer=None)
+
+
+def vote(id: str, vote: Vote) -> Request:
+    """Hands in a vote. The same one may be handed in again."""
+    return replace(request("voteOnTask", id, body=vote), answer=None)
 
 
 def published_webhook_keys() -> Request:

@@ -32,20 +32,25 @@ from .errors import (
     UnknownState,
     Unreachable,
     UsageError,
+    by_code,
 )
-from .keys import RequesterKey
+from .keys import ApproverKey, RequesterKey
 from .models import (
     Address,
     CheckUp,
+    Collect,
     Decoded,
+    Examined,
     Finished,
     Input,
     InputSignature,
     Introduction,
+    JudgedVote,
     Listed,
     Signed,
     Standing,
     Task,
+    Votes,
     Wallet,
 )
 from .payloads import Payload
@@ -59,6 +64,7 @@ from .schema import (
     Resent,
     TaskSummary,
     TaskView,
+    Vote,
     WebhookKeys,
     WebhookSpec,
     WebhookView,
@@ -93,10 +99,17 @@ Progress = Callable[[Task], None]
 
 @dataclass(frozen=True)
 class Remarks:
-    """The requester's remarks on an order, for nodes' plugins and people."""
+    """The requester's remarks on an order, for nodes' plugins and people, and the approvals that it collects first."""
 
     note: str | None = None
     claims: Mapping[str, str] | None = None
+    collect: Collect | None = None
+
+    def voting(self, timeout: float | None) -> float:
+        """The seconds for which votes are waited for in addition, unless the caller has limited the wait."""
+        if self.collect is None or timeout:
+            return 0.0
+        return max(self.collect.until_ms / 1000 - time.time(), 0.0)
 
 
 class Flows:
@@ -134,7 +147,8 @@ class Flows:
             }
         }
         order = self.order(operation, remarks, timeout or WALLET)
-        return cast(Wallet, (yield from self._carry_out(order, _end(timeout, WALLET), progress)))
+        until = _end(timeout, WALLET) + remarks.voting(timeout)
+        return cast(Wallet, (yield from self._carry_out(order, until, progress)))
 
     def reshare(
         self,
@@ -157,6 +171,7 @@ class Flows:
             }
         }
         order = self.order(operation, remarks, timeout or WALLET)
+        until += remarks.voting(timeout)
         return cast(Wallet, (yield from self._carry_out(order, until, progress)))
 
     def check_up(
@@ -172,6 +187,7 @@ class Flows:
         asked = known.nodes if nodes is None else tuple(self.profile.node(node) for node in nodes)
         operation = {"check-up": {"wallet": known.id, "nodes": list(asked)}}
         order = self.order(operation, remarks, timeout or SIGNATURE)
+        until += remarks.voting(timeout)
         return cast(CheckUp, (yield from self._carry_out(order, until, progress)))
 
     def wallet(self, wallet: str) -> Flow[Wallet]:
@@ -279,6 +295,7 @@ class Flows:
         progress: Progress | None,
     ) -> Flow[Signed]:
         order, until = yield from self.order_signature(wallet, payload, path, signers, remarks, timeout)
+        until += remarks.voting(timeout)
         return cast(Signed, (yield from self._carry_out(order, until, progress)))
 
     def submit_signature(
@@ -334,6 +351,58 @@ class Flows:
             if news["revision"] != view["revision"]:
                 yield Tell(Task.of_view(news))
             view = news
+
+    # Votes
+
+    def votes(self, id: str) -> Flow[Votes | None]:
+        order = _order_in((yield from self._view(id)))
+        if _core.call("order.read", dict(order)).get("collect") is None:
+            return None
+        return self._count(order, (yield _api.votes(id)))
+
+    def examine(self, id: str) -> Flow[Examined]:
+        """A task to vote on, verified as before signing."""
+        view = yield _api.task(id)
+        task = _core.call("vote.examine", {"id": id, "view": view, "known": self._known, "now": _now()})
+        order = _order_in(view)
+        wallet, decoded = None, None
+        if "key-gen" not in task["operation"]:
+            wallet = yield from self.newest_wallet(task["wallet"])
+            shown = _core.call("vote.subject", {"order": order, "wallet": wallet.descriptor, "chains": self._chains})
+            decoded = None if shown is None else _decoded(shown)
+        needed, until = task["collect"]["votes"], _date(task["collect"]["until"])
+        return Examined(id, task["hash"], task["requester"], needed, until, task, wallet, decoded, order)
+
+    def vote(self, examined: Examined, key: ApproverKey, choice: str) -> Flow[Votes]:
+        return (yield from self.submit_vote(examined, key.vote(examined.order, choice, _now())))
+
+    def submit_vote(self, examined: Examined, vote: Vote) -> Flow[Votes]:
+        """Hands in a vote, and sees that the coordinator lists it."""
+        count = self._count(examined.order, (yield _api.vote(examined.task, vote)))
+        said = vote["approver"], vote["choice"]
+        for one in count.votes:
+            if one.is_genuine and one.vote and (one.vote["approver"], one.vote["choice"]) == said:
+                return count
+        raise by_code(
+            "vote-not-listed",
+            f"the coordinator does not list the vote that it took on task {examined.task}; look at the task, and vote again",
+            (),
+        )
+
+    def _count(self, order: Order, told: Any) -> Votes:
+        document = {"order": order, "told": told, "passkeys": self.profile.pages(), "now": _now()}
+        count = _core.call("vote.count", document)
+        return Votes(
+            task=count["task"],
+            hash=count["hash"],
+            needed=count["needed"],
+            until=_date(count["until"]),
+            approved=count["approved"],
+            rejected=count["rejected"],
+            votes=tuple(JudgedVote(**one) for one in count["votes"]),
+            missing=tuple(count["missing"]),
+            told=count["told"],
+        )
 
     # Events
 
@@ -413,12 +482,14 @@ class Flows:
     def result(self, id: str, timeout: float | None, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
         """The verified result of an order of one's own, whoever sent it and whenever."""
         until = time.monotonic() + (WALLET if timeout is None else timeout)
-        return (yield from within(until, self._result(id, until, progress)))
+        view = yield from within(until, self._view(id))
+        collect = self._own(view).get("collect")
+        if collect is not None and timeout is None:
+            until += max(collect["until"] / 1000 - time.time(), 0.0)
+        return (yield from within(until, self._result(view, until, progress)))
 
-    def _result(self, id: str, until: float, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
-        view = yield from self._view(id)
-        order = Order(task=view["task"], signature=view["signature"])
-        self._own(view)
+    def _result(self, view: TaskView, until: float, progress: Progress | None) -> Flow[Wallet | Signed | CheckUp]:
+        order = _order_in(view)
         view = yield from self._follow(view, until, progress)
         return (yield from self._judge(order, view))
 
@@ -435,6 +506,7 @@ class Flows:
             "life_ms": max(1, int(life * 1000)),
             "note": remarks.note,
             "claims": dict(remarks.claims or {}),
+            "collect": _collected(remarks.collect),
             "operation": operation,
         }
         signed = self.key.sign(parts)
@@ -534,7 +606,7 @@ class Flows:
         types = {"rejected": Rejected, "failed": Failed, "expired": Expired, "cancelled": Cancelled}
         reason = view.get("reason")
         ended = types[view["state"]]
-        end = datetime.fromtimestamp(min(not_after, LAST) / 1000, timezone.utc)
+        end = _date(not_after)
         if reason is None:
             raise ended(view["id"], "unknown", "the coordinator gives no reason; see its log", not_after=end)
         message = reason["message"]
@@ -565,11 +637,7 @@ class Flows:
             "payload.decode",
             {"wallet": wallet.descriptor, "path": path, "payload": payload.document(), "chains": self._chains},
         )
-        inputs = tuple(
-            Input(one["path"], bytes.fromhex(one["public_key"]), bytes.fromhex(one["signed_bytes"]))
-            for one in decoded["inputs"]
-        )
-        return Decoded(inputs, decoded["blind"], decoded["intent"], tuple(decoded["lines"]))
+        return _decoded(decoded)
 
     def _entry(self, id: str) -> dict[str, Any] | None:
         return cast("dict[str, Any] | None", _core.call("book.wallet", {"book": self.book.read(), "id": id}))
@@ -659,6 +727,26 @@ def _signed(verified: dict[str, Any]) -> Signed:
         for one in verified["signed"]["signatures"]
     )
     return Signed(verified["task"], verified["wallet"], verified["scheme"], signatures, verified["signed"])
+
+
+def _decoded(decoded: dict[str, Any]) -> Decoded:
+    inputs = tuple(
+        Input(one["path"], bytes.fromhex(one["public_key"]), bytes.fromhex(one["signed_bytes"]))
+        for one in decoded["inputs"]
+    )
+    return Decoded(inputs, decoded["blind"], decoded["intent"], tuple(decoded["lines"]))
+
+
+def _collected(collect: Collect | None) -> dict[str, int] | None:
+    return None if collect is None else {"votes": collect.votes, "until": collect.until_ms}
+
+
+def _order_in(view: Any) -> Order:
+    return Order(task=view["task"], signature=view["signature"])
+
+
+def _date(ms: int) -> datetime:
+    return datetime.fromtimestamp(min(ms, LAST) / 1000, timezone.utc)
 
 
 def _feed_of(view: TaskView) -> Feed:

@@ -15,8 +15,21 @@ from ._start import started
 from ._step import Close, Done, Flow, Open, Read, Sleep, Tell
 from .book import FileBook, MemoryBook, WalletBook
 from .errors import CountersignError
-from .keys import RequesterKey
-from .models import Address, CheckUp, Decoded, Finished, Introduction, Listed, Signed, Task, Wallet
+from .keys import ApproverKey, RequesterKey
+from .models import (
+    Address,
+    CheckUp,
+    Collect,
+    Decoded,
+    Examined,
+    Finished,
+    Introduction,
+    Listed,
+    Signed,
+    Task,
+    Votes,
+    Wallet,
+)
 from .payloads import Payload
 from .profile import Profile
 from .schema import (
@@ -27,6 +40,7 @@ from .schema import (
     Resend,
     Resent,
     TaskSummary,
+    Vote,
     WebhookKeys,
     WebhookSpec,
     WebhookView,
@@ -96,6 +110,7 @@ class Client:
         threshold: int,
         note: str | None = None,
         claims: Mapping[str, str] | None = None,
+        collect: Collect | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
     ) -> Wallet:
@@ -103,7 +118,7 @@ class Client:
 
         ``scheme``: ``ecdsa-secp256k1``, ``ed25519``, ``taproot`` or ``schnorr-secp256k1``.
         """
-        remarks = Remarks(note, claims)
+        remarks = Remarks(note, claims, collect)
         return self._run(self._flows.create_wallet(name, scheme, nodes, threshold, remarks, timeout, progress))
 
     def reshare(
@@ -115,11 +130,12 @@ class Client:
         dealers: Sequence[str] | None = None,
         note: str | None = None,
         claims: Mapping[str, str] | None = None,
+        collect: Collect | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
     ) -> Wallet:
         """Hands a wallet over to these nodes. Key and addresses stay."""
-        remarks = Remarks(note, claims)
+        remarks = Remarks(note, claims, collect)
         return self._run(self._flows.reshare(wallet, nodes, threshold, dealers, remarks, timeout, progress))
 
     def check_up(
@@ -128,11 +144,12 @@ class Client:
         *,
         nodes: Sequence[str] | None = None,
         note: str | None = None,
+        collect: Collect | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
     ) -> CheckUp:
         """Has nodes, by default all members, prove that they hold their shares. Nothing is signed."""
-        return self._run(self._flows.check_up(wallet, nodes, Remarks(note), timeout, progress))
+        return self._run(self._flows.check_up(wallet, nodes, Remarks(note, None, collect), timeout, progress))
 
     def wallet(self, wallet: str) -> Wallet:
         """A believed wallet: from the wallet book, or, at first sight, if the profile has all its members and its
@@ -172,6 +189,7 @@ class Client:
         signers: Sequence[str] | None = None,
         note: str | None = None,
         claims: Mapping[str, str] | None = None,
+        collect: Collect | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
     ) -> Signed:
@@ -181,8 +199,11 @@ class Client:
         later, however slowly a coordinator answers. Raises ``Rejected``, ``Failed`` or ``Expired`` if the coordinator tells
         that it ended without a result, and ``Pending`` if it has not ended. It may be signed until its ``not_after`` all
         the same: send no new one before.
+
+        With ``collect``, people have to approve before the nodes are asked: the order lives for its usual time after
+        ``collect.until``, and is waited for as long, unless ``timeout`` limits the wait.
         """
-        remarks = Remarks(note, claims)
+        remarks = Remarks(note, claims, collect)
         return self._run(self._flows.sign(wallet, payload, path, signers, remarks, timeout, progress))
 
     def submit(
@@ -194,17 +215,18 @@ class Client:
         signers: Sequence[str] | None = None,
         note: str | None = None,
         claims: Mapping[str, str] | None = None,
+        collect: Collect | None = None,
         timeout: float | None = None,
     ) -> Task:
         """Orders a signature and does not wait for it. Ask :meth:`result` for it, now or later."""
-        remarks = Remarks(note, claims)
+        remarks = Remarks(note, claims, collect)
         return self._run(self._flows.submit_signature(wallet, payload, path, signers, remarks, timeout))
 
     def result(
         self, task: str, *, timeout: float | None = None, progress: Progress | None = None
     ) -> Wallet | Signed | CheckUp:
         """The verified result of an order of this requester. Raises ``Pending`` if it has not ended after ``timeout``
-        seconds, by default an hour."""
+        seconds, by default an hour, which begins at the end of the votes if it collects them."""
         return self._run(self._flows.result(task, timeout, progress))
 
     def follow(self, task: str) -> Iterator[Task]:
@@ -235,6 +257,24 @@ class Client:
             for step in steps:
                 if isinstance(step, Tell):
                     yield step.value
+
+    def votes(self, task: str) -> Votes | None:
+        """The votes on a task, each verified here, and their count; ``None`` if it collects none. Votes by passkey count if
+        the profile has ``passkeys``. Names, and who is missing, are the coordinator's word."""
+        return self._run(self._flows.votes(task))
+
+    def examine(self, task: str) -> Examined:
+        """A task to vote on, for a person to look at. Refuses one that collects no votes or none any more, of a requester
+        who is not under ``trusted_requesters`` (if the profile names any), or of a wallet that is not believed."""
+        return self._run(self._flows.examine(task))
+
+    def vote(self, examined: Examined, key: ApproverKey, choice: Literal["approve", "reject"]) -> Votes:
+        """Votes on exactly what was examined. The latest vote of a person counts."""
+        return self._run(self._flows.vote(examined, key, choice))
+
+    def submit_vote(self, examined: Examined, vote: Vote) -> Votes:
+        """Hands in a vote that was made elsewhere, such as by a passkey. The same one may be handed in again."""
+        return self._run(self._flows.submit_vote(examined, vote))
 
     def finish(self, signed: Signed, *, transaction: bool = False) -> Finished:
         """The signed payload in the form that its chain takes. ``transaction``: of a PSBT the network transaction,

@@ -133,6 +133,10 @@ class Cancelled(TaskError):
     """The order was cancelled before anything was signed, as the coordinator tells."""
 
 
+class VoteError(CountersignError):
+    """There is no vote: nobody asks for one, or not any more, or it could not be made."""
+
+
 class Pending(CountersignError):
     """The order has not ended yet, and may still end well: people may have to decide.
 
@@ -213,6 +217,14 @@ _BY_CODE: dict[str, type[CountersignError]] = {
     "wallet-distrusted": WalletDistrusted,
     "stale-coordinator": StaleCoordinator,
     "invalid-webhook": InvalidWebhook,
+    "vote-not-asked": VoteError,
+    "vote-not-pending": VoteError,
+    "vote-over": VoteError,
+    "vote-not-made": VoteError,
+    "vote-stranger": Untrustworthy,
+    "vote-order": Untrustworthy,
+    "vote-generation": Untrustworthy,
+    "vote-not-listed": Untrustworthy,
 }
 _BY_STATUS: dict[int, type[ApiError]] = {
     401: Unauthorized,

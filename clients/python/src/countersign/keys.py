@@ -1,14 +1,15 @@
-"""The requester's key: its holder may order tasks."""
+"""The requester's key, whose holder may order tasks, and an approver's, whose holder votes on them."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from . import _core, _files
 from .errors import FileError
+from .schema import Submission, Vote
 
 
 class RequesterKey:
@@ -57,3 +58,31 @@ class RequesterKey:
     def sign_request(self, parts: dict[str, Any]) -> dict[str, str]:
         """The headers that prove a request of these parts to a coordinator."""
         return dict(_core.call("request.sign", parts | {"key": self._text}))
+
+
+class ApproverKey:
+    """Votes on tasks. Its text form is one line, ``csv-secret1…``, and ``countersign approver new`` makes one. It prints
+    its id only."""
+
+    __slots__ = ("_text", "id")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        #: The public half (``csv1…``), which operators list under ``approvers``.
+        self.id: str = _core.call("vote.approver", {"key": text})["approver"]
+
+    @classmethod
+    def load(cls, path: str | Path) -> ApproverKey:
+        """Reads a key. A file that others can read is refused."""
+        return cls(_files.read_secret(Path(path), "make one with `countersign approver new`, or correct the profile"))
+
+    def __repr__(self) -> str:
+        return f"ApproverKey({self.id}, ..)"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an approver's key is not copied; load it from its file")
+
+    def vote(self, order: Submission, choice: str, time: int) -> Vote:
+        """Votes on an order whose requester signed it."""
+        ballot = {"order": {"task": order["task"], "signature": order["signature"]}, "choice": choice, "time": time}
+        return cast(Vote, _core.call("vote.sign", ballot | {"key": self._text}))

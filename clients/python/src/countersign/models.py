@@ -1,16 +1,18 @@
-"""What this package returns. Everything except ``Task`` and refused wallets is verified."""
+"""What this package takes and returns. Everything returned is verified, except ``Task``, refused wallets, and names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from . import _core
 from ._api import STATES, has_ended
-from .errors import CountersignError
-from .schema import KeyDescriptor, TaskView
+from .errors import CountersignError, UsageError
+from .schema import Collecting, KeyDescriptor, Submission, TaskView
 from .schema import Signed as SignedDocument
+from .schema import Vote as VoteDocument
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Task:
     """A task as the coordinator reports it. Its order is verified; state, decisions and history are its word."""
 
     id: str
-    #: ``waiting``, ``approving``, ``running``, ``completed``, ``rejected``, ``failed``, ``expired`` or ``cancelled``;
+    #: ``pending`` (people have to approve first), ``waiting``, ``approving``, ``running``, ``completed``, ``rejected``, ``failed``, ``expired`` or ``cancelled``;
     #: ``unknown`` for a word of a later version, which stands in ``view``: neither a success nor a failure.
     state: str
     #: ``KeyGen``, ``KeySign``, ``KeyReshare`` or ``KeyShareSign``.
@@ -162,6 +164,84 @@ class Task:
     def is_final(self) -> bool:
         """True if nothing more is expected."""
         return has_ended(self.view)
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Approvals by people that are collected before the nodes are asked. How many are enough, and whose, each node decides
+    by its own rules."""
+
+    #: The number of people who have to approve.
+    votes: int
+    #: The order expires if too few have approved by then. A time with a zone, or milliseconds since 1970.
+    until: datetime | int
+
+    @property
+    def until_ms(self) -> int:
+        """The end in milliseconds since 1970."""
+        if not isinstance(self.until, datetime):
+            return self.until
+        if self.until.tzinfo is None:
+            raise UsageError("usage", "`until` has no time zone; give such as datetime.now(timezone.utc) + timedelta(hours=24)")
+        return int(self.until.timestamp() * 1000)
+
+
+@dataclass(frozen=True)
+class JudgedVote:
+    """A vote with what was found out about it. The name is the coordinator's word."""
+
+    name: str
+    #: ``genuine``: it proves itself, and counts. ``passkey``: made by one, and the profile names no pages that may collect
+    #: such votes, so it can neither be believed nor be called forged. ``early``: made in the future. ``forged``: forged, or
+    #: for another task. ``unreadable``: of a later version.
+    finding: str
+    #: Why it does not count, for people.
+    problem: str | None
+    #: The vote; absent if it cannot be read.
+    vote: VoteDocument | None
+
+    @property
+    def is_genuine(self) -> bool:
+        return self.finding == "genuine"
+
+
+@dataclass(frozen=True)
+class Votes:
+    """The votes on a task, counted here: a person once, with her latest genuine vote."""
+
+    task: str
+    #: The hash of the task's exact bytes, which every vote on it names.
+    hash: str
+    #: The number of people who have to approve, by the order.
+    needed: int
+    until: datetime
+    approved: int
+    rejected: int
+    #: In the order of arrival.
+    votes: tuple[JudgedVote, ...]
+    #: Names of those who have not voted, by the coordinator's word.
+    missing: tuple[str, ...]
+    #: The coordinator's own count.
+    told: Collecting | None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A task to vote on: its requester and its wallet are believed, what it signs is decoded, and it collects votes."""
+
+    task: str
+    #: The hash of its exact bytes, which a vote signs.
+    hash: str
+    requester: str
+    needed: int
+    until: datetime
+    #: The order as its requester signed it.
+    ordered: dict[str, Any]
+    #: The wallet that it uses; absent if it makes one.
+    wallet: Wallet | None
+    #: The effect of what it signs; absent if it signs nothing.
+    decoded: Decoded | None
+    order: Submission = field(repr=False)
 
 
 class Standing(Enum):

@@ -12,6 +12,16 @@ from .errors import UsageError
 
 
 @dataclass(frozen=True)
+class Passkeys:
+    """The pages that may collect votes of passkeys, as the nodes have them in quorum.yaml."""
+
+    #: The domain to which the passkeys are bound.
+    rp_id: str
+    #: The origins of the pages themselves, such as ``https://console.treasury.example``.
+    origins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Profile:
     """A requester's settings.
 
@@ -37,6 +47,10 @@ class Profile:
     coordinator_ca: Path | None = None
     #: Keys (``whpk_…``) of the coordinator's webhooks, from its operator. Empty: those that the coordinator tells.
     webhook_keys: tuple[str, ...] = ()
+    #: File with the key of an approver, mode 0600.
+    approver_key_file: Path | None = None
+    #: Absent: votes of passkeys are shown, and not counted.
+    passkeys: Passkeys | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -61,6 +75,8 @@ class Profile:
             wallet_book=place("wallet_book"),
             coordinator_ca=place("coordinator_ca"),
             webhook_keys=tuple(read["webhook_keys"]),
+            approver_key_file=place("approver_key_file"),
+            passkeys=_passkeys(read.get("passkeys")),
         )
 
     def node(self, text: str) -> str:
@@ -86,3 +102,12 @@ class Profile:
     def chains(self) -> dict[str, str]:
         """The networks of chains whose transactions do not name theirs."""
         return {"bitcoin": self.bitcoin, "solana": self.solana}
+
+    def pages(self) -> dict[str, Any] | None:
+        """The pages that may collect votes of passkeys, as the rules read them."""
+        pages = self.passkeys
+        return None if pages is None else {"rp_id": pages.rp_id, "origins": list(pages.origins)}
+
+
+def _passkeys(read: dict[str, Any] | None) -> Passkeys | None:
+    return None if read is None else Passkeys(read["rp_id"], tuple(read["origins"]))

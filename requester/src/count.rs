@@ -2,16 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use countersign_api::Collecting;
+use countersign_api::{Collecting, Open, VoteView};
 use countersign_protocol::task::Collect;
 use countersign_protocol::{ApproverId, Choice, Hash, TaskId, UnixMillis, Vote};
 use countersign_vote::{CheckError, RelyingParty};
-
-use crate::api::{Open, ToldVotes};
-use crate::error::ClientError;
+use serde::Deserialize;
 
 /// Votes that are read of one task: an approval and a rejection of each key.
 const MAX_VOTES: usize = 2 * Vote::MAX_OF_TASK;
+
+/// The votes on a task as a coordinator tells them. Nothing of it is believed.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of `VoteList`")]
+pub struct ToldVotes {
+    pub task: TaskId,
+    pub hash: Hash,
+    #[serde(default)]
+    pub collecting: Option<Collecting>,
+    /// A vote of a later version does not keep anybody from reading the others.
+    pub votes: Vec<Open<VoteView>>,
+    pub missing: Vec<String>,
+}
+
+/// Why what a coordinator tells is not a list of the votes on a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotTheVotes {
+    /// They are on another task.
+    #[error("its votes are on another task")]
+    OtherTask,
+    /// There are more than a task can have.
+    #[error("it has more than {MAX_VOTES} votes")]
+    Many,
+}
 
 /// The votes on a task. Votes prove themselves; whose key is whose, who is missing and how many the
 /// coordinator counts is its word.
@@ -59,21 +82,20 @@ pub enum Finding {
 }
 
 impl Count {
-    /// Checks each vote that is told of this task. `pages` may collect votes of passkeys.
-    pub(super) fn new(
+    /// Checks each vote that is told of this task, whose order is verified. `pages` may collect
+    /// votes of passkeys.
+    pub fn new(
         (task, hash): (TaskId, Hash),
         collect: Collect,
         told: ToldVotes,
         pages: Option<&RelyingParty>,
         now: UnixMillis,
-    ) -> Result<Self, ClientError> {
+    ) -> Result<Self, NotTheVotes> {
         if told.task != task || told.hash != hash {
-            let other = "its votes are on another task".into();
-            return Err(ClientError::Answer(other));
+            return Err(NotTheVotes::OtherTask);
         }
         if told.votes.len() > MAX_VOTES {
-            let many = format!("it has more than {MAX_VOTES} votes");
-            return Err(ClientError::Answer(many));
+            return Err(NotTheVotes::Many);
         }
         let judged = told.votes.into_iter().map(|one| match one {
             Open::Known(view) => Judged {
@@ -168,11 +190,11 @@ mod tests {
         json!({"task": TASK, "hash": HASH, "votes": votes, "missing": ["erin"]})
     }
 
-    fn read(told: Value) -> Result<Count, ClientError> {
+    fn read(told: Value) -> Result<Count, NotTheVotes> {
         read_with(told, None)
     }
 
-    fn read_with(told: Value, pages: Option<&RelyingParty>) -> Result<Count, ClientError> {
+    fn read_with(told: Value, pages: Option<&RelyingParty>) -> Result<Count, NotTheVotes> {
         let collect = Collect {
             votes: 2,
             until: UnixMillis(NOW + 1000),
@@ -281,11 +303,11 @@ mod tests {
         ] {
             let mut told = told(&[]);
             told[field] = other;
-            assert_eq!(read(told).unwrap_err().code(), "answer", "{field}");
+            assert_eq!(read(told).unwrap_err(), NotTheVotes::OtherTask, "{field}");
         }
         let vote = Key::new(1).vote(HASH, Choice::Approve, NOW);
         let many = vec![("ann", vote); MAX_VOTES + 1];
         assert!(read(told(&many[1..])).is_ok());
-        assert_eq!(read(told(&many)).unwrap_err().code(), "answer");
+        assert_eq!(read(told(&many)).unwrap_err(), NotTheVotes::Many);
     }
 }

@@ -1,0 +1,113 @@
+/** Votes of people on a task: what is examined before, asked of a passkey, and counted. */
+
+import { toHex } from "./core.js";
+import { UsageError } from "./errors.js";
+import type { Decoded, Wallet } from "./models.js";
+import type { Collecting, Submission, Vote } from "./schema.js";
+
+/** Approvals by people that are collected before the nodes are asked. How many are enough, and whose, each node decides. */
+export interface Collect {
+  /** The number of people who have to approve. */
+  readonly votes: number;
+  /** The order expires if too few have approved by then. A date, or milliseconds since 1970. */
+  readonly until: Date | number;
+}
+
+export type Choice = "approve" | "reject";
+
+/** A task to vote on: its requester and its wallet are believed, what it signs is decoded, and it collects votes. */
+export interface Examined {
+  readonly task: string;
+  /** The hash of its exact bytes, which a vote signs. */
+  readonly hash: string;
+  readonly requester: string;
+  readonly needed: number;
+  readonly until: Date;
+  /** The order as its requester signed it. */
+  readonly ordered: Readonly<Record<string, unknown>>;
+  /** The wallet that it uses; null if it makes one. */
+  readonly wallet: Wallet | null;
+  /** The effect of what it signs; null if it signs nothing. */
+  readonly decoded: Decoded | null;
+  readonly order: Submission;
+}
+
+/** The content of a vote. */
+export interface Ballot {
+  /** The hash of the task's exact bytes. */
+  readonly task: string;
+  readonly choice: Choice;
+  /** The key that votes, `csv1…`. */
+  readonly approver: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** What a passkey signs: `challenge` is for `navigator.credentials.get`, with `userVerification: "required"`. */
+export interface VoteMessage {
+  readonly challenge: Uint8Array & BufferSource;
+  readonly ballot: Ballot;
+}
+
+/** What an authenticator returned: the `response` of the credential. */
+export interface AssertionResponse {
+  readonly clientDataJSON: ArrayBuffer | Uint8Array;
+  readonly authenticatorData: ArrayBuffer | Uint8Array;
+  readonly signature: ArrayBuffer | Uint8Array;
+}
+
+/** A vote with what was found out about it. The name is the coordinator's word. */
+export interface JudgedVote {
+  readonly name: string;
+  /**
+   * `genuine`: it proves itself, and counts. `passkey`: made by one, and the profile names no pages that may collect such
+   * votes, so it can neither be believed nor be called forged. `early`: made in the future. `forged`: forged, or for
+   * another task. `unreadable`: of a later version.
+   */
+  readonly finding: "genuine" | "passkey" | "early" | "forged" | "unreadable";
+  /** Why it does not count, for people. */
+  readonly problem: string | null;
+  /** Null if it cannot be read. */
+  readonly vote: Vote | null;
+}
+
+/** The votes on a task, counted here: a person once, with her latest genuine vote. */
+export interface Votes {
+  readonly task: string;
+  /** The hash of the task's exact bytes, which every vote on it names. */
+  readonly hash: string;
+  /** The number of people who have to approve, by the order. */
+  readonly needed: number;
+  readonly until: Date;
+  readonly approved: number;
+  readonly rejected: number;
+  /** In the order of arrival. */
+  readonly votes: readonly JudgedVote[];
+  /** Names of those who have not voted, by the coordinator's word. */
+  readonly missing: readonly string[];
+  /** The coordinator's own count. */
+  readonly told: Collecting | null;
+}
+
+/** As the order has it. */
+export function collected({ votes, until }: Collect): { readonly votes: number; readonly until: number } {
+  const end = until instanceof Date ? until.getTime() : until;
+  if (Number.isInteger(end)) return { votes, until: end };
+  throw new UsageError("usage", "`until` of the votes is no time; give a Date, or milliseconds since 1970");
+}
+
+/** In hexadecimal, as the module reads it. */
+export function assertionOf({ clientDataJSON, authenticatorData, signature }: AssertionResponse): object {
+  const hex = (bytes: ArrayBuffer | Uint8Array): string => toHex(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes));
+  return {
+    client_data: hex(clientDataJSON),
+    authenticator_data: hex(authenticatorData),
+    signature: hex(signature),
+  };
+}
+
+/** True if a genuine vote of the same key with the same choice is among them. */
+export function lists({ votes }: Votes, { approver, choice }: Vote): boolean {
+  const same = (vote: Vote | null): boolean => vote !== null && vote.approver === approver && vote.choice === choice;
+  return votes.some(({ finding, vote }) => finding === "genuine" && same(vote));
+}

@@ -1,0 +1,314 @@
+//! Votes of people on a task: examined before, made, and counted, by the rules of the Rust client.
+
+use countersign_api::{Collecting, Open, State};
+use countersign_protocol::{
+    ApproverId, Assertion, Ballot, Choice, Hash, KeyDescriptor, MalformedVote, Operation, Proof,
+    SignedTask, TaskId, UnixMillis, Vote,
+};
+use countersign_requester::count::{Count, Finding, Judged, ToldVotes};
+use countersign_requester::known::Acquaintances;
+use countersign_requester::profile::{Chains, Passkeys};
+use countersign_requester::proof::{self, Told};
+use countersign_requester::voting::{self, NoVote};
+use countersign_vote::{RelyingParty, low_s};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::order::{AsOrdered, Order, Secret};
+use crate::payload::{self, Decoded};
+
+impl From<NoVote> for Failure {
+    fn from(reason: NoVote) -> Self {
+        Self::new(reason.code(), reason)
+    }
+}
+
+impl From<MalformedVote> for Failure {
+    fn from(error: MalformedVote) -> Self {
+        not_made(error)
+    }
+}
+
+fn not_made(error: impl ToString) -> Failure {
+    Failure::new("vote-not-made", error)
+}
+
+/// A coordinator's view of a task on which somebody is to vote.
+#[derive(Deserialize)]
+pub struct Examine {
+    id: TaskId,
+    view: Asked,
+    known: Acquaintances,
+    now: UnixMillis,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    state: Open<State>,
+    #[serde(flatten)]
+    told: Told,
+    #[serde(flatten)]
+    order: Order,
+}
+
+/// Checks that votes are collected on a task, and that its requester is one who is trusted.
+pub fn examine(ask: Examine) -> Result<AsOrdered, Failure> {
+    let order = SignedTask::from(ask.view.order);
+    let task = proof::check_told(ask.id, &ask.view.told, &order)?;
+    let (_, collect) = voting::examine(&order, &ask.known.known(), ask.now)?;
+    if ask.view.state != State::Pending {
+        let message = format!(
+            "votes on task {} are not collected any more; look at its state",
+            ask.id
+        );
+        return Err(Failure::new("vote-not-pending", message));
+    }
+    voting::check_time(&collect, ask.now)?;
+    Ok(AsOrdered::new(&order, task))
+}
+
+/// An order, and the wallet that it uses, in its newest believed generation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    order: Order,
+    wallet: KeyDescriptor,
+    #[serde(default)]
+    chains: Chains,
+}
+
+/// Decodes the effect of an order on its wallet. Nothing if it signs nothing.
+pub fn subject(ask: Subject) -> Result<Option<Decoded>, Failure> {
+    let order = SignedTask::from(ask.order);
+    let task = proof::check_requester(&order)?;
+    match &task.operation {
+        Operation::KeyGen(_) | Operation::KeyShareSign(_) => Ok(None),
+        Operation::KeyReshare(reshare) => {
+            voting::check_generation(reshare, &ask.wallet)?;
+            Ok(None)
+        }
+        Operation::KeySign(sign) if sign.key == ask.wallet.key => {
+            payload::decoded(&ask.wallet, &sign.path, &sign.payload, &ask.chains).map(Some)
+        }
+        Operation::KeySign(_) => Err(Failure::usage(
+            "the order is for another wallet; give the one that it names",
+        )),
+    }
+}
+
+/// The content of a vote. `task` is the hash of the task's exact bytes.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    task: Hash,
+    choice: Choice,
+    approver: ApproverId,
+    time: UnixMillis,
+}
+
+impl From<Content> for Ballot {
+    fn from(content: Content) -> Self {
+        Self {
+            task: content.task,
+            choice: content.choice,
+            approver: content.approver,
+            time: content.time,
+        }
+    }
+}
+
+/// A vote that is to be made by a passkey.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    order: Order,
+    approver: ApproverId,
+    choice: Choice,
+    /// The time of the approver's clock.
+    time: UnixMillis,
+}
+
+/// The bytes that the vote signs, which are the challenge of the passkey.
+#[derive(Serialize)]
+pub struct Message {
+    #[serde(with = "hex::serde")]
+    challenge: [u8; 32],
+    ballot: Content,
+}
+
+/// The challenge of a vote on an order whose requester signed it.
+pub fn message(ask: Ask) -> Result<Message, Failure> {
+    let hash = collecting(ask.order, ask.time)?;
+    let content = || Content {
+        task: hash,
+        choice: ask.choice,
+        approver: ask.approver,
+        time: ask.time,
+    };
+    Ok(Message {
+        challenge: Ballot::from(content()).signed_message(),
+        ballot: content(),
+    })
+}
+
+/// What an authenticator returned for the challenge of a ballot.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Returned {
+    ballot: Content,
+    /// The pages that may collect votes.
+    passkeys: Passkeys,
+    #[serde(with = "hex::serde")]
+    client_data: Vec<u8>,
+    #[serde(with = "hex::serde")]
+    authenticator_data: Vec<u8>,
+    #[serde(with = "hex::serde")]
+    signature: Vec<u8>,
+}
+
+/// Makes a vote of it, and checks it as nodes do.
+pub fn from_assertion(returned: Returned) -> Result<Vote, Failure> {
+    let ballot = Ballot::from(returned.ballot);
+    let proof = Proof::Passkey(Assertion {
+        client_data: returned.client_data,
+        authenticator_data: returned.authenticator_data,
+        signature: low_s(&returned.signature).map_err(not_made)?,
+    });
+    let vote = Vote::new(ballot, proof)?;
+    let pages = pages(&returned.passkeys)?;
+    countersign_vote::check(&vote, &ballot.task, Some(&pages)).map_err(not_made)?;
+    Ok(vote)
+}
+
+/// A vote that is to be made by an Ed25519 key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parts {
+    key: Secret,
+    order: Order,
+    choice: Choice,
+    time: UnixMillis,
+}
+
+/// Votes on an order whose requester signed it.
+pub fn sign(parts: Parts) -> Result<Vote, Failure> {
+    let hash = collecting(parts.order, parts.time)?;
+    let key = parts.key.voting_key()?;
+    Ok(key.vote(hash, parts.choice, parts.time)?)
+}
+
+/// The hash of an order that its requester signed, and that collects votes at this time.
+fn collecting(order: Order, time: UnixMillis) -> Result<Hash, Failure> {
+    let order = SignedTask::from(order);
+    let collect = proof::check_requester(&order)?.collect;
+    voting::check_time(&collect.ok_or(NoVote::NotAsked)?, time)?;
+    Ok(order.hash())
+}
+
+/// The text form of an approver's key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyText {
+    key: Secret,
+}
+
+/// The public half of an approver's key.
+#[derive(Serialize)]
+pub struct Approver {
+    approver: ApproverId,
+}
+
+/// The id of an approver's key.
+pub fn approver(KeyText { key }: KeyText) -> Result<Approver, Failure> {
+    let approver = key.voting_key()?.id();
+    Ok(Approver { approver })
+}
+
+/// The votes on a task, as a coordinator tells them.
+#[derive(Deserialize)]
+pub struct ToldAbout {
+    order: Order,
+    told: ToldVotes,
+    #[serde(default)]
+    passkeys: Option<Passkeys>,
+    now: UnixMillis,
+}
+
+/// The count of the votes that prove themselves.
+#[derive(Serialize)]
+pub struct Counted {
+    task: TaskId,
+    hash: Hash,
+    needed: u16,
+    until: UnixMillis,
+    approved: usize,
+    rejected: usize,
+    votes: Vec<Found>,
+    /// The coordinator's word.
+    missing: Vec<String>,
+    /// The coordinator's own count.
+    told: Option<Collecting>,
+}
+
+/// A vote, and whether it counts.
+#[derive(Serialize)]
+struct Found {
+    name: String,
+    finding: &'static str,
+    /// Why it does not count.
+    problem: Option<&'static str>,
+    vote: Option<Vote>,
+}
+
+impl From<Judged> for Found {
+    fn from(judged: Judged) -> Self {
+        let (finding, problem) = match &judged.finding {
+            Finding::Genuine => ("genuine", None),
+            Finding::Passkey => (
+                "passkey",
+                Some("by a passkey, without `passkeys` in the profile"),
+            ),
+            Finding::Early => ("early", Some("made in the future")),
+            Finding::Forged(error) => ("forged", Some(error.name())),
+            Finding::Unreadable => (
+                "unreadable",
+                Some("of a form that this version cannot read"),
+            ),
+        };
+        Self {
+            name: judged.name,
+            finding,
+            problem,
+            vote: judged.vote,
+        }
+    }
+}
+
+/// Counts the votes on an order that collects them.
+pub fn count(ask: ToldAbout) -> Result<Counted, Failure> {
+    let order = SignedTask::from(ask.order);
+    let task = proof::check_requester(&order)?;
+    let collect = task.collect.ok_or(NoVote::NotAsked)?;
+    let pages = ask.passkeys.as_ref().map(pages).transpose()?;
+    let subject = (task.id, order.hash());
+    let count =
+        Count::new(subject, collect, ask.told, pages.as_ref(), ask.now).map_err(|error| {
+            let message = format!("the coordinator's answer is of no use ({error}); check the URL");
+            Failure::new("answer", message)
+        })?;
+    Ok(Counted {
+        task: count.task,
+        hash: count.hash,
+        needed: count.collect.votes,
+        until: count.collect.until,
+        approved: count.approved(),
+        rejected: count.rejected(),
+        missing: count.missing,
+        told: count.told,
+        votes: count.votes.into_iter().map(Found::from).collect(),
+    })
+}
+
+fn pages(passkeys: &Passkeys) -> Result<RelyingParty, Failure> {
+    RelyingParty::new(&passkeys.rp_id, passkeys.origins.clone()).map_err(Failure::usage)
+}
