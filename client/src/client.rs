@@ -17,6 +17,7 @@ use countersign_protocol::{
     SignedTask, TaskId, Threshold, UnixMillis,
 };
 use countersign_requester::belief::Believed;
+pub use countersign_requester::count::{Count, Finding, Judged};
 use countersign_requester::order::{self, Remarks, SignOrder, Window};
 use countersign_requester::proof::{self, Told};
 use countersign_verify::result;
@@ -33,7 +34,6 @@ use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::requester_key::RequesterKey;
 use crate::utc::utc;
-pub use countersign_requester::count::{Count, Finding, Judged};
 pub use follow::{Feed, News};
 pub use reshare::{CheckUp, ReshareOrder};
 pub use voting::{Examined, VoteError};

@@ -552,10 +552,6 @@ pub(crate) fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
             self,
             mut list: A,
         ) -> Result<Vec<Vote>, A::Error> {
-            let announced = list.size_hint().unwrap_or_default();
-            if announced > Vote::MAX_OF_TASK {
-                return Err(serde::de::Error::invalid_length(announced, &self));
-            }
             let mut votes = Vec::new();
             while let Some(vote) = list.next_element()? {
                 if votes.len() == Vote::MAX_OF_TASK {

@@ -24,8 +24,8 @@ use crate::clock;
 use crate::signed_request::{Claim, RequestError};
 
 /// Of what users do, `read` for reading, `vote` for votes and `create` for everything else; `admin`
-/// for all that is not listed here, so that a new route is closed until somebody opens it. `None` where there is
-/// nothing, which anybody with a key may hear.
+/// for all that is not listed here, so that a new route is closed until somebody opens it. `None`
+/// where there is nothing, which anybody with a key may hear.
 pub(super) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     let first = path.split('/').nth(1);
     let of_users = ["tasks", "wallets", "nodes", "requesters", "events"];

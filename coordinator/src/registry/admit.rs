@@ -1,11 +1,10 @@
 //! Checks on new tasks: known wallets, admitted nodes, members.
 
+use countersign_api::State;
 use countersign_protocol::{
     KeyDescriptor, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Task,
     TaskError, TaskId,
 };
-
-use countersign_api::State;
 
 use super::{Inner, TaskRegistry};
 use crate::store::StoreError;

@@ -517,8 +517,8 @@ async fn a_wallet_is_free_again_once_all_that_stored_gave_the_task_up() {
     panic!("the wallet never becomes free");
 }
 
-/// A reshare that waits for people does not keep the wallet from being reshared at once, by which its
-/// own start is put off.
+/// A reshare that waits for people does not keep the wallet from being reshared at once. Its own
+/// start is put off.
 #[tokio::test]
 async fn a_reshare_that_waits_for_votes_holds_up_no_other() {
     let dir = tempfile::tempdir().unwrap();
