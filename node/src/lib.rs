@@ -27,6 +27,7 @@ mod off_thread;
 pub mod overview;
 mod own_keys;
 mod parts;
+pub mod past_decisions;
 pub mod patience;
 pub mod primes;
 mod priority;
