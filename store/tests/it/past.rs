@@ -8,12 +8,10 @@ use redb::{ReadableTable, TableDefinition};
 
 use crate::support::*;
 
-type Bytes = &'static [u8];
-type Id = &'static [u8; 16];
-
-const RECORDINGS: TableDefinition<Id, Bytes> = TableDefinition::new("recordings");
-const RECORDED: TableDefinition<u64, Id> = TableDefinition::new("recorded");
-const TASKS: TableDefinition<Id, Bytes> = TableDefinition::new("tasks");
+const RECORDINGS: TableDefinition<&'static [u8; 16], &'static [u8]> =
+    TableDefinition::new("recordings");
+const RECORDED: TableDefinition<u64, &'static [u8; 16]> = TableDefinition::new("recorded");
+const TASKS: TableDefinition<&'static [u8; 16], &'static [u8]> = TableDefinition::new("tasks");
 
 /// Recorded decisions 1 to 4, each received and decided at a time of its own.
 fn journal() -> (tempfile::TempDir, Journal) {
@@ -177,27 +175,49 @@ fn without_the_oldest() -> (tempfile::TempDir, Journal) {
 #[test]
 fn a_time_from_before_the_oldest_recording_has_a_gap() {
     let (_dir, journal) = without_the_oldest();
-    // Task 3, the oldest, was received at 1003 and decided at 1008.
     assert!(page(&journal, 0).gap);
-    assert!(
-        page(&journal, 1_007).gap,
-        "a task that was received then may have been decided before"
-    );
-    assert!(!page(&journal, 1_008).gap);
+    assert!(page(&journal, 1_002).gap);
+    assert!(!page(&journal, 1_003).gap, "the dropped ones came before");
     let later = journal.past_decisions("rules", at(1_008), 1).unwrap();
     assert!(later.gap, "it was dropped after its page was announced");
     let later = journal.past_decisions("rules", at(0), 2).unwrap();
     assert!(!later.gap, "earlier pages have told");
 }
 
+/// It is decided after those that were received later.
+#[test]
+fn a_dropped_recording_of_a_task_that_waited_is_missed() {
+    let dir = temporary();
+    let journal = Journal::create(dir.path()).unwrap();
+    let received = |number: u8, time: u64| Decided {
+        received_at: at(time),
+        ..proven(number, b"heard", "{}")
+    };
+    for (number, time, decided) in [(1, 5_000, 5_001), (2, 2_000, 5_002), (3, 2_500, 5_003)] {
+        let refused = journal.refuse(at(decided), received(number, time), refusal());
+        refused.unwrap();
+    }
+    drop(journal);
+    drop(tamper(dir.path(), RECORDED, |recorded| {
+        recorded.pop_first().unwrap();
+    }));
+    let journal = tamper(dir.path(), RECORDINGS, |recordings| {
+        drop(recordings.remove(&task(1).0).unwrap());
+    });
+    assert!(page(&journal, 2_500).gap && page(&journal, 5_000).gap);
+    assert!(!page(&journal, 5_001).gap);
+}
+
 #[test]
 fn a_time_from_before_deleted_records_has_a_gap() {
     let (_dir, journal) = journal();
-    journal.end(at(1_100), task(1), signed(1)).unwrap();
-    let pruned = journal.prune(at(9_000), at(1_002), 0).unwrap();
-    assert_eq!(pruned.records, 0, "it ended later");
+    let late = Decided {
+        received_at: at(3_000),
+        ..proven(5, b"heard", "{}")
+    };
+    journal.approve(at(3_001), late, vec![]).unwrap();
     let pruned = journal.prune(at(9_000), at(1_500), 0).unwrap();
-    assert_eq!(pruned.records, 2);
+    assert_eq!(pruned.records, 1, "only task 2 is over");
     assert!(page(&journal, 1_499).gap);
     assert!(!page(&journal, 1_500).gap);
 }

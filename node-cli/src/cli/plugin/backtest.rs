@@ -60,8 +60,8 @@ pub struct Backtest {
     /// The new configuration (YAML or JSON), instead of the entry's.
     #[arg(long, value_name = "FILE")]
     plugin_config: Option<PathBuf>,
-    /// The entry of policy.plugins that NEW is to replace. Default: the entry NEW, or the only entry
-    /// of that plugin.
+    /// The entry of policy.plugins that NEW is to replace. Default: the entry NEW, or the only
+    /// entry of that plugin.
     #[arg(long, value_name = "NAME")]
     entry: Option<String>,
     /// Print the result as JSON.

@@ -9,21 +9,21 @@ use redb::{
 };
 
 use super::Journal;
-use crate::journal::audit::{AUDIT, AuditEntry, AuditKind};
+use crate::journal::audit::{AUDIT, AuditEntry};
 use crate::journal::error::AuditError;
 use crate::journal::meta::{META, PRUNED_BEFORE};
 use crate::journal::pruned::SPENT;
 use crate::journal::read::read;
 use crate::journal::recordings::{RECORDED, RECORDINGS};
 use crate::journal::register::{ORDER, TASKS, record_hash};
-use crate::journal::row::Row;
+use crate::journal::row::{Row, State};
 
 /// The most recordings that one page looks at.
 const LOOKED_AT: usize = 2048;
 /// Bytes of recordings and tasks after which a page ends.
 const PAGE: usize = 4 << 20;
-/// The most rows that are read to find the first recording that was ever made.
-const FIRST: usize = 1024;
+/// The most rows before the oldest recording that are read to find those without one.
+const LOOKED_BACK: usize = 4096;
 
 type Recorded = ReadOnlyTable<u64, &'static [u8; 16]>;
 
@@ -202,8 +202,7 @@ fn check_vouched(
 }
 
 /// True if a task that was received at `since` or later may have lost its recording before the
-/// position `from`. Tasks are recorded in the order in which they were decided, which is not that
-/// of their receipt.
+/// position `from`.
 fn has_gap(
     transaction: &ReadTransaction,
     recorded: &Recorded,
@@ -218,38 +217,38 @@ fn has_gap(
     let oldest = oldest.map(|(position, task)| (position.value(), TaskId(*task.value())));
     match oldest {
         Some((position, _)) if from > 0 => Ok(position > from),
-        Some((_, task)) if first_recorded(transaction)? == Some(task) => Ok(false),
-        Some((_, task)) => Ok(decided_at(transaction, task)?.is_none_or(|at| at > since)),
-        None => Ok(first_recorded(transaction)?.is_some()),
+        Some((_, task)) => is_missed_before(transaction, task, since),
+        None => Ok(from > 0),
     }
 }
 
-/// The first task whose decision was recorded, if its row is among the oldest.
-fn first_recorded(transaction: &ReadTransaction) -> Result<Option<TaskId>, AuditError> {
+/// True if a task of the time was decided before `oldest`, the first that has a recording, and had
+/// one too. Rows are in the order of their decisions, which is not that of their receipt.
+fn is_missed_before(
+    transaction: &ReadTransaction,
+    oldest: TaskId,
+    since: UnixMillis,
+) -> Result<bool, AuditError> {
     let tasks = transaction.open_table(TASKS)?;
-    for entry in transaction.open_table(ORDER)?.iter()?.take(FIRST) {
+    let order = transaction.open_table(ORDER)?;
+    let mut entries = order.iter()?.rev();
+    for entry in entries.by_ref() {
+        if *entry?.1.value() == oldest.0 {
+            break;
+        }
+    }
+    for (looked_at, entry) in entries.enumerate() {
         let Some(row) = tasks.get(entry?.1.value())? else {
             continue;
         };
         let row: Row = read("tasks", row.value())?;
-        if row.recording.is_some() {
-            return Ok(Some(row.task));
+        if row.recording.is_some() && row.received_at >= since || looked_at == LOOKED_BACK {
+            return Ok(true);
+        }
+        match row.state {
+            State::Ended { at, .. } if at <= since => return Ok(false),
+            State::Ended { .. } | State::Approved => {}
         }
     }
-    Ok(None)
-}
-
-/// The time of the decision about a task, as the audit log has it.
-fn decided_at(
-    transaction: &ReadTransaction,
-    task: TaskId,
-) -> Result<Option<UnixMillis>, AuditError> {
-    for entry in transaction.open_table(AUDIT)?.iter()?.rev() {
-        let entry: AuditEntry = read("audit", entry?.1.value())?;
-        let decided = matches!(entry.kind, AuditKind::Approved | AuditKind::Refused);
-        if decided && entry.task == Some(task) {
-            return Ok(Some(entry.time));
-        }
-    }
-    Ok(None)
+    Ok(false)
 }
