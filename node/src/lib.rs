@@ -8,6 +8,7 @@ extern crate countersign_stdio;
 mod activation;
 pub mod admin;
 mod aux_cache;
+pub mod backtest;
 pub mod backup;
 mod calendar;
 pub mod check_ups;

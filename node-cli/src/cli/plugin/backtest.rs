@@ -1,5 +1,5 @@
 //! `plugin backtest`: asks a new version of a plugin every recorded question of a time, with the
-//! answers that the old version heard then, and lists each difference. Reads the journal only.
+//! answers that the old version heard then, and lists each difference.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,25 +9,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use countersign_cli_kit::times;
 use countersign_host::{
-    Answered, Candidate, Change, Doubt, Host, NotJudged, PluginSpec, Recorded, Recording, Task,
-    Tightening, Totals, Verdict,
+    Answered, Candidate, Change, Doubt, Host, PluginSpec, Tightening, Totals, Verdict,
 };
-use countersign_node::admin::{Answer, Conversation, Question};
+use countersign_node::backtest::{BacktestDifference, BacktestResult};
 use countersign_node::config::{Component, Config, PluginConfig, PluginEntry, Policy, Shadow};
-use countersign_node::past_decisions::{KeptRecording, PastDecision, PastDecisions};
 use countersign_node::risk;
+use countersign_protocol::UnixMillis;
 use countersign_protocol::text::escaped;
-use countersign_protocol::{TaskId, UnixMillis};
 use serde_json::{Value, json};
 
 use super::target;
 use super::trial::Trial;
 use crate::cli::{Args, time};
 
-/// Exit code if a question has another answer, or one that is not known.
+/// Exit code if a question has another answer, or if that is not known of every decision.
 const DIFFERENT: u8 = 3;
-/// Questions that one thread asks at a stretch.
-const STRETCH: usize = 64;
 /// The most threads that ask.
 const THREADS: usize = 16;
 /// Time between two lines about the progress.
@@ -44,7 +40,8 @@ answers that were recorded. What it writes to its state is accepted and forgotte
 cannot be judged where it asks for something that is not on record, or where it is stopped. Codes are compared, not their \
 wording. Works while the node runs; a node that is stopped cannot start meanwhile.
 
-Exit codes: 0 no difference, 3 differences, 1 error, 2 wrong usage.";
+Exit codes: 0 the same answers in every decision of the time; 3 differences, or decisions that could not be compared; \
+1 error; 2 wrong usage.";
 
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
@@ -75,26 +72,6 @@ struct Match {
     decided: String,
 }
 
-/// A recorded question with another answer, or one that is not known.
-struct Difference {
-    task: TaskId,
-    received_at: UnixMillis,
-    change: Change,
-    then: Verdict,
-    now: Answered,
-}
-
-/// The result of a backtest, as far as it has come.
-#[derive(Default)]
-struct Outcome {
-    totals: Totals,
-    /// Kept for the output as JSON.
-    differences: Vec<Difference>,
-    not_asked: u64,
-    gap: bool,
-    elapsed: Duration,
-}
-
 impl Backtest {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
         let config = Config::load(&args.config)?;
@@ -103,25 +80,15 @@ impl Backtest {
             .worker_threads(threads.min(THREADS))
             .enable_all()
             .build()?;
-        let outcome = runtime.block_on(async {
+        let result = runtime.block_on(async {
             let host = risk::sandbox(&config.policy, None)?;
             let matched = self.choose(&host, &config.policy).await?;
             let trial = Trial::new(risk::scratch(&config.policy)?, None, false);
             let candidate = host.candidate(&matched.spec, Arc::new(trial)).await;
             let candidate = candidate.with_context(|| format!("`{}` cannot be used", self.new))?;
-            if !self.json {
-                self.introduce(&matched, &candidate);
-            }
-            let outcome = self.ask(&config, &matched, Arc::new(candidate)).await?;
-            if self.json {
-                let json = self.as_json(&matched, &outcome);
-                println!("{}", serde_json::to_string_pretty(&json)?);
-            } else {
-                outcome.show();
-            }
-            anyhow::Ok(outcome)
+            self.ask(&config, &matched, candidate).await
         })?;
-        Ok(if outcome.totals.differences() == 0 {
+        Ok(if result.is_same() {
             ExitCode::SUCCESS
         } else {
             ExitCode::from(DIFFERENT)
@@ -188,56 +155,41 @@ impl Backtest {
         })
     }
 
-    /// Puts the recorded questions page by page, and reads the next page meanwhile.
+    /// Asks every question, and prints the differences and the result.
     async fn ask(
         &self,
         config: &Config,
         matched: &Match,
-        candidate: Arc<Candidate>,
-    ) -> anyhow::Result<Outcome> {
-        let started = Instant::now();
-        let mut outcome = Outcome::default();
-        let mut progress = Progress::new();
-        let mut reading = Some(self.read(Conversation::with(&config.dir), &matched.decided, 0));
-        while let Some(read) = reading {
-            let (node, page) = read.await??;
-            reading = page
-                .next
-                .map(|from| self.read(node, &matched.decided, from));
-            outcome.not_asked += page.not_asked;
-            outcome.gap |= page.gap;
-            let recordings = page.recordings;
-            for difference in judge(&candidate, page.decisions, &mut outcome.totals).await? {
-                if self.json {
-                    outcome.differences.push(difference);
-                } else {
-                    difference.show();
-                }
-            }
-            progress.show(&outcome, recordings);
+        candidate: Candidate,
+    ) -> anyhow::Result<BacktestResult> {
+        if !self.json {
+            self.introduce(matched, &candidate);
         }
-        outcome.elapsed = started.elapsed();
-        Ok(outcome)
-    }
-
-    /// Reads a page on a thread of its own.
-    fn read(
-        &self,
-        mut node: Conversation,
-        plugin: &str,
-        from: u64,
-    ) -> tokio::task::JoinHandle<anyhow::Result<(Conversation, PastDecisions)>> {
-        let question = Question::PastDecisions {
-            plugin: plugin.into(),
+        let backtest = countersign_node::backtest::Backtest {
+            candidate: Arc::new(candidate),
+            entry: matched.decided.clone(),
             since: self.since,
-            from,
         };
-        tokio::task::spawn_blocking(move || {
-            let Answer::PastDecisions(page) = node.ask(&question)? else {
-                bail!("unexpected answer from the node; update it, and restart it");
-            };
-            Ok((node, page))
-        })
+        let started = Instant::now();
+        let mut progress = Progress { said: started };
+        let mut listed = Vec::new();
+        let tell = |differences: Vec<BacktestDifference>, result: &BacktestResult| {
+            if self.json {
+                listed.extend(differences.iter().map(as_json));
+            } else {
+                differences.iter().for_each(show);
+            }
+            progress.show(result);
+        };
+        let result = backtest.run(&config.dir, tell).await?;
+        let elapsed = started.elapsed();
+        if self.json {
+            let json = self.result_as_json(matched, &result, listed, elapsed);
+            println!("{}", serde_json::to_string_pretty(&json)?);
+        } else {
+            show_result(&result, elapsed);
+        }
+        Ok(result)
     }
 
     fn introduce(&self, matched: &Match, candidate: &Candidate) {
@@ -254,144 +206,62 @@ impl Backtest {
         );
     }
 
-    fn as_json(&self, matched: &Match, outcome: &Outcome) -> Value {
-        let Outcome {
-            totals,
-            differences,
-            not_asked,
-            gap,
-            elapsed,
-        } = outcome;
+    fn result_as_json(
+        &self,
+        matched: &Match,
+        result: &BacktestResult,
+        differences: Vec<Value>,
+        elapsed: Duration,
+    ) -> Value {
+        let totals = result.totals;
         json!({
             "entry": matched.decided,
             "component": matched.spec.file,
             "since": self.since,
-            "differences": differences.iter().map(Difference::as_json).collect::<Vec<_>>(),
+            "differences": differences,
             "asked": totals.all(),
             "same": totals.same,
             "looser": totals.looser,
             "tighter": totals.tighter,
             "other_reason": totals.other_reason,
             "not_judged": totals.not_judged,
-            "not_asked": not_asked,
-            "gap": gap,
-            "tightening_proven": totals.tightening(*gap) == Tightening::Proven,
+            "not_asked": result.not_asked,
+            "gap": result.gap,
+            "tightening_proven": result.tightening() == Tightening::Proven,
             "millis": elapsed.as_millis() as u64,
         })
     }
 }
 
-/// Puts the questions of one page on all threads, counts the answers, and gives the differences in
-/// the order of the page.
-async fn judge(
-    candidate: &Arc<Candidate>,
-    decisions: Vec<PastDecision>,
-    totals: &mut Totals,
-) -> anyhow::Result<Vec<Difference>> {
-    let mut decisions = decisions.into_iter();
-    let mut stretches = Vec::new();
-    loop {
-        let stretch: Vec<_> = decisions.by_ref().take(STRETCH).collect();
-        if stretch.is_empty() {
-            break;
+fn show(difference: &BacktestDifference) {
+    let received = time(difference.received_at);
+    println!("\n{received}  task {}", difference.task);
+    println!("  {}", title(difference.change));
+    println!("  then  {}", words(&difference.then));
+    match &difference.now {
+        Answered::Said(verdict) => println!("  now   {}", words(verdict)),
+        Answered::OutOfScope => {
+            println!("  now   approve: the entry's scope does not cover the task")
         }
-        let candidate = candidate.clone();
-        stretches.push(tokio::spawn(async move {
-            let mut judged = Vec::with_capacity(stretch.len());
-            for past in stretch {
-                judged.push(compare(&candidate, past).await);
-            }
-            judged
-        }));
-    }
-    let mut differences = Vec::new();
-    for stretch in stretches {
-        for judged in stretch.await? {
-            totals.count(judged.change);
-            if judged.change != Change::Same {
-                differences.push(judged);
-            }
-        }
-    }
-    Ok(differences)
-}
-
-/// Puts one recorded question, and compares the answers.
-async fn compare(candidate: &Candidate, past: PastDecision) -> Difference {
-    let said = past.verdict;
-    let then = if said.approved {
-        Verdict::Approve
-    } else {
-        Verdict::Reject {
-            code: said.code,
-            reason: said.reason,
-        }
-    };
-    let now = match recorded(past.recording, past.bytes, &said.plugin) {
-        Ok((question, recorded)) => candidate.answer(&question, &recorded).await,
-        Err(unknown) => Answered::NotJudged(unknown),
-    };
-    Difference {
-        task: past.task,
-        received_at: past.received_at,
-        change: Change::between(&then, &now),
-        then,
-        now,
+        Answered::NotJudged(why) => println!("  now   {}", escaped(&why.to_string())),
     }
 }
 
-/// The question, and the part of the recording that is of the plugin.
-fn recorded(
-    recording: KeptRecording,
-    task: Vec<u8>,
-    plugin: &str,
-) -> Result<(Task, Recorded), NotJudged> {
-    let bytes = match recording {
-        KeptRecording::Whole(bytes) => bytes,
-        KeptRecording::Unvouched => return Err(NotJudged::Unvouched),
-        KeptRecording::Changed => return Err(NotJudged::Changed),
-        KeptRecording::Dropped => return Err(NotJudged::Dropped),
+fn as_json(difference: &BacktestDifference) -> Value {
+    let BacktestDifference { then, now, .. } = difference;
+    let (approved, unknown) = match now {
+        Answered::Said(verdict) => (Some(*verdict == Verdict::Approve), None),
+        Answered::OutOfScope => (Some(true), None),
+        Answered::NotJudged(why) => (None, Some(why.to_string())),
     };
-    let recording = Recording::decode(&bytes, task).map_err(|_| NotJudged::Unreadable)?;
-    let question = recording.question.ok_or(NotJudged::TooLarge)?;
-    let mut evaluations = recording.evaluations.into_iter();
-    let recorded = evaluations.find(|recorded| recorded.plugin == plugin);
-    Ok((question, recorded.ok_or(NotJudged::Unreadable)?))
-}
-
-impl Difference {
-    fn show(&self) {
-        println!("\n{}  task {}", time(self.received_at), self.task);
-        println!("  {}", title(self.change));
-        println!("  then  {}", words(&self.then));
-        match &self.now {
-            Answered::Said(verdict) => println!("  now   {}", words(verdict)),
-            Answered::OutOfScope => {
-                println!("  now   approve: the entry's scope does not cover the task")
-            }
-            Answered::NotJudged(why) => println!("  now   {}", escaped(&why.to_string())),
-        }
-    }
-
-    fn as_json(&self) -> Value {
-        let approved = match &self.now {
-            Answered::Said(verdict) => Some(*verdict == Verdict::Approve),
-            Answered::OutOfScope => Some(true),
-            Answered::NotJudged(_) => None,
-        };
-        let unknown = match &self.now {
-            Answered::NotJudged(why) => Some(why.to_string()),
-            Answered::Said(_) | Answered::OutOfScope => None,
-        };
-        json!({
-            "task": self.task,
-            "received_at": self.received_at,
-            "change": name(self.change),
-            "then": side(Some(self.then == Verdict::Approve), self.then.refusal()),
-            "now": side(approved, self.now.refusal()),
-            "not_judged": unknown,
-        })
-    }
+    json!({
+        "task": difference.task,
+        "received_at": difference.received_at,
+        "change": name(difference.change),
+        "then": side(Some(*then == Verdict::Approve), then.refusal()),
+        "now": side(approved, now.refusal()),
+        "not_judged": unknown,
+    })
 }
 
 fn side(approved: Option<bool>, refusal: Option<(&str, &str)>) -> Value {
@@ -430,36 +300,31 @@ fn name(change: Change) -> &'static str {
     }
 }
 
-impl Outcome {
-    fn show(&self) {
-        let Totals {
-            same,
-            looser,
-            tighter,
-            other_reason,
-            not_judged,
-        } = self.totals;
-        let millis = self.elapsed.as_millis();
-        println!("\n{} questions in {millis} ms", self.totals.all());
-        println!("  {same:>7}  the same");
-        println!("  {looser:>7}  refused then, approved now");
-        println!("  {tighter:>7}  approved then, refused now");
-        println!("  {other_reason:>7}  refused for another reason");
-        println!("  {not_judged:>7}  could not be judged");
-        if self.not_asked > 0 {
-            println!(
-                "Not compared: {} decisions in which the entry was not asked",
-                self.not_asked
-            );
-        }
-        match self.totals.tightening(self.gap) {
-            Tightening::Proven => println!("Everything that was refused is still refused."),
-            Tightening::NotProven(doubts) => {
-                println!("NOT SHOWN to refuse everything that was refused:");
-                doubts
-                    .iter()
-                    .for_each(|doubt| println!("  {}", doubted(*doubt)));
-            }
+fn show_result(result: &BacktestResult, elapsed: Duration) {
+    let Totals {
+        same,
+        looser,
+        tighter,
+        other_reason,
+        not_judged,
+    } = result.totals;
+    let asked = result.totals.all();
+    println!("\n{asked} questions in {} ms", elapsed.as_millis());
+    println!("  {same:>7}  the same");
+    println!("  {looser:>7}  refused then, approved now");
+    println!("  {tighter:>7}  approved then, refused now");
+    println!("  {other_reason:>7}  refused for another reason");
+    println!("  {not_judged:>7}  could not be judged");
+    if result.not_asked > 0 {
+        let others = result.not_asked;
+        println!("Not compared: {others} decisions in which the entry was not asked");
+    }
+    match result.tightening() {
+        Tightening::Proven => println!("Everything that was refused is still refused."),
+        Tightening::NotProven(doubts) => {
+            println!("NOT SHOWN to refuse everything that was refused:");
+            let doubts = doubts.into_iter().map(doubted);
+            doubts.for_each(|doubt| println!("  {doubt}"));
         }
     }
 }
@@ -481,15 +346,10 @@ struct Progress {
 }
 
 impl Progress {
-    fn new() -> Self {
-        Self {
-            said: Instant::now(),
-        }
-    }
-
-    fn show(&mut self, outcome: &Outcome, recordings: u64) {
+    fn show(&mut self, result: &BacktestResult) {
         if self.said.elapsed() >= PROGRESS {
-            let asked = outcome.totals.all();
+            let asked = result.totals.all();
+            let recordings = result.recordings;
             eprintln!("asked {asked} questions; the journal has {recordings} recordings");
             self.said = Instant::now();
         }
