@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use countersign_cli_kit::times;
 use countersign_host::{
-    Answered, Candidate, Change, Doubt, Host, PluginSpec, Tightening, Totals, Verdict,
+    Answered, Candidate, Change, Doubt, Host, Plugin, PluginSpec, Tightening, Totals, Verdict,
 };
 use countersign_node::backtest::{BacktestDifference, BacktestResult};
 use countersign_node::config::{Component, Config, PluginConfig, PluginEntry, Policy, Shadow};
@@ -184,7 +184,8 @@ impl Backtest {
         let result = backtest.run(&config.dir, tell).await?;
         let elapsed = started.elapsed();
         if self.json {
-            let json = self.result_as_json(matched, &result, listed, elapsed);
+            let plugin = backtest.candidate.plugin();
+            let json = self.result_as_json(matched, plugin, &result, listed, elapsed);
             println!("{}", serde_json::to_string_pretty(&json)?);
         } else {
             show_result(&result, elapsed);
@@ -209,6 +210,7 @@ impl Backtest {
     fn result_as_json(
         &self,
         matched: &Match,
+        plugin: &Plugin,
         result: &BacktestResult,
         differences: Vec<Value>,
         elapsed: Duration,
@@ -216,6 +218,10 @@ impl Backtest {
         let totals = result.totals;
         json!({
             "entry": matched.decided,
+            "plugin": plugin.info().name,
+            "version": plugin.info().version,
+            "digest": format!("sha256:{}", hex::encode(plugin.digest())),
+            "config": format!("sha256:{}", hex::encode(plugin.revision())),
             "component": matched.spec.file,
             "since": self.since,
             "differences": differences,
@@ -336,7 +342,9 @@ fn doubted(doubt: Doubt) -> String {
         Doubt::Gap => {
             "recordings of the time are no longer kept; choose a later --since".to_owned()
         }
-        Doubt::NothingAsked => "there was no question; choose an earlier --since".to_owned(),
+        Doubt::NothingAsked => {
+            "the entry was asked nothing; choose an earlier --since, or another --entry".to_owned()
+        }
     }
 }
 
