@@ -58,17 +58,8 @@ impl Candidate {
                 | ReplayError::PreInit(_) => NotJudged::Unreadable,
             });
         }
-        let playback = if self.decided(recorded) {
-            recorded.for_the_same()
-        } else {
-            recorded.for_another()
-        };
+        let playback = recorded.playback(&self.plugin);
         let (evaluation, divergence) = self.plugin.replay(question, playback).await;
         Answered::new(evaluation.verdict, divergence, &recorded.verdict)
-    }
-
-    /// True if its component and configuration are those on record.
-    fn decided(&self, recorded: &Recorded) -> bool {
-        self.plugin.digest() == recorded.digest && self.plugin.revision() == recorded.revision
     }
 }

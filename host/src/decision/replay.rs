@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::component::error::LoadError;
 use crate::component::host::Host;
-use crate::component::plugin::REPLAY;
+use crate::component::plugin::{Plugin, REPLAY};
 use crate::component::spec::PluginSpec;
 use crate::contract::anchor::Anchor;
 use crate::contract::code::Code;
@@ -141,11 +141,7 @@ impl Host {
                 repeated.map_err(|error| ReplayError::PreInit(format!("{error:#}")))?;
             plugin.pre_init_seed = Some(seed);
         }
-        let playback = match with {
-            With::Another => recorded.for_another(),
-            With::TheSame | With::Kept(_) => recorded.for_the_same(),
-        };
-        let (evaluation, divergence) = plugin.replay(question, playback).await;
+        let (evaluation, divergence) = plugin.replay(question, recorded.playback(&plugin)).await;
         let same = divergence.is_none() && agree(&evaluation.verdict, &recorded.verdict);
         Ok(Replay {
             evaluation,
@@ -156,8 +152,17 @@ impl Host {
 }
 
 impl Recorded {
+    /// The recording as `plugin` hears it.
+    pub(crate) fn playback(&self, plugin: &Plugin) -> Playback {
+        if plugin.digest() == self.digest && plugin.revision() == self.revision {
+            self.for_the_same()
+        } else {
+            self.for_another()
+        }
+    }
+
     /// The recording for the component and configuration that made it.
-    pub(crate) fn for_the_same(&self) -> Playback {
+    fn for_the_same(&self) -> Playback {
         let end = match &self.verdict {
             Verdict::Failed { code, .. } => Some(*code),
             Verdict::Approve | Verdict::Reject { .. } => None,
@@ -169,7 +174,7 @@ impl Recorded {
     }
 
     /// The recording for others. If nobody read the clock, it shows when the plugin was asked.
-    pub(crate) fn for_another(&self) -> Playback {
+    fn for_another(&self) -> Playback {
         let mut trace = self.trace.clone();
         if trace.readings.is_empty() {
             let now = self.at.saturating_sub(self.micros / 1000);
