@@ -16,6 +16,8 @@ pub mod joining;
 #[cfg(feature = "manual")]
 mod manual;
 mod output;
+#[cfg(feature = "times")]
+pub mod times;
 
 use std::process::ExitCode;
 

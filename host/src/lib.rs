@@ -56,7 +56,9 @@ pub use contract::task::{
     Operation, Origin, Principal, Resharing, Signing, Statement, Task, Transaction, TypedData,
 };
 pub use contract::trace::{Asked, Divergence, Reading, RecordedCall, Trace};
+pub use decision::candidate::Candidate;
 pub use decision::chain::{Chain, ChainError, Decision, Refusal};
+pub use decision::comparison::{Answered, Change, Doubt, NotJudged, Tightening, Totals};
 pub use decision::entry::EntrySpec;
 pub use decision::in_force::{EntryInForce, InForce, PluginInForce};
 pub use decision::lock::DecisionGuard;

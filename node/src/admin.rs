@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_protocol::{GenerationProof, Hash, KeyId, NodeId, TaskId};
+use countersign_protocol::{GenerationProof, Hash, KeyId, NodeId, TaskId, UnixMillis};
 use countersign_store::{
     AuditEntry, AuditError, AuditHead, Difference, Generation, Journal, JournalOpenError,
     KeyRecord, PreparedReshare, Proof, Quarantine, ReadJournalError, Stop, WriteJournalError,
@@ -31,6 +31,7 @@ use crate::drain::Drain;
 use crate::events::{LiveReceiver, Receivers};
 use crate::off_thread::{off_thread, with_journal};
 use crate::overview::{Look, Overview};
+use crate::past_decisions::PastDecisions;
 use crate::public::{self, LivePlugin, PublicFile};
 use crate::reload::ContactsRequest;
 pub use crate::reload::TakenUp;
@@ -56,6 +57,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Question {
     /// The recording of the decision on a task.
     Recording(TaskId),
+    /// A page of the recorded decisions of one plugin, the oldest first.
+    PastDecisions {
+        /// The plugin's entry in the configuration.
+        plugin: String,
+        /// Only tasks that were received at this time or later.
+        since: UnixMillis,
+        /// The position at which the page begins: 0, or [`PastDecisions::next`] of the one before.
+        from: u64,
+    },
     /// The newest decisions with which a shadow plugin disagreed, at most this many.
     Differences(usize),
     /// The state of plugins and receivers. Only a running node can tell.
@@ -125,6 +135,8 @@ pub enum Care {
 pub enum Answer {
     /// Answers [`Question::Recording`]; `None` if there is none.
     Recording(Option<TaskRecording>),
+    /// Answers [`Question::PastDecisions`].
+    PastDecisions(PastDecisions),
     /// Answers [`Question::Differences`], the newest first.
     Differences(Vec<Difference>),
     /// Answers [`Question::Plugins`] of a running node.
@@ -227,17 +239,42 @@ pub enum AskError {
 
 /// Asks the node running in `dir`, or reads its journal if none is running.
 pub fn ask(dir: &Path, question: &Question) -> Result<Answer, AskError> {
-    let deadline = Instant::now() + STARTING;
-    loop {
-        if let Some(answer) = ask_running(dir, question)? {
-            return Ok(answer);
+    Conversation::with(dir).ask(question)
+}
+
+/// Several questions to the node in one folder. If none is running, its journal is opened at the
+/// first question and closed with this, and no node can start meanwhile.
+pub struct Conversation {
+    dir: PathBuf,
+    journal: Option<Journal>,
+}
+
+impl Conversation {
+    /// Begins with the node in `dir`.
+    pub fn with(dir: &Path) -> Self {
+        Self {
+            dir: dir.into(),
+            journal: None,
         }
-        match Journal::open(dir) {
-            // A node that has just been started holds the journal before it listens.
-            Err(JournalOpenError::Locked { .. }) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(50));
+    }
+
+    /// Asks the running node, or reads the journal.
+    pub fn ask(&mut self, question: &Question) -> Result<Answer, AskError> {
+        let deadline = Instant::now() + STARTING;
+        loop {
+            if let Some(journal) = &self.journal {
+                return told(answer(journal, question)?);
             }
-            journal => return told(answer(&journal?, question)?),
+            if let Some(answer) = ask_running(&self.dir, question)? {
+                return Ok(answer);
+            }
+            match Journal::open(&self.dir) {
+                // A node that has just been started holds the journal before it listens.
+                Err(JournalOpenError::Locked { .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                journal => self.journal = Some(journal?),
+            }
         }
     }
 }
@@ -295,6 +332,11 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
         Question::Recording(task) => {
             Answer::Recording(journal.proof(task)?.map(TaskRecording::from))
         }
+        Question::PastDecisions {
+            plugin,
+            since,
+            from,
+        } => Answer::PastDecisions(journal.past_decisions(plugin, *since, *from)?.into()),
         Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
         Question::PreparedReshares => Answer::PreparedReshares(journal.prepared_reshares()?),
         Question::Keys { after, most } => {
@@ -415,7 +457,7 @@ pub async fn serve(node: Administered, stopping: CancellationToken) {
     let listener = match UnixListener::bind(&path) {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::warn!(%error, socket = %path.display(), "`plugin list`, `plugin replay` and `plugin shadow` cannot reach this node");
+            tracing::warn!(%error, socket = %path.display(), "`plugin list`, `plugin replay`, `plugin backtest` and `plugin shadow` cannot reach this node");
             return stopping.cancelled().await;
         }
     };

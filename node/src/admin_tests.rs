@@ -1,8 +1,9 @@
 //! Questions on the admin socket, and their answers from a journal alone.
 
-use countersign_protocol::{FailureCode, UnixMillis};
+use countersign_protocol::{FailureCode, PluginVerdict, UnixMillis};
 
 use super::*;
+use crate::past_decisions::{KeptRecording, PastDecision};
 use crate::reload::{ContactsRequest, TakeUpError, TakenUp};
 use crate::test_node::{self, NOW, TestNode, empty_journal, key_record, node, private_dir};
 
@@ -68,6 +69,14 @@ fn questions_keep_their_names_on_the_socket() {
             Question::PreparedReshares,
             "\"prepared-reshares\"".to_owned(),
         ),
+        (
+            Question::PastDecisions {
+                plugin: "rules".into(),
+                since: UnixMillis(5),
+                from: 0,
+            },
+            "{\"past-decisions\":{\"plugin\":\"rules\",\"since\":5,\"from\":0}}".to_owned(),
+        ),
         (Question::Differences(3), "{\"differences\":3}".to_owned()),
         (Question::Key(key), format!("{{\"key\":\"{key}\"}}")),
         (
@@ -92,6 +101,45 @@ fn a_recording_survives_the_socket_byte_for_byte() {
     let answer = Answer::Recording(Some(recording));
     let text = serde_json::to_string(&answer).unwrap();
     assert!(text.contains("\"00ff\""), "{text}");
+    assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
+}
+
+#[test]
+fn past_decisions_survive_the_socket_byte_for_byte() {
+    let verdict = PluginVerdict {
+        plugin: "rules".into(),
+        version: "1.0.0".into(),
+        digest: Hash([1; 32]),
+        config: Hash([2; 32]),
+        approved: false,
+        code: "limit".into(),
+        reason: "too much".into(),
+        micros: 3,
+    };
+    let past = |recording| PastDecision {
+        task: TaskId([4; 16]),
+        received_at: NOW,
+        verdict: verdict.clone(),
+        bytes: vec![0, 254],
+        recording,
+    };
+    let answer = Answer::PastDecisions(PastDecisions {
+        decisions: vec![
+            past(KeptRecording::Whole(vec![0, 255])),
+            past(KeptRecording::Unvouched),
+            past(KeptRecording::Changed),
+            past(KeptRecording::Dropped),
+        ],
+        not_asked: 5,
+        gap: true,
+        next: Some(6),
+        recordings: 7,
+    });
+    let text = serde_json::to_string(&answer).unwrap();
+    assert!(
+        text.contains("\"00ff\"") && text.contains("\"00fe\""),
+        "{text}"
+    );
     assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
 }
 

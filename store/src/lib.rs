@@ -23,9 +23,10 @@ pub use journal::Silent;
 pub use journal::{
     Attempt, AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Consequences, Count,
     Counted, Decided, Delivery, Difference, Evidence, Generation, Journal, JournalOpenError,
-    KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp, NewEvent, OperationKind, PeerMark,
-    PreparedReshare, Proof, Pruned, Quarantine, ReadJournalError, Refused, ReshareStage, Row,
-    Snapshot, State, StateWrite, Stop, TaskChange, Teller, WriteJournalError, Written,
+    KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp, NewEvent, OperationKind, PastDecision,
+    PastDecisions, PastRecording, PeerMark, PreparedReshare, Proof, Pruned, Quarantine,
+    ReadJournalError, Refused, ReshareStage, Row, Snapshot, State, StateWrite, Stop, TaskChange,
+    Teller, WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use place::MovedError;

@@ -21,6 +21,7 @@ use crate::sandbox::call::{Finished, Sandbox};
 use crate::sandbox::call_state::CallOptions;
 use crate::sandbox::context::Context;
 use crate::sandbox::stop::CallFailure;
+use crate::sandbox::tape::Playback;
 
 /// Limit of a replay. Pauses are not repeated, so the guest computes all the time.
 pub(crate) const REPLAY: Duration = Duration::from_secs(60);
@@ -147,17 +148,12 @@ impl Plugin {
     pub(crate) async fn replay(
         &self,
         task: &Task,
-        trace: Trace,
-        verdict: &Verdict,
+        playback: Playback,
     ) -> (Evaluation, Option<Divergence>) {
         let started = Instant::now();
-        let question = Evaluate(&self.prepared, task.to_wit(trace.deadline));
-        let end = match verdict {
-            Verdict::Failed { code, .. } => Some(*code),
-            Verdict::Approve | Verdict::Reject { .. } => None,
-        };
+        let question = Evaluate(&self.prepared, task.to_wit(playback.trace.deadline));
         let options = CallOptions {
-            replay: Some((trace, end)),
+            replay: Some(playback),
             ..CallOptions::default()
         };
         let cut_off = started + REPLAY;

@@ -1,7 +1,9 @@
 //! The chain of plugins that decides on a task: who is asked, in which order, what is recorded of
 //! it, and how a recorded decision is replayed.
 
+pub(crate) mod candidate;
 pub(crate) mod chain;
+pub(crate) mod comparison;
 pub(crate) mod entry;
 pub(crate) mod in_force;
 pub(crate) mod lock;

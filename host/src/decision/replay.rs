@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::component::error::LoadError;
 use crate::component::host::Host;
-use crate::component::plugin::REPLAY;
+use crate::component::plugin::{Plugin, REPLAY};
 use crate::component::spec::PluginSpec;
 use crate::contract::anchor::Anchor;
 use crate::contract::code::Code;
@@ -15,8 +15,9 @@ use crate::contract::evaluation::{Evaluation, Verdict};
 use crate::contract::grants::Grants;
 use crate::contract::services::{Memory, Services, StateError};
 use crate::contract::task::Task;
-use crate::contract::trace::{Divergence, Trace};
+use crate::contract::trace::{Divergence, Reading, Trace};
 use crate::decision::recording::Recorded;
+use crate::sandbox::tape::{Asks, Playback};
 
 /// The departure from the record that a replay may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,8 @@ pub enum With<'a> {
     TheSame,
     /// Not at all, with the configuration document as it was kept instead of the entry's.
     Kept(&'a str),
-    /// Another component or configuration: what if it had been in force?
+    /// Another component or configuration: what if it had been in force? It may write to its memory
+    /// what it likes.
     Another,
 }
 
@@ -139,9 +141,7 @@ impl Host {
                 repeated.map_err(|error| ReplayError::PreInit(format!("{error:#}")))?;
             plugin.pre_init_seed = Some(seed);
         }
-        let (evaluation, divergence) = plugin
-            .replay(question, recorded.trace.clone(), &recorded.verdict)
-            .await;
+        let (evaluation, divergence) = plugin.replay(question, recorded.playback(&plugin)).await;
         let same = divergence.is_none() && agree(&evaluation.verdict, &recorded.verdict);
         Ok(Replay {
             evaluation,
@@ -152,6 +152,40 @@ impl Host {
 }
 
 impl Recorded {
+    /// The recording as `plugin` hears it.
+    pub(crate) fn playback(&self, plugin: &Plugin) -> Playback {
+        if plugin.digest() == self.digest && plugin.revision() == self.revision {
+            self.for_the_same()
+        } else {
+            self.for_another()
+        }
+    }
+
+    /// The recording for the component and configuration that made it.
+    fn for_the_same(&self) -> Playback {
+        let end = match &self.verdict {
+            Verdict::Failed { code, .. } => Some(*code),
+            Verdict::Approve | Verdict::Reject { .. } => None,
+        };
+        Playback {
+            trace: self.trace.clone(),
+            asks: Asks::TheSame(end),
+        }
+    }
+
+    /// The recording for others. If nobody read the clock, it shows when the plugin was asked.
+    fn for_another(&self) -> Playback {
+        let mut trace = self.trace.clone();
+        if trace.readings.is_empty() {
+            let now = self.at.saturating_sub(self.micros / 1000);
+            trace.readings.push(Reading { now, times: 1 });
+        }
+        Playback {
+            trace,
+            asks: Asks::Another,
+        }
+    }
+
     /// Seed of the pre-initialising run, if there was one.
     fn seed(&self) -> Option<[u8; 32]> {
         self.conditions
@@ -215,5 +249,41 @@ impl Services for Nothing {
 
     fn memory(&self, _plugin: &str) -> Result<Box<dyn Memory>, StateError> {
         Ok(Box::new(BTreeMap::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(readings: Vec<Reading>) -> Recorded {
+        Recorded {
+            plugin: "p".into(),
+            version: "1.0.0".into(),
+            digest: [0; 32],
+            revision: [0; 32],
+            at: 5_000,
+            micros: 20_000,
+            verdict: Verdict::Approve,
+            trace: Trace {
+                readings,
+                ran: true,
+                ..Trace::default()
+            },
+            conditions: None,
+        }
+    }
+
+    #[test]
+    fn the_clock_that_nobody_read_shows_another_version_the_time_of_the_question() {
+        let unread = recorded(Vec::new());
+        let asked_at = Reading {
+            now: 4_980,
+            times: 1,
+        };
+        assert_eq!(unread.for_another().trace.readings, [asked_at]);
+        assert_eq!(unread.for_the_same().trace, unread.trace);
+        let read = recorded(vec![Reading { now: 7, times: 2 }]);
+        assert_eq!(read.for_another().trace, read.trace);
     }
 }

@@ -8,14 +8,13 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use crate::contract::code::Code;
 use crate::contract::trace::{Asked, Recordable, Trace};
 use crate::sandbox::context::Context;
 use crate::sandbox::engine::TABLE_ELEMENTS;
 use crate::sandbox::env::{self, Clock, sandbox_env};
 use crate::sandbox::states::States;
 use crate::sandbox::stop::Stop;
-use crate::sandbox::tape::{Played, Tape};
+use crate::sandbox::tape::{Playback, Played, Tape};
 use crate::sandbox::terms::{Spent, Terms, Within};
 
 /// Bytes of standard output and error that are kept.
@@ -24,9 +23,8 @@ const STDIO: usize = 4 << 10;
 /// Options of a single call.
 #[derive(Default)]
 pub(crate) struct CallOptions {
-    /// If set, imports are replayed from this trace. The code is the one with which the recorded
-    /// call was stopped, if it was.
-    pub(crate) replay: Option<(Trace, Option<Code>)>,
+    /// If set, imports are replayed from this trace.
+    pub(crate) replay: Option<Playback>,
     /// Seed of all randomness where there is no trace; drawn at random by default.
     pub(crate) seed: Option<[u8; 32]>,
     /// State that capabilities begin with.
@@ -51,10 +49,10 @@ impl CallState {
     /// Returns `None` if the operating system gives no randomness.
     pub(crate) fn new(context: Arc<Context>, options: CallOptions) -> Option<Self> {
         let (seed, clock, tape) = match options.replay {
-            Some((trace, end)) => (
+            Some(Playback { trace, asks }) => (
                 trace.seed,
                 Clock::playing(trace.readings),
-                Tape::playing(trace.calls, end),
+                Tape::playing(trace.calls, asks),
             ),
             None => {
                 let seed = options.seed.or_else(env::seed)?;

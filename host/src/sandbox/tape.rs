@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::contract::code::Code;
-use crate::contract::trace::{Asked, Divergence, Recordable, RecordedCall};
+use crate::contract::trace::{Answer, Asked, Divergence, Recordable, RecordedCall, Trace};
 
 /// Bytes of answers and arguments that one call's trace holds.
 const LIMIT: usize = 256 << 10;
@@ -17,12 +17,30 @@ pub(crate) enum Tape {
     Playing(Player),
 }
 
+/// A trace from which imports are answered, and who asks.
+pub(crate) struct Playback {
+    pub(crate) trace: Trace,
+    pub(crate) asks: Asks,
+}
+
+/// The component and configuration that ask in a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Those of the recording, which must ask the same. The code is the one with which the
+    /// recorded call was stopped, if it was.
+    TheSame(Option<Code>),
+    /// Others. They may write to their memory what they like: nobody hears anything from that.
+    Another,
+}
+
 /// A recording during its replay.
 pub(crate) struct Player {
     left: VecDeque<RecordedCall>,
     played: usize,
-    /// The code with which the recorded call was stopped, if it was.
-    end: Option<Code>,
+    asks: Asks,
+    /// True once a write was made that is not on record, or left out: what the memory shows from
+    /// then on is not on record either.
+    strayed: bool,
     pub(crate) divergence: Option<Divergence>,
 }
 
@@ -42,11 +60,12 @@ impl Tape {
         }
     }
 
-    pub(crate) fn playing(calls: Vec<RecordedCall>, end: Option<Code>) -> Self {
+    pub(crate) fn playing(calls: Vec<RecordedCall>, asks: Asks) -> Self {
         Self::Playing(Player {
             left: calls.into(),
             played: 0,
-            end,
+            asks,
+            strayed: false,
             divergence: None,
         })
     }
@@ -82,20 +101,136 @@ impl Tape {
 
 impl Player {
     pub(crate) fn play<T: Recordable>(&mut self, asked: &Asked) -> Played<T> {
-        match (self.left.pop_front(), self.end) {
-            (Some(recorded), _) if recorded.asked == *asked => {
-                self.played += 1;
-                T::from_answer(recorded.answer).map_or(Played::Diverged, Played::Answer)
-            }
-            (None, Some(end @ (Code::Timeout | Code::Cpu))) => Played::CutOff(end),
-            (other, _) => {
-                self.divergence = Some(Divergence {
-                    at: self.played,
-                    recorded: other.map(|call| call.asked),
-                    asked: asked.clone(),
-                });
-                Played::Diverged
-            }
+        if self.asks == Asks::Another {
+            self.leave_out_writes(asked);
         }
+        let recorded = self.left.front().map(|call| &call.asked);
+        if recorded == Some(asked) && !(self.strayed && is_read(asked)) {
+            let answer = self.left.pop_front().map(|call| call.answer);
+            self.played += 1;
+            let answer = answer.and_then(T::from_answer);
+            return answer.map_or_else(|| self.diverge(asked), Played::Answer);
+        }
+        match (recorded, self.asks) {
+            (None, Asks::TheSame(Some(end @ (Code::Timeout | Code::Cpu)))) => Played::CutOff(end),
+            (_, Asks::Another) if is_write(asked) => {
+                self.strayed = true;
+                let written = T::from_answer(Answer::Written(Ok(())));
+                written.map_or_else(|| self.diverge(asked), Played::Answer)
+            }
+            (_, Asks::TheSame(_) | Asks::Another) => self.diverge(asked),
+        }
+    }
+
+    /// Leaves out the recorded writes before the call that is asked.
+    fn leave_out_writes(&mut self, asked: &Asked) {
+        while let Some(recorded) = self.left.front()
+            && recorded.asked != *asked
+            && is_write(&recorded.asked)
+        {
+            self.left.pop_front();
+            self.played += 1;
+            self.strayed = true;
+        }
+    }
+
+    fn diverge<T>(&mut self, asked: &Asked) -> Played<T> {
+        self.divergence = Some(Divergence {
+            at: self.played,
+            recorded: self.left.front().map(|call| call.asked.clone()),
+            asked: asked.clone(),
+        });
+        Played::Diverged
+    }
+}
+
+/// True of a write to the plugin's memory, which answers nothing but that it was accepted.
+fn is_write(asked: &Asked) -> bool {
+    matches!(asked.import.as_ref(), "state.set" | "state.delete")
+}
+
+/// True of a question to the plugin's memory.
+fn is_read(asked: &Asked) -> bool {
+    asked.import.starts_with("state.") && !is_write(asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::bindings::countersign::policy::state;
+
+    type Written = Result<(), state::Error>;
+    type Entry = Result<Option<Vec<u8>>, state::Error>;
+
+    fn get(key: &str) -> Asked {
+        Asked::new("state.get", key, &[])
+    }
+
+    fn set(key: &str) -> Asked {
+        Asked::new("state.set", key, &[b"value"])
+    }
+
+    /// A recording of a read, a write and another read.
+    fn player(asks: Asks) -> Player {
+        let mut tape = Tape::recording();
+        let entry: Entry = Ok(Some(vec![1]));
+        let written: Written = Ok(());
+        tape.note(get("a"), &entry);
+        tape.note(set("a"), &written);
+        tape.note(get("b"), &entry);
+        let Tape::Playing(player) = Tape::playing(tape.into_calls().0, asks) else {
+            panic!("it plays")
+        };
+        player
+    }
+
+    fn reads(player: &mut Player, key: &str) -> bool {
+        matches!(player.play::<Entry>(&get(key)), Played::Answer(Ok(Some(_))))
+    }
+
+    fn writes(player: &mut Player, key: &str) -> bool {
+        matches!(player.play::<Written>(&set(key)), Played::Answer(Ok(())))
+    }
+
+    #[test]
+    fn both_may_ask_what_is_on_record() {
+        for asks in [Asks::TheSame(None), Asks::Another] {
+            let player = &mut player(asks);
+            assert!(reads(player, "a") && writes(player, "a") && reads(player, "b"));
+            assert!(!reads(player, "c"), "it is not on record");
+            assert_eq!(player.divergence.as_ref().map(|left| left.at), Some(3));
+        }
+    }
+
+    #[test]
+    fn another_may_write_what_it_likes_and_the_same_may_not() {
+        let another = &mut player(Asks::Another);
+        assert!(reads(another, "a") && writes(another, "other") && writes(another, "third"));
+        assert!(another.divergence.is_none());
+        let same = &mut player(Asks::TheSame(None));
+        assert!(reads(same, "a") && !writes(same, "other"));
+        assert!(same.divergence.is_some());
+    }
+
+    /// The recorded answer shows the recorded writes.
+    #[test]
+    fn memory_is_unknown_once_another_has_written_otherwise() {
+        let added = &mut player(Asks::Another);
+        assert!(writes(added, "b") && !reads(added, "a"));
+        let left_out = &mut player(Asks::Another);
+        assert!(reads(left_out, "a") && !reads(left_out, "b"));
+        assert!(left_out.divergence.is_some());
+    }
+
+    #[test]
+    fn only_the_same_is_cut_off_where_the_recording_was() {
+        let after = |asks| {
+            let mut player = player(asks);
+            player.left.clear();
+            player.play::<Entry>(&get("a"))
+        };
+        let timeout = after(Asks::TheSame(Some(Code::Timeout)));
+        assert!(matches!(timeout, Played::CutOff(Code::Timeout)));
+        assert!(matches!(after(Asks::Another), Played::Diverged));
     }
 }

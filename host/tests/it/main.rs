@@ -1,5 +1,6 @@
 //! The host against real components: built once, run in a real engine.
 
+mod backtest;
 mod callback;
 mod compiling;
 mod containment;

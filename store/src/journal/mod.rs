@@ -52,6 +52,7 @@ pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJo
 pub use generation::Generation;
 pub use handle::Journal;
 pub use handle::open::JOURNAL_FILE;
+pub use handle::past::{PastDecision, PastDecisions, PastRecording};
 pub use handle::task::LookUp;
 pub use index::{KeyCounts, KnownKey};
 pub use memory::StateWrite;

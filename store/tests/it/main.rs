@@ -9,6 +9,7 @@ mod flips;
 mod glance;
 mod journal;
 mod kill;
+mod past;
 mod pruned;
 mod recovery;
 mod secrets;

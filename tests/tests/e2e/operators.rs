@@ -144,6 +144,11 @@ async fn a_decision_is_replayed_from_the_record_while_the_node_runs() {
         (&"rules".into(), &true.into())
     );
     assert!(plugin(node, &["shadow"]).contains("Differences: 0"));
+    let same = plugin(node, &["backtest", "rules", "--since", "1d"]);
+    assert!(
+        same.contains("Everything that was refused is still refused."),
+        "{same}"
+    );
     noticed(node, "plugins reloaded", || {
         std::fs::write(
             node.rules(),

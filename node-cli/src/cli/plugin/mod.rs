@@ -1,5 +1,6 @@
 //! `plugin`: commands for operators and authors of plugins. Each verb has a file of its own.
 
+mod backtest;
 mod check;
 mod install;
 mod list;
@@ -46,6 +47,10 @@ pub(super) enum PluginCommand {
     /// Ask the plugins again what they decided about a task, with the answers they received then.
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::ReplayTask),
+    /// Ask a new version of a plugin, or one with another configuration, every recorded question of
+    /// a time, and list each difference. Nothing is signed, remembered or sent.
+    #[command(after_help = backtest::EXAMPLES)]
+    Backtest(backtest::Backtest),
     /// List the decisions with which shadow plugins disagreed.
     Shadow(shadow::ShadowReport),
     /// Generate the key with which you sign the plugins that you publish.
@@ -60,9 +65,12 @@ impl PluginCommand {
     /// True if the command changes nothing.
     pub(super) fn only_prints(&self) -> bool {
         match self {
-            Self::List(_) | Self::Check(_) | Self::Run(_) | Self::Replay(_) | Self::Shadow(_) => {
-                true
-            }
+            Self::List(_)
+            | Self::Check(_)
+            | Self::Run(_)
+            | Self::Replay(_)
+            | Self::Backtest(_)
+            | Self::Shadow(_) => true,
             Self::New(_)
             | Self::Install(_)
             | Self::Rollback(_)
@@ -80,6 +88,7 @@ impl PluginCommand {
             Self::Rollback(rollback) => rollback.run(args),
             Self::Run(run) => return run.run(args),
             Self::Replay(replay) => return replay.run(args),
+            Self::Backtest(backtest) => return backtest.run(args),
             Self::Shadow(shadow) => shadow.run(args),
             Self::Keygen(keygen) => keygen.run(),
             Self::Sign(sign) => sign.run(),

@@ -116,6 +116,6 @@ pub(super) fn policy(args: &Args) -> anyhow::Result<Policy> {
     }
 }
 
-fn is_file(name: &str) -> bool {
+pub(super) fn is_file(name: &str) -> bool {
     name.contains('/') || name.ends_with(".wasm")
 }

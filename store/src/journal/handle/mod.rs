@@ -5,6 +5,7 @@ mod key;
 mod moment;
 pub(super) mod open;
 mod outbox;
+pub(super) mod past;
 mod peer;
 mod recording;
 mod reshare;
