@@ -14,7 +14,7 @@ use countersign_payload::{BitcoinForm, Decoded, Finished, Networks};
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
     Committee, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, RequesterId, Scheme, Signed,
-    SignedTask, TaskId, Threshold, UnixMillis,
+    SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
 use countersign_requester::belief::Believed;
 pub use countersign_requester::count::{Count, Finding, Judged};
@@ -393,6 +393,7 @@ impl Client {
             life_ms: u64::try_from(life.as_millis()).unwrap_or(u64::MAX),
             collect,
         };
+        check_life(&window)?;
         order::sign(
             requester,
             TaskId(id),
@@ -538,6 +539,23 @@ fn with_others(
         *instead = others.into();
     }
     error
+}
+
+/// Refuses votes that would leave the nodes less than the order's usual time.
+fn check_life(window: &Window) -> Result<(), ClientError> {
+    let Some(collect) = window.collect else {
+        return Ok(());
+    };
+    let end = window.now.0.saturating_add(Task::MAX_COLLECTING_LIFE_MS);
+    if collect.until.0.saturating_add(window.life_ms) <= end {
+        return Ok(());
+    }
+    let life = window.life_ms.div_ceil(1000);
+    let latest = UnixMillis(end.saturating_sub(window.life_ms));
+    Err(ClientError::Usage(format!(
+        "an order lives for 7 days at most, and after the votes the nodes have {life} s; let the votes end (--until) before {}, or shorten --timeout",
+        utc(latest)
+    )))
 }
 
 /// The time left for votes.

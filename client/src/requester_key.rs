@@ -15,6 +15,10 @@ impl Role for Key {
     const IF_OTHER: &'static str =
         "restore it from a backup, or make a new one with `countersign requester new`";
 
+    fn shown_id(&self) -> String {
+        self.id().to_string()
+    }
+
     fn from_seed(seed: &[u8; 32]) -> Option<Self> {
         Self::from_seed(seed).ok()
     }

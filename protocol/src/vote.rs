@@ -227,6 +227,8 @@ impl Vote {
     pub const MAX_OF_TASK: usize = 256;
     /// The claim under which plugins are given the votes of a task, as a JSON array of them.
     pub const CLAIM: &'static str = "votes";
+    /// A vote of the same key with the same choice says nothing new for so long, in ms.
+    pub const PAUSE_MS: u64 = 60_000;
     /// The tolerated lead of an approver's clock over the reader's.
     pub const MAX_SKEW_MS: u64 = 30_000;
 

@@ -10,6 +10,11 @@ use serde::Deserialize;
 
 /// Votes that are read of one task: an approval and a rejection of each key.
 const MAX_VOTES: usize = 2 * Vote::MAX_OF_TASK;
+/// Characters to which a name that the coordinator tells is cut.
+const NAME: usize = 64;
+
+/// People by name, with the ids of their keys.
+pub type People = BTreeMap<String, Vec<ApproverId>>;
 
 /// The votes on a task as a coordinator tells them. Nothing of it is believed.
 #[derive(Debug, Deserialize)]
@@ -36,8 +41,8 @@ pub enum NotTheVotes {
     Many,
 }
 
-/// The votes on a task. Votes prove themselves; whose key is whose, who is missing and how many the
-/// coordinator counts is its word.
+/// The votes on a task. Votes prove themselves. Whose key is whose is known from the profile if it
+/// lists approvers, and is else the coordinator's word, as are who is missing and its own count.
 #[derive(Debug)]
 pub struct Count {
     /// The task.
@@ -46,6 +51,8 @@ pub struct Count {
     pub hash: Hash,
     /// What the order asks for.
     pub collect: Collect,
+    /// True if the names are those of the profile. Else they are the coordinator's.
+    pub named_here: bool,
     /// In the order of arrival.
     pub votes: Vec<Judged>,
     /// Names of those who have not voted.
@@ -57,8 +64,9 @@ pub struct Count {
 /// A vote with what was found out about it.
 #[derive(Debug)]
 pub struct Judged {
-    /// The approver's name. Empty if the vote cannot be read.
-    pub name: String,
+    /// The approver's name. Absent if the vote cannot be read, or if the profile lists approvers
+    /// and this key is not theirs.
+    pub name: Option<String>,
     /// The vote; absent if it cannot be read.
     pub vote: Option<Vote>,
     /// Whether it counts here.
@@ -75,6 +83,8 @@ pub enum Finding {
     Passkey,
     /// It is genuine, but made in the future.
     Early,
+    /// It is genuine, but the profile lists approvers, and nobody among them has this key.
+    Unlisted,
     /// It is forged, or for another task.
     Forged(CheckError),
     /// It has a form that this version does not know.
@@ -82,13 +92,13 @@ pub enum Finding {
 }
 
 impl Count {
-    /// Checks each vote that is told of this task, whose order is verified. `pages` may collect
-    /// votes of passkeys.
+    /// Checks each vote that is told of this task. `pages` may collect votes of passkeys, and only
+    /// keys of `people` count, if there is such a list.
     pub fn new(
         (task, hash): (TaskId, Hash),
         collect: Collect,
         told: ToldVotes,
-        pages: Option<&RelyingParty>,
+        (pages, people): (Option<&RelyingParty>, Option<&People>),
         now: UnixMillis,
     ) -> Result<Self, NotTheVotes> {
         if told.task != task || told.hash != hash {
@@ -99,12 +109,15 @@ impl Count {
         }
         let judged = told.votes.into_iter().map(|one| match one {
             Open::Known(view) => Judged {
-                finding: judge(&view.vote, &hash, pages, now),
-                name: view.name,
+                finding: judge(&view.vote, &hash, (pages, people), now),
+                name: match people {
+                    Some(people) => owner(people, &view.vote.ballot().approver),
+                    None => Some(cut(&view.name)),
+                },
                 vote: Some(view.vote),
             },
             Open::Unknown(_) => Judged {
-                name: String::new(),
+                name: None,
                 vote: None,
                 finding: Finding::Unreadable,
             },
@@ -113,56 +126,102 @@ impl Count {
             task,
             hash,
             collect,
+            named_here: people.is_some(),
             votes: judged.collect(),
-            missing: told.missing,
+            missing: told.missing.iter().map(|name| cut(name)).collect(),
             told: told.collecting,
         })
     }
 
-    /// The number of people whose latest genuine vote approves.
+    /// The number of those whose latest genuine vote approves: people of the profile, or keys if it
+    /// lists none.
     pub fn approved(&self) -> usize {
-        self.people(Choice::Approve)
+        self.with(Choice::Approve)
     }
 
-    /// The number of people whose latest genuine vote rejects.
+    /// The number of those whose latest genuine vote rejects.
     pub fn rejected(&self) -> usize {
-        self.people(Choice::Reject)
+        self.with(Choice::Reject)
     }
 
-    /// True if a genuine vote of this approver with this choice is among them.
-    pub fn has(&self, approver: &ApproverId, choice: Choice) -> bool {
-        let mut genuine = self.genuine();
-        genuine
-            .any(|(_, vote)| vote.ballot().approver == *approver && vote.ballot().choice == choice)
+    /// True if exactly this vote is listed, and proves itself.
+    pub fn has(&self, vote: &Vote) -> bool {
+        self.proven().any(|listed| listed == vote)
     }
 
-    fn genuine(&self) -> impl Iterator<Item = (&str, &Vote)> {
+    /// The time and choice of the newest vote of this key, in the future or not. A rejection wins
+    /// over an approval of the same millisecond.
+    pub fn newest(&self, approver: &ApproverId) -> Option<(UnixMillis, Choice)> {
+        let own = self
+            .proven()
+            .filter(|vote| vote.ballot().approver == *approver);
+        own.map(|vote| (vote.ballot().time, vote.ballot().choice))
+            .max()
+    }
+
+    /// Votes that their keys made on this task, whether they count or not.
+    fn proven(&self) -> impl Iterator<Item = &Vote> {
+        let proven = self.votes.iter().filter(|one| match one.finding {
+            Finding::Genuine | Finding::Early | Finding::Unlisted => true,
+            Finding::Passkey | Finding::Forged(_) | Finding::Unreadable => false,
+        });
+        proven.filter_map(|one| one.vote.as_ref())
+    }
+
+    /// A person of the profile counts once, with whichever key. A coordinator could give any name
+    /// to any key, so under its names each key counts once. The latest vote counts; a rejection
+    /// wins over an approval of the same millisecond.
+    fn with(&self, choice: Choice) -> usize {
+        let mut latest: BTreeMap<Voter<'_>, (UnixMillis, Choice)> = BTreeMap::new();
         let genuine = self
             .votes
             .iter()
             .filter(|one| one.finding == Finding::Genuine);
-        genuine.filter_map(|one| Some((one.name.as_str(), one.vote.as_ref()?)))
-    }
-
-    /// A person counts once, and so does a key, under however many names it is told. The latest
-    /// vote counts; a rejection wins over an approval of the same millisecond.
-    fn people(&self, choice: Choice) -> usize {
-        let mut names: BTreeMap<ApproverId, &str> = BTreeMap::new();
-        let mut latest: BTreeMap<&str, (UnixMillis, Choice)> = BTreeMap::new();
-        for (name, vote) in self.genuine() {
+        for one in genuine {
+            let Some(vote) = &one.vote else { continue };
             let ballot = vote.ballot();
-            let person = *names.entry(ballot.approver).or_insert(name);
+            let voter = match &one.name {
+                Some(name) if self.named_here => Voter::Person(name),
+                Some(_) | None => Voter::Key(ballot.approver),
+            };
             let said = (ballot.time, ballot.choice);
-            let last = latest.entry(person).or_insert(said);
+            let last = latest.entry(voter).or_insert(said);
             *last = said.max(*last);
         }
         latest.values().filter(|(_, last)| *last == choice).count()
     }
 }
 
-fn judge(vote: &Vote, task: &Hash, pages: Option<&RelyingParty>, now: UnixMillis) -> Finding {
-    let early = vote.ballot().time.0 > now.0.saturating_add(Vote::MAX_SKEW_MS);
+/// Who counts once.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Voter<'a> {
+    Person(&'a str),
+    Key(ApproverId),
+}
+
+/// The person who has this key.
+fn owner(people: &People, key: &ApproverId) -> Option<String> {
+    let mut people = people.iter();
+    people
+        .find(|(_, keys)| keys.contains(key))
+        .map(|(name, _)| name.clone())
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(NAME).collect()
+}
+
+fn judge(
+    vote: &Vote,
+    task: &Hash,
+    (pages, people): (Option<&RelyingParty>, Option<&People>),
+    now: UnixMillis,
+) -> Finding {
+    let ballot = vote.ballot();
+    let early = ballot.time.0 > now.0.saturating_add(Vote::MAX_SKEW_MS);
+    let unlisted = people.is_some_and(|people| owner(people, &ballot.approver).is_none());
     match countersign_vote::check(vote, task, pages) {
+        Ok(_) if unlisted => Finding::Unlisted,
         Ok(_) if early => Finding::Early,
         Ok(_) => Finding::Genuine,
         Err(CheckError::NoPasskeys) => Finding::Passkey,
@@ -195,17 +254,43 @@ mod tests {
     }
 
     fn read_with(told: Value, pages: Option<&RelyingParty>) -> Result<Count, NotTheVotes> {
+        read_as(told, (pages, None))
+    }
+
+    fn read_as(
+        told: Value,
+        known: (Option<&RelyingParty>, Option<&People>),
+    ) -> Result<Count, NotTheVotes> {
         let collect = Collect {
             votes: 2,
             until: UnixMillis(NOW + 1000),
         };
         let told = serde_json::from_value(told).unwrap();
-        Count::new((TASK, HASH), collect, told, pages, UnixMillis(NOW))
+        Count::new((TASK, HASH), collect, told, known, UnixMillis(NOW))
     }
 
+    /// The count under the coordinator's names.
     fn counted(votes: &[(&str, Vote)]) -> (usize, usize) {
         let count = read(told(votes)).unwrap();
+        assert!(!count.named_here);
         (count.approved(), count.rejected())
+    }
+
+    /// The count with a profile in which ann has the keys 1 and 2, and bob 3.
+    fn counted_here(votes: &[(&str, Vote)]) -> (usize, usize) {
+        let people = people();
+        let count = read_as(told(votes), (None, Some(&people))).unwrap();
+        assert!(count.named_here);
+        (count.approved(), count.rejected())
+    }
+
+    fn people() -> People {
+        let id = |seed| Key::new(seed).id();
+        [
+            ("ann".to_owned(), vec![id(1), id(2)]),
+            ("bob".to_owned(), vec![id(3)]),
+        ]
+        .into()
     }
 
     #[test]
@@ -215,13 +300,13 @@ mod tests {
         let bob = |choice, time| ("bob", Key::new(3).vote(HASH, choice, time));
         let yes = Choice::Approve;
         let no = Choice::Reject;
-        assert_eq!(counted(&[]), (0, 0));
-        assert_eq!(counted(&[ann(yes, NOW), bob(yes, NOW)]), (2, 0));
-        assert_eq!(counted(&[ann(yes, NOW), ann_too(yes, NOW)]), (1, 0));
-        assert_eq!(counted(&[ann(yes, NOW), ann(no, NOW - 1)]), (1, 0));
-        assert_eq!(counted(&[ann(yes, NOW - 1), ann(no, NOW)]), (0, 1));
-        assert_eq!(counted(&[ann(no, NOW), ann_too(yes, NOW)]), (0, 1));
-        assert_eq!(counted(&[ann(yes, NOW), bob(no, NOW)]), (1, 1));
+        assert_eq!(counted_here(&[]), (0, 0));
+        assert_eq!(counted_here(&[ann(yes, NOW), bob(yes, NOW)]), (2, 0));
+        assert_eq!(counted_here(&[ann(yes, NOW), ann_too(yes, NOW)]), (1, 0));
+        assert_eq!(counted_here(&[ann(yes, NOW), ann(no, NOW - 1)]), (1, 0));
+        assert_eq!(counted_here(&[ann(yes, NOW - 1), ann(no, NOW)]), (0, 1));
+        assert_eq!(counted_here(&[ann(no, NOW), ann_too(yes, NOW)]), (0, 1));
+        assert_eq!(counted_here(&[ann(yes, NOW), bob(no, NOW)]), (1, 1));
     }
 
     #[test]
@@ -232,6 +317,47 @@ mod tests {
             ("bob", key.vote(HASH, Choice::Approve, NOW)),
         ];
         assert_eq!(counted(&votes), (1, 0));
+        assert_eq!(counted_here(&votes), (1, 0));
+    }
+
+    #[test]
+    fn a_key_that_is_not_in_the_profile_does_not_count_whatever_it_is_called() {
+        let vote = |seed| Key::new(seed).vote(HASH, Choice::Approve, NOW);
+        let votes = [("ann", vote(8)), ("bob", vote(9)), ("mallory", vote(1))];
+        assert_eq!(counted(&votes), (3, 0));
+        assert_eq!(counted_here(&votes), (1, 0));
+        let people = people();
+        let count = read_as(told(&votes), (None, Some(&people))).unwrap();
+        let shown = count.votes.iter().map(|one| one.name.as_deref());
+        assert_eq!(shown.collect::<Vec<_>>(), [None, None, Some("ann")]);
+        assert_eq!(count.votes[0].finding, Finding::Unlisted);
+    }
+
+    #[test]
+    fn a_name_that_the_coordinator_tells_is_cut() {
+        let long = "n".repeat(1000);
+        let mut told = told(&[(long.as_str(), Key::new(1).vote(HASH, Choice::Approve, NOW))]);
+        told["missing"] = json!([long]);
+        let count = read(told).unwrap();
+        assert_eq!(count.votes[0].name.as_ref().unwrap().len(), NAME);
+        assert_eq!(count.missing[0].len(), NAME);
+    }
+
+    #[test]
+    fn the_newest_vote_of_a_key_is_found_and_no_other_passes_for_it() {
+        let key = Key::new(1);
+        let old = key.vote(HASH, Choice::Approve, NOW - 5);
+        let new = key.vote(HASH, Choice::Approve, NOW);
+        let veto = key.vote(HASH, Choice::Reject, NOW);
+        let other = Key::new(2).vote(HASH, Choice::Reject, NOW + 9);
+        let count = read(told(&[("ann", old.clone()), ("bob", other)])).unwrap();
+        assert!(count.has(&old) && !count.has(&new));
+        let newest = count.newest(&key.id());
+        assert_eq!(newest, Some((UnixMillis(NOW - 5), Choice::Approve)));
+        let count = read(told(&[("ann", veto), ("ann", new)])).unwrap();
+        let newest = count.newest(&key.id());
+        assert_eq!(newest, Some((UnixMillis(NOW), Choice::Reject)));
+        assert_eq!(count.newest(&Key::new(3).id()), None);
     }
 
     #[test]
@@ -264,7 +390,8 @@ mod tests {
             let count = read(told(&[("bob", vote.clone())])).unwrap();
             assert_eq!(count.votes[0].finding, expected);
             assert_eq!((count.approved(), count.rejected()), (0, 0), "{expected:?}");
-            assert!(!count.has(&vote.ballot().approver, vote.ballot().choice));
+            let proven = expected == Finding::Early;
+            assert_eq!(count.has(&vote), proven, "{expected:?}");
         }
         assert_eq!(counted(&[("bob", genuine)]), (1, 0));
     }

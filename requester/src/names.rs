@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+use countersign_protocol::ApproverId;
 use countersign_protocol::text::is_hidden;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
@@ -39,6 +40,43 @@ where
     deserializer.deserialize_map(Names(PhantomData))
 }
 
+/// Reads people with the ids of their keys: each name once, each key once. A key under two names
+/// would count as two people.
+pub(crate) fn people<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeMap<String, Vec<ApproverId>>>, D::Error> {
+    struct People;
+    impl<'de> Visitor<'de> for People {
+        type Value = Option<BTreeMap<String, Vec<ApproverId>>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("names, each with a list of approver ids")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut people: BTreeMap<String, Vec<ApproverId>> = BTreeMap::new();
+            while let Some(name) = map.next_key_seed(Text::new(|name| new_name(&people, name)))? {
+                let keys: Vec<ApproverId> = map.next_value()?;
+                let known: Vec<&ApproverId> = people.values().flatten().collect();
+                for (at, key) in keys.iter().enumerate() {
+                    if known.contains(&key) || keys[..at].contains(key) {
+                        return Err(serde::de::Error::custom(format!(
+                            "the key {key} of `{name}` is listed twice; each key has one owner"
+                        )));
+                    }
+                }
+                people.insert(name, keys);
+            }
+            Ok(Some(people))
+        }
+    }
+    deserializer.deserialize_map(People)
+}
+
 /// Why a name cannot be given to another id.
 #[derive(Debug, thiserror::Error)]
 enum NameError {
@@ -50,7 +88,7 @@ enum NameError {
 
 /// Accepts a name that is not there yet and does not pass for an id.
 fn new_name<Id>(names: &BTreeMap<String, Id>, name: &str) -> Result<String, NameError> {
-    let like_an_id = ["csn1", "csr1", "csk1", "csc1"]
+    let like_an_id = ["csn1", "csr1", "csk1", "csc1", "csv1"]
         .iter()
         .any(|prefix| name.starts_with(prefix));
     if name.is_empty() || like_an_id || name.chars().any(|c| is_hidden(c) || c == ',') {

@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use countersign_payload::{Networks, UnknownNetwork};
-use countersign_protocol::{CoordinatorId, NodeId, RequesterId};
+use countersign_protocol::{ApproverId, CoordinatorId, NodeId, RequesterId};
 use countersign_strict::is_this_machine;
 use serde::de::{DeserializeSeed, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::known::Known;
-use crate::names::{Text, name_in, names};
+use crate::names::{Text, name_in, names, people};
 use crate::webhook::WebhookKey;
 
 /// A requester's settings; relative paths start at the directory of its file.
@@ -51,6 +51,14 @@ pub struct Profile {
     /// Names of other requesters whose wallets this one uses. Your own key needs no entry.
     #[serde(default, deserialize_with = "names")]
     pub trusted_requesters: BTreeMap<String, RequesterId>,
+    /// People who vote, each with the ids of her keys, from herself. Only votes of these keys count
+    /// then. Absent: who has which key is the coordinator's word.
+    #[serde(
+        default,
+        deserialize_with = "people",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub approvers: Option<BTreeMap<String, Vec<ApproverId>>>,
     /// Keys (`whpk_…`) of the coordinator's webhooks, from its operator. Absent: they are fetched
     /// from the coordinator.
     #[serde(default, deserialize_with = "webhook_keys")]
@@ -216,6 +224,39 @@ mod tests {
 
     fn read(coordinator: &str) -> serde_json::Result<Profile> {
         serde_json::from_value(serde_json::json!({"coordinator": coordinator}))
+    }
+
+    #[test]
+    fn a_key_has_one_owner_in_the_list_of_approvers() {
+        let id = |seed| crate::VotingKey::from_seed(&[seed; 32]).unwrap().id();
+        let profile = |approvers: String| {
+            Profile::parse(&format!(
+                "coordinator: http://127.0.0.1:1\napprovers:\n{approvers}"
+            ))
+        };
+        let read = profile(format!(
+            "  ann: [{}, {}]\n  ben: [{}]\n",
+            id(1),
+            id(2),
+            id(3)
+        ));
+        let listed = read.unwrap().approvers.unwrap();
+        assert_eq!(listed["ann"], [id(1), id(2)]);
+        assert_eq!(listed["ben"], [id(3)]);
+        assert_eq!(profile(String::new()).unwrap().approvers, None);
+        for (twice, part) in [
+            (
+                format!("  ann: [{}]\n  ben: [{}]\n", id(1), id(1)),
+                "one owner",
+            ),
+            (format!("  ann: [{}, {}]\n", id(1), id(1)), "one owner"),
+            (format!("  ann: [{}]\n  ann: [{}]\n", id(1), id(2)), "twice"),
+            (format!("  {}: [{}]\n", id(1), id(2)), "cannot be a name"),
+            ("  ann: [csv1nonsense]\n".into(), "csv1"),
+        ] {
+            let error = profile(twice).unwrap_err().to_string();
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn examine(
 
 /// Checks that votes are still collected at this time.
 pub fn check_time(collect: &Collect, now: UnixMillis) -> Result<(), NoVote> {
-    if now > collect.until {
+    if now >= collect.until {
         return Err(NoVote::Over(collect.until));
     }
     Ok(())

@@ -10,17 +10,20 @@ use super::time;
 
 /// The time for votes, unless it is chosen.
 const USUAL_MS: u64 = 24 * 3600 * 1000;
+/// The largest number of approvals: a task has room for as many votes against it.
+const MOST: i64 = Vote::MAX_OF_TASK as i64 / 2;
 
-/// Whose approval is awaited, and how long.
+/// The approvals that an order asks for, and the time for them.
 #[derive(Debug, Clone, Args)]
 pub struct Collecting {
-    /// Have this many people approve the order before any node is asked. They vote with
-    /// `countersign task vote`; the coordinator collects the votes, and each node counts them
-    /// itself, by its own rules.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=Vote::MAX_OF_TASK as i64))]
+    /// Ask for approvals by this many people, at most 128. They vote with `countersign task vote`.
+    /// The coordinator is to wait for them before it asks the nodes; each node decides by its own
+    /// rules.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST))]
     collect: Option<u16>,
-    /// With --collect: how long they have, such as 24h or 7d, or a time; at most 7 days. Default:
-    /// 24h. Afterwards the nodes still have the order's usual time.
+    /// With --collect: how long they have, such as 24h or 6d, or a time. Default: 24h. Afterwards
+    /// the nodes still have the order's usual time: 2 minutes or more for a signature, an hour for
+    /// a wallet, or --timeout. Both together are at most 7 days.
     #[arg(long, value_name = "TIME", requires = "collect", value_parser = time::to_come)]
     until: Option<UnixMillis>,
 }
@@ -40,7 +43,7 @@ impl Collecting {
         let latest = after(Task::MAX_COLLECTING_LIFE_MS);
         if until > latest {
             return Err(ClientError::Usage(format!(
-                "an order lives for 7 days at most; write --until 7d, or a time before {}",
+                "an order lives for 7 days at most, its usual time after the votes included; write --until 6d, or a time well before {}",
                 time::utc(latest)
             )));
         }
@@ -51,9 +54,9 @@ impl Collecting {
 /// The approvals that an order asks for, in words.
 pub fn words(collect: &Collect) -> String {
     let Collect { votes, until } = collect;
-    let people = if *votes == 1 { "person" } else { "people" };
+    let approvals = if *votes == 1 { "approval" } else { "approvals" };
     format!(
-        "needs the approval of {votes} {people} until {}; before that no node is asked",
+        "asks for {votes} {approvals} until {}; the coordinator is to wait for them, and each node decides by its own rules",
         time::utc(*until)
     )
 }
@@ -101,7 +104,7 @@ mod tests {
     fn a_number_or_a_time_that_cannot_be_is_refused() {
         for words in [
             &["--collect", "0"][..],
-            &["--collect", "257"],
+            &["--collect", "129"],
             &["--until", "24h"],
             &["--collect", "2", "--until", "2020-01-01"],
             &["--collect", "2", "--until", "soon"],
@@ -110,7 +113,8 @@ mod tests {
         }
         let late = parsed(&["--collect", "2", "--until", "8d"]).unwrap();
         let error = late.collect().unwrap_err().to_string();
-        assert!(error.contains("--until 7d"), "{error}");
+        assert!(error.contains("--until 6d"), "{error}");
+        assert!(parsed(&["--collect", "128"]).is_ok());
     }
 
     #[test]
@@ -121,7 +125,7 @@ mod tests {
                 until: UnixMillis(1_782_907_200_000),
             })
         };
-        assert!(told(1).contains("approval of 1 person until 2026-07-01T12:00:00Z"));
-        assert!(told(3).contains("approval of 3 people"));
+        assert!(told(1).contains("asks for 1 approval until 2026-07-01T12:00:00Z;"));
+        assert!(told(3).contains("asks for 3 approvals until"));
     }
 }

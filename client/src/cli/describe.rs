@@ -11,6 +11,9 @@ use countersign_requester::describe;
 use super::line::{Line, Tone};
 use super::{collect, time};
 
+/// Characters of others' text on one line.
+const WIDTH: usize = 64;
+
 /// Describes a reshare: the present and the future holders of the wallet.
 pub fn reshare_lines(from: &KeyDescriptor, order: &ReshareOrder, profile: &Profile) -> Vec<String> {
     move_lines(from, (&order.committee, order.threshold), profile)
@@ -97,15 +100,12 @@ pub fn task_lines(examined: &Examined, client: &Client) -> Vec<Line> {
             .iter()
             .map(|collect| format!("approval    {}", collect::words(collect)).into()),
     );
-    lines.extend(
-        note.iter()
-            .map(|note| format!("note        {}", escaped(note)).into()),
-    );
-    lines.extend(
-        claims
-            .iter()
-            .map(|(name, value)| Line::from(format!("claim       {name}={}", escaped(value)))),
-    );
+    let notes = note.iter().flat_map(|note| foreign("note", &escaped(note)));
+    lines.extend(notes);
+    let claims = claims
+        .iter()
+        .flat_map(|(name, value)| foreign("claim", &format!("{name}={}", escaped(value))));
+    lines.extend(claims);
     lines.push(format!("operation   {}", operation.name()).into());
     lines.extend(
         examined
@@ -114,6 +114,52 @@ pub fn task_lines(examined: &Examined, client: &Client) -> Vec<Line> {
     );
     lines.extend(operation_lines(operation, examined, client));
     lines
+}
+
+/// What is voted on, in short, to stand beside the question.
+pub fn gist(examined: &Examined, client: &Client) -> Vec<Line> {
+    let task = examined.task();
+    let profile = client.profile();
+    let requester = profile.describe_requester(client.requester(), &task.requester);
+    let wallet = examined.wallet().map_or_else(
+        || "a new wallet".to_owned(),
+        |wallet| format!("{} ({})", wallet.name, wallet.key),
+    );
+    vec![
+        "".into(),
+        "You vote on this order:".into(),
+        format!("  ordered by  {requester}").into(),
+        format!("  operation   {}", task.operation.name()).into(),
+        format!("  wallet      {wallet}").into(),
+        format!("  hash        {}", examined.hash()).into(),
+    ]
+}
+
+/// Text that others wrote, on short lines with a mark: the terminal wraps none of them, so no part
+/// of it stands where a line of ours could.
+fn foreign(label: &str, text: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    loop {
+        let end = fold(rest);
+        let label = if lines.is_empty() { label } else { "" };
+        lines.push(Line::from(format!("{label:<11} | {}", &rest[..end])));
+        rest = &rest[end..];
+        if rest.is_empty() {
+            return lines;
+        }
+    }
+}
+
+/// The length in bytes of the first line: up to the last blank that fits, if there is one.
+fn fold(text: &str) -> usize {
+    let Some((limit, _)) = text.char_indices().nth(WIDTH) else {
+        return text.len();
+    };
+    match text[..limit].rfind(' ') {
+        Some(blank) => blank + 1,
+        None => limit,
+    }
 }
 
 fn operation_lines(operation: &Operation, examined: &Examined, client: &Client) -> Vec<Line> {
@@ -179,7 +225,7 @@ fn sign_lines(sign: &KeySign, examined: &Examined, profile: &Profile) -> Vec<Lin
     );
     let effect = examined.decoded().into_iter();
     let effect = effect.flat_map(|decoded| describe::lines_in_full(payload, decoded));
-    lines.extend(effect.map(Line::from));
+    lines.extend(effect.flat_map(|text| foreign("effect", &text)));
     lines
 }
 
@@ -205,4 +251,26 @@ fn chosen(what: &str, nodes: Option<&[NodeId]>, profile: &Profile) -> Line {
         },
     );
     format!("{what:<11} {who}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_of_text_from_elsewhere_is_marked_and_short() {
+        let padded = format!("thanks{}requester   you (csr1…)", " ".repeat(200));
+        for text in ["", "short", &padded, &"x".repeat(500), &"é ".repeat(300)] {
+            let lines = foreign("note", text);
+            let lines: Vec<String> = lines.iter().map(|line| line.rendered(false)).collect();
+            assert!(lines[0].starts_with("note        | "));
+            let mut whole = String::new();
+            for line in &lines {
+                assert_eq!(&line[11..14], " | ", "{line}");
+                assert!(line.chars().count() <= 80, "{line}");
+                whole += &line[14..];
+            }
+            assert_eq!(whole, text);
+        }
+    }
 }

@@ -6,7 +6,8 @@ use countersign_client::api::{
 };
 use countersign_client::{Client, ClientError};
 use countersign_protocol::{KeyId, OperationKind, RequesterId, TaskId, UnixMillis};
-use serde_json::json;
+use countersign_requester::describe::json as intent_json;
+use serde_json::{Value, json};
 
 use super::line::{Line, Table, Tone};
 use super::output::Output;
@@ -15,7 +16,7 @@ use super::vote::{self, VoteArgs};
 use super::votes;
 use super::watch::{self, WatchArgs};
 use super::words::{operations, states};
-use super::{sign, time};
+use super::{describe, sign, time};
 
 /// Subcommands for tasks.
 #[derive(Debug, Subcommand)]
@@ -47,7 +48,8 @@ pub enum TaskCommand {
     /// Vote on a task that collects votes (`--collect`), with your approver key.
     ///
     /// Verifies the order and shows all of it, decoded here, then asks for a confirmation. The vote
-    /// is for exactly these bytes. Who has voted can vote again: the latest vote counts.
+    /// is for exactly these bytes. Whoever has voted can vote again,
+    /// until the votes are collected: the latest vote counts.
     Vote(VoteArgs),
     /// Cancel a task before its protocol begins; no node signs or stores anything then.
     Cancel {
@@ -171,7 +173,9 @@ async fn explain(task: TaskId, client: &Client, output: &Output) -> Result<(), C
     let mut lines = explanation(&explained, client);
     let mut told = json!(explained);
     if explained.state == State::Pending {
-        let (votes, count) = votes::of(&client.task(task).await?, client).await;
+        let view = client.task(task).await?;
+        let (votes, count) = votes::of(&view, client).await;
+        lines.extend(votes::asked(&view));
         lines.extend(votes);
         told["votes"] = json!(count);
         output.note("As the coordinator tells it; only the votes are verified.");
@@ -236,6 +240,7 @@ async fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), C
     };
     let (state, tone) = progress::state_of(summary);
     let (votes, count) = votes::of(task, client).await;
+    let (order, intent) = reviewed(task, client).await;
     let mut lines = vec![
         format!("task        {}", summary.id).into(),
         format!(
@@ -267,6 +272,7 @@ async fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), C
             .and(format!(" [{}]", reason.code), Tone::Dim)
     }));
     lines.extend(votes);
+    lines.extend(order);
     for party in &task.nodes {
         lines.push(format!("node        {}", profile.name_of(&party.node)).into());
         lines.extend(details(party).into_iter().map(|(what, text, tone)| {
@@ -282,7 +288,32 @@ async fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), C
     if let Some(count) = count {
         told["votes"] = count;
     }
+    if let Some(intent) = intent {
+        told["intent"] = intent;
+    }
     output.result(&told, &lines)
+}
+
+/// The whole order of a task that people vote on, and its effect for programs. Its hash is shown
+/// only beside what it vouches for.
+async fn reviewed(task: &TaskView, client: &Client) -> (Vec<Line>, Option<Value>) {
+    match client.review(task).await {
+        Ok(None) => (Vec::new(), None),
+        Ok(Some(examined)) => {
+            let mut lines = vec!["order       as its requester signed it, decoded here:".into()];
+            lines.extend(describe::task_lines(&examined, client));
+            let intent = examined
+                .decoded()
+                .map(|decoded| intent_json(&decoded.intent));
+            (lines, intent)
+        }
+        Err(error) => {
+            let mut lines = Vec::from_iter(votes::asked(task));
+            let text = format!("NOT SHOWN, so do not vote on it: {error}");
+            lines.push(Line::from("order       ").and(text, Tone::Bad));
+            (lines, None)
+        }
+    }
 }
 
 /// A warning that a task of which the coordinator says that it has no result may still get one.

@@ -22,11 +22,11 @@ pub struct VoteArgs {
     /// The file of the approver key; default: `approver_key_file` of the profile.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Do not ask for a confirmation on the terminal. Programs that have looked at the task give
-    /// its --hash, too.
-    #[arg(long)]
+    /// Do not ask for a confirmation on the terminal: for programs, which have looked at the task
+    /// and give its --hash. Whoever ordered it must be you or under `trusted_requesters`.
+    #[arg(long, requires = "hash")]
     yes: bool,
-    /// Refuse another task than the one with this hash, which `task show` tells.
+    /// Refuse another task than the one with this hash, which `task show` tells with the order.
     #[arg(long, value_name = "HEX")]
     hash: Option<Hash>,
 }
@@ -62,9 +62,11 @@ pub async fn execute(args: VoteArgs, client: &Client, output: &Output) -> Result
     }
     let lines = orders::task_lines(&examined, client);
     if args.yes {
+        trusted(&examined, client)?;
         lines.into_iter().for_each(|line| output.note(line));
     } else {
-        ask(choice, &key, lines, output)?;
+        let gist = orders::gist(&examined, client);
+        ask(choice, &key, [lines, gist].concat(), output)?;
     }
     let count = client.vote(&examined, &key, choice).await?;
     let json = json!({
@@ -85,6 +87,20 @@ fn key(file: Option<PathBuf>, client: &Client) -> Result<VotingKey, ClientError>
         .as_ref()
         .or(client.profile().approver_key_file.as_ref());
     VotingKey::load(file.ok_or(VoteError::NoKey)?)
+}
+
+/// Nobody else has looked at who ordered it.
+fn trusted(examined: &Examined, client: &Client) -> Result<(), VoteError> {
+    let requester = examined.task().requester;
+    if client
+        .profile()
+        .known(client.requester())
+        .trusts(&requester)
+    {
+        return Ok(());
+    }
+    let task = examined.task().id;
+    Err(VoteError::Stranger { task, requester })
 }
 
 /// Shows the order, and waits for the person's word.
@@ -134,5 +150,14 @@ mod tests {
         assert_eq!(choice("--reject"), Choice::Reject);
         assert!(parsed(&[]).is_err());
         assert!(parsed(&["--approve", "--reject"]).is_err());
+    }
+
+    #[test]
+    fn nobody_votes_unasked_without_the_hash_of_what_was_looked_at() {
+        let task = "01".repeat(16);
+        let hash = "ab".repeat(32);
+        let parsed = |words: &[&str]| Words::try_parse_from([&["vote", &task], words].concat());
+        assert!(parsed(&["--approve", "--yes"]).is_err());
+        assert!(parsed(&["--approve", "--yes", "--hash", &hash]).is_ok());
     }
 }

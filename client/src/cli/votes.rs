@@ -1,8 +1,10 @@
-//! The votes on a task in words. Each was checked here; names are the coordinator's.
+//! The votes on a task in words. Each was checked here; names are the profile's if it lists
+//! approvers, and else the coordinator's.
 
 use countersign_client::api::TaskView;
 use countersign_client::{Client, ClientError, Count, Finding, Judged};
 use countersign_protocol::Choice;
+use countersign_protocol::text::escaped;
 use serde_json::{Value, json};
 
 use super::collect;
@@ -25,49 +27,63 @@ fn untold(error: &ClientError) -> Line {
     Line::new("votes       ", Tone::Plain).and(format!("not told: {error}"), Tone::Bad)
 }
 
-/// What the order asks of people, who voted how, and who has not.
+/// What the order asks of people. Nothing if it collects no votes.
+pub fn asked(task: &TaskView) -> Option<Line> {
+    let collect = task.order().parse().ok()?.collect?;
+    Some(format!("approval    {}", collect::words(&collect)).into())
+}
+
+/// Who voted how, and who has not.
 pub fn lines(count: &Count) -> Vec<Line> {
-    let mut lines = vec![
-        format!("approval    {}", collect::words(&count.collect)).into(),
-        format!("hash        {}", count.hash).into(),
-        Line::from("votes       ").and(standing(count), tone(count)),
-    ];
-    lines.extend(count.votes.iter().map(line));
+    let mut lines = vec![Line::from("votes       ").and(standing(count), tone(count))];
+    lines.extend(count.votes.iter().map(|one| line(one, count.named_here)));
     lines.extend(differs(count).map(|text| Line::new(text, Tone::Attention)));
     lines
 }
 
-/// The count in one sentence: `1 of 2 people approved; ann has yet to vote`.
+/// The count in one sentence: `1 of 2 people approved`.
 pub fn standing(count: &Count) -> String {
     let rejected = match count.rejected() {
         0 => String::new(),
         number => format!(", {number} rejected"),
     };
+    let approved = count.approved();
+    let missing = missing(&count.missing);
+    if count.named_here {
+        let needed = count.collect.votes;
+        return format!("{approved} of {needed} people approved{rejected}{missing}");
+    }
+    let keys = if approved == 1 { "key" } else { "keys" };
     format!(
-        "{} of {} people approved{rejected}{}",
-        count.approved(),
-        count.collect.votes,
-        missing(&count.missing)
+        "{approved} {keys} approved{rejected}; who has them is the coordinator's word, as the profile lists no `approvers`{missing}"
     )
 }
 
+/// Green only if the profile says whose the keys are.
 fn tone(count: &Count) -> Tone {
-    if count.approved() >= usize::from(count.collect.votes) {
+    if count.named_here && count.approved() >= usize::from(count.collect.votes) {
         Tone::Good
     } else {
         Tone::Attention
     }
 }
 
+/// A name that the coordinator tells, in quotation marks that it cannot end.
+fn told_name(name: &str) -> String {
+    format!("\"{}\"", escaped(name).replace('"', "'"))
+}
+
 /// Those who have not voted, by the coordinator's word.
 fn missing(names: &[String]) -> String {
-    let listed = names[..names.len().min(NAMES)].join(", ");
-    match names.len() {
-        0 => String::new(),
-        1 => format!("; {listed} has yet to vote"),
-        2..=NAMES => format!("; {listed} have yet to vote"),
-        number => format!("; {listed} and {} more have yet to vote", number - NAMES),
-    }
+    let listed: Vec<String> = names.iter().take(NAMES).map(|one| told_name(one)).collect();
+    let listed = listed.join(", ");
+    let who = match names.len() {
+        0 => return String::new(),
+        1 => format!("{listed} has yet to vote"),
+        2..=NAMES => format!("{listed} have yet to vote"),
+        number => format!("{listed} and {} more have yet to vote", number - NAMES),
+    };
+    format!("; by the coordinator's word, {who}")
 }
 
 /// The votes that are not counted, with the reasons.
@@ -76,20 +92,26 @@ pub fn uncounted(count: &Count) -> impl Iterator<Item = Line> {
         .votes
         .iter()
         .filter(|one| one.finding != Finding::Genuine);
-    others.map(line)
+    others.map(|one| line(one, count.named_here))
 }
 
-fn line(one: &Judged) -> Line {
+fn line(one: &Judged, named_here: bool) -> Line {
     let Some(vote) = &one.vote else {
         let text = "  a vote of a form unknown here, not counted; update this program";
         return Line::new(text, Tone::Attention);
     };
     let ballot = vote.ballot();
     let (word, tone) = match ballot.choice {
-        Choice::Approve => ("approved", Tone::Good),
+        Choice::Approve if named_here => ("approved", Tone::Good),
+        Choice::Approve => ("approved", Tone::Plain),
         Choice::Reject => ("rejected", Tone::Bad),
     };
-    let head = Line::from(format!("  {}  ", one.name));
+    let name = match &one.name {
+        Some(name) if named_here => name.clone(),
+        Some(name) => told_name(name),
+        None => "a key that is not in your profile".into(),
+    };
+    let head = Line::from(format!("  {name}  "));
     let head = match problem(&one.finding) {
         None => head.and(word, tone),
         Some((problem, tone)) => head.and(problem, tone),
@@ -111,6 +133,10 @@ fn problem(finding: &Finding) -> Option<(String, Tone)> {
             let text = "NOT COUNTED: made in the future; the clock of the approver is wrong";
             Some((text.into(), Tone::Attention))
         }
+        Finding::Unlisted => Some((
+            "not counted: nobody under `approvers` in the profile has this key".into(),
+            Tone::Attention,
+        )),
         Finding::Forged(error) => Some((format!("NOT GENUINE: {}", error.name()), Tone::Bad)),
         Finding::Unreadable => Some(("cannot be read here".into(), Tone::Attention)),
     }
@@ -121,7 +147,13 @@ fn differs(count: &Count) -> Option<String> {
     let told = count.told.as_ref()?;
     let own = (count.approved(), count.rejected());
     let theirs = (usize::from(told.approved), usize::from(told.rejected));
-    (own != theirs).then(|| {
+    // Without a list of approvers, several keys may be one person's.
+    let differs = if count.named_here {
+        own != theirs
+    } else {
+        theirs.0 > own.0 || theirs.1 > own.1
+    };
+    differs.then(|| {
         format!(
             "            the coordinator counts {} who approved and {} who rejected",
             theirs.0, theirs.1
@@ -143,6 +175,7 @@ pub fn json(count: &Count) -> Value {
         "needed": count.collect.votes,
         "until": count.collect.until,
         "hash": count.hash,
+        "names": if count.named_here { "profile" } else { "coordinator" },
         "approved": count.approved(),
         "rejected": count.rejected(),
         "votes": count.votes.iter().map(vote).collect::<Vec<_>>(),
@@ -161,9 +194,18 @@ mod tests {
     #[test]
     fn those_who_have_yet_to_vote_are_named_up_to_a_number() {
         assert_eq!(missing(&[]), "");
-        assert_eq!(missing(&names(1)), "; n0 has yet to vote");
-        assert_eq!(missing(&names(2)), "; n0, n1 have yet to vote");
-        assert!(missing(&names(NAMES)).ends_with("n18, n19 have yet to vote"));
-        assert!(missing(&names(NAMES + 3)).ends_with("n19 and 3 more have yet to vote"));
+        let word = "; by the coordinator's word, ";
+        assert_eq!(missing(&names(1)), format!("{word}\"n0\" has yet to vote"));
+        assert_eq!(
+            missing(&names(2)),
+            format!("{word}\"n0\", \"n1\" have yet to vote")
+        );
+        assert!(missing(&names(NAMES)).ends_with("\"n18\", \"n19\" have yet to vote"));
+        assert!(missing(&names(NAMES + 3)).ends_with("\"n19\" and 3 more have yet to vote"));
+    }
+
+    #[test]
+    fn a_name_that_the_coordinator_tells_does_not_end_its_quotation() {
+        assert_eq!(told_name("ann\" approved"), "\"ann' approved\"");
     }
 }

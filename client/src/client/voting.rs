@@ -1,6 +1,8 @@
 //! Voting on a task: it is verified and decoded here first, and the vote signs the hash of exactly
 //! the bytes that were verified.
 
+use std::time::Duration;
+
 use countersign_payload::Decoded;
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
@@ -11,12 +13,16 @@ use countersign_requester::count::{Count, NotTheVotes};
 use countersign_requester::proof;
 use countersign_requester::voting::{self, NoVote};
 use countersign_vote::CheckError;
+use tokio::time::Instant;
 
-use super::{Client, now};
-use crate::api::{State, TaskView};
+use super::{AWAY, Client, now, within};
+use crate::api::{State, TaskView, ToldVotes};
 use crate::error::ClientError;
 use crate::utc::utc;
 use crate::voting_key::VotingKey;
+
+/// Time to find out whether a vote arrived, unless it is limited further.
+const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// Why there is no vote.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +76,25 @@ pub enum VoteError {
     NotConfirmed,
     /// There is nobody to confirm it.
     #[error(
-        "there is no terminal on which to confirm the vote; look at the task, then vote with --yes"
+        "there is no terminal on which to confirm the vote; look at the task with `countersign task show`, then vote with --yes and the --hash that it shows"
     )]
     NoTerminal,
+    /// The newest vote of this key is ahead of the clock, so that no vote of now would count.
+    #[error(
+        "this key has voted on task {task} at {voted}, which is ahead of the clock of this machine, so a vote made now would not count; set the clock, then vote again",
+        voted = utc(*.voted)
+    )]
+    Behind { task: TaskId, voted: UnixMillis },
+    /// The vote was sent, and nobody can tell whether it arrived.
+    #[error(
+        "whether the vote on task {task} arrived is not known ({reason}); look with `countersign task show {task}` before you vote again"
+    )]
+    Unknown { task: TaskId, reason: Box<str> },
+    /// The coordinator lists a newer vote of the same key.
+    #[error(
+        "the vote on task {0} arrived, but does not count: a newer vote of the same key is listed; find out who else votes with this key, and vote again"
+    )]
+    NotNewest(TaskId),
     /// The clock shows a time that no vote has.
     #[error(transparent)]
     Clock(#[from] MalformedVote),
@@ -109,12 +131,16 @@ impl VoteError {
             Self::OtherGeneration(_) => "vote-generation",
             Self::OtherHash(_) => "vote-hash",
             Self::NotConfirmed | Self::NoTerminal => "vote-not-confirmed",
+            Self::Behind { .. } => "vote-clock",
+            Self::Unknown { .. } => "vote-unknown",
+            Self::NotNewest(_) => "vote-not-newest",
             Self::Clock(_) | Self::Own(_) => "vote-not-made",
             Self::NotListed(_) => "vote-not-listed",
         }
     }
 
-    /// 3 if something does not verify, else 1.
+    /// 3 if something does not verify or a vote that was taken does not count, 4 if nobody knows
+    /// whether it arrived, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NoKey
@@ -123,12 +149,15 @@ impl VoteError {
             | Self::Over { .. }
             | Self::NotConfirmed
             | Self::NoTerminal
+            | Self::Behind { .. }
             | Self::Clock(_) => 1,
+            Self::Unknown { .. } => 4,
             Self::Stranger { .. }
             | Self::Order { .. }
             | Self::OtherGeneration(_)
             | Self::OtherHash(_)
             | Self::Own(_)
+            | Self::NotNewest(_)
             | Self::NotListed(_) => 3,
         }
     }
@@ -143,6 +172,9 @@ impl VoteError {
             | Self::Order { task, .. }
             | Self::OtherGeneration(task)
             | Self::OtherHash(task)
+            | Self::Behind { task, .. }
+            | Self::Unknown { task, .. }
+            | Self::NotNewest(task)
             | Self::NotListed(task) => Some(*task),
             Self::NoKey | Self::NotConfirmed | Self::NoTerminal | Self::Clock(_) | Self::Own(_) => {
                 None
@@ -151,8 +183,9 @@ impl VoteError {
     }
 }
 
-/// A task on which one may vote: its requester and its wallet are believed, its payload is decoded,
-/// and it collects votes. Made only by [`Client::examine`], so that a vote is on what was examined.
+/// A task that collects votes: its requester's signature and its wallet are verified, its payload is
+/// decoded. Made only by [`Client::examine`], so that a vote is on what was examined, and by
+/// [`Client::review`].
 #[derive(Debug)]
 pub struct Examined {
     order: Authenticated,
@@ -187,6 +220,19 @@ impl Examined {
         self.decoded.as_ref()
     }
 
+    /// The generation from which a reshare begins is the newest one believed here.
+    fn check_generation(&self) -> Result<(), VoteError> {
+        let task = self.order.id;
+        match (&self.order.operation, &self.wallet) {
+            (Operation::KeyReshare(reshare), Some(wallet)) => {
+                voting::check_generation(reshare, wallet)
+                    .map_err(|reason| VoteError::of(task, reason))
+            }
+            (Operation::KeyReshare(_), None) => Err(VoteError::OtherGeneration(task)),
+            (Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_), _) => Ok(()),
+        }
+    }
+
     fn check_time(&self) -> Result<(), VoteError> {
         voting::check_time(&self.collect, now())
             .map_err(|reason| VoteError::of(self.order.id, reason))
@@ -206,19 +252,32 @@ impl Client {
             let state = view.summary.state.to_string();
             return Err(VoteError::NotPending { task: id, state }.into());
         }
-        let (wallet, decoded) = self.subject(id, &order.operation).await?;
-        let examined = Examined {
-            order,
-            collect,
-            wallet,
-            decoded,
-        };
+        let examined = self.examined(order, collect).await?;
+        examined.check_generation()?;
         examined.check_time()?;
         Ok(examined)
     }
 
+    /// Examines a task that is only looked at: whoever ordered it, and whether it has ended or not.
+    /// `None` if it collects no votes.
+    pub async fn review(&self, view: &TaskView) -> Result<Option<Examined>, ClientError> {
+        let task = view.summary.id;
+        let invalid = |error: TaskError| ClientError::Invalid {
+            task,
+            reason: error.to_string(),
+        };
+        let order = view.order();
+        let created = order.parse().map_err(invalid)?.created;
+        // It may be over by now, so it is judged as of its beginning.
+        let order = order.authenticate(|_| true, created).map_err(invalid)?;
+        let Some(collect) = order.collect else {
+            return Ok(None);
+        };
+        self.examined(order, collect).await.map(Some)
+    }
+
     /// Votes on what was examined, and returns the count of all votes. The vote is checked as nodes
-    /// check it before it is sent.
+    /// check it before it is sent, and is later than all that are listed of this key.
     pub async fn vote(
         &self,
         examined: &Examined,
@@ -228,16 +287,65 @@ impl Client {
         examined.check_time()?;
         let task = examined.order.id;
         let hash = examined.hash();
-        let vote = key.vote(hash, choice, now()).map_err(VoteError::Clock)?;
+        let listed = self.api.votes(task).await?;
+        let listed = self.counted((task, hash), examined.collect, listed)?;
+        let newest = listed.newest(&key.id());
+        // Nobody takes the same vote again so soon, and it would say nothing new.
+        let is_news = |(time, said): (UnixMillis, Choice)| {
+            said != choice || time.0.saturating_add(Vote::PAUSE_MS) <= now().0
+        };
+        if !newest.is_none_or(is_news) {
+            return Ok(listed);
+        }
+        let time = later(task, newest.map(|(time, _)| time))?;
+        let vote = key.vote(hash, choice, time).map_err(VoteError::Clock)?;
         countersign_vote::check(&vote, &hash, None).map_err(VoteError::Own)?;
-        let told = self.api.vote(task, &vote).await?;
-        let pages = self.pages.as_ref();
-        let count =
-            Count::new((task, hash), examined.collect, told, pages, now()).map_err(unreadable)?;
-        if !count.has(&key.id(), choice) {
+        let count = self.hand_in_vote(examined, &vote).await?;
+        if !count.has(&vote) {
             return Err(VoteError::NotListed(task).into());
         }
+        if count.newest(&key.id()) != Some((time, choice)) {
+            return Err(VoteError::NotNewest(task).into());
+        }
         Ok(count)
+    }
+
+    /// Once the vote may have arrived, hands in the same one again until it is known whether it
+    /// did: what is called not voted must not count.
+    async fn hand_in_vote(&self, examined: &Examined, vote: &Vote) -> Result<Count, ClientError> {
+        let task = examined.order.id;
+        let until = Instant::now() + self.timeout.map_or(ARRIVAL, |limit| limit.min(ARRIVAL));
+        let mut arrived = false;
+        loop {
+            let asked = async {
+                let told = self.api.vote(task, vote).await?;
+                self.counted((task, examined.hash()), examined.collect, told)
+            };
+            let error = match within(until, task, asked).await {
+                Ok(count) => return Ok(count),
+                Err(error) => error,
+            };
+            arrived |= vote_may_have_arrived(&error);
+            if !arrived {
+                return Err(error);
+            }
+            let refused = matches!(error, ClientError::Api { .. }) && error.is_certainly_undone();
+            if refused || Instant::now() >= until {
+                let reason = error.to_string().into();
+                return Err(VoteError::Unknown { task, reason }.into());
+            }
+            tokio::time::sleep(AWAY).await;
+        }
+    }
+
+    fn counted(
+        &self,
+        subject: (TaskId, Hash),
+        collect: Collect,
+        told: ToldVotes,
+    ) -> Result<Count, ClientError> {
+        let known = (self.pages.as_ref(), self.profile.approvers.as_ref());
+        Count::new(subject, collect, told, known, now()).map_err(unreadable)
     }
 
     /// Counts the votes on a task whose order is verified, as [`Client::task`] does. `None` if it
@@ -252,15 +360,28 @@ impl Client {
             return Ok(None);
         };
         let told = self.api.votes(task.id).await?;
-        let subject = (task.id, order.hash());
-        let count = Count::new(subject, collect, told, self.pages.as_ref(), now());
-        count.map(Some).map_err(unreadable)
+        self.counted((task.id, order.hash()), collect, told)
+            .map(Some)
+    }
+    }
+
+    async fn examined(
+        &self,
+        order: Authenticated,
+        collect: Collect,
+    ) -> Result<Examined, ClientError> {
+        let (wallet, decoded) = self.subject(&order.operation).await?;
+        Ok(Examined {
+            order,
+            collect,
+            wallet,
+            decoded,
+        })
     }
 
     /// The wallet of an operation, if it is there already, and the effect of what is signed.
     async fn subject(
         &self,
-        task: TaskId,
         operation: &Operation,
     ) -> Result<(Option<KeyDescriptor>, Option<Decoded>), ClientError> {
         Ok(match operation {
@@ -271,10 +392,7 @@ impl Client {
                 (Some(wallet), Some(decoded))
             }
             Operation::KeyReshare(reshare) => {
-                let wallet = self.newest_wallet(reshare.from.key).await?;
-                voting::check_generation(reshare, &wallet)
-                    .map_err(|reason| VoteError::of(task, reason))?;
-                (Some(wallet), None)
+                (Some(self.newest_wallet(reshare.from.key).await?), None)
             }
             Operation::KeyShareSign(check_up) => {
                 (Some(self.newest_wallet(check_up.key).await?), None)
@@ -285,4 +403,48 @@ impl Client {
 
 fn unreadable(error: NotTheVotes) -> ClientError {
     ClientError::Answer(error.to_string())
+}
+
+/// The time of a vote that is made now and comes after the newest one of the same key.
+fn later(task: TaskId, newest: Option<UnixMillis>) -> Result<UnixMillis, VoteError> {
+    later_than(now(), newest).map_err(|voted| VoteError::Behind { task, voted })
+}
+
+/// Fails with the newest time if nobody would take a later one yet.
+fn later_than(now: UnixMillis, newest: Option<UnixMillis>) -> Result<UnixMillis, UnixMillis> {
+    let Some(newest) = newest else {
+        return Ok(now);
+    };
+    let time = now.0.max(newest.0.saturating_add(1));
+    if time > now.0.saturating_add(Vote::MAX_SKEW_MS) {
+        return Err(newest);
+    }
+    Ok(UnixMillis(time))
+}
+
+/// True if the coordinator may have taken the vote although it did not say so. An answer that
+/// cannot be read may have said so.
+fn vote_may_have_arrived(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::Api { .. } => !error.is_certainly_undone(),
+        ClientError::Answer(_) | ClientError::TimedOut(_) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_is_later_than_the_last_one_of_its_key_or_is_not_made() {
+        let now = UnixMillis(1_764_500_000_000);
+        let after = |ms: u64| UnixMillis(now.0 + ms);
+        let skew = Vote::MAX_SKEW_MS;
+        assert_eq!(later_than(now, None), Ok(now));
+        assert_eq!(later_than(now, Some(UnixMillis(now.0 - 5))), Ok(now));
+        assert_eq!(later_than(now, Some(now)), Ok(after(1)));
+        assert_eq!(later_than(now, Some(after(skew - 1))), Ok(after(skew)));
+        assert_eq!(later_than(now, Some(after(skew))), Err(after(skew)));
+    }
 }

@@ -5,7 +5,7 @@ use countersign_protocol::{
     ApproverId, Assertion, Ballot, Choice, Hash, KeyDescriptor, MalformedVote, Operation, Proof,
     SignedTask, TaskId, UnixMillis, Vote,
 };
-use countersign_requester::count::{Count, Finding, Judged, ToldVotes};
+use countersign_requester::count::{Count, Finding, Judged, People, ToldVotes};
 use countersign_requester::known::Acquaintances;
 use countersign_requester::profile::{Chains, Passkeys};
 use countersign_requester::proof::{self, Told};
@@ -231,6 +231,9 @@ pub struct ToldAbout {
     told: ToldVotes,
     #[serde(default)]
     passkeys: Option<Passkeys>,
+    /// The people of the profile, if it lists them.
+    #[serde(default)]
+    approvers: Option<People>,
     now: UnixMillis,
 }
 
@@ -268,6 +271,7 @@ impl From<Judged> for Found {
                 "passkey",
                 Some("by a passkey, without `passkeys` in the profile"),
             ),
+            Finding::Unlisted => ("unlisted", Some("of a key that the profile does not list")),
             Finding::Early => ("early", Some("made in the future")),
             Finding::Forged(error) => ("forged", Some(error.name())),
             Finding::Unreadable => (
@@ -291,11 +295,11 @@ pub fn count(ask: ToldAbout) -> Result<Counted, Failure> {
     let collect = task.collect.ok_or(NoVote::NotAsked)?;
     let pages = ask.passkeys.as_ref().map(pages).transpose()?;
     let subject = (task.id, order.hash());
-    let count =
-        Count::new(subject, collect, ask.told, pages.as_ref(), ask.now).map_err(|error| {
-            let message = format!("the coordinator's answer is of no use ({error}); check the URL");
-            Failure::new("answer", message)
-        })?;
+    let known = (pages.as_ref(), ask.approvers.as_ref());
+    let count = Count::new(subject, collect, ask.told, known, ask.now).map_err(|error| {
+        let message = format!("the coordinator's answer is of no use ({error}); check the URL");
+        Failure::new("answer", message)
+    })?;
     Ok(Counted {
         task: count.task,
         hash: count.hash,

@@ -14,8 +14,6 @@ use crate::approvers::Approvers;
 
 /// The number of times that a key can renew its approval of a task, and as often its rejection.
 const MAX_RENEWALS: u8 = 16;
-/// A vote like the one before it is not news for this time, in ms.
-const PAUSE: u64 = 60_000;
 
 /// The votes on a task, with what its requester asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +89,7 @@ impl Votes {
         let latest = self.received.iter().filter(own).max_by_key(order);
         let repeats = latest.is_some_and(|latest| {
             let latest = latest.vote.ballot();
-            latest.choice == new.choice && new.time.0 < latest.time.0.saturating_add(PAUSE)
+            latest.choice == new.choice && new.time.0 < latest.time.0.saturating_add(Vote::PAUSE_MS)
         });
         match self.like(vote).map(|at| &self.received[at]) {
             Some(known) if known.vote.ballot().time >= new.time => Added::Known,
