@@ -54,8 +54,8 @@ Exit codes:
      (2 and 3 are the coordinator's word: the message says until when the nodes may still
      begin with the order; order nothing in its place before)
   4  pending: not ended within --timeout, and may still end in any way, or ended in a
-     state that only a later version knows; look with `countersign task show` before you
-     order it again
+     state that only a later version knows; or a vote of which nobody knows whether it
+     arrived; look with `countersign task show` before you order or vote again
   5  with --dry-run: neither approved nor refused by those that answered
   6  waits for people: too few had approved the order within --timeout; it goes on once they
      have, unless you cancel it
@@ -73,6 +73,8 @@ Profile (YAML; paths relative to it):
   trusted_requesters:                # optional; others whose wallets you use, each with the id
     treasury: csr1...                # from its owner; your own key needs no entry
   webhook_keys: [whpk_...]           # optional; keys of deliveries, from its operator
+  approvers: { ann: [csv1...], ben: [csv1...] }
+                                     # optional; whose votes count here, from each of them
   passkeys: { rp_id: treasury.example, origins: ['https://console.treasury.example'] }
                                      # optional; pages that may collect votes, as in quorum.yaml
   chains:                            # optional; where transactions do not name their network
@@ -114,9 +116,10 @@ not in time is pending, and may still end.
 Times (--since, --until): an age such as 30s, 90m, 24h or 7d; a date such as 2026-07-01, or
 2026-07-01T12:00:00Z; or milliseconds since 1970.
 
---collect N has N people approve an order before any node is asked: each votes with her own key
-(`countersign approver new`) and `countersign task vote`, which verifies and shows the whole
-order first. The coordinator collects the votes, and each node counts them itself.
+--collect N asks for the approvals of N people: each votes with her own key (`countersign
+approver new`) and `countersign task vote`, which verifies and shows the whole order first. The
+coordinator is to wait for them, and each node decides by its own rules. Who has which key is the
+coordinator's word unless `approvers` in the profile says it.
 
 --dry-run asks the nodes through the coordinator what would come of an order. It shows it
 the signed task, which lives for a minute: a dishonest coordinator could order it. The

@@ -300,7 +300,8 @@ async fn reviewed(task: &TaskView, client: &Client) -> (Vec<Line>, Option<Value>
     match client.review(task).await {
         Ok(None) => (Vec::new(), None),
         Ok(Some(examined)) => {
-            let mut lines = vec!["order       as its requester signed it, decoded here:".into()];
+            let mut lines: Vec<Line> =
+                vec!["order       as its requester signed it, decoded here:".into()];
             lines.extend(describe::task_lines(&examined, client));
             let intent = examined
                 .decoded()

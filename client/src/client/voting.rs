@@ -183,8 +183,8 @@ impl VoteError {
     }
 }
 
-/// A task that collects votes: its requester's signature and its wallet are verified, its payload is
-/// decoded. Made only by [`Client::examine`], so that a vote is on what was examined, and by
+/// A task that collects votes: its requester's signature and its wallet are verified, its payload
+/// is decoded. Made only by [`Client::examine`], so that a vote is on what was examined, and by
 /// [`Client::review`].
 #[derive(Debug)]
 pub struct Examined {

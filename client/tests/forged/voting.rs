@@ -125,8 +125,14 @@ impl Office {
     /// Votes without a question.
     async fn vote(&self, more: &[&str]) -> Output {
         let file = self.file("approver.key");
-        let args = ["task", "vote", &self.id(), "--yes", "--key", &file];
-        self.run(&[&args[..], more].concat()).await
+        let id = self.id();
+        let hash = self.task.hash().to_string();
+        let mut args = vec!["task", "vote", &id, "--yes", "--key", &file];
+        if !more.contains(&"--hash") {
+            args.extend(["--hash", &hash]);
+        }
+        args.extend(more);
+        self.run(&args).await
     }
 
     fn file(&self, name: &str) -> String {
@@ -163,7 +169,7 @@ async fn a_vote_is_on_the_bytes_that_were_shown_and_proves_itself() {
             "invoice=7",
             "treasury",
             "colleague (csr1",
-            "approval of 2 people",
+            "asks for 2 approvals",
             &office.task.hash().to_string(),
         ] {
             assert!(shown.contains(part), "{part} is missing in {shown}");
@@ -180,8 +186,8 @@ async fn a_vote_is_on_the_bytes_that_were_shown_and_proves_itself() {
         assert!(checked.ballot().time.0.abs_diff(now()) < HOUR);
         let said = text(&output.stdout);
         let expected = match choice {
-            Choice::Approve => "approved: 1 of 2 people approved; bob has yet to vote",
-            Choice::Reject => "rejected: 0 of 2 people approved, 1 rejected; bob has yet to vote",
+            Choice::Approve => "approved: 1 key approved; who has them is the coordinator's word",
+            Choice::Reject => "rejected: 0 keys approved, 1 rejected; who has them is",
         };
         assert!(said.contains(expected), "{said}");
     }
@@ -256,7 +262,7 @@ async fn every_kind_of_order_is_shown_in_full() {
         let output = office.vote(&["--approve"]).await;
         let shown = text(&output.stderr);
         assert!(output.status.success(), "{shown}");
-        for part in [parts, &["the rent", "approval of 2 people"]].concat() {
+        for part in [parts, &["the rent", "asks for 2 approvals"]].concat() {
             assert!(shown.contains(part), "{part} is missing in {shown}");
         }
         assert_eq!(office.forger.handed_in().len(), 1);
@@ -428,6 +434,99 @@ async fn a_coordinator_that_drops_a_vote_is_noticed() {
     }
 }
 
+/// Both keys are the coordinator's, and their votes are genuine.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_whom_the_coordinator_invents_approve_nothing() {
+    let office = Office::open().await;
+    let vote = |seed| Key::new(seed).vote(office.task.hash(), Choice::Approve, now());
+    office.tell_votes(&[("ann", vote(1)), ("ben", vote(2))]);
+    let args = ["task", "show", &office.id()];
+    let shown = text(&office.run(&args).await.stdout);
+    for part in [
+        "2 keys approved; who has them is the coordinator's word",
+        "pay 5 to bob",
+    ] {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    assert!(!shown.contains("people approved"), "{shown}");
+    let json = office.run(&[&args[..], &["--json"]].concat()).await.stdout;
+    let told: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(told["votes"]["names"], "coordinator");
+    let profile = std::fs::read_to_string(office.file("profile.yaml")).unwrap();
+    let listed = format!("{profile}approvers:\n  ann: [{}]\n", Key::new(3).id());
+    std::fs::write(office.file("profile.yaml"), listed).unwrap();
+    let shown = text(&office.run(&args).await.stdout);
+    for part in [
+        "0 of 2 people approved",
+        "a key that is not in your profile",
+    ] {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    let json = office.run(&[&args[..], &["--json"]].concat()).await.stdout;
+    let told: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(told["votes"]["names"], "profile");
+    assert_eq!(told["votes"]["approved"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_vote_of_the_same_key_does_not_pass_for_the_new_one() {
+    let office = Office::open().await;
+    let hash = office.task.hash();
+    let own = |time| {
+        office
+            .key
+            .vote(hash, Choice::Approve, UnixMillis(time))
+            .unwrap()
+    };
+    let path = format!("POST /tasks/{}/votes", office.id());
+    let old = json!([{"name": "ann", "received": 1, "vote": own(now() - 5000)}]);
+    let list = json!({"task": office.id(), "hash": hash, "votes": old, "missing": []});
+    office.forger.answer(&path, Some(list));
+    let output = office.vote(&["--approve", "--json"]).await;
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).contains("vote-not-listed"));
+    office.forger.answer(&path, None);
+    office.forger.handed_in();
+    // The clock was ahead by a little when the last vote was made, then by too much.
+    let ahead = now() + 20_000;
+    office.tell_votes(&[("ann", own(ahead))]);
+    let output = office.vote(&["--reject"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(office.forger.handed_in()[0].1["time"], ahead + 1);
+    office.tell_votes(&[("ann", own(now() + HOUR))]);
+    office.refuses("vote-clock", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vote_without_a_readable_answer_is_sent_again_and_is_not_called_undone() {
+    let office = Office::open().await;
+    let path = format!("POST /tasks/{}/votes", office.id());
+    office.forger.answer(&path, Some(json!({})));
+    let output = office
+        .vote(&["--approve", "--json", "--timeout", "2"])
+        .await;
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(4), "{shown}");
+    assert!(shown.contains("vote-unknown"), "{shown}");
+    let sent = office.forger.handed_in();
+    assert!(sent.len() > 1);
+    assert!(
+        sent.iter().all(|one| *one == sent[0]),
+        "another vote was sent"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_votes_unasked_for_a_requester_whom_the_profile_does_not_name() {
+    let office = Office::open().await;
+    let profile = std::fs::read_to_string(office.file("profile.yaml")).unwrap();
+    let start = profile.find("trusted_requesters:").unwrap();
+    let end = profile.find("nodes:").unwrap();
+    let nobody = [&profile[..start], &profile[end..]].concat();
+    std::fs::write(office.file("profile.yaml"), nobody).unwrap();
+    office.refuses("vote-stranger", 3).await;
+}
+
 /// Runs the command at a terminal, where the person types this.
 async fn at_terminal(office: &Office, args: &[&str], typed: &'static str) -> String {
     let words = [&[env!("CARGO_BIN_EXE_countersign")], args].concat();
@@ -464,7 +563,12 @@ async fn a_person_who_does_not_confirm_has_not_voted() {
     assert!(text(&alone.stderr).contains("no terminal"));
     for typed in ["no\n", "\n", "y\n", "yes\n", "reject\n"] {
         let shown = at_terminal(&office, &args, typed).await;
-        for part in ["pay 5 to bob", "Type approve", "not confirmed"] {
+        for part in [
+            "pay 5 to bob",
+            "You vote on this order",
+            "Type approve",
+            "not confirmed",
+        ] {
             assert!(shown.contains(part), "{part} is missing in {shown}");
         }
         assert!(office.forger.handed_in().is_empty(), "{typed:?}");
@@ -475,7 +579,7 @@ async fn a_person_who_does_not_confirm_has_not_voted() {
     assert!(shown.contains("pay 5 to bob"), "{shown}");
     assert!(office.forger.handed_in().is_empty());
     let shown = at_terminal(&office, &args, "approve\n").await;
-    assert!(shown.contains("1 of 2 people approved"), "{shown}");
+    assert!(shown.contains("1 key approved"), "{shown}");
     assert_eq!(office.forger.handed_in().len(), 1);
 }
 
@@ -483,15 +587,26 @@ async fn a_person_who_does_not_confirm_has_not_voted() {
 async fn the_key_of_another_role_does_not_vote() {
     let office = Office::open().await;
     let id = office.id();
+    let hash = office.task.hash().to_string();
     for file in ["requester.key", "api.key", "none.key"] {
         let path = office.file(file);
-        let args = ["task", "vote", &id, "--approve", "--yes", "--key", &path];
+        let args = [
+            "task",
+            "vote",
+            &id,
+            "--approve",
+            "--yes",
+            "--hash",
+            &hash,
+            "--key",
+            &path,
+        ];
         let output = office.run(&args).await;
         assert_eq!(output.status.code(), Some(1), "{file}");
         assert!(text(&output.stderr).contains(file));
     }
     let none = office
-        .run(&["task", "vote", &id, "--approve", "--yes"])
+        .run(&["task", "vote", &id, "--approve", "--yes", "--hash", &hash])
         .await;
     assert!(text(&none.stderr).contains("approver_key_file"));
     assert!(office.forger.handed_in().is_empty());
@@ -544,12 +659,12 @@ async fn forged_votes_are_shown_as_that_and_not_counted() {
         let shown = text(&output.stdout);
         assert!(output.status.success(), "{}", text(&output.stderr));
         for part in [
-            "1 of 2 people approved; bob has yet to vote",
-            "ann  approved",
-            "dave  NOT GENUINE: with a wrong signature",
-            "erin  NOT GENUINE: for another task",
+            "1 key approved; who has them is the coordinator's word",
+            "\"ann\"  approved",
+            "\"dave\"  NOT GENUINE: with a wrong signature",
+            "\"erin\"  NOT GENUINE: for another task",
             "waiting for people's approval",
-            "approval of 2 people",
+            "asks for 2 approvals",
         ] {
             assert!(shown.contains(part), "{part} is missing in {shown}");
         }
@@ -605,14 +720,14 @@ async fn an_order_that_collects_votes_says_so_and_lives_until_then() {
                 "--collect",
                 "3",
                 "--until",
-                "7d",
+                "6d",
             ],
-            7,
+            6,
         ),
     ] {
         let output = office.run(args).await;
         let shown = text(&output.stderr);
-        assert!(shown.contains("approval of 3 people until"), "{shown}");
+        assert!(shown.contains("asks for 3 approvals until"), "{shown}");
         let handed_in = office.forger.handed_in();
         let order = handed_in[0].1["task"].as_str().unwrap();
         let task: Task = serde_json::from_str(order).unwrap();
