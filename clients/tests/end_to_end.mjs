@@ -72,15 +72,18 @@ async function walletsAndMessages(client, { profile, signed: signing, nodes, ann
   return { wallet: wallet.id, root: hex(wallet.rootPublicKey), task: signed.task };
 }
 
-/** A person approves before the nodes are asked. */
+/** A person approves before the nodes are asked. `ann` is the profile of another. */
 async function approved(client, wallet, ann) {
   const collect = { votes: 1, until: new Date(Date.now() + 3_600_000) };
   const task = await client.submit(wallet, Payload.message(MESSAGE), { path: PATH, collect });
   assert.equal(task.state, "pending");
   const told = await client.votes(task.id);
   assert.deepEqual([told.approved, told.missing], [0, ["ann"]]);
-  const key = (await readFile(ann, "utf8")).trimEnd();
-  const count = await client.vote(await client.examine(task.id), { key, choice: "approve" });
+  const approver = await clientOf(ann);
+  const examined = await approver.examine(task.id);
+  assert.ok(examined.decoded.lines[0].includes(MESSAGE));
+  const key = (await readFile(new URL("ann-votes.key", `file://${ann}`), "utf8")).trimEnd();
+  const count = await approver.vote(examined, { key, choice: "approve" });
   assert.deepEqual([count.approved, count.votes[0].name, count.votes[0].finding], [1, "ann", "genuine"]);
   assert.ok(verifies(await client.result(task.id)));
 }

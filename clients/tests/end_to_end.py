@@ -108,13 +108,17 @@ def wallets_and_messages(client: Client, told: dict[str, Any]) -> dict[str, Any]
 
 
 def approved(client: Client, wallet: str, ann: str) -> None:
-    """A person approves before the nodes are asked."""
+    """A person approves before the nodes are asked. ``ann`` is the profile of another."""
     until = datetime.now(timezone.utc) + timedelta(hours=1)
     task = client.submit(wallet, Payload.message(MESSAGE), PATH, collect=Collect(votes=1, until=until))
     assert task.state == "pending", task.state
     told = client.votes(task.id)
     assert told and (told.approved, told.missing) == (0, ("ann",)), told
-    count = client.vote(client.examine(task.id), ApproverKey.load(ann), "approve")
+    with Client(ann) as approver:
+        examined = approver.examine(task.id)
+        assert examined.decoded and MESSAGE in examined.decoded.lines[0], examined
+        assert approver.profile.approver_key_file
+        count = approver.vote(examined, ApproverKey.load(approver.profile.approver_key_file), "approve")
     assert (count.approved, [one.name for one in count.votes if one.is_genuine]) == (1, ["ann"]), count
     signed = client.result(task.id)
     assert isinstance(signed, Signed) and verifies(signed)

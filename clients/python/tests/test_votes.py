@@ -116,9 +116,9 @@ def voting() -> Iterator[tuple[Coordinator, str]]:
         server.server_close()
 
 
-def client(url: str, passkeys: Passkeys | None = None) -> Client:
+def client(url: str, passkeys: Passkeys | None = None, approvers: Any = None) -> Client:
     plain = profile(url)
-    known = Profile(url, plain.nodes, plain.trusted_requesters, passkeys=passkeys)
+    known = Profile(url, plain.nodes, plain.trusted_requesters, passkeys=passkeys, approvers=approvers)
     key = RequesterKey(TABLE["requester_key"])
     return Client(known, api_key="key", requester_key=key, book=MemoryBook(SIGNING["book"]))
 
@@ -239,9 +239,9 @@ def test_without_a_limit_the_wait_goes_on_after_the_end_of_the_votes() -> None:
     assert asked[1] < 70
 
 
-def counted(votes: list[tuple[str, Any]], passkeys: Passkeys | None = None, alter: Alter | None = None) -> Votes:
+def counted(votes: list[tuple[str, Any]], approvers: Any = None, alter: Alter | None = None) -> Votes:
     """The count of votes that are made for an order. Each is a vote, or a function of the hash."""
-    with voting() as (coordinator, url), client(url, passkeys) as one:
+    with voting() as (coordinator, url), client(url, approvers=approvers) as one:
         task = one.submit(WALLET, Payload.message("pay"), collect=collect())
         hash = one.examine(task.id).hash
         made = [(name, vote(hash) if callable(vote) else vote) for name, vote in votes]
@@ -275,15 +275,19 @@ def test_forged_votes_are_shown_and_not_counted() -> None:
     assert all((one.problem is None) == one.is_genuine for one in count.votes)
 
 
-def test_a_person_counts_once_with_the_latest_vote() -> None:
-    count = counted(
-        [
-            ("ann", lambda hash: ed25519_vote(1, hash, "reject", ahead=-5)),
-            ("ann", lambda hash: ed25519_vote(1, hash)),
-            ("ann", lambda hash: ed25519_vote(2, hash, ahead=-1)),
-        ]
-    )
+def test_a_person_of_the_profile_counts_once_and_nobody_else_does() -> None:
+    votes: list[tuple[str, Any]] = [
+        ("x", lambda hash: ed25519_vote(1, hash, "reject", ahead=-5)),
+        ("y", lambda hash: ed25519_vote(1, hash)),
+        ("z", lambda hash: ed25519_vote(2, hash, ahead=-1)),
+        ("ann", lambda hash: ed25519_vote(3, hash)),
+    ]
+    ids = [ed25519_vote(seed, "ab" * 32)["approver"] for seed in (1, 2)]
+    count = counted(votes, approvers={"ann": tuple(ids)})
     assert (count.approved, count.rejected) == (1, 0)
+    assert [one.name for one in count.votes] == ["ann", "ann", "ann", None]
+    assert count.votes[3].finding == "unlisted"
+    assert counted(votes).approved == 3, "each key counts under names of the coordinator"
 
 
 def test_a_list_of_another_task_is_no_answer() -> None:

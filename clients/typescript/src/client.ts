@@ -460,7 +460,7 @@ export class Client {
 
   /**
    * The votes on a task, each verified here, and their count; null if it collects none. Votes by passkey count if the
-   * profile has `passkeys`. Names, and who is missing, are the coordinator's word.
+   * profile has `passkeys`. Names are those of its `approvers`; without them, the coordinator's word, as is who is missing.
    */
   async votes(task: string): Promise<Votes | null> {
     const order = orderIn(await this.#view(this.#api, task));
@@ -522,7 +522,7 @@ export class Client {
   }
 
   #count(order: Order, told: object): Votes {
-    const ask = { order, told, passkeys: this.#pages(), now: Date.now() };
+    const ask = { order, told, passkeys: this.#pages(), approvers: this.profile.approvers ?? null, now: Date.now() };
     const count = this.#core.call<Omit<Votes, "until"> & { readonly until: number }>("vote.count", ask);
     return { ...count, until: new Date(Math.min(count.until, LAST)) };
   }

@@ -37,6 +37,7 @@ export async function clientOf(path: string): Promise<Client> {
     webhookKeys: read.webhook_keys,
     chains: read.chains,
     ...(read.passkeys === undefined ? {} : { passkeys: { rpId: read.passkeys.rp_id, origins: read.passkeys.origins } }),
+    ...(read.approvers === undefined ? {} : { approvers: read.approvers }),
   };
   const keys: { apiKey?: string; requesterKey?: string } = {};
   if (read.api_key_file !== undefined) {
@@ -75,6 +76,7 @@ interface ProfileDocument {
   readonly trusted_requesters: Record<string, string>;
   readonly webhook_keys: readonly string[];
   readonly chains: Chains;
+  readonly approvers?: Readonly<Record<string, readonly string[]>>;
   readonly passkeys?: { readonly rp_id: string; readonly origins: readonly string[] };
 }
 

@@ -21,6 +21,11 @@ export interface Profile {
   readonly chains?: Chains;
   /** Absent: votes of passkeys are shown, and not counted. */
   readonly passkeys?: Passkeys;
+  /**
+   * People who vote, each with the ids of her keys (`csv1…`), from herself. Only votes of these keys count then. Absent: who
+   * has which key is the coordinator's word.
+   */
+  readonly approvers?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** The pages that may collect votes of passkeys, as the nodes have them in quorum.yaml. */

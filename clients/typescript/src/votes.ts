@@ -56,22 +56,29 @@ export interface AssertionResponse {
   readonly signature: ArrayBuffer | Uint8Array;
 }
 
-/** A vote with what was found out about it. The name is the coordinator's word. */
+/** A vote with what was found out about it. */
 export interface JudgedVote {
-  readonly name: string;
+  /**
+   * The approver's name in the profile; if that lists nobody, as the coordinator tells it. Null if the vote cannot be read,
+   * or its key is nobody's in the profile.
+   */
+  readonly name: string | null;
   /**
    * `genuine`: it proves itself, and counts. `passkey`: made by one, and the profile names no pages that may collect such
-   * votes, so it can neither be believed nor be called forged. `early`: made in the future. `forged`: forged, or for
-   * another task. `unreadable`: of a later version.
+   * votes, so it can neither be believed nor be called forged. `early`: made in the future. `unlisted`: of a key that
+   * nobody has of those whom the profile lists. `forged`: forged, or for another task. `unreadable`: of a later version.
    */
-  readonly finding: "genuine" | "passkey" | "early" | "forged" | "unreadable";
+  readonly finding: "genuine" | "passkey" | "early" | "unlisted" | "forged" | "unreadable";
   /** Why it does not count, for people. */
   readonly problem: string | null;
   /** Null if it cannot be read. */
   readonly vote: Vote | null;
 }
 
-/** The votes on a task, counted here: a person once, with her latest genuine vote. */
+/**
+ * The votes on a task, counted here: the latest genuine vote of each person, by the profile's `approvers`, or of each key, if
+ * the profile lists nobody.
+ */
 export interface Votes {
   readonly task: string;
   /** The hash of the task's exact bytes, which every vote on it names. */
@@ -106,8 +113,8 @@ export function assertionOf({ clientDataJSON, authenticatorData, signature }: As
   };
 }
 
-/** True if a genuine vote of the same key with the same choice is among them. */
-export function lists({ votes }: Votes, { approver, choice }: Vote): boolean {
-  const same = (vote: Vote | null): boolean => vote !== null && vote.approver === approver && vote.choice === choice;
-  return votes.some(({ finding, vote }) => finding === "genuine" && same(vote));
+/** True if this vote is among them, made by its key, whether it counts or not. */
+export function lists({ votes }: Votes, { approver, choice, time }: Vote): boolean {
+  const proven = votes.filter(({ finding }) => ["genuine", "early", "unlisted"].includes(finding));
+  return proven.some(({ vote }) => vote?.approver === approver && vote.choice === choice && vote.time === time);
 }

@@ -235,6 +235,20 @@ test("forged votes are shown and not counted", async () => {
   state.close();
 });
 
+test("with people in the profile, only they count", async () => {
+  const state = await voting();
+  const approvers = { ann: [keyOf(1).id, keyOf(2).id] };
+  const client = await state.create({ approvers });
+  const { id } = await client.submit(wallet, pay, { collect: collect() });
+  const { hash } = await client.examine(id);
+  state.votes = [1, 2, 3].map((seed) => ({ name: "x", received: 1, vote: voteOf(seed, hash) }));
+  const count = await client.votes(id);
+  const loose = await (await state.create({})).votes(id);
+  state.close();
+  assert.deepEqual([count.approved, loose.approved], [1, 3]);
+  assert.deepEqual(count.votes.map(({ name, finding }) => [name, finding]), [["ann", "genuine"], ["ann", "genuine"], [null, "unlisted"]]);
+});
+
 test("a passkey's answer becomes a vote that counts, in whichever form the device signs", async () => {
   const { client, create, close } = await voting({ passkeys: PASSKEYS });
   const { id } = await client.submit(wallet, pay, { collect: collect() });

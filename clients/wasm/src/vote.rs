@@ -256,7 +256,8 @@ pub struct Counted {
 /// A vote, and whether it counts.
 #[derive(Serialize)]
 struct Found {
-    name: String,
+    /// Absent if it cannot be read, or if its key is nobody's in the profile.
+    name: Option<String>,
     finding: &'static str,
     /// Why it does not count.
     problem: Option<&'static str>,

@@ -40,7 +40,7 @@ async fn python_and_node_order_verify_and_follow_and_all_clients_believe_the_sam
     let mut cluster = Cluster::prepare(blueprint).await.unwrap();
     let admin = make_admin(&cluster);
     let signed = let_requester_sign(&cluster);
-    let_ann_vote(&cluster);
+    let ann = let_ann_vote(&cluster);
     cluster.start_all().await.unwrap();
     // Of two nodes: what they prepare for ECDSA takes most of this test's time.
     let order = NewWallet {
@@ -55,8 +55,7 @@ async fn python_and_node_order_verify_and_follow_and_all_clients_believe_the_sam
         "end_to_end.py",
         &mut cluster,
         &treasury,
-        &admin,
-        &signed,
+        [&admin, &signed, &ann],
     )
     .await;
     let node = run(
@@ -64,8 +63,7 @@ async fn python_and_node_order_verify_and_follow_and_all_clients_believe_the_sam
         "end_to_end.mjs",
         &mut cluster,
         &treasury,
-        &admin,
-        &signed,
+        [&admin, &signed, &ann],
     )
     .await;
 
@@ -84,14 +82,17 @@ async fn python_and_node_order_verify_and_follow_and_all_clients_believe_the_sam
 
 /// Adds an API key that may administer to the coordinator's configuration. Returns its file.
 fn make_admin(cluster: &Cluster) -> PathBuf {
+    make_api_key(cluster, "admin", "read,create,admin")
+}
+
+fn make_api_key(cluster: &Cluster, name: &str, scopes: &str) -> PathBuf {
     let mut new_key = Command::new(program("countersign-coordinator").unwrap());
-    new_key.args(["api-key", "new", "admin", "--json"]);
-    new_key.args(["--scope", "read,create,admin"]);
+    new_key.args(["api-key", "new", name, "--json", "--scope", scopes]);
     let made: Value = serde_json::from_str(&expect_success(&mut new_key).unwrap()).unwrap();
     let config = cluster.coordinator_config();
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("{text}  - {}\n", made["entry"])).unwrap();
-    let file = cluster.dir().join("admin.key");
+    let file = cluster.dir().join(format!("{name}.key"));
     std::fs::write(&file, made["key"].as_str().unwrap()).unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
     file
@@ -111,19 +112,35 @@ fn let_requester_sign(cluster: &Cluster) -> PathBuf {
     signed
 }
 
-/// Lists an approver at the coordinator. Her key is in `ann.key`.
-fn let_ann_vote(cluster: &Cluster) {
+/// Lists an approver at the coordinator, and lets her read and vote. Returns her profile, which
+/// trusts the cluster's requester.
+fn let_ann_vote(cluster: &Cluster) -> PathBuf {
+    make_api_key(cluster, "ann", "read,vote");
     let mut new_key = Command::new(program("countersign").unwrap());
     new_key.args(["approver", "new", "--out"]);
-    new_key.arg(cluster.dir().join("ann.key"));
+    new_key.arg(cluster.dir().join("ann-votes.key"));
     let told = expect_success(&mut new_key).unwrap();
     let id = told
         .split_whitespace()
-        .find(|word| word.starts_with("csv1"));
+        .find(|word| word.starts_with("csv1"))
+        .unwrap();
     let config = cluster.coordinator_config();
     let text = std::fs::read_to_string(&config).unwrap();
-    let ann = format!("approvers:\n  - {{name: ann, keys: [{}]}}\n", id.unwrap());
+    let ann = format!("approvers:\n  - {{name: ann, keys: [{id}]}}\n");
     std::fs::write(&config, text + &ann).unwrap();
+    let profile = std::fs::read_to_string(cluster.profile()).unwrap();
+    let requester = cluster.client.requester().unwrap();
+    let hers = profile
+        .replace("api_key_file: api.key", "api_key_file: ann.key")
+        .replace(
+            "requester_key_file: requester.key",
+            "approver_key_file: ann-votes.key",
+        )
+        .replace("wallets.json", "ann.json");
+    let file = cluster.dir().join("ann.yaml");
+    let text = format!("{hers}trusted_requesters:\n  desk: {requester}\n");
+    std::fs::write(&file, text).unwrap();
+    file
 }
 
 /// Runs a script in the environment that has nothing but the package and what it depends on, and
@@ -133,13 +150,12 @@ async fn run(
     script: &str,
     cluster: &mut Cluster,
     treasury: &KeyDescriptor,
-    admin: &Path,
-    signed: &Path,
+    [admin, signed, ann]: [&Path; 3],
 ) -> Value {
     let names: Vec<&str> = cluster.nodes.iter().map(|node| &*node.name).collect();
     let told = json!({
         "profile": cluster.profile(), "nodes": names, "treasury": treasury.key, "admin": admin, "signed": signed,
-        "ann": cluster.dir().join("ann.key"),
+        "ann": ann,
         "evm_path": EVM_PATH, "bitcoin_paths": PATHS, "solana_path": SOLANA_PATH,
     });
     let log = cluster.dir().join(format!("{script}.log"));

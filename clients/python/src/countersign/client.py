@@ -260,7 +260,8 @@ class Client:
 
     def votes(self, task: str) -> Votes | None:
         """The votes on a task, each verified here, and their count; ``None`` if it collects none. Votes by passkey count if
-        the profile has ``passkeys``. Names, and who is missing, are the coordinator's word."""
+        the profile has ``passkeys``. Names are those of its ``approvers``; without them, the coordinator's word, as is who
+        is missing."""
         return self._run(self._flows.votes(task))
 
     def examine(self, task: str) -> Examined:

@@ -188,12 +188,15 @@ class Collect:
 
 @dataclass(frozen=True)
 class JudgedVote:
-    """A vote with what was found out about it. The name is the coordinator's word."""
+    """A vote with what was found out about it."""
 
-    name: str
+    #: The approver's name in the profile; if that lists nobody, as the coordinator tells it. Absent if the vote cannot be
+    #: read, or its key is nobody's in the profile.
+    name: str | None
     #: ``genuine``: it proves itself, and counts. ``passkey``: made by one, and the profile names no pages that may collect
-    #: such votes, so it can neither be believed nor be called forged. ``early``: made in the future. ``forged``: forged, or
-    #: for another task. ``unreadable``: of a later version.
+    #: such votes, so it can neither be believed nor be called forged. ``early``: made in the future. ``unlisted``: of a
+    #: key that nobody has of those whom the profile lists. ``forged``: forged, or for another task. ``unreadable``: of a
+    #: later version.
     finding: str
     #: Why it does not count, for people.
     problem: str | None
@@ -204,10 +207,16 @@ class JudgedVote:
     def is_genuine(self) -> bool:
         return self.finding == "genuine"
 
+    def proves(self, vote: VoteDocument) -> bool:
+        """True if it is this vote, made by its key, whether it counts or not."""
+        said = [None if one is None else (one["approver"], one["choice"], one["time"]) for one in (self.vote, vote)]
+        return self.finding in ("genuine", "early", "unlisted") and said[0] == said[1]
+
 
 @dataclass(frozen=True)
 class Votes:
-    """The votes on a task, counted here: a person once, with her latest genuine vote."""
+    """The votes on a task, counted here: the latest genuine vote of each person, by the profile's ``approvers``, or of each
+    key, if the profile lists nobody."""
 
     task: str
     #: The hash of the task's exact bytes, which every vote on it names.

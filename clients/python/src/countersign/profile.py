@@ -51,6 +51,9 @@ class Profile:
     approver_key_file: Path | None = None
     #: Absent: votes of passkeys are shown, and not counted.
     passkeys: Passkeys | None = None
+    #: People who vote, each with the ids of her keys (``csv1…``), from herself. Only votes of these keys count then. Absent:
+    #: who has which key is the coordinator's word.
+    approvers: Mapping[str, tuple[str, ...]] | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -77,6 +80,7 @@ class Profile:
             webhook_keys=tuple(read["webhook_keys"]),
             approver_key_file=place("approver_key_file"),
             passkeys=_passkeys(read.get("passkeys")),
+            approvers=_approvers(read.get("approvers")),
         )
 
     def node(self, text: str) -> str:
@@ -103,6 +107,10 @@ class Profile:
         """The networks of chains whose transactions do not name theirs."""
         return {"bitcoin": self.bitcoin, "solana": self.solana}
 
+    def people(self) -> dict[str, list[str]] | None:
+        """The people who vote, as the rules read them."""
+        return None if self.approvers is None else {name: list(keys) for name, keys in self.approvers.items()}
+
     def pages(self) -> dict[str, Any] | None:
         """The pages that may collect votes of passkeys, as the rules read them."""
         pages = self.passkeys
@@ -111,3 +119,7 @@ class Profile:
 
 def _passkeys(read: dict[str, Any] | None) -> Passkeys | None:
     return None if read is None else Passkeys(read["rp_id"], tuple(read["origins"]))
+
+
+def _approvers(read: dict[str, list[str]] | None) -> dict[str, tuple[str, ...]] | None:
+    return None if read is None else {name: tuple(keys) for name, keys in read.items()}
