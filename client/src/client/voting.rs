@@ -7,7 +7,7 @@ use countersign_payload::Decoded;
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
     Authenticated, Choice, Hash, KeyDescriptor, MalformedVote, Operation, RequesterId, Task,
-    TaskError, TaskId, UnixMillis,
+    TaskError, TaskId, UnixMillis, Vote,
 };
 use countersign_requester::count::{Count, NotTheVotes};
 use countersign_requester::proof;
@@ -229,7 +229,9 @@ impl Examined {
                     .map_err(|reason| VoteError::of(task, reason))
             }
             (Operation::KeyReshare(_), None) => Err(VoteError::OtherGeneration(task)),
-            (Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_), _) => Ok(()),
+            (Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_), _) => {
+                Ok(())
+            }
         }
     }
 
@@ -362,7 +364,6 @@ impl Client {
         let told = self.api.votes(task.id).await?;
         self.counted((task.id, order.hash()), collect, told)
             .map(Some)
-    }
     }
 
     async fn examined(

@@ -281,7 +281,8 @@ impl From<Judged> for Found {
             ),
         };
         Self {
-            name: judged.name,
+            // Empty if the vote cannot be read, or is of nobody in the profile.
+            name: judged.name.unwrap_or_default(),
             finding,
             problem,
             vote: judged.vote,
