@@ -281,8 +281,7 @@ impl From<Judged> for Found {
             ),
         };
         Self {
-            // Empty if the vote cannot be read, or is of nobody in the profile.
-            name: judged.name.unwrap_or_default(),
+            name: judged.name,
             finding,
             problem,
             vote: judged.vote,
