@@ -535,14 +535,12 @@ impl Cluster {
 /// Writes the key into the client's file and returns the coordinator's entry for it.
 fn make_api_key(release: &Release, dir: &Path) -> anyhow::Result<String> {
     let mut new_key = Command::new(release.program("countersign-coordinator")?);
-    new_key.args([
-        "api-key",
-        "new",
-        "tests",
-        "--scope",
-        "read,create,admin",
-        "--json",
-    ]);
+    // An earlier release knows no votes.
+    let scopes = match release {
+        Release::Today => "read,vote,create,admin",
+        Release::Earlier(_) => "read,create,admin",
+    };
+    new_key.args(["api-key", "new", "tests", "--scope", scopes, "--json"]);
     let made: serde_json::Value = serde_json::from_str(&process::expect_success(&mut new_key)?)?;
     write_private(&dir.join("api.key"), made["key"].as_str().context("a key")?)?;
     Ok(made["entry"].to_string())
