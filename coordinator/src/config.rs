@@ -399,7 +399,7 @@ mod tests {
         let limits: RawLimits = countersign_strict::yaml(&text.join("\n")).unwrap();
         assert_eq!(format!("{limits:?}"), format!("{:?}", RawLimits::default()));
         let keys = section.lines().filter(|line| line.starts_with("#  "));
-        assert_eq!(keys.count(), 5, "all of them are shown");
+        assert_eq!(keys.count(), 6, "all of them are shown");
     }
 
     #[test]

@@ -66,9 +66,8 @@ pub struct Window {
     /// The time of the requester's clock.
     pub now: UnixMillis,
     /// Milliseconds after which it expires: after `now`, or after the time until which approvals
-    /// are collected. The order lives for at least 1 and at most [`Task::MAX_LIFE_MS`], or
-    /// [`Task::MAX_COLLECTING_LIFE_MS`] if it collects approvals; other values are taken to the
-    /// nearest of them.
+    /// are collected. At least 1 and at most [`Task::MAX_LIFE_MS`]; other values are taken to the
+    /// nearest of them. With the time of the votes, at most [`Task::MAX_COLLECTING_LIFE_MS`].
     pub life_ms: u64,
     /// The approvals by people that are collected first, if any.
     pub collect: Option<Collect>,
@@ -82,7 +81,8 @@ impl Window {
             Some(collect) => (collect.until.0.max(now), Task::MAX_COLLECTING_LIFE_MS),
             None => (now, Task::MAX_LIFE_MS),
         };
-        let life = asked.saturating_add(self.life_ms) - now;
+        let rest = self.life_ms.min(Task::MAX_LIFE_MS);
+        let life = asked.saturating_add(rest) - now;
         UnixMillis(now.saturating_add(life.clamp(1, longest)))
     }
 }
@@ -147,7 +147,7 @@ mod tests {
             (u64::MAX, None, Task::MAX_LIFE_MS),
             (120_000, until(24 * HOUR), 24 * HOUR + 120_000),
             (120_000, until(168 * HOUR), Task::MAX_COLLECTING_LIFE_MS),
-            (u64::MAX, until(HOUR), Task::MAX_COLLECTING_LIFE_MS),
+            (u64::MAX, until(HOUR), 25 * HOUR),
         ] {
             let task = ordered(life, collect).unwrap();
             assert_eq!((task.life(), task.collect), (lives, collect), "{life}");

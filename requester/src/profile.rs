@@ -243,7 +243,8 @@ mod tests {
         let listed = read.unwrap().approvers.unwrap();
         assert_eq!(listed["ann"], [id(1), id(2)]);
         assert_eq!(listed["ben"], [id(3)]);
-        assert_eq!(profile(String::new()).unwrap().approvers, None);
+        let nobody = profile(String::new()).unwrap().approvers;
+        assert_eq!(nobody, Some(BTreeMap::new()), "nobody counts");
         for (twice, part) in [
             (
                 format!("  ann: [{}]\n  ben: [{}]\n", id(1), id(1)),

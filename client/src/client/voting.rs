@@ -293,10 +293,12 @@ impl Client {
         let listed = self.counted((task, hash), examined.collect, listed)?;
         let newest = listed.newest(&key.id());
         // Nobody takes the same vote again so soon, and it would say nothing new.
-        let is_news = |(time, said): (UnixMillis, Choice)| {
-            said != choice || time.0.saturating_add(Vote::PAUSE_MS) <= now().0
+        let now = now().0;
+        let says_it = |(time, said): (UnixMillis, Choice)| {
+            let soon = time.0.saturating_add(Vote::PAUSE_MS) > now;
+            said == choice && soon && time.0 <= now.saturating_add(Vote::MAX_SKEW_MS)
         };
-        if !newest.is_none_or(is_news) {
+        if newest.is_some_and(says_it) {
             return Ok(listed);
         }
         let time = later(task, newest.map(|(time, _)| time))?;

@@ -180,7 +180,7 @@ impl World {
         };
         change(&mut rules);
         let store = Store::open(&dir.join("coordinator.redb")).unwrap();
-        let (key, create) = api_key::generate("ops", vec![Scope::Read, Scope::Create]);
+        let (key, create) = api_key::generate("ops", vec![Scope::Read, Scope::Vote, Scope::Create]);
         let (reader, read) = api_key::generate("screen", vec![Scope::Read]);
         let registry = Arc::new(TaskRegistry::open(rules, store).unwrap());
         let stop = watch::Sender::new(false);
