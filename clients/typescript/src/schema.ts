@@ -53,7 +53,7 @@ export type RequesterId = string;
 export type Scheme = "ecdsa-secp256k1" | "ed25519" | "schnorr-secp256k1" | "taproot" | (string & {});
 
 /** Permissions of an API key. */
-export type Scope = "read" | "create" | "admin" | (string & {});
+export type Scope = "read" | "vote" | "create" | "admin" | (string & {});
 
 /** A run of the protocol. */
 export type SessionId = string;

@@ -56,7 +56,7 @@ RequesterId = str
 Scheme = Literal["ecdsa-secp256k1", "ed25519", "schnorr-secp256k1", "taproot"] | str
 
 #: Permissions of an API key.
-Scope = Literal["read", "create", "admin"] | str
+Scope = Literal["read", "vote", "create", "admin"] | str
 
 #: A run of the protocol.
 SessionId = str
