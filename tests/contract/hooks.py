@@ -28,8 +28,9 @@ def half(value):
 def chosen(operation, name):
     """The real value of a path parameter. What is deleted is never what the others need."""
     if name == "id":
-        kind = "waiting" if operation.endswith("/cancel") else "task" if "/tasks/" in operation else "wallet"
-        return SEEDS[kind]
+        kind = "task" if "/tasks/" in operation else "wallet"
+        kinds = {"cancel": "waiting", "votes": "voted"}
+        return SEEDS[kinds.get(operation.rsplit("/")[-1], kind)]
     return SEEDS["name"]
 
 

@@ -19,8 +19,9 @@ trap 'kill $server $waiting 2>/dev/null || true; rm -r "$dir"' EXIT
 server=
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "$program" init --data "$dir" >"$dir/id" 2>/dev/null
-"$program" api-key new contract --scope read,create,admin --json >"$dir/made"
+"$program" api-key new contract --scope read,vote,create,admin --json >"$dir/made"
 chmod 600 "$dir/made"
+target/debug/countersign approver new --out "$dir/approver.key" >"$dir/approver" 2>/dev/null
 python3 tests/contract/seed.py configure "$dir" "$port"
 "$program" serve --config "$dir/coordinator.yaml" 2>"$dir/log" &
 server=$!
@@ -30,6 +31,11 @@ target/debug/countersign requester new --out "$dir/requester.key" >/dev/null 2>&
 target/debug/countersign --config "$dir/profile.yaml" --timeout 86400 wallet create waiting --scheme ed25519 \
     --threshold 2 --nodes a,b,c >/dev/null 2>&1 &
 waiting=$!
+# One more, on which somebody has voted.
+target/debug/countersign --config "$dir/profile.yaml" --timeout 80000 wallet create voted --scheme ed25519 \
+    --threshold 2 --nodes a,b,c --collect 1 >/dev/null 2>&1 &
+waiting="$waiting $!"
+python3 tests/contract/seed.py vote "$dir" "$port"
 python3 tests/contract/seed.py fill "$dir" "$port"
 # The key is in a file that this process alone can read, not among the arguments.
 SEEDS="$dir/seeds.json" SCHEMATHESIS_HOOKS=tests.contract.hooks PYTHONPATH=. "$python" -m schemathesis.cli \

@@ -4,6 +4,7 @@ fails if an operation of its document was never answered with success."""
 import hashlib
 import json
 import pathlib
+import subprocess
 import sys
 import time
 import urllib.request
@@ -26,6 +27,7 @@ def configure(folder, port):
         "listen_quic": "127.0.0.1:0",
         "nodes": [{"name": name, "id": node} for name, node in nodes.items()],
         "api_keys": [made["entry"]],
+        "approvers": [{"name": "ann", "keys": [(folder / "approver").read_text().split()[-1]]}],
     }
     profile = {
         "coordinator": f"http://127.0.0.1:{port}",
@@ -43,7 +45,7 @@ def configure(folder, port):
         write(folder / name, text)
 
 
-def fill(folder, port):
+def asking(folder, port):
     key = json.loads((folder / "made").read_text())["key"]
 
     def ask(method, path, body=None):
@@ -53,6 +55,33 @@ def fill(folder, port):
         with urllib.request.urlopen(request) as answer:
             return json.loads(answer.read() or b"null")
 
+    return key, ask
+
+
+def until_in(state, ask, other_than=None):
+    """The id of a task in this state, once there is one."""
+    found = []
+    while not found:
+        time.sleep(0.1)
+        tasks = ask("GET", f"/tasks?state={state}")["tasks"]
+        found = [task["id"] for task in tasks if task["id"] != other_than]
+    return found[0]
+
+
+def vote(folder, port):
+    _, ask = asking(folder, port)
+    task = until_in("pending", ask)
+    order = ask("GET", f"/tasks/{task}/votes")["hash"]
+    command = ["target/debug/countersign", "--config", folder / "profile.yaml", "--json", "task", "vote", task]
+    choice = ["--approve", "--key", folder / "approver.key", "--yes", "--hash", order]
+    given = subprocess.run(command + choice, check=True, capture_output=True).stdout
+    said = {"task": task, "vote": json.loads(given)["count"]["votes"][0]["vote"]}
+    write(folder / "voted", json.dumps(said))
+
+
+def fill(folder, port):
+    key, ask = asking(folder, port)
+    voted = json.loads((folder / "voted").read_text())
     seed = json.loads((HERE / "seed.json").read_text())
     wallet = ask("POST", "/wallets", seed["import"])
     spec = {"sha256": hashlib.sha256(b"seed").hexdigest(), "scopes": ["read"]}
@@ -61,20 +90,18 @@ def fill(folder, port):
     webhook = {"url": "https://receiver.invalid/hook", "enabled": False}
     ask("PUT", "/webhooks/seed", webhook)
     kid = ask("GET", "/webhook-keys")["keys"][0]["kid"]
-    waiting = []
-    while not waiting:
-        time.sleep(0.1)
-        waiting = ask("GET", "/tasks?state=waiting")["tasks"]
-    task = ask("GET", f"/tasks/{waiting[0]['id']}")
+    task = ask("GET", f"/tasks/{until_in('waiting', ask, voted['task'])}")
     seeds = {
         "base": f"http://127.0.0.1:{port}/v1",
         "key": key,
         "wallet": wallet["id"],
         "task": wallet["task"],
         "waiting": task["id"],
+        "voted": voted["task"],
         "name": "seed",
         "bodies": {
             "submitTask": {"task": task["task"], "signature": task["signature"]},
+            "voteOnTask": voted["vote"],
             "importWallet": seed["import"],
             "putApiKey": spec,
             "rotateApiKey": {"sha256": spec["sha256"]},
@@ -98,4 +125,4 @@ def judge(folder, port):
     print(f"Each of the {len(operations)} operations was answered with success.")
 
 
-{"configure": configure, "fill": fill, "judge": judge}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
+{"configure": configure, "vote": vote, "fill": fill, "judge": judge}[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
