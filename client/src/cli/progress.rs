@@ -130,9 +130,10 @@ impl<'a> Progress<'a> {
 
 /// The nodes to tell of: none while people vote.
 fn parties(task: &TaskView) -> &[PartyView] {
-    match task.summary.state == State::Pending {
-        true => &[],
-        false => &task.nodes,
+    if task.summary.state == State::Pending {
+        &[]
+    } else {
+        &task.nodes
     }
 }
 
