@@ -146,6 +146,9 @@ fn nobody_approves_her_own_order() {
 fn a_key_that_is_taken_off_the_list_counts_no_more() {
     let mut play = collecting(2).vote(1, Choice::Approve);
     play.approvers = people(&[("ben", 2), ("cid", 3)], &[]);
+    play = play.act([Wait(0)]);
+    let votes = play.flow.record.votes.as_ref().unwrap();
+    assert_eq!(votes.count.approved, 0);
     play = play.vote(2, Choice::Approve).act([Wait(0)]);
     assert_eq!(play.look().0, State::Pending);
     play = play.vote(3, Choice::Approve).act([Wait(0)]);
