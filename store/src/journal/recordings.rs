@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use countersign_audit::recording_hash;
 use countersign_protocol::{Hash, TaskId, UnixMillis};
 use redb::{
     ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableError, WriteTransaction,
@@ -225,18 +226,6 @@ impl Evidence {
     pub(super) fn vouch(&self) -> Option<Hash> {
         (!self.recording.is_empty()).then(|| recording_hash(&self.recording))
     }
-}
-
-impl Row {
-    /// False if `recording` is not the one of this row. Rows of the first programs do not tell.
-    pub(super) fn vouches_for(&self, recording: &[u8]) -> bool {
-        self.recording
-            .is_none_or(|hash| hash == recording_hash(recording))
-    }
-}
-
-fn recording_hash(recording: &[u8]) -> Hash {
-    Hash::of("countersign/1 recording", recording)
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> Hash {
