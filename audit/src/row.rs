@@ -77,6 +77,16 @@ impl Row {
     }
 }
 
+impl State {
+    /// The outcome, once the task has ended.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Approved => None,
+            Self::Ended { outcome, .. } => Some(outcome),
+        }
+    }
+}
+
 /// The hash by which an audit entry vouches for a row, over the bytes as they are stored.
 pub fn record_hash(row: &[u8]) -> Hash {
     Hash::of("countersign/1 journal row", row)
