@@ -1,4 +1,5 @@
-//! The audit log of a node. Each entry carries the hash of the entry before it and of the row it concerns.
+//! The audit log of a node. Each entry carries the hash of the entry before it and of the row it
+//! concerns.
 //!
 //! An edit is visible to anybody who kept a later [`AuditHead`]. Somebody who can write the file
 //! can still make a whole new log, so keep the head elsewhere (event receiver, backup, peer).

@@ -19,7 +19,6 @@ use countersign_vote::RelyingParty;
 
 use crate::count::People;
 use crate::known::Known;
-
 pub use finding::{Fact, Finding, Missing, Proven, Report, Standing, Subject, Wrong};
 pub use wallet::WrongWallet;
 

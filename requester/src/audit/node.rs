@@ -201,7 +201,8 @@ fn checkpoints(log: &NodeLog, (from, to): Time, report: &mut Report) {
         let meets =
             entry.is_none_or(|entry| entry.hash == one.hash && entry.kind == AuditKind::Pruned);
         if meets {
-            let (records, before) = (one.records, one.before);
+            let records = one.records;
+            let before = one.before;
             report.proven(subject, Proven::Checkpoint { records, before });
         } else {
             let at = one.entries.saturating_sub(1);

@@ -224,7 +224,8 @@ impl Gathered<'_> {
             return;
         };
         if let Some((other, _)) = rest.iter().find(|(_, result)| result != first) {
-            let (one, other) = (*one, *other);
+            let one = *one;
+            let other = *other;
             return report.wrong(subject, Wrong::Disagreement { one, other });
         }
         let told = self.told.and_then(|told| told.result.as_ref());

@@ -15,11 +15,6 @@ use countersign_vote::testing::Key;
 use super::super::*;
 use super::world::{self, BEGIN, Identity, PAYMENT, SIGNED, World, acts, acts_head, log_of, told};
 
-/// What is done to the bundle.
-type Alter = fn(&World, &mut Bundle);
-/// Whether it is found for the right reason.
-type Reason = fn(&World, &Wrong) -> bool;
-
 /// An alteration in words, what is done, and what is found.
 const ALTERATIONS: &[(&str, Alter, Reason)] = &[
     (
@@ -274,7 +269,8 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
             let mut other = world.wallet();
             other.public_shares = Hash([9; 32]);
             world.acknowledge(&mut other);
-            let (creation, payment) = (world.creation(), world.payment());
+            let creation = world.creation();
+            let payment = world.payment();
             let rows = world.rows(&creation, Outcome::Created(other));
             ledger.runs(rows, &creation, Vec::new());
             let rows = world.rows(&payment, world.signed());
@@ -390,6 +386,11 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
         |_, wrong| matches!(wrong, Wrong::Record { task: PAYMENT, .. }),
     ),
 ];
+
+/// What is done to the bundle.
+type Alter = fn(&World, &mut Bundle);
+/// Whether it is found for the right reason.
+type Reason = fn(&World, &Wrong) -> bool;
 
 /// Alice's record of the payment.
 fn record<'a>(world: &World, bundle: &'a mut Bundle) -> &'a mut Record {

@@ -6,9 +6,6 @@ use countersign_protocol::{Hash, UnixMillis};
 use super::super::*;
 use super::world::{BEGIN, END, PAYMENT, SIGNED, World, log_of, told};
 
-type Take = fn(&mut World, &mut Bundle);
-type Lacks = fn(&World, &Subject, &Missing) -> bool;
-
 /// What is missing in words, how it comes to be missing, and what is said.
 const GAPS: &[(&str, Take, Lacks)] = &[
     (
@@ -179,6 +176,9 @@ const GAPS: &[(&str, Take, Lacks)] = &[
         |_, _, missing| *missing == Missing::DeletedUnsigned { task: PAYMENT },
     ),
 ];
+
+type Take = fn(&mut World, &mut Bundle);
+type Lacks = fn(&World, &Subject, &Missing) -> bool;
 
 /// Bob deletes the record of the payment, says so in his log, and signs a checkpoint or not.
 fn delete(world: &World, bundle: &mut Bundle, signs: bool) {

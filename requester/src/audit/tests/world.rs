@@ -73,8 +73,10 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let (alice, bob) = (Identity::new(1), Identity::new(2));
-        let (coordinator, desk) = (Identity::new(100), Identity::new(9));
+        let alice = Identity::new(1);
+        let bob = Identity::new(2);
+        let coordinator = Identity::new(100);
+        let desk = Identity::new(9);
         let ann = Key::new(20);
         Self {
             known_nodes: [("alice", &alice), ("bob", &bob)]
