@@ -58,6 +58,7 @@ impl Tables<'_> {
             self.recordings.drop_of(row.task)?;
             if is_prunable(row, before) {
                 self.register.spend(*position, row)?;
+                self.recordings.forget_order(row.task)?;
                 pruned.records += 1;
             }
         }
