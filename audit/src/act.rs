@@ -57,14 +57,16 @@ impl Act {
     /// The act as the `number`th, behind the one with the hash `previous`.
     #[must_use]
     pub fn linked(self, number: u64, previous: Hash) -> Self {
-        let hash = self.digest(number, previous);
-        Self {
-            link: Some(ActLink {
-                number,
-                previous,
-                hash,
-            }),
-            ..self
+        let link = Some(self.link_behind(number, previous));
+        Self { link, ..self }
+    }
+
+    /// Its place as the `number`th, behind the one with the hash `previous`.
+    pub fn link_behind(&self, number: u64, previous: Hash) -> ActLink {
+        ActLink {
+            number,
+            previous,
+            hash: self.digest(number, previous),
         }
     }
 

@@ -80,8 +80,8 @@ fn prune(
     Ok(records)
 }
 
-/// Signs what was deleted, now or in a round that was cut short. The statement stands for the log up
-/// to the entry that tells of it, so that an auditor can believe that the rest is missing rightly.
+/// Signs what was deleted, now or in a round that was cut short. The statement stands for the log
+/// up to the entry that tells of it, so an auditor can believe that records are missing rightly.
 fn sign_deletions(
     journal: &Journal,
     now: UnixMillis,
