@@ -7,12 +7,11 @@ use countersign_client::api::AuditEntry;
 use countersign_client::{Client, ClientError};
 use serde_json::json;
 
-pub use bundle::verify;
-
 use super::exit::Exit;
 use super::line::{Line, Tone};
 use super::output::Output;
 use super::{sign, time};
+pub use bundle::verify;
 
 /// Selects a part of the audit log.
 #[derive(Debug, Args)]

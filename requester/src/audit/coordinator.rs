@@ -31,63 +31,66 @@ pub(super) fn verify<'a>(
 }
 
 fn acts(log: &CoordinatorLog, (from, to): (UnixMillis, UnixMillis), report: &mut Report) {
-    let unlinked = log.acts.iter().take_while(|act| act.link.is_none()).count();
-    let linked = &log.acts[unlinked..];
-    if unlinked > 0 {
-        report.missing(COORDINATOR, Missing::Unlinked { number: unlinked });
+    let number = log.acts.iter().filter(|act| act.link.is_none()).count();
+    if number > 0 {
+        report.missing(COORDINATOR, Missing::Unlinked { number });
     }
-    let last = match chain(linked) {
+    let last = match chain(&log.acts) {
         Ok(last) => last,
         Err(number) => return report.wrong(COORDINATOR, Wrong::Act { number }),
     };
     let Some(head) = log.head else {
         return report.missing(COORDINATOR, Missing::ActsHead);
     };
-    if head.coordinator != log.coordinator || !head.verifies() || !is_end(&head, last, unlinked) {
+    if head.coordinator != log.coordinator || !head.verifies() || !is_end(&head, last, &log.acts) {
         return report.wrong(COORDINATOR, Wrong::ActsHead);
     }
-    if let Some((act, link)) = log
-        .acts
-        .first()
-        .and_then(|act| act.link.map(|link| (act, link)))
+    if let Some(act) = log.acts.first()
+        && let Some(link) = act.link
         && link.number > 1
         && act.at >= from
     {
-        report.missing(COORDINATOR, Missing::Begin { first: link.number });
+        let first = link.number;
+        report.missing(COORDINATOR, Missing::Begin { first });
     }
     if head.at < to {
         report.missing(COORDINATOR, Missing::End { at: head.at });
     }
+    let number = log.acts.len() - number;
     report.proven(
         COORDINATOR,
         Proven::Acts {
-            number: linked.len(),
+            number,
             at: head.at,
         },
     );
 }
 
-/// The last link, or the number of the first act that does not follow.
+/// The link of the last act, or the number of the first act that does not follow from the one
+/// before. Behind an act of an earlier program, which has no link, the chain begins anew.
 fn chain(acts: &[Act]) -> Result<Option<ActLink>, u64> {
-    let mut last: Option<ActLink> = None;
+    let zero = Hash([0; 32]);
+    let mut before: Option<Option<ActLink>> = None;
     for act in acts {
-        let next = last.map_or(0, |last| last.number + 1);
-        let link = act.link.ok_or(next)?;
-        let follows =
-            last.is_none_or(|last| link.number == last.number + 1 && link.previous == last.hash);
-        let begins = link.number != 1 || link.previous == Hash([0; 32]);
-        if !follows || !begins || !act.is_whole() {
-            return Err(link.number);
+        if let Some(link) = act.link {
+            let follows = match before {
+                None => link.number > 1 || link.previous == zero,
+                Some(None) => link.previous == zero,
+                Some(Some(last)) => link.number == last.number + 1 && link.previous == last.hash,
+            };
+            if !follows || !act.is_whole() {
+                return Err(link.number);
+            }
         }
-        last = Some(link);
+        before = Some(act.link);
     }
-    Ok(last)
+    Ok(before.flatten())
 }
 
-/// True if the head is that of the last act. A chain that has not begun has a head without a hash.
-fn is_end(head: &ActsHead, last: Option<ActLink>, unlinked: usize) -> bool {
+/// True if the head is that of the last act. One that has no link has no hash.
+fn is_end(head: &ActsHead, last: Option<ActLink>, acts: &[Act]) -> bool {
     match last {
         Some(last) => (head.number, head.hash) == (last.number, last.hash),
-        None => head.hash == Hash([0; 32]) && (unlinked > 0 || head.number == 0),
+        None => head.hash == Hash([0; 32]) && (head.number > 0) != acts.is_empty(),
     }
 }
