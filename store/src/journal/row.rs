@@ -39,6 +39,11 @@ pub(super) struct StateValue {
     pub(super) expires: Option<UnixMillis>,
 }
 
+/// The entries of plugin state that a task changed, in the order of its writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Reserved(pub(super) Vec<Reservation>);
+
 /// An entry of plugin state that a task changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reservation {
@@ -51,7 +56,7 @@ impl Stored for KeyRecord {}
 
 impl Stored for StateValue {}
 
-impl Stored for Vec<Reservation> {}
+impl Stored for Reserved {}
 
 impl KeyRecord {
     /// The id of the key, as in its descriptor.
