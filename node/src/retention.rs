@@ -40,8 +40,7 @@ impl Retention {
         let pruned = with_journal(&self.journal, move |journal| {
             let before = UnixMillis(latest(journal, now)?.0.saturating_sub(age));
             let records = prune(journal, now, before, &stopping)?;
-            sign_deletions(journal, now, &own)?;
-            Ok(records)
+            sign_deletions(journal, now, &own).map(|()| records)
         });
         match pruned.await {
             Ok(0) => {}

@@ -76,7 +76,9 @@ fn chain(acts: &[Act]) -> Result<Option<ActLink>, u64> {
             let follows = match before {
                 None => link.number > 1 || link.previous == zero,
                 Some(None) => link.previous == zero,
-                Some(Some(last)) => link.number == last.number + 1 && link.previous == last.hash,
+                Some(Some(last)) => {
+                    last.number.checked_add(1) == Some(link.number) && link.previous == last.hash
+                }
             };
             if !follows || !act.is_whole() {
                 return Err(link.number);

@@ -51,7 +51,7 @@ pub(super) fn verify<'a>(
     }
     let recorded: BTreeSet<TaskId> = log.records.iter().map(|one| one.task).collect();
     let of_time = vouched.iter().filter(|(_, vouched)| vouched.of_time);
-    for (task, vouched) in of_time.filter(|(task, _)| !recorded.contains(task)) {
+    for (task, vouched) in of_time.filter(|(task, _)| !recorded.contains(*task)) {
         let deleted = log.deleted.iter().find(|one| one.task == *task);
         match absence(log, *task, vouched, deleted) {
             Ok(missing) => report.missing(subject, missing),
@@ -209,12 +209,11 @@ fn checkpoints(log: &NodeLog, (from, to): Time, report: &mut Report) {
             report.wrong(subject, Wrong::Checkpoint { at });
         }
     }
-    let pruned = log
+    let newest = log
         .entries
         .iter()
-        .filter(|entry| entry.kind == AuditKind::Pruned);
-    let of_time = pruned.filter(|entry| (from..to).contains(&entry.time));
-    if let Some(entry) = of_time.last()
+        .rfind(|entry| entry.kind == AuditKind::Pruned && (from..to).contains(&entry.time));
+    if let Some(entry) = newest
         && log
             .checkpoints
             .iter()

@@ -14,7 +14,7 @@ use crate::cli::line::{Line, Tone};
 use crate::cli::output::Output;
 use crate::cli::time;
 
-/// The largest file, in bytes, plus one line end.
+/// The largest file, in bytes.
 const LARGEST: u64 = countersign_client::audit::MAX_BYTES as u64;
 
 /// Shown below the help.

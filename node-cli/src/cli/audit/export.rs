@@ -164,9 +164,8 @@ impl Source<'_> {
         let mut from = range.first;
         while from < range.end {
             let limit = ENTRIES.min(range.end - from);
-            let from_here = Some(from);
             let question = Question::Audit {
-                from: from_here,
+                from: Some(from),
                 limit,
             };
             let Answer::Audit(more) = self.ask(&question)? else {
