@@ -35,7 +35,7 @@ pub struct Export {
     /// The beginning: an age such as 90d, or a date such as 2026-07-01 or 2026-07-01T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = time::point)]
     from: UnixMillis,
-    /// The end, which is not part of it; now if absent.
+    /// The end, which is not part of it; if absent, the earliest end of the nodes' files.
     #[arg(long, value_name = "TIME", value_parser = time::point)]
     to: Option<UnixMillis>,
     /// The file of a node, from `countersign-node audit export`. Once for each node.
@@ -58,14 +58,16 @@ pub struct Verify {
 
 /// Makes a bundle.
 pub async fn export(args: &Export, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let to = args.to.unwrap_or_else(time::now);
-    if args.from >= to {
-        return Err(ClientError::Usage("--from has to be before --to".into()));
-    }
     let mut logs = Vec::new();
     for path in &args.nodes {
         let log = NodeLog::read(&read(path)?).map_err(|error| unusable(path, error.to_string()))?;
         logs.push(log);
+    }
+    // Beyond its own end no file proves anything.
+    let ends = logs.iter().map(|log| log.time.1);
+    let to = args.to.or(ends.min()).unwrap_or_else(time::now);
+    if args.from >= to {
+        return Err(ClientError::Usage("--from has to be before --to".into()));
     }
     let bundle = client.audit_bundle((args.from, to), logs).await?;
     countersign_files::create(&args.out, &bundle.write()).map_err(|error| ClientError::File {
