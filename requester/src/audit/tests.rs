@@ -2,6 +2,7 @@
 //! is changed or missing.
 
 mod alterations;
+mod fields;
 mod gaps;
 mod world;
 
