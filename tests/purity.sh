@@ -22,6 +22,7 @@ never countersign-protocol "it performs no I/O" tokio quinn wasmtime redb age mi
 never countersign-engine "it performs no I/O" tokio quinn wasmtime redb age mio reqwest
 never countersign-protocol "it knows no curve but that of its ids" p256 k256
 never countersign-vote "it performs no I/O and holds nothing of a key" tokio quinn wasmtime redb age mio reqwest ring openssl-sys countersign-engine cggmp24 frost-core
+never countersign-audit "it performs no I/O and holds nothing of a key" tokio quinn wasmtime redb age mio reqwest ring openssl-sys countersign-engine cggmp24 frost-core
 never countersign-payload "it performs no I/O and signs nothing" tokio quinn wasmtime redb age mio reqwest ring openssl-sys countersign-engine cggmp24 frost-core
 never countersign-requester "it performs no I/O and holds nothing of a key" tokio quinn wasmtime redb age mio reqwest ring openssl-sys countersign-engine countersign-client cggmp24 frost-core
 never countersign-wasm "it is the requester's rules and nothing else" tokio quinn wasmtime redb age mio reqwest ring openssl-sys countersign-engine countersign-client cggmp24 frost-core
@@ -32,7 +33,7 @@ never countersign-store "it talks to nobody" tokio quinn wasmtime countersign-en
 never countersign-host "it knows no key" redb age quinn countersign-engine countersign-store
 never countersign-metrics "it knows no service" quinn wasmtime redb age countersign-node countersign-coordinator countersign-store countersign-host countersign-protocol
 never countersign-recover "it is offline, and no scheme is needed to rebuild a key" tokio quinn wasmtime redb age mio reqwest countersign-engine cggmp24 frost-core
-for package in countersign-protocol countersign-engine countersign-verify countersign-vote countersign-payload countersign-link countersign-store countersign-host countersign-coordinator countersign-client countersign-requester countersign-wasm; do
+for package in countersign-protocol countersign-audit countersign-engine countersign-verify countersign-vote countersign-payload countersign-link countersign-store countersign-host countersign-coordinator countersign-client countersign-requester countersign-wasm; do
     never "$package" "only a node writes recovery files, and no service rebuilds a key" countersign-recover
 done
 
@@ -90,8 +91,8 @@ system/src/linux/locks.rs
 system/src/linux/mod.rs' $sources
 
 # no clock and no I/O in the pure crates, and no fixture outside tests
-if grep -nE 'SystemTime|Instant::now|std::(fs|net|thread|env)|println!' protocol/src engine/src payload/src vote/src requester/src clients/wasm/src -r | grep -v 'tests.rs:' | grep -v '^[^:]*:[0-9]*: *//'; then
-    echo "purity: protocol, engine, payload, vote, requester and clients/wasm read no clock and perform no I/O" >&2
+if grep -nE 'SystemTime|Instant::now|std::(fs|net|thread|env)|println!' protocol/src audit/src engine/src payload/src vote/src requester/src clients/wasm/src -r | grep -v 'tests.rs:' | grep -v '^[^:]*:[0-9]*: *//'; then
+    echo "purity: protocol, audit, engine, payload, vote, requester and clients/wasm read no clock and perform no I/O" >&2
     broken=1
 fi
 for file in $(grep -rl 'fixtures/primes' --include='*.rs' node/src engine/src coordinator/src client/src); do

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use countersign_protocol::{Hash, KeyId, RequesterId, UnixMillis};
+use countersign_protocol::evidence::Signature;
+use countersign_protocol::{CoordinatorId, Hash, KeyId, RequesterId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::Open;
@@ -207,6 +208,38 @@ pub struct AuditEntry {
     pub action: String,
     /// What it was done to: a task, a wallet, or a name.
     pub target: String,
+    /// Its place in the chain of all entries. Absent if an earlier version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<AuditLink>,
+}
+
+/// The place of an entry in the chain, in which each has the hash of the one before
+/// (docs/audit.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditLink {
+    /// Counts from 1 without a gap.
+    pub number: u64,
+    /// Hash of the entry before; zeros for the first of the chain.
+    pub previous: Hash,
+    /// Hash of all fields of the entry, without its cursor.
+    pub hash: Hash,
+}
+
+/// The end of the audit log, signed by the coordinator's identity (docs/audit.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditEnd {
+    /// The coordinator.
+    pub coordinator: CoordinatorId,
+    /// The number of the last entry; 0 if there is none.
+    pub number: u64,
+    /// Its hash; zeros if there is no chain yet.
+    pub hash: Hash,
+    /// The time of signing.
+    pub at: UnixMillis,
+    /// Ed25519 over all of it.
+    pub signature: Signature,
 }
 
 /// A part of the audit log.
@@ -217,6 +250,9 @@ pub struct AuditPage {
     pub entries: Vec<AuditEntry>,
     /// `after` of the next request, whether or not there are more entries already.
     pub next: String,
+    /// The end of the log, on a page that reaches it. Absent from earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<AuditEnd>,
 }
 
 /// A requester whose tasks the coordinator accepts.

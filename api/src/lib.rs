@@ -20,8 +20,9 @@ mod wallet;
 mod webhook;
 
 pub use api_key::{
-    ApiKeyList, ApiKeySettings, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage, ExpireApiKey,
-    KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, ScopeError, Submitter,
+    ApiKeyList, ApiKeySettings, ApiKeySpec, ApiKeyView, AuditEnd, AuditEntry, AuditLink, AuditPage,
+    ExpireApiKey, KeyOrigin, PreviousCredential, RequesterList, RotateApiKey, Scope, ScopeError,
+    Submitter,
 };
 pub use drain::{DrainView, SetDrain};
 pub use event::{Event, EventData, EventKind, EventPage, WalletChange};

@@ -1,5 +1,6 @@
 //! Orders for a coordinator, followed to their end and verified.
 
+mod audit;
 mod follow;
 mod preflight;
 mod reshare;
@@ -34,6 +35,7 @@ use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::requester_key::RequesterKey;
 use crate::utc::utc;
+pub use audit::verify_audit;
 pub use follow::{Feed, News};
 pub use reshare::{CheckUp, ReshareOrder};
 pub use voting::{Examined, VoteError};

@@ -33,7 +33,9 @@ mod secret_file;
 mod utc;
 pub mod voting_key;
 
+pub use countersign_audit as audit;
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
+pub use countersign_requester::audit as auditing;
 pub use countersign_requester::order::SignOrder;
 pub use countersign_requester::{BeliefError, belief};
 pub use countersign_strict::is_this_machine;
@@ -41,7 +43,7 @@ pub use countersign_strict::is_this_machine;
 pub use api_key::ApiKey;
 pub use client::{
     CheckUp, Client, Count, Examined, Feed, Finding, Judged, Listed, NewWallet, News, Pushed,
-    ReshareOrder, Signature, Standing, VoteError,
+    ReshareOrder, Signature, Standing, VoteError, verify_audit,
 };
 pub use error::ClientError;
 pub use profile::Profile;

@@ -221,6 +221,7 @@ impl Coordinator {
         parts.spawn(webhook::serve(webhooks.clone(), stop.subscribe()));
         let app = App {
             id,
+            identity: identity.clone(),
             registry: registry.clone(),
             keys: keys.clone(),
             stop: stop.subscribe(),

@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use countersign_files::Holder;
-use countersign_protocol::{IdError, KeyDescriptor, KeyId, TaskId};
+use countersign_protocol::{Hash, IdError, KeyDescriptor, KeyId, TaskId};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -97,6 +97,8 @@ struct Pending {
     last_event: u64,
     /// Place of the newest entry of the audit log.
     last_audit: u64,
+    /// Its hash; absent before the first of the chain.
+    last_act: Option<Hash>,
     urgent: bool,
     stop: bool,
     broken: Option<StoreError>,
@@ -136,6 +138,7 @@ impl Store {
         let pending = Pending {
             last_event: events::last(&db)?,
             last_audit: operators::last_audit(&db)?,
+            last_act: operators::last_act(&db)?,
             ..Pending::default()
         };
         let shared = Arc::new(Shared {

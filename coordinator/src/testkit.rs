@@ -1,5 +1,8 @@
 //! A small world for tests: nodes, a requester and a wallet with fixed keys, and their messages.
 
+use std::sync::Arc;
+
+use countersign_link::Identity;
 use countersign_protocol::outcome::{abort_vote_digest, public_shares_hash};
 use countersign_protocol::{
     Committee, CoordinatorId, Failure, Hash, Hasher, InputSignature, Intact, KeyDescriptor, KeyGen,
@@ -47,6 +50,11 @@ pub fn some(numbers: &[usize]) -> Vec<NodeId> {
 /// The coordinator of the tests.
 pub fn coordinator_id() -> CoordinatorId {
     CoordinatorId::from_bytes(key(100).verifying_key().to_bytes()).unwrap()
+}
+
+/// Its identity.
+pub fn coordinator_identity() -> Arc<Identity> {
+    Arc::new(Identity::from_seed(&[100; 32]).unwrap())
 }
 
 pub fn requester() -> SigningKey {

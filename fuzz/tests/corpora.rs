@@ -28,6 +28,7 @@ tests! {
     control_to_nodes
     descriptors
     tasks
+    audits
     payload_message
     payload_digest
     payload_digests

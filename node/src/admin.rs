@@ -2,7 +2,8 @@
 //! socket lies in the node's folder, which only the node's user can enter. Anyone who can reach it
 //! can replace every file of the node anyway; it grants no more than that: lifting a quarantine or
 //! a twin, accepting the proof of a generation, copying the sealed files for a backup, noting that
-//! a backup was made or tried, draining the node, and having it read its configuration again.
+//! a backup was made or tried, draining the node, having it read its configuration again, and
+//! signing what its journal says for an auditor: never bytes that come through the socket.
 //!
 //! Each connection carries one question, a line of JSON, answered by JSON until the
 //! end of the stream.
@@ -14,11 +15,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use countersign_audit::{Checkpoint, Policy, SignedHead};
 use countersign_protocol::{GenerationProof, Hash, KeyId, NodeId, TaskId, UnixMillis};
 use countersign_store::{
-    AuditEntry, AuditError, AuditHead, Difference, Generation, Journal, JournalOpenError,
-    KeyRecord, PreparedReshare, Proof, Quarantine, ReadJournalError, Stop, WriteJournalError,
-    Written,
+    AuditEntry, AuditError, AuditHead, AuditRange, Difference, Generation, Journal,
+    JournalOpenError, KeyRecord, PreparedReshare, Proof, Quarantine, ReadJournalError, Stop,
+    WriteJournalError, Written,
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -26,6 +28,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit_export::{self, Exported};
 use crate::backup::Staged;
 use crate::drain::Drain;
 use crate::events::{LiveReceiver, Receivers};
@@ -96,6 +99,24 @@ pub enum Question {
         /// Maximum number of entries.
         limit: u64,
     },
+    /// The part of the audit log that is about a time.
+    AuditRange {
+        /// The beginning of the time.
+        from: UnixMillis,
+        /// Its end, which is not part of it.
+        to: UnixMillis,
+    },
+    /// The records of these tasks, signed. Only a running node signs.
+    AuditRecords(Vec<TaskId>),
+    /// The configurations with these digests, at most 64.
+    AuditPolicies(Vec<Hash>),
+    /// What this node has signed about its deletions.
+    AuditCheckpoints,
+    /// Sign the audit log up to this number of entries. Only a running node signs.
+    SignAudit {
+        /// The number of entries.
+        entries: u64,
+    },
     /// The peers quarantined for certain keys, and the keys that are stopped.
     Quarantines,
     /// End the quarantine of a peer, or the stop of a key.
@@ -160,6 +181,16 @@ pub enum Answer {
     AuditHead(AuditHead),
     /// Answers [`Question::Audit`], oldest entry first.
     Audit(Vec<AuditEntry>),
+    /// Answers [`Question::AuditRange`].
+    AuditRange(AuditRange),
+    /// Answers [`Question::AuditRecords`]: the first of them, as many as fit into an answer.
+    AuditRecords(Vec<Exported>),
+    /// Answers [`Question::AuditPolicies`], without those that are not kept.
+    AuditPolicies(Vec<Policy>),
+    /// Answers [`Question::AuditCheckpoints`], the oldest first.
+    AuditCheckpoints(Vec<Checkpoint>),
+    /// Answers [`Question::SignAudit`].
+    SignedAudit(SignedHead),
     /// Answers [`Question::Quarantines`] from the journal.
     Quarantines {
         /// Quarantined peers, one entry per key and peer.
@@ -312,6 +343,14 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
             let from = from.unwrap_or(journal.audit_entries()?.saturating_sub(*limit));
             Answer::Audit(journal.audit(from, *limit as usize)?)
         }
+        Question::AuditRange { from, to } => Answer::AuditRange(journal.audit_range(*from, *to)?),
+        Question::AuditPolicies(digests) => {
+            Answer::AuditPolicies(audit_export::policies(journal, digests)?)
+        }
+        Question::AuditCheckpoints => Answer::AuditCheckpoints(journal.checkpoints()?),
+        Question::AuditRecords(_) | Question::SignAudit { .. } => Answer::Failed(
+            "no node is running here; start it, for it signs what is exported".into(),
+        ),
         Question::Quarantines => Answer::Quarantines {
             peers: journal.quarantines()?,
             keys: journal.stops()?,
@@ -487,6 +526,8 @@ async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
         Ok(Question::Drain(wanted)) => drain(node, wanted),
         Ok(Question::Overview) => overview(node).await,
         Ok(Question::TakeContacts) => take_contacts(node).await,
+        Ok(Question::AuditRecords(tasks)) => records(node, tasks).await,
+        Ok(Question::SignAudit { entries }) => sign_audit(node, entries).await,
         Ok(Question::Learn(proof)) => match node.participant.heed(*proof).await {
             Ok(learned) => {
                 node.participant.changed.notify_one();
@@ -524,6 +565,31 @@ async fn stage(node: &Administered) -> Answer {
         Err(error) => Answer::Failed(format!(
             "the files cannot be copied: {error}; check space and owner"
         )),
+    }
+}
+
+async fn records(node: &Administered, tasks: Vec<TaskId>) -> Answer {
+    let own = node.participant.own.clone();
+    let records = with_journal(&node.participant.register.journal, move |journal| {
+        audit_export::records(journal, &tasks, &own)
+    });
+    match records.await {
+        Ok(records) => Answer::AuditRecords(records),
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+async fn sign_audit(node: &Administered, entries: u64) -> Answer {
+    let own = node.participant.own.clone();
+    // Nothing later than this is known to be in the log.
+    let at = node.participant.world.now();
+    let signed = with_journal(&node.participant.register.journal, move |journal| {
+        audit_export::sign(journal, entries, at, &own)
+    });
+    match signed.await {
+        Ok(Some(head)) => Answer::SignedAudit(head),
+        Ok(None) => Answer::Failed("the audit log is not that long; export it again".into()),
+        Err(error) => Answer::Failed(error.to_string()),
     }
 }
 

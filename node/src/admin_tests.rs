@@ -66,6 +66,17 @@ fn questions_keep_their_names_on_the_socket() {
         (Question::LiftTwin, "\"lift-twin\"".to_owned()),
         (Question::TakeContacts, "\"take-contacts\"".to_owned()),
         (
+            Question::AuditRange {
+                from: UnixMillis(1),
+                to: UnixMillis(2),
+            },
+            "{\"audit-range\":{\"from\":1,\"to\":2}}".to_owned(),
+        ),
+        (
+            Question::SignAudit { entries: 3 },
+            "{\"sign-audit\":{\"entries\":3}}".to_owned(),
+        ),
+        (
             Question::PreparedReshares,
             "\"prepared-reshares\"".to_owned(),
         ),
@@ -153,6 +164,8 @@ fn only_a_running_node_tells_about_plugins_copies_its_files_drains_and_learns() 
         Question::TakeContacts,
         Question::Overview,
         Question::Learn(Box::new(proof())),
+        Question::AuditRecords(vec![TaskId([1; 16])]),
+        Question::SignAudit { entries: 0 },
     ] {
         let Answer::Failed(why) = put(&journal, question) else {
             panic!("answered from the journal")
@@ -388,6 +401,32 @@ async fn a_running_node_answers_from_its_journal_and_tells_its_plugins() {
         panic!("{answer:?}")
     };
     assert!(why.starts_with("public.json cannot be read: "), "{why}");
+}
+
+#[tokio::test]
+async fn a_running_node_signs_its_own_log_and_nothing_that_it_is_handed() {
+    let node = TestNode::build().await;
+    node.journal.alarm(NOW, None, "t").unwrap();
+    let entries = node.journal.audit_entries().unwrap();
+    let answer = ask_node_with(&node, &Question::SignAudit { entries }).await;
+    let Answer::SignedAudit(head) = answer else {
+        panic!("{answer:?}")
+    };
+    let last = node.journal.audit(entries - 1, 1).unwrap().remove(0);
+    assert!(head.verifies());
+    assert_eq!(head.node, node.parts.participant.own.id());
+    assert_eq!((head.entries, head.hash), (entries, last.hash));
+    let more = Question::SignAudit {
+        entries: entries + 1,
+    };
+    let answer = ask_node_with(&node, &more).await;
+    assert!(matches!(answer, Answer::Failed(_)), "{answer:?}");
+    let unknown = TaskId([1; 16]);
+    let answer = ask_node_with(&node, &Question::AuditRecords(vec![unknown])).await;
+    assert_eq!(
+        answer,
+        Answer::AuditRecords(vec![Exported::Unknown(unknown)])
+    );
 }
 
 /// The journal forgets the twin, and the process must too, or it would refuse until a restart.

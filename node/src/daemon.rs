@@ -294,6 +294,7 @@ impl Node {
         if let Some(keep) = self.config.retention {
             let retention = Retention {
                 keep,
+                own: self.own.clone(),
                 journal: self.journal.clone(),
                 world: self.world.clone(),
             };

@@ -7,6 +7,7 @@ extern crate countersign_stdio;
 
 mod activation;
 pub mod admin;
+pub mod audit_export;
 mod aux_cache;
 pub mod backtest;
 pub mod backup;

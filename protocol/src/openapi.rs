@@ -12,7 +12,7 @@ use crate::code::{FailureCode, RefusalCode};
 use crate::committee::{Committee, Threshold};
 use crate::evidence::Signature;
 use crate::hash::Hash;
-use crate::id::{KeyId, NodeId, RequesterId, SessionId, TaskId};
+use crate::id::{CoordinatorId, KeyId, NodeId, RequesterId, SessionId, TaskId};
 use crate::outcome::Point;
 use crate::path::DerivationPath;
 use crate::task::UnixMillis;
@@ -57,6 +57,7 @@ macro_rules! schemas {
 
 schemas! {
     NodeId = id("A node, by its Ed25519 identity key, in bech32m.", NodeId::PREFIX, 32);
+    CoordinatorId = id("A coordinator, by its Ed25519 key, in bech32m.", CoordinatorId::PREFIX, 32);
     RequesterId = id("A requester, by its Ed25519 key, in bech32m.", RequesterId::PREFIX, 32);
     ApproverId = text(
         "A key that votes, Ed25519 or a passkey's, in bech32m.",

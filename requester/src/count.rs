@@ -200,7 +200,7 @@ enum Voter<'a> {
 }
 
 /// The person who has this key.
-fn owner(people: &People, key: &ApproverId) -> Option<String> {
+pub(crate) fn owner(people: &People, key: &ApproverId) -> Option<String> {
     let mut people = people.iter();
     people
         .find(|(_, keys)| keys.contains(key))

@@ -1,10 +1,11 @@
 //! The rules of a requester: how an order is made and signed, what is believed of the answers,
-//! which votes count, and how a payload is shown.
+//! which votes count, how a payload is shown, and what an audit bundle proves.
 //!
 //! The same code judges in the Rust client and, compiled to WebAssembly, in the clients for other
 //! languages. It performs no I/O and reads no clock; time, randomness and the contents of files are
 //! arguments.
 
+pub mod audit;
 pub mod belief;
 pub mod book;
 pub mod count;

@@ -11,6 +11,10 @@ pub enum Exit {
     WouldBeRefused,
     /// A preflight: nobody knows. A drain: tasks are still under way.
     Undecided,
+    /// A bundle of audit logs: nothing is wrong with it, and something is missing.
+    Missing,
+    /// A bundle of audit logs: something is wrong with it.
+    Wrong,
 }
 
 impl Exit {
@@ -24,6 +28,8 @@ impl Exit {
             Self::Done => 0,
             Self::WouldBeRefused => 2,
             Self::Undecided => 5,
+            Self::Missing => 3,
+            Self::Wrong => 1,
         }
     }
 }
@@ -34,7 +40,13 @@ mod tests {
 
     #[test]
     fn only_what_is_done_is_a_success() {
-        let codes = [Exit::Done, Exit::WouldBeRefused, Exit::Undecided].map(Exit::number);
-        assert_eq!(codes, [0, 2, 5]);
+        let codes = [
+            Exit::Done,
+            Exit::WouldBeRefused,
+            Exit::Undecided,
+            Exit::Missing,
+            Exit::Wrong,
+        ];
+        assert_eq!(codes.map(Exit::number), [0, 2, 5, 3, 1]);
     }
 }

@@ -104,6 +104,8 @@ Examples:
   countersign webhook listen --forward http://127.0.0.1:3000/hook
   countersign api-key create desk --scope read,create --expires 90d --out desk.key
   countersign audit --limit 200
+  countersign audit export --from 90d --node alice.audit --node bob.audit --out quarter.audit
+  countersign audit verify quarter.audit
   countersign connect evm treasury --path m/44/60/0/0/0 --rpc https://rpc.example
   bitcoind -signer=\"countersign connect bitcoin treasury\"
 
@@ -213,7 +215,8 @@ enum Command {
     #[command(subcommand)]
     ApiKey(Box<api_key::ApiKeyCommand>),
     /// List what was changed with API keys, oldest first, as the coordinator reports it: tasks that
-    /// were handed in, keys, webhooks. Needs the scope `admin`.
+    /// were handed in, keys, webhooks. Needs the scope `admin`. With a subcommand: bundles for
+    /// auditors.
     Audit(audit::AuditArgs),
     /// Let the coordinator finish the tasks under way and begin no others, before it is stopped for
     /// an update. New tasks wait meanwhile.
@@ -283,7 +286,12 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
         Command::Drain(args) => {
             return in_runtime(drain::execute(args, &connected()?, output));
         }
-        Command::Audit(args) => in_runtime(audit::execute(args, &connected()?, output)),
+        // An auditor has no coordinator to ask.
+        Command::Audit(audit::AuditArgs {
+            command: Some(audit::AuditCommand::Verify(args)),
+            ..
+        }) => return audit::verify(&args, &Profile::load(&profile_path(&global)?)?, output),
+        Command::Audit(args) => return in_runtime(audit::execute(args, &connected()?, output)),
         Command::Node(command) => in_runtime(node::execute(command, &connected()?, output)),
         Command::Event(command) => in_runtime(event::execute(command, &connected()?, output)),
         Command::ApiKey(command) => in_runtime(api_key::execute(*command, &connected()?, output)),

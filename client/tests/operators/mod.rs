@@ -4,8 +4,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use countersign_client::audit::{AuditHead, Bundle, NodeLog, SignedHead};
 use countersign_coordinator::api_key::{self, Scope};
 use countersign_coordinator::{Config, Coordinator, identity};
+use countersign_protocol::{IdentitySigner, NodeId, UnixMillis};
 use serde_json::Value;
 
 use crate::routes::coordinator::{Scripted, problem};
@@ -226,6 +228,103 @@ async fn the_audit_log_is_shown_page_by_page() {
     );
     let foreign = office.run(&["audit", "--after", "tasks-7"]).await;
     assert!(text(&foreign.stderr).contains("cursor-malformed"));
+}
+
+/// Signs as a node.
+struct Node(countersign_link::Identity);
+
+impl Node {
+    fn id(&self) -> NodeId {
+        NodeId::from_bytes(self.0.public().0).unwrap()
+    }
+}
+
+impl IdentitySigner for Node {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message)
+    }
+}
+
+/// The exit code of an auditor's verification, and what is printed. The profile is all she has.
+async fn audits(bundle: &str, profile: &str) -> (Option<i32>, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let profile = format!("coordinator: http://127.0.0.1:1\n{profile}");
+    private(&dir.path().join("profile.yaml"), &profile);
+    let output = crate::binary(dir.path(), &["audit", "verify", bundle, "--json"]).await;
+    (output.status.code(), json(&output))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_verified_by_an_auditor_who_can_ask_nobody() {
+    const LATER: UnixMillis = UnixMillis(4_000_000_000_000);
+    let office = Office::open().await;
+    for name in ["one", "two"] {
+        let file = office.file(name);
+        let args = ["api-key", "create", name, "--scope", "read", "--out", &file];
+        office.done(&args).await;
+    }
+    let alice = Node(countersign_link::Identity::from_seed(&[1; 32]).unwrap());
+    let log = NodeLog {
+        node: alice.id(),
+        time: (UnixMillis(0), LATER),
+        entries: Vec::new(),
+        records: Vec::new(),
+        deleted: Vec::new(),
+        policies: Vec::new(),
+        checkpoints: Vec::new(),
+        head: SignedHead::sign(alice.id(), AuditHead::EMPTY, 0, LATER, &alice),
+    };
+    let node = office.file("alice.audit");
+    std::fs::write(&node, log.write()).unwrap();
+    let bundle = office.file("bundle.audit");
+    let export = [
+        "audit",
+        "export",
+        "--from",
+        "2020-01-01",
+        "--node",
+        &node,
+        "--out",
+        &bundle,
+    ];
+    let made = office.done(&export).await;
+    assert_eq!((&made["nodes"], &made["acts"]), (&1.into(), &2.into()));
+    let again = office.run(&export).await;
+    assert_eq!(again.status.code(), Some(1), "no file is overwritten");
+
+    let nodes = format!("nodes: {{alice: {}}}\n", alice.id());
+    let all = format!("{nodes}coordinator_id: {}\n", office._coordinator.id);
+    let (code, report) = audits(&bundle, &all).await;
+    assert_eq!(
+        (code, &report["standing"]),
+        (Some(0), &"proven".into()),
+        "{report}"
+    );
+    let (code, report) = audits(&bundle, &nodes).await;
+    assert_eq!(
+        (code, &report["standing"]),
+        (Some(3), &"missing".into()),
+        "{report}"
+    );
+    let (code, report) = audits(&bundle, "nodes: {}\n").await;
+    assert_eq!(
+        (code, &report["standing"]),
+        (Some(1), &"wrong".into()),
+        "{report}"
+    );
+
+    let mut changed = Bundle::read(&std::fs::read(&bundle).unwrap()).unwrap();
+    changed.coordinator.as_mut().unwrap().acts[0].target = "three".into();
+    std::fs::write(&bundle, changed.write()).unwrap();
+    let (code, report) = audits(&bundle, &all).await;
+    assert_eq!(
+        (code, &report["standing"]),
+        (Some(1), &"wrong".into()),
+        "{report}"
+    );
+    std::fs::write(&bundle, "{}").unwrap();
+    let (code, error) = audits(&bundle, &all).await;
+    assert_eq!((code, &error["error"]["code"]), (Some(1), &"file".into()));
 }
 
 fn made_hash(secret: &str) -> String {

@@ -6,9 +6,10 @@ use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::{Extension, Json};
 use countersign_api::{
-    ApiKeyList, ApiKeySpec, ApiKeyView, AuditEntry, AuditPage, ExpireApiKey, RotateApiKey,
-    Submitter,
+    ApiKeyList, ApiKeySpec, ApiKeyView, AuditEnd, AuditEntry, AuditPage, ExpireApiKey,
+    RotateApiKey, Submitter,
 };
+use countersign_audit::ActsHead;
 use serde::Deserialize;
 
 use super::App;
@@ -180,7 +181,8 @@ pub struct AuditQuery {
 
 /// Read the audit log
 ///
-/// Every change that was made with an API key, oldest first, including submitted tasks.
+/// Every change that was made with an API key, oldest first, including submitted tasks. Each entry
+/// has the hash of the one before, and the coordinator signs the end.
 #[utoipa::path(
     get,
     path = "/audit",
@@ -198,7 +200,13 @@ pub async fn audit(
 ) -> Result<Json<AuditPage>, ApiError> {
     let after = Places::AUDIT.read(query.after.as_deref())?.unwrap_or(0);
     let store = app.registry.store();
-    let (entries, next) = store.audit_log(after, page_size(query.limit)?)?;
+    let limit = page_size(query.limit)?;
+    let (entries, next) = store.audit_log(after, limit)?;
+    let end = if entries.len() < limit {
+        app.signed_end(next)?
+    } else {
+        None
+    };
     let with_cursor = |(place, entry)| AuditEntry {
         cursor: Places::AUDIT.cursor(place),
         ..entry
@@ -206,6 +214,7 @@ pub async fn audit(
     Ok(Json(AuditPage {
         entries: entries.into_iter().map(with_cursor).collect(),
         next: Places::AUDIT.cursor(next),
+        end,
     }))
 }
 
@@ -220,6 +229,25 @@ impl App {
         let by = caller.submitter();
         self.registry.store().audit(act(&by, action, target))?;
         self.all_durable().await
+    }
+
+    /// The end of the audit log, signed, unless entries were added behind the page that ends here.
+    fn signed_end(&self, page_end: u64) -> Result<Option<AuditEnd>, ApiError> {
+        // Nothing later than this is known to be in the log.
+        let at = clock::now();
+        let (number, hash) = self.registry.store().audit_end()?;
+        if number != page_end {
+            return Ok(None);
+        }
+        let sign = |message: &[u8]| self.identity.sign(message);
+        let head = ActsHead::sign(self.id, number, hash, at, sign);
+        Ok(Some(AuditEnd {
+            coordinator: head.coordinator,
+            number: head.number,
+            hash: head.hash,
+            at: head.at,
+            signature: head.signature,
+        }))
     }
 
     /// Waits until everything so far is durable.

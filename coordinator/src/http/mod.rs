@@ -37,6 +37,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use countersign_door::Limits;
+use countersign_link::Identity;
 use countersign_protocol::CoordinatorId;
 use serde_json::json;
 use tokio::sync::watch;
@@ -72,6 +73,8 @@ pub const LIMITS: Limits = Limits {
 pub struct App {
     /// Signed requests name it.
     pub id: CoordinatorId,
+    /// Signs the end of the audit log.
+    pub identity: Arc<Identity>,
     pub registry: Arc<TaskRegistry>,
     pub keys: Arc<ApiKeys>,
     /// Turns true when the coordinator stops, which ends all waiting.

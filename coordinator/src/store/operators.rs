@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use countersign_api::{AuditEntry, Submitter};
-use countersign_protocol::UnixMillis;
+use countersign_api::{AuditEntry, AuditLink, Submitter};
+use countersign_audit::ActLink;
+use countersign_protocol::{Hash, UnixMillis};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{FeedError, Pending, Store, StoreError, from_row, to_row};
@@ -126,6 +127,18 @@ impl Store {
         Ok(self.audit_behind(after, limit)?)
     }
 
+    /// The place of the newest durable entry of the audit log, or 0, and its hash; zeros if it is
+    /// from before the chain.
+    pub fn audit_end(&self) -> Result<(u64, Hash), StoreError> {
+        let table = self.shared.db.begin_read()?.open_table(AUDIT)?;
+        let Some((place, row)) = table.last()? else {
+            return Ok((0, Hash([0; 32])));
+        };
+        let entry: AuditEntry = from_row("audit", row.value())?;
+        let hash = entry.link.map_or(Hash([0; 32]), |link| link.hash);
+        Ok((place.value(), hash))
+    }
+
     #[allow(clippy::type_complexity, reason = "a page and where it ends")]
     fn audit_behind(
         &self,
@@ -146,9 +159,11 @@ impl Store {
 }
 
 impl Pending {
-    /// Appends to the audit log.
+    /// Appends to the audit log, behind the newest entry.
     pub(super) fn log(&mut self, act: Act<'_>) {
         self.last_audit += 1;
+        let link = act.link(self.last_audit, self.last_act);
+        self.last_act = Some(link.hash);
         let entry = AuditEntry {
             cursor: self.last_audit.to_string(),
             at: act.at,
@@ -157,9 +172,30 @@ impl Pending {
             requester: act.by.requester,
             action: act.action.into(),
             target: act.target.into(),
+            link: Some(AuditLink {
+                number: link.number,
+                previous: link.previous,
+                hash: link.hash,
+            }),
         };
         let place = self.last_audit;
         self.batch.operators.audit.insert(place, to_row(&entry));
+    }
+}
+
+impl Act<'_> {
+    /// Its place in the chain.
+    fn link(&self, number: u64, previous: Option<Hash>) -> ActLink {
+        let act = countersign_audit::Act {
+            at: self.at,
+            by: self.by.name.clone(),
+            sha256: self.by.sha256,
+            requester: self.by.requester,
+            action: self.action.into(),
+            target: self.target.into(),
+            link: None,
+        };
+        act.link_behind(number, previous.unwrap_or(Hash([0; 32])))
     }
 }
 
@@ -179,6 +215,16 @@ pub(super) fn create(write: &WriteTransaction) -> Result<(), StoreError> {
 pub(super) fn last_audit(db: &Database) -> Result<u64, StoreError> {
     let table = db.begin_read()?.open_table(AUDIT)?;
     Ok(table.last()?.map_or(0, |(place, _)| place.value()))
+}
+
+/// The hash of the newest entry of the audit log in the file, if it is of the chain.
+pub(super) fn last_act(db: &Database) -> Result<Option<Hash>, StoreError> {
+    let table = db.begin_read()?.open_table(AUDIT)?;
+    let Some((_, row)) = table.last()? else {
+        return Ok(None);
+    };
+    let entry: AuditEntry = from_row("audit", row.value())?;
+    Ok(entry.link.map(|link| link.hash))
 }
 
 /// Writes a batch's changes.

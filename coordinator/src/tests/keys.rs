@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use countersign_protocol::KeyId;
+use countersign_api::AuditPage;
+use countersign_audit::{Act, ActsHead};
+use countersign_protocol::{Hash, KeyId};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -489,6 +491,55 @@ async fn a_task_and_the_audit_log_name_who_handed_it_in() {
     let world = World::open(dir.path(), |_| ());
     let kept = world.get(&format!("/v1/tasks/{id}")).await;
     assert_eq!(kept["submitted_by"], by, "after a restart");
+}
+
+#[tokio::test]
+async fn the_audit_log_is_a_chain_whose_end_the_coordinator_signs() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = |secret: &str| json!({"sha256": sha256(secret), "scopes": ["read"]});
+    let world = World::open(dir.path(), |_| ());
+    world.key("PUT", "/one", spec("one")).await;
+    world.key("PUT", "/two", spec("two")).await;
+    drop(world);
+    let world = World::open(dir.path(), |_| ());
+    world.key("PUT", "/three", spec("three")).await;
+    let page = world.ask(Some(&world.admin), "GET", "/v1/audit", String::new());
+    let page: AuditPage = serde_json::from_value(page.await.1).unwrap();
+    let mut previous = Hash([0; 32]);
+    for (number, entry) in (1..).zip(&page.entries) {
+        let link = entry.link.unwrap();
+        assert_eq!((link.number, link.previous), (number, previous));
+        let act = Act {
+            at: entry.at,
+            by: entry.by.clone(),
+            sha256: entry.sha256,
+            requester: entry.requester,
+            action: entry.action.clone(),
+            target: entry.target.clone(),
+            link: None,
+        };
+        assert_eq!(act.link_behind(number, previous).hash, link.hash);
+        previous = link.hash;
+    }
+    let end = page.end.unwrap();
+    let head = ActsHead {
+        coordinator: end.coordinator,
+        number: end.number,
+        hash: end.hash,
+        at: end.at,
+        signature: end.signature,
+    };
+    assert!(head.verifies());
+    assert_eq!(head.coordinator, world.app.id);
+    assert_eq!((head.number, head.hash), (3, previous));
+    let part = world.ask(
+        Some(&world.admin),
+        "GET",
+        "/v1/audit?limit=2",
+        String::new(),
+    );
+    let part: AuditPage = serde_json::from_value(part.await.1).unwrap();
+    assert_eq!(part.end, None, "the page does not reach the end");
 }
 
 /// A crash between two writes would keep the task and lose its entry.

@@ -191,6 +191,7 @@ impl World {
         let webhooks = Webhooks::open(registry.clone(), signing).unwrap();
         let app = Arc::new(App {
             id: coordinator_id(),
+            identity: coordinator_identity(),
             registry,
             keys,
             stop: stop.subscribe(),

@@ -1,5 +1,6 @@
 //! The table of all targets.
 
+mod audits;
 mod callbacks;
 mod derivation;
 mod descriptor;
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     Target::new("control_to_nodes", wire::to_nodes, wire::to_node_seeds),
     Target::new("descriptors", descriptor::run, descriptor::seeds),
     Target::new("tasks", task::run, task::seeds),
+    Target::new("audits", audits::run, audits::seeds),
     Target::new(
         "payload_message",
         payload::run::<{ payload::place(PayloadKind::Message) }>,

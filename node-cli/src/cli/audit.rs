@@ -1,6 +1,8 @@
 //! `audit`: the log of the node's actions, in which every line vouches for the one before. Works
 //! while the node runs.
 
+mod export;
+
 use anyhow::bail;
 use countersign_node::admin::{self, Answer, Question};
 use countersign_node::config::Config;
@@ -18,6 +20,10 @@ pub enum AuditCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write what an auditor needs of a time into a file: the log, signed, with the records, votes
+    /// and configurations for which it vouches.
+    #[command(after_help = export::EXAMPLES)]
+    Export(export::Export),
     /// Show entries of the log, one per line.
     Show {
         /// First line to show, counted from 0; the last lines if absent.
@@ -36,6 +42,7 @@ impl AuditCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let config = Config::load(&args.config)?;
         let question = match self {
+            Self::Export(export) => return export.run(&config),
             Self::Verify { .. } => Question::VerifyAudit,
             Self::Show { from, limit, .. } => Question::Audit {
                 from: *from,

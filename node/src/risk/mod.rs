@@ -320,6 +320,7 @@ fn evidence(decision: &countersign_host::Decision, question: countersign_host::T
             .map(configuration)
             .chain([chain])
             .collect(),
+        ..Evidence::default()
     }
 }
 

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_host::{Stage as Telling, What};
+use countersign_protocol::evidence::Signature;
 use countersign_protocol::{
     Authenticated, Claimed, Committee, Evidence as Proof, Failure, Hash, KeyDescriptor, KeyId,
     NodeId, Operation, Outcome, PluginVerdict, Refusal, RefusalCode, RequesterId, UnixMillis,
@@ -791,6 +792,7 @@ impl Machine {
     }
 
     fn row(&self, verdicts: Vec<PluginVerdict>, evidence: Evidence, world: &World<'_>) -> Decided {
+        let order = Signature(self.claimed.signed().signature);
         Decided {
             task: self.task().id,
             hash: self.claimed.hash(),
@@ -799,7 +801,10 @@ impl Machine {
             bytes: self.claimed.signed().bytes.clone(),
             parties: self.offered_to.clone(),
             verdicts,
-            evidence,
+            evidence: Evidence {
+                order: Some(order),
+                ..evidence
+            },
         }
     }
 

@@ -1,34 +1,8 @@
-//! The encoding of stored values: a version, then postcard. Fields and variants are appended, never
-//! changed. Every version that was ever written is read for ever; only the newest is written.
+//! The encoding of stored values, and the number of those that were read.
 
 use std::cell::Cell;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-/// A type that is stored.
-pub(super) trait Stored: Serialize + DeserializeOwned {
-    /// The version in front of every value that is written.
-    const VERSION: u8 = 1 + Self::SINCE.len() as u8;
-    /// For each version but the last: the bytes that the next one appends, as postcard encodes an
-    /// absent value.
-    const SINCE: &'static [&'static [u8]] = &[];
-}
-
-/// Bytes that this program cannot read.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
-    Newer(u8),
-    Malformed,
-}
-
-pub(super) fn encode<T: Stored>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![T::VERSION];
-    bytes.extend(
-        postcard::to_stdvec(value).unwrap_or_else(|error| unreachable!("plain data: {error}")),
-    );
-    bytes
-}
+pub(super) use countersign_audit::stored::{Stored, Unreadable, encode};
 
 thread_local! {
     static DECODED: Cell<u64> = const { Cell::new(0) };
@@ -41,22 +15,7 @@ pub(super) fn decoded() -> u64 {
 
 pub(super) fn decode<T: Stored>(bytes: &[u8]) -> Result<T, Unreadable> {
     DECODED.set(DECODED.get() + 1);
-    match bytes.split_first() {
-        Some((version, rest)) if *version == T::VERSION => exactly(rest),
-        Some((&version, _)) if version > T::VERSION => Err(Unreadable::Newer(version)),
-        Some((&version @ 1.., rest)) => {
-            let lacking = T::SINCE[usize::from(version) - 1..].concat();
-            exactly(&[rest, &lacking].concat())
-        }
-        Some((0, _)) | None => Err(Unreadable::Malformed),
-    }
-}
-
-fn exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        _ => Err(Unreadable::Malformed),
-    }
+    countersign_audit::stored::decode(bytes)
 }
 
 #[cfg(test)]

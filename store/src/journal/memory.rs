@@ -11,7 +11,7 @@ use super::audit::MAX_TEXT;
 use super::codec;
 use super::error::{Refused, WriteJournalError};
 use super::read::read;
-use super::row::{Reservation, StateValue};
+use super::row::{Reservation, Reserved, StateValue};
 
 /// Plugin and key to [`StateValue`].
 pub(super) const STATE: TableDefinition<(&str, &str), Bytes> = TableDefinition::new("state");
@@ -105,7 +105,7 @@ impl<'t> Memory<'t> {
             });
         }
         self.reserved
-            .insert(&task.0, codec::encode(&reservations).as_slice())?;
+            .insert(&task.0, codec::encode(&Reserved(reservations)).as_slice())?;
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl<'t> Memory<'t> {
         else {
             return Ok(());
         };
-        let reserved: Vec<Reservation> = read("reserved", &reserved)?;
+        let Reserved(reserved) = read("reserved", &reserved)?;
         // Backwards, since of two writes to one entry the earlier has the value before both.
         for Reservation {
             plugin,

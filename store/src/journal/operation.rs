@@ -3,6 +3,7 @@
 //! Each operation checks before its first write, so that a refused one leaves nothing behind in the
 //! transaction that it shares with others. Any other error discards the whole transaction.
 
+use countersign_audit::Checkpoint;
 use countersign_protocol::{Hash, KeyDescriptor, KeyId, NodeId, SignedAck, TaskId, UnixMillis};
 
 use super::audit::AuditKind;
@@ -94,6 +95,8 @@ pub(super) enum Operation {
         before: UnixMillis,
         from: u64,
     },
+    /// Keeps what this node has signed about its deletions.
+    Checkpoint(Box<Checkpoint>),
     Count {
         now: UnixMillis,
         new: Box<Count>,
@@ -186,6 +189,7 @@ impl Tables<'_> {
                 Ok(Written::Now)
             }
             Operation::Prune { now, before, from } => self.prune(now, before, from),
+            Operation::Checkpoint(checkpoint) => self.checkpoints.keep(&checkpoint),
             Operation::Count { now, new } => {
                 self.uses
                     .count(&mut self.memory, &mut self.register, now, *new)

@@ -56,8 +56,9 @@ impl Tables<'_> {
                 continue;
             }
             self.recordings.drop_of(row.task)?;
-            if row.is_prunable(before) {
+            if is_prunable(row, before) {
                 self.register.spend(*position, row)?;
+                self.recordings.forget_order(row.task)?;
                 pruned.records += 1;
             }
         }
@@ -75,17 +76,15 @@ impl Tables<'_> {
     }
 }
 
-impl Row {
-    /// Records of keys and their generations are kept: later decisions need them, and they are few.
-    fn is_prunable(&self, before: UnixMillis) -> bool {
-        let over = match &self.state {
-            State::Approved => false,
-            State::Ended { at, .. } => *at < before,
-        };
-        over && match self.kind {
-            OperationKind::KeySign | OperationKind::KeyShareSign => true,
-            OperationKind::KeyGen | OperationKind::KeyReshare => false,
-        }
+/// Records of keys and their generations are kept: later decisions need them, and they are few.
+fn is_prunable(row: &Row, before: UnixMillis) -> bool {
+    let over = match &row.state {
+        State::Approved => false,
+        State::Ended { at, .. } => *at < before,
+    };
+    over && match row.kind {
+        OperationKind::KeySign | OperationKind::KeyShareSign => true,
+        OperationKind::KeyGen | OperationKind::KeyReshare => false,
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use countersign_audit::recording_hash;
+use countersign_protocol::evidence::Signature;
 use countersign_protocol::{Hash, TaskId, UnixMillis};
 use redb::{
     ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableError, WriteTransaction,
@@ -23,6 +25,8 @@ use super::written::{Done, Written};
 pub(super) const RECORDINGS: TableDefinition<Id, Bytes> = TableDefinition::new("recordings");
 /// Position in time to task id, of those that have a recording.
 pub(super) const RECORDED: TableDefinition<u64, Id> = TableDefinition::new("recorded");
+/// Task id to the requester's signature over the bytes in the row. It proves itself.
+pub(super) const ORDERS: TableDefinition<Id, &'static [u8; 64]> = TableDefinition::new("orders");
 /// SHA-256 to the configuration document of a plugin.
 pub(super) const CONFIGURATIONS: TableDefinition<&'static [u8; 32], Bytes> =
     TableDefinition::new("configurations");
@@ -48,6 +52,8 @@ pub struct Evidence {
     pub configurations: Vec<Configuration>,
     /// SHA-256 of that description.
     pub chain: Option<Hash>,
+    /// The requester's signature over the bytes of the task, for auditors.
+    pub order: Option<Signature>,
 }
 
 /// The configuration document of a plugin, as the plugin saw it.
@@ -97,6 +103,7 @@ impl Stored for Difference {}
 pub(super) struct Recordings<'t> {
     recordings: Table<'t, Id, Bytes>,
     recorded: Table<'t, u64, Id>,
+    orders: Table<'t, Id, &'static [u8; 64]>,
     configurations: Table<'t, &'static [u8; 32], Bytes>,
     differences: Table<'t, u64, Bytes>,
     meta: Table<'t, &'static str, u64>,
@@ -107,6 +114,7 @@ impl<'t> Recordings<'t> {
         Ok(Self {
             recordings: transaction.open_table(RECORDINGS)?,
             recorded: transaction.open_table(RECORDED)?,
+            orders: transaction.open_table(ORDERS)?,
             configurations: transaction.open_table(CONFIGURATIONS)?,
             differences: transaction.open_table(DIFFERENCES)?,
             meta: transaction.open_table(META)?,
@@ -123,6 +131,9 @@ impl<'t> Recordings<'t> {
             .configurations
             .iter()
             .try_for_each(|configuration| self.keep_configuration(configuration))?;
+        if let Some(order) = &evidence.order {
+            self.orders.insert(&task.0, &order.0)?;
+        }
         let recording = evidence.recording.as_slice();
         if recording.is_empty() {
             return Ok(());
@@ -166,6 +177,12 @@ impl<'t> Recordings<'t> {
             .map_or(0, |bytes| bytes.value());
         self.meta
             .insert(RECORDING_BYTES, bytes.saturating_sub(dropped))?;
+        Ok(())
+    }
+
+    /// Forgets the requester's signature of a task whose record goes.
+    pub(super) fn forget_order(&mut self, task: TaskId) -> Result<(), WriteJournalError> {
+        self.orders.remove(&task.0)?;
         Ok(())
     }
 
@@ -225,18 +242,6 @@ impl Evidence {
     pub(super) fn vouch(&self) -> Option<Hash> {
         (!self.recording.is_empty()).then(|| recording_hash(&self.recording))
     }
-}
-
-impl Row {
-    /// False if `recording` is not the one of this row. Rows of the first programs do not tell.
-    pub(super) fn vouches_for(&self, recording: &[u8]) -> bool {
-        self.recording
-            .is_none_or(|hash| hash == recording_hash(recording))
-    }
-}
-
-fn recording_hash(recording: &[u8]) -> Hash {
-    Hash::of("countersign/1 recording", recording)
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> Hash {

@@ -1,6 +1,7 @@
 //! The task register and the audit log. They are written together: the newest entry about a task
 //! carries the hash of the task's row.
 
+pub(super) use countersign_audit::record_hash;
 use countersign_protocol::text::printable;
 use countersign_protocol::{Failure, FailureCode, Hash, Outcome, TaskId, UnixMillis};
 use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
@@ -183,11 +184,6 @@ impl<'t> Register<'t> {
         let entry: AuditEntry = read("audit", last.value())?;
         Ok(entry.head())
     }
-}
-
-/// The hash by which an audit entry vouches for a row, over the bytes as they are stored.
-pub(super) fn record_hash(row: &[u8]) -> Hash {
-    Hash::of("countersign/1 journal row", row)
 }
 
 /// The failure of a task that was under way when the node stopped.

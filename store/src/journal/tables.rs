@@ -2,6 +2,7 @@
 
 use redb::{TableError, WriteTransaction};
 
+use super::checkpoints::Checkpoints;
 use super::counted::Uses;
 use super::index::Change;
 use super::keys::Keys;
@@ -28,6 +29,7 @@ pub(super) struct Tables<'t> {
     pub(super) quarantines: Quarantines<'t>,
     pub(super) moments: Moments<'t>,
     pub(super) outbox: Outbox<'t>,
+    pub(super) checkpoints: Checkpoints<'t>,
 }
 
 impl<'t> Tables<'t> {
@@ -44,6 +46,7 @@ impl<'t> Tables<'t> {
             quarantines: Quarantines::open(transaction)?,
             moments: Moments::open(transaction)?,
             outbox: Outbox::open(transaction)?,
+            checkpoints: Checkpoints::open(transaction)?,
         })
     }
 

@@ -4,6 +4,7 @@ mod additions;
 mod backup;
 mod damage;
 mod evidence;
+mod export;
 mod fixtures;
 mod flips;
 mod glance;

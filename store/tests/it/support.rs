@@ -122,6 +122,7 @@ pub fn proven(number: u8, recording: &[u8], document: &str) -> Decided {
             recording,
             configurations,
             chain: None,
+            order: None,
         },
         ..decided
     }

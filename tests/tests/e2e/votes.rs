@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use countersign_client::api::{Api, State, ToldVotes};
+use countersign_client::audit::{Bundle, Record};
 use countersign_client::requester_key::RequesterKey;
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{Choice, Collect, Hash, Scheme, SignedTask, UnixMillis, Vote};
@@ -306,4 +307,114 @@ async fn two_of_three_people_approve_and_the_nodes_sign() {
     let reason = ended.summary.reason.clone().unwrap();
     assert_eq!(reason.code, "quorum-rejected", "{reason:?}");
     assert_eq!(reason.plugin.as_deref(), Some("quorum"), "{reason:?}");
+}
+
+/// The profile of somebody who can reach nobody, with the ids that the owners told her.
+fn auditor(board: &Board) -> tempfile::TempDir {
+    let cluster = &board.cluster;
+    let dir = tempfile::tempdir().unwrap();
+    let nodes: String = cluster
+        .nodes
+        .iter()
+        .map(|node| format!("  {}: {}\n", node.name, node.id))
+        .collect();
+    let desk = RequesterKey::load(&cluster.dir().join("requester.key")).unwrap();
+    let text = format!(
+        "coordinator: http://127.0.0.1:1\ncoordinator_id: {}\nnodes:\n{nodes}trusted_requesters: {{desk: {}}}\n\
+         passkeys: {{rp_id: {RP_ID}, origins: ['{ORIGIN}']}}\n\
+         approvers: {{ann: [{}], ben: [{}], dora: [{}]}}\n",
+        cluster.coordinator_id(),
+        desk.id(),
+        Key::new(ANN).id(),
+        Passkey::new(BEN).id(),
+        Key::new(DORA).id(),
+    );
+    let profile = dir.path().join("profile.yaml");
+    std::fs::write(&profile, text).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&profile, private).unwrap();
+    dir
+}
+
+fn client(profile: &std::path::Path, words: &[&str]) -> std::process::Output {
+    let mut command = Command::new(process::program("countersign").unwrap());
+    process::run(command.args(words).arg("--config").arg(profile)).unwrap()
+}
+
+/// From the vote to the auditor's desk: she asks nobody, and what was altered on the way is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_and_nodes_did_is_proven_to_an_auditor_who_can_ask_nobody() {
+    let board = Board::start().await;
+    let wallet = board.cluster.create_wallet("treasury", Scheme::Ed25519, 2);
+    let wallet = wallet.await.unwrap();
+    let order = board.order(wallet.key, "pay 3").await;
+    for vote in genuine(order.hash()) {
+        board.vote(&order, vote).await;
+    }
+    let id = order.parse().unwrap().id;
+    let ended = board.cluster.client.wait(id, |_| {}).await.unwrap();
+    assert_eq!(ended.summary.state, State::Completed, "{ended:?}");
+
+    let desk = auditor(&board);
+    let file = |name: &str| desk.path().join(name).to_str().unwrap().to_owned();
+    let bundle = file("bundle.audit");
+    let mut export = vec!["audit", "export", "--from", "2020-01-01", "--out", &bundle];
+    let files: Vec<String> = board
+        .cluster
+        .nodes
+        .iter()
+        .map(|node| file(&node.name))
+        .collect();
+    for (node, out) in board.cluster.nodes.iter().zip(&files) {
+        let mut command = node.command("audit").unwrap();
+        command.args(["export", "--from", "2020-01-01", "--out", out]);
+        process::expect_success(&mut command).unwrap();
+        export.extend(["--node", out.as_str()]);
+    }
+    let made = client(&board.cluster.profile(), &export);
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+
+    let profile = desk.path().join("profile.yaml");
+    let verify = || client(&profile, &["audit", "verify", &bundle]);
+    let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let whole = verify();
+    assert_eq!(whole.status.code(), Some(0), "{}", said(&whole));
+    for fact in [
+        "ann approved it",
+        "ben approved it",
+        "nodes have the same result",
+    ] {
+        assert!(said(&whole).contains(fact), "{fact}: {}", said(&whole));
+    }
+
+    let good = Bundle::read(&std::fs::read(&bundle).unwrap()).unwrap();
+    let alterations: [fn(&mut Bundle); 4] = [
+        |bundle| bundle.nodes[0].head.at.0 += 1,
+        |bundle| drop(bundle.nodes[1].entries.remove(1)),
+        |bundle| {
+            let voted = |record: &&mut Record| record.beside.votes != Some(Vec::new());
+            let record = bundle.nodes[0].records.iter_mut().find(voted);
+            record.unwrap().beside.votes = Some(Vec::new());
+        },
+        |bundle| {
+            let acts = &mut bundle.coordinator.as_mut().unwrap().acts;
+            acts[0].target = "another".into();
+        },
+    ];
+    for (number, alter) in alterations.iter().enumerate() {
+        let mut altered = good.clone();
+        alter(&mut altered);
+        std::fs::write(&bundle, altered.write()).unwrap();
+        let found = verify();
+        assert_eq!(found.status.code(), Some(1), "{number}: {}", said(&found));
+    }
+    let mut lacking = good.clone();
+    lacking.nodes.pop();
+    std::fs::write(&bundle, lacking.write()).unwrap();
+    let found = verify();
+    assert_eq!(found.status.code(), Some(3), "{}", said(&found));
 }

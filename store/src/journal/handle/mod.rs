@@ -1,6 +1,7 @@
 //! The open journal. One file for each topic that it can be asked about or told of.
 
 mod audit;
+pub(super) mod export;
 mod key;
 mod moment;
 pub(super) mod open;

@@ -90,11 +90,8 @@ impl Journal {
                 return Ok(None);
             };
             let entry = self.vouched(task)?;
-            let configured = row.verdicts.iter().map(|verdict| verdict.config);
-            let mut digests: Vec<Hash> = configured.chain(row.chain).collect();
-            digests.sort_unstable();
-            digests.dedup();
-            let kept = digests
+            let kept = row
+                .policies()
                 .into_iter()
                 .map(|digest| self.configuration(&digest));
             let configurations = kept

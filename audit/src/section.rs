@@ -1,0 +1,249 @@
+//! The sections of a bundle.
+
+use countersign_protocol::evidence::Signature;
+use countersign_protocol::{
+    CoordinatorId, KeyDescriptor, KeyId, NodeId, Outcome, SignedTask, UnixMillis, Vote,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::act::{Act, ActsHead};
+use crate::entry::AuditEntry;
+use crate::head::{Checkpoint, SignedHead};
+use crate::line::{BundleError, Line, Lines, Opening, line};
+use crate::record::{Deleted, Policy, Record};
+
+/// What one node exports of a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLog {
+    /// The node.
+    pub node: NodeId,
+    /// The time, from its beginning up to its end, which is not part of it.
+    pub time: (UnixMillis, UnixMillis),
+    /// The entries of the time, with the one before and the one behind it, and all up to the last
+    /// one about a task of the time. Without a gap.
+    pub entries: Vec<AuditEntry>,
+    /// The records of the tasks that the entries of the time are about, in the order of their ids.
+    pub records: Vec<Record>,
+    /// What is left of those that were deleted, in the order of their ids.
+    pub deleted: Vec<Deleted>,
+    /// The configurations that decided, in the order of their digests.
+    pub policies: Vec<Policy>,
+    /// What the node has stated about its deletions, the oldest first.
+    pub checkpoints: Vec<Checkpoint>,
+    /// The end of the entries, signed.
+    pub head: SignedHead,
+}
+
+/// What a coordinator tells of a time. Nothing of it is believed for its own sake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoordinatorLog {
+    /// The coordinator.
+    pub coordinator: CoordinatorId,
+    /// The acts from the first one of the time on, up to the end of the log.
+    pub acts: Vec<Act>,
+    /// The tasks that it accepted in the time, in the order of the hashes of their bytes.
+    pub tasks: Vec<TaskTold>,
+    /// The end of the acts, signed; absent if the coordinator is an earlier program.
+    pub head: Option<ActsHead>,
+}
+
+/// A task with its votes as a coordinator tells them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskTold {
+    /// The exact text that the requester signed.
+    pub task: String,
+    /// The requester's signature over it.
+    pub signature: Signature,
+    /// Time of acceptance.
+    pub submitted: UnixMillis,
+    /// `completed`, `rejected` and so on.
+    pub state: String,
+    /// The nodes that were asked.
+    pub parties: Vec<NodeId>,
+    /// The votes of people.
+    pub votes: Vec<Vote>,
+    /// The signatures, or the new generation of a wallet.
+    pub result: Option<Outcome>,
+}
+
+/// A wallet with what proves it: the order that created it, and all generations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wallet {
+    /// The wallet's id.
+    pub wallet: KeyId,
+    /// The order that created it; absent if the coordinator does not have it.
+    pub order: Option<WalletOrder>,
+    /// Its generations, the oldest first.
+    pub generations: Vec<KeyDescriptor>,
+}
+
+/// An order as text, with its requester's signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WalletOrder {
+    /// The exact text.
+    pub task: String,
+    /// The requester's signature over it.
+    pub signature: Signature,
+}
+
+impl TaskTold {
+    /// The order.
+    pub fn order(&self) -> SignedTask {
+        SignedTask {
+            bytes: self.task.clone().into_bytes(),
+            signature: self.signature.0,
+        }
+    }
+}
+
+impl WalletOrder {
+    /// The order as it travels.
+    pub fn order(&self) -> SignedTask {
+        SignedTask {
+            bytes: self.task.clone().into_bytes(),
+            signature: self.signature.0,
+        }
+    }
+}
+
+impl NodeLog {
+    /// Reads the file of one node.
+    pub fn read(file: &[u8]) -> Result<Self, BundleError> {
+        let mut lines = Lines::of(file)?;
+        let log = match lines.take()? {
+            Line::Node(opening) => Self::read_after(opening, &mut lines)?,
+            _ => return Err(lines.unexpected("the beginning of a node's log")),
+        };
+        lines.end()?;
+        Ok(log)
+    }
+
+    /// The file of one node. The same content always has the same bytes.
+    pub fn write(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write_to(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn write_to(&self, bytes: &mut Vec<u8>) {
+        line(bytes, &Line::Node(Opening::of(self.node, self.time)));
+        self.entries
+            .iter()
+            .for_each(|one| line(bytes, &Line::Entry(one.clone())));
+        self.records
+            .iter()
+            .for_each(|one| line(bytes, &Line::Record(one.clone())));
+        self.deleted
+            .iter()
+            .for_each(|one| line(bytes, &Line::Deleted(*one)));
+        self.policies
+            .iter()
+            .for_each(|one| line(bytes, &Line::Policy(one.clone())));
+        self.checkpoints
+            .iter()
+            .for_each(|one| line(bytes, &Line::Checkpoint(*one)));
+        line(bytes, &Line::Head(self.head));
+    }
+
+    pub(crate) fn read_after(
+        opening: Opening<NodeId>,
+        lines: &mut Lines<'_>,
+    ) -> Result<Self, BundleError> {
+        let time = lines.check(opening.time())?;
+        let entries = lines.while_some(|line| match line {
+            Line::Entry(one) => Ok(one),
+            other => Err(other),
+        })?;
+        let records = lines.while_some(|line| match line {
+            Line::Record(one) => Ok(one),
+            other => Err(other),
+        })?;
+        let deleted = lines.while_some(|line| match line {
+            Line::Deleted(one) => Ok(one),
+            other => Err(other),
+        })?;
+        let policies = lines.while_some(|line| match line {
+            Line::Policy(one) => Ok(one),
+            other => Err(other),
+        })?;
+        let checkpoints = lines.while_some(|line| match line {
+            Line::Checkpoint(one) => Ok(one),
+            other => Err(other),
+        })?;
+        lines.in_order(records.iter().map(|one: &Record| one.task))?;
+        lines.in_order(deleted.iter().map(|one: &Deleted| one.task))?;
+        lines.in_order(policies.iter().map(|one: &Policy| one.digest))?;
+        lines.in_order(checkpoints.iter().map(|one: &Checkpoint| one.entries))?;
+        match lines.take()? {
+            Line::Head(head) => Ok(Self {
+                node: opening.of,
+                time,
+                entries,
+                records,
+                deleted,
+                policies,
+                checkpoints,
+                head,
+            }),
+            _ => Err(lines.unexpected("the signed head of the node's log")),
+        }
+    }
+}
+
+impl CoordinatorLog {
+    pub(crate) fn write_to(&self, time: (UnixMillis, UnixMillis), bytes: &mut Vec<u8>) {
+        line(
+            bytes,
+            &Line::Coordinator(Opening::of(self.coordinator, time)),
+        );
+        self.acts
+            .iter()
+            .for_each(|one| line(bytes, &Line::Act(one.clone())));
+        self.tasks
+            .iter()
+            .for_each(|one| line(bytes, &Line::Task(Box::new(one.clone()))));
+        if let Some(head) = self.head {
+            line(bytes, &Line::Acts(head));
+        }
+    }
+
+    pub(crate) fn read_after(
+        opening: Opening<CoordinatorId>,
+        time: (UnixMillis, UnixMillis),
+        lines: &mut Lines<'_>,
+    ) -> Result<Self, BundleError> {
+        if lines.check(opening.time())? != time {
+            return Err(lines.unexpected("a log of the time of the bundle"));
+        }
+        let acts = lines.while_some(|line| match line {
+            Line::Act(one) => Ok(one),
+            other => Err(other),
+        })?;
+        let tasks: Vec<TaskTold> = lines.while_some(|line| match line {
+            Line::Task(one) => Ok(*one),
+            other => Err(other),
+        })?;
+        let mut heads = lines.while_some(|line| match line {
+            Line::Acts(one) => Ok(one),
+            other => Err(other),
+        })?;
+        let head = heads.pop();
+        if !heads.is_empty() {
+            return Err(lines.unexpected("one head of the coordinator's log"));
+        }
+        lines.in_order(
+            tasks
+                .iter()
+                .map(|one| SignedTask::hash_of(one.task.as_bytes())),
+        )?;
+        Ok(Self {
+            coordinator: opening.of,
+            acts,
+            tasks,
+            head,
+        })
+    }
+}

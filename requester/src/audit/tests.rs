@@ -1,0 +1,85 @@
+//! A bundle of a small world in which everything is proven, and what becomes of it when something
+//! is changed or missing.
+
+mod alterations;
+mod fields;
+mod gaps;
+mod world;
+
+use countersign_audit::{Bundle, NodeLog};
+
+use super::*;
+use world::World;
+
+#[test]
+fn everything_in_a_whole_bundle_is_proven() {
+    let world = World::new();
+    let report = world.verify(&world.bundle());
+    let not_proven: Vec<String> = report
+        .findings
+        .iter()
+        .filter(|one| one.fact.standing() != Standing::Proven)
+        .map(|one| one.fact.to_string())
+        .collect();
+    assert_eq!(not_proven, Vec::<String>::new());
+    assert_eq!(report.standing(), Standing::Proven);
+    let facts = |subject| report.about(subject).cloned().collect::<Vec<_>>();
+    let task = facts(Subject::Task(world::PAYMENT));
+    for proven in [
+        Proven::Vote {
+            approver: "ann".into(),
+            approves: true,
+        },
+        Proven::Agreement { nodes: 2 },
+        Proven::Requester {
+            requester: world.requester(),
+        },
+    ] {
+        assert!(task.contains(&Fact::Proven(proven.clone())), "{proven}");
+    }
+    for node in world.nodes() {
+        assert!(task.contains(&Fact::Proven(Proven::Decision {
+            node,
+            approved: true,
+            verdicts: 1
+        })));
+        assert!(task.contains(&Fact::Proven(Proven::Result {
+            node,
+            signatures: 1
+        })));
+        assert!(
+            facts(Subject::Node(node)).contains(&Fact::Proven(Proven::Chain {
+                first: 0,
+                last: 4,
+                at: world::SIGNED
+            }))
+        );
+    }
+}
+
+#[test]
+fn a_bundle_that_is_written_is_read_back_and_written_alike() {
+    let world = World::new();
+    let bundle = world.bundle();
+    let file = bundle.write();
+    let read = Bundle::read(&file).unwrap();
+    assert_eq!(read, bundle);
+    assert_eq!(read.write(), file);
+    for log in &bundle.nodes {
+        assert_eq!(&NodeLog::read(&log.write()).unwrap(), log);
+    }
+}
+
+#[test]
+fn nobody_is_believed_whom_the_profile_does_not_name() {
+    let mut world = World::new();
+    let bundle = world.bundle();
+    world.forget_everybody();
+    let report = world.verify(&bundle);
+    assert_eq!(report.standing(), Standing::Wrong);
+    let proven = report
+        .findings
+        .iter()
+        .filter(|one| one.fact.standing() == Standing::Proven);
+    assert_eq!(proven.count(), 0, "{:?}", report.findings);
+}

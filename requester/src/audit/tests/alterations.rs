@@ -1,0 +1,506 @@
+//! Every alteration of a good bundle is found, for a reason of its own.
+//!
+//! Whoever alters a bundle can write its last line anew, so each is written again before it is
+//! read.
+
+use countersign_audit::{
+    AuditHead, AuditKind, Bundle, BundleError, Checkpoint, Deleted, LineError, Record, SignedHead,
+    State, record_hash, stored,
+};
+use countersign_protocol::evidence::Signature;
+use countersign_protocol::{Choice, Hash, IdentitySigner, Outcome, SignedTask, TaskId, UnixMillis};
+use countersign_vote::CheckError;
+use countersign_vote::testing::Key;
+
+use super::super::*;
+use super::world::{self, BEGIN, Identity, PAYMENT, SIGNED, World, acts, acts_head, log_of, told};
+
+/// An alteration in words, what is done, and what is found.
+const ALTERATIONS: &[(&str, Alter, Reason)] = &[
+    (
+        "the text of an entry is another one",
+        |world, bundle| log_of(bundle, world.alice.node()).entries[1].text = "t".into(),
+        |_, wrong| *wrong == Wrong::Chain { at: 1 },
+    ),
+    (
+        "an entry is taken out of the middle",
+        |world, bundle| drop(log_of(bundle, world.alice.node()).entries.remove(2)),
+        |_, wrong| *wrong == Wrong::Chain { at: 3 },
+    ),
+    (
+        "two entries change places",
+        |world, bundle| log_of(bundle, world.alice.node()).entries.swap(1, 2),
+        |_, wrong| *wrong == Wrong::Chain { at: 2 },
+    ),
+    (
+        "the last entry is taken away",
+        |world, bundle| drop(log_of(bundle, world.alice.node()).entries.pop()),
+        |_, wrong| *wrong == Wrong::Head,
+    ),
+    (
+        "an entry is added that follows",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let head = log.entries.last().unwrap().head();
+            let more = head.append(SIGNED, AuditKind::Alarm, None, "t".into(), None);
+            log.entries.push(more);
+        },
+        |_, wrong| *wrong == Wrong::Head,
+    ),
+    (
+        "the whole chain is made anew with another time in it",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let mut head = AuditHead::EMPTY;
+            for entry in &mut log.entries {
+                let time = UnixMillis(entry.time.0 + 1);
+                let text = entry.text.clone();
+                *entry = head.append(time, entry.kind, entry.task, text, entry.record);
+                head = entry.head();
+            }
+        },
+        |_, wrong| *wrong == Wrong::Head,
+    ),
+    (
+        "the head is signed by somebody else in the node's name",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let head = log.entries.last().unwrap().head();
+            log.head = SignedHead::sign(log.node, head, head.entries, SIGNED, &world.bob);
+        },
+        |_, wrong| *wrong == Wrong::HeadSignature,
+    ),
+    (
+        "the head claims to have been signed later",
+        |world, bundle| log_of(bundle, world.alice.node()).head.at.0 += 1,
+        |_, wrong| *wrong == Wrong::HeadSignature,
+    ),
+    (
+        "the log is another node's whom nobody knows",
+        |world, bundle| {
+            let stranger = Identity::new(66);
+            *log_of(bundle, world.alice.node()) = world.ledger().export(&stranger);
+            bundle.nodes.sort_by_key(|log| log.node);
+        },
+        |_, wrong| *wrong == Wrong::Stranger,
+    ),
+    (
+        "a record has another verdict",
+        |world, bundle| {
+            let rows = world.rows(&world.payment(), world.signed());
+            let mut row = rows[1].clone();
+            row.verdicts[0].micros += 1;
+            record(world, bundle).row = stored::encode(&row);
+        },
+        |_, wrong| {
+            matches!(
+                wrong,
+                Wrong::Record {
+                    task: PAYMENT,
+                    entry: 4
+                }
+            )
+        },
+    ),
+    (
+        "a record is the one from before the end",
+        |world, bundle| {
+            let [before, _] = world.rows(&world.payment(), world.signed());
+            record(world, bundle).row = stored::encode(&before);
+        },
+        |_, wrong| {
+            matches!(
+                wrong,
+                Wrong::Record {
+                    task: PAYMENT,
+                    entry: 4
+                }
+            )
+        },
+    ),
+    (
+        "the votes are taken out of a record",
+        |world, bundle| record(world, bundle).beside.votes = Some(Vec::new()),
+        |_, wrong| *wrong == Wrong::RecordSignature { task: PAYMENT },
+    ),
+    (
+        "the requester's signature is taken out of a record",
+        |world, bundle| record(world, bundle).beside.order = None,
+        |_, wrong| *wrong == Wrong::RecordSignature { task: PAYMENT },
+    ),
+    (
+        "a record is added that no entry vouches for",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let beside = log.records[0].beside.clone();
+            let row = log.records[0].row.clone();
+            let other = TaskId([99; 16]);
+            let more = Record::sign(&log.node, other, row, beside, &world.alice);
+            log.records.push(more);
+        },
+        |_, wrong| matches!(wrong, Wrong::Unlogged { .. }),
+    ),
+    (
+        "a node signs a record of other bytes under the task's id",
+        |world, bundle| {
+            let mut ledger = world.ledger();
+            ledger.entries.truncate(3);
+            let mut rows = world.rows(&world.payment(), world.signed());
+            for row in &mut rows {
+                row.bytes = world.payment_of(b"pay more").bytes;
+            }
+            ledger.runs(rows, &world.payment(), vec![world.vote()]);
+            *bundle = world.bundle_with(&ledger, &world.alice);
+        },
+        |_, wrong| *wrong == Wrong::OtherBytes { task: PAYMENT },
+    ),
+    (
+        "the text of a configuration is another one",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            log.policies[0].document = Some("approvers: []".into());
+        },
+        |_, wrong| matches!(wrong, Wrong::Policy { .. }),
+    ),
+    (
+        "a vote is forged",
+        |world, bundle| {
+            let hash = world.payment().hash();
+            let mallory = Key::new(21).vote(hash, Choice::Reject, BEGIN.0);
+            let mut text = serde_json::to_value(&mallory).unwrap();
+            text["approver"] = serde_json::json!(world.ann.id());
+            told(bundle)
+                .votes
+                .push(serde_json::from_value(text).unwrap());
+        },
+        |_, wrong| {
+            matches!(
+                wrong,
+                Wrong::Vote {
+                    reason: CheckError::Signature,
+                    ..
+                }
+            )
+        },
+    ),
+    (
+        "a vote on another task is put here",
+        |world, bundle| {
+            let hash = world.creation().hash();
+            let vote = world.ann.vote(hash, Choice::Approve, BEGIN.0);
+            told(bundle).votes.push(vote);
+        },
+        |_, wrong| {
+            matches!(
+                wrong,
+                Wrong::Vote {
+                    reason: CheckError::OtherTask,
+                    ..
+                }
+            )
+        },
+    ),
+    (
+        "the order says another thing at the coordinator",
+        |world, bundle| {
+            let other = world.payment_of(b"pay more").bytes;
+            told(bundle).task = String::from_utf8(other).unwrap();
+            world::sort(&mut bundle.coordinator.as_mut().unwrap().tasks);
+        },
+        |world, wrong| *wrong == requester(world),
+    ),
+    (
+        "the order is signed by somebody else",
+        |world, bundle| {
+            let message = SignedTask::signed_message(&world.payment().bytes);
+            told(bundle).signature = Signature(world.bob.sign(&message));
+        },
+        |world, wrong| *wrong == requester(world),
+    ),
+    (
+        "the requester signs two orders under one id",
+        |world, bundle| {
+            let other = world.payment_of(b"pay more");
+            let told = told(bundle);
+            told.task = String::from_utf8(other.bytes).unwrap();
+            told.signature = Signature(other.signature);
+            world::sort(&mut bundle.coordinator.as_mut().unwrap().tasks);
+        },
+        |_, wrong| *wrong == Wrong::TwoOrders,
+    ),
+    (
+        "a node approves against a plugin",
+        |world, bundle| {
+            let mut ledger = world.ledger();
+            ledger.entries.truncate(3);
+            let mut rows = world.rows(&world.payment(), world.signed());
+            rows.iter_mut()
+                .for_each(|row| row.verdicts[0].approved = false);
+            ledger.runs(rows, &world.payment(), vec![world.vote()]);
+            *bundle = world.bundle_with(&ledger, &world.alice);
+        },
+        |world, wrong| {
+            let node = world.alice.node();
+            let plugin = "quorum".into();
+            *wrong == Wrong::Verdict { node, plugin }
+        },
+    ),
+    (
+        "a node has a signature on record that does not verify",
+        |world, bundle| {
+            let mut ledger = world.ledger();
+            ledger.entries.truncate(3);
+            let mut outcome = world.signed();
+            let Outcome::Signed(signed) = &mut outcome else {
+                unreachable!()
+            };
+            signed.signatures[0].signature[0] ^= 1;
+            let rows = world.rows(&world.payment(), outcome);
+            ledger.runs(rows, &world.payment(), vec![world.vote()]);
+            *bundle = world.bundle_with(&ledger, &world.alice);
+        },
+        |world, wrong| matches!(wrong, Wrong::Result { node, .. } if *node == world.alice.node()),
+    ),
+    (
+        "a node has another wallet on record",
+        |world, bundle| {
+            let mut ledger = world.ledger();
+            ledger.entries.truncate(1);
+            let mut other = world.wallet();
+            other.public_shares = Hash([9; 32]);
+            world.acknowledge(&mut other);
+            let creation = world.creation();
+            let payment = world.payment();
+            let rows = world.rows(&creation, Outcome::Created(other));
+            ledger.runs(rows, &creation, Vec::new());
+            let rows = world.rows(&payment, world.signed());
+            ledger.runs(rows, &payment, vec![world.vote()]);
+            *bundle = world.bundle_with(&ledger, &world.alice);
+        },
+        |_, wrong| matches!(wrong, Wrong::Disagreement { .. }),
+    ),
+    (
+        "the coordinator tells another signature",
+        |_, bundle| {
+            let Some(Outcome::Signed(signed)) = &mut told(bundle).result else {
+                unreachable!()
+            };
+            signed.signatures[0].signature[0] ^= 1;
+        },
+        |_, wrong| *wrong == Wrong::ToldResult,
+    ),
+    (
+        "the root key of the wallet is another one",
+        |world, bundle| {
+            let wallet = &mut bundle.wallets[0].generations[0];
+            wallet.root_public_key = world.bob.public().to_vec();
+        },
+        |_, wrong| matches!(wrong, Wrong::Wallet(_)),
+    ),
+    (
+        "an acknowledgement of the wallet is taken away",
+        |_, bundle| drop(bundle.wallets[0].generations[0].acks.pop()),
+        |_, wrong| matches!(wrong, Wrong::Wallet(_)),
+    ),
+    (
+        "the target of an act is another one",
+        |_, bundle| acts_of(bundle)[1].target = "t".into(),
+        |_, wrong| *wrong == Wrong::Act { number: 2 },
+    ),
+    (
+        "an act is taken out of the middle",
+        |_, bundle| drop(acts_of(bundle).remove(1)),
+        |_, wrong| *wrong == Wrong::Act { number: 3 },
+    ),
+    (
+        "the last act is taken away",
+        |_, bundle| drop(acts_of(bundle).pop()),
+        |_, wrong| *wrong == Wrong::ActsHead,
+    ),
+    (
+        "the acts are made anew by somebody else in the coordinator's name",
+        |world, bundle| {
+            let log = bundle.coordinator.as_mut().unwrap();
+            log.acts = acts(&["put-task"]);
+            let mut head = acts_head(&world.bob, &log.acts);
+            head.coordinator = log.coordinator;
+            log.head = Some(head);
+        },
+        |_, wrong| *wrong == Wrong::ActsHead,
+    ),
+    (
+        "the coordinator is another one",
+        |world, bundle| {
+            let log = bundle.coordinator.as_mut().unwrap();
+            log.coordinator = world::coordinator_of(&world.bob);
+            log.head = Some(acts_head(&world.bob, &log.acts));
+        },
+        |_, wrong| matches!(wrong, Wrong::CoordinatorId(_)),
+    ),
+    (
+        "a checkpoint says another number",
+        |world, bundle| {
+            let mut checkpoint = checkpoint(world, 4);
+            checkpoint.records += 1;
+            log_of(bundle, world.alice.node())
+                .checkpoints
+                .push(checkpoint);
+        },
+        |_, wrong| *wrong == Wrong::CheckpointSignature,
+    ),
+    (
+        "a checkpoint is at an entry that deleted nothing",
+        |world, bundle| {
+            let checkpoint = checkpoint(world, 4);
+            log_of(bundle, world.alice.node())
+                .checkpoints
+                .push(checkpoint);
+        },
+        |_, wrong| *wrong == Wrong::Checkpoint { at: 3 },
+    ),
+    (
+        "a record is called deleted that was too new",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let record = log.records.pop().unwrap();
+            log.deleted.push(Deleted {
+                task: record.task,
+                hash: world.payment().hash(),
+                record: record_hash(&record.row),
+            });
+            log.checkpoints.push(checkpoint(world, 9));
+        },
+        |_, wrong| *wrong == Wrong::NotOld { task: PAYMENT },
+    ),
+    (
+        "the rest of a deleted record is that of another one",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let record = log.records.pop().unwrap();
+            log.deleted.push(Deleted {
+                task: record.task,
+                hash: world.payment().hash(),
+                record: Hash([9; 32]),
+            });
+        },
+        |_, wrong| matches!(wrong, Wrong::Record { task: PAYMENT, .. }),
+    ),
+];
+
+/// What is done to the bundle.
+type Alter = fn(&World, &mut Bundle);
+/// Whether it is found for the right reason.
+type Reason = fn(&World, &Wrong) -> bool;
+
+/// Alice's record of the payment.
+fn record<'a>(world: &World, bundle: &'a mut Bundle) -> &'a mut Record {
+    let mut records = log_of(bundle, world.alice.node()).records.iter_mut();
+    records.find(|record| record.task == PAYMENT).unwrap()
+}
+
+fn acts_of(bundle: &mut Bundle) -> &mut Vec<countersign_audit::Act> {
+    &mut bundle.coordinator.as_mut().unwrap().acts
+}
+
+fn requester(world: &World) -> Wrong {
+    let requester = world.requester();
+    Wrong::Requester { requester }
+}
+
+/// What Alice states of deletions from before her first entry, told by an entry of hers.
+fn checkpoint(world: &World, entries: u64) -> Checkpoint {
+    let told = world.ledger().entries.into_iter();
+    let mut told = told.map(|entry| entry.head());
+    let head = told
+        .find(|head| head.entries == entries)
+        .unwrap_or(AuditHead {
+            entries,
+            hash: Hash([8; 32]),
+        });
+    Checkpoint::sign(world.alice.node(), head, (1, BEGIN), SIGNED, &world.alice)
+}
+
+#[test]
+fn every_alteration_is_found_for_its_own_reason() {
+    assert!(ALTERATIONS.len() >= 20);
+    let world = World::new();
+    for (what, alter, reason) in ALTERATIONS {
+        let mut bundle = world.bundle();
+        alter(&world, &mut bundle);
+        let read = Bundle::read(&bundle.write()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let report = world.verify(&read);
+        assert_eq!(report.standing(), Standing::Wrong, "{what}");
+        let found = report.findings.iter().any(|one| match &one.fact {
+            Fact::Wrong(wrong) => reason(&world, wrong),
+            Fact::Proven(_) | Fact::Missing(_) => false,
+        });
+        assert!(found, "{what}: {:#?}", report.findings);
+    }
+}
+
+#[test]
+fn a_state_that_has_not_ended_has_no_outcome() {
+    assert_eq!(State::Approved.outcome(), None);
+}
+
+#[test]
+fn a_file_that_was_changed_on_its_way_is_not_read() {
+    let file = World::new().bundle().write();
+    let at = |text: &str| {
+        let place = file
+            .windows(text.len())
+            .position(|part| part == text.as_bytes());
+        place.unwrap()
+    };
+    let with = |place: usize, byte: u8| {
+        let mut changed = file.clone();
+        changed[place] = byte;
+        Bundle::read(&changed).unwrap_err()
+    };
+    assert!(matches!(with(at("entry 1") + 6, b'9'), BundleError::Sum));
+    assert!(matches!(
+        with(at("\"text\":") + 1, b'T'),
+        BundleError::Line {
+            reason: LineError::Json(_),
+            ..
+        }
+    ));
+    assert!(matches!(
+        Bundle::read(&file[..file.len() - 1]),
+        Err(BundleError::Cut)
+    ));
+    let end = at("{\"type\":\"end\"");
+    assert!(matches!(Bundle::read(&file[..end]), Err(BundleError::Cut)));
+    let twice = [&file[..], &file[end..]].concat();
+    assert!(matches!(
+        Bundle::read(&twice),
+        Err(BundleError::Line {
+            reason: LineError::Expected(_),
+            ..
+        })
+    ));
+    let mut spaced = file.clone();
+    spaced.insert(1, b' ');
+    assert!(matches!(
+        Bundle::read(&spaced),
+        Err(BundleError::Line {
+            number: 1,
+            reason: LineError::Form
+        })
+    ));
+}
+
+#[test]
+fn a_section_that_is_there_twice_is_not_read() {
+    let world = World::new();
+    let mut bundle = world.bundle();
+    let again = bundle.nodes[0].clone();
+    bundle.nodes.push(again);
+    assert!(matches!(
+        Bundle::read(&bundle.write()),
+        Err(BundleError::Line {
+            reason: LineError::Order,
+            ..
+        })
+    ));
+}

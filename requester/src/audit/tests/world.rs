@@ -1,0 +1,462 @@
+//! Two nodes, a coordinator, a requester, and a person who votes; a wallet and a payment.
+
+use std::collections::BTreeMap;
+
+use countersign_audit::{
+    Act, ActsHead, AuditEntry, AuditHead, AuditKind, Bundle, CoordinatorLog, NodeLog, Policy,
+    Record, Row, SignedHead, State, TaskTold, Vouched, Wallet, WalletOrder, record_hash, stored,
+};
+use countersign_protocol::evidence::Signature;
+use countersign_protocol::task::Collect;
+use countersign_protocol::{
+    Choice, Committee, CoordinatorId, Hash, IdentitySigner, InputSignature, KeyDescriptor, KeyGen,
+    KeyId, KeySign, NodeId, Operation, OperationKind, Outcome, Payload, PayloadKind, PluginVerdict,
+    RequesterId, Scheme, SessionId, Signed, SignedAck, SignedTask, Task, TaskId, Threshold,
+    UnixMillis, Vote,
+};
+use countersign_vote::testing::Key;
+use ed25519_dalek::{Signer, SigningKey};
+use sha2::{Digest, Sha256};
+
+use super::super::{Report, Trust, verify};
+use crate::count::People;
+use crate::known::Known;
+
+/// The time of the first entry of every log.
+pub const BEGIN: UnixMillis = UnixMillis(1_764_500_000_000);
+/// The end of the time that is exported.
+pub const END: UnixMillis = UnixMillis(BEGIN.0 + 3_600_000);
+/// The time at which the logs are signed.
+pub const SIGNED: UnixMillis = UnixMillis(END.0 + 1);
+/// The task that makes the wallet.
+pub const CREATION: TaskId = TaskId([1; 16]);
+/// The task that signs with it.
+pub const PAYMENT: TaskId = TaskId([2; 16]);
+/// What every plugin is configured with.
+pub const RULES: &str = "approvers: [ann]";
+
+/// A key that signs as whoever has its seed.
+pub struct Identity(SigningKey);
+
+impl Identity {
+    pub fn new(seed: u8) -> Self {
+        Self(SigningKey::from_bytes(&[seed; 32]))
+    }
+
+    pub fn public(&self) -> [u8; 32] {
+        self.0.verifying_key().to_bytes()
+    }
+
+    pub fn node(&self) -> NodeId {
+        NodeId::from_bytes(self.public()).unwrap()
+    }
+}
+
+impl IdentitySigner for Identity {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+}
+
+/// Everybody's keys, and whom the auditor knows.
+pub struct World {
+    pub alice: Identity,
+    pub bob: Identity,
+    pub coordinator: Identity,
+    pub desk: Identity,
+    pub ann: Key,
+    known_nodes: BTreeMap<String, NodeId>,
+    known_requesters: BTreeMap<String, RequesterId>,
+    pub known_coordinator: Option<CoordinatorId>,
+    pub people: Option<People>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let alice = Identity::new(1);
+        let bob = Identity::new(2);
+        let coordinator = Identity::new(100);
+        let desk = Identity::new(9);
+        let ann = Key::new(20);
+        Self {
+            known_nodes: [("alice", &alice), ("bob", &bob)]
+                .map(|(name, key)| (name.to_owned(), key.node()))
+                .into(),
+            known_requesters: [("desk".to_owned(), requester_of(&desk))].into(),
+            known_coordinator: Some(coordinator_of(&coordinator)),
+            people: Some([("ann".to_owned(), vec![ann.id()])].into()),
+            alice,
+            bob,
+            coordinator,
+            desk,
+            ann,
+        }
+    }
+
+    pub fn forget_everybody(&mut self) {
+        self.known_nodes.clear();
+        self.known_requesters.clear();
+        self.known_coordinator = None;
+        self.people = None;
+    }
+
+    pub fn requester(&self) -> RequesterId {
+        requester_of(&self.desk)
+    }
+
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let mut nodes = vec![self.alice.node(), self.bob.node()];
+        nodes.sort_unstable();
+        nodes
+    }
+
+    pub fn verify(&self, bundle: &Bundle) -> Report {
+        let trust = Trust {
+            known: Known {
+                nodes: &self.known_nodes,
+                trusted_requesters: &self.known_requesters,
+                own: None,
+            },
+            coordinator: self.known_coordinator,
+            people: self.people.as_ref(),
+            pages: None,
+            wallets: &[],
+        };
+        verify(bundle, &trust)
+    }
+
+    /// The order that makes the wallet.
+    pub fn creation(&self) -> SignedTask {
+        let keygen = KeyGen {
+            name: "hot".into(),
+            scheme: Scheme::Ed25519,
+            committee: Committee::new(self.nodes()).unwrap(),
+            threshold: Threshold::try_from(2).unwrap(),
+        };
+        self.order(CREATION, Operation::KeyGen(keygen), None)
+    }
+
+    /// The order that pays.
+    pub fn payment(&self) -> SignedTask {
+        self.payment_of(b"pay")
+    }
+
+    pub fn payment_of(&self, message: &[u8]) -> SignedTask {
+        let keysign = KeySign {
+            key: self.wallet().key,
+            path: "m".parse().unwrap(),
+            payload: Payload::new(PayloadKind::Message, message.to_vec()),
+            signers: Some(self.nodes()),
+        };
+        let collect = Collect {
+            votes: 1,
+            until: UnixMillis(BEGIN.0 + 60_000),
+        };
+        self.order(PAYMENT, Operation::KeySign(keysign), Some(collect))
+    }
+
+    fn order(&self, id: TaskId, operation: Operation, collect: Option<Collect>) -> SignedTask {
+        let task = Task {
+            version: 1,
+            id,
+            created: BEGIN,
+            not_after: UnixMillis(BEGIN.0 + 600_000),
+            requester: self.requester(),
+            note: None,
+            claims: BTreeMap::default(),
+            collect,
+            operation,
+        };
+        let bytes = task.to_bytes();
+        let signature = self.desk.sign(&SignedTask::signed_message(&bytes));
+        SignedTask { bytes, signature }
+    }
+
+    pub fn wallet(&self) -> KeyDescriptor {
+        let order = self.creation();
+        let mut made = KeyDescriptor {
+            key: KeyId::of_task(&order.hash()),
+            task: CREATION,
+            session: SessionId([5; 32]),
+            name: "hot".into(),
+            scheme: Scheme::Ed25519,
+            committee: Committee::new(self.nodes()).unwrap(),
+            threshold: Threshold::try_from(2).unwrap(),
+            generation: 0,
+            root_public_key: root().public().to_vec(),
+            chain_code: Hash([6; 32]),
+            public_shares: Hash([7; 32]),
+            aux: None,
+            parties: Vec::new(),
+            acks: Vec::new(),
+        };
+        self.acknowledge(&mut made);
+        made
+    }
+
+    /// Signs all acknowledgements anew.
+    pub fn acknowledge(&self, made: &mut KeyDescriptor) {
+        let digest = made.digest();
+        let ack = |who: &Identity| SignedAck {
+            node: who.node(),
+            signature: who.sign(digest.as_bytes()).to_vec(),
+        };
+        made.acks = vec![ack(&self.alice), ack(&self.bob)];
+        made.acks.sort_by_key(|ack| ack.node);
+    }
+
+    /// Ann's vote for the payment.
+    pub fn vote(&self) -> Vote {
+        let hash = self.payment().hash();
+        self.ann.vote(hash, Choice::Approve, BEGIN.0 + 100)
+    }
+
+    pub fn signed(&self) -> Outcome {
+        Outcome::Signed(Signed {
+            session: SessionId([8; 32]),
+            signatures: vec![InputSignature {
+                path: "m".parse().unwrap(),
+                public_key: root().public().to_vec(),
+                signed_bytes: b"pay".to_vec(),
+                signature: root().sign(b"pay").to_vec(),
+                recovery_id: None,
+            }],
+        })
+    }
+
+    /// What every node has on record of a task, before and after its end.
+    pub fn rows(&self, order: &SignedTask, outcome: Outcome) -> [Row; 2] {
+        let task = order.parse().unwrap();
+        let row = Row {
+            task: task.id,
+            hash: order.hash(),
+            kind: OperationKind::from(&task.operation),
+            received_at: UnixMillis(BEGIN.0 + 200_000),
+            state: State::Approved,
+            verdicts: vec![verdict()],
+            parties: self.nodes(),
+            bytes: order.bytes.clone(),
+            recording: None,
+            chain: Some(sha256(RULES)),
+        };
+        let ended = Row {
+            state: State::Ended {
+                outcome: outcome.into(),
+                at: UnixMillis(BEGIN.0 + 300_000),
+            },
+            ..row.clone()
+        };
+        [row, ended]
+    }
+
+    /// The log of a node as it honestly is.
+    pub fn ledger(&self) -> Ledger {
+        let creation = self.creation();
+        let payment = self.payment();
+        let mut ledger = Ledger::default();
+        ledger.log(AuditKind::Policy, None, None);
+        let made = Outcome::Created(self.wallet());
+        ledger.runs(self.rows(&creation, made), &creation, Vec::new());
+        ledger.runs(
+            self.rows(&payment, self.signed()),
+            &payment,
+            vec![self.vote()],
+        );
+        ledger
+    }
+
+    pub fn coordinator_log(&self) -> CoordinatorLog {
+        let acts = acts(&["put-task", "put-webhook", "put-key"]);
+        let told = |order: &SignedTask, votes: Vec<Vote>, result: Outcome| TaskTold {
+            task: String::from_utf8(order.bytes.clone()).unwrap(),
+            signature: Signature(order.signature),
+            submitted: BEGIN,
+            state: "completed".into(),
+            parties: self.nodes(),
+            votes,
+            result: Some(result),
+        };
+        let mut tasks = vec![
+            told(
+                &self.creation(),
+                Vec::new(),
+                Outcome::Created(self.wallet()),
+            ),
+            told(&self.payment(), vec![self.vote()], self.signed()),
+        ];
+        sort(&mut tasks);
+        CoordinatorLog {
+            coordinator: coordinator_of(&self.coordinator),
+            head: Some(acts_head(&self.coordinator, &acts)),
+            acts,
+            tasks,
+        }
+    }
+
+    pub fn bundle(&self) -> Bundle {
+        let mut nodes = vec![
+            self.ledger().export(&self.alice),
+            self.ledger().export(&self.bob),
+        ];
+        nodes.sort_by_key(|log| log.node);
+        let creation = self.creation();
+        Bundle {
+            time: (BEGIN, END),
+            coordinator: Some(self.coordinator_log()),
+            wallets: vec![Wallet {
+                wallet: self.wallet().key,
+                order: Some(WalletOrder {
+                    task: String::from_utf8(creation.bytes).unwrap(),
+                    signature: Signature(creation.signature),
+                }),
+                generations: vec![self.wallet()],
+            }],
+            nodes,
+        }
+    }
+
+    /// A bundle in which a node's log is another one, which that node signs.
+    pub fn bundle_with(&self, ledger: &Ledger, who: &Identity) -> Bundle {
+        let mut bundle = self.bundle();
+        *log_of(&mut bundle, who.node()) = ledger.export(who);
+        bundle
+    }
+}
+
+/// A log under construction.
+#[derive(Clone, Default)]
+pub struct Ledger {
+    pub entries: Vec<AuditEntry>,
+    /// Newest record, order and votes of each task.
+    pub records: BTreeMap<TaskId, (Vec<u8>, Vouched)>,
+}
+
+impl Ledger {
+    /// Adds an entry a minute after the one before.
+    pub fn log(&mut self, kind: AuditKind, task: Option<TaskId>, record: Option<Hash>) {
+        let head = self.head();
+        let time = UnixMillis(BEGIN.0 + 60_000 * head.entries);
+        let text = format!("entry {}", head.entries);
+        self.entries
+            .push(head.append(time, kind, task, text, record));
+    }
+
+    pub fn head(&self) -> AuditHead {
+        self.entries
+            .last()
+            .map_or(AuditHead::EMPTY, AuditEntry::head)
+    }
+
+    /// A task that is approved and ends.
+    pub fn runs(&mut self, rows: [Row; 2], order: &SignedTask, votes: Vec<Vote>) {
+        for (row, kind) in rows.iter().zip([AuditKind::Approved, AuditKind::Ended]) {
+            let bytes = stored::encode(row);
+            self.log(kind, Some(row.task), Some(record_hash(&bytes)));
+            let beside = Vouched {
+                order: Some(Signature(order.signature)),
+                votes: Some(votes.clone()),
+            };
+            self.records.insert(row.task, (bytes, beside));
+        }
+    }
+
+    pub fn export(&self, who: &Identity) -> NodeLog {
+        let node = who.node();
+        let record = |(task, (row, beside)): (&TaskId, &(Vec<u8>, Vouched))| {
+            Record::sign(&node, *task, row.clone(), beside.clone(), who)
+        };
+        let head = self.head();
+        NodeLog {
+            node,
+            time: (BEGIN, END),
+            entries: self.entries.clone(),
+            records: self.records.iter().map(record).collect(),
+            deleted: Vec::new(),
+            policies: vec![Policy {
+                digest: sha256(RULES),
+                document: Some(RULES.into()),
+            }],
+            checkpoints: Vec::new(),
+            head: SignedHead::sign(node, head, head.entries, SIGNED, who),
+        }
+    }
+}
+
+/// The key whose public half is the root of the wallet.
+pub fn root() -> Identity {
+    Identity::new(77)
+}
+
+pub fn verdict() -> PluginVerdict {
+    PluginVerdict {
+        plugin: "quorum".into(),
+        version: "1.0.0".into(),
+        digest: Hash([3; 32]),
+        config: sha256(RULES),
+        approved: true,
+        code: String::new(),
+        reason: String::new(),
+        micros: 300,
+    }
+}
+
+pub fn sha256(text: &str) -> Hash {
+    Hash(Sha256::digest(text.as_bytes()).into())
+}
+
+pub fn requester_of(key: &Identity) -> RequesterId {
+    RequesterId::from_bytes(key.public()).unwrap()
+}
+
+pub fn coordinator_of(key: &Identity) -> CoordinatorId {
+    CoordinatorId::from_bytes(key.public()).unwrap()
+}
+
+/// A chain of acts on these targets.
+pub fn acts(targets: &[&str]) -> Vec<Act> {
+    let mut previous = Hash([0; 32]);
+    let mut acts = Vec::new();
+    for (number, target) in (1..).zip(targets) {
+        let act = Act {
+            at: UnixMillis(BEGIN.0 + number),
+            by: "desk".into(),
+            sha256: Some(Hash([4; 32])),
+            requester: None,
+            action: "put".into(),
+            target: (*target).into(),
+            link: None,
+        };
+        let act = act.linked(number, previous);
+        previous = act.link.unwrap().hash;
+        acts.push(act);
+    }
+    acts
+}
+
+pub fn acts_head(key: &Identity, acts: &[Act]) -> ActsHead {
+    let last = acts.last().and_then(|act| act.link).unwrap();
+    ActsHead::sign(
+        coordinator_of(key),
+        last.number,
+        last.hash,
+        SIGNED,
+        |bytes| key.sign(bytes),
+    )
+}
+
+/// Brings tasks into the order in which a bundle has them.
+pub fn sort(tasks: &mut [TaskTold]) {
+    tasks.sort_by_key(|one| SignedTask::hash_of(one.task.as_bytes()));
+}
+
+pub fn log_of(bundle: &mut Bundle, node: NodeId) -> &mut NodeLog {
+    let mut logs = bundle.nodes.iter_mut();
+    logs.find(|log| log.node == node).unwrap()
+}
+
+/// What the coordinator tells of the payment.
+pub fn told(bundle: &mut Bundle) -> &mut TaskTold {
+    let coordinator = bundle.coordinator.as_mut().unwrap();
+    let mut tasks = coordinator.tasks.iter_mut();
+    tasks.find(|told| !told.votes.is_empty()).unwrap()
+}

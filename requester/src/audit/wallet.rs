@@ -1,0 +1,84 @@
+//! Wallets: believed by the profile, or by the wallet book.
+
+use std::collections::BTreeMap;
+
+use countersign_audit::{Bundle, Wallet};
+use countersign_protocol::{KeyDescriptor, KeyId};
+
+use super::Trust;
+use super::finding::{Missing, Proven, Report, Subject, Wrong};
+use crate::belief::{Doubt, Introduction};
+
+/// Why the parts of a wallet do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongWallet(String);
+
+/// The generations of each wallet that is believed, the oldest first.
+pub(super) type Believed<'a> = BTreeMap<KeyId, Vec<&'a KeyDescriptor>>;
+
+/// Judges each wallet of the bundle. Those that are believed already need not be in it.
+pub(super) fn believed<'a>(
+    bundle: &'a Bundle,
+    trust: &Trust<'a>,
+    report: &mut Report,
+) -> Believed<'a> {
+    let mut believed = Believed::new();
+    for one in trust.wallets {
+        believed.entry(one.key).or_default().push(one);
+    }
+    for known in believed.values_mut() {
+        known.sort_by_key(|one| one.generation);
+    }
+    for wallet in &bundle.wallets {
+        let subject = Subject::Wallet(wallet.wallet);
+        match judge(wallet, trust) {
+            Ok(()) => {
+                let generations = wallet.generations.len();
+                report.proven(subject, Proven::Wallet { generations });
+                believed.insert(wallet.wallet, wallet.generations.iter().collect());
+            }
+            Err(Judgement::Missing(missing)) => report.missing(subject, missing),
+            Err(Judgement::Wrong(wrong)) => report.wrong(subject, wrong),
+        }
+    }
+    believed
+}
+
+enum Judgement {
+    Missing(Missing),
+    Wrong(Wrong),
+}
+
+/// Checks that the parts prove each other, and that somebody known stands behind them.
+fn judge(wallet: &Wallet, trust: &Trust<'_>) -> Result<(), Judgement> {
+    let wrong = |text: String| Judgement::Wrong(Wrong::Wallet(WrongWallet(text)));
+    let Some(newest) = wallet.generations.last() else {
+        return Err(wrong("it has no generation".into()));
+    };
+    let order = wallet.order.as_ref().map(|order| order.order());
+    let introduced = Introduction::new(
+        wallet.wallet,
+        wallet.generations.clone(),
+        newest,
+        order.as_ref(),
+    );
+    let introduced = introduced.map_err(|error| wrong(error.to_string()))?;
+    let in_book = |one: &KeyDescriptor| {
+        trust
+            .wallets
+            .iter()
+            .any(|known| known.digest() == one.digest())
+    };
+    if wallet.generations.iter().any(in_book) {
+        return Ok(());
+    }
+    let doubts = introduced.doubts(&trust.known);
+    if doubts.is_empty() {
+        return Ok(());
+    }
+    let reasons: Vec<String> = doubts.iter().map(Doubt::to_string).collect();
+    Err(Judgement::Missing(Missing::Belief {
+        reasons: reasons.join("; "),
+    }))
+}
