@@ -10,6 +10,7 @@ pub mod admin;
 mod aux_cache;
 pub mod backtest;
 pub mod backup;
+pub mod bundle;
 mod calendar;
 pub mod check_ups;
 pub mod config;
