@@ -66,6 +66,13 @@ fn questions_keep_their_names_on_the_socket() {
         (Question::LiftTwin, "\"lift-twin\"".to_owned()),
         (Question::TakeContacts, "\"take-contacts\"".to_owned()),
         (
+            Question::TakeBundle("/b".into()),
+            "{\"take-bundle\":\"/b\"}".to_owned(),
+        ),
+        (Question::RollBackBundle, "\"roll-back-bundle\"".to_owned()),
+        (Question::WithdrawBundle, "\"withdraw-bundle\"".to_owned()),
+        (Question::Bundles, "\"bundles\"".to_owned()),
+        (
             Question::PreparedReshares,
             "\"prepared-reshares\"".to_owned(),
         ),
@@ -151,6 +158,10 @@ fn only_a_running_node_tells_about_plugins_copies_its_files_drains_and_learns() 
         Question::StageBackup,
         Question::Drain(Some(true)),
         Question::TakeContacts,
+        Question::TakeBundle("/b".into()),
+        Question::RollBackBundle,
+        Question::WithdrawBundle,
+        Question::Bundles,
         Question::Overview,
         Question::Learn(Box::new(proof())),
     ] {

@@ -144,7 +144,13 @@ mod tests {
     #[test]
     fn what_the_operator_listed_is_granted() {
         assert!(refusal(|_| ()).is_none());
-        assert!(refusal(|grants| *grants = RawGrants { keys: vec!["approver".into()], ..ceiling() }).is_none());
+        assert!(
+            refusal(|grants| *grants = RawGrants {
+                keys: vec!["approver".into()],
+                ..ceiling()
+            })
+            .is_none()
+        );
         let below = |grants: &mut RawGrants| {
             grants.http = vec!["https://risk.example.com/v1/checks/".into()];
         };
@@ -154,11 +160,13 @@ mod tests {
     #[test]
     fn nothing_beyond_it_is_granted_limit_by_limit() {
         use CeilingError as Error;
-        let keys = |key: &'static str| {
-            move |grants: &mut RawGrants| grants.keys = vec![key.to_owned()]
-        };
+        let keys =
+            |key: &'static str| move |grants: &mut RawGrants| grants.keys = vec![key.to_owned()];
         for key in ["callback", "hook", "event"] {
-            assert!(matches!(refusal(keys(key)), Some(Error::Key { .. })), "{key}");
+            assert!(
+                matches!(refusal(keys(key)), Some(Error::Key { .. })),
+                "{key}"
+            );
         }
         for url in [
             "https://risk.example.com/",

@@ -199,7 +199,9 @@ pub(crate) mod tests {
 
     /// A bundle of these entries: name, content of the component, configuration.
     pub(crate) fn bundle(version: u64, entries: &[(&str, &str, &str)]) -> Bundle {
-        let contents = entries.iter().flat_map(|(_, component, config)| [component, config]);
+        let contents = entries
+            .iter()
+            .flat_map(|(_, component, config)| [component, config]);
         let files: BTreeMap<Hash, Vec<u8>> = contents
             .map(|text| (sha256(text.as_bytes()), text.as_bytes().to_vec()))
             .collect();
@@ -238,7 +240,9 @@ pub(crate) mod tests {
         let bundle = bundle(1, &[("rules", "component", "{}")]);
         let one = sign(&bundle, 1);
         let two = sign(&bundle, 2);
-        let there = bundle.clone().signed([one.clone(), two.clone(), one.clone()]);
+        let there = bundle
+            .clone()
+            .signed([one.clone(), two.clone(), one.clone()]);
         let back = bundle.signed([two]).signed([one]);
         assert_eq!(there.encode().unwrap(), back.encode().unwrap());
     }
@@ -250,7 +254,10 @@ pub(crate) mod tests {
             assert!(Bundle::decode(&bytes[..length]).is_err(), "{length}");
         }
         let longer = [&bytes[..], b"x"].concat();
-        assert!(matches!(Bundle::decode(&longer), Err(FormatError::Trailing)));
+        assert!(matches!(
+            Bundle::decode(&longer),
+            Err(FormatError::Trailing)
+        ));
     }
 
     #[test]

@@ -130,7 +130,10 @@ impl BundleFolder {
                 self.write(&self.signature(&entry.component), &signature.to_json())?;
             }
         }
-        let manifest = manifest.to_json().map_err(FormatError::from).map_err(damaged)?;
+        let manifest = manifest
+            .to_json()
+            .map_err(FormatError::from)
+            .map_err(damaged)?;
         let signatures = serde_json::to_vec(bundle.signatures());
         let signatures = signatures
             .map_err(FormatError::Signatures)
@@ -194,7 +197,10 @@ impl BundleFolder {
 
     fn entry(&self, policy: &Policy, entry: &BundleEntry) -> Result<PluginEntry, FolderError> {
         // Without the section, nothing is granted.
-        let ceiling = policy.bundles.as_ref().map(|bundles| bundles.grants.clone());
+        let ceiling = policy
+            .bundles
+            .as_ref()
+            .map(|bundles| bundles.grants.clone());
         ceiling::check(entry, &ceiling.unwrap_or_default(), policy.deadline)?;
         let config = self.read(&self.content(&entry.config), LARGEST)?;
         let unreadable = |why: String| FolderError::Document {
@@ -202,7 +208,9 @@ impl BundleFolder {
             why,
         };
         if sha256(&config) != entry.config {
-            return Err(unreadable("it is not the one that was signed; take it again".into()));
+            return Err(unreadable(
+                "it is not the one that was signed; take it again".into(),
+            ));
         }
         let text = String::from_utf8(config)
             .map_err(|_| unreadable("it is not UTF-8; have it published anew".into()))?;
@@ -267,7 +275,10 @@ impl BundleFolder {
         let manifest = Manifest::parse(manifest)
             .map_err(FormatError::from)
             .map_err(damaged)?;
-        let actual = manifest.hash().map_err(FormatError::from).map_err(damaged)?;
+        let actual = manifest
+            .hash()
+            .map_err(FormatError::from)
+            .map_err(damaged)?;
         if actual != *hash {
             return Err(damaged(FormatError::File(*hash)));
         }
@@ -345,7 +356,9 @@ pub(crate) mod tests {
         let mut schedule = Schedule::default();
         let hash = bundle.hash();
         let manifest = bundle.manifest();
-        schedule.take(hash, manifest, &[], Duration::ZERO, NOW).unwrap();
+        schedule
+            .take(hash, manifest, &[], Duration::ZERO, NOW)
+            .unwrap();
         schedule.judged(hash, None, Judgement::Tightens);
         assert!(schedule.put_in_force(NOW));
         folder.keep(&schedule).unwrap();
@@ -421,11 +434,20 @@ pub(crate) mod tests {
         let entry = bundle.manifest().entries[0].clone();
         let (_dir, folder) = with_in_force(&bundle);
         std::fs::write(folder.content(&entry.component), "componenu").unwrap();
-        assert!(matches!(folder.bundle(&bundle.hash()), Err(FolderError::Bundle { .. })));
+        assert!(matches!(
+            folder.bundle(&bundle.hash()),
+            Err(FolderError::Bundle { .. })
+        ));
         std::fs::write(folder.content(&entry.config), "[]").unwrap();
-        assert!(matches!(folder.complete(policy()), Err(FolderError::Document { .. })));
+        assert!(matches!(
+            folder.complete(policy()),
+            Err(FolderError::Document { .. })
+        ));
         std::fs::write(folder.0.join(STATE), "{}").unwrap();
-        assert!(matches!(folder.complete(policy()), Err(FolderError::State { .. })));
+        assert!(matches!(
+            folder.complete(policy()),
+            Err(FolderError::State { .. })
+        ));
     }
 
     #[test]

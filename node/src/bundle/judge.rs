@@ -66,16 +66,19 @@ impl From<&BacktestResult> for Evidence {
 /// out, and so is their order, which decides nothing: every entry must approve.
 pub fn steps(present: Option<&Manifest>, next: &Manifest) -> Vec<Step> {
     let before: &[BundleEntry] = present.map_or(&[], |present| &present.entries);
-    let removed = before.iter().filter(|entry| next.entry(&entry.name).is_none());
+    let removed = before
+        .iter()
+        .filter(|entry| next.entry(&entry.name).is_none());
     let removed = removed.map(|entry| Step::Removed(entry.name.clone()));
     let present = |name: &str| before.iter().find(|entry| entry.name == name);
-    let others = next.entries.iter().filter_map(|entry| {
-        match present(&entry.name) {
+    let others = next
+        .entries
+        .iter()
+        .filter_map(|entry| match present(&entry.name) {
             None => Some(Step::New(entry.name.clone())),
             Some(before) if before == entry => None,
             Some(_) => Some(Step::Changed(entry.name.clone())),
-        }
-    });
+        });
     removed.chain(others).collect()
 }
 
@@ -165,8 +168,18 @@ mod tests {
     #[test]
     fn each_entry_that_differs_is_a_step() {
         let kept = || entry("kept", "k", "{}");
-        let before = manifest(1, vec![kept(), entry("changed", "c", "{}"), entry("gone", "g", "{}")]);
-        let after = manifest(2, vec![entry("new", "n", "{}"), entry("changed", "c", "[]"), kept()]);
+        let before = manifest(
+            1,
+            vec![
+                kept(),
+                entry("changed", "c", "{}"),
+                entry("gone", "g", "{}"),
+            ],
+        );
+        let after = manifest(
+            2,
+            vec![entry("new", "n", "{}"), entry("changed", "c", "[]"), kept()],
+        );
         let expected = [
             Step::Removed("gone".into()),
             Step::New("new".into()),

@@ -233,7 +233,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_manifest_in_another_form_is_refused() {
-        let json = manifest(1, vec![entry("rules", "a", "{}")]).to_json().unwrap();
+        let json = manifest(1, vec![entry("rules", "a", "{}")])
+            .to_json()
+            .unwrap();
         let text = String::from_utf8(json).unwrap();
         for other in [
             text.replacen(':', ": ", 1),
@@ -274,7 +276,11 @@ pub(crate) mod tests {
         for change in changes {
             let mut changed = original.clone();
             change(&mut changed);
-            assert_ne!(changed.hash().unwrap(), original.hash().unwrap(), "{changed:?}");
+            assert_ne!(
+                changed.hash().unwrap(),
+                original.hash().unwrap(),
+                "{changed:?}"
+            );
         }
     }
 }

@@ -16,7 +16,7 @@ pub mod draft;
 pub mod file;
 pub mod folder;
 pub mod judge;
-pub(crate) mod life;
+pub mod life;
 pub mod manifest;
 pub mod published;
 pub mod schedule;

@@ -86,7 +86,9 @@ pub fn signers(bundle: &Bundle, settings: &Bundles) -> Vec<String> {
             .any(|signature| signature.is_by(publisher, hash.as_bytes()))
     };
     let signers = settings.publishers.iter().filter(signed);
-    signers.map(|publisher| publisher.name().to_owned()).collect()
+    signers
+        .map(|publisher| publisher.name().to_owned())
+        .collect()
 }
 
 #[cfg(test)]

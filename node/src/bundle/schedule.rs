@@ -131,7 +131,11 @@ impl Schedule {
         now: UnixMillis,
     ) -> Result<(), ScheduleError> {
         let version = manifest.version;
-        if self.present.as_ref().is_some_and(|present| present.bundle == bundle) {
+        if self
+            .present
+            .as_ref()
+            .is_some_and(|present| present.bundle == bundle)
+        {
             return Err(ScheduleError::InForce);
         }
         if let Some(waiting) = &self.waiting {
@@ -163,7 +167,11 @@ impl Schedule {
     /// Has the bundle before the present one wait. It is judged like any other.
     pub fn roll_back(&mut self, delay: Duration, now: UnixMillis) -> Result<(), ScheduleError> {
         let previous = self.previous.clone().ok_or(ScheduleError::NoPrevious)?;
-        if self.waiting.as_ref().is_some_and(|waiting| waiting.bundle == previous.bundle) {
+        if self
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.bundle == previous.bundle)
+        {
             return Err(ScheduleError::Waits);
         }
         self.waiting = Some(Waiting {
@@ -273,7 +281,13 @@ mod tests {
 
     fn take(schedule: &mut Schedule, number: u8) -> Result<(), ScheduleError> {
         let manifest = manifest(number.into(), vec![entry("rules", "a", "{}")]);
-        schedule.take(Hash([number; 32]), &manifest, &["ana".into()], HOUR * 48, NOW)
+        schedule.take(
+            Hash([number; 32]),
+            &manifest,
+            &["ana".into()],
+            HOUR * 48,
+            NOW,
+        )
     }
 
     fn loosens() -> Judgement {
@@ -425,6 +439,9 @@ mod tests {
     fn the_files_of_all_that_may_be_in_force_are_needed() {
         let mut schedule = after(&[1, 2, 3]);
         take(&mut schedule, 4).unwrap();
-        assert_eq!(schedule.needed(), [3, 2, 4].map(|number| Hash([number; 32])));
+        assert_eq!(
+            schedule.needed(),
+            [3, 2, 4].map(|number| Hash([number; 32]))
+        );
     }
 }

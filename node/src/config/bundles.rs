@@ -66,7 +66,9 @@ impl Bundles {
             });
         }
         for prefix in &raw.grants.http {
-            prefix.parse::<UrlPrefix>().map_err(ConfigError::BundleUrl)?;
+            prefix
+                .parse::<UrlPrefix>()
+                .map_err(ConfigError::BundleUrl)?;
         }
         let publishers = raw.publishers.into_iter().map(publisher);
         Ok(Self {
@@ -141,8 +143,14 @@ mod tests {
             ("needed: 3", "policy.bundles.needed"),
             ("needed: 2, delay: 2d", "policy.bundles.delay"),
             ("needed: 2, delay: 0s", "policy.bundles.delay"),
-            ("needed: 2, backtest_days: 0", "policy.bundles.backtest_days"),
-            ("needed: 2, grants: {http: [x]}", "policy.bundles.grants.http"),
+            (
+                "needed: 2, backtest_days: 0",
+                "policy.bundles.backtest_days",
+            ),
+            (
+                "needed: 2, grants: {http: [x]}",
+                "policy.bundles.grants.http",
+            ),
         ] {
             let refused = parsed(rest).unwrap_err().to_string();
             assert!(refused.contains(told), "{rest}: {refused}");

@@ -82,9 +82,7 @@ pub enum ConfigError {
     #[error("policy.bundles.name is `{0}`; use 1 to 64 of a-z, 0-9 and -")]
     BundleName(String),
     /// The wait is not a duration in the permitted range.
-    #[error(
-        "policy.bundles.delay is `{0}`; write a duration from 1s to 8784h, such as 48h"
-    )]
+    #[error("policy.bundles.delay is `{0}`; write a duration from 1s to 8784h, such as 48h")]
     BundleDelay(String),
     /// A URL that bundles may be granted is malformed.
     #[error("policy.bundles.grants.http: {0}")]

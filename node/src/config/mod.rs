@@ -31,8 +31,8 @@ use countersign_protocol::session::Limits;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId, Task};
 use sha2::{Digest, Sha256};
 
-use duration::seconds;
 pub use bundles::Bundles;
+use duration::seconds;
 pub use error::ConfigError;
 pub use events::ReceiverEntry;
 pub use live::{LIVE_SECTIONS, LiveConfig};

@@ -186,7 +186,9 @@ impl Policy {
         self.plugins
             .retain(|entry| !self.from_bundle.contains(&entry.name));
         let own: BTreeSet<String> = self.plugins.iter().map(|own| own.name.clone()).collect();
-        let added = entries.into_iter().filter(|entry| !own.contains(&entry.name));
+        let added = entries
+            .into_iter()
+            .filter(|entry| !own.contains(&entry.name));
         let added: Vec<PluginEntry> = added.collect();
         self.from_bundle = added.iter().map(|entry| entry.name.clone()).collect();
         self.plugins.extend(added);
