@@ -2,8 +2,8 @@
 //! socket lies in the node's folder, which only the node's user can enter. Anyone who can reach it
 //! can replace every file of the node anyway; it grants no more than that: lifting a quarantine or
 //! a twin, accepting the proof of a generation, copying the sealed files for a backup, noting that
-//! a backup was made or tried, draining the node, having it read its configuration again, and moving
-//! between published policy bundles.
+//! a backup was made or tried, draining the node, having it read its configuration again, and
+//! moving between published policy bundles.
 //!
 //! Each connection carries one question, a line of JSON, answered by JSON until the
 //! end of the stream.

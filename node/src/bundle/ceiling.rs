@@ -41,8 +41,8 @@ pub enum CeilingError {
     },
 }
 
-/// Checks that an entry asks for nothing beyond the ceiling. `deadline` is that of the policy, which
-/// bounds a call where grants do not.
+/// Checks that an entry asks for nothing beyond the ceiling. `deadline` is that of the policy,
+/// which bounds a call where grants do not.
 pub fn check(
     entry: &BundleEntry,
     ceiling: &RawGrants,

@@ -1,6 +1,6 @@
-//! The file of a bundle: a line with its kind, a line of JSON with the manifest, a line of JSON with
-//! the signatures, then the files one after the other in the order of the manifest. The same bundle
-//! with the same signatures is always the same bytes.
+//! The file of a bundle: a line with its kind, a line of JSON with the manifest, a line of JSON
+//! with the signatures, then the files one after the other in the order of the manifest. The same
+//! bundle with the same signatures is always the same bytes.
 
 use std::collections::BTreeMap;
 

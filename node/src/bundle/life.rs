@@ -1,5 +1,5 @@
-//! The bundles of a running node: takes them, has them judged, counts their wait, and says which one
-//! is in force. Every step is in the audit log and on the disk before it counts.
+//! The bundles of a running node: takes them, has them judged, counts their wait, and says which
+//! one is in force. Every step is in the audit log and on the disk before it counts.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -30,7 +30,7 @@ pub enum NotPublished {
     #[error(
         "{} of policy.bundles.publishers have signed it ({}), and {needed} must; ask others to sign, and `policy publish` it",
         signers.len(),
-        if signers.is_empty() { "none".into() } else { signers.join(", ") }
+        names(signers)
     )]
     TooFew {
         /// Those who have.
@@ -73,6 +73,14 @@ impl Published {
     /// The operator's names of those who signed it.
     pub fn signers(&self) -> &[String] {
         &self.signers
+    }
+}
+
+fn names(signers: &[String]) -> String {
+    if signers.is_empty() {
+        "none".into()
+    } else {
+        signers.join(", ")
     }
 }
 

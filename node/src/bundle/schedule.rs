@@ -1,5 +1,5 @@
-//! Which bundle is in force, and which one waits. Every bundle waits at first; the judgement that it
-//! tightens ends the wait, and nothing else shortens it.
+//! Which bundle is in force, and which one waits. Every bundle waits at first; the judgement that
+//! it tightens ends the wait, and nothing else shortens it.
 //!
 //! The wait is counted in time that passes while the node runs, by a clock that nobody can set. The
 //! calendar has no part in it: a clock that is moved changes only what is displayed, and time in
@@ -192,8 +192,8 @@ impl Schedule {
         self.waiting.take().ok_or(ScheduleError::NothingWaits)
     }
 
-    /// Notes the judgement on a bundle, made by comparison with `against`. False if that bundle does
-    /// not wait any more, or another one is in force by now.
+    /// Notes the judgement on a bundle, made by comparison with `against`. False if that bundle
+    /// does not wait any more, or another one is in force by now.
     pub fn judged(&mut self, bundle: Hash, against: Option<Hash>, judgement: Judgement) -> bool {
         let present = self.present.as_ref().map(|present| present.bundle);
         match &mut self.waiting {
@@ -333,7 +333,9 @@ mod tests {
         for judgement in [Some(loosens()), None] {
             let mut schedule = after(&[1]);
             take(&mut schedule, 2).unwrap();
-            judgement.map(|judgement| judged(&mut schedule, 2, judgement));
+            if let Some(judgement) = judgement {
+                judged(&mut schedule, 2, judgement);
+            }
             schedule.pass(HOUR * 48 - Duration::from_millis(1));
             assert!(!schedule.put_in_force(NOW));
             assert_eq!(in_force(&schedule), Some(1));
@@ -377,11 +379,12 @@ mod tests {
     fn no_version_comes_back_but_by_rollback() {
         let mut schedule = after(&[2, 5]);
         assert_eq!(take(&mut schedule, 5), Err(ScheduleError::InForce));
-        for version in [1, 2, 4] {
-            let highest = 5;
-            let version = u64::from(version);
-            let refused = take(&mut schedule, u8::try_from(version).unwrap());
-            assert_eq!(refused, Err(ScheduleError::Old { version, highest }));
+        for version in [1_u8, 2, 4] {
+            let old = ScheduleError::Old {
+                version: version.into(),
+                highest: 5,
+            };
+            assert_eq!(take(&mut schedule, version), Err(old));
         }
         schedule.roll_back(HOUR, NOW).unwrap();
         schedule.pass(HOUR);

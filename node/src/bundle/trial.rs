@@ -64,8 +64,8 @@ pub struct Tried {
     pub result: Option<BacktestResult>,
 }
 
-/// The time from which recordings count: not before the bundle in force took effect, so that its own
-/// refusals are those that count, and none that are older than the operator wants.
+/// The time from which recordings count: not before the bundle in force took effect, so that its
+/// own refusals are those that count, and none that are older than the operator wants.
 pub fn since(present: Option<&Placed>, settings: &Bundles, now: UnixMillis) -> UnixMillis {
     let age = u64::try_from(settings.backtest.as_millis()).unwrap_or(u64::MAX);
     let oldest = UnixMillis(now.0.saturating_sub(age));

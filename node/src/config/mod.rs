@@ -31,6 +31,7 @@ use countersign_protocol::session::Limits;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId, Task};
 use sha2::{Digest, Sha256};
 
+use crate::bundle::BundleFolder;
 pub use bundles::Bundles;
 use duration::seconds;
 pub use error::ConfigError;
@@ -44,8 +45,6 @@ pub use raw_bundles::{RawBundles, RawPublisher};
 pub use raw_events::{RawEvent, RawEventServer, RawEvents, RawReceiver};
 pub use raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
 pub use reshare_rate::ReshareRate;
-
-use crate::bundle::BundleFolder;
 
 /// The file of a new node: every key with a comment. Keys that need facts from other operators are
 /// commented out.

@@ -144,8 +144,8 @@ impl PolicyWatch {
         }
     }
 
-    /// Puts the policy bundle that is due in force. The guard follows at once, and tries again later
-    /// if it could not.
+    /// Puts the policy bundle that is due in force. The guard follows at once, and tries again
+    /// later if it could not.
     async fn advance_bundles(&mut self, seen: &mut Seen) {
         let present = self.housekeeping.guard.policy();
         let Some(bundles) = &mut self.bundles else {
@@ -174,9 +174,13 @@ impl PolicyWatch {
         }
     }
 
-    /// Loads the entries of another bundle beside those in force. Keys and authorities stay: only an
-    /// operator has them read again.
+    /// Loads the entries of another bundle beside those in force. Keys and authorities stay: only
+    /// an operator has them read again.
     async fn follow_bundle(&self, seen: &mut Seen, wanted: Arc<Policy>) -> bool {
+        if !wanted.can_follow(&self.housekeeping.guard.policy()) {
+            tracing::error!("the policy bundle in force waits for a restart of the node");
+            return false;
+        }
         let sight = look(&wanted, &wanted.plugins).await;
         let reloaded = self.housekeeping.guard.reload(false, wanted.clone()).await;
         let swapped = reloaded.is_ok();
