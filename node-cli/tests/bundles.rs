@@ -117,7 +117,7 @@ const ONE: &str = "{state_bytes: 1000}";
 
 #[test]
 fn a_loosening_takes_effect_after_its_delay_also_if_the_node_restarts_meanwhile() {
-    let mut node = follower("10s");
+    let mut node = follower("20s");
     node.start();
     publish(
         &node,

@@ -17,7 +17,7 @@ use crate::risk;
 
 /// A bundle on trial.
 pub struct Trial {
-    /// The policy of the operator.
+    /// The policy in force.
     pub policy: Policy,
     /// The bundle in force; `None` if there is none.
     pub present: Option<Manifest>,
@@ -150,6 +150,10 @@ impl Trial {
         name: &str,
         dir: &Path,
     ) -> Result<BacktestResult, String> {
+        if !self.policy.from_bundle.contains(name) {
+            // The decisions on record under this name are those of another entry.
+            return Err("an entry of policy.plugins stands in its place".into());
+        }
         let backtest = Backtest {
             candidate: Arc::new(candidate.ok_or("it is not part of the bundle")?),
             entry: name.into(),
