@@ -15,6 +15,8 @@ use node::Node;
 
 const PUBLISHERS: [(&str, u8); 3] = [("ana", 1), ("ben", 2), ("eve", 3)];
 const REJECT: &str = "{enable: true, key_gen: {reject_all: true}}";
+/// The grants of `rules`.
+const ONE: &str = "{state_bytes: 1000}";
 /// Exit code of a bundle that waits.
 const WAITS: i32 = 3;
 
@@ -112,8 +114,6 @@ fn in_force(node: &Node) -> u64 {
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     status["schedule"]["present"]["version"].as_u64().unwrap()
 }
-
-const ONE: &str = "{state_bytes: 1000}";
 
 #[test]
 fn a_loosening_takes_effect_after_its_delay_also_if_the_node_restarts_meanwhile() {

@@ -516,3 +516,7 @@ fn about(waiting: &Waiting, text: &str) -> String {
     } = waiting;
     format!("policy bundle {version} ({bundle}): {text}")
 }
+
+#[cfg(test)]
+#[path = "life_tests.rs"]
+mod tests;
