@@ -300,8 +300,7 @@ impl BundleLife {
         );
         self.store(published, policy).await?;
         self.step(next, &text).await?;
-        // What waited before is not judged any more.
-        self.judging = None;
+        self.begin_wait();
         Ok(())
     }
 
@@ -325,8 +324,14 @@ impl BundleLife {
             "wanted back by the operator; it is judged and waits like any other",
         )
         .await?;
-        self.judging = None;
+        self.begin_wait();
         Ok(())
+    }
+
+    /// What waited before is not judged any more, and time that passed before does not count.
+    fn begin_wait(&mut self) {
+        self.judging = None;
+        self.counted = Instant::now();
     }
 
     async fn withdraw(&mut self) -> Result<(), TakeError> {
