@@ -1,5 +1,6 @@
 //! The table of all targets.
 
+mod bundles;
 mod callbacks;
 mod derivation;
 mod descriptor;
@@ -110,6 +111,7 @@ pub const TARGETS: &[Target] = &[
     Target::new("rules", rules::run::<Rules>, rules::seeds),
     Target::new("quorum", rules::run::<Quorum>, rules::quorum_seeds),
     Target::new("votes", votes::run, votes::seeds),
+    Target::new("bundles", bundles::run, bundles::seeds),
     Target::new("jwt_answers", callbacks::jwt, callbacks::jwt_seeds),
     Target::new(
         "fireblocks_answers",

@@ -458,6 +458,9 @@ impl BundleLife {
         let requests = self.requests.clone();
         tokio::spawn(async move {
             let outcome = match judging.await {
+                Ok(Err(error)) if !error.is_of_the_bundle() => {
+                    Ok(trial::unknown(&error.to_string()))
+                }
                 Ok(judged) => judged.map_err(|error| error.to_string()),
                 Err(_) => Ok(trial::unknown("the judging ended before its time")),
             };

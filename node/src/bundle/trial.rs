@@ -55,6 +55,16 @@ pub enum TrialError {
     },
 }
 
+impl TrialError {
+    /// True if the bundle itself is at fault, so that it cannot be used at all.
+    pub fn is_of_the_bundle(&self) -> bool {
+        match self {
+            Self::Folder(_) | Self::Spec(_) | Self::Load { .. } => true,
+            Self::Sandbox(_) | Self::Services(_) => false,
+        }
+    }
+}
+
 /// A change, and the finding on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
