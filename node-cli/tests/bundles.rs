@@ -243,6 +243,29 @@ fn a_changed_byte_of_a_published_bundle_is_noticed() {
 }
 
 #[test]
+fn a_stopped_node_gets_its_first_plugins_from_a_bundle() {
+    let mut node = follower("48h");
+    let text = std::fs::read_to_string(node.path("node.yaml")).unwrap();
+    let (without, _) = text.split_once("  plugins:").unwrap();
+    node.write("node.yaml", without);
+    publish(&node, 1, &[("rules", ONE)], &["ana", "ben"]);
+    publish(&node, 2, &[("rules:more", ONE)], &["ana", "ben"]);
+    let said = node.run("policy take 1.signed");
+    assert!(said.contains("In force from the next start"), "{said}");
+    let said = node.fail("policy take 2.signed");
+    assert!(said.contains("only a running one judges"), "{said}");
+    node.start();
+    assert_eq!(in_force(&node), 1);
+    node.stop();
+    std::fs::remove_dir_all(node.path("db/bundles")).unwrap();
+    let said = node.fail("start");
+    assert!(said.contains("no plugin is configured"), "{said}");
+    node.run("policy take 2.signed");
+    node.start();
+    assert_eq!(in_force(&node), 2);
+}
+
+#[test]
 fn a_node_that_follows_nobody_takes_nothing() {
     let node = Node::new("policy: {allow_unguarded: true}\n");
     let said = node.fail("policy status");

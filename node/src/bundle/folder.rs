@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use countersign_files::{Custody, CustodyError, replace};
 use countersign_host::BundleSignature;
 use countersign_protocol::Hash;
+use countersign_store::{Journal, ReadJournalError};
 use countersign_strict::Document;
 
 use super::ceiling::{self, CeilingError};
@@ -52,6 +53,15 @@ pub enum FolderError {
         file.display()
     )]
     State { file: PathBuf, why: String },
+    /// A bundle was in force, and nobody knows which one.
+    #[error(
+        "a policy bundle was in force here, and {} is gone, as after a restore; take the bundle with `policy take` while the node is stopped, or remove policy.bundles from the configuration",
+        .0.display()
+    )]
+    Lost(PathBuf),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] ReadJournalError),
     /// A bundle is not what it was.
     #[error("the bundle {bundle} is damaged: {source}; take it again")]
     Bundle { bundle: Hash, source: FormatError },
@@ -101,6 +111,16 @@ impl BundleFolder {
         } else {
             Err(state("its format is not known".into()))
         }
+    }
+
+    /// Reads the state of a node with this journal, which says whether there must be a bundle in
+    /// force. A backup has the journal, and not this folder.
+    pub fn expected(&self, journal: &Journal) -> Result<Schedule, FolderError> {
+        let schedule = self.schedule()?;
+        if schedule.present.is_none() && journal.bundled_at()?.is_some() {
+            return Err(FolderError::Lost(self.0.join(STATE)));
+        }
+        Ok(schedule)
     }
 
     /// Writes the state. After a crash it is the old one or the new one.

@@ -1,7 +1,7 @@
 //! The bundles of a running node: takes them, has them judged, counts their wait, and says which
 //! one is in force. Every step is in the audit log and on the disk before it counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -87,9 +87,12 @@ pub enum TakeError {
     NotFollowed,
     /// The node runs without plugins.
     #[error(
-        "this node runs without plugins, and takes its first one at a start only; add an entry of your own to policy.plugins, restart it, and take the bundle then"
+        "this node runs without plugins, and takes its first one at a start only; stop it, take the bundle, and start it"
     )]
     Unguarded,
+    /// The node is stopped, and it has had a bundle.
+    #[error("no node is running here, and only a running one judges a bundle; start it")]
+    Stopped,
     /// The file cannot be read.
     #[error("cannot read {}: {source}; name a file that the node's user can read", file.display())]
     Unreadable {
@@ -194,7 +197,7 @@ impl BundleLife {
         let now = Instant::now();
         Ok(Some(Self {
             settings,
-            schedule: folder.schedule()?,
+            schedule: folder.expected(&journal)?,
             folder,
             dir: config.dir.clone(),
             judging: None,
@@ -279,12 +282,7 @@ impl BundleLife {
             return Err(TakeError::Unguarded);
         }
         let settings = self.settings.clone();
-        let read = move || {
-            let bytes = countersign_files::read(&file, LARGEST);
-            let bytes = bytes.map_err(|source| TakeError::Unreadable { file, source })?;
-            Ok::<_, TakeError>(Published::verify(Bundle::decode(&bytes)?, &settings)?)
-        };
-        let published = off_thread(read).await?;
+        let published = off_thread(move || read_published(file, &settings)).await?;
         let mut next = self.schedule.clone();
         next.take(
             published.hash(),
@@ -360,6 +358,8 @@ impl BundleLife {
         };
         self.record(about(&due, &format!("takes effect, since {why}")))
             .await?;
+        let now = self.world.now();
+        with_journal(&self.journal, move |journal| journal.bundled(now)).await?;
         self.keep(next).await?;
         self.taken_up = false;
         Ok(())
@@ -515,6 +515,50 @@ impl BundleLife {
             tracing::error!(%error, "the judgement on a policy bundle was not kept; it waits for its delay");
         }
     }
+}
+
+/// Puts a bundle in force at a node that is stopped and has none: its entries are all new, so they
+/// can only refuse more. `journal` is the node's.
+pub fn take_first(
+    config: &Config,
+    journal: &Journal,
+    file: &Path,
+    now: UnixMillis,
+) -> Result<BundleStatus, TakeError> {
+    let settings = config.policy.bundles.as_ref();
+    let settings = settings.ok_or(TakeError::NotFollowed)?;
+    let folder = BundleFolder::of(&config.dir);
+    let mut schedule = folder.schedule()?;
+    if schedule != Schedule::default() {
+        return Err(TakeError::Stopped);
+    }
+    let published = read_published(file.into(), settings)?;
+    let bundle = published.bundle();
+    let hash = bundle.hash();
+    let signers = published.signers();
+    schedule.take(hash, bundle.manifest(), signers, settings.delay, now)?;
+    schedule.judged(hash, None, Judgement::Tightens);
+    folder.store(bundle)?;
+    folder.entries(&config.policy, bundle.manifest())?;
+    if let Some(waiting) = &schedule.waiting {
+        let text = format!(
+            "taken while the node is stopped, signed by {}; takes effect as the first one",
+            signers.join(", ")
+        );
+        journal.policy(now, &about(waiting, &text), None)?;
+    }
+    journal.bundled(now)?;
+    schedule.put_in_force(now);
+    folder.keep(&schedule)?;
+    let policy = folder.with(config.policy.clone(), Some(&hash))?;
+    let replaced = replaced(&folder, &schedule, &policy)?;
+    Ok(BundleStatus::new(settings, schedule, replaced, now))
+}
+
+fn read_published(file: PathBuf, settings: &Bundles) -> Result<Published, TakeError> {
+    let bytes = countersign_files::read(&file, LARGEST);
+    let bytes = bytes.map_err(|source| TakeError::Unreadable { file, source })?;
+    Ok(Published::verify(Bundle::decode(&bytes)?, settings)?)
 }
 
 /// A line of the audit log about a bundle.

@@ -277,6 +277,34 @@ async fn a_step_that_cannot_be_written_is_not_taken() {
     assert_eq!(node.life.schedule.waiting, None);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_bundle_is_lost_does_not_start_until_it_is_taken_again() {
+    let node = with_two().await;
+    let begin = |node: &Fixture| {
+        let sender = mpsc::channel(1).0;
+        BundleLife::new(&node.config, sender, node.journal.clone(), World::system())
+    };
+    std::fs::remove_dir_all(node.dir.path().join("bundles")).unwrap();
+    assert!(matches!(begin(&node), Err(FolderError::Lost(_))));
+    let file = node.dir.path().join("1.bundle");
+    let taken = take_first(&node.config, &node.journal, &file, UnixMillis(7)).unwrap();
+    assert_eq!(taken.schedule.present.unwrap().version, 1);
+    assert!(begin(&node).is_ok());
+    assert_eq!(node.policy().from_bundle.len(), 2);
+    let again = take_first(&node.config, &node.journal, &file, UnixMillis(8));
+    assert!(matches!(again, Err(TakeError::Stopped)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_node_counts_signatures_too() {
+    let node = Fixture::new();
+    let file = node.bundle(1, &["a"], &[1]);
+    let refused = take_first(&node.config, &node.journal, &file, UnixMillis(7));
+    assert!(matches!(refused, Err(TakeError::NotPublished(_))));
+    assert_eq!(node.present(), None);
+    assert_eq!(node.journal.bundled_at().unwrap(), None);
+}
+
 #[tokio::test]
 async fn a_node_without_plugins_takes_no_bundle() {
     let mut node = Fixture::new();

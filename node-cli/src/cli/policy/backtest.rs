@@ -14,7 +14,7 @@ use countersign_protocol::UnixMillis;
 use countersign_protocol::text::escaped;
 
 use super::bundle_file;
-use crate::cli::{Args, time};
+use crate::cli::{Args, init, time};
 
 /// Exit code if the bundle is not shown to tighten.
 const MAY_LOOSEN: u8 = 3;
@@ -47,6 +47,7 @@ impl Backtest {
         let config = bundle_file::following(args)?;
         let bundle = bundle_file::read(&self.bundle)?;
         bundle_file::show(&bundle);
+        init::give_up_root(&config)?;
         let place = config.dir.join(FOLDER);
         let judged = self.judge(&config, &bundle, &BundleFolder::of(&place));
         // What is left of it is replaced by the next trial.

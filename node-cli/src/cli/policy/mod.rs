@@ -32,7 +32,7 @@ pub(super) enum PolicyCommand {
     /// Show who signed what, which bundle is in force, and which one waits until when.
     Status(status::Status),
     /// Have the running node take a bundle. What is shown to tighten takes effect at once, anything
-    /// else after policy.bundles.delay.
+    /// else after policy.bundles.delay. A node that is stopped takes only its first bundle.
     #[command(after_help = take::EXAMPLES)]
     Take(take::Take),
     /// Take back the bundle that waits.

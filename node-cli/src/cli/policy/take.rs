@@ -6,12 +6,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use countersign_cli_kit::times;
 use countersign_node::admin::{self, Answer, Question};
 use countersign_node::bundle::BundleStatus;
+use countersign_node::bundle::life::take_first;
 use countersign_node::config::Config;
+use countersign_store::Journal;
 
 use super::{bundle_file, status};
-use crate::cli::Args;
+use crate::cli::{Args, init};
 
 /// Exit code if the bundle waits.
 const WAITS: u8 = 3;
@@ -23,7 +26,7 @@ pub(super) const EXAMPLES: &str = "Example:
   countersign-node policy take treasury-2.signed.bundle
 
 The node counts the signatures, refuses versions that are not above the one in force, and judges the bundle by its own \
-recordings. Only time in which the node runs counts as waiting; moving the clock changes nothing.
+recordings. A node that is stopped takes its first bundle, whose entries are all new, at once. Only time in which the node runs counts as waiting; moving the clock changes nothing.
 
 Exit codes: 0 it is in force; 3 it waits, or is still being judged; 1 error; 2 wrong usage.";
 
@@ -51,8 +54,17 @@ impl Take {
         let config = bundle_file::following(args)?;
         let file = std::path::absolute(&self.bundle)
             .with_context(|| format!("cannot find {}; correct the path", self.bundle.display()))?;
-        let asked = ask(&config, &Question::TakeBundle(file))?;
-        follow(&config, asked, self.timeout)
+        match answered(&config, &Question::TakeBundle(file.clone()))? {
+            Some(asked) => follow(&config, asked, self.timeout),
+            None => {
+                init::give_up_root(&config)?;
+                let journal = Journal::open(&config.dir)?;
+                let taken = take_first(&config, &journal, &file, times::now())?;
+                println!("In force from the next start of the node.");
+                status::show(&taken);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
     }
 }
 
@@ -74,12 +86,17 @@ impl Rollback {
     }
 }
 
-fn ask(config: &Config, question: &Question) -> anyhow::Result<BundleStatus> {
+/// The state after a request to the running node; `None` if none is running.
+fn answered(config: &Config, question: &Question) -> anyhow::Result<Option<BundleStatus>> {
     match admin::ask_running(&config.dir, question)? {
-        Some(Answer::Bundles(status)) => Ok(*status),
+        Some(Answer::Bundles(status)) => Ok(Some(*status)),
         Some(_) => bail!("unexpected answer from the node; update it, and restart it"),
-        None => bail!("no node is running here; start it"),
+        None => Ok(None),
     }
+}
+
+fn ask(config: &Config, question: &Question) -> anyhow::Result<BundleStatus> {
+    answered(config, question)?.context("no node is running here; start it")
 }
 
 /// Waits until the node has judged the bundle and, if it tightens, decides by it.
