@@ -125,6 +125,8 @@ fn a_loosening_takes_effect_after_its_delay_also_if_the_node_restarts_meanwhile(
         &[("rules", ONE), ("rules:more", ONE)],
         &["ana", "ben"],
     );
+    let shown = node.run("policy show 1.signed");
+    assert!(shown.contains("reject_all"), "{shown}");
     let said = ends_with(&node, "policy take 1.signed", 0);
     assert!(said.contains("signed by ana, ben"), "{said}");
     assert!(node.run("plugin list").contains("rules:more"));

@@ -442,7 +442,8 @@ pub(crate) mod tests {
         manifest.entries[0].grants.keys = vec!["approver".into()];
         let contents = manifest.files.iter().map(|record| record.sha256);
         let contents = contents.map(|hash| (hash, modest.file(&hash).unwrap().to_vec()));
-        let greedy = Bundle::new(manifest, contents.collect()).unwrap();
+        let contents: BTreeMap<Hash, Vec<u8>> = contents.collect();
+        let greedy = Bundle::new(manifest, contents).unwrap();
         let (_dir, folder) = with_in_force(&greedy);
         let refused = folder.complete(policy()).unwrap_err();
         assert!(matches!(refused, FolderError::Ceiling(_)), "{refused}");

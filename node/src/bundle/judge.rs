@@ -186,7 +186,7 @@ mod tests {
             Step::Changed("changed".into()),
         ];
         assert_eq!(steps(Some(&before), &after), expected);
-        assert_eq!(steps(Some(&before), &before), []);
+        assert!(steps(Some(&before), &before).is_empty());
         let first = steps(None, &before);
         assert!(first.iter().all(|step| matches!(step, Step::New(_))));
     }

@@ -513,6 +513,7 @@ impl BundleLife {
         };
         if let Err(error) = done {
             tracing::error!(%error, "the judgement on a policy bundle was not kept; it waits for its delay");
+            self.try_later();
         }
     }
 }

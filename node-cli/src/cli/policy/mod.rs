@@ -4,6 +4,7 @@ mod backtest;
 mod bundle_file;
 mod draft;
 mod publish;
+mod show;
 mod sign;
 mod status;
 mod take;
@@ -20,6 +21,9 @@ pub(super) enum PolicyCommand {
     /// Draft a bundle from the policy of this node. Nobody has signed it yet.
     #[command(after_help = draft::EXAMPLES)]
     Draft(draft::Draft),
+    /// Show what is in a bundle, with the texts of its configurations.
+    #[command(after_help = show::EXAMPLES)]
+    Show(show::Show),
     /// Show a bundle and sign it as a publisher. The signature is written to a file beside it.
     #[command(after_help = sign::EXAMPLES)]
     Sign(sign::Sign),
@@ -45,7 +49,7 @@ impl PolicyCommand {
     /// True if the command changes nothing.
     pub(super) fn only_prints(&self) -> bool {
         match self {
-            Self::Status(_) | Self::Backtest(_) => true,
+            Self::Status(_) | Self::Backtest(_) | Self::Show(_) => true,
             Self::Draft(_)
             | Self::Sign(_)
             | Self::Publish(_)
@@ -58,6 +62,7 @@ impl PolicyCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
         match self {
             Self::Draft(draft) => draft.run(args),
+            Self::Show(show) => show.run(),
             Self::Sign(sign) => sign.run(),
             Self::Publish(publish) => publish.run(args),
             Self::Backtest(backtest) => return backtest.run(args),
