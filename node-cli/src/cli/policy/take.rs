@@ -104,7 +104,15 @@ fn follow(config: &Config, asked: BundleStatus, timeout: u64) -> anyhow::Result<
     let wanted = asked.schedule.waiting.map(|waiting| waiting.bundle);
     let deadline = Instant::now() + Duration::from_secs(timeout);
     loop {
-        let status = ask(config, &Question::Bundles)?;
+        let status = match ask(config, &Question::Bundles) {
+            Ok(status) => status,
+            // It is busy while it loads the bundle's plugins.
+            Err(_) if Instant::now() < deadline => {
+                std::thread::sleep(ASK);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let present = status.schedule.present.as_ref();
         let in_force = present.map(|present| present.bundle);
         let waiting = status.schedule.waiting.as_ref();
