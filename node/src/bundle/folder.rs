@@ -68,6 +68,11 @@ pub enum FolderError {
     /// An entry asks for more than the operator grants.
     #[error(transparent)]
     Ceiling(#[from] CeilingError),
+    /// An entry that decides nothing would stand in the place of one that decides.
+    #[error(
+        "its entry `{0}` has the name of a shadow under policy.plugins; give the shadow another label"
+    )]
+    Shadow(String),
     /// A configuration cannot be read.
     #[error("its entry `{entry}` has a configuration that cannot be read: {why}")]
     Document { entry: String, why: String },
@@ -201,7 +206,13 @@ impl BundleFolder {
             Some(bundle) => self.entries(&policy, &self.manifest(bundle)?)?,
             None => Vec::new(),
         };
-        Ok(policy.with_bundle(entries))
+        let mut own = policy.plugins.iter();
+        let shadow = own
+            .find(|own| own.shadow.is_some() && entries.iter().any(|entry| entry.name == own.name));
+        match shadow {
+            Some(shadow) => Err(FolderError::Shadow(shadow.name.clone())),
+            None => Ok(policy.with_bundle(entries)),
+        }
     }
 
     /// The entries of a bundle whose files are here. Fails if one asks for more than the operator
@@ -426,6 +437,19 @@ pub(crate) mod tests {
             ..policy()
         };
         assert_eq!(folder.complete(policy).unwrap().plugins, [own]);
+    }
+
+    #[test]
+    fn a_shadow_does_not_stand_in_place_of_an_entry_that_decides() {
+        let (_dir, folder) = with_in_force(&bundle(1, &[("specimen:a", "component", "{}")]));
+        let mut shadow = crate::specimen::entry("a", Path::new("own.wasm"));
+        shadow.shadow = Some(crate::config::Shadow::Chain);
+        let policy = Policy {
+            plugins: vec![shadow],
+            ..policy()
+        };
+        let refused = folder.complete(policy).unwrap_err();
+        assert!(matches!(refused, FolderError::Shadow(_)), "{refused}");
     }
 
     #[test]

@@ -309,7 +309,8 @@ impl BundleLife {
         off_thread(move || {
             let bundle = published.bundle();
             folder.store(bundle)?;
-            folder.entries(&policy, bundle.manifest()).map(drop)
+            let with = folder.with(Policy::clone(&policy), Some(&bundle.hash()));
+            with.map(drop)
         })
         .await
     }
@@ -540,7 +541,7 @@ pub fn take_first(
     schedule.take(hash, bundle.manifest(), signers, settings.delay, now)?;
     schedule.judged(hash, None, Judgement::Tightens);
     folder.store(bundle)?;
-    folder.entries(&config.policy, bundle.manifest())?;
+    let policy = folder.with(config.policy.clone(), Some(&hash))?;
     if let Some(waiting) = &schedule.waiting {
         let text = format!(
             "taken while the node is stopped, signed by {}; takes effect as the first one",
@@ -551,7 +552,6 @@ pub fn take_first(
     journal.bundled(now)?;
     schedule.put_in_force(now);
     folder.keep(&schedule)?;
-    let policy = folder.with(config.policy.clone(), Some(&hash))?;
     let replaced = replaced(&folder, &schedule, &policy)?;
     Ok(BundleStatus::new(settings, schedule, replaced, now))
 }
