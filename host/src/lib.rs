@@ -26,6 +26,7 @@ pub use capability::local::LocalServices;
 pub use capability::{hs256, rs256};
 pub use component::admit::Inspection;
 pub use component::ask::Info;
+pub use component::bundle_signature::BundleSignature;
 pub use component::cache::CodeCache;
 pub use component::compiler::{CompileError, Compiler, CompilerLimits, CompilerProgram};
 pub use component::compiler_child::compile_main;

@@ -169,6 +169,22 @@ impl Recorded {
         said + &error
     }
 
+    /// `policy` with these words, and the exit code that it must have.
+    #[track_caller]
+    fn policy(&self, words: &str, code: i32) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-node"));
+        let output = command
+            .args(["policy", "--config", "node.yaml"])
+            .args(words.split_whitespace())
+            .current_dir(self.dir.path())
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        said
+    }
+
     #[track_caller]
     fn json(&self, words: &str, code: i32) -> Value {
         let said = self.backtest(&format!("{words} --json"), code);
@@ -493,4 +509,68 @@ fn many_decisions_are_asked_about_in_order() {
         .map(|difference| difference["task"].as_str().unwrap())
         .collect();
     assert!(tasks.is_sorted(), "{tasks:?}");
+}
+
+/// A node that follows the policy `treasury`, with a bundle of its entry in force.
+fn with_bundle_in_force(recorded: &Recorded) {
+    use countersign_node::bundle::{Bundle, BundleFolder, Judgement, Schedule};
+
+    let file = recorded.dir.path().join("node.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let bundles = format!(
+        "  bundles: {{name: treasury, publishers: [{{name: ana, key: {key}}}], needed: 1, grants: {{state_bytes: 100000}}}}\n  plugins:\n"
+    );
+    std::fs::write(&file, text.replace("  plugins:\n", &bundles)).unwrap();
+    recorded.policy("draft --out 1.bundle", 0);
+    let bundle = std::fs::read(recorded.dir.path().join("1.bundle")).unwrap();
+    let bundle = Bundle::decode(&bundle).unwrap();
+    let folder = BundleFolder::of(&recorded.dir.path().join("db"));
+    folder.store(&bundle).unwrap();
+    let mut schedule = Schedule::default();
+    let hash = bundle.hash();
+    schedule
+        .take(hash, bundle.manifest(), &[], Duration::ZERO, UnixMillis(0))
+        .unwrap();
+    schedule.judged(hash, None, Judgement::Tightens);
+    assert!(schedule.put_in_force(UnixMillis(0)));
+    folder.keep(&schedule).unwrap();
+    // From now on, the bundle's entry is the one that decides.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (own, _) = text.split_once("  plugins:\n").unwrap();
+    std::fs::write(&file, own).unwrap();
+}
+
+#[test]
+fn a_bundle_is_judged_by_what_the_one_in_force_refused() {
+    let (recorded, _) = three_decisions();
+    with_bundle_in_force(&recorded);
+    for (config, code, told) in [
+        (NONE, 0, "would take effect at once"),
+        (TWO_AND_THREE, 3, "1 of the refused would be approved"),
+    ] {
+        recorded.write("next.yaml", config);
+        let next = format!("{code}.bundle");
+        recorded.policy(
+            &format!("draft --plugin-config rules=next.yaml --out {next}"),
+            0,
+        );
+        let said = recorded.policy(&format!("backtest {next}"), code);
+        assert!(said.contains(told), "{said}");
+    }
+    recorded.policy("draft --out same.bundle", 0);
+    let said = recorded.policy("backtest same.bundle", 0);
+    assert!(!said.contains("changed"), "{said}");
+}
+
+#[test]
+fn approvals_alone_prove_nothing_about_a_bundle() {
+    let mut bench = Bench::rules();
+    bench.decide(2);
+    let recorded = bench.recorded();
+    with_bundle_in_force(&recorded);
+    recorded.write("next.yaml", NONE);
+    recorded.policy("draft --plugin-config rules=next.yaml --out 2.bundle", 0);
+    let said = recorded.policy("backtest 2.bundle", 3);
+    assert!(said.contains("no refusal of the entry before"), "{said}");
 }

@@ -2,8 +2,9 @@
 //! socket lies in the node's folder, which only the node's user can enter. Anyone who can reach it
 //! can replace every file of the node anyway; it grants no more than that: lifting a quarantine or
 //! a twin, accepting the proof of a generation, copying the sealed files for a backup, noting that
-//! a backup was made or tried, draining the node, having it read its configuration again, and
-//! signing what its journal says for an auditor: never bytes that come through the socket.
+//! a backup was made or tried, draining the node, having it read its configuration again,
+//! moving between published policy bundles, and signing what its journal says for an auditor: never
+//! bytes that come through the socket.
 //!
 //! Each connection carries one question, a line of JSON, answered by JSON until the
 //! end of the stream.
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit_export::{self, Exported};
 use crate::backup::Staged;
+use crate::bundle::life::{BundleAnswer, BundleRequest, BundleStatus, TakeError};
 use crate::drain::Drain;
 use crate::events::{LiveReceiver, Receivers};
 use crate::off_thread::{off_thread, with_journal};
@@ -138,6 +140,14 @@ pub enum Question {
     TakeContacts,
     /// An overview. Only a running node has one.
     Overview,
+    /// Take the policy bundle in this file. Only a running node does.
+    TakeBundle(PathBuf),
+    /// Return to the policy bundle before the present one. Only a running node does.
+    RollBackBundle,
+    /// Take back the policy bundle that waits. Only a running node does.
+    WithdrawBundle,
+    /// The state of the policy bundles. Only a running node tells.
+    Bundles,
 }
 
 /// Something that an operator does regularly. Metrics show when it was done last.
@@ -208,6 +218,8 @@ pub enum Answer {
     TakenUp(TakenUp),
     /// Answers [`Question::Overview`].
     Overview(Box<Overview>),
+    /// Answers the questions about policy bundles: their state afterwards.
+    Bundles(Box<BundleStatus>),
     /// Answers [`Question::Drain`].
     Draining {
         /// True if no new tasks are wanted.
@@ -385,9 +397,13 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
         Question::Moved => Answer::Moved(moved(journal)?),
         Question::Proof(key) => Answer::Proof(participant::proofs(journal, *key)?),
         Question::Learn(_) => Answer::Failed("no node is running here".into()),
-        Question::Plugins | Question::Overview | Question::TakeContacts => {
-            Answer::Failed("no node is running here; start it".into())
-        }
+        Question::Plugins
+        | Question::Overview
+        | Question::TakeContacts
+        | Question::TakeBundle(_)
+        | Question::RollBackBundle
+        | Question::WithdrawBundle
+        | Question::Bundles => Answer::Failed("no node is running here; start it".into()),
         Question::Drain(_) => {
             Answer::Failed("no node is running here, so there is nothing to drain".into())
         }
@@ -484,6 +500,7 @@ pub struct Administered {
     pub participant: Arc<Participant>,
     pub drain: Arc<Drain>,
     pub contacts: mpsc::Sender<ContactsRequest>,
+    pub bundles: mpsc::Sender<BundleRequest>,
     pub look: Look,
 }
 
@@ -528,6 +545,12 @@ async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
         Ok(Question::TakeContacts) => take_contacts(node).await,
         Ok(Question::AuditRecords(tasks)) => records(node, tasks).await,
         Ok(Question::SignAudit { entries }) => sign_audit(node, entries).await,
+        Ok(Question::TakeBundle(file)) => {
+            bundles(node, |answer| BundleRequest::Take(file, answer)).await
+        }
+        Ok(Question::RollBackBundle) => bundles(node, BundleRequest::RollBack).await,
+        Ok(Question::WithdrawBundle) => bundles(node, BundleRequest::Withdraw).await,
+        Ok(Question::Bundles) => bundles(node, BundleRequest::Tell).await,
         Ok(Question::Learn(proof)) => match node.participant.heed(*proof).await {
             Ok(learned) => {
                 node.participant.changed.notify_one();
@@ -603,6 +626,22 @@ async fn take_contacts(node: &Administered) -> Answer {
         Ok(Ok(taken)) => Answer::TakenUp(taken),
         Ok(Err(error)) => Answer::Failed(error.to_string()),
         Err(_) => gone(),
+    }
+}
+
+async fn bundles(
+    node: &Administered,
+    request: impl FnOnce(BundleAnswer) -> BundleRequest,
+) -> Answer {
+    let (answer, told) = oneshot::channel();
+    if node.bundles.send(request(answer)).await.is_err() {
+        return Answer::Failed("the node is stopping; start it again".into());
+    }
+    match told.await {
+        Ok(Ok(status)) => Answer::Bundles(Box::new(status)),
+        Ok(Err(error)) => Answer::Failed(error.to_string()),
+        // Nobody follows bundles, or the node stops.
+        Err(_) => Answer::Failed(TakeError::NotFollowed.to_string()),
     }
 }
 

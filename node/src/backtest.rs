@@ -47,6 +47,8 @@ pub struct BacktestDifference {
 pub struct BacktestResult {
     /// The number of answers by their difference.
     pub totals: Totals,
+    /// The number of questions that the entry refused then.
+    pub refused: u64,
     /// The number of decisions in which the entry was not asked.
     pub not_asked: u64,
     /// True if decisions of the time may have lost their recordings.
@@ -99,7 +101,7 @@ impl Backtest {
             result.not_asked += page.not_asked;
             result.gap |= page.gap;
             result.recordings = page.recordings;
-            let differences = self.judge(page.decisions, &mut result.totals).await?;
+            let differences = self.judge(page.decisions, &mut result).await?;
             tell(differences, &result);
         }
         Ok(result)
@@ -127,7 +129,7 @@ impl Backtest {
     async fn judge(
         &self,
         decisions: Vec<PastDecision>,
-        totals: &mut Totals,
+        result: &mut BacktestResult,
     ) -> Result<Vec<BacktestDifference>, BacktestError> {
         let mut decisions = decisions.into_iter().peekable();
         let mut stretches = Vec::new();
@@ -145,7 +147,8 @@ impl Backtest {
         let mut differences = Vec::new();
         for stretch in stretches {
             for judged in stretch.await? {
-                totals.count(judged.change);
+                result.totals.count(judged.change);
+                result.refused += u64::from(judged.then != Verdict::Approve);
                 if judged.change != Change::Same {
                     differences.push(judged);
                 }

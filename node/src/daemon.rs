@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Administered;
+use crate::bundle::life::BundleLife;
 use crate::calendar::Schedule;
 use crate::config::Config;
 use crate::dispatch::Dispatch;
@@ -90,7 +91,7 @@ impl Node {
         shutdown: CancellationToken,
     ) -> Result<(), StartError> {
         let mut parts = Parts::default();
-        self.watch_policy(hangup, told, &mut parts);
+        self.watch_policy(hangup, told, &mut parts)?;
         self.deliver_events(&mut parts);
         self.show_metrics(&mut parts);
         tracing::info!(node = %self.own.id(), "node started");
@@ -104,7 +105,12 @@ impl Node {
         self.serve(parts, shutdown).await
     }
 
-    fn watch_policy(&mut self, hangup: Option<Signal>, told: OnReload, parts: &mut Parts) {
+    fn watch_policy(
+        &mut self,
+        hangup: Option<Signal>,
+        told: OnReload,
+        parts: &mut Parts,
+    ) -> Result<(), StartError> {
         let housekeeping = Housekeeping {
             config: self.config.clone(),
             guard: self.guard.clone(),
@@ -112,8 +118,17 @@ impl Node {
             journal: self.journal.clone(),
         };
         let Some(contacts) = self.asked.take() else {
-            return;
+            return Ok(());
         };
+        let Some(bundle_requests) = self.bundle_requests.take() else {
+            return Ok(());
+        };
+        let bundles = BundleLife::new(
+            &self.config,
+            self.bundles.clone(),
+            self.journal.clone(),
+            self.world.clone(),
+        )?;
         let watch = PolicyWatch {
             housekeeping: housekeeping.clone(),
             counters: self.register.counters.clone(),
@@ -127,6 +142,8 @@ impl Node {
             },
             public: self.public.clone(),
             contacts,
+            bundles,
+            bundle_requests,
             world: self.world.clone(),
         };
         parts.run(
@@ -143,6 +160,7 @@ impl Node {
         parts.run("the plugin health checks", async move {
             stopping.run_until_cancelled(guard.monitor()).await;
         });
+        Ok(())
     }
 
     fn deliver_events(&self, parts: &mut Parts) {
@@ -269,6 +287,7 @@ impl Node {
             participant: self.participant.clone(),
             drain: self.drain.clone(),
             contacts: self.contacts.clone(),
+            bundles: self.bundles.clone(),
             look: Arc::new(move || Box::pin(Snapshot::of(sources.clone()))),
         };
         parts.run(

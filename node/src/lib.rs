@@ -11,6 +11,7 @@ pub mod audit_export;
 mod aux_cache;
 pub mod backtest;
 pub mod backup;
+pub mod bundle;
 mod calendar;
 pub mod check_ups;
 pub mod config;

@@ -4,6 +4,7 @@ use countersign_metrics::influx::PushError;
 use countersign_protocol::IdError;
 use countersign_store::{JournalOpenError, ReadJournalError, WriteJournalError};
 
+use crate::bundle::FolderError;
 use crate::config::ConfigError;
 use crate::key_switch::SwitchError;
 use crate::risk::{GuardError, SandboxError, ServicesError};
@@ -42,6 +43,9 @@ pub enum StartError {
     /// The configured plugins cannot be set up.
     #[error(transparent)]
     Guard(#[from] GuardError),
+    /// The policy bundles cannot be read.
+    #[error(transparent)]
+    Bundles(#[from] FolderError),
     /// The sandbox of the event receivers cannot be set up.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),

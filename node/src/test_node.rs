@@ -160,6 +160,7 @@ impl TestNode {
             participant: Arc::new(participant),
             drain: Arc::default(),
             contacts: tokio::sync::mpsc::channel(1).0,
+            bundles: tokio::sync::mpsc::channel(1).0,
             look: Arc::new(|| Box::pin(async { crate::metrics::tests::snapshot() })),
         };
         Self {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activation::Activation;
 use crate::aux_cache::AuxCache;
+use crate::bundle::BundleRequest;
 use crate::check_ups::CheckUps;
 use crate::config::{Config, Coordinator, LiveConfig};
 use crate::drain::Drain;
@@ -74,6 +75,9 @@ pub(crate) struct Node {
     /// Requests through the admin socket for new contacts to be put in force.
     pub(crate) contacts: mpsc::Sender<ContactsRequest>,
     pub(crate) asked: Option<mpsc::Receiver<ContactsRequest>>,
+    /// Requests through the admin socket about policy bundles.
+    pub(crate) bundles: mpsc::Sender<BundleRequest>,
+    pub(crate) bundle_requests: Option<mpsc::Receiver<BundleRequest>>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -119,6 +123,7 @@ impl Node {
         ));
         let live = Arc::new(LiveConfig::from(config.clone()));
         let (contacts, asked) = mpsc::channel(1);
+        let (bundles, bundle_requests) = mpsc::channel(1);
         let pools = CpuPools::new();
         let auxes = AuxCache::default();
         let activation = Activation {
@@ -163,6 +168,8 @@ impl Node {
             drain: Arc::default(),
             contacts,
             asked: Some(asked),
+            bundles,
+            bundle_requests: Some(bundle_requests),
             stopping: CancellationToken::new(),
             coordinator,
             speaks: Versions::SPOKEN,

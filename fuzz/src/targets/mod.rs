@@ -1,6 +1,7 @@
 //! The table of all targets.
 
 mod audits;
+mod bundles;
 mod callbacks;
 mod derivation;
 mod descriptor;
@@ -112,6 +113,7 @@ pub const TARGETS: &[Target] = &[
     Target::new("rules", rules::run::<Rules>, rules::seeds),
     Target::new("quorum", rules::run::<Quorum>, rules::quorum_seeds),
     Target::new("votes", votes::run, votes::seeds),
+    Target::new("bundles", bundles::run, bundles::seeds),
     Target::new("jwt_answers", callbacks::jwt, callbacks::jwt_seeds),
     Target::new(
         "fireblocks_answers",

@@ -3,6 +3,7 @@
 
 pub(crate) mod admit;
 pub(crate) mod ask;
+pub(crate) mod bundle_signature;
 pub(crate) mod cache;
 pub(crate) mod compile;
 pub(crate) mod compiler;

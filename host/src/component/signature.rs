@@ -48,6 +48,10 @@ impl Publisher {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    pub(crate) fn key(&self) -> &VerifyingKey {
+        &self.key
+    }
 }
 
 /// A publisher's statement that a component is its plugin of that name: a JSON file

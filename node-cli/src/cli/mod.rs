@@ -17,6 +17,7 @@ mod join;
 mod migrate;
 mod passphrase;
 mod plugin;
+mod policy;
 mod quarantine;
 mod restore;
 mod roster;
@@ -102,6 +103,9 @@ enum Command {
     /// Work with plugins, which decide whether this node takes part in a task.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Work with policy bundles: entries of the policy that several publishers sign together.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Check this node's own shares: prove that each is intact, without network. Signs nothing.
     /// Stop the node first.
     Sign(sign::Sign),
@@ -154,6 +158,7 @@ impl Command {
     fn only_prints(&self) -> bool {
         match self {
             Self::Plugin(plugin) => plugin.only_prints(),
+            Self::Policy(policy) => policy.only_prints(),
             Self::Roster(roster) => roster.only_prints(),
             Self::Id(_)
             | Self::Info(_)
@@ -211,6 +216,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Sign(sign) => sign.run(&args),
         Command::Task(task) => task.run(&args),
         Command::Plugin(plugin) => return plugin.run(&args),
+        Command::Policy(policy) => return policy.run(&args),
         Command::Manual(manual) => Ok(manual.run::<Args>()?),
         Command::Version => {
             println!("countersign-node {}", env!("CARGO_PKG_VERSION"));

@@ -73,6 +73,23 @@ pub enum ConfigError {
         "policy.trusted_publishers.{name} is `{text}`; write the 64 hexadecimal digits that `plugin keygen` printed"
     )]
     Publisher { name: String, text: String },
+    /// A bundle's publisher has no usable key.
+    #[error(
+        "the key of `{name}` under policy.bundles.publishers is `{text}`; write the 64 hexadecimal digits that `plugin keygen` printed"
+    )]
+    BundlePublisher { name: String, text: String },
+    /// The name of the bundles to follow cannot be one.
+    #[error("policy.bundles.name is `{0}`; use 1 to 64 of a-z, 0-9 and -")]
+    BundleName(String),
+    /// The wait is not a duration in the permitted range.
+    #[error("policy.bundles.delay is `{0}`; write a duration from 1s to 8784h, such as 48h")]
+    BundleDelay(String),
+    /// A URL that bundles may be granted is malformed.
+    #[error("policy.bundles.grants.http: {0}")]
+    BundleUrl(#[source] countersign_host::PrefixError),
+    /// The bundle in force cannot be used.
+    #[error("policy.bundles: {0}")]
+    Bundle(#[source] Box<crate::bundle::FolderError>),
     /// The text is not a duration of at least one second.
     #[error(
         "monitor_interval of plugin `{plugin}` is `{text}`; write a duration of at least 1s, such as 30s, 5m or 1h"

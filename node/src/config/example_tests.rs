@@ -111,6 +111,11 @@ fn the_values_of_the_example_are_the_defaults() {
     same(&policy.allow_unguarded, &usual.allow_unguarded);
     same(&policy.deadline_seconds, &usual.deadline_seconds);
     same(&policy.plugin_dir, &usual.plugin_dir);
+    let bundles = policy.bundles.as_ref().expect("the example has them");
+    let fewest = "{name: a, publishers: [], needed: 1}";
+    let usual_bundles: RawBundles = countersign_strict::yaml(fewest).unwrap();
+    same(&bundles.delay, &usual_bundles.delay);
+    same(&bundles.backtest_days, &usual_bundles.backtest_days);
     let [plugin] = &policy.plugins[..] else {
         panic!("an entry shows every key");
     };

@@ -1,5 +1,6 @@
 //! The validated configuration: paths resolved against the file, names unique, numbers in range.
 
+mod bundles;
 mod duration;
 mod error;
 mod events;
@@ -12,6 +13,7 @@ mod plain_http;
 mod policy;
 mod preflights;
 mod raw;
+mod raw_bundles;
 mod raw_callback;
 mod raw_events;
 mod raw_policy;
@@ -29,6 +31,8 @@ use countersign_protocol::session::Limits;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId, Task};
 use sha2::{Digest, Sha256};
 
+use crate::bundle::BundleFolder;
+pub use bundles::Bundles;
 use duration::seconds;
 pub use error::ConfigError;
 pub use events::ReceiverEntry;
@@ -37,6 +41,7 @@ pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use preflights::Preflights;
 pub use raw::RawConfig;
 use raw::RawCoordinator;
+pub use raw_bundles::{RawBundles, RawPublisher};
 pub use raw_events::{RawEvent, RawEventServer, RawEvents, RawReceiver};
 pub use raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
 pub use reshare_rate::ReshareRate;
@@ -136,8 +141,9 @@ pub struct EngineLimits {
 }
 
 impl Config {
-    /// Reads and validates a file, which only its operator may be able to write. Settings that only
-    /// a running node needs may still be missing: see [`check_complete`](Self::check_complete).
+    /// Reads and validates a file, which only its operator may be able to write, and adds the
+    /// entries of the policy bundle in force. Settings that only a running node needs may still be
+    /// missing: see [`check_complete`](Self::check_complete).
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let bytes = Custody::Operator
             .read(file, LARGEST)
@@ -156,6 +162,9 @@ impl Config {
         let mut config = Self::parse(&text, base).map_err(|error| error.in_file(file))?;
         config.source.file = file.into();
         config.metrics.check_password(file)?;
+        config.policy = BundleFolder::of(&config.dir)
+            .complete(config.policy)
+            .map_err(|error| ConfigError::Bundle(Box::new(error)).in_file(file))?;
         Ok(config)
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use countersign_host::Custody;
 
+use super::bundles::Bundles;
 use super::duration::{self, seconds};
 use super::error::ConfigError;
 use super::raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
@@ -31,8 +32,13 @@ pub struct Policy {
     pub trusted_publishers: BTreeMap<String, [u8; 32]>,
     /// Limits on compiling a component.
     pub compile: RawCompile,
-    /// Entries in the order of the file, those of shorthands first.
+    /// Entries in the order of the file, those of shorthands first, then those of the bundle in
+    /// force.
     pub plugins: Vec<PluginEntry>,
+    /// Whose bundles are taken; `None` if nobody's are.
+    pub bundles: Option<Bundles>,
+    /// Names of the entries that come from a bundle.
+    pub from_bundle: BTreeSet<String>,
     /// Custody demanded of the files that are named here.
     pub custody: Custody,
 }
@@ -107,6 +113,7 @@ impl Policy {
             public_keys: BTreeMap::new(),
             secrets: BTreeMap::new(),
             plugins: Vec::new(),
+            from_bundle: BTreeSet::new(),
             ..policy.clone()
         };
         fixed(self) == fixed(present) && self.plugins.is_empty() == present.plugins.is_empty()
@@ -166,8 +173,26 @@ impl Policy {
             trusted_publishers: publishers.collect::<Result<_, _>>()?,
             compile: raw.compile,
             plugins: plugins.collect::<Result<_, _>>()?,
+            bundles: raw.bundles.map(Bundles::from_raw).transpose()?,
+            from_bundle: BTreeSet::new(),
             custody: Custody::Operator,
         })
+    }
+
+    /// This policy with the entries of another bundle, or of none. The operator's own entries stay,
+    /// also in place of an entry of the same name in the bundle: no bundle loosens them.
+    #[must_use]
+    pub fn with_bundle(mut self, entries: Vec<PluginEntry>) -> Self {
+        self.plugins
+            .retain(|entry| !self.from_bundle.contains(&entry.name));
+        let own: BTreeSet<String> = self.plugins.iter().map(|own| own.name.clone()).collect();
+        let added = entries
+            .into_iter()
+            .filter(|entry| !own.contains(&entry.name));
+        let added: Vec<PluginEntry> = added.collect();
+        self.from_bundle = added.iter().map(|entry| entry.name.clone()).collect();
+        self.plugins.extend(added);
+        self
     }
 
     /// Checks that a plugin decides, or that the operator explicitly allows that none does.
@@ -190,7 +215,7 @@ impl Policy {
 }
 
 impl PluginEntry {
-    pub(super) fn from_raw(raw: RawPlugin, base: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn from_raw(raw: RawPlugin, base: &Path) -> Result<Self, ConfigError> {
         let component = component(&raw, base)?;
         let source = match (raw.config, raw.config_file) {
             (Some(_), Some(_)) => return Err(ConfigError::TwoConfigs(raw.name)),

@@ -7,6 +7,8 @@ pub use countersign_host::RawGrants;
 use countersign_protocol::{KeyId, OperationKind, Scheme, operation_kind};
 use serde::{Deserialize, Serialize};
 
+use super::raw_bundles::RawBundles;
+
 /// Default of `policy.deadline_seconds` in seconds.
 const USUAL_DEADLINE: u64 = 60;
 /// Default of `policy.plugin_dir`, relative to the file.
@@ -41,6 +43,9 @@ pub struct RawPolicy {
     /// Limits on compiling a component.
     #[serde(skip_serializing_if = "is_default")]
     pub compile: RawCompile,
+    /// Entries that several publishers sign together, besides the operator's own.
+    #[serde(skip_serializing_if = "is_default")]
+    pub bundles: Option<RawBundles>,
     /// Plugins, asked in this order; those without http first, then the others all at once.
     #[serde(skip_serializing_if = "is_default")]
     pub plugins: Vec<RawPlugin>,
@@ -57,6 +62,7 @@ impl Default for RawPolicy {
             plugin_dir: USUAL_PLUGIN_DIR.into(),
             trusted_publishers: BTreeMap::new(),
             compile: RawCompile::default(),
+            bundles: None,
             plugins: Vec::new(),
         }
     }
@@ -136,7 +142,7 @@ impl RawPlugin {
     }
 
     /// Returns an entry for the installed component of that name, without configuration or grants.
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         Self {
             name: name.into(),
             file: None,
@@ -185,6 +191,7 @@ mod tests {
     use countersign_protocol::Scheme;
     use serde_json::json;
 
+    use super::super::raw_bundles::RawPublisher;
     use super::*;
 
     /// Every setting of an entry, none as usual.
@@ -244,6 +251,17 @@ mod tests {
                 cpu_seconds: 61,
                 ..RawCompile::default()
             },
+            bundles: Some(RawBundles {
+                name: "treasury".into(),
+                publishers: vec![RawPublisher {
+                    name: "p".into(),
+                    key: "00".into(),
+                }],
+                needed: 1,
+                delay: "49h".into(),
+                backtest_days: 31,
+                grants: RawGrants::trial(),
+            }),
             plugins: vec![RawPlugin::named("rules")],
         };
         let printed = serde_norway::to_string(&policy).unwrap();

@@ -36,6 +36,7 @@ pub use housekeeping::Housekeeping;
 pub use question::{Asker, voted};
 pub use sandbox::{SandboxError, sandbox};
 pub use services::{NodeServices, ServicesError, scratch};
+pub(crate) use specs::component;
 pub use specs::{SpecError, spec, users};
 pub use watch::{PolicyWatch, hangup};
 

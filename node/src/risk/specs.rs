@@ -89,7 +89,7 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
             (document.value(entry)?, Some(Arc::new(document)))
         }
     };
-    let located = source(entry).locate(&PluginStore::new(&policy.plugin_dir));
+    let located = component(entry).locate(&PluginStore::new(&policy.plugin_dir));
     let (file, digest) = located.map_err(|source| SpecError::Store {
         plugin: entry.name.clone(),
         source: Box::new(source),
@@ -145,7 +145,8 @@ pub fn users<'a>(policy: &'a Policy, installed: &'a str) -> impl Iterator<Item =
     policy.plugins.iter().filter(uses)
 }
 
-fn source(entry: &PluginEntry) -> PluginSource {
+/// The source of an entry's component, for the host.
+pub(crate) fn component(entry: &PluginEntry) -> PluginSource {
     match &entry.component {
         Component::File(path) => PluginSource::File {
             path: path.clone(),

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::fingerprint::{Fingerprint, look, look_at_keys};
 use super::news::{self, News};
 use super::{Guard, Housekeeping, ServicesError, specs};
+use crate::bundle::life::{BundleLife, BundleRequest};
 use crate::config::{Config, Policy};
 use crate::metrics::Counters;
 use crate::off_thread::{off_thread, record_alarm, with_journal};
@@ -62,6 +63,8 @@ enum Occasion {
     Hangup,
     /// The command line has added contacts to the configuration.
     Contacts(ContactsRequest),
+    /// The command line, or a judgement, concerns the policy bundles.
+    Bundle(BundleRequest),
 }
 
 /// The result of a successful reload.
@@ -85,6 +88,10 @@ pub struct PolicyWatch {
     pub public: Arc<PublicFile>,
     /// Requests of the command line for new contacts to be put in force.
     pub(crate) contacts: mpsc::Receiver<ContactsRequest>,
+    /// The policy bundles; `None` if the operator follows none.
+    pub(crate) bundles: Option<BundleLife>,
+    /// Requests about policy bundles.
+    pub(crate) bundle_requests: mpsc::Receiver<BundleRequest>,
     /// Clock and randomness of the node.
     pub world: World,
 }
@@ -108,19 +115,86 @@ impl PolicyWatch {
             shown: Vec::new(),
         };
         while let Some(occasion) = stopping
-            .run_until_cancelled(next_look(&mut hangup, &mut self.contacts))
+            .run_until_cancelled(next_look(
+                &mut hangup,
+                &mut self.contacts,
+                &mut self.bundle_requests,
+            ))
             .await
         {
             match occasion {
-                Occasion::Interval => self.look(&mut seen, false).await,
+                Occasion::Interval => {
+                    self.advance_bundles(&mut seen).await;
+                    self.look(&mut seen, false).await;
+                }
                 Occasion::Hangup => self.look(&mut seen, true).await,
                 Occasion::Contacts(answer) => {
                     let guards = self.guards(&seen).await;
                     // Whoever has asked may have gone.
                     drop(answer.send(self.reload.take_contacts(&guards).await));
                 }
+                Occasion::Bundle(request) => {
+                    let policy = self.housekeeping.guard.policy();
+                    // Without bundles, the request is dropped, and whoever asked is told.
+                    if let Some(bundles) = &mut self.bundles {
+                        bundles.heed(request, &policy).await;
+                    }
+                }
             }
         }
+    }
+
+    /// Puts the policy bundle that is due in force. The guard follows at once, and tries again
+    /// later if it could not.
+    async fn advance_bundles(&mut self, seen: &mut Seen) {
+        let present = self.housekeeping.guard.policy();
+        let Some(bundles) = &mut self.bundles else {
+            return;
+        };
+        bundles.advance(&present).await;
+        if bundles.taken_up || !bundles.may_try() {
+            return;
+        }
+        let wanted = match bundles.complete(&present).await {
+            Ok(wanted) => Arc::new(wanted),
+            Err(error) => {
+                tracing::error!(%error, "the policy bundle in force cannot be read");
+                return bundles.try_later();
+            }
+        };
+        let taken = wanted == present || self.follow_bundle(seen, wanted).await;
+        let Some(bundles) = &mut self.bundles else {
+            return;
+        };
+        if taken {
+            bundles.taken_up = true;
+            bundles.sweep().await;
+        } else {
+            bundles.try_later();
+        }
+    }
+
+    /// Loads the entries of another bundle beside those in force. Keys and authorities stay: only
+    /// an operator has them read again.
+    async fn follow_bundle(&self, seen: &mut Seen, wanted: Arc<Policy>) -> bool {
+        if !wanted.can_follow(&self.housekeeping.guard.policy()) {
+            tracing::error!("the policy bundle in force waits for a restart of the node");
+            return false;
+        }
+        let sight = look(&wanted, &wanted.plugins).await;
+        let reloaded = self.housekeeping.guard.reload(false, wanted.clone()).await;
+        let swapped = reloaded.is_ok();
+        self.counters.swap(swapped);
+        seen.plugins.tell(self, reloaded).await;
+        if swapped {
+            seen.plugins.go_on_with(sight);
+            self.reload.live.take(Config {
+                policy: Policy::clone(&wanted),
+                ..Config::clone(&self.reload.live.now())
+            });
+            self.housekeeping.sweep().await;
+        }
+        swapped
     }
 
     async fn look(&self, seen: &mut Seen, asked: bool) {
@@ -299,6 +373,7 @@ pub fn hangup() -> Option<Signal> {
 async fn next_look(
     hangup: &mut Option<Signal>,
     contacts: &mut mpsc::Receiver<ContactsRequest>,
+    bundles: &mut mpsc::Receiver<BundleRequest>,
 ) -> Occasion {
     let signalled = async {
         match hangup {
@@ -309,6 +384,7 @@ async fn next_look(
     tokio::select! {
         _ = signalled => Occasion::Hangup,
         Some(answer) = contacts.recv() => Occasion::Contacts(answer),
+        Some(request) = bundles.recv() => Occasion::Bundle(request),
         () = tokio::time::sleep(LOOK) => Occasion::Interval,
     }
 }

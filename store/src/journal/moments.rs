@@ -20,6 +20,8 @@ pub(super) const TWIN: u8 = 2;
 pub(super) const BACKED_UP: u8 = 3;
 /// The last backup of this node that was proven to be usable.
 pub(super) const DRILLED: u8 = 4;
+/// The last time at which a policy bundle took effect.
+pub(super) const BUNDLED: u8 = 5;
 
 pub(super) struct Moments<'t>(Table<'t, u8, u64>);
 
@@ -37,10 +39,9 @@ impl<'t> Moments<'t> {
         Ok(true)
     }
 
-    /// Notes the last time of something that operators do, also if it is before the one that is
-    /// known: a clock that was ahead must not hide for years that nothing is done. It has no line
-    /// in the audit log: the log of a backup would then always be shorter than what peers have
-    /// seen.
+    /// Notes the last time of something, also if it is before the one that is known: a clock that
+    /// was ahead must not hide for years that operators do nothing. It has no line in the audit
+    /// log: the log of a backup would then always be shorter than what peers have seen.
     pub(super) fn note(&mut self, which: u8, now: UnixMillis) -> Done {
         self.0.insert(which, now.0)?;
         Ok(Written::Now)

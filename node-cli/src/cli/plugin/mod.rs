@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::Args;
+pub(super) use publish::read_seed;
 
 /// The commands below `plugin`.
 #[derive(Debug, Subcommand)]

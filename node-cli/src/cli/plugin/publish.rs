@@ -97,7 +97,7 @@ fn public_key(seed: &[u8; 32]) -> anyhow::Result<Vec<u8>> {
     Ok(pair.public_key().as_ref().to_vec())
 }
 
-fn read_seed(path: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+pub(in crate::cli) fn read_seed(path: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
     let unreadable = || {
         format!(
             "cannot read {}; make a key with `plugin keygen`",

@@ -4,7 +4,7 @@ use countersign_protocol::UnixMillis;
 
 use super::Journal;
 use crate::journal::error::{ReadJournalError, WriteJournalError};
-use crate::journal::moments::{BACKED_UP, DESTROYED, DRILLED, MOMENTS, RESTORED, TWIN};
+use crate::journal::moments::{BACKED_UP, BUNDLED, DESTROYED, DRILLED, MOMENTS, RESTORED, TWIN};
 use crate::journal::operation::Operation;
 use crate::journal::written::Written;
 
@@ -40,6 +40,17 @@ impl Journal {
     /// The time of the last drill that succeeded.
     pub fn drilled_at(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
         self.moment(DRILLED)
+    }
+
+    /// Notes that a policy bundle takes effect. The bundle itself is kept elsewhere.
+    pub fn bundled(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
+        let which = BUNDLED;
+        self.writer.run(Operation::Note { which, now })
+    }
+
+    /// The last time at which a policy bundle took effect.
+    pub fn bundled_at(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
+        self.moment(BUNDLED)
     }
 
     /// The time at which a share was destroyed for the first time since the storage key was
