@@ -76,6 +76,7 @@ fn questions_keep_their_names_on_the_socket() {
             Question::SignAudit { entries: 3 },
             "{\"sign-audit\":{\"entries\":3}}".to_owned(),
         ),
+        (
             Question::TakeBundle("/b".into()),
             "{\"take-bundle\":\"/b\"}".to_owned(),
         ),

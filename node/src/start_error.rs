@@ -90,6 +90,7 @@ impl StartError {
             | Self::Switch(_)
             | Self::Services(_)
             | Self::Guard(_)
+            | Self::Bundles(_)
             | Self::Sandbox(_)
             | Self::Identity(_)
             | Self::System(_)
