@@ -5,7 +5,7 @@ import { ownPasskeys, type App } from "../app.js";
 import { alert, fill, h, type Child } from "../dom.js";
 import { LINE, SHORT, foreign, id, plain, shortId } from "../foreign.js";
 import { approverName } from "../organisation.js";
-import { WrongKind, assertion, hasPasskeys } from "../passkey.js";
+import { WrongKind, assertion, hasPasskeys, remember } from "../passkey.js";
 import { words } from "../words.js";
 import { problem, section } from "./parts.js";
 
@@ -134,6 +134,8 @@ async function give(app: App, examined: Examined, { by, choice, rpId }: Wish): P
     // Checked as nodes check it, so a vote of another passkey never leaves the page.
     const vote = checked(() => client.voteFromAssertion(ballot, asserted.response));
     if (!vote) return alert("bad", texts.otherKey);
+    // From now on this browser knows whose it is.
+    remember(app.store, { approver: by.approver, credential: asserted.credential });
     await client.submitVote(examined, vote);
     return alert("good", texts.done);
   } catch (error) {
