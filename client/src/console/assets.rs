@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 pub enum AssetsError {
     /// The program was built without it.
     #[error(
-        "this program was built without the console; use a released program, or build it with `just console`"
+        "this program was built without the console; use a released program, or build it as CONTRIBUTING.md says"
     )]
     Absent,
     /// The manifest cannot be read.
