@@ -121,7 +121,10 @@ impl Upstream {
                 request = request.header(name, value.clone());
             }
         }
-        let answer = request.body(asked.body).send().await.map_err(|_| away())?;
+        if !asked.body.is_empty() {
+            request = request.body(asked.body);
+        }
+        let answer = request.send().await.map_err(|_| away())?;
         passed_back(answer, places, session.ended.clone())
     }
 

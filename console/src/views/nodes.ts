@@ -3,7 +3,7 @@
 import type { schema } from "../../../clients/typescript/src/index.js";
 import type { App, View } from "../app.js";
 import { h, pairs, table, type Child } from "../dom.js";
-import { SHORT, foreign, id } from "../foreign.js";
+import { SHORT, foreign, id, plain } from "../foreign.js";
 import { spanText } from "../time.js";
 import { words } from "../words.js";
 import { heading, time, word } from "./parts.js";
@@ -70,5 +70,5 @@ function plugins(name: string, status: schema.NodeStatus | null): Child {
       plugin.config ? id(plugin.config) : words.unknown,
     ]);
   const more = status.more_plugins > 0 ? h("p", {}, texts.more(status.more_plugins)) : null;
-  return [table(texts.plugins(name.slice(0, SHORT)), texts.columns, rows), more];
+  return [table(texts.plugins(plain(name, SHORT)), texts.columns, rows), more];
 }
