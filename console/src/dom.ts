@@ -59,7 +59,7 @@ export function table(caption: string, heads: readonly string[], rows: readonly 
   const head = h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)));
   const body = rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))));
   const whole = h("table", {}, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, body));
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, whole);
+  return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": caption }, whole);
 }
 
 /** Names with their values. */

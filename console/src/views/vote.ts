@@ -75,6 +75,12 @@ interface Wish {
   readonly rpId: string;
 }
 
+/** How far a vote has come. */
+interface Turn {
+  stopped: boolean;
+  sent: boolean;
+}
+
 /** A dialog, so that nobody votes by a slip. The order under it stays as it is meanwhile. */
 function confirm(app: App, examined: Examined, wish: Wish, told: HTMLElement): void {
   const texts = words.vote;
@@ -93,22 +99,29 @@ function confirm(app: App, examined: Examined, wish: Wish, told: HTMLElement): v
     inside,
     h("p", { class: "row" }, cancel, go),
   );
+  const turn: Turn = { stopped: false, sent: false };
+  // The focus goes back to where it came from.
   const leave = (): void => {
     dialog.close();
     dialog.remove();
+    document.getElementById(choice)?.focus();
   };
-  cancel.addEventListener("click", () => {
+  const stop = (event: Event): void => {
+    event.preventDefault();
+    // What was sent cannot be taken back.
+    if (turn.sent) return;
+    turn.stopped = true;
     fill(told, alert("note", texts.stopped));
     leave();
-  });
-  dialog.addEventListener("cancel", () => {
-    fill(told, alert("note", texts.stopped));
-    dialog.remove();
-  });
+  };
+  cancel.addEventListener("click", stop);
+  // Escape.
+  dialog.addEventListener("cancel", stop);
   go.addEventListener("click", () => {
     go.disabled = true;
     fill(inside, alert("note", texts.waiting));
-    void give(app, examined, wish).then((outcome) => {
+    void give(app, examined, wish, turn).then((outcome) => {
+      if (turn.stopped) return;
       leave();
       app.page.notify(outcome);
       app.page.redraw();
@@ -125,7 +138,7 @@ function summary({ decoded }: Examined): Child {
   return lines.length === 0 ? null : h("ul", { class: "effect" }, lines.map((line) => h("li", {}, foreign(line, LINE))));
 }
 
-async function give(app: App, examined: Examined, { by, choice, rpId }: Wish): Promise<HTMLElement> {
+async function give(app: App, examined: Examined, { by, choice, rpId }: Wish, turn: Turn): Promise<HTMLElement> {
   const texts = words.vote;
   const { client } = app;
   try {
@@ -134,6 +147,9 @@ async function give(app: App, examined: Examined, { by, choice, rpId }: Wish): P
     // Checked as nodes check it, so a vote of another passkey never leaves the page.
     const vote = checked(() => client.voteFromAssertion(ballot, asserted.response));
     if (!vote) return alert("bad", texts.otherKey);
+    // The person may have stopped while the authenticator was asked: what it returned is dropped.
+    if (turn.stopped) return alert("note", texts.stopped);
+    turn.sent = true;
     // From now on this browser knows whose it is.
     remember(app.store, { approver: by.approver, credential: asserted.credential });
     await client.submitVote(examined, vote);
