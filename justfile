@@ -73,6 +73,17 @@ clients:
 clients-test: clients
     clients/test.sh
 
+# `COUNTERSIGN_CONSOLE=$PWD/dist/console cargo build -p countersign-client` embeds it. `just clients` comes before it.
+# Builds the pages of the console into dist/console.
+console:
+    test -d console/node_modules/esbuild || npm ci --silent --no-audit --no-fund --ignore-scripts --prefix console
+    cd console && npm run --silent types && npm run --silent build
+
+# Needs Debian's package chromium for the second half, which is skipped without it.
+# Types and tests of the console: its parts, then all of it in Chromium with a virtual authenticator.
+console-test: console
+    cd console && npm test && npm run browser
+
 # Each message withheld, a node killed at each step of its writing, and 200 random kills.
 # Runs every interruption, of which the tests try a sample.
 interruptions: plugins

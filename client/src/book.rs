@@ -67,6 +67,19 @@ impl Book {
         Ok(reading.pages.wallets.clone())
     }
 
+    /// The text of the book, of which every wallet verifies; empty if there is none yet. Whoever
+    /// gets it verifies what she uses once more: it may have been written meanwhile.
+    pub(crate) fn verified_text(&self) -> Result<String, ClientError> {
+        self.wallets()?;
+        match self.path.try_exists() {
+            Ok(false) => Ok(String::new()),
+            Ok(true) => {
+                profile::read_own(&self.path).map_err(|error| self.unusable(error.to_string()))
+            }
+            Err(error) => Err(self.unusable(error.to_string())),
+        }
+    }
+
     /// The ids recorded under this name. Their wallets are verified when they are used.
     pub fn named(&self, name: &str) -> Result<Vec<KeyId>, ClientError> {
         let reading = self.read()?;

@@ -25,6 +25,7 @@ pub mod api_key;
 pub mod book;
 mod client;
 pub mod connect;
+pub mod console;
 mod error;
 mod key_file;
 pub mod profile;

@@ -297,7 +297,7 @@ fn gate(args: &EvmArgs, listener: &TcpListener) -> Result<(Gate, String), Client
 }
 
 /// Ends at SIGINT or SIGTERM.
-fn interruption() -> Result<impl Future<Output = ()>, ClientError> {
+pub(super) fn interruption() -> Result<impl Future<Output = ()>, ClientError> {
     let watch = |kind| {
         signal(kind)
             .map_err(|error| ClientError::Usage(format!("no signals ({error}); run it on Linux")))

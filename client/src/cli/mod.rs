@@ -7,6 +7,7 @@ mod audit;
 mod collect;
 mod confirm;
 mod connect;
+mod console;
 mod describe;
 mod descriptor;
 mod drain;
@@ -107,6 +108,7 @@ Examples:
   countersign audit export --from 90d --node alice.audit --node bob.audit --out quarter.audit
   countersign audit verify quarter.audit
   countersign connect evm treasury --path m/44/60/0/0/0 --rpc https://rpc.example
+  countersign console --origin https://console.treasury.example --listen 0.0.0.0:443 --certificate tls.pem --key tls.key
   bitcoind -signer=\"countersign connect bitcoin treasury\"
 
 Colours appear on terminals; NO_COLOR=1 turns them off. Amounts of a chain's own coin are
@@ -199,6 +201,12 @@ enum Command {
     /// Connect a wallet to tools: Ethereum's, or Bitcoin Core.
     #[command(subcommand)]
     Connect(connect::ConnectCommand),
+    /// Serve the pages on which people of this organisation see and vote.
+    ///
+    /// People sign in with API keys of their own, and vote with passkeys. What they see is verified
+    /// and decoded in their browsers, by this profile and its wallet book. No key of the profile is
+    /// read. Runs until it is interrupted.
+    Console(Box<console::ConsoleArgs>),
     /// Look at tasks, vote on them, follow them, and cancel them.
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -281,6 +289,10 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, ClientError> {
         // Whatever is on stderr first is what Bitcoin Core shows.
         Command::Connect(connect::ConnectCommand::Bitcoin(args)) => {
             connect::bitcoin(*args, || connect(&global))
+        }
+        Command::Console(args) => {
+            let profile = Profile::load(&profile_path(&global)?)?;
+            in_runtime(console::execute(*args, profile, *output))
         }
         Command::Task(command) => in_runtime(task::execute(command, &connected()?, output)),
         Command::Drain(args) => {

@@ -150,8 +150,8 @@ export class Api {
     return await this.#started(async () => await this.#attempt<object>(unread(OPERATIONS.voteOnTask), [id], asked));
   }
 
-  async tasks(limit: number, cursor?: string): Promise<TaskPage> {
-    const page = await this.#ask<TaskPage>("listTasks", [], { query: { limit, cursor } });
+  async tasks(limit: number, cursor?: string, state?: string): Promise<TaskPage> {
+    const page = await this.#ask<TaskPage>("listTasks", [], { query: { limit, cursor, state } });
     checkPage(page, page.tasks, limit, cursor);
     return page;
   }

@@ -1,7 +1,7 @@
 /** The client. */
 
-import { accessOf } from "./access.js";
-import { Api, hasEnded, pauseAfter, stateOf } from "./api.js";
+import { accessOf, type Access } from "./access.js";
+import { Api, hasEnded, pauseAfter, stateOf, type State } from "./api.js";
 import { MemoryBook, type WalletBook, type Write } from "./book.js";
 import { Core, fromHex, toHex, type Source } from "./core.js";
 import {
@@ -62,6 +62,7 @@ import {
   type Choice,
   type Collect,
   type Examined,
+  type OrderedTask,
   type VoteMessage,
   type Votes,
 } from "./votes.js";
@@ -91,6 +92,8 @@ export interface Settings {
   readonly apiKey?: string;
   /** `csr-secret1…`. Absent: the client can only read, by an API key. Never keep one in a web page. */
   readonly requesterKey?: string;
+  /** Proves requests in another way than by these keys: a page proves its session to the server that it came from. */
+  readonly access?: Access;
   /** Absent: a book that is forgotten with the process. */
   readonly book?: WalletBook;
   /** The module, if the file beside this package cannot be read. */
@@ -205,7 +208,8 @@ export class Client {
     this.#core = core;
     const { apiKey, requesterKey } = settings;
     const { coordinator, coordinatorId } = settings.profile;
-    this.#api = new Api(coordinator, accessOf(core, { apiKey, requesterKey, coordinatorId }));
+    const access = settings.access ?? accessOf(core, { apiKey, requesterKey, coordinatorId });
+    this.#api = new Api(coordinator, access);
     this.#key = requesterKey;
     this.#book = settings.book ?? new MemoryBook();
     this.requester =
@@ -446,9 +450,23 @@ export class Client {
     return taskOf(await this.#view(this.#api, task));
   }
 
-  /** A page of tasks as the coordinator tells it, newest first. */
-  async tasks(page: { readonly limit?: number; readonly cursor?: string } = {}): Promise<TaskPage> {
-    return await this.#api.tasks(page.limit ?? 50, page.cursor);
+  /**
+   * The order of a task as its requester signed it, decoded here; also of one that has ended or collects no votes. Whether
+   * its requester is trusted is not judged. An error says why it is not shown, such as a wallet that is not believed.
+   */
+  async read(task: Task): Promise<OrderedTask> {
+    const order = orderIn(task.view);
+    const ordered = this.#core.call<Ordered>("order.read", order);
+    const wallet = "key-gen" in ordered.operation ? null : await this.#newestWallet(this.#api, ordered.wallet);
+    const decoded = this.#subject(order, wallet);
+    return { task: task.id, hash: ordered.hash, requester: ordered.requester, ordered: { ...ordered }, wallet, decoded };
+  }
+
+  /** A page of tasks as the coordinator tells it, newest first. `state`: those in one of these. */
+  async tasks(
+    page: { readonly limit?: number; readonly cursor?: string; readonly state?: readonly State[] } = {},
+  ): Promise<TaskPage> {
+    return await this.#api.tasks(page.limit ?? 50, page.cursor, page.state?.join(","));
   }
 
   /** The nodes as the coordinator sees them. */
@@ -479,12 +497,27 @@ export class Client {
     const order = orderIn(view);
     const isNew = "key-gen" in ordered.operation;
     const wallet = isNew ? null : await this.#newestWallet(this.#api, ordered.wallet);
-    const subject = { order, wallet: wallet?.descriptor, chains: this.#chains() };
-    const shown = wallet ? this.#core.call<DecodedDocument | null>("vote.subject", subject) : null;
+    const decoded = this.#subject(order, wallet);
     const { hash, requester, collect } = ordered;
     const until = new Date(Math.min(collect.until, LAST));
-    const decoded = shown ? decodedOf(shown) : null;
     return { task, hash, requester, needed: collect.votes, until, ordered: { ...ordered }, wallet, decoded, order };
+  }
+
+  /** The effect of an order on its wallet; null if it signs nothing. */
+  #subject(order: Order, wallet: Wallet | null): Decoded | null {
+    if (!wallet) return null;
+    const subject = { order, wallet: wallet.descriptor, chains: this.#chains() };
+    const shown = this.#core.call<DecodedDocument | null>("vote.subject", subject);
+    return shown ? decodedOf(shown) : null;
+  }
+
+  /**
+   * The id (`csv1…`) of a passkey as an approver, which operators list. `key` is what `getPublicKey()` of the new credential
+   * returns: a SubjectPublicKeyInfo of P-256 in DER.
+   */
+  approverOfPasskey(key: ArrayBuffer | Uint8Array): string {
+    const spki = toHex(key instanceof Uint8Array ? key : new Uint8Array(key));
+    return this.#core.call<{ approver: string }>("vote.passkey", { spki }).approver;
   }
 
   /** What the passkey of an approver signs to vote on exactly what was examined. Made anew for each vote. */

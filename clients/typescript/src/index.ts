@@ -4,6 +4,7 @@
  * The rules, what is signed, derived and believed, are those of the Rust client: the same code, as WebAssembly.
  */
 
+export type { Access, Sent } from "./access.js";
 export { MemoryBook, type WalletBook, type Write } from "./book.js";
 export type { State } from "./api.js";
 export { Client, type EventOptions, type NewWallet, type NewWebhook, type OrderOptions, type Reshare, type Settings, type SignOptions } from "./client.js";
@@ -33,6 +34,7 @@ export type {
   Collect,
   Examined,
   JudgedVote,
+  OrderedTask,
   VoteMessage,
   Votes,
 } from "./votes.js";

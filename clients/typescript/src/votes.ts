@@ -15,20 +15,24 @@ export interface Collect {
 
 export type Choice = "approve" | "reject";
 
-/** A task to vote on: its requester and its wallet are believed, what it signs is decoded, and it collects votes. */
-export interface Examined {
+/** The order of a task: its requester signed it, its wallet is believed, and what it signs is decoded. */
+export interface OrderedTask {
   readonly task: string;
   /** The hash of its exact bytes, which a vote signs. */
   readonly hash: string;
   readonly requester: string;
-  readonly needed: number;
-  readonly until: Date;
   /** The order as its requester signed it. */
   readonly ordered: Readonly<Record<string, unknown>>;
   /** The wallet that it uses; null if it makes one. */
   readonly wallet: Wallet | null;
   /** The effect of what it signs; null if it signs nothing. */
   readonly decoded: Decoded | null;
+}
+
+/** A task to vote on: its requester is trusted, too, and it collects votes. */
+export interface Examined extends OrderedTask {
+  readonly needed: number;
+  readonly until: Date;
   readonly order: Submission;
 }
 

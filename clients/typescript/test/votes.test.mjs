@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { Client, MemoryBook, Payload, Pending, Untrustworthy, UsageError, VoteError } from "countersign";
+import { Client, CountersignError, MemoryBook, Payload, Pending, Untrustworthy, UsageError, VoteError } from "countersign";
 import { clientOf } from "countersign/node";
 
 const table = JSON.parse(readFileSync(new URL("../../tests/forgeries.json", import.meta.url), "utf8"));
@@ -138,7 +138,8 @@ async function passkeyOf() {
     const s = made > N / 2n === highS ? made : N - made;
     return { clientDataJSON, authenticatorData, signature: derOf(numberOf(raw.subarray(0, 32)), s) };
   };
-  return { id: bech32m("csv", approver), answer };
+  const spki = await webcrypto.subtle.exportKey("spki", publicKey);
+  return { id: bech32m("csv", approver), spki, answer };
 }
 
 const numberOf = (bytes) => BigInt(`0x${Buffer.from(bytes).toString("hex")}`);
@@ -268,6 +269,43 @@ test("a passkey's answer becomes a vote that counts, in whichever form the devic
   const withoutPages = await (await create({})).votes(id);
   close();
   assert.deepEqual([withoutPages.approved, withoutPages.votes[0].finding], [0, "passkey"]);
+});
+
+test("a new passkey has the id under which operators list it", async () => {
+  const { client, close } = await voting();
+  for (let time = 0; time < 4; time++) {
+    const { id, spki } = await passkeyOf();
+    assert.equal(client.approverOfPasskey(spki), id);
+    assert.equal(client.approverOfPasskey(new Uint8Array(spki)), id);
+    assert.throws(() => client.approverOfPasskey(new Uint8Array(spki).subarray(1)), UsageError);
+  }
+  close();
+});
+
+test("an order is read as its requester signed it, whether or not it collects votes", async () => {
+  const { client, views, close } = await voting();
+  for (const options of [{}, { collect: collect() }]) {
+    const task = await client.submit(wallet, pay, { note: "for invoice 7", ...options });
+    const read = await client.read(task);
+    assert.equal(read.hash, labelled("countersign/1 task", views[task.id].task).toString("hex"));
+    assert.equal(read.ordered.note, "for invoice 7");
+    assert.equal(read.wallet.id, wallet);
+    assert.ok(read.decoded.lines.some((line) => line.includes("pay")));
+    const view = { ...task.view, task: task.view.task.replace("invoice 7", "invoice 8") };
+    await assert.rejects(client.read({ ...task, view }), CountersignError);
+  }
+  close();
+});
+
+test("whoever proves requests in a way of her own needs no key", async () => {
+  const sent = [];
+  const access = { headers: (request) => (sent.push(request.method), { "countersign-csrf": "token" }) };
+  const { client, create, close } = await voting();
+  const { id } = await client.submit(wallet, pay, { collect: collect() });
+  const page = await create({}, { apiKey: undefined, access });
+  assert.equal((await page.task(id)).id, id);
+  assert.deepEqual([page.requester, sent], [null, ["GET"]]);
+  close();
 });
 
 test("an answer from elsewhere or for something else becomes no vote", async () => {

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use failure::Failure;
 
 /// All operations by name.
-const OPERATIONS: [(&str, Operation); 34] = [
+const OPERATIONS: [(&str, Operation); 35] = [
     ("version", |_| Ok(json!(env!("CARGO_PKG_VERSION")))),
     ("profile.read", |document| own(document, profile::read)),
     ("requester.id", |document| own(document, order::requester)),
@@ -64,6 +64,7 @@ const OPERATIONS: [(&str, Operation); 34] = [
     ("result.intact", |document| told(document, result::intact)),
     ("text.clean", |document| own(document, text::clean)),
     ("vote.approver", |document| own(document, vote::approver)),
+    ("vote.passkey", |document| own(document, vote::passkey)),
     ("vote.sign", |document| own(document, vote::sign)),
     ("vote.examine", |document| told(document, vote::examine)),
     ("vote.subject", |document| told(document, vote::subject)),

@@ -2,8 +2,8 @@
 
 use countersign_api::{Collecting, Open, State};
 use countersign_protocol::{
-    ApproverId, Assertion, Ballot, Choice, Hash, KeyDescriptor, MalformedVote, Operation, Proof,
-    SignedTask, TaskId, UnixMillis, Vote,
+    ApproverId, ApproverKey, Assertion, Ballot, Choice, Hash, KeyDescriptor, MalformedVote,
+    Operation, Proof, SignedTask, TaskId, UnixMillis, Vote,
 };
 use countersign_requester::count::{Count, Finding, Judged, People, ToldVotes};
 use countersign_requester::known::Acquaintances;
@@ -16,6 +16,13 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::order::{AsOrdered, Order, Secret};
 use crate::payload::{self, Decoded};
+
+/// A SubjectPublicKeyInfo of P-256 up to the two coordinates: id-ecPublicKey, prime256v1, and the
+/// mark of an uncompressed point.
+const P256_SPKI: [u8; 27] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+];
 
 impl From<NoVote> for Failure {
     fn from(reason: NoVote) -> Self {
@@ -221,6 +228,33 @@ pub struct Approver {
 /// The id of an approver's key.
 pub fn approver(KeyText { key }: KeyText) -> Result<Approver, Failure> {
     let approver = key.voting_key()?.id();
+    Ok(Approver { approver })
+}
+
+/// The public key of a new passkey: a SubjectPublicKeyInfo (RFC 5480) in DER, in hexadecimal, as
+/// `getPublicKey()` of WebAuthn returns it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passkey {
+    #[serde(with = "hex::serde")]
+    spki: Vec<u8>,
+}
+
+/// The id under which operators list a passkey as an approver.
+pub fn passkey(Passkey { spki }: Passkey) -> Result<Approver, Failure> {
+    let point = match spki.strip_prefix(&P256_SPKI) {
+        Some(point) if point.len() == 64 => point,
+        Some(_) | None => {
+            return Err(Failure::usage(
+                "the passkey is not of P-256 (ES256); make one with another authenticator",
+            ));
+        }
+    };
+    let mut key = [0; 33];
+    // SEC 1, section 2.3.3: the sign is the last bit of y.
+    key[0] = 2 + (point[63] & 1);
+    key[1..].copy_from_slice(&point[..32]);
+    let approver = ApproverId::new(ApproverKey::Passkey(key)).map_err(Failure::usage)?;
     Ok(Approver { approver })
 }
 

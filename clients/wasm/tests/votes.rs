@@ -1,6 +1,6 @@
 //! Votes by the operations of the module, with an authenticator in software.
 
-use countersign_protocol::{ApproverId, Choice, Hash, Proof, Vote};
+use countersign_protocol::{ApproverId, ApproverKey, Choice, Hash, Proof, Vote};
 use countersign_vote::RelyingParty;
 use countersign_vote::testing::{Key, ORIGIN, Passkey, RP_ID, other_s};
 use countersign_wasm::call;
@@ -343,4 +343,32 @@ fn a_list_of_another_task_is_no_answer() {
     let other = json!({"task": "0b".repeat(16), "hash": hash(), "votes": [], "missing": []});
     let ask_for = json!({"order": order(), "told": other, "now": NOW});
     assert_eq!(ask("vote.count", &ask_for), Err("answer".into()));
+}
+
+/// The base point of P-256 (SEC 2, section 2.4.2) and its negative, which has the other sign.
+#[test]
+fn a_new_passkey_has_the_id_of_its_compressed_point() {
+    const X: &str = "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
+    const ODD: &str = "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
+    const EVEN: &str = "b01cbd1c01e58065711814b583f061e9d431cca994cea1313449bf97c840ae0a";
+    const HEAD: &str = "3059301306072a8648ce3d020106082a8648ce3d03010703420004";
+    for (y, sign) in [(ODD, 3), (EVEN, 2)] {
+        let spki = format!("{HEAD}{X}{y}");
+        let told = ask("vote.passkey", &json!({"spki": spki})).unwrap();
+        let mut key = [sign; 33];
+        hex::decode_to_slice(X, &mut key[1..]).unwrap();
+        let id = ApproverId::new(ApproverKey::Passkey(key)).unwrap();
+        assert_eq!(told, json!({"approver": id}));
+    }
+    let other_curve = format!("{HEAD}{X}{ODD}").replace("030107", "030106");
+    for wrong in [
+        String::new(),
+        HEAD.into(),
+        other_curve,
+        format!("{HEAD}{X}{ODD}00"),
+        format!("{HEAD}{}{ODD}", "f".repeat(64)),
+    ] {
+        let refused = ask("vote.passkey", &json!({"spki": wrong}));
+        assert_eq!(refused, Err("usage".into()), "{wrong}");
+    }
 }

@@ -1,0 +1,341 @@
+//! The server of the console: from a request to its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use countersign_door::{Limits, Tls};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use super::assets::{Asset, Assets};
+use super::gate::Origin;
+use super::problem::Problem;
+use super::session::{Key, Session, Sessions};
+use super::upstream::{Asked, Upstream};
+use super::{cookie, organisation};
+use crate::book::Book;
+use crate::error::ClientError;
+use crate::profile::Profile;
+
+/// The longest body of a request, in bytes: more than a vote has.
+const MAX_BODY: usize = 16 * 1024;
+/// Time limit for receiving a body.
+const BODY: Duration = Duration::from_secs(15);
+/// The longest API key, in bytes.
+const MAX_KEY: usize = 512;
+/// The most attempts to sign in at once. Each asks the coordinator.
+const SIGNING_IN: usize = 4;
+/// The prefix of what is passed on to the coordinator.
+const COORDINATOR: &str = "/coordinator";
+/// The header with the session's token.
+const TOKEN: HeaderName = HeaderName::from_static("countersign-csrf");
+/// The policy of every answer but the page.
+const CLOSED: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+/// What the page may use of its device: passkeys, and the clipboard for ids.
+const DEVICE: &str = "publickey-credentials-get=(self), publickey-credentials-create=(self), clipboard-write=(self), \
+     camera=(), geolocation=(), microphone=(), payment=(), usb=()";
+/// Limits on connections, and on how slow they may be. Streams of events stay open.
+const LIMITS: Limits = Limits {
+    connections: 1024,
+    of_one_address: 64,
+    streams: 32,
+    head: Duration::from_secs(15),
+    stall: Duration::from_secs(30),
+    life: None,
+    grace: Duration::from_secs(3),
+};
+
+/// The pages of an organisation, and its way to the coordinator.
+pub struct Console {
+    origin: Origin,
+    assets: Assets,
+    profile: Profile,
+    book: Book,
+    upstream: Upstream,
+    sessions: Sessions,
+    signing_in: Semaphore,
+}
+
+/// What somebody who signs in sends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIn {
+    api_key: String,
+}
+
+impl Console {
+    /// A console that is opened at `origin`.
+    pub fn new(profile: Profile, origin: Origin, assets: Assets) -> Result<Self, ClientError> {
+        Ok(Self {
+            origin,
+            assets,
+            book: Book::new(&profile.wallet_book),
+            upstream: Upstream::new(&profile)?,
+            profile,
+            sessions: Sessions::default(),
+            signing_in: Semaphore::new(SIGNING_IN),
+        })
+    }
+
+    /// Serves until `stop`. Without TLS, the listener is on loopback.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<Tls>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let router = Router::new().fallback(enter).with_state(Arc::new(self));
+        match tls {
+            Some(tls) => countersign_door::serve_tls(listener, tls, router, LIMITS, stop).await,
+            None => countersign_door::serve(listener, router, LIMITS, stop).await,
+        }
+    }
+
+    async fn answer(&self, head: &Parts, body: Body) -> Result<Response, Problem> {
+        let Parts {
+            method,
+            uri,
+            headers,
+            ..
+        } = head;
+        self.origin.admit(method, uri, headers)?;
+        match (method, uri.path()) {
+            (&Method::GET, "/") => Ok(self.page()),
+            (&Method::GET, "/session") => {
+                Ok(as_json(&token_of(&self.session(headers)?)).into_response())
+            }
+            (&Method::POST, "/session") => self.sign_in(headers, body).await,
+            (&Method::DELETE, "/session") => {
+                self.sessions.end(&self.proved(headers)?);
+                Ok(signed_out())
+            }
+            (&Method::DELETE, "/sessions") => {
+                self.sessions.end_everywhere(&self.proved(headers)?);
+                Ok(signed_out())
+            }
+            (&Method::GET, "/organisation") => {
+                self.proved(headers)?;
+                self.organisation().await
+            }
+            (&Method::GET | &Method::POST, path) if path.starts_with(COORDINATOR) => {
+                let session = self.proved(headers)?;
+                let asked = Asked {
+                    method,
+                    path: &path[COORDINATOR.len()..],
+                    query: uri.query(),
+                    headers,
+                    body: whole(headers, body).await?,
+                };
+                self.upstream.pass(asked, &session).await
+            }
+            (&Method::GET, path) => self.asset(path),
+            _ => Err(nowhere()),
+        }
+    }
+
+    fn page(&self) -> Response {
+        let mut response = file(self.assets.page(), "no-store");
+        if let Ok(policy) = HeaderValue::from_str(self.assets.policy()) {
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        response
+    }
+
+    /// Files are named by their digests, so they never change.
+    fn asset(&self, path: &str) -> Result<Response, Problem> {
+        let asset = self.assets.at(path).ok_or_else(nowhere)?;
+        Ok(file(asset, "public, max-age=31536000, immutable"))
+    }
+
+    /// The session of a request, by its cookie.
+    fn session(&self, headers: &HeaderMap) -> Result<Session, Problem> {
+        let found = cookie::of(headers).and_then(|own| self.sessions.find(own, Instant::now()));
+        found.ok_or_else(signed_off)
+    }
+
+    /// The same for a request that only this console's page can make: it has the token, too.
+    fn proved(&self, headers: &HeaderMap) -> Result<Session, Problem> {
+        let session = self.session(headers)?;
+        let mut tokens = headers.get_all(TOKEN).iter();
+        match (tokens.next(), tokens.next()) {
+            (Some(token), None) if token.to_str().is_ok_and(|text| session.is_token(text)) => {
+                Ok(session)
+            }
+            _ => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "console-token",
+                "the request has not the token of its session; reload the page",
+            )),
+        }
+    }
+
+    /// Begins a session for an API key that the coordinator knows. The one before ends, so nobody
+    /// goes on in a session that somebody else prepared.
+    async fn sign_in(&self, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+        let body = Zeroizing::new(whole(headers, body).await?);
+        let SignIn { api_key } = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+        let api_key = Zeroizing::new(api_key);
+        if api_key.is_empty() || api_key.len() > MAX_KEY {
+            return Err(unreadable());
+        }
+        let key = Key::new(api_key);
+        let Ok(_place) = self.signing_in.try_acquire() else {
+            return Err(Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "console-busy",
+                "too many people sign in at this moment; try again",
+            ));
+        };
+        self.upstream.check(&key).await?;
+        if let Ok(before) = self.session(headers) {
+            self.sessions.end(&before);
+        }
+        let begun = self.sessions.begin(key, Instant::now());
+        let begun = begun.ok_or(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "console-busy",
+            "too many people are signed in; sign out elsewhere, or try again later",
+        ))?;
+        let mut response = as_json(&token_of(&begun.session)).into_response();
+        if let Some(value) = cookie::set(&begun.cookie) {
+            response.headers_mut().insert(header::SET_COOKIE, value);
+        }
+        Ok(response)
+    }
+
+    /// Reads the book outside the threads that serve.
+    async fn organisation(&self) -> Result<Response, Problem> {
+        let unusable = || {
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "console-book",
+                "the wallet book cannot be used; ask the console's operator, who finds the reason with `countersign wallet list`",
+            )
+        };
+        let profile = self.profile.clone();
+        let book = self.book.clone();
+        let read = tokio::task::spawn_blocking(move || organisation::document(&profile, &book));
+        match read.await {
+            Ok(Ok(document)) => Ok(as_json(&document).into_response()),
+            Ok(Err(_)) | Err(_) => Err(unusable()),
+        }
+    }
+}
+
+async fn enter(State(console): State<Arc<Console>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let answered = console.answer(&head, body).await;
+    let response = answered.unwrap_or_else(IntoResponse::into_response);
+    dressed(response, &console.origin)
+}
+
+/// A body that a form of another page cannot send.
+async fn whole(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+    let body = match tokio::time::timeout(BODY, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return Err(unreadable()),
+        Err(_) => {
+            return Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "console-request",
+                "send the whole body at once",
+            ));
+        }
+    };
+    let kind = headers.get(header::CONTENT_TYPE);
+    let is_json = kind.is_some_and(|kind| kind == "application/json");
+    if body.is_empty() || is_json {
+        Ok(body.to_vec())
+    } else {
+        Err(unreadable())
+    }
+}
+
+/// The headers of every answer.
+fn dressed(mut response: Response, origin: &Origin) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CLOSED),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-embedder-policy", "require-corp"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("origin-agent-cluster", "?1"),
+        ("permissions-policy", DEVICE),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if origin.is_https() {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    response
+}
+
+fn file(asset: &Asset, cache: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, asset.kind.clone()),
+        (header::CACHE_CONTROL, cache.into()),
+    ];
+    (headers, asset.bytes).into_response()
+}
+
+fn as_json(document: &Value) -> impl IntoResponse + use<> {
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    (headers, document.to_string())
+}
+
+fn token_of(session: &Session) -> Value {
+    json!({"csrf": session.token()})
+}
+
+fn signed_out() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if let Some(value) = cookie::unset() {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    response
+}
+
+const fn signed_off() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "console-session",
+        "nobody is signed in here, or the session has ended; sign in again",
+    )
+}
+
+const fn unreadable() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "console-request",
+        "the request cannot be read; reload the page, and try again",
+    )
+}
+
+const fn nowhere() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "console-path",
+        "there is nothing at this address; open the console itself",
+    )
+}

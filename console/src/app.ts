@@ -1,0 +1,71 @@
+/** What every view works with. */
+
+import { MemoryBook, Client, Unauthorized } from "../../clients/typescript/src/index.js";
+import { nodeNames, organisationOf, type Organisation } from "./organisation.js";
+import { remembered, type Remembered, type Store } from "./passkey.js";
+import { Session } from "./session.js";
+import { ownKeys } from "./waiting.js";
+
+/** A signed-in page. */
+export interface App {
+  readonly session: Session;
+  readonly client: Client;
+  readonly organisation: Organisation;
+  /** Names of nodes in the profile, by id. */
+  readonly nodes: ReadonlyMap<string, string>;
+  readonly store: Store;
+  /** The hash of each order that was shown, by task: another one under the same id is not voted on. */
+  readonly shownHashes: Map<string, string>;
+  readonly page: Page;
+}
+
+/** What views may do to the page around them. */
+export interface Page {
+  /** Draws the present view again. */
+  redraw(): void;
+  /** Says something that stays until the reader moves on. */
+  notify(notice: Node): void;
+}
+
+/** What a view shows, and what it is about. */
+export interface View {
+  readonly title: string;
+  readonly content: readonly Node[];
+  /** Tasks and wallets whose changes concern it; `all`: any. */
+  readonly about: ReadonlySet<string> | "all" | "nothing";
+}
+
+/** Fetches the organisation, and makes a client that believes it. */
+export async function enter(session: Session, module: WebAssembly.Module, page: Page): Promise<App> {
+  const organisation = organisationOf(await session.organisation(), Session.base(location.origin));
+  const book = new MemoryBook(organisation.book);
+  const client = await Client.create({ profile: organisation.profile, access: session, book, module });
+  const nodes = nodeNames(organisation.profile);
+  return { session, client, organisation, nodes, store: storage(), shownHashes: new Map(), page };
+}
+
+/** The passkeys that this browser remembers. */
+export function ownPasskeys(app: App): readonly Remembered[] {
+  return remembered(app.store);
+}
+
+/** All keys of the person in front of this page. */
+export function keysOfOwner(app: App): ReadonlySet<string> {
+  const approvers = ownPasskeys(app).map(({ approver }) => approver);
+  return ownKeys(approvers, app.organisation.profile.approvers);
+}
+
+export function isSignedOut(error: unknown): boolean {
+  return error instanceof Unauthorized && error.status === 401;
+}
+
+/** The storage of this browser, or one that is forgotten with the page. */
+function storage(): Store {
+  try {
+    localStorage.getItem("countersign");
+    return localStorage;
+  } catch {
+    const kept = new Map<string, string>();
+    return { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => void kept.set(key, value) };
+  }
+}

@@ -1,0 +1,190 @@
+/** One task: what was ordered, who voted, and when each node and plugin decided. */
+
+import { CountersignError, type Examined, type OrderedTask, type Task, type Votes } from "../../../clients/typescript/src/index.js";
+import type { App, View } from "../app.js";
+import { alert, h, pairs, table, type Child } from "../dom.js";
+import { LINE, LONG, SHORT, foreign, id, plain, shortId } from "../foreign.js";
+import { mayVote, partsOf } from "../order.js";
+import { spanText } from "../time.js";
+import { timeline } from "../timeline.js";
+import { words } from "../words.js";
+import { heading, node, problem, requester, section, state, time, walletLink, word } from "./parts.js";
+import { ballot } from "./vote.js";
+
+/** Entries of the history, lines of an effect and votes that are shown at most. */
+const MOST = 300;
+
+export async function task(app: App, taskId: string): Promise<View> {
+  const about = new Set([taskId]);
+  const title = `${words.task.head} ${shortId(taskId)}`;
+  let found: Task;
+  let order: OrderedTask;
+  try {
+    found = await app.client.task(taskId);
+    order = await app.client.read(found);
+  } catch (error) {
+    if (!isDoubt(error)) throw error;
+    return { title, about, content: [heading(title), refused(error)] };
+  }
+  const votes = await app.client.votes(taskId);
+  return { title, about, content: [heading(title), ...(await parts(app, found, order, votes))] };
+}
+
+async function parts(app: App, found: Task, order: OrderedTask, votes: Votes | null): Promise<readonly Node[]> {
+  const seen = app.shownHashes.get(order.task);
+  app.shownHashes.set(order.task, seen ?? order.hash);
+  const examined = votes && found.state === "pending" ? await examine(app, order.task) : null;
+  const hashes = examined instanceof Error || !examined ? [order.hash, votes?.hash] : [examined.hash, votes?.hash];
+  const may = mayVote(seen, order.hash, hashes[0] ?? order.hash, hashes[1] ?? order.hash);
+  const changed = may === "changed" ? alert("bad", words.task.changed) : null;
+  // What is voted on is what is shown: the very same object.
+  const shown = examined instanceof Error || !examined ? order : examined;
+  return [
+    changed,
+    ordered(app, shown),
+    votes ? counted(app, votes) : null,
+    examined instanceof Error ? section(words.vote.head, problem(examined)) : null,
+    examined && !(examined instanceof Error) && may === "yes" ? ballot(app, examined) : null,
+    told(app, found),
+    steps(app, found),
+    history(found),
+  ].filter((part) => part !== null);
+}
+
+/** An error that says why there is no vote, and hides nothing of the order. */
+async function examine(app: App, taskId: string): Promise<Examined | Error> {
+  try {
+    return await app.client.examine(taskId);
+  } catch (error) {
+    if (isDoubt(error)) return error;
+    throw error;
+  }
+}
+
+/** True for what says that a task or its wallet is not to be believed, or not to be voted on. */
+function isDoubt(error: unknown): error is CountersignError {
+  if (!(error instanceof CountersignError)) return false;
+  return !("status" in error) && !["unreachable", "answer"].includes(error.code);
+}
+
+function refused(error: CountersignError): HTMLElement {
+  const lines = error.details.slice(0, MOST).map((line) => h("li", {}, foreign(line, LINE)));
+  return alert(
+    "bad",
+    h("h2", {}, words.task.forged),
+    h("p", {}, words.task.forgedMore),
+    h("p", {}, foreign(error.message, LONG)),
+    lines.length > 0 ? h("ul", {}, lines) : null,
+  );
+}
+
+function ordered(app: App, order: OrderedTask): HTMLElement {
+  const texts = words.task;
+  const parts = partsOf(order);
+  const list = (nodes: readonly string[]): Child => h("ul", {}, nodes.map((one) => h("li", {}, node(app, one))));
+  const when = (condition: unknown, name: string, value: () => Child): readonly (readonly [string, Child])[] =>
+    condition === null || condition === undefined ? [] : [[name, value()]];
+  const claims = h(
+    "ul",
+    {},
+    parts.claims.map(([name, value]) => h("li", {}, foreign(name, SHORT), ": ", foreign(value, LONG))),
+  );
+  return section(
+    texts.order,
+    h("p", { class: "kind" }, word(words.operations, parts.kind)),
+    effect(order),
+    pairs([
+      ...when(order.wallet, texts.wallet, () => [
+        walletLink(order.wallet?.id ?? "", order.wallet?.name ?? null),
+        " ",
+        id(order.wallet?.id ?? ""),
+      ]),
+      ...when(parts.path, texts.path, () => h("code", {}, plain(parts.path ?? "", LINE))),
+      ...when(parts.name, texts.newName, () => foreign(parts.name ?? "", SHORT)),
+      ...when(parts.scheme, texts.scheme, () => foreign(parts.scheme ?? "", SHORT)),
+      ...when(parts.from, texts.from, () => list(parts.from ?? [])),
+      ...when(parts.members, texts.members, () => list(parts.members ?? [])),
+      ...when(parts.threshold, texts.threshold, () => String(parts.threshold)),
+      ...when(parts.asked, texts.members, () => list(parts.asked ?? [])),
+      [texts.requester, requester(app, order.requester)],
+      ...when(parts.note, texts.note, () => foreign(parts.note ?? "", LONG)),
+      ...when(parts.claims[0], texts.claims, () => [h("p", { class: "hint" }, texts.claimsHint), claims]),
+      [texts.created, time(parts.created)],
+      [texts.notAfter, time(parts.notAfter)],
+      [texts.hash, id(order.hash)],
+    ]),
+    h("p", { class: "hint" }, `✓ ${texts.verified}`),
+  );
+}
+
+/** The effect of what is signed, line by line, as this page decoded it. */
+function effect({ decoded }: OrderedTask): Child {
+  if (!decoded) return null;
+  const lines = decoded.lines.slice(0, MOST).map((line) => h("li", {}, foreign(line, LONG)));
+  const more = decoded.lines.length - lines.length;
+  return [
+    decoded.blind ? alert("bad", words.task.blind) : null,
+    h("h3", {}, words.task.effect),
+    h("ul", { class: "effect" }, lines),
+    more > 0 ? h("p", {}, words.foreign.cut(more)) : null,
+  ];
+}
+
+function counted(app: App, votes: Votes): HTMLElement {
+  const texts = words.task;
+  const rows = votes.votes.slice(0, MOST).map(({ name, finding, problem: why, vote }): readonly Child[] => [
+    name === null ? (vote ? id(vote.approver) : words.unknown) : [foreign(name, SHORT), " ", vote ? h("code", {}, shortId(vote.approver)) : null],
+    vote ? word(texts.choices, vote.choice) : "?",
+    vote ? time(vote.time) : "?",
+    finding === "genuine" ? texts.counts : h("span", { class: "doubt" }, `${words.no}: `, foreign(why ?? finding, LINE)),
+  ]);
+  const { missing } = votes;
+  const { approvers } = app.organisation.profile;
+  return section(
+    texts.votes,
+    h("p", { class: "count" }, texts.count(votes.approved, votes.needed, votes.rejected)),
+    approvers === undefined ? alert("note", texts.keys) : null,
+    pairs([
+      [texts.until, time(votes.until.getTime())],
+      ...(missing.length > 0
+        ? [[texts.missing, missing.slice(0, MOST).map((one) => [foreign(one, SHORT), " "])] as const]
+        : []),
+    ]),
+    rows.length === 0 ? h("p", {}, texts.noVotes) : table(texts.votesCaption, texts.voteColumns, rows),
+  );
+}
+
+function told(app: App, { view }: Task): HTMLElement {
+  const texts = words.task;
+  const { reason } = view;
+  const nodes = reason?.nodes.slice(0, MOST).map((one) => [" ", node(app, one)]);
+  return section(
+    texts.state,
+    h("p", {}, state(view.state)),
+    reason ? h("p", {}, `${texts.reason}: `, foreign(reason.message, LONG), " [", foreign(reason.code, SHORT), "]", nodes) : null,
+  );
+}
+
+function steps(app: App, { view }: Task): HTMLElement {
+  const texts = words.task;
+  const rows = timeline(view, app.nodes).map((step): readonly Child[] => [
+    node(app, step.node, step.name),
+    step.plugin === null ? texts.nodeItself : foreign(step.plugin, SHORT),
+    [
+      h("span", { class: `state ${step.decision}` }, texts[step.decision]),
+      step.reason === null ? null : [": ", foreign(step.reason, LONG), " [", foreign(step.code ?? "", SHORT), "]"],
+    ],
+    step.after === null ? "–" : spanText(step.after),
+    step.took === null ? "–" : spanText(step.took),
+  ]);
+  return section(
+    texts.timeline,
+    h("p", { class: "hint" }, texts.timelineWord),
+    rows.length === 0 ? h("p", {}, words.none) : table(texts.timeline, texts.timelineColumns, rows),
+  );
+}
+
+function history({ view }: Task): HTMLElement {
+  const entries = view.events.slice(0, MOST).map((entry) => h("li", {}, time(entry.at), " ", foreign(entry.text, LONG)));
+  return section(words.task.history, entries.length === 0 ? h("p", {}, words.none) : h("ol", {}, entries));
+}

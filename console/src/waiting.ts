@@ -1,0 +1,21 @@
+/** What waits for the person in front of this page. */
+
+import type { Votes } from "../../clients/typescript/src/index.js";
+
+/** True if votes are collected now, and none of these keys has a vote that counts. */
+export function waitsFor(keys: ReadonlySet<string>, votes: Pick<Votes, "votes" | "until">, now: number): boolean {
+  if (keys.size === 0 || votes.until.getTime() <= now) return false;
+  return !votes.votes.some(({ finding, vote }) => finding === "genuine" && vote !== null && keys.has(vote.approver));
+}
+
+/** All keys of the people who have one of these: by the profile, a second passkey is the same person. */
+export function ownKeys(
+  remembered: readonly string[],
+  approvers: Readonly<Record<string, readonly string[]>> | undefined,
+): ReadonlySet<string> {
+  const own = new Set(remembered);
+  for (const keys of Object.values(approvers ?? {})) {
+    if (keys.some((key) => remembered.includes(key))) for (const key of keys) own.add(key);
+  }
+  return own;
+}
