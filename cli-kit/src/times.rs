@@ -18,7 +18,7 @@ pub fn point(text: &str) -> Result<UnixMillis, TimeError> {
     read(text, now()).ok_or(TimeError)
 }
 
-/// The time of this machine's clock.
+/// The time of this machine's clock; 0 if it shows one before 1970.
 pub fn now() -> UnixMillis {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

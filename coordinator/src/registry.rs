@@ -727,10 +727,11 @@ impl Inner {
     /// Checks that tasks that wait for people leave half of the places to others.
     fn check_pending(&self, limit: usize) -> Result<(), SubmitError> {
         let pending = |active: &&Active| active.flow.record.state == State::Pending;
-        match self.tasks.values().filter(pending).count() {
-            many if many >= limit.div_ceil(2) => Err(SubmitError::Busy(many)),
-            _ => Ok(()),
+        let count = self.tasks.values().filter(pending).count();
+        if count >= limit.div_ceil(2) {
+            return Err(SubmitError::Busy(count));
         }
+        Ok(())
     }
 
     /// Moves the load of a task from some nodes to others.

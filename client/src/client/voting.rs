@@ -431,7 +431,19 @@ fn vote_may_have_arrived(error: &ClientError) -> bool {
     match error {
         ClientError::Unreachable { .. } | ClientError::Api { .. } => !error.is_certainly_undone(),
         ClientError::Answer(_) | ClientError::TimedOut(_) => true,
-        _ => false,
+        // Found on this machine, before anything was sent.
+        ClientError::File { .. }
+        | ClientError::Usage(_)
+        | ClientError::Payload(_)
+        | ClientError::Finish(_) => false,
+        // None of these follows from sending a vote. If one ever does, nothing is known.
+        ClientError::Rejected { .. }
+        | ClientError::Failed { .. }
+        | ClientError::Pending { .. }
+        | ClientError::UnknownState { .. }
+        | ClientError::Invalid { .. }
+        | ClientError::Belief(_)
+        | ClientError::Vote(_) => true,
     }
 }
 

@@ -8,6 +8,7 @@ use super::wire::HASH;
 use crate::check;
 
 pub(super) fn run(input: &[u8]) -> bool {
+    // Most inputs are no vote, and then there is nothing to hold to.
     let bytes = Vote::from_bytes(input).ok();
     if let Some(vote) = &bytes {
         assert_eq!(vote.to_bytes(), input, "a vote has one encoding");
