@@ -3,7 +3,7 @@
 use countersign_protocol::control::{FromNode, Pace};
 use countersign_protocol::forecast::MAX_FORECAST;
 use countersign_protocol::node_status::{
-    Guards, MAX_GUARDED, MAX_PLUGINS, NodeStatus, PluginStatus,
+    BundleStatus, Guards, MAX_BUNDLES, MAX_GUARDED, MAX_PLUGINS, NodeStatus, PluginStatus,
 };
 use countersign_protocol::text::printable;
 use countersign_protocol::{Forecast, NotAsked, Outcome, PluginVerdict, Refusal};
@@ -112,6 +112,9 @@ pub fn frame(frame: FromNode) -> FromNode {
         FromNode::Status { status } => FromNode::Status {
             status: Box::new(self::status(*status)),
         },
+        FromNode::StatusWithBundles { status } => FromNode::StatusWithBundles {
+            status: Box::new(self::status(*status)),
+        },
     }
 }
 
@@ -153,12 +156,21 @@ fn forecast(mut forecast: Forecast) -> Forecast {
 fn status(mut status: NodeStatus) -> NodeStatus {
     let more_plugins = status.plugins.len().saturating_sub(MAX_PLUGINS) as u32;
     status.plugins.truncate(MAX_PLUGINS);
+    status.bundles.truncate(MAX_BUNDLES);
     NodeStatus {
         software: text(&status.software),
         clock: status.clock,
         schemes: names(status.schemes),
         plugins: status.plugins.into_iter().map(plugin).collect(),
         more_plugins: status.more_plugins.saturating_add(more_plugins),
+        bundles: status.bundles.into_iter().map(bundle).collect(),
+    }
+}
+
+fn bundle(bundle: BundleStatus) -> BundleStatus {
+    BundleStatus {
+        name: text(&bundle.name),
+        ..bundle
     }
 }
 

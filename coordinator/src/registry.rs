@@ -480,7 +480,7 @@ impl TaskRegistry {
                 self.forecast(connection, ask, *forecast);
                 return Ok(());
             }
-            FromNode::Status { status } => {
+            FromNode::Status { status } | FromNode::StatusWithBundles { status } => {
                 self.lock().described(connection, *status, now);
                 return Ok(());
             }

@@ -293,6 +293,7 @@ async fn hear_first(source: &mut impl Source, spoken: Versions) -> Result<First,
         | FromNode::Alive { .. }
         | FromNode::Preflight { .. }
         | FromNode::Status { .. }
+        | FromNode::StatusWithBundles { .. }
         | FromNode::Draining { .. } => {
             return Err(End::Misbehaved("the first frame is not a hello".into()));
         }

@@ -207,7 +207,8 @@ impl World {
                 | FromNode::Stored { .. }
                 | FromNode::Capacity { .. }
                 | FromNode::AskContacts
-                | FromNode::Status { .. } => {}
+                | FromNode::Status { .. }
+                | FromNode::StatusWithBundles { .. } => {}
                 other => return other,
             }
         }

@@ -123,7 +123,8 @@ pub enum FromNode {
     /// The node's description of itself, after every `Welcome`, whenever it has changed, and every
     /// few minutes.
     Status {
-        /// For display only.
+        /// For display only. Its bundles are not sent.
+        #[serde(with = "crate::node_status::without_bundles")]
         status: Box<NodeStatus>,
     },
     /// The first and only frame of a guest, which asks to be registered. Answered by `Contacts` or
@@ -138,6 +139,11 @@ pub enum FromNode {
     /// The node's operator wants it to finish its tasks and to begin no others, or has withdrawn
     /// that. Sent after every `Welcome` while it is true.
     Draining { draining: bool },
+    /// Replaces `Status` at nodes that know policy bundles.
+    StatusWithBundles {
+        /// For display only.
+        status: Box<NodeStatus>,
+    },
 }
 
 /// A node's progress in a slow stage.
@@ -303,7 +309,7 @@ mod tests {
     use crate::hash::Hash;
     use crate::id::{CoordinatorId, RequesterId};
     use crate::invitation::{Invitation, InvitationId};
-    use crate::node_status::{Guards, PluginState, PluginStatus};
+    use crate::node_status::{BundleState, BundleStatus, Guards, PluginState, PluginStatus};
     use crate::{UnixMillis, decode, encode};
 
     fn frozen<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
@@ -425,20 +431,58 @@ mod tests {
                 schemes: Vec::new(),
             },
         };
-        let status = FromNode::Status {
-            status: Box::new(NodeStatus {
-                software: "node 1".into(),
-                clock: UnixMillis(300),
-                schemes: vec!["ed25519".into()],
-                plugins: vec![plugin],
-                more_plugins: 2,
-            }),
+        let status = NodeStatus {
+            software: "node 1".into(),
+            clock: UnixMillis(300),
+            schemes: vec!["ed25519".into()],
+            plugins: vec![plugin],
+            more_plugins: 2,
+            bundles: Vec::new(),
         };
         let head = format!("{}ac0201{}", text("node 1"), text("ed25519"));
         let digest = "01".repeat(32);
         let plugin = format!("01{}0101{}01{digest}0001", text("rules"), text("1"));
         let guards = format!("01{}01{}0300", text("keysign"), text("k"));
-        frozen(&status, &format!("0e{head}{plugin}{guards}02"));
+        let first = format!("{head}{plugin}{guards}02");
+        let frame = |status: &NodeStatus| FromNode::Status {
+            status: Box::new(status.clone()),
+        };
+        frozen(&frame(&status), &format!("0e{first}"));
+
+        let bundle = |state, until| BundleStatus {
+            name: "t".into(),
+            version: 300,
+            digest: Hash([2; 32]),
+            state,
+            until,
+            signed: 2,
+            needed: 3,
+        };
+        let status = NodeStatus {
+            bundles: vec![
+                bundle(BundleState::InForce, None),
+                bundle(BundleState::Waiting, Some(UnixMillis(300))),
+            ],
+            ..status
+        };
+        let named = format!("{}ac02{}", text("t"), "02".repeat(32));
+        let bundles = format!("02{named}00000203{named}0101ac020203");
+        // A reader of version 1 accepts nothing more.
+        let earlier = encode(&frame(&status));
+        assert_eq!(hex::encode(&earlier), format!("0e{first}"));
+        let status = FromNode::StatusWithBundles {
+            status: Box::new(status),
+        };
+        frozen(&status, &format!("12{first}{bundles}"));
+    }
+
+    /// A node of this version tells a coordinator of the one before nothing that it refuses.
+    #[test]
+    fn bundles_travel_only_in_a_frame_of_version_2() {
+        let status = Box::<NodeStatus>::default;
+        let earlier = FromNode::Status { status: status() };
+        let later = FromNode::StatusWithBundles { status: status() };
+        assert_eq!((earlier.since(), later.since()), (1, 2));
     }
 
     /// Nodes of this version say it to coordinators of the next.

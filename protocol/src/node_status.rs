@@ -10,6 +10,8 @@ use crate::task::UnixMillis;
 pub const MAX_PLUGINS: usize = 32;
 /// The maximum number of entries in each list of [`Guards`].
 pub const MAX_GUARDED: usize = 32;
+/// The maximum number of policy bundles in a [`NodeStatus`].
+pub const MAX_BUNDLES: usize = 8;
 
 /// A node's description of itself at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,75 @@ pub struct NodeStatus {
     pub plugins: Vec<PluginStatus>,
     /// Entries beyond the limit, which are left out of `plugins`.
     pub more_plugins: u32,
+    /// The policy bundles that are in force at it or wait; at most [`MAX_BUNDLES`]. Empty if it
+    /// follows none, or is of an earlier version.
+    #[serde(default)]
+    pub bundles: Vec<BundleStatus>,
+}
+
+/// A policy bundle at a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BundleStatus {
+    /// Name of the policy that the node follows.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// The hash that its publishers have signed.
+    pub digest: Hash,
+    /// Whether the node decides by it.
+    pub state: BundleState,
+    /// The time at which it takes effect if the node runs until then, by the node's clock. Absent
+    /// if it is in force. It may be earlier: what tightens does not wait.
+    pub until: Option<UnixMillis>,
+    /// Number of the node's publishers who have signed it.
+    pub signed: u32,
+    /// Number of them who must have.
+    pub needed: u32,
+}
+
+/// Whether a node decides by a policy bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum BundleState {
+    /// The node decides by it.
+    InForce,
+    /// It is to take effect later, or could not be put in force yet.
+    Waiting,
+}
+
+/// A [`NodeStatus`] in the frame of version 1, which ends before the bundles. Readers of that
+/// version refuse what follows.
+pub(crate) mod without_bundles {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{NodeStatus, PluginStatus, UnixMillis};
+
+    pub fn serialize<S: Serializer>(status: &NodeStatus, to: S) -> Result<S::Ok, S::Error> {
+        let NodeStatus {
+            software,
+            clock,
+            schemes,
+            plugins,
+            more_plugins,
+            bundles: _,
+        } = status;
+        (software, clock, schemes, plugins, more_plugins).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<NodeStatus>, D::Error> {
+        type Fields = (String, UnixMillis, Vec<String>, Vec<PluginStatus>, u32);
+        let (software, clock, schemes, plugins, more_plugins) = Fields::deserialize(from)?;
+        Ok(Box::new(NodeStatus {
+            software,
+            clock,
+            schemes,
+            plugins,
+            more_plugins,
+            bundles: Vec::new(),
+        }))
+    }
 }
 
 /// One plugin entry of a node.

@@ -13,8 +13,9 @@ use crate::control::{FromNode, ToNode};
 ///
 /// - 1: the first release.
 /// - 2: nodes leave in an orderly way ([`FromNode::Draining`]), coordinators admit guests and
-///   propose contacts ([`FromNode::Join`], [`FromNode::AskContacts`]), and people vote on tasks
-///   ([`ToNode::OfferVoted`]).
+///   propose contacts ([`FromNode::Join`], [`FromNode::AskContacts`]), people vote on tasks
+///   ([`ToNode::OfferVoted`]), and nodes tell of their policy bundles
+///   ([`FromNode::StatusWithBundles`]).
 pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Part of the reason with which every release of the coordinator closes the connection of a node
@@ -81,7 +82,10 @@ impl FromNode {
             | Self::Alive { .. }
             | Self::Preflight { .. }
             | Self::Status { .. } => 1,
-            Self::Join { .. } | Self::AskContacts | Self::Draining { .. } => 2,
+            Self::Join { .. }
+            | Self::AskContacts
+            | Self::Draining { .. }
+            | Self::StatusWithBundles { .. } => 2,
         }
     }
 }

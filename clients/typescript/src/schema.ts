@@ -4,6 +4,9 @@
  * Answers may have further members, and texts may be words that are not listed: later versions add them.
  */
 
+/** Whether a node decides by a policy bundle. */
+export type BundleState = "in-force" | "waiting" | (string & {});
+
 /** The party at fault. Each cause calls for a different action. */
 export type Cause = "caller" | "peer" | "environment" | "bug" | (string & {});
 
@@ -181,6 +184,27 @@ export interface AuditPage {
   readonly entries: readonly AuditEntry[];
   /** `after` of the next request, whether or not there are more entries already. */
   readonly next: string;
+}
+
+/** A policy bundle at a node. */
+export interface BundleStatus {
+  /** The hash that its publishers have signed. */
+  readonly digest: Hash;
+  /** Name of the policy that the node follows. */
+  readonly name: string;
+  /** Number of them who must have. */
+  readonly needed: number;
+  /** Number of the node's publishers who have signed it. */
+  readonly signed: number;
+  /** Whether the node decides by it. */
+  readonly state: BundleState;
+  /**
+   * The time at which it takes effect if the node runs until then, by the node's clock. Absent if it is in force.
+   * It may be earlier: what tightens does not wait.
+   */
+  readonly until?: UnixMillis | null;
+  /** Its version. */
+  readonly version: number;
 }
 
 /** A child key with its addresses. */
@@ -438,6 +462,11 @@ export interface NodeList {
 
 /** A node's description of itself at one moment. */
 export interface NodeStatus {
+  /**
+   * The policy bundles that are in force at it or wait; at most [`MAX_BUNDLES`]. Empty if it follows none, or is
+   * of an earlier version.
+   */
+  readonly bundles?: readonly BundleStatus[];
   /** The node's clock when it wrote this. */
   readonly clock: UnixMillis;
   /** Entries beyond the limit, which are left out of `plugins`. */
@@ -1090,6 +1119,15 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "entries": "[]AuditEntry",
     "next": "string",
   },
+  BundleStatus: {
+    "digest": "string",
+    "name": "string",
+    "needed": "integer",
+    "signed": "integer",
+    "state": "string",
+    "until?": "?integer",
+    "version": "integer",
+  },
   ChildView: {
     "addresses": "any",
     "path": "string",
@@ -1215,6 +1253,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "nodes": "[]NodeView",
   },
   NodeStatus: {
+    "bundles?": "[]BundleStatus",
     "clock": "integer",
     "more_plugins": "integer",
     "plugins": "[]PluginStatus",

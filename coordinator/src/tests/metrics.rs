@@ -182,6 +182,7 @@ async fn callers_and_nodes_cannot_make_series_without_bound() {
             schemes: Vec::new(),
             plugins: Vec::new(),
             more_plugins: 0,
+            bundles: Vec::new(),
         };
         let status = Box::new(status);
         node.say(FromNode::Status { status }).await;

@@ -483,7 +483,9 @@ async fn a_reshare_asks_old_and_new_members() {
 /// What a screen shows of nodes.
 mod status {
     use countersign_protocol::NodeStatus;
-    use countersign_protocol::node_status::{Guards, PluginState, PluginStatus};
+    use countersign_protocol::node_status::{
+        BundleState, BundleStatus, Guards, PluginState, PluginStatus,
+    };
 
     use super::*;
 
@@ -504,11 +506,24 @@ mod status {
             },
         };
         NodeStatus {
-            software: long,
+            software: long.clone(),
             clock: UnixMillis(clock),
             schemes: vec!["ed25519".into()],
             plugins: vec![plugin; plugins],
             more_plugins: 2,
+            bundles: vec![bundle(&long); plugins],
+        }
+    }
+
+    fn bundle(name: &str) -> BundleStatus {
+        BundleStatus {
+            name: name.into(),
+            version: 7,
+            digest: Hash([2; 32]),
+            state: BundleState::Waiting,
+            until: Some(UnixMillis(9_000)),
+            signed: 2,
+            needed: 3,
         }
     }
 
@@ -546,11 +561,14 @@ mod status {
         let node = nodes()[0];
         let (connection, _frames) = registry.join(node, None, "n", &[], UnixMillis(1)).unwrap();
         let status = Box::new(status(1, 70));
-        let frame = FromNode::Status { status };
+        let frame = FromNode::StatusWithBundles { status };
         registry.receive(connection, frame, UnixMillis(2)).unwrap();
         let status = registry.nodes()[&node].status.clone().unwrap().status;
         let status = status.known().unwrap();
         assert_eq!((status.plugins.len(), status.more_plugins), (32, 40));
+        assert_eq!(status.bundles.len(), 8);
+        let named = bundle(&status.bundles[0].name);
+        assert_eq!(status.bundles[0], named, "only its name is cut");
         let guards = &status.plugins[0].guards;
         assert_eq!((guards.keys.len(), guards.more_keys), (32, 969));
         let shown = serde_json::to_string(&status).unwrap();
@@ -559,6 +577,27 @@ mod status {
             "{}",
             shown.len()
         );
+    }
+
+    /// The program of a node may be replaced by an earlier one.
+    #[tokio::test]
+    async fn a_description_of_an_earlier_version_replaces_one_with_bundles() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = registry(&World::open(dir.path(), |_| ()));
+        let node = nodes()[0];
+        let (connection, _frames) = registry.join(node, None, "n", &[], UnixMillis(1)).unwrap();
+        let described = |frame: &FromNode| {
+            // As it travels.
+            let frame = countersign_protocol::decode(&countersign_protocol::encode(frame));
+            let now = UnixMillis(2);
+            registry.receive(connection, frame.unwrap(), now).unwrap();
+            let status = registry.nodes()[&node].status.clone().unwrap().status;
+            status.into_known().unwrap().bundles.len()
+        };
+        let status = || Box::new(status(1, 3));
+        let later = FromNode::StatusWithBundles { status: status() };
+        let earlier = FromNode::Status { status: status() };
+        assert_eq!([&later, &earlier, &later].map(described), [3, 0, 3]);
     }
 
     #[tokio::test]

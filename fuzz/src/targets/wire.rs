@@ -5,7 +5,9 @@ use countersign_protocol::control::{FromNode, Held, Pace, Stage, ToNode};
 use countersign_protocol::evidence::{Claim, Misconduct, Signature, SignedHash};
 use countersign_protocol::frame::{Abort, Body, Frame, HighWater, Mark, NO_TASK, SignedMark, Use};
 use countersign_protocol::invitation::{Invitation, InvitationId, Token};
-use countersign_protocol::node_status::{Guards, NodeStatus, PluginState, PluginStatus};
+use countersign_protocol::node_status::{
+    BundleState, BundleStatus, Guards, NodeStatus, PluginState, PluginStatus,
+};
 use countersign_protocol::{
     Cause, Choice, Contact, CoordinatorId, DerivationPath, Evidence, Failure, Forecast,
     GenerationProof, Hash, InputSignature, Intact, KeyId, NotAsked, Outcome, PluginVerdict, Point,
@@ -262,6 +264,9 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
         },
         FromNode::AskContacts,
         FromNode::Draining { draining: true },
+        FromNode::StatusWithBundles {
+            status: Box::new(status()),
+        },
     ];
     let ends = outcomes.into_iter().map(|outcome| {
         encode(&FromNode::Outcome {
@@ -324,6 +329,15 @@ fn status() -> NodeStatus {
             },
         }],
         more_plugins: 0,
+        bundles: vec![BundleStatus {
+            name: "treasury".into(),
+            version: 7,
+            digest: HASH,
+            state: BundleState::Waiting,
+            until: Some(UnixMillis(2000)),
+            signed: 2,
+            needed: 2,
+        }],
     }
 }
 

@@ -291,6 +291,8 @@ fn status() -> NodeStatus {
             plugin(PluginState::Broken, false),
         ],
         more_plugins: 4,
+        // What later versions have more.
+        ..NodeStatus::default()
     }
 }
 

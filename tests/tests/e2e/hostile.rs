@@ -113,7 +113,8 @@ impl Liar {
                 FromNode::Progress { .. }
                 | FromNode::Capacity { .. }
                 | FromNode::AskContacts
-                | FromNode::Status { .. } => {}
+                | FromNode::Status { .. }
+                | FromNode::StatusWithBundles { .. } => {}
                 other => return other,
             }
         }

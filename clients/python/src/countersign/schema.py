@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
+#: Whether a node decides by a policy bundle.
+BundleState = Literal["in-force", "waiting"] | str
+
 #: The party at fault. Each cause calls for a different action.
 Cause = Literal["caller", "peer", "environment", "bug"] | str
 
@@ -207,6 +210,29 @@ class AuditPage(TypedDict):
     entries: list[AuditEntry]
     #: `after` of the next request, whether or not there are more entries already.
     next: str
+
+
+class _BundleStatusOptional(TypedDict, total=False):
+    #: The time at which it takes effect if the node runs until then, by the node's clock. Absent if it is in force. It
+    #: may be earlier: what tightens does not wait.
+    until: UnixMillis | None
+
+
+class BundleStatus(_BundleStatusOptional):
+    """A policy bundle at a node."""
+
+    #: The hash that its publishers have signed.
+    digest: Hash
+    #: Name of the policy that the node follows.
+    name: str
+    #: Number of them who must have.
+    needed: int
+    #: Number of the node's publishers who have signed it.
+    signed: int
+    #: Whether the node decides by it.
+    state: BundleState
+    #: Its version.
+    version: int
 
 
 class ChildView(TypedDict):
@@ -491,7 +517,13 @@ class NodeList(TypedDict):
     nodes: list[NodeView]
 
 
-class NodeStatus(TypedDict):
+class _NodeStatusOptional(TypedDict, total=False):
+    #: The policy bundles that are in force at it or wait; at most [`MAX_BUNDLES`]. Empty if it follows none, or is of
+    #: an earlier version.
+    bundles: list[BundleStatus]
+
+
+class NodeStatus(_NodeStatusOptional):
     """A node's description of itself at one moment."""
 
     #: The node's clock when it wrote this.
@@ -1240,6 +1272,15 @@ SHAPES: dict[str, dict[str, str]] = {
         "entries": "[]AuditEntry",
         "next": "string",
     },
+    "BundleStatus": {
+        "digest": "string",
+        "name": "string",
+        "needed": "integer",
+        "signed": "integer",
+        "state": "string",
+        "until?": "?integer",
+        "version": "integer",
+    },
     "ChildView": {
         "addresses": "any",
         "path": "string",
@@ -1365,6 +1406,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "nodes": "[]NodeView",
     },
     "NodeStatus": {
+        "bundles?": "[]BundleStatus",
         "clock": "integer",
         "more_plugins": "integer",
         "plugins": "[]PluginStatus",
