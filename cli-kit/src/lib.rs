@@ -8,6 +8,8 @@ extern crate countersign_stdio;
 
 #[cfg(feature = "api-key")]
 mod api_key;
+#[cfg(feature = "times")]
+pub mod bundles;
 mod entry;
 mod error;
 mod fingerprint;

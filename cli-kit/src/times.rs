@@ -1,6 +1,6 @@
 //! Times as people write them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use countersign_protocol::UnixMillis;
 use time::OffsetDateTime;
@@ -58,11 +58,37 @@ pub fn age(text: &str) -> Option<u64> {
     number.checked_mul(seconds)?.checked_mul(1000)
 }
 
+/// A duration in its two largest units, such as `47 h 59 min`.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let hours = seconds / 3600;
+    let minutes = seconds / 60 % 60;
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+    #[test]
+    fn a_duration_is_told_in_its_two_largest_units() {
+        for (seconds, text) in [
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_600, "1 h"),
+            (172_740, "47 h 59 min"),
+            (172_800, "48 h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
 
     #[test]
     fn times_are_read_in_every_form() {

@@ -665,7 +665,8 @@ async fn overview(node: &Administered) -> Answer {
     let snapshot = (node.look)().await;
     match with_journal(&node.participant.register.journal, Overview::recent).await {
         Ok(recent) => {
-            let overview = Overview::of(&snapshot, &recent, node.drain.wanted());
+            let now = node.participant.world.now();
+            let overview = Overview::of(&snapshot, &recent, node.drain.wanted(), now);
             Answer::Overview(Box::new(overview))
         }
         Err(error) => Answer::Failed(error.to_string()),

@@ -128,6 +128,7 @@ impl Node {
             self.bundles.clone(),
             self.journal.clone(),
             self.world.clone(),
+            self.board.clone(),
         )?;
         let watch = PolicyWatch {
             housekeeping: housekeeping.clone(),
@@ -190,6 +191,7 @@ impl Node {
             receivers: self.receivers.clone(),
             check_ups: self.check_ups.clone(),
             aux: self.aux.clone(),
+            board: self.board.clone(),
             pushes: self.config.metrics.influx.is_some(),
             stopping: self.stopping.clone(),
         }
@@ -391,6 +393,7 @@ impl Node {
             router: self.router,
             twins: self.twins,
             guard: self.guard,
+            board: self.board,
             counters: counters.clone(),
             reporter: self.reporter,
             reports: self.reports,

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::bundle::BundleBoard;
 use crate::config::Coordinator;
 use crate::contacts;
 use crate::drain::Drain;
@@ -74,6 +75,8 @@ pub struct Dispatch {
     pub twins: Arc<Twins>,
     /// Its plugins are described to the coordinator.
     pub guard: Arc<Guard>,
+    /// So are its policy bundles.
+    pub board: Arc<BundleBoard>,
     /// Records whether the node is online.
     pub counters: Arc<Counters>,
     pub reporter: Reporter,
@@ -147,9 +150,9 @@ impl Dispatch {
             Vec::new()
         });
         let tasks = self.tasks as u32;
-        let mut told = status::look(&self.guard, &self.world);
+        let mut told = status::look(&self.guard, &self.board, &self.world);
         let capacity = FromNode::Capacity { tasks };
-        let first = [capacity, described(&told), FromNode::AskContacts];
+        let first = [capacity, described(&told, version), FromNode::AskContacts];
         let news = first.into_iter().chain(news);
         for news in news.filter(|frame| frame.since() <= version) {
             if let Err(error) = sender.send(&encode(&news)).await {
@@ -164,11 +167,12 @@ impl Dispatch {
             tokio::select! {
                 _ = looks.tick() => {
                     self.keep(&mut proposals).await;
-                    let seen = status::look(&self.guard, &self.world);
+                    let seen = status::look(&self.guard, &self.board, &self.world);
                     let is_old = seen.clock.0.saturating_sub(told.clock.0) >= REPEAT_MS;
                     if is_old || !status::is_same(&told, &seen) {
                         told = seen;
-                        if let Err(error) = sender.send(&encode(&described(&told))).await {
+                        let frame = described(&told, version);
+                        if let Err(error) = sender.send(&encode(&frame)).await {
                             return error.to_string();
                         }
                     }
@@ -390,7 +394,14 @@ fn has_passed(pause: Duration, last: Option<Instant>, now: Instant) -> bool {
     last.is_none_or(|last| now.saturating_duration_since(last) >= pause)
 }
 
-fn described(status: &NodeStatus) -> FromNode {
+/// The frame that describes the node in this version.
+fn described(status: &NodeStatus, version: u16) -> FromNode {
+    let whole = FromNode::StatusWithBundles {
+        status: Box::new(status.clone()),
+    };
+    if whole.since() <= version {
+        return whole;
+    }
     let status = Box::new(status.clone());
     FromNode::Status { status }
 }
@@ -535,6 +546,14 @@ mod tests {
             mark: mark.clone().into(),
         });
         assert!(matches!(welcomed(&refused, 2), Ok(Welcomed::Twin(proof)) if *proof == mark));
+    }
+
+    /// A coordinator of the first version would refuse the frame, and close the link.
+    #[test]
+    fn a_coordinator_of_the_first_version_is_told_nothing_of_bundles() {
+        let status = NodeStatus::default();
+        let since = |version| described(&status, version).since();
+        assert_eq!([1, 2].map(since), [1, 2]);
     }
 
     #[tokio::test]

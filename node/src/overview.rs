@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use countersign_host::{Condition, EntryStatus};
+use countersign_protocol::node_status::BundleStatus;
 use countersign_protocol::{OperationKind, Outcome, TaskId, UnixMillis};
 use countersign_store::{Journal, ReadJournalError, Row, State};
 use futures_util::future::BoxFuture;
@@ -35,6 +36,9 @@ pub struct Overview {
     pub peers: Vec<PeerLine>,
     /// The plugins in the order in which they are asked.
     pub plugins: Vec<PluginLine>,
+    /// The policy bundle in force and the one that waits.
+    #[serde(default)]
+    pub bundles: Vec<BundleStatus>,
     /// Time of the last backup.
     pub backup: Option<UnixMillis>,
     /// Time of the last drill that succeeded.
@@ -85,8 +89,8 @@ pub struct PluginLine {
 }
 
 impl Overview {
-    /// Describes a node. `recent` are its newest tasks.
-    pub fn of(snapshot: &Snapshot, recent: &[Row], draining: bool) -> Self {
+    /// Describes a node whose clock shows `now`. `recent` are its newest tasks.
+    pub fn of(snapshot: &Snapshot, recent: &[Row], draining: bool, now: UnixMillis) -> Self {
         // `not_ready` says why a journal cannot be read.
         let journal = snapshot.journal.as_ref().ok();
         let (under_way, _) = snapshot.offers;
@@ -99,6 +103,11 @@ impl Overview {
             tasks: recent.iter().map(TaskLine::of).collect(),
             peers: snapshot.peers.iter().map(PeerLine::of).collect(),
             plugins: snapshot.plugins.iter().map(PluginLine::of).collect(),
+            bundles: snapshot
+                .bundles
+                .iter()
+                .map(|bundle| bundle.status(now))
+                .collect(),
             backup: journal.and_then(|journal| journal.backup),
             drill: journal.and_then(|journal| journal.drill),
             all_intact: snapshot.all_intact,
@@ -211,6 +220,8 @@ mod tests {
     use crate::metrics::tests::snapshot;
     use crate::task::fixtures::{decided, nodes};
 
+    const NOW: UnixMillis = UnixMillis(1_000);
+
     fn row(task: u8, state: State) -> Row {
         let row = decided(TaskId([task; 16]), OperationKind::KeySign, nodes(&[1, 2]));
         let mut whole = Row {
@@ -234,7 +245,7 @@ mod tests {
         let mut well = snapshot();
         well.plugins.clear();
         well.journal = Ok(JournalSnapshot::default());
-        let overview = Overview::of(&well, &[], false);
+        let overview = Overview::of(&well, &[], false, NOW);
         assert_eq!(overview.not_ready, Vec::<String>::new());
         assert_eq!(overview.waits_for, Vec::<String>::new());
     }
@@ -250,7 +261,7 @@ mod tests {
             stopped: 4,
             ..JournalSnapshot::default()
         });
-        let overview = Overview::of(&ill, &[], true);
+        let overview = Overview::of(&ill, &[], true, NOW);
         let said = overview.not_ready.join("\n");
         assert!(said.contains("coordinator"), "{said}");
         assert!(overview.draining);
@@ -269,8 +280,20 @@ mod tests {
     }
 
     #[test]
+    fn a_bundle_that_waits_is_told_with_the_end_of_its_wait() {
+        let overview = Overview::of(&snapshot(), &[], false, NOW);
+        let ends: Vec<_> = overview
+            .bundles
+            .iter()
+            .map(|bundle| (bundle.version, bundle.until))
+            .collect();
+        let end = UnixMillis(NOW.0 + 83_400_500);
+        assert_eq!(ends, [(6, None), (7, Some(end))]);
+    }
+
+    #[test]
     fn tasks_are_told_without_their_content() {
-        let overview = Overview::of(&snapshot(), &[row(1, State::Approved)], false);
+        let overview = Overview::of(&snapshot(), &[row(1, State::Approved)], false, NOW);
         let text = serde_json::to_string(&overview).unwrap();
         assert!(text.contains("approved, under way"), "{text}");
         assert!(!text.contains("secret"), "{text}");

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activation::Activation;
 use crate::aux_cache::AuxCache;
-use crate::bundle::BundleRequest;
+use crate::bundle::{BundleBoard, BundleRequest};
 use crate::check_ups::CheckUps;
 use crate::config::{Config, Coordinator, LiveConfig};
 use crate::drain::Drain;
@@ -78,6 +78,8 @@ pub(crate) struct Node {
     /// Requests through the admin socket about policy bundles.
     pub(crate) bundles: mpsc::Sender<BundleRequest>,
     pub(crate) bundle_requests: Option<mpsc::Receiver<BundleRequest>>,
+    /// Shows the policy bundles to parts that only display them.
+    pub(crate) board: Arc<BundleBoard>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -170,6 +172,7 @@ impl Node {
             asked: Some(asked),
             bundles,
             bundle_requests: Some(bundle_requests),
+            board: Arc::default(),
             stopping: CancellationToken::new(),
             coordinator,
             speaks: Versions::SPOKEN,

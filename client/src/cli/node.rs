@@ -1,10 +1,11 @@
 //! `countersign node`.
 
 use clap::Subcommand;
+use countersign_cli_kit::bundles::waits;
 use countersign_client::api::{NodeView, Open};
 use countersign_client::{Client, ClientError, Profile};
 use countersign_protocol::UnixMillis;
-use countersign_protocol::node_status::{PluginState, PluginStatus};
+use countersign_protocol::node_status::{BundleState, BundleStatus, PluginState, PluginStatus};
 use serde_json::json;
 
 use super::line::{Line, Table, Tone};
@@ -23,7 +24,7 @@ pub enum NodeCommand {
     /// The first column is your profile's name for the node. The coordinator's name for it is in
     /// the last one and is used for nothing.
     ///
-    /// Software, clock and plugins are what each node says of itself. The clock is its difference
+    /// Software, clock, plugins and policy bundles are what each node says of itself. The clock is its difference
     /// from the coordinator's, and contains the time that the message travelled.
     List,
 }
@@ -73,7 +74,7 @@ fn lines(nodes: &[NodeView], profile: &Profile, now: UnixMillis) -> Vec<Line> {
     let mut lines: Vec<Line> = rows.next().into_iter().collect();
     for (row, node) in rows.zip(nodes) {
         lines.push(row);
-        lines.extend(plugins(node));
+        lines.extend(described(node));
     }
     lines
 }
@@ -106,7 +107,8 @@ fn software(node: &NodeView) -> String {
     software.unwrap_or_else(|| "-".into())
 }
 
-fn plugins(node: &NodeView) -> Vec<Line> {
+/// Plugins and policy bundles.
+fn described(node: &NodeView) -> Vec<Line> {
     let Some(reported) = &node.reported else {
         return Vec::new();
     };
@@ -121,7 +123,23 @@ fn plugins(node: &NodeView) -> Vec<Line> {
     if status.more_plugins > 0 {
         lines.push(format!("  and {} more plugins", status.more_plugins).into());
     }
+    let bundles = status.bundles.iter();
+    let in_force = bundles.filter(|bundle| bundle.state == BundleState::InForce);
+    lines.extend(in_force.map(bundle));
+    // A wait counts by the node's clock, and stands still while the node does.
+    let waits = waits(&status.bundles, status.clock).into_iter();
+    lines.extend(waits.map(|line| Line::new(format!("  {line}"), Tone::Attention)));
     lines
+}
+
+fn bundle(bundle: &BundleStatus) -> Line {
+    Line::from(format!("  bundle {} {}: ", bundle.name, bundle.version))
+        .and("in force", Tone::Good)
+        .and(
+            format!(", signed by {}; {} must", bundle.signed, bundle.needed),
+            Tone::Plain,
+        )
+        .and(format!(", digest {}", bundle.digest), Tone::Dim)
 }
 
 fn plugin(plugin: &PluginStatus) -> Line {

@@ -4,11 +4,13 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use countersign_cli_kit::bundles;
 use countersign_node::admin::{self, Answer, Question};
 use countersign_node::config::Config;
 use countersign_node::overview::{Overview, PeerLine, PluginLine, TaskLine};
 use countersign_node::world::now;
 use countersign_protocol::UnixMillis;
+use countersign_protocol::node_status::{BundleState, BundleStatus};
 use countersign_protocol::text::escaped;
 
 use super::{Args, time};
@@ -49,8 +51,9 @@ fn text(overview: &Overview, now: UnixMillis) -> String {
     let mut say = |line: String| writeln!(text, "{line}").is_ok();
     let lines = [
         head(overview),
-        waits(overview),
+        waits(overview, now),
         list("Plugins", &overview.plugins, plugin),
+        list("Policy bundle", &in_force(overview), bundle),
         list("Peers", &overview.peers, peer),
         list("Last tasks", &overview.tasks, task),
         care(overview, now),
@@ -77,8 +80,9 @@ fn head(overview: &Overview) -> Vec<String> {
     lines
 }
 
-fn waits(overview: &Overview) -> Vec<String> {
-    let lines = overview.waits_for.iter();
+fn waits(overview: &Overview, now: UnixMillis) -> Vec<String> {
+    let bundles = bundles::waits(&overview.bundles, now);
+    let lines = overview.waits_for.iter().chain(&bundles);
     lines.map(|line| format!("  ! {line}")).collect()
 }
 
@@ -100,6 +104,23 @@ fn plugin(plugin: &PluginLine) -> String {
         escaped(&plugin.name),
         escaped(version),
         plugin.state
+    )
+}
+
+fn in_force(overview: &Overview) -> Vec<&BundleStatus> {
+    let bundles = overview.bundles.iter();
+    bundles
+        .filter(|bundle| bundle.state == BundleState::InForce)
+        .collect()
+}
+
+fn bundle(bundle: &&BundleStatus) -> String {
+    format!(
+        "{:<16} {:<10} in force, signed by {}; {} must",
+        escaped(&bundle.name),
+        bundle.version,
+        bundle.signed,
+        bundle.needed
     )
 }
 
@@ -187,6 +208,8 @@ fn counted(number: u64, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protocol::Hash;
+
     use super::*;
 
     fn overview() -> Overview {
@@ -203,6 +226,7 @@ mod tests {
                 skew_ms: Some(-3_000),
             }],
             plugins: Vec::new(),
+            bundles: Vec::new(),
             backup: None,
             drill: Some(UnixMillis(0)),
             all_intact: Some(UnixMillis(9_990_000)),
@@ -226,6 +250,38 @@ Check-up     10 s ago
 Disk         3 MiB of journal, 5.0 GiB free
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_bundle_that_waits_is_told_before_what_is_in_force() {
+        let bundle = |version: u64, until: Option<u64>| BundleStatus {
+            name: "treasury".into(),
+            version,
+            digest: Hash([1; 32]),
+            state: match until {
+                Some(_) => BundleState::Waiting,
+                None => BundleState::InForce,
+            },
+            until: until.map(UnixMillis),
+            signed: 2,
+            needed: 2,
+        };
+        let waiting = Overview {
+            bundles: vec![bundle(6, None), bundle(7, Some(7_200_000))],
+            ..overview()
+        };
+        let text = text(&waiting, UnixMillis(0));
+        let lines: Vec<&str> = text.lines().take(5).collect();
+        assert_eq!(
+            lines,
+            [
+                "Ready; 1 task under way, 2 keys usable.",
+                "  ! waits: bundle treasury 7 replaces 6 in 2 h; `countersign-node policy withdraw` stops it",
+                "",
+                "Policy bundle:",
+                "  treasury         6          in force, signed by 2; 2 must",
+            ]
+        );
     }
 
     #[test]

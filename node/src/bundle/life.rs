@@ -10,6 +10,7 @@ use countersign_store::{Journal, WriteJournalError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::board::{BundleBoard, PostedBundle};
 use super::file::{Bundle, FormatError, LARGEST};
 use super::folder::{BundleFolder, FolderError};
 use super::judge::Judgement;
@@ -137,6 +138,8 @@ pub struct BundleLife {
     requests: mpsc::Sender<BundleRequest>,
     journal: Journal,
     world: World,
+    /// Shows the state to other parts of the node.
+    board: Arc<BundleBoard>,
 }
 
 impl BundleStatus {
@@ -189,13 +192,14 @@ impl BundleLife {
         requests: mpsc::Sender<BundleRequest>,
         journal: Journal,
         world: World,
+        board: Arc<BundleBoard>,
     ) -> Result<Option<Self>, FolderError> {
         let Some(settings) = config.policy.bundles.clone() else {
             return Ok(None);
         };
         let folder = BundleFolder::of(&config.dir);
         let now = Instant::now();
-        Ok(Some(Self {
+        let life = Self {
             settings,
             schedule: folder.expected(&journal)?,
             folder,
@@ -208,14 +212,25 @@ impl BundleLife {
             requests,
             journal,
             world,
-        }))
+            board,
+        };
+        life.post();
+        Ok(Some(life))
     }
 
     /// Does what is asked. `policy` is the one in force.
     pub async fn heed(&mut self, request: BundleRequest, policy: &Arc<Policy>) {
+        self.act(request, policy).await;
+        self.post();
+    }
+
+    async fn act(&mut self, request: BundleRequest, policy: &Arc<Policy>) {
         let (answer, done) = match request {
             BundleRequest::Take(file, answer) => {
                 let done = self.take(file, policy).await;
+                if let Err(error) = &done {
+                    self.board.refuse(error.code());
+                }
                 (answer, done)
             }
             BundleRequest::RollBack(answer) => (answer, self.roll_back().await),
@@ -236,7 +251,7 @@ impl BundleLife {
         self.schedule.pass(now.duration_since(self.counted));
         self.counted = now;
         if now < self.not_before {
-            return;
+            return self.post();
         }
         let moved = match self.schedule.due().cloned() {
             Some(due) => self.put_in_force(due).await,
@@ -247,6 +262,13 @@ impl BundleLife {
             tracing::error!(%error, "the policy bundles did not advance");
         }
         self.begin_trial(policy);
+        self.post();
+    }
+
+    /// Shows other parts of the node the state as it is.
+    fn post(&self) {
+        let bundles = PostedBundle::all(&self.settings, &self.schedule, self.taken_up);
+        self.board.post(bundles);
     }
 
     /// False for a while after a step has failed.
@@ -347,6 +369,7 @@ impl BundleLife {
         if let Err(error) = self.verify_again(&due).await {
             let mut next = self.schedule.clone();
             next.withdraw()?;
+            self.board.refuse(error.code());
             let text = format!("it does not take effect: {error}");
             self.alarm(about(&due, &text)).await;
             return Ok(self.keep(next).await?);
@@ -505,6 +528,7 @@ impl BundleLife {
                 self.step(next, &text).await
             }
             Err(why) if waiting.bundle == bundle => {
+                self.board.refuse("unusable");
                 self.alarm(about(&waiting, &format!("it cannot be used: {why}")))
                     .await;
                 drop(next.withdraw());

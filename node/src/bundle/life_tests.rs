@@ -20,6 +20,7 @@ struct Fixture {
     config: Config,
     requests: mpsc::Receiver<BundleRequest>,
     life: BundleLife,
+    board: Arc<BundleBoard>,
 }
 
 impl Fixture {
@@ -36,23 +37,30 @@ impl Fixture {
             ..specimen::policy(dir.path(), vec![own])
         };
         let (sender, requests) = mpsc::channel(8);
-        let life = BundleLife::new(&config, sender, journal.clone(), World::system());
+        let board = Arc::<BundleBoard>::default();
+        let world = World::system();
+        let life = BundleLife::new(&config, sender, journal.clone(), world, board.clone());
         Self {
             life: life.unwrap().unwrap(),
             dir,
             journal,
             config,
             requests,
+            board,
         }
     }
 
     /// The same after a restart.
     fn restarted(self) -> Self {
         let (sender, requests) = mpsc::channel(8);
-        let life = BundleLife::new(&self.config, sender, self.journal.clone(), World::system());
+        let board = Arc::<BundleBoard>::default();
+        let journal = self.journal.clone();
+        let world = World::system();
+        let life = BundleLife::new(&self.config, sender, journal, world, board.clone());
         Self {
             life: life.unwrap().unwrap(),
             requests,
+            board,
             ..self
         }
     }
@@ -124,6 +132,21 @@ impl Fixture {
         schedule.present.map(|present| present.version)
     }
 
+    /// What is displayed: each version with whether it waits.
+    fn displayed(&self) -> Vec<(u64, bool)> {
+        let posted = self.board.read().into_iter();
+        posted
+            .map(|bundle| (bundle.version, bundle.left.is_some()))
+            .collect()
+    }
+
+    /// The codes of what was refused.
+    fn refused(&self) -> Vec<(&'static str, u64)> {
+        let mut refused = self.board.refused();
+        refused.retain(|(_, count)| *count > 0);
+        refused
+    }
+
     fn audit(&self) -> Vec<String> {
         let entries = self.journal.audit(0, 100).unwrap().into_iter();
         entries.map(|entry| entry.text).collect()
@@ -161,12 +184,18 @@ async fn a_loosening_takes_effect_after_a_restart_in_the_middle_of_its_wait() {
     node.advance(DELAY / 2).await;
     assert_eq!(node.present(), Some(1));
     let mut node = node.restarted();
+    assert_eq!(node.displayed(), [(1, false), (2, true)]);
+    assert!(node.board.read()[1].left.unwrap() <= DELAY / 2);
     let waiting = node.life.schedule.waiting.clone().unwrap();
     assert!(waiting.waited_ms >= 30_000 && !waiting.reasons().is_empty());
     node.advance(Duration::ZERO).await;
     assert_eq!(node.present(), Some(1));
     node.advance(DELAY / 2).await;
     assert_eq!(node.present(), Some(2));
+    // The guard has not followed when this is posted.
+    assert_eq!(node.displayed(), [(2, true)]);
+    node.advance(Duration::ZERO).await;
+    assert_eq!(node.displayed(), [(2, false)]);
     let audit = node.audit().join("\n");
     for step in [
         "taken, signed by publisher 1, publisher 3",
@@ -203,6 +232,7 @@ async fn publishers_that_were_taken_off_the_list_do_not_count_when_the_wait_is_o
     assert_eq!(node.life.schedule.waiting, None);
     let audit = node.audit().join("\n");
     assert!(audit.contains("it does not take effect: 1 of"), "{audit}");
+    assert_eq!(node.refused(), [("not-published", 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,6 +290,7 @@ async fn a_bundle_whose_component_cannot_be_loaded_is_dropped_with_an_alarm() {
     node.advance(DELAY).await;
     assert_eq!(node.present(), None);
     assert!(node.audit().join("\n").contains("it cannot be used"));
+    assert_eq!(node.refused(), [("unusable", 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,6 +306,7 @@ async fn a_step_that_cannot_be_written_is_not_taken() {
     node.life.heed(request, &policy).await;
     assert!(matches!(told.await.unwrap(), Err(TakeError::Folder(_))));
     assert_eq!(node.life.schedule.waiting, None);
+    assert_eq!(node.refused(), [("store", 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +314,14 @@ async fn a_node_whose_bundle_is_lost_does_not_start_until_it_is_taken_again() {
     let node = with_two().await;
     let begin = |node: &Fixture| {
         let sender = mpsc::channel(1).0;
-        BundleLife::new(&node.config, sender, node.journal.clone(), World::system())
+        let journal = node.journal.clone();
+        BundleLife::new(
+            &node.config,
+            sender,
+            journal,
+            World::system(),
+            Arc::default(),
+        )
     };
     std::fs::remove_dir_all(node.dir.path().join("bundles")).unwrap();
     assert!(matches!(begin(&node), Err(FolderError::Lost(_))));
@@ -312,4 +351,27 @@ async fn a_node_without_plugins_takes_no_bundle() {
     let file = node.bundle(1, &["a"], &[1, 2]);
     let refused = node.take(file).await;
     assert!(matches!(refused, Err(TakeError::Unguarded)));
+    assert_eq!(node.refused(), [("not-here", 1)]);
+    assert!(node.displayed().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_counted_by_its_code_and_nothing_waits() {
+    let mut node = with_two().await;
+    let unsigned = node.bundle(2, &["a"], &[1]);
+    let cut = node.dir.path().join("cut");
+    std::fs::write(&cut, b"countersign policy bundle 1\n{").unwrap();
+    let old = node.bundle(1, &["a"], &[1, 2]);
+    let missing = node.dir.path().join("missing");
+    for file in [unsigned.clone(), unsigned, cut, old, missing] {
+        node.take(file).await.unwrap_err();
+        assert_eq!(node.displayed(), [(1, false)]);
+    }
+    let counted = [
+        ("unreadable", 1),
+        ("malformed", 1),
+        ("not-published", 2),
+        ("out-of-turn", 1),
+    ];
+    assert_eq!(node.refused(), counted);
 }

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! [`manifest`], [`file`](mod@file), [`published`], [`ceiling`], [`judge`] and [`schedule`] compute
-//! only. [`folder`] keeps the result, and [`life`] runs it in a node.
+//! only. [`folder`] keeps the result, [`life`] runs it in a node, and [`board`] shows it.
 
+pub mod board;
 pub mod ceiling;
 pub mod draft;
 pub mod file;
@@ -22,6 +23,7 @@ pub mod published;
 pub mod schedule;
 pub mod trial;
 
+pub use board::{BundleBoard, PostedBundle};
 pub use ceiling::CeilingError;
 pub use file::{Bundle, FormatError};
 pub use folder::{BundleFolder, FolderError};

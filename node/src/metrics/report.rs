@@ -22,6 +22,7 @@ impl Snapshot {
         for entry in &self.plugins {
             plugin(entry, &mut sheet);
         }
+        self.bundles(&mut sheet);
         self.events(&mut sheet);
         let left_out = sheet.left_out() as f64;
         sheet.put(&SERIES_LEFT_OUT, [], left_out);
@@ -90,6 +91,20 @@ impl Snapshot {
             if let Some(skew) = peer.skew {
                 sheet.put(&PEER_CLOCK_SKEW, [&peer.name], skew as f64 / 1000.0);
             }
+        }
+    }
+
+    fn bundles(&self, sheet: &mut Sheet) {
+        for bundle in &self.bundles {
+            let version = bundle.version.to_string();
+            let labels = [bundle.name.as_str(), &version];
+            match bundle.left {
+                None => sheet.put(&BUNDLE_IN_FORCE, labels, true),
+                Some(left) => sheet.put(&BUNDLE_WAITS, labels, left.as_secs_f64()),
+            }
+        }
+        for (code, count) in &self.bundles_refused {
+            sheet.put(&BUNDLES_REFUSED, [code], *count);
         }
     }
 

@@ -14,6 +14,7 @@ use countersign_store::{Journal, ReadJournalError};
 use tokio_util::sync::CancellationToken;
 
 use super::counters::{Counters, Ended, Stage};
+use crate::bundle::{BundleBoard, PostedBundle};
 use crate::check_ups::{CheckUps, Round};
 use crate::config::LiveConfig;
 use crate::events::{LiveReceiver, Receivers};
@@ -47,6 +48,10 @@ pub struct Snapshot {
     pub receivers: Vec<LiveReceiver>,
     /// Changes of plugins that were put in force, and changes that were refused.
     pub swaps: (u64, u64),
+    /// The policy bundle in force and the one that waits.
+    pub bundles: Vec<PostedBundle>,
+    /// The number of refused policy bundles, by code.
+    pub bundles_refused: Vec<(&'static str, u64)>,
     /// Successful and failed pushes to InfluxDB; `None` if none is configured.
     pub pushes: Option<(u64, u64)>,
     /// The result of the last check-up of all shares.
@@ -136,6 +141,7 @@ pub struct Sources {
     pub receivers: Arc<Receivers>,
     pub check_ups: Arc<CheckUps>,
     pub aux: Arc<AuxMaker>,
+    pub board: Arc<BundleBoard>,
     /// True if an InfluxDB is configured.
     pub pushes: bool,
     /// Cancelled when the node has to stop.
@@ -163,6 +169,8 @@ impl Snapshot {
             plugins: node.guard.status(),
             receivers: node.receivers.live(),
             swaps: node.counters.swaps(),
+            bundles: node.board.read(),
+            bundles_refused: node.board.refused(),
             pushes: node.pushes.then(|| node.counters.pushes()),
             check_up: node.check_ups.last(),
             all_intact: node.check_ups.all_intact(),

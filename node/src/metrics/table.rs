@@ -6,9 +6,11 @@
 use countersign_metrics::{Label, Metric, Table};
 
 use super::counters::Stage;
+use crate::bundle::board::CODES;
 
 const KIND: Label = Label::one_of("kind", &["keygen", "keysign", "keyreshare", "keysharesign"]);
 const PLUGIN: Label = Label::named("plugin");
+const POLICY: Label = Label::named("policy");
 const VERSION: Label = Label::named("version");
 const PEER: Label = Label::named("peer");
 const RECEIVER: Label = Label::named("receiver");
@@ -76,6 +78,10 @@ pub const TABLE: &Table = &[
             &PLUGIN_HEALTHY,
             &PLUGIN_PROBED,
         ],
+    ),
+    (
+        "Policy bundles",
+        &[&BUNDLE_IN_FORCE, &BUNDLE_WAITS, &BUNDLES_REFUSED],
     ),
     (
         "Events",
@@ -308,6 +314,24 @@ pub(super) static PLUGIN_PROBED: Metric = Metric::gauge(
     "the probes",
 )
 .by(&[PLUGIN, VERSION]);
+pub(super) static BUNDLE_IN_FORCE: Metric = Metric::gauge(
+    "countersign_bundle_in_force",
+    "1; the labels have the [policy bundle](bundles.md) by which the node decides; absent if there is none",
+    "the bundles",
+)
+.by(&[POLICY, VERSION]);
+pub(super) static BUNDLE_WAITS: Metric = Metric::gauge(
+    "countersign_bundle_waits_seconds",
+    "time for which the node has to run until a policy bundle takes effect; 0 if it is due; absent if none waits",
+    "the bundles",
+)
+.by(&[POLICY, VERSION]);
+pub(super) static BUNDLES_REFUSED: Metric = Metric::counter(
+    "countersign_bundles_refused_total",
+    "policy bundles that were refused, or dropped while they waited. `unreadable`, `malformed`: the file; `not-published`: another policy, or too few publishers; `out-of-turn`: the version; `ceiling`: it asks for more than `policy.bundles.grants`; `unusable`: an entry cannot be loaded; `not-here`: the node runs without plugins; `store`: nothing could be written. Absent without `policy.bundles`",
+    "the bundles",
+)
+.by(&[Label::one_of("code", &CODES)]);
 pub(super) static OUTBOX: Metric = Metric::gauge(
     "countersign_outbox",
     "stored deliveries of events, including those that were given up; at most 100,000",

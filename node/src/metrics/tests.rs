@@ -6,10 +6,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use countersign_host::{Code, Condition, Counts, EntryStatus, Health, LATENCY_MICROS};
 use countersign_metrics::disk::Space;
 use countersign_metrics::{Histogram, Metric, text};
-use countersign_protocol::{KeyId, UnixMillis};
+use countersign_protocol::{Hash, KeyId, UnixMillis};
 use countersign_store::ReadJournalError;
 
 use super::*;
+use crate::bundle::PostedBundle;
 use crate::check_ups::Round;
 use crate::config::Metrics;
 
@@ -42,6 +43,17 @@ fn plugin(name: &str, condition: Condition) -> EntryStatus {
         last_error: None,
         last_code: Some("made-up-by-the-plugin".into()),
         health: Some(health),
+    }
+}
+
+fn bundle(version: u64, left: Option<Duration>) -> PostedBundle {
+    PostedBundle {
+        name: "treasury".into(),
+        version,
+        digest: Hash([3; 32]),
+        left,
+        signed: 2,
+        needed: 2,
     }
 }
 
@@ -91,6 +103,11 @@ pub(crate) fn snapshot() -> Snapshot {
             trouble: Some("not there".into()),
         }],
         swaps: (5, 1),
+        bundles: vec![
+            bundle(6, None),
+            bundle(7, Some(Duration::from_millis(83_400_500))),
+        ],
+        bundles_refused: vec![("ceiling", 2), ("store", 0)],
         pushes: Some((8, 2)),
         check_up: Some(Round {
             at: UnixMillis(7_500),
@@ -178,6 +195,10 @@ fn what_was_counted_is_in_the_text() {
         r#"countersign_plugin_broken{plugin="rules",version="1.2.0"} 0.0"#,
         r#"countersign_plugin_healthy{plugin="rules",version="1.2.0"} 1.0"#,
         r#"countersign_plugin_probed_timestamp_seconds{plugin="rules",version="1.2.0"} 7.0"#,
+        r#"countersign_bundle_in_force{policy="treasury",version="6"} 1.0"#,
+        r#"countersign_bundle_waits_seconds{policy="treasury",version="7"} 83400.5"#,
+        r#"countersign_bundles_refused_total{code="ceiling"} 2"#,
+        r#"countersign_bundles_refused_total{code="store"} 0"#,
         r#"countersign_receiver_broken{receiver="jwt-events:1"} 1.0"#,
         r#"countersign_influxdb_pushes_total{result="failed"} 2"#,
         "countersign_journal_bytes 4096.0",
@@ -207,6 +228,10 @@ fn what_was_counted_is_in_the_text() {
             "{line} in:\n{text}"
         );
     }
+    assert!(
+        !text.contains(r#"in_force{policy="treasury",version="7"}"#),
+        "it waits"
+    );
     assert!(
         !text.contains(r#"skew_seconds{peer="carol"}"#),
         "it was never heard"

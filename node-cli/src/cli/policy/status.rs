@@ -45,7 +45,7 @@ pub(super) fn show(status: &BundleStatus) {
         status.publishers.join(", ")
     );
     let delay = Duration::from_millis(status.delay_ms);
-    println!("Delay       {}", words(delay));
+    println!("Delay       {}", times::span(delay));
     match &status.schedule.present {
         Some(present) => show_placed("In force", present),
         None => println!("In force    none; only the entries of policy.plugins decide"),
@@ -92,41 +92,10 @@ fn show_waiting(status: &BundleStatus, waiting: &Waiting) {
     }
     println!(
         "            takes effect after {} more in which the node runs: not before {}",
-        words(left),
+        times::span(left),
         time(until)
     );
     for reason in waiting.reasons() {
         println!("            {}", escaped(&reason.to_string()));
-    }
-}
-
-/// A duration in hours, minutes and seconds.
-fn words(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let hours = seconds / 3600;
-    let minutes = seconds / 60 % 60;
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds} s"),
-        (0, minutes) => format!("{minutes} min"),
-        (hours, 0) => format!("{hours} h"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_told_in_its_two_largest_units() {
-        for (seconds, text) in [
-            (59, "59 s"),
-            (60, "1 min"),
-            (3_600, "1 h"),
-            (172_740, "47 h 59 min"),
-            (172_800, "48 h"),
-        ] {
-            assert_eq!(words(Duration::from_secs(seconds)), text);
-        }
     }
 }
