@@ -24,8 +24,8 @@ pub enum NodeCommand {
     /// The first column is your profile's name for the node. The coordinator's name for it is in
     /// the last one and is used for nothing.
     ///
-    /// Software, clock, plugins and policy bundles are what each node says of itself. The clock is its difference
-    /// from the coordinator's, and contains the time that the message travelled.
+    /// Software, clock, plugins and policy bundles are what each node says of itself. The clock is
+    /// its difference from the coordinator's, and contains the time that the message travelled.
     List,
 }
 
