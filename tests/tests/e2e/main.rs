@@ -7,6 +7,7 @@ mod aux_info;
 mod backup;
 mod batch;
 mod bitcoin;
+mod bundles;
 mod capture;
 mod cli;
 mod coordinator;
