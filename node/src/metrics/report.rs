@@ -97,7 +97,7 @@ impl Snapshot {
     fn bundles(&self, sheet: &mut Sheet) {
         for bundle in &self.bundles {
             let version = bundle.version.to_string();
-            let labels = [bundle.name.as_str(), &version];
+            let labels = [bundle.name.as_str(), version.as_str()];
             match bundle.left {
                 None => sheet.put(&BUNDLE_IN_FORCE, labels, true),
                 Some(left) => sheet.put(&BUNDLE_WAITS, labels, left.as_secs_f64()),

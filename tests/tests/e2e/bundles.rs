@@ -87,7 +87,7 @@ impl Treasury {
         let desk = self.desk.path();
         let entry = |(name, config): &(&str, &str)| {
             format!(
-                "  - {{name: '{name}', file: '{}', config: {config}, scope: {{operations: [keysign]}}, grants: {GRANTS}}}\n",
+                "    - {{name: '{name}', file: '{}', config: {config}, scope: {{operations: [keysign]}}, grants: {GRANTS}}}\n",
                 rules().display()
             )
         };
