@@ -177,6 +177,12 @@ export const words = {
     parts: { "in-force": "decides", shadow: "only tried out", broken: "broken: the node refuses what it guards" } as Readonly<
       Record<string, string>
     >,
+    bundles: (name: string) => `Policy bundles of ${name}`,
+    bundleColumns: ["Policy", "Version", "State", "Publishers", "Digest"],
+    bundleStates: { "in-force": "the node decides by it" } as Readonly<Record<string, string>>,
+    waits: (left: string) => `waits, and takes effect in ${left} if the node runs; its operator can still withdraw it`,
+    due: "due, and the node does not decide by it yet",
+    signed: (signed: number, needed: number) => `${signed} have signed, ${needed} must`,
     listed: "Name in the profile",
     unlisted: "not in the profile",
     seen: "Last seen",

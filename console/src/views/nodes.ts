@@ -46,6 +46,7 @@ function card(app: App, node: schema.NodeView, index: number): HTMLElement {
       [texts.skew, reported ? skew(reported.skew_ms) : words.unknown],
     ]),
     plugins(ours ?? node.name, reported?.status ?? null),
+    bundles(ours ?? node.name, reported?.status ?? null),
   );
 }
 
@@ -71,4 +72,26 @@ function plugins(name: string, status: schema.NodeStatus | null): Child {
     ]);
   const more = status.more_plugins > 0 ? h("p", {}, texts.more(status.more_plugins)) : null;
   return [table(texts.plugins(plain(name, SHORT)), texts.columns, rows), more];
+}
+
+function bundles(name: string, status: schema.NodeStatus | null): Child {
+  const texts = words.nodes;
+  const told = status?.bundles ?? [];
+  if (!status || told.length === 0) return null;
+  const rows = told
+    .slice(0, MOST)
+    .map((bundle): readonly Child[] => [
+      foreign(bundle.name, SHORT),
+      String(bundle.version),
+      bundle.state === "waiting" ? h("strong", { class: "doubt" }, waits(bundle, status.clock)) : word(texts.bundleStates, bundle.state),
+      texts.signed(bundle.signed, bundle.needed),
+      id(bundle.digest),
+    ]);
+  return table(texts.bundles(plain(name, SHORT)), texts.bundleColumns, rows);
+}
+
+/** A wait counts by the node's clock, and stands still while the node does. */
+function waits(bundle: schema.BundleStatus, clock: number): string {
+  const left = (bundle.until ?? clock) - clock;
+  return left > 0 ? words.nodes.waits(spanText(left)) : words.nodes.due;
 }

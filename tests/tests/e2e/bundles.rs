@@ -33,6 +33,8 @@ const DELAY: Duration = Duration::from_secs(48 * 3600);
 /// Exit code of `policy take` for a bundle that waits.
 const WAITS: i32 = 3;
 const END: Duration = Duration::from_secs(60);
+const IN_FORCE: BundleState = BundleState::InForce;
+const WAITING: BundleState = BundleState::Waiting;
 
 /// Two nodes with a wallet. Alice follows the policy `treasury`, and bob has rules of his own.
 struct Treasury {
@@ -236,9 +238,6 @@ fn has_waited(bundles: &Path, waited: Duration) {
     state["waiting"]["waited_ms"] = (waited.as_millis() as u64).into();
     std::fs::write(&file, serde_json::to_vec(&state).unwrap()).unwrap();
 }
-
-const IN_FORCE: BundleState = BundleState::InForce;
-const WAITING: BundleState = BundleState::Waiting;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_tightens_takes_effect_at_once_and_what_loosens_waits_through_restarts() {
