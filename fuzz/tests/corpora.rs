@@ -46,6 +46,7 @@ tests! {
     rules
     quorum
     votes
+    bundles
     jwt_answers
     fireblocks_answers
     webhook_answers

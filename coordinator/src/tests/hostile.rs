@@ -147,8 +147,13 @@ async fn stored(world: &World) -> Vec<Value> {
         "/v1/webhook-keys",
     ] {
         let asked = world.ask(Some(&world.admin), "GET", path, String::new());
-        let (status, body) = asked.await;
+        let (status, mut body) = asked.await;
         assert_eq!(status, StatusCode::OK, "{path}");
+        // The log's end is signed with the time of each answer.
+        if let Some(end) = body.get_mut("end") {
+            end["at"].take();
+            end["signature"].take();
+        }
         shown.push(body);
     }
     shown
