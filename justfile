@@ -30,7 +30,7 @@ manual: build
 # Builds what it runs and nothing else; the tests use the same builds.
 # Runs three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
 demo:
-    cargo build --profile plugin --target wasm32-wasip2 -p countersign-rules -p countersign-jwt-callback
+    cargo guest -p countersign-rules -p countersign-jwt-callback
     cargo build --bins -p countersign-node-cli -p countersign-coordinator -p countersign-tests
     target/debug/countersign-demo
 

@@ -18,7 +18,7 @@ paths="$paths --remap-path-prefix=$rust/lib/rustlib/src/rust=/rustc/$commit"
 c_paths="-ffile-prefix-map=$sources=/usr/src/countersign -ffile-prefix-map=$registry=/usr/share/cargo"
 export "CFLAGS_$(echo "$target" | tr - _)=$c_paths"
 
-RUSTFLAGS=$paths cargo plugins --locked
+CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS=$paths cargo plugins --locked # together with the flags of the alias
 RUSTFLAGS=$paths cargo auditable build --release --locked \
     -p countersign-client -p countersign-coordinator -p countersign-node-cli -p countersign-recover --bins
 

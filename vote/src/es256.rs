@@ -23,8 +23,7 @@ pub enum SignatureForm {
 /// Brings a signature, as an authenticator returned it, to the form that a vote has: the smaller
 /// of the two values of s, in DER. Pages call this when they collect a vote.
 pub fn low_s(der: &[u8]) -> Result<Vec<u8>, SignatureForm> {
-    let signature = from_der(der)?;
-    let low = signature.normalize_s().unwrap_or(signature);
+    let low = from_der(der)?.normalize_s();
     Ok(low.to_der().as_bytes().to_vec())
 }
 
@@ -36,9 +35,10 @@ pub(crate) fn key(point: &[u8; 33]) -> Option<VerifyingKey> {
 /// Parses a signature in the one form that votes have.
 pub(crate) fn signature(der: &[u8]) -> Result<Signature, SignatureForm> {
     let signature = from_der(der)?;
-    match signature.normalize_s() {
-        Some(_) => Err(SignatureForm::HighS),
-        None => Ok(signature),
+    if signature == signature.normalize_s() {
+        Ok(signature)
+    } else {
+        Err(SignatureForm::HighS)
     }
 }
 

@@ -9,6 +9,7 @@ use countersign_protocol::{
 };
 use ed25519_dalek::Signer as _;
 use p256::ecdsa::SigningKey;
+use p256::ecdsa::signature::Signer as _;
 use sha2::{Digest, Sha256};
 
 use crate::low_s;

@@ -55,6 +55,8 @@ fn config(memory_bytes: usize) -> Config {
         .max_wasm_stack(512 << 10)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
+        // Products of 64 by 64 bits, which make the verification of a vote three times as fast.
+        .wasm_wide_arithmetic(true)
         // Without these the pool reserves 4 GiB of addresses for each memory, which containers
         // often forbid.
         .memory_reservation(memory_bytes as u64)
