@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use countersign_protocol::UnixMillis;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::fingerprint::{Fingerprint, look, look_at_keys};
@@ -102,6 +103,8 @@ struct Seen {
     receivers: Watch,
     keys: Untaken,
     shown: Vec<PublicPluginRecord>,
+    /// Files of the policy with the bundle in force, while the guard has not followed it.
+    bundle: Option<Fingerprint>,
 }
 
 impl PolicyWatch {
@@ -113,9 +116,12 @@ impl PolicyWatch {
             receivers: Watch::since("receivers", self.housekeeping.receivers.loaded().clone()),
             keys: Untaken::since(self.housekeeping.guard.trusted.clone()),
             shown: Vec::new(),
+            bundle: None,
         };
+        let mut looks = looks();
         while let Some(occasion) = stopping
             .run_until_cancelled(next_look(
+                &mut looks,
                 &mut hangup,
                 &mut self.contacts,
                 &mut self.bundle_requests,
@@ -135,12 +141,15 @@ impl PolicyWatch {
                 }
                 Occasion::Bundle(request) => {
                     let policy = self.housekeeping.guard.policy();
-                    // Without bundles, the request is dropped, and whoever asked is told.
-                    if let Some(bundles) = &mut self.bundles {
-                        bundles.heed(request, &policy).await;
+                    match &mut self.bundles {
+                        Some(bundles) => bundles.heed(request, &policy).await,
+                        None => request.refuse(),
                     }
                 }
             }
+        }
+        if let Some(bundles) = self.bundles {
+            bundles.stop().await;
         }
     }
 
@@ -162,13 +171,20 @@ impl PolicyWatch {
                 return bundles.try_later();
             }
         };
+        let sight = look(&wanted, &wanted.plugins).await;
+        let changes = seen.bundle.as_ref() != Some(&sight);
+        seen.bundle = Some(sight);
+        if wanted != present && changes {
+            // Files of the operator's entries are loaded too, and may be half written.
+            return;
+        }
+        seen.bundle = None;
         let taken = wanted == present || self.follow_bundle(seen, wanted).await;
         let Some(bundles) = &mut self.bundles else {
             return;
         };
         if taken {
-            bundles.taken_up = true;
-            bundles.sweep().await;
+            bundles.follow_up().await;
         } else {
             bundles.try_later();
         }
@@ -199,7 +215,7 @@ impl PolicyWatch {
 
     async fn look(&self, seen: &mut Seen, asked: bool) {
         let file = if asked {
-            Some(self.reload.read().await)
+            Some(self.read_again().await)
         } else {
             None
         };
@@ -222,6 +238,15 @@ impl PolicyWatch {
             self.housekeeping.sweep().await;
         }
         seen.shown = self.publish(std::mem::take(&mut seen.shown)).await;
+    }
+
+    /// The configuration file with the entries of the bundle in force.
+    async fn read_again(&self) -> Result<Config, TakeUpError> {
+        let config = self.reload.read().await?;
+        match &self.bundles {
+            Some(bundles) => Ok(bundles.renewed(config).await?),
+            None => Ok(config),
+        }
     }
 
     /// The policy of the file, or the one in force if a running node cannot take it up.
@@ -369,8 +394,17 @@ pub fn hangup() -> Option<Signal> {
     hangup.inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be handled; changed files are still noticed")).ok()
 }
 
+/// The times of the looks. Requests do not put them off, and a look that took long is followed by a
+/// pause.
+fn looks() -> Interval {
+    let mut looks = interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
+
 /// Waits for the next reason to look.
 async fn next_look(
+    looks: &mut Interval,
     hangup: &mut Option<Signal>,
     contacts: &mut mpsc::Receiver<ContactsRequest>,
     bundles: &mut mpsc::Receiver<BundleRequest>,
@@ -385,7 +419,7 @@ async fn next_look(
         _ = signalled => Occasion::Hangup,
         Some(answer) = contacts.recv() => Occasion::Contacts(answer),
         Some(request) = bundles.recv() => Occasion::Bundle(request),
-        () = tokio::time::sleep(LOOK) => Occasion::Interval,
+        _ = looks.tick() => Occasion::Interval,
     }
 }
 

@@ -8,9 +8,10 @@ use countersign_node::admin::{self, Answer, Question};
 use countersign_node::bundle::{BundleStatus, Placed, Waiting};
 use countersign_protocol::UnixMillis;
 use countersign_protocol::text::escaped;
+use countersign_store::Journal;
 
 use super::bundle_file;
-use crate::cli::{Args, time};
+use crate::cli::{Args, init, time};
 
 #[derive(Debug, clap::Args)]
 pub struct Status {
@@ -21,11 +22,15 @@ pub struct Status {
 
 impl Status {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
-        let config = bundle_file::following(args)?;
+        let config = bundle_file::own(args)?;
         let status = match admin::ask_running(&config.dir, &Question::Bundles)? {
             Some(Answer::Bundles(status)) => *status,
             Some(_) => bail!("unexpected answer from the node; update it, and restart it"),
-            None => BundleStatus::at_rest(&config, times::now())?,
+            None => {
+                init::give_up_root(&config)?;
+                let journal = Journal::open(&config.dir)?;
+                BundleStatus::at_rest(&config, &journal, times::now())?
+            }
         };
         if self.json {
             println!("{}", serde_json::to_string_pretty(&status)?);
