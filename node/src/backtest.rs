@@ -195,8 +195,8 @@ impl Backtest {
 }
 
 impl EntryVersion {
-    /// True if this version decided. A refusal because nothing could be loaded counts too: the entry
-    /// refused then.
+    /// True if this version decided. A refusal because nothing could be loaded counts too: the
+    /// entry refused then.
     fn gave(&self, verdict: &PluginVerdict) -> bool {
         verdict.digest == NOT_LOADED
             || (verdict.digest == self.digest && verdict.config == self.config)

@@ -110,8 +110,8 @@ pub enum CompileError {
 }
 
 impl CompileError {
-    /// True if the machine or its load may be at fault. A compiler that crashed may have been killed
-    /// for want of memory.
+    /// True if the machine or its load may be at fault. A compiler that crashed may have been
+    /// killed for want of memory.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Wall(_) | Self::Crashed(_) | Self::Unusable { .. } => true,

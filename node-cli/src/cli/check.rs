@@ -65,8 +65,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         .context("no errors so far, but the node would not start")
 }
 
-/// Checks that the policy bundle is there that the journal knows of. A node that runs has done so, and
-/// one that never ran has no journal.
+/// Checks that the policy bundle is there that the journal knows of. A node that runs has done so,
+/// and one that never ran has no journal.
 fn check_bundles(config: &Config) -> anyhow::Result<()> {
     if config.policy.bundles.is_none() {
         return Ok(());

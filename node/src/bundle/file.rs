@@ -142,8 +142,8 @@ impl Bundle {
         Ok(bytes)
     }
 
-    /// Adds signatures, and drops those that do not verify: a false one under a publisher's key must
-    /// not keep the publisher's own out. Of one key, the new one stays.
+    /// Adds signatures, and drops those that do not verify: a false one under a publisher's key
+    /// must not keep the publisher's own out. Of one key, the new one stays.
     #[must_use]
     pub fn signed(mut self, signatures: impl IntoIterator<Item = BundleSignature>) -> Self {
         let hash = self.hash;

@@ -184,8 +184,8 @@ impl BundleFolder {
         self.write(&file, &json)
     }
 
-    /// Checks that a bundle that is not stored asks for nothing beyond what the operator grants, and
-    /// that the operator's policy can have its entries.
+    /// Checks that a bundle that is not stored asks for nothing beyond what the operator grants,
+    /// and that the operator's policy can have its entries.
     pub fn admits(&self, policy: &Policy, bundle: &Bundle) -> Result<(), FolderError> {
         let hash = bundle.hash();
         let entries = bundle.manifest().entries.iter().map(|entry| {

@@ -144,8 +144,8 @@ pub fn judge(
     }
 }
 
-/// A task that no entry guards is refused. So an entry that guards what none guarded before approves
-/// what was refused.
+/// A task that no entry guards is refused. So an entry that guards what none guarded before
+/// approves what was refused.
 fn scope_doubts(around: Around<'_>, next: &Manifest, name: &str) -> Option<String> {
     let scope = next.entry(name)?.scope.resolved();
     let before = around.present.and_then(|present| present.entry(name));

@@ -146,8 +146,8 @@ pub struct BundleLife {
 }
 
 impl BundleLife {
-    /// Goes on with what is on the disk. The guard was loaded with the bundle in force. Fails if that
-    /// is another one by now: it could be taken until the journal was open.
+    /// Goes on with what is on the disk. The guard was loaded with the bundle in force. Fails if
+    /// that is another one by now: it could be taken until the journal was open.
     pub fn new(
         config: &Config,
         requests: mpsc::Sender<BundleRequest>,
@@ -266,8 +266,8 @@ impl BundleLife {
         self.sweep().await;
     }
 
-    /// Removes the files of bundles that nobody needs. The guard may need those of earlier ones until
-    /// it has followed.
+    /// Removes the files of bundles that nobody needs. The guard may need those of earlier ones
+    /// until it has followed.
     pub(super) async fn sweep(&self) {
         if !self.taken_up {
             return;

@@ -96,7 +96,8 @@ pub enum ManifestError {
     /// Two entries have one name.
     #[error("it has two entries `{0}`; give one of them a label, as in `{0}:small`")]
     Twice(String),
-    /// Two entries have one component, which has one place on the disk, with its signature beside it.
+    /// Two entries have one component, which has one place on the disk, with its signature beside
+    /// it.
     #[error(
         "entries with the component {0} have different signatures of it; have it drafted with one"
     )]

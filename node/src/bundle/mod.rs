@@ -9,8 +9,8 @@
 //! ```
 //!
 //! [`manifest`], [`file`](mod@file), [`published`], [`ceiling`], [`judge`] and [`schedule`] compute
-//! only. [`folder`] keeps the result, [`life`] runs it in a node, and [`first`] gives a node that is
-//! stopped its first bundle.
+//! only. [`folder`] keeps the result, [`life`] runs it in a node, and [`first`] gives a node that
+//! is stopped its first bundle.
 
 pub mod ceiling;
 pub mod draft;

@@ -1,5 +1,5 @@
-//! The policy bundle in force, as a mark alone: the bundle itself is kept elsewhere. A node that has
-//! lost it, or has an earlier one, is told by this.
+//! The policy bundle in force, as a mark alone: the bundle itself is kept elsewhere. It tells a
+//! node that it has lost the bundle, or has an earlier one.
 
 use countersign_protocol::Hash;
 use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
