@@ -511,8 +511,8 @@ fn many_decisions_are_asked_about_in_order() {
     assert!(tasks.is_sorted(), "{tasks:?}");
 }
 
-/// A node that follows the policy `treasury`, with a bundle of its entry in force, as this drafts it.
-/// It took effect after all decisions.
+/// A node that follows the policy `treasury`, with a bundle of its entry in force, drafted with
+/// these options. It took effect after all decisions.
 fn with_bundle_in_force(recorded: &Recorded, changes: &str) {
     use countersign_node::bundle::{Bundle, BundleFolder, Judgement, Schedule};
 

@@ -143,7 +143,10 @@ fn a_loosening_takes_effect_after_its_delay_also_if_the_node_restarts_meanwhile(
     let said = ends_with(&node, "policy take 2.signed", WAITS);
     assert!(said.contains("rules:more: it is removed"), "{said}");
     assert_eq!(in_force(&node), 1);
-    node.stop();
+    let id = node.daemon.as_ref().unwrap().id().to_string();
+    let told = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(told.unwrap().success());
+    assert_eq!(node.ends(), Some(0), "{}", node.log());
     let waited = waited(&node);
     assert!(waited > 0, "it is written down at the end");
     node.start();

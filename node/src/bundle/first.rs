@@ -13,10 +13,10 @@ use super::status::{BundleStatus, replaced};
 use super::trial::Trial;
 use crate::config::Config;
 
-/// Puts a bundle in force at a node that is stopped and has none. That is the operator's own act, as
-/// an edit of `policy.plugins` would be, so the bundle does not wait, whatever it guards. If the node
-/// has had one, it must be the same or a later one. The bundle in force itself is stored again, in
-/// case that its files are damaged.
+/// Puts a bundle in force at a node that is stopped and has none. That is the operator's own act,
+/// as an edit of `policy.plugins` would be, so the bundle does not wait, whatever it guards. If the
+/// node has had one, it must be the same or a later one. The bundle in force itself is stored
+/// again, in case its files are damaged.
 ///
 /// `config` is without the entries of a bundle, and `journal` is the node's.
 pub async fn take_first(

@@ -1,5 +1,5 @@
-//! How a running node has the bundle that waits judged: beside everything else, until somebody takes
-//! the bundle back or another one takes its place.
+//! How a running node has the bundle that waits judged: beside everything else, until somebody
+//! takes the bundle back or another one takes its place.
 
 use std::sync::Arc;
 
