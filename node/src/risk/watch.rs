@@ -104,8 +104,12 @@ struct Seen {
     keys: Untaken,
     shown: Vec<PublicPluginRecord>,
     /// Files of the policy with the bundle in force, while the guard has not followed it.
-    bundle: Option<Fingerprint>,
+    bundle: Settling,
 }
+
+/// Files that are loaded once they are the same at two successive looks.
+#[derive(Default)]
+struct Settling(Option<Fingerprint>);
 
 impl PolicyWatch {
     /// Runs until the node stops. SIGHUP reloads everything at once, changed or not, with the
@@ -116,7 +120,7 @@ impl PolicyWatch {
             receivers: Watch::since("receivers", self.housekeeping.receivers.loaded().clone()),
             keys: Untaken::since(self.housekeeping.guard.trusted.clone()),
             shown: Vec::new(),
-            bundle: None,
+            bundle: Settling::default(),
         };
         let mut looks = looks();
         while let Some(occasion) = stopping
@@ -172,13 +176,10 @@ impl PolicyWatch {
             }
         };
         let sight = look(&wanted, &wanted.plugins).await;
-        let changes = seen.bundle.as_ref() != Some(&sight);
-        seen.bundle = Some(sight);
-        if wanted != present && changes {
+        if wanted != present && !seen.bundle.is_still(sight) {
             // Files of the operator's entries are loaded too, and may be half written.
             return;
         }
-        seen.bundle = None;
         let taken = wanted == present || self.follow_bundle(seen, wanted).await;
         let Some(bundles) = &mut self.bundles else {
             return;
@@ -361,6 +362,16 @@ fn untaken(policy: &Policy, taken: &Fingerprint, seen: &Fingerprint) -> String {
         "changed on disk and not in force: {}; if this is intended, send SIGHUP to the node",
         changed.join(", ")
     )
+}
+
+impl Settling {
+    /// True if the files have not changed since the last look. Then the next look is the first one
+    /// again.
+    fn is_still(&mut self, sight: Fingerprint) -> bool {
+        let still = self.0.as_ref() == Some(&sight);
+        self.0 = (!still).then_some(sight);
+        still
+    }
 }
 
 impl Untaken {
@@ -572,6 +583,38 @@ mod tests {
         let mut watch = Watch::since("plugins", seen(1));
         let looks = [1, 2, 3, 3, 3, 3].map(|version| watch.is_due(now, seen(version)));
         assert_eq!(looks, [false, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn files_beside_a_bundle_are_loaded_once_they_are_the_same_at_two_looks() {
+        let mut files = Settling::default();
+        let still = [1, 2, 2, 2, 3, 3].map(|version| files.is_still(seen(version)));
+        assert_eq!(still, [false, false, true, false, false, true]);
+    }
+
+    /// Whoever asks all the time must not keep a bundle from taking effect.
+    #[tokio::test]
+    async fn requests_do_not_put_a_look_off() {
+        let (_asks, mut contacts) = mpsc::channel(1);
+        let (ask, mut bundles) = mpsc::channel(1);
+        let asking = tokio::spawn(async move {
+            let request = || BundleRequest::Tell(tokio::sync::oneshot::channel().0);
+            while ask.send(request()).await.is_ok() {
+                tokio::time::sleep(LOOK / 5).await;
+            }
+        });
+        let mut looks = looks();
+        let mut hangup = None;
+        let looked = async {
+            loop {
+                let next = next_look(&mut looks, &mut hangup, &mut contacts, &mut bundles);
+                if matches!(next.await, Occasion::Interval) {
+                    return;
+                }
+            }
+        };
+        crate::specimen::soon(looked).await;
+        asking.abort();
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::bail;
 use countersign_cli_kit::times;
 use countersign_node::admin::{self, Answer, Question};
+use countersign_node::bundle::schedule::millis;
 use countersign_node::bundle::{BundleStatus, Placed, Waiting};
 use countersign_protocol::UnixMillis;
 use countersign_protocol::text::escaped;
@@ -90,8 +91,7 @@ fn show_waiting(status: &BundleStatus, waiting: &Waiting) {
     println!("            taken {}", time(waiting.taken));
     println!("            signed by {}", waiting.signers.join(", "));
     let left = waiting.left();
-    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    let until = UnixMillis(status.now.0.saturating_add(left_ms));
+    let until = UnixMillis(status.now.0.saturating_add(millis(left)));
     if status.judging {
         println!("            is being judged; takes effect at once if it is shown to tighten");
     }
