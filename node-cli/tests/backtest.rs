@@ -511,8 +511,9 @@ fn many_decisions_are_asked_about_in_order() {
     assert!(tasks.is_sorted(), "{tasks:?}");
 }
 
-/// A node that follows the policy `treasury`, with a bundle of its entry in force.
-fn with_bundle_in_force(recorded: &Recorded) {
+/// A node that follows the policy `treasury`, with a bundle of its entry in force, drafted with
+/// these options. It took effect after all decisions.
+fn with_bundle_in_force(recorded: &Recorded, changes: &str) {
     use countersign_node::bundle::{Bundle, BundleFolder, Judgement, Schedule};
 
     let file = recorded.dir.path().join("node.yaml");
@@ -522,7 +523,7 @@ fn with_bundle_in_force(recorded: &Recorded) {
         "  bundles: {{name: treasury, publishers: [{{name: ana, key: {key}}}], needed: 1, grants: {{state_bytes: 100000}}}}\n  plugins:\n"
     );
     std::fs::write(&file, text.replace("  plugins:\n", &bundles)).unwrap();
-    recorded.policy("draft --out 1.bundle", 0);
+    recorded.policy(&format!("draft {changes} --out 1.bundle"), 0);
     let bundle = std::fs::read(recorded.dir.path().join("1.bundle")).unwrap();
     let bundle = Bundle::decode(&bundle).unwrap();
     let folder = BundleFolder::of(&recorded.dir.path().join("db"));
@@ -532,8 +533,8 @@ fn with_bundle_in_force(recorded: &Recorded) {
     schedule
         .take(hash, bundle.manifest(), &[], Duration::ZERO, UnixMillis(0))
         .unwrap();
-    schedule.judged(hash, None, Judgement::Tightens);
-    assert!(schedule.put_in_force(UnixMillis(0)));
+    assert!(schedule.judged(hash, None, Judgement::Tightens));
+    assert!(schedule.put_in_force(now()));
     folder.keep(&schedule).unwrap();
     // From now on, the bundle's entry is the one that decides.
     let text = std::fs::read_to_string(&file).unwrap();
@@ -544,7 +545,7 @@ fn with_bundle_in_force(recorded: &Recorded) {
 #[test]
 fn a_bundle_is_judged_by_what_the_one_in_force_refused() {
     let (recorded, _) = three_decisions();
-    with_bundle_in_force(&recorded);
+    with_bundle_in_force(&recorded, "");
     for (config, code, told) in [
         (NONE, 0, "would take effect at once"),
         (TWO_AND_THREE, 3, "1 of the refused would be approved"),
@@ -564,11 +565,27 @@ fn a_bundle_is_judged_by_what_the_one_in_force_refused() {
 }
 
 #[test]
+fn what_another_version_refused_proves_nothing_about_a_bundle() {
+    let (recorded, _) = three_decisions();
+    recorded.write("other.yaml", TWO_AND_THREE);
+    with_bundle_in_force(&recorded, "--plugin-config rules=other.yaml");
+    recorded.write("next.yaml", NONE);
+    recorded.policy("draft --plugin-config rules=next.yaml --out 2.bundle", 0);
+    let said = recorded.policy("backtest 2.bundle", 3);
+    for sign in [
+        "3  by another version",
+        "the entry before was asked nothing",
+    ] {
+        assert!(said.contains(sign), "{said}");
+    }
+}
+
+#[test]
 fn approvals_alone_prove_nothing_about_a_bundle() {
     let mut bench = Bench::rules();
     bench.decide(2);
     let recorded = bench.recorded();
-    with_bundle_in_force(&recorded);
+    with_bundle_in_force(&recorded, "");
     recorded.write("next.yaml", NONE);
     recorded.policy("draft --plugin-config rules=next.yaml --out 2.bundle", 0);
     let said = recorded.policy("backtest 2.bundle", 3);

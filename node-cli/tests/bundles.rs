@@ -85,7 +85,7 @@ fn publish(node: &Node, version: u32, entries: &[(&str, &str)], signers: &[&str]
     for signer in signers {
         author(
             node,
-            &format!("policy sign {version}.bundle --key {signer}.key"),
+            &format!("policy sign {version}.bundle --key {signer}.key --yes"),
         );
     }
     author(
@@ -115,6 +115,14 @@ fn in_force(node: &Node) -> u64 {
     status["schedule"]["present"]["version"].as_u64().unwrap()
 }
 
+/// Milliseconds that the bundle has waited that waits.
+#[track_caller]
+fn waited(node: &Node) -> u64 {
+    let status = node.run("policy status --json");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    status["schedule"]["waiting"]["waited_ms"].as_u64().unwrap()
+}
+
 #[test]
 fn a_loosening_takes_effect_after_its_delay_also_if_the_node_restarts_meanwhile() {
     let mut node = follower("20s");
@@ -135,7 +143,12 @@ fn a_loosening_takes_effect_after_its_delay_also_if_the_node_restarts_meanwhile(
     let said = ends_with(&node, "policy take 2.signed", WAITS);
     assert!(said.contains("rules:more: it is removed"), "{said}");
     assert_eq!(in_force(&node), 1);
-    node.stop();
+    let id = node.daemon.as_ref().unwrap().id().to_string();
+    let told = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(told.unwrap().success());
+    assert_eq!(node.ends(), Some(0), "{}", node.log());
+    let waited = waited(&node);
+    assert!(waited > 0, "it is written down at the end");
     node.start();
     assert_eq!(in_force(&node), 1, "the wait is not over");
     assert!(node.run("policy status").contains("Waiting     version 2"));
@@ -211,7 +224,6 @@ fn a_bundle_that_the_node_does_not_take_changes_nothing() {
             "1 of policy.bundles.publishers have signed it (ana), and 2 must",
         ),
         ("6.bundle", "(none), and 2 must"),
-        ("5.signed", "it is in force already"),
         ("4.signed", "its version is 4, and 5 was in force"),
         ("7.signed", "asks for 1001 state_bytes"),
         ("8.signed", "asks for https://evil.example/"),
@@ -221,8 +233,41 @@ fn a_bundle_that_the_node_does_not_take_changes_nothing() {
         let said = node.fail(&format!("policy take {file}"));
         assert!(said.contains(why), "{file}: {said}");
     }
+    ends_with(&node, "policy take 5.signed", 0);
     assert_eq!(in_force(&node), 5);
     assert!(node.run("policy status").contains("Waiting     none"));
+}
+
+#[test]
+fn nothing_is_signed_before_somebody_has_read_it() {
+    let node = follower("48h");
+    publish(&node, 1, &[("rules", ONE)], &["ana"]);
+    let said = ends_with(&node, "policy sign 1.bundle --key ben.key", 1);
+    assert!(said.contains("reject_all"), "{said}");
+    assert!(said.contains("there is no terminal to ask"), "{said}");
+    publish(&node, 2, &[("rules", ONE)], &[]);
+    assert!(!node.run("policy show 2.signed").contains("signature by"));
+}
+
+#[test]
+fn a_lost_bundle_is_told_wherever_somebody_asks() {
+    let mut node = follower("48h");
+    publish(&node, 2, &[("rules", ONE)], &["ana", "ben"]);
+    publish(&node, 1, &[("rules:old", ONE)], &["ana", "ben"]);
+    node.run("policy take 2.signed");
+    std::fs::remove_dir_all(node.path("db/bundles")).unwrap();
+    for line in ["policy status", "config check", "start"] {
+        let said = node.fail(line);
+        assert!(said.contains("a policy bundle was in force here"), "{said}");
+    }
+    let said = node.fail("policy take 1.signed");
+    assert!(
+        said.contains("its version is 1, and 2 was in force"),
+        "{said}"
+    );
+    node.run("policy take 2.signed");
+    node.start();
+    assert_eq!(in_force(&node), 2);
 }
 
 #[test]

@@ -31,7 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit_export::{self, Exported};
 use crate::backup::Staged;
-use crate::bundle::life::{BundleAnswer, BundleRequest, BundleStatus, TakeError};
+use crate::bundle::life::{BundleAnswer, BundleRequest};
+use crate::bundle::status::BundleStatus;
 use crate::drain::Drain;
 use crate::events::{LiveReceiver, Receivers};
 use crate::off_thread::{off_thread, with_journal};
@@ -640,8 +641,7 @@ async fn bundles(
     match told.await {
         Ok(Ok(status)) => Answer::Bundles(Box::new(status)),
         Ok(Err(error)) => Answer::Failed(error.to_string()),
-        // Nobody follows bundles, or the node stops.
-        Err(_) => Answer::Failed(TakeError::NotFollowed.to_string()),
+        Err(_) => Answer::Failed("the node is stopping; start it again".into()),
     }
 }
 

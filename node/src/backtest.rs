@@ -2,20 +2,26 @@
 //! of the runtime, and its answers are compared with those on record. The recordings are read page
 //! by page. Nothing is written, signed or sent.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use countersign_host::{
     Answered, Candidate, Change, NotJudged, Recorded, Recording, Task, Tightening, Totals, Verdict,
 };
-use countersign_protocol::{PluginVerdict, TaskId, UnixMillis};
-use tokio::task::JoinHandle;
+use countersign_protocol::{Hash, PluginVerdict, TaskId, UnixMillis};
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::admin::{Answer, AskError, Conversation, Question};
 use crate::past_decisions::{KeptRecording, PastDecision, PastDecisions};
 
 /// Questions that one thread asks at a stretch.
 const STRETCH: usize = 64;
+/// The digest in a verdict on an entry that was not loaded.
+const NOT_LOADED: Hash = Hash([0; 32]);
+
+/// A comparison, and whether the new version would remember something else.
+type Compared = (BacktestDifference, bool);
 
 /// A backtest to be run.
 pub struct Backtest {
@@ -25,6 +31,19 @@ pub struct Backtest {
     pub entry: String,
     /// Only tasks that were received at this time or later.
     pub since: UnixMillis,
+    /// Only decisions of this version of the entry; `None` for those of every version.
+    pub version: Option<EntryVersion>,
+    /// The most stretches of questions that are judged at once.
+    pub parallel: usize,
+}
+
+/// A component with its configuration, as verdicts name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryVersion {
+    /// SHA-256 of the component.
+    pub digest: Hash,
+    /// SHA-256 of the configuration as the plugin sees it.
+    pub config: Hash,
 }
 
 /// A recorded question with another answer, or with one that is not known.
@@ -49,6 +68,11 @@ pub struct BacktestResult {
     pub totals: Totals,
     /// The number of questions that the entry refused then.
     pub refused: u64,
+    /// The number of approvals, then and now, after which the new version would remember something
+    /// else than the entry did.
+    pub remembers_otherwise: u64,
+    /// The number of decisions by another version of the entry, which were left out.
+    pub by_others: u64,
     /// The number of decisions in which the entry was not asked.
     pub not_asked: u64,
     /// True if decisions of the time may have lost their recordings.
@@ -124,54 +148,88 @@ impl Backtest {
         })
     }
 
-    /// Puts the questions of one page on all threads, counts the answers, and gives the differences
-    /// in the order of the page.
+    /// Puts the questions of one page on several threads, counts the answers, and gives the
+    /// differences in the order of the page. What is under way ends with the caller.
     async fn judge(
         &self,
-        decisions: Vec<PastDecision>,
+        mut decisions: Vec<PastDecision>,
         result: &mut BacktestResult,
     ) -> Result<Vec<BacktestDifference>, BacktestError> {
+        let all = decisions.len();
+        let version = self.version;
+        decisions.retain(|past| version.is_none_or(|version| version.gave(&past.verdict)));
+        result.by_others += (all - decisions.len()) as u64;
         let mut decisions = decisions.into_iter().peekable();
-        let mut stretches = Vec::new();
+        let mut under_way = JoinSet::new();
+        let mut judged = BTreeMap::new();
+        let mut number = 0_u64;
         while decisions.peek().is_some() {
+            if under_way.len() >= self.parallel.max(1) {
+                finish_one(&mut under_way, &mut judged).await?;
+            }
             let stretch: Vec<_> = decisions.by_ref().take(STRETCH).collect();
             let candidate = self.candidate.clone();
-            stretches.push(tokio::spawn(async move {
+            under_way.spawn(async move {
                 let mut judged = Vec::with_capacity(stretch.len());
                 for past in stretch {
                     judged.push(compare(&candidate, past).await);
                 }
-                judged
-            }));
+                (number, judged)
+            });
+            number += 1;
+        }
+        while !under_way.is_empty() {
+            finish_one(&mut under_way, &mut judged).await?;
         }
         let mut differences = Vec::new();
-        for stretch in stretches {
-            for judged in stretch.await? {
-                result.totals.count(judged.change);
-                result.refused += u64::from(judged.then != Verdict::Approve);
-                if judged.change != Change::Same {
-                    differences.push(judged);
-                }
+        for (judged, otherwise) in judged.into_values().flatten() {
+            result.totals.count(judged.change);
+            result.refused += u64::from(judged.then != Verdict::Approve);
+            result.remembers_otherwise += u64::from(otherwise);
+            if judged.change != Change::Same {
+                differences.push(judged);
             }
         }
         Ok(differences)
     }
 }
 
-/// Puts one recorded question, and compares the answers.
-async fn compare(candidate: &Candidate, past: PastDecision) -> BacktestDifference {
-    let now = match recorded(past.recording, past.bytes, &past.verdict.plugin) {
-        Ok((question, recorded)) => candidate.answer(&question, &recorded).await,
-        Err(unknown) => Answered::NotJudged(unknown),
+impl EntryVersion {
+    /// True if this version decided. A refusal because nothing could be loaded counts too: the
+    /// entry refused then.
+    fn gave(&self, verdict: &PluginVerdict) -> bool {
+        verdict.digest == NOT_LOADED
+            || (verdict.digest == self.digest && verdict.config == self.config)
+    }
+}
+
+/// Waits for a stretch that is under way.
+async fn finish_one(
+    under_way: &mut JoinSet<(u64, Vec<Compared>)>,
+    judged: &mut BTreeMap<u64, Vec<Compared>>,
+) -> Result<(), BacktestError> {
+    if let Some(done) = under_way.join_next().await {
+        let (number, stretch) = done?;
+        judged.insert(number, stretch);
+    }
+    Ok(())
+}
+
+/// Puts one recorded question, and compares the answers and what is remembered.
+async fn compare(candidate: &Candidate, past: PastDecision) -> Compared {
+    let (now, otherwise) = match recorded(past.recording, past.bytes, &past.verdict.plugin) {
+        Ok((question, recorded)) => candidate.answer_and_remember(&question, &recorded).await,
+        Err(unknown) => (Answered::NotJudged(unknown), false),
     };
     let then = said(past.verdict);
-    BacktestDifference {
+    let difference = BacktestDifference {
         task: past.task,
         received_at: past.received_at,
         change: Change::between(&then, &now),
         then,
         now,
-    }
+    };
+    (difference, otherwise)
 }
 
 /// The verdict that the task's row vouches for.
@@ -233,6 +291,29 @@ mod tests {
             evaluations: Vec::new(),
         };
         assert_eq!(why(whole(without_question)), NotJudged::TooLarge);
+    }
+
+    #[test]
+    fn a_verdict_is_of_one_component_with_one_configuration() {
+        let version = |digest, config| EntryVersion {
+            digest: Hash([digest; 32]),
+            config: Hash([config; 32]),
+        };
+        let verdict = |digest, config| PluginVerdict {
+            plugin: "rules".into(),
+            version: "1.0.0".into(),
+            digest: Hash([digest; 32]),
+            config: Hash([config; 32]),
+            approved: false,
+            code: "limit".into(),
+            reason: "r".into(),
+            micros: 1,
+        };
+        assert!(version(1, 2).gave(&verdict(1, 2)));
+        for other in [verdict(1, 3), verdict(3, 2), verdict(2, 1)] {
+            assert!(!version(1, 2).gave(&other), "{other:?}");
+        }
+        assert!(version(1, 2).gave(&verdict(0, 0)), "it could not be loaded");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
+use crate::bundle::FolderError;
 use crate::config::{Config, ConfigError, LIVE_SECTIONS, LiveConfig, Policy};
 use crate::off_thread::with_journal;
 use crate::session::Router;
@@ -57,6 +58,9 @@ pub enum TakeUpError {
     /// A node could not start with the file.
     #[error("the node would not start with the configuration file: {0}")]
     Config(#[from] ConfigError),
+    /// The policy bundle in force cannot be read.
+    #[error("nothing was taken up, since the policy bundle in force cannot be used: {0}")]
+    Bundle(#[from] FolderError),
     /// The thread that read the file has ended.
     #[error("the configuration file was not read ({0}); report this, and restart the node")]
     Thread(#[from] JoinError),

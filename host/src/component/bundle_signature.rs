@@ -40,6 +40,12 @@ impl BundleSignature {
                 .verify_strict(&message(manifest), &signature)
                 .is_ok()
     }
+
+    /// True if it is by the key that it names, of the bundle whose manifest has this hash. Anybody
+    /// can have a key: whose it is says [`is_by`](Self::is_by).
+    pub fn verifies(&self, manifest: &[u8; 32]) -> bool {
+        Publisher::new("", &self.key).is_ok_and(|publisher| self.is_by(&publisher, manifest))
+    }
 }
 
 fn message(manifest: &[u8; 32]) -> Vec<u8> {
@@ -65,6 +71,7 @@ mod tests {
         assert!(signature.is_by(&publisher(1), &[7; 32]));
         assert!(!signature.is_by(&publisher(2), &[7; 32]));
         assert!(!signature.is_by(&publisher(1), &[8; 32]));
+        assert!(signature.verifies(&[7; 32]) && !signature.verifies(&[8; 32]));
     }
 
     #[test]
@@ -75,6 +82,7 @@ mod tests {
         };
         assert!(!borrowed.is_by(&publisher(1), &[7; 32]));
         assert!(!borrowed.is_by(&publisher(2), &[7; 32]));
+        assert!(!borrowed.verifies(&[7; 32]));
     }
 
     #[test]

@@ -110,6 +110,15 @@ pub enum CompileError {
 }
 
 impl CompileError {
+    /// True if the machine or its load may be at fault. A compiler that crashed may have been
+    /// killed for want of memory.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Wall(_) | Self::Crashed(_) | Self::Unusable { .. } => true,
+            Self::Invalid(_) | Self::Cpu(_) | Self::Memory(_) | Self::Output(_) => false,
+        }
+    }
+
     /// Tells the operator what to do, with the key that sets the limit.
     pub(crate) fn advice(&self) -> &'static str {
         match self {

@@ -109,6 +109,28 @@ impl LoadError {
         Self::Describe { code, reason }
     }
 
+    /// True if the machine or its load may be at fault, so that the same component may load later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Custody(_) => true,
+            Self::Compile { source, .. } => source.may_pass(),
+            Self::Describe { code, .. } | Self::Check { code, .. } => matches!(
+                code,
+                Code::Busy | Code::Timeout | Code::Cpu | Code::Unavailable
+            ),
+            Self::TooLarge { .. }
+            | Self::Digest { .. }
+            | Self::Document { .. }
+            | Self::NotAComponent { .. }
+            | Self::Signature { .. }
+            | Self::NotGranted { .. }
+            | Self::Incompatible(_)
+            | Self::Version { .. }
+            | Self::Name { .. }
+            | Self::Grants(_) => false,
+        }
+    }
+
     /// The stable code of the error, for records and metrics.
     pub fn code(&self) -> Code {
         match self {
@@ -162,4 +184,47 @@ pub(crate) fn check_name(entry: &str, actual: &str) -> Result<(), LoadError> {
     Err(LoadError::Name {
         actual: actual.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_the_machine_may_pass_and_one_of_the_component_does_not() {
+        let compile = |source| LoadError::Compile {
+            file: "a.wasm".into(),
+            source,
+        };
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let check = |code| LoadError::Check {
+            code,
+            reason: "r".into(),
+            place: "p".into(),
+        };
+        for passing in [
+            LoadError::Missing {
+                file: "a.wasm".into(),
+                source: gone(),
+            },
+            compile(CompileError::Crashed("killed".into())),
+            compile(CompileError::Unusable {
+                program: "compiler".into(),
+                source: gone(),
+            }),
+            check(Code::Timeout),
+        ] {
+            assert!(passing.may_pass(), "{passing}");
+        }
+        for lasting in [
+            compile(CompileError::Invalid("no module".into())),
+            compile(CompileError::Cpu(60)),
+            check(Code::Misconfigured),
+            LoadError::NotGranted {
+                import: "countersign:policy/http".into(),
+            },
+        ] {
+            assert!(!lasting.may_pass(), "{lasting}");
+        }
+    }
 }

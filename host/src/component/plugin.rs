@@ -144,12 +144,13 @@ impl Plugin {
         self.evaluation(finished, started).0
     }
 
-    /// Puts a recorded question again, and answers imports from its trace.
+    /// Puts a recorded question again, and answers imports from its trace. The last value is true
+    /// if its writes are not those on record.
     pub(crate) async fn replay(
         &self,
         task: &Task,
         playback: Playback,
-    ) -> (Evaluation, Option<Divergence>) {
+    ) -> (Evaluation, Option<Divergence>, bool) {
         let started = Instant::now();
         let question = Evaluate(&self.prepared, task.to_wit(playback.trace.deadline));
         let options = CallOptions {
@@ -160,7 +161,10 @@ impl Plugin {
         let call = self
             .sandbox
             .call_with(options, &self.context, cut_off, question);
-        self.evaluation(call.await, started)
+        let finished = call.await;
+        let wrote_otherwise = finished.wrote_otherwise;
+        let (evaluation, divergence) = self.evaluation(finished, started);
+        (evaluation, divergence, wrote_otherwise)
     }
 
     fn evaluation(
@@ -173,6 +177,7 @@ impl Plugin {
             mut states,
             trace,
             divergence,
+            wrote_otherwise: _,
         } = finished;
         let verdict = verdict(result);
         let writes = if verdict == Verdict::Approve {
@@ -220,7 +225,7 @@ impl Plugin {
     }
 
     /// True if it observes tasks that others sign: it exports `counting` and has a grant of state.
-    pub(crate) fn counts(&self) -> bool {
+    pub fn counts(&self) -> bool {
         self.grants().state_bytes > 0 && self.prepared.has_counting()
     }
 

@@ -48,6 +48,11 @@ impl PluginSpec {
         }
     }
 
+    /// SHA-256 of the configuration as the plugin sees it, by which decisions name it.
+    pub fn revision(&self) -> [u8; 32] {
+        sha256(self.document().as_bytes())
+    }
+
     /// Everything that the host knows of the entry before any of it runs.
     pub(crate) fn context(&self, document: Arc<str>, services: Arc<dyn Services>) -> Context {
         let revision = sha256(document.as_bytes());

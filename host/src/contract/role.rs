@@ -69,6 +69,18 @@ impl Scope {
                 .is_some_and(|operation| self.operations.contains(&operation));
         operation && listed(&self.keys, subject.key) && listed(&self.schemes, subject.scheme)
     }
+
+    /// True if it covers everything that `other` covers: each of its lists is empty, or has all of
+    /// the other's, which is not empty.
+    pub fn includes(&self, other: &Self) -> bool {
+        fn within<T: PartialEq>(wide: &[T], narrow: &[T]) -> bool {
+            let listed = || narrow.iter().all(|item| wide.contains(item));
+            wide.is_empty() || (!narrow.is_empty() && listed())
+        }
+        within(&self.operations, &other.operations)
+            && within(&self.keys, &other.keys)
+            && within(&self.schemes, &other.schemes)
+    }
 }
 
 /// The keys and schemes that `operation` uses; at least one subject.
@@ -132,6 +144,37 @@ mod tests {
                     .all(|subject| scope.covers(subject));
                 assert_eq!(covered, listed == asked, "{listed} {asked}");
             }
+        }
+    }
+
+    #[test]
+    fn a_scope_includes_another_one_if_no_list_of_it_is_shorter() {
+        let lists = |operations: &[OperationKind], keys: &[&str], schemes: &[&str]| Scope {
+            operations: operations.to_vec(),
+            keys: keys.iter().map(ToString::to_string).collect(),
+            schemes: schemes.iter().map(ToString::to_string).collect(),
+        };
+        let sign = OperationKind::KeySign;
+        let keygen = OperationKind::KeyGen;
+        let all = Scope::default();
+        let narrow = lists(&[sign], &["k"], &["ed25519"]);
+        assert!(all.includes(&all) && all.includes(&narrow) && narrow.includes(&narrow));
+        for (wide, includes) in [
+            (lists(&[sign, keygen], &["k"], &["ed25519"]), true),
+            (lists(&[sign], &["j", "k"], &["ed25519"]), true),
+            (lists(&[], &["k"], &["ed25519"]), true),
+            (lists(&[keygen], &["k"], &["ed25519"]), false),
+            (lists(&[sign], &["j"], &["ed25519"]), false),
+            (lists(&[sign], &["k"], &["other"]), false),
+        ] {
+            assert_eq!(wide.includes(&narrow), includes, "{wide:?}");
+        }
+        for list in [
+            lists(&[sign], &[], &[]),
+            lists(&[], &["k"], &[]),
+            lists(&[], &[], &["ed25519"]),
+        ] {
+            assert!(!list.includes(&all), "{list:?}");
         }
     }
 

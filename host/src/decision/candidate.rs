@@ -7,6 +7,7 @@ use crate::component::error::LoadError;
 use crate::component::host::Host;
 use crate::component::plugin::Plugin;
 use crate::component::spec::PluginSpec;
+use crate::contract::evaluation::Verdict;
 use crate::contract::role::{Scope, subjects};
 use crate::contract::services::Services;
 use crate::contract::task::Task;
@@ -44,22 +45,37 @@ impl Candidate {
 
     /// Puts a recorded question to it, and answers its imports from the recording.
     pub async fn answer(&self, question: &Task, recorded: &Recorded) -> Answered {
+        self.answer_and_remember(question, recorded).await.0
+    }
+
+    /// The same, and whether its memory would differ afterwards: whether it approves what was
+    /// approved, and writes something else than is on record. One that is not asked writes nothing.
+    pub async fn answer_and_remember(
+        &self,
+        question: &Task,
+        recorded: &Recorded,
+    ) -> (Answered, bool) {
+        let approved = recorded.verdict == Verdict::Approve;
         let subjects = subjects(&question.operation);
         if !subjects.iter().any(|subject| self.scope.covers(subject)) {
-            return Answered::OutOfScope;
+            return (Answered::OutOfScope, approved && recorded.has_written());
         }
         if let Err(error) = recorded.is_replayable() {
-            return Answered::NotJudged(match error {
+            let why = match error {
                 ReplayError::NeverRan(code) => NotJudged::NeverRan(code),
                 ReplayError::Cut => NotJudged::TooLarge,
                 ReplayError::Load(_)
                 | ReplayError::Component { .. }
                 | ReplayError::Configuration { .. }
                 | ReplayError::PreInit(_) => NotJudged::Unreadable,
-            });
+            };
+            return (Answered::NotJudged(why), false);
         }
         let playback = recorded.playback(&self.plugin);
-        let (evaluation, divergence) = self.plugin.replay(question, playback).await;
-        Answered::new(evaluation.verdict, divergence, &recorded.verdict)
+        let (evaluation, divergence, wrote_otherwise) =
+            self.plugin.replay(question, playback).await;
+        let answered = Answered::new(evaluation.verdict, divergence, &recorded.verdict);
+        let approves = answered == Answered::Said(Verdict::Approve);
+        (answered, approved && approves && wrote_otherwise)
     }
 }

@@ -17,7 +17,7 @@ use crate::contract::services::{Memory, Services, StateError};
 use crate::contract::task::Task;
 use crate::contract::trace::{Divergence, Reading, Trace};
 use crate::decision::recording::Recorded;
-use crate::sandbox::tape::{Asks, Playback};
+use crate::sandbox::tape::{Asks, Playback, is_write};
 
 /// The departure from the record that a replay may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Host {
                 repeated.map_err(|error| ReplayError::PreInit(format!("{error:#}")))?;
             plugin.pre_init_seed = Some(seed);
         }
-        let (evaluation, divergence) = plugin.replay(question, recorded.playback(&plugin)).await;
+        let (evaluation, divergence, _) = plugin.replay(question, recorded.playback(&plugin)).await;
         let same = divergence.is_none() && agree(&evaluation.verdict, &recorded.verdict);
         Ok(Replay {
             evaluation,
@@ -152,6 +152,12 @@ impl Host {
 }
 
 impl Recorded {
+    /// True if the plugin wrote to its memory.
+    pub(crate) fn has_written(&self) -> bool {
+        let mut calls = self.trace.calls.iter();
+        calls.any(|call| is_write(&call.asked))
+    }
+
     /// The recording as `plugin` hears it.
     pub(crate) fn playback(&self, plugin: &Plugin) -> Playback {
         if plugin.digest() == self.digest && plugin.revision() == self.revision {

@@ -48,6 +48,8 @@ pub(crate) struct Finished<T> {
     pub(crate) states: States,
     pub(crate) trace: Trace,
     pub(crate) divergence: Option<Divergence>,
+    /// True if a replay wrote to its memory what is not on record, or left out what is.
+    pub(crate) wrote_otherwise: bool,
 }
 
 impl Sandbox {
@@ -112,6 +114,7 @@ impl Sandbox {
         Finished {
             result,
             divergence: state.tape.divergence(),
+            wrote_otherwise: state.tape.wrote_otherwise(),
             states: std::mem::take(&mut state.states),
             trace: state.into_trace(),
         }
@@ -150,6 +153,7 @@ impl<T> Finished<T> {
             states: States::default(),
             trace: Trace::default(),
             divergence: None,
+            wrote_otherwise: false,
         }
     }
 }

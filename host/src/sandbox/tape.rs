@@ -91,6 +91,16 @@ impl Tape {
         }
     }
 
+    /// True if a replay has not made the writes that are on record, and no others, in their order.
+    pub(crate) fn wrote_otherwise(&self) -> bool {
+        match self {
+            Self::Recording { .. } => false,
+            Self::Playing(player) => {
+                player.strayed || player.left.iter().any(|call| is_write(&call.asked))
+            }
+        }
+    }
+
     pub(crate) fn divergence(&mut self) -> Option<Divergence> {
         match self {
             Self::Recording { .. } => None,
@@ -145,7 +155,7 @@ impl Player {
 }
 
 /// True of a write to the plugin's memory, which answers nothing but that it was accepted.
-fn is_write(asked: &Asked) -> bool {
+pub(crate) fn is_write(asked: &Asked) -> bool {
     matches!(asked.import.as_ref(), "state.set" | "state.delete")
 }
 
@@ -220,6 +230,21 @@ mod tests {
         let left_out = &mut player(Asks::Another);
         assert!(reads(left_out, "a") && !reads(left_out, "b"));
         assert!(left_out.divergence.is_some());
+    }
+
+    #[test]
+    fn writes_other_than_those_on_record_are_noticed() {
+        let wrote_otherwise = |keys: &[&str]| {
+            let mut player = player(Asks::Another);
+            assert!(reads(&mut player, "a"));
+            assert!(keys.iter().all(|key| writes(&mut player, key)));
+            Tape::Playing(player).wrote_otherwise()
+        };
+        assert!(!wrote_otherwise(&["a"]));
+        for keys in [&[][..], &["other"], &["a", "a"], &["other", "a"]] {
+            assert!(wrote_otherwise(keys), "{keys:?}");
+        }
+        assert!(!Tape::recording().wrote_otherwise());
     }
 
     #[test]

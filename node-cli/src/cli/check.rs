@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use countersign_node::bundle::BundleFolder;
 use countersign_node::config::{Config, Coordinator};
 use countersign_node::{events, metrics, risk};
+use countersign_store::Journal;
 
 use super::{Args, bounds};
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
+    check_bundles(&config)?;
     println!("{} is readable", args.config.display());
     println!("  sha256       {}", hex::encode(config.digest()));
     println!("  store        {}", config.dir.display());
@@ -60,6 +63,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         .check_complete()
         .map(drop)
         .context("no errors so far, but the node would not start")
+}
+
+/// Checks that the policy bundle is there that the journal knows of. A node that runs has done so,
+/// and one that never ran has no journal.
+fn check_bundles(config: &Config) -> anyhow::Result<()> {
+    if config.policy.bundles.is_none() {
+        return Ok(());
+    }
+    if let Ok(journal) = Journal::open(&config.dir) {
+        BundleFolder::of(&config.dir).expected(&journal)?;
+    }
+    Ok(())
 }
 
 /// Those to whom the node says in advance how it would decide.

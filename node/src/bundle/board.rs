@@ -138,6 +138,8 @@ impl TakeError {
             Self::NotPublished(_) => "not-published",
             Self::Schedule(_) => "out-of-turn",
             Self::Folder(error) => error.code(),
+            Self::Trial(error) if error.is_of_the_bundle() => "unusable",
+            Self::Trial(_) => "store",
             Self::NotFollowed | Self::Unguarded | Self::Stopped => "not-here",
             Self::Record(_) => "store",
         }

@@ -8,6 +8,7 @@ use countersign_host::{PrefixError, UrlPrefix};
 use url::Url;
 
 use super::manifest::BundleEntry;
+use super::schedule::millis;
 use crate::config::RawGrants;
 use crate::own_keys::EVENT_KEY;
 
@@ -59,7 +60,7 @@ pub fn check(
         wall_ms,
         memory_bytes,
     } = &entry.grants;
-    let deadline = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+    let deadline = millis(deadline);
     let limits = [
         ("state_bytes", *state_bytes, ceiling.state_bytes),
         ("cpu_ms", *cpu_ms, ceiling.cpu_ms),

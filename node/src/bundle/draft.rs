@@ -7,6 +7,7 @@ use countersign_host::{CustodyError, PluginSignature, PluginStore, SignatureErro
 use countersign_protocol::{Hash, UnixMillis};
 
 use super::file::{Bundle, FormatError, sha256};
+use super::folder::{BundleFolder, FolderError};
 use super::manifest::{BundleEntry, FORMAT, FileRecord, Manifest};
 use crate::config::{PluginConfig, PluginEntry, Policy};
 
@@ -65,6 +66,20 @@ pub enum DraftError {
     /// The parts do not make a bundle.
     #[error(transparent)]
     Format(#[from] FormatError),
+}
+
+/// The policy that is drafted from. With a bundle in force, these are its entries, and of the
+/// operator's own only those that are named: what stands beside a bundle is not for others.
+pub fn base(
+    folder: &BundleFolder,
+    mut policy: Policy,
+    present: Option<&Hash>,
+    only: &[String],
+) -> Result<Policy, FolderError> {
+    if present.is_some() {
+        policy.plugins.retain(|own| only.contains(&own.name));
+    }
+    folder.with(policy, present)
 }
 
 /// Puts the entries that decide into a bundle, all of them or those that are named. Shadows decide
@@ -250,6 +265,30 @@ mod tests {
         for name in ["specimen:shadow", "specimen:three"] {
             assert!(matches!(only(name), Err(DraftError::Unknown(_))), "{name}");
         }
+    }
+
+    #[test]
+    fn with_a_bundle_in_force_own_entries_are_drafted_only_if_they_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut policy = policy(dir.path());
+        let only = ["specimen:one".to_owned()];
+        let present = draft(&policy, None, &only, title()).unwrap();
+        let folder = BundleFolder::of(dir.path());
+        folder.store(&present).unwrap();
+        policy.bundles = Some(super::super::published::tests::settings());
+        let drafted = |only: &[&str]| {
+            let only: Vec<String> = only.iter().map(ToString::to_string).collect();
+            let base = base(&folder, policy.clone(), Some(&present.hash()), &only).unwrap();
+            let next = draft(&base, Some(&present), &only, title()).unwrap();
+            next.manifest().entries.clone()
+        };
+        assert_eq!(drafted(&[]), present.manifest().entries);
+        let names = |entries: Vec<BundleEntry>| -> Vec<String> {
+            entries.into_iter().map(|entry| entry.name).collect()
+        };
+        assert_eq!(names(drafted(&["specimen:two"])), ["specimen:two"]);
+        let without = base(&folder, policy.clone(), None, &[]).unwrap();
+        assert_eq!(without.plugins, policy.plugins);
     }
 
     #[test]

@@ -28,6 +28,16 @@ pub struct Bundle {
     files: BTreeMap<Hash, Vec<u8>>,
 }
 
+/// The lines of a bundle before its files.
+pub struct Head<'b> {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The signatures, each a claim.
+    pub signatures: Vec<BundleSignature>,
+    /// The files, one after the other.
+    rest: &'b [u8],
+}
+
 /// Reasons why a file is not a bundle.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -88,17 +98,16 @@ impl Bundle {
 
     /// Reads a bundle. Its signatures are not verified.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        if bytes.len() as u64 > LARGEST {
-            return Err(FormatError::TooLarge);
-        }
-        let (heading, rest) = line(bytes).map_err(|_| FormatError::Heading)?;
-        if heading != HEADING {
-            return Err(FormatError::Heading);
-        }
-        let (manifest, rest) = line(rest)?;
-        let manifest = Manifest::parse(manifest)?;
-        let (signatures, mut rest) = line(rest)?;
-        let signatures = read_signatures(signatures)?;
+        Self::behind(Head::decode(bytes)?)
+    }
+
+    /// Reads the files behind a head.
+    pub fn behind(head: Head<'_>) -> Result<Self, FormatError> {
+        let Head {
+            manifest,
+            signatures,
+            mut rest,
+        } = head;
         let mut files = BTreeMap::new();
         for record in &manifest.files {
             let length = usize::try_from(record.bytes).map_err(|_| FormatError::TooLarge)?;
@@ -133,10 +142,15 @@ impl Bundle {
         Ok(bytes)
     }
 
-    /// Adds signatures. Of one key, the one that is there stays.
+    /// Adds signatures, and drops those that do not verify: a false one under a publisher's key
+    /// must not keep the publisher's own out. Of one key, the new one stays.
     #[must_use]
     pub fn signed(mut self, signatures: impl IntoIterator<Item = BundleSignature>) -> Self {
-        self.signatures.extend(signatures);
+        let hash = self.hash;
+        let all = signatures.into_iter().chain(self.signatures);
+        self.signatures = all
+            .filter(|signature| signature.verifies(hash.as_bytes()))
+            .collect();
         self.signatures.sort_by_key(|signature| signature.key);
         self.signatures.dedup_by_key(|signature| signature.key);
         self
@@ -160,6 +174,27 @@ impl Bundle {
     /// The content of the file with this SHA-256.
     pub fn file(&self, sha256: &Hash) -> Option<&[u8]> {
         self.files.get(sha256).map(Vec::as_slice)
+    }
+}
+
+impl<'b> Head<'b> {
+    /// Reads the head of a bundle, and none of its files. Its signatures are not verified.
+    pub fn decode(bytes: &'b [u8]) -> Result<Self, FormatError> {
+        if bytes.len() as u64 > LARGEST {
+            return Err(FormatError::TooLarge);
+        }
+        let (heading, rest) = line(bytes).map_err(|_| FormatError::Heading)?;
+        if heading != HEADING {
+            return Err(FormatError::Heading);
+        }
+        let (manifest, rest) = line(rest)?;
+        let manifest = Manifest::parse(manifest)?;
+        let (signatures, rest) = line(rest)?;
+        Ok(Self {
+            manifest,
+            signatures: read_signatures(signatures)?,
+            rest,
+        })
     }
 }
 
@@ -245,6 +280,19 @@ pub(crate) mod tests {
             .signed([one.clone(), two.clone(), one.clone()]);
         let back = bundle.signed([two]).signed([one]);
         assert_eq!(there.encode().unwrap(), back.encode().unwrap());
+    }
+
+    #[test]
+    fn a_false_signature_does_not_keep_the_true_one_out() {
+        let other = bundle(2, &[("rules", "component", "{}")]);
+        let bundle = bundle(1, &[("rules", "component", "{}")]);
+        let forged = Bundle {
+            signatures: vec![sign(&other, 1)],
+            ..bundle.clone()
+        };
+        let published = forged.clone().signed([sign(&bundle, 1)]);
+        assert_eq!(published.signatures(), [sign(&bundle, 1)]);
+        assert!(forged.signed([]).signatures().is_empty());
     }
 
     #[test]

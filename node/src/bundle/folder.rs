@@ -3,10 +3,11 @@
 //! | file | what it is |
 //! |---|---|
 //! | `state.json` | the [`Schedule`] |
-//! | `<hash>.json` | a line with a manifest, a line with its signatures |
-//! | `files/<sha256>` | a component or a configuration, with `.sig` beside it if there is one |
+//! | `<hash>/head` | a line with the manifest of this hash, a line with its signatures |
+//! | `<hash>/<sha256>` | a component or a configuration, with `.sig` beside it if there is one |
 //!
-//! Everything but the state is named by its hash, and checked against it when it is read.
+//! Everything but the state is named by its hash, and checked against it when it is read. No bundle
+//! shares a file with another one, so whatever happens to one changes nothing about another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -28,7 +29,7 @@ use crate::config::{Component, ConfigError, PluginConfig, PluginEntry, Policy, R
 /// The folder, beside the secrets.
 const FOLDER: &str = "bundles";
 const STATE: &str = "state.json";
-const FILES: &str = "files";
+const HEAD: &str = "head";
 /// Most bytes of the state, and of a manifest with its signatures.
 const DOCUMENT: u64 = 2 << 20;
 
@@ -55,10 +56,23 @@ pub enum FolderError {
     State { file: PathBuf, why: String },
     /// A bundle was in force, and nobody knows which one.
     #[error(
-        "a policy bundle was in force here, and {} is gone, as after a restore; take the bundle with `policy take` while the node is stopped, or remove policy.bundles from the configuration",
+        "a policy bundle was in force here, and {} is gone, as after a restore; take the bundle with `policy take` while the node is stopped. Without policy.bundles the node would start too, but approve what only the bundle's entries refuse",
         .0.display()
     )]
     Lost(PathBuf),
+    /// Another bundle is in force than the journal knows of.
+    #[error(
+        "the bundle {present} is in force in {}, and the journal knows of {noted}, as after older files were put back; move the folder away, and take the bundle with `policy take` while the node is stopped",
+        folder.display()
+    )]
+    Other {
+        folder: PathBuf,
+        present: Hash,
+        noted: Hash,
+    },
+    /// A bundle was taken after the node had read its configuration.
+    #[error("the policy bundle in force was changed while the node started; start it again")]
+    Overtaken,
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] ReadJournalError),
@@ -73,6 +87,9 @@ pub enum FolderError {
         "its entry `{0}` has the name of a shadow under policy.plugins; give the shadow another label"
     )]
     Shadow(String),
+    /// There is no such entry.
+    #[error("it has no entry `{0}`; take it again")]
+    NoEntry(String),
     /// A configuration cannot be read.
     #[error("its entry `{entry}` has a configuration that cannot be read: {why}")]
     Document { entry: String, why: String },
@@ -88,6 +105,27 @@ pub enum FolderError {
 struct Head {
     manifest: Manifest,
     signatures: Vec<BundleSignature>,
+}
+
+impl FolderError {
+    /// True if the bundle itself is at fault, or what is left of it.
+    pub fn is_of_the_bundle(&self) -> bool {
+        match self {
+            Self::Bundle { .. }
+            | Self::Ceiling(_)
+            | Self::Shadow(_)
+            | Self::NoEntry(_)
+            | Self::Document { .. }
+            | Self::Entry { .. } => true,
+            Self::Io { .. }
+            | Self::Custody(_)
+            | Self::State { .. }
+            | Self::Lost(_)
+            | Self::Other { .. }
+            | Self::Overtaken
+            | Self::Journal(_) => false,
+        }
+    }
 }
 
 impl BundleFolder {
@@ -122,10 +160,18 @@ impl BundleFolder {
     /// force. A backup has the journal, and not this folder.
     pub fn expected(&self, journal: &Journal) -> Result<Schedule, FolderError> {
         let schedule = self.schedule()?;
-        if schedule.present.is_none() && journal.bundled_at()?.is_some() {
-            return Err(FolderError::Lost(self.0.join(STATE)));
+        let Some(noted) = journal.bundle_mark()? else {
+            return Ok(schedule);
+        };
+        match &schedule.present {
+            None => Err(FolderError::Lost(self.0.join(STATE))),
+            Some(_) if schedule.fits(&noted) => Ok(schedule),
+            Some(present) => Err(FolderError::Other {
+                folder: self.0.clone(),
+                present: present.bundle,
+                noted: noted.bundle,
+            }),
         }
-        Ok(schedule)
     }
 
     /// Writes the state. After a crash it is the old one or the new one.
@@ -138,21 +184,35 @@ impl BundleFolder {
         self.write(&file, &json)
     }
 
+    /// Checks that a bundle that is not stored asks for nothing beyond what the operator grants,
+    /// and that the operator's policy can have its entries.
+    pub fn admits(&self, policy: &Policy, bundle: &Bundle) -> Result<(), FolderError> {
+        let hash = bundle.hash();
+        let entries = bundle.manifest().entries.iter().map(|entry| {
+            let config = bundle.file(&entry.config).unwrap_or_default();
+            self.entry(policy, &hash, entry, config.to_vec())
+        });
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        combined(policy.clone(), entries).map(drop)
+    }
+
     /// Stores a bundle, files first.
     pub fn store(&self, bundle: &Bundle) -> Result<(), FolderError> {
+        let hash = bundle.hash();
         let damaged = |source| FolderError::Bundle {
-            bundle: bundle.hash(),
+            bundle: hash,
             source,
         };
         let manifest = bundle.manifest();
         for record in &manifest.files {
             let content = bundle.file(&record.sha256);
             let content = content.ok_or_else(|| damaged(FormatError::File(record.sha256)))?;
-            self.write(&self.content(&record.sha256), content)?;
+            self.write(&self.content(&hash, &record.sha256), content)?;
         }
         for entry in &manifest.entries {
             if let Some(signature) = &entry.signature {
-                self.write(&self.signature(&entry.component), &signature.to_json())?;
+                let file = self.signature(&hash, &entry.component);
+                self.write(&file, &signature.to_json())?;
             }
         }
         let manifest = manifest
@@ -164,7 +224,7 @@ impl BundleFolder {
             .map_err(FormatError::Signatures)
             .map_err(damaged)?;
         let head = [&manifest[..], b"\n", &signatures, b"\n"].concat();
-        self.write(&self.head_file(&bundle.hash()), &head)
+        self.write(&self.head_file(&hash), &head)
     }
 
     /// Reads a whole bundle.
@@ -175,7 +235,7 @@ impl BundleFolder {
         } = self.head(hash)?;
         let mut files = BTreeMap::new();
         for record in &manifest.files {
-            let content = self.read(&self.content(&record.sha256), LARGEST)?;
+            let content = self.read(&self.content(hash, &record.sha256), LARGEST)?;
             files.insert(record.sha256, content);
         }
         let bundle = Bundle::new(manifest, files).map_err(|source| FolderError::Bundle {
@@ -203,37 +263,37 @@ impl BundleFolder {
     /// The operator's policy with the entries of this bundle, or of none.
     pub fn with(&self, policy: Policy, bundle: Option<&Hash>) -> Result<Policy, FolderError> {
         let entries = match bundle {
-            Some(bundle) => self.entries(&policy, &self.manifest(bundle)?)?,
+            Some(bundle) => self.entries(&policy, bundle)?,
             None => Vec::new(),
         };
-        let mut own = policy.plugins.iter();
-        let shadow = own
-            .find(|own| own.shadow.is_some() && entries.iter().any(|entry| entry.name == own.name));
-        match shadow {
-            Some(shadow) => Err(FolderError::Shadow(shadow.name.clone())),
-            None => Ok(policy.with_bundle(entries)),
-        }
+        combined(policy, entries)
     }
 
     /// The entries of a bundle whose files are here. Fails if one asks for more than the operator
     /// grants to bundles.
-    pub fn entries(
-        &self,
-        policy: &Policy,
-        manifest: &Manifest,
-    ) -> Result<Vec<PluginEntry>, FolderError> {
-        let entries = manifest.entries.iter();
-        entries.map(|entry| self.entry(policy, entry)).collect()
+    pub fn entries(&self, policy: &Policy, hash: &Hash) -> Result<Vec<PluginEntry>, FolderError> {
+        let manifest = self.manifest(hash)?;
+        let entries = manifest.entries.iter().map(|entry| {
+            let config = self.read(&self.content(hash, &entry.config), LARGEST)?;
+            self.entry(policy, hash, entry, config)
+        });
+        entries.collect()
     }
 
-    fn entry(&self, policy: &Policy, entry: &BundleEntry) -> Result<PluginEntry, FolderError> {
+    /// An entry of the bundle with this hash, whose configuration has this text.
+    fn entry(
+        &self,
+        policy: &Policy,
+        hash: &Hash,
+        entry: &BundleEntry,
+        config: Vec<u8>,
+    ) -> Result<PluginEntry, FolderError> {
         // Without the section, nothing is granted.
         let ceiling = policy
             .bundles
             .as_ref()
             .map(|bundles| bundles.grants.clone());
         ceiling::check(entry, &ceiling.unwrap_or_default(), policy.deadline)?;
-        let config = self.read(&self.content(&entry.config), LARGEST)?;
         let unreadable = |why: String| FolderError::Document {
             entry: entry.name.clone(),
             why,
@@ -260,7 +320,7 @@ impl BundleFolder {
             source: Box::new(source),
         })?;
         Ok(PluginEntry {
-            component: Component::File(self.content(&entry.component)),
+            component: Component::File(self.content(hash, &entry.component)),
             digest: Some(*entry.component.as_bytes()),
             source: PluginConfig::Inline(config),
             ..plain
@@ -270,25 +330,28 @@ impl BundleFolder {
     /// Removes the bundles that the state does not name. A failure only costs disk space.
     pub fn sweep(&self, schedule: &Schedule) -> Result<(), FolderError> {
         let needed = schedule.needed();
-        let mut kept = BTreeSet::from([self.0.join(STATE), self.0.join(FILES)]);
-        for bundle in &needed {
-            kept.insert(self.head_file(bundle));
-            for record in self.manifest(bundle)?.files {
-                kept.insert(self.content(&record.sha256));
-                kept.insert(self.signature(&record.sha256));
+        let mut kept: BTreeSet<PathBuf> = needed.iter().map(|hash| self.place(hash)).collect();
+        kept.insert(self.0.join(STATE));
+        let failed = |source| FolderError::Io {
+            file: self.0.clone(),
+            source,
+        };
+        let found = match std::fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found.map_err(failed)?,
+        };
+        for found in found {
+            let found = found.map_err(failed)?;
+            let path = found.path();
+            if kept.contains(&path) {
+                continue;
             }
-        }
-        for folder in [self.0.clone(), self.0.join(FILES)] {
-            let failed = |source| FolderError::Io {
-                file: folder.clone(),
-                source,
+            let removed = if found.file_type().map_err(failed)?.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
             };
-            for found in std::fs::read_dir(&folder).map_err(failed)? {
-                let found = found.map_err(failed)?.path();
-                if !kept.contains(&found) {
-                    std::fs::remove_file(&found).map_err(failed)?;
-                }
-            }
+            removed.map_err(failed)?;
         }
         Ok(())
     }
@@ -322,16 +385,20 @@ impl BundleFolder {
         })
     }
 
+    fn place(&self, bundle: &Hash) -> PathBuf {
+        self.0.join(bundle.to_string())
+    }
+
     fn head_file(&self, bundle: &Hash) -> PathBuf {
-        self.0.join(format!("{bundle}.json"))
+        self.place(bundle).join(HEAD)
     }
 
-    fn content(&self, sha256: &Hash) -> PathBuf {
-        self.0.join(FILES).join(sha256.to_string())
+    fn content(&self, bundle: &Hash, sha256: &Hash) -> PathBuf {
+        self.place(bundle).join(sha256.to_string())
     }
 
-    fn signature(&self, component: &Hash) -> PathBuf {
-        self.0.join(FILES).join(format!("{component}.sig"))
+    fn signature(&self, bundle: &Hash, component: &Hash) -> PathBuf {
+        self.place(bundle).join(format!("{component}.sig"))
     }
 
     fn read(&self, file: &Path, limit: u64) -> Result<Vec<u8>, FolderError> {
@@ -350,12 +417,23 @@ impl BundleFolder {
         let made = std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(self.0.join(FILES));
+            .create(file.parent().unwrap_or(&self.0));
         made.and_then(|()| replace(file, bytes))
             .map_err(|source| FolderError::Io {
                 file: file.into(),
                 source,
             })
+    }
+}
+
+/// The operator's policy with these entries of a bundle.
+fn combined(policy: Policy, entries: Vec<PluginEntry>) -> Result<Policy, FolderError> {
+    let mut own = policy.plugins.iter();
+    let shadow =
+        own.find(|own| own.shadow.is_some() && entries.iter().any(|entry| entry.name == own.name));
+    match shadow {
+        Some(shadow) => Err(FolderError::Shadow(shadow.name.clone())),
+        None => Ok(policy.with_bundle(entries)),
     }
 }
 
@@ -390,10 +468,20 @@ pub(crate) mod tests {
         schedule
             .take(hash, manifest, &[], Duration::ZERO, NOW)
             .unwrap();
-        schedule.judged(hash, None, Judgement::Tightens);
+        assert!(schedule.judged(hash, None, Judgement::Tightens));
         assert!(schedule.put_in_force(NOW));
         folder.keep(&schedule).unwrap();
         (dir, folder)
+    }
+
+    /// The bundle with another first entry that has the same files.
+    fn with_entry(bundle: &Bundle, change: impl Fn(&mut BundleEntry)) -> Bundle {
+        let mut manifest = bundle.manifest().clone();
+        change(&mut manifest.entries[0]);
+        let contents = manifest.files.iter().map(|record| record.sha256);
+        let contents = contents.map(|hash| (hash, bundle.file(&hash).unwrap().to_vec()));
+        let contents: BTreeMap<Hash, Vec<u8>> = contents.collect();
+        Bundle::new(manifest, contents).unwrap()
     }
 
     #[test]
@@ -461,13 +549,9 @@ pub(crate) mod tests {
 
     #[test]
     fn an_entry_that_asks_for_more_than_is_granted_is_an_error() {
-        let modest = bundle(1, &[("rules", "component", "{}")]);
-        let mut manifest = modest.manifest().clone();
-        manifest.entries[0].grants.keys = vec!["approver".into()];
-        let contents = manifest.files.iter().map(|record| record.sha256);
-        let contents = contents.map(|hash| (hash, modest.file(&hash).unwrap().to_vec()));
-        let contents: BTreeMap<Hash, Vec<u8>> = contents.collect();
-        let greedy = Bundle::new(manifest, contents).unwrap();
+        let greedy = with_entry(&bundle(1, &[("rules", "component", "{}")]), |entry| {
+            entry.grants.keys = vec!["approver".into()];
+        });
         let (_dir, folder) = with_in_force(&greedy);
         let refused = folder.complete(policy()).unwrap_err();
         assert!(matches!(refused, FolderError::Ceiling(_)), "{refused}");
@@ -478,12 +562,13 @@ pub(crate) mod tests {
         let bundle = bundle(1, &[("rules", "component", "{}")]);
         let entry = bundle.manifest().entries[0].clone();
         let (_dir, folder) = with_in_force(&bundle);
-        std::fs::write(folder.content(&entry.component), "componenu").unwrap();
+        let hash = bundle.hash();
+        std::fs::write(folder.content(&hash, &entry.component), "componenu").unwrap();
         assert!(matches!(
             folder.bundle(&bundle.hash()),
             Err(FolderError::Bundle { .. })
         ));
-        std::fs::write(folder.content(&entry.config), "[]").unwrap();
+        std::fs::write(folder.content(&hash, &entry.config), "[]").unwrap();
         assert!(matches!(
             folder.complete(policy()),
             Err(FolderError::Document { .. })
@@ -504,7 +589,72 @@ pub(crate) mod tests {
         folder.sweep(&folder.schedule().unwrap()).unwrap();
         assert_eq!(folder.bundle(&kept.hash()).unwrap(), kept);
         assert!(folder.bundle(&gone.hash()).is_err());
-        let config = gone.manifest().entries[0].config;
-        assert!(!folder.content(&config).exists());
+        assert!(!folder.place(&gone.hash()).exists());
+    }
+
+    #[test]
+    fn storing_a_bundle_changes_no_file_of_another() {
+        let present = bundle(1, &[("rules", "component", "{}")]);
+        let (_dir, folder) = with_in_force(&present);
+        let digest = present.manifest().entries[0].component;
+        let seen = || {
+            let mut files: Vec<_> = std::fs::read_dir(folder.place(&present.hash()))
+                .unwrap()
+                .map(|file| file.unwrap().path())
+                .map(|file| (std::fs::read(&file).unwrap(), file))
+                .collect();
+            files.sort();
+            files
+        };
+        let before = seen();
+        let seed = zeroize::Zeroizing::new([1; 32]);
+        let signature = countersign_host::PluginSignature::sign("other", digest.as_bytes(), &seed);
+        let signed = with_entry(&bundle(2, &[("rules", "component", "{}")]), |entry| {
+            entry.signature = Some(signature.clone());
+        });
+        folder.store(&signed).unwrap();
+        assert!(folder.signature(&signed.hash(), &digest).exists());
+        assert_eq!(seen(), before);
+    }
+
+    #[test]
+    fn what_the_operator_does_not_grant_is_refused_before_anything_is_written() {
+        let greedy = with_entry(&bundle(1, &[("rules", "component", "{}")]), |entry| {
+            entry.grants.state_bytes = 1;
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let folder = BundleFolder::of(dir.path());
+        let refused = folder.admits(&policy(), &greedy).unwrap_err();
+        assert!(matches!(refused, FolderError::Ceiling(_)), "{refused}");
+        let mut shadow = crate::specimen::entry("a", Path::new("own.wasm"));
+        shadow.shadow = Some(crate::config::Shadow::Chain);
+        let shadowed = Policy {
+            plugins: vec![shadow],
+            ..policy()
+        };
+        let modest = bundle(1, &[("specimen:a", "component", "{}")]);
+        let refused = folder.admits(&shadowed, &modest).unwrap_err();
+        assert!(matches!(refused, FolderError::Shadow(_)), "{refused}");
+        assert!(folder.admits(&policy(), &modest).is_ok());
+        assert!(!folder.0.exists());
+    }
+
+    #[test]
+    fn a_state_that_is_not_the_one_that_the_journal_knows_is_not_used() {
+        let (_place, journal) = crate::specimen::journal();
+        let (_dir, folder) = with_in_force(&bundle(1, &[("rules", "component", "{}")]));
+        let schedule = folder.expected(&journal).unwrap();
+        journal.bundled(schedule.mark().unwrap()).unwrap();
+        assert_eq!(folder.expected(&journal).unwrap(), schedule);
+        let later = countersign_store::BundleMark {
+            bundle: Hash([9; 32]),
+            highest: 2,
+        };
+        journal.bundled(later).unwrap();
+        let refused = folder.expected(&journal).unwrap_err();
+        assert!(matches!(refused, FolderError::Other { .. }), "{refused}");
+        std::fs::remove_dir_all(&folder.0).unwrap();
+        let lost = folder.expected(&journal).unwrap_err();
+        assert!(matches!(lost, FolderError::Lost(_)), "{lost}");
     }
 }

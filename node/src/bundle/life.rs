@@ -1,22 +1,23 @@
 //! The bundles of a running node: takes them, has them judged, counts their wait, and says which
 //! one is in force. Every step is in the audit log and on the disk before it counts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_protocol::{Hash, UnixMillis};
 use countersign_store::{Journal, WriteJournalError};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::board::{BundleBoard, PostedBundle};
-use super::file::{Bundle, FormatError, LARGEST};
+use super::file::{FormatError, LARGEST};
 use super::folder::{BundleFolder, FolderError};
 use super::judge::Judgement;
+use super::judging::{Judged, Judging};
 use super::published::{NotPublished, Published};
 use super::schedule::{Schedule, ScheduleError, Waiting};
-use super::trial::{self, Trial, TrialError};
+use super::status::{BundleStatus, replaced};
+use super::trial::{Trial, TrialError};
 use crate::config::{Bundles, Config, Policy};
 use crate::off_thread::{off_thread, record_alarm, with_journal};
 use crate::world::World;
@@ -43,38 +44,6 @@ pub enum BundleRequest {
     Tell(BundleAnswer),
     /// A bundle was judged.
     Judged(Judged),
-}
-
-/// The end of a trial.
-#[derive(Debug)]
-pub struct Judged {
-    bundle: Hash,
-    against: Option<Hash>,
-    /// The judgement, or the reason why the bundle cannot be used at all.
-    outcome: Result<Judgement, String>,
-}
-
-/// The state of a node's bundles, for its operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BundleStatus {
-    /// Name of the policy that the node follows.
-    pub name: String,
-    /// Those whose signatures count.
-    pub publishers: Vec<String>,
-    /// Number of them who must have signed.
-    pub needed: usize,
-    /// Milliseconds for which a bundle waits that may loosen the policy.
-    pub delay_ms: u64,
-    /// What is in force, was before, and waits.
-    pub schedule: Schedule,
-    /// True if the bundle that waits is being judged.
-    pub judging: bool,
-    /// True if the running node decides by the bundle in force; `None` if no node is running.
-    pub taken_up: Option<bool>,
-    /// Entries of the bundle in force in whose place the operator's own stand.
-    pub replaced: Vec<String>,
-    /// The time by the node's clock.
-    pub now: UnixMillis,
 }
 
 /// Reasons why a request about bundles was refused.
@@ -114,79 +83,74 @@ pub enum TakeError {
     /// It cannot be stored, or asks for too much.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Its entries cannot be loaded here.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
     /// The step could not be put on record.
     #[error("nothing was changed, since that could not be recorded: {0}")]
     Record(#[from] WriteJournalError),
 }
 
+impl TakeError {
+    /// True if the bundle itself is at fault, so that another try would end likewise.
+    pub fn is_of_the_bundle(&self) -> bool {
+        match self {
+            Self::Format(_) | Self::NotPublished(_) => true,
+            Self::Folder(error) => error.is_of_the_bundle(),
+            Self::Trial(error) => error.is_of_the_bundle(),
+            Self::NotFollowed
+            | Self::Unguarded
+            | Self::Stopped
+            | Self::Unreadable { .. }
+            | Self::Schedule(_)
+            | Self::Record(_) => false,
+        }
+    }
+}
+
+impl BundleRequest {
+    /// Tells whoever asked that the node follows no bundles.
+    pub fn refuse(self) {
+        let answer = match self {
+            Self::Take(_, answer)
+            | Self::RollBack(answer)
+            | Self::Withdraw(answer)
+            | Self::Tell(answer) => answer,
+            Self::Judged(_) => return,
+        };
+        // Whoever has asked may have gone.
+        drop(answer.send(Err(TakeError::NotFollowed)));
+    }
+}
+
 /// The bundles of a running node.
 pub struct BundleLife {
-    settings: Bundles,
-    folder: BundleFolder,
+    pub(super) settings: Bundles,
+    pub(super) folder: BundleFolder,
     /// The node's folder.
-    dir: PathBuf,
-    schedule: Schedule,
-    /// The bundle that is being judged.
-    judging: Option<Hash>,
+    pub(super) dir: PathBuf,
+    pub(super) schedule: Schedule,
+    /// The trial of the bundle that waits.
+    pub(super) judging: Option<Judging>,
     /// True if the guard decides by the bundle in force.
     pub(crate) taken_up: bool,
+    /// True if the journal knows of the bundle in force.
+    noted: bool,
     /// The last time at which time was counted, and that at which it was written down.
     counted: Instant,
     kept: Instant,
     /// Steps that failed are not tried again before this.
     not_before: Instant,
-    requests: mpsc::Sender<BundleRequest>,
+    pub(super) requests: mpsc::Sender<BundleRequest>,
     journal: Journal,
-    world: World,
+    pub(super) world: World,
     /// Shows the state to other parts of the node.
-    board: Arc<BundleBoard>,
-}
-
-impl BundleStatus {
-    /// The state of the node that is not running and has this configuration.
-    pub fn at_rest(config: &Config, now: UnixMillis) -> Result<Self, TakeError> {
-        let settings = config.policy.bundles.as_ref();
-        let settings = settings.ok_or(TakeError::NotFollowed)?;
-        let folder = BundleFolder::of(&config.dir);
-        let schedule = folder.schedule()?;
-        let replaced = replaced(&folder, &schedule, &config.policy)?;
-        Ok(Self::new(settings, schedule, replaced, now))
-    }
-
-    fn new(settings: &Bundles, schedule: Schedule, replaced: Vec<String>, now: UnixMillis) -> Self {
-        let publishers = settings.publishers.iter();
-        Self {
-            name: settings.name.clone(),
-            publishers: publishers.map(|one| one.name().to_owned()).collect(),
-            needed: settings.needed,
-            delay_ms: u64::try_from(settings.delay.as_millis()).unwrap_or(u64::MAX),
-            schedule,
-            judging: false,
-            taken_up: None,
-            replaced,
-            now,
-        }
-    }
-}
-
-/// Entries of the bundle in force that the policy has not from it.
-fn replaced(
-    folder: &BundleFolder,
-    schedule: &Schedule,
-    policy: &Policy,
-) -> Result<Vec<String>, FolderError> {
-    let Some(present) = &schedule.present else {
-        return Ok(Vec::new());
-    };
-    let names = folder.manifest(&present.bundle)?.entries.into_iter();
-    let names = names.map(|entry| entry.name);
-    Ok(names
-        .filter(|name| !policy.from_bundle.contains(name))
-        .collect())
+    pub(super) board: Arc<BundleBoard>,
 }
 
 impl BundleLife {
-    /// Goes on with what is on the disk. The guard was loaded with the bundle in force.
+    /// Goes on with what is on the disk. The guard was loaded with the bundle in force. Fails if
+    /// that is another one by now: it could be taken until the journal was open.
     pub fn new(
         config: &Config,
         requests: mpsc::Sender<BundleRequest>,
@@ -194,14 +158,24 @@ impl BundleLife {
         world: World,
         board: Arc<BundleBoard>,
     ) -> Result<Option<Self>, FolderError> {
+        let mark = journal.bundle_mark()?;
         let Some(settings) = config.policy.bundles.clone() else {
+            if mark.is_some() {
+                warn_of_removal(&journal, world.now());
+            }
             return Ok(None);
         };
         let folder = BundleFolder::of(&config.dir);
+        let schedule = folder.expected(&journal)?;
+        let present = schedule.present.as_ref().map(|present| present.bundle);
+        if folder.with(config.policy.clone(), present.as_ref())? != config.policy {
+            return Err(FolderError::Overtaken);
+        }
         let now = Instant::now();
         let life = Self {
             settings,
-            schedule: folder.expected(&journal)?,
+            noted: schedule.mark() == mark,
+            schedule,
             folder,
             dir: config.dir.clone(),
             judging: None,
@@ -230,10 +204,11 @@ impl BundleLife {
                 let done = self.take(file, policy).await;
                 if let Err(error) = &done {
                     self.board.refuse(error.code());
+                    self.sweep().await;
                 }
                 (answer, done)
             }
-            BundleRequest::RollBack(answer) => (answer, self.roll_back().await),
+            BundleRequest::RollBack(answer) => (answer, self.roll_back(policy).await),
             BundleRequest::Withdraw(answer) => (answer, self.withdraw().await),
             BundleRequest::Tell(answer) => (answer, Ok(())),
             BundleRequest::Judged(judged) => return self.judged(judged).await,
@@ -247,18 +222,12 @@ impl BundleLife {
     /// Counts the time that has passed, and puts the bundle that is due in force. The guard has to
     /// follow.
     pub async fn advance(&mut self, policy: &Arc<Policy>) {
-        let now = Instant::now();
-        self.schedule.pass(now.duration_since(self.counted));
-        self.counted = now;
+        let now = self.count();
         if now < self.not_before {
             return self.post();
         }
-        let moved = match self.schedule.due().cloned() {
-            Some(due) => self.put_in_force(due).await,
-            None => self.write_down(now).await,
-        };
-        if let Err(error) = moved {
-            self.not_before = now + RETRY;
+        if let Err(error) = self.go_on(now, policy).await {
+            self.try_later();
             tracing::error!(%error, "the policy bundles did not advance");
         }
         self.begin_trial(policy);
@@ -269,6 +238,17 @@ impl BundleLife {
     fn post(&self) {
         let bundles = PostedBundle::all(&self.settings, &self.schedule, self.taken_up);
         self.board.post(bundles);
+    }
+
+    /// Writes down the time that was waited. The node stops.
+    pub async fn stop(mut self) {
+        self.count();
+        self.judging = None;
+        if self.schedule.waiting.is_some()
+            && let Err(error) = self.keep(self.schedule.clone()).await
+        {
+            tracing::warn!(%error, "the wait of a policy bundle was not written down; it becomes longer");
+        }
     }
 
     /// False for a while after a step has failed.
@@ -283,19 +263,62 @@ impl BundleLife {
 
     /// The policy with the entries of the bundle in force.
     pub async fn complete(&self, policy: &Arc<Policy>) -> Result<Policy, FolderError> {
-        let present = self.schedule.present.as_ref();
-        let present = present.map(|present| present.bundle);
+        let present = self.present();
         let folder = self.folder.clone();
         let policy = policy.clone();
         off_thread(move || folder.with(Policy::clone(&policy), present.as_ref())).await
     }
 
-    /// Removes the files of bundles that nobody needs.
-    pub async fn sweep(&self) {
+    /// A configuration that was read again, with the entries of the bundle in force. Which one that
+    /// is, a running node knows: its folder may have been moved away.
+    pub async fn renewed(&self, config: Config) -> Result<Config, FolderError> {
+        if config.policy.bundles.is_none() {
+            // This waits for a restart.
+            return Ok(config);
+        }
+        let policy = self.complete(&Arc::new(config.policy.clone())).await?;
+        Ok(Config { policy, ..config })
+    }
+
+    /// Notes that the guard decides by the bundle in force.
+    pub async fn follow_up(&mut self) {
+        self.taken_up = true;
+        self.sweep().await;
+    }
+
+    /// Removes the files of bundles that nobody needs. The guard may need those of earlier ones
+    /// until it has followed.
+    pub(super) async fn sweep(&self) {
+        if !self.taken_up {
+            return;
+        }
         let folder = self.folder.clone();
         let schedule = self.schedule.clone();
         if let Err(error) = off_thread(move || folder.sweep(&schedule)).await {
             tracing::warn!(%error, "old policy bundles could not be removed");
+        }
+    }
+
+    fn present(&self) -> Option<Hash> {
+        let present = self.schedule.present.as_ref();
+        present.map(|present| present.bundle)
+    }
+
+    /// Counts the time since it was last counted.
+    fn count(&mut self) -> Instant {
+        let now = Instant::now();
+        self.schedule.pass(now.duration_since(self.counted));
+        self.counted = now;
+        now
+    }
+
+    async fn go_on(&mut self, now: Instant, policy: &Arc<Policy>) -> Result<(), TakeError> {
+        if !self.noted {
+            self.note().await?;
+        }
+        match self.schedule.due().cloned() {
+            Some(due) => self.put_in_force(due, policy).await,
+            None => self.write_down(now).await,
         }
     }
 
@@ -305,8 +328,12 @@ impl BundleLife {
         }
         let settings = self.settings.clone();
         let published = off_thread(move || read_published(file, &settings)).await?;
+        if self.schedule.has_in_force(&published.hash()) {
+            // Its files may be damaged.
+            return Ok(self.store(published, policy).await?);
+        }
         let mut next = self.schedule.clone();
-        next.take(
+        let replaced = next.take(
             published.hash(),
             published.bundle().manifest(),
             published.signers(),
@@ -319,9 +346,7 @@ impl BundleLife {
             self.settings.delay.as_secs()
         );
         self.store(published, policy).await?;
-        self.step(next, &text).await?;
-        self.begin_wait();
-        Ok(())
+        self.have_wait(next, replaced, &text).await
     }
 
     /// Stores a bundle if its entries ask for nothing that the operator does not grant.
@@ -329,23 +354,36 @@ impl BundleLife {
         let folder = self.folder.clone();
         let policy = policy.clone();
         off_thread(move || {
-            let bundle = published.bundle();
-            folder.store(bundle)?;
-            let with = folder.with(Policy::clone(&policy), Some(&bundle.hash()));
-            with.map(drop)
+            folder.admits(&policy, published.bundle())?;
+            folder.store(published.bundle())
         })
         .await
     }
 
-    async fn roll_back(&mut self) -> Result<(), TakeError> {
+    async fn roll_back(&mut self, policy: &Arc<Policy>) -> Result<(), TakeError> {
         let mut next = self.schedule.clone();
-        next.roll_back(self.settings.delay, self.world.now())?;
-        self.step(
-            next,
-            "wanted back by the operator; it is judged and waits like any other",
-        )
-        .await?;
+        let replaced = next.roll_back(self.settings.delay, self.world.now())?;
+        if let Some(waiting) = &next.waiting {
+            self.check(waiting.bundle, policy).await?;
+        }
+        let text = "wanted back by the operator; it is judged and waits like any other";
+        self.have_wait(next, replaced, text).await
+    }
+
+    /// Has a bundle wait, in place of the one that waits.
+    async fn have_wait(
+        &mut self,
+        next: Schedule,
+        replaced: Option<Waiting>,
+        text: &str,
+    ) -> Result<(), TakeError> {
+        if let Some(replaced) = replaced {
+            self.record(about(&replaced, "another bundle waits in its place"))
+                .await?;
+        }
+        self.step(next, text).await?;
         self.begin_wait();
+        self.sweep().await;
         Ok(())
     }
 
@@ -353,6 +391,7 @@ impl BundleLife {
     fn begin_wait(&mut self) {
         self.judging = None;
         self.counted = Instant::now();
+        self.not_before = self.counted;
     }
 
     async fn withdraw(&mut self) -> Result<(), TakeError> {
@@ -362,43 +401,76 @@ impl BundleLife {
         self.record(text).await?;
         self.keep(next).await?;
         self.judging = None;
+        self.sweep().await;
         Ok(())
     }
 
-    async fn put_in_force(&mut self, due: Waiting) -> Result<(), TakeError> {
-        if let Err(error) = self.verify_again(&due).await {
-            let mut next = self.schedule.clone();
-            next.withdraw()?;
-            self.board.refuse(error.code());
-            let text = format!("it does not take effect: {error}");
-            self.alarm(about(&due, &text)).await;
-            return Ok(self.keep(next).await?);
+    /// Drops the bundle that waits, for this reason.
+    pub(super) async fn drop_waiting(
+        &mut self,
+        waiting: &Waiting,
+        why: &str,
+    ) -> Result<(), TakeError> {
+        let mut next = self.schedule.clone();
+        next.withdraw()?;
+        self.alarm(about(waiting, why)).await;
+        self.keep(next).await?;
+        self.judging = None;
+        self.sweep().await;
+        Ok(())
+    }
+
+    async fn put_in_force(&mut self, due: Waiting, policy: &Arc<Policy>) -> Result<(), TakeError> {
+        match self.check(due.bundle, policy).await {
+            Ok(()) => {}
+            Err(error) if error.is_of_the_bundle() => {
+                self.board.refuse(error.code());
+                let text = format!("it does not take effect: {error}");
+                return self.drop_waiting(&due, &text).await;
+            }
+            Err(error) => return Err(error),
         }
         let mut next = self.schedule.clone();
-        next.put_in_force(self.world.now());
+        if !next.put_in_force(self.world.now()) {
+            return Ok(());
+        }
         let why = match due.judgement {
             Some(Judgement::Tightens) => "it is shown to refuse whatever the one before refused",
             Some(Judgement::MayLoosen(_)) | None => "it has waited for its delay",
         };
         self.record(about(&due, &format!("takes effect, since {why}")))
             .await?;
-        let now = self.world.now();
-        with_journal(&self.journal, move |journal| journal.bundled(now)).await?;
         self.keep(next).await?;
         self.taken_up = false;
-        Ok(())
+        self.judging = None;
+        // After the state: a node that knows of a bundle does not start without it.
+        self.noted = false;
+        self.note().await
     }
 
-    /// Publishers may have been taken off the list since, and files may have been damaged.
-    async fn verify_again(&self, due: &Waiting) -> Result<(), TakeError> {
+    /// Checks a stored bundle as if it were taken now: publishers may have been taken off the list
+    /// since, the operator may grant less, and files may have been damaged.
+    async fn check(&self, bundle: Hash, policy: &Arc<Policy>) -> Result<(), TakeError> {
         let folder = self.folder.clone();
         let settings = self.settings.clone();
-        let bundle = due.bundle;
-        off_thread(move || {
+        let present = self.present();
+        let policy = Policy::clone(policy);
+        let now = self.world.now();
+        let trial = off_thread(move || {
             Published::verify(folder.bundle(&bundle)?, &settings)?;
-            Ok(())
-        })
-        .await
+            let trial = Trial::prepare(&folder, policy, present.as_ref(), &bundle, now);
+            trial.map_err(TakeError::from)
+        });
+        Ok(trial.await?.load_all().await?)
+    }
+
+    /// Notes in the journal which bundle is in force.
+    async fn note(&mut self) -> Result<(), TakeError> {
+        if let Some(mark) = self.schedule.mark() {
+            with_journal(&self.journal, move |journal| journal.bundled(mark)).await?;
+        }
+        self.noted = true;
+        Ok(())
     }
 
     async fn write_down(&mut self, now: Instant) -> Result<(), TakeError> {
@@ -409,7 +481,7 @@ impl BundleLife {
     }
 
     /// Records a step of the bundle that waits in `next`, and goes there.
-    async fn step(&mut self, next: Schedule, text: &str) -> Result<(), TakeError> {
+    pub(super) async fn step(&mut self, next: Schedule, text: &str) -> Result<(), TakeError> {
         if let Some(waiting) = &next.waiting {
             self.record(about(waiting, text)).await?;
         }
@@ -440,11 +512,7 @@ impl BundleLife {
     }
 
     fn status(&self, policy: &Policy) -> Result<BundleStatus, TakeError> {
-        let replaced = if self.taken_up {
-            replaced(&self.folder, &self.schedule, policy)?
-        } else {
-            Vec::new()
-        };
+        let replaced = replaced(&self.folder, &self.schedule, policy)?;
         let now = self.world.now();
         let status = BundleStatus::new(&self.settings, self.schedule.clone(), replaced, now);
         Ok(BundleStatus {
@@ -453,137 +521,22 @@ impl BundleLife {
             ..status
         })
     }
-
-    /// Begins to judge the bundle that waits, unless that is done or under way.
-    fn begin_trial(&mut self, policy: &Arc<Policy>) {
-        let Some(waiting) = &self.schedule.waiting else {
-            return;
-        };
-        if waiting.judgement.is_some() || self.judging == Some(waiting.bundle) || !self.taken_up {
-            return;
-        }
-        let bundle = waiting.bundle;
-        self.judging = Some(bundle);
-        let present = self.schedule.present.clone();
-        let against = present.as_ref().map(|present| present.bundle);
-        let since = trial::since(present.as_ref(), &self.settings, self.world.now());
-        let policy = policy.clone();
-        let folder = self.folder.clone();
-        let dir = self.dir.clone();
-        let judging = tokio::spawn(async move {
-            let prepared = off_thread(move || {
-                let next = folder.manifest(&bundle)?;
-                let policy = Policy::clone(&policy);
-                Trial::prepare(&folder, policy, present.as_ref(), next, since)
-            });
-            let judged: Result<Judgement, TrialError> = prepared.await?.run(&dir, |_| {}).await;
-            judged
-        });
-        let requests = self.requests.clone();
-        tokio::spawn(async move {
-            let outcome = match judging.await {
-                Ok(Err(error)) if !error.is_of_the_bundle() => {
-                    Ok(trial::unknown(&error.to_string()))
-                }
-                Ok(judged) => judged.map_err(|error| error.to_string()),
-                Err(_) => Ok(trial::unknown("the judging ended before its time")),
-            };
-            let judged = Judged {
-                bundle,
-                against,
-                outcome,
-            };
-            // The node may be stopping; it judges again after the next start.
-            drop(requests.send(BundleRequest::Judged(judged)).await);
-        });
-    }
-
-    async fn judged(&mut self, judged: Judged) {
-        let Judged {
-            bundle,
-            against,
-            outcome,
-        } = judged;
-        if self.judging == Some(bundle) {
-            self.judging = None;
-        }
-        let Some(waiting) = self.schedule.waiting.clone() else {
-            return;
-        };
-        let mut next = self.schedule.clone();
-        let done = match outcome {
-            Ok(judgement) => {
-                let text = match &judgement {
-                    Judgement::Tightens => {
-                        "judged: it refuses whatever the present one refused".into()
-                    }
-                    Judgement::MayLoosen(reasons) => {
-                        let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-                        format!("judged: it may loosen, and waits; {}", reasons.join("; "))
-                    }
-                };
-                if !next.judged(bundle, against, judgement) {
-                    return;
-                }
-                self.step(next, &text).await
-            }
-            Err(why) if waiting.bundle == bundle => {
-                self.board.refuse("unusable");
-                self.alarm(about(&waiting, &format!("it cannot be used: {why}")))
-                    .await;
-                drop(next.withdraw());
-                self.keep(next).await.map_err(TakeError::from)
-            }
-            Err(_) => return,
-        };
-        if let Err(error) = done {
-            tracing::error!(%error, "the judgement on a policy bundle was not kept; it waits for its delay");
-            self.try_later();
-        }
-    }
 }
 
-/// Puts a bundle in force at a node that is stopped and has none: its entries are all new, so they
-/// can only refuse more. `journal` is the node's.
-pub fn take_first(
-    config: &Config,
-    journal: &Journal,
-    file: &Path,
-    now: UnixMillis,
-) -> Result<BundleStatus, TakeError> {
-    let settings = config.policy.bundles.as_ref();
-    let settings = settings.ok_or(TakeError::NotFollowed)?;
-    let folder = BundleFolder::of(&config.dir);
-    let mut schedule = folder.schedule()?;
-    if schedule != Schedule::default() {
-        return Err(TakeError::Stopped);
-    }
-    let published = read_published(file.into(), settings)?;
-    let bundle = published.bundle();
-    let hash = bundle.hash();
-    let signers = published.signers();
-    schedule.take(hash, bundle.manifest(), signers, settings.delay, now)?;
-    schedule.judged(hash, None, Judgement::Tightens);
-    folder.store(bundle)?;
-    let policy = folder.with(config.policy.clone(), Some(&hash))?;
-    if let Some(waiting) = &schedule.waiting {
-        let text = format!(
-            "taken while the node is stopped, signed by {}; takes effect as the first one",
-            signers.join(", ")
-        );
-        journal.policy(now, &about(waiting, &text), None)?;
-    }
-    journal.bundled(now)?;
-    schedule.put_in_force(now);
-    folder.keep(&schedule)?;
-    let replaced = replaced(&folder, &schedule, &policy)?;
-    Ok(BundleStatus::new(settings, schedule, replaced, now))
-}
-
-fn read_published(file: PathBuf, settings: &Bundles) -> Result<Published, TakeError> {
+/// Reads a bundle that enough publishers have signed.
+pub(super) fn read_published(file: PathBuf, settings: &Bundles) -> Result<Published, TakeError> {
     let bytes = countersign_files::read(&file, LARGEST);
     let bytes = bytes.map_err(|source| TakeError::Unreadable { file, source })?;
-    Ok(Published::verify(Bundle::decode(&bytes)?, settings)?)
+    Published::decode(&bytes, settings)
+}
+
+/// Puts on record that the entries of a bundle decide no more, since the operator follows none.
+fn warn_of_removal(journal: &Journal, now: UnixMillis) {
+    let text = "policy.bundles was removed from the configuration, so the entries of the policy bundle that was in force decide no more";
+    tracing::warn!("{text}");
+    if let Err(error) = journal.alarm(now, None, text) {
+        tracing::error!(%error, "the alarm was not recorded");
+    }
 }
 
 /// A line of the audit log about a bundle.

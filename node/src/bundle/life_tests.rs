@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::super::file::sha256;
 use super::super::file::tests::sign;
+use super::super::file::{Bundle, sha256};
+use super::super::first::take_first;
 use super::super::manifest::tests::{entry, manifest};
 use super::super::published::tests::settings;
 use super::*;
+use crate::config::Shadow;
 use crate::specimen::{self, Specimen};
 
 /// Far longer than the tests take, and shorter than any machine has been running.
@@ -54,15 +56,35 @@ impl Fixture {
     fn restarted(self) -> Self {
         let (sender, requests) = mpsc::channel(8);
         let board = Arc::<BundleBoard>::default();
+        let config = self.complete();
         let journal = self.journal.clone();
         let world = World::system();
-        let life = BundleLife::new(&self.config, sender, journal, world, board.clone());
+        let life = BundleLife::new(&config, sender, journal, world, board.clone());
         Self {
             life: life.unwrap().unwrap(),
             requests,
             board,
             ..self
         }
+    }
+
+    /// The configuration as the node reads it at a start.
+    fn complete(&self) -> Config {
+        Config {
+            policy: Policy::clone(&self.policy()),
+            ..self.config.clone()
+        }
+    }
+
+    /// What the node finds when it starts with this configuration.
+    fn begin(&self, config: &Config) -> Result<Option<BundleLife>, FolderError> {
+        let sender = mpsc::channel(1).0;
+        let journal = self.journal.clone();
+        BundleLife::new(config, sender, journal, World::system(), Arc::default())
+    }
+
+    fn folder(&self) -> BundleFolder {
+        BundleFolder::of(self.dir.path())
     }
 
     fn policy(&self) -> Arc<Policy> {
@@ -73,6 +95,17 @@ impl Fixture {
     /// A bundle with entries of these labels, signed by these publishers.
     fn bundle(&self, version: u64, labels: &[&str], signers: &[u8]) -> PathBuf {
         let component = Specimen::rejecting().component();
+        self.bundle_of(component, version, labels, signers)
+    }
+
+    /// The same with this component.
+    fn bundle_of(
+        &self,
+        component: Vec<u8>,
+        version: u64,
+        labels: &[&str],
+        signers: &[u8],
+    ) -> PathBuf {
         let files = BTreeMap::from([
             (sha256(&component), component.clone()),
             (sha256(b"{}"), b"{}".to_vec()),
@@ -124,7 +157,26 @@ impl Fixture {
         self.life.counted = self.life.counted.checked_sub(elapsed).unwrap();
         let policy = self.policy();
         self.life.advance(&policy).await;
-        self.life.taken_up = true;
+        if !self.life.taken_up {
+            // As the guard does.
+            let own = Arc::new(self.config.policy.clone());
+            self.life.complete(&own).await.unwrap();
+            self.life.follow_up().await;
+        }
+    }
+
+    /// Has the next step tried at once, though one has failed.
+    async fn try_now(&mut self) {
+        self.life.not_before = Instant::now();
+        self.advance(Duration::ZERO).await;
+    }
+
+    /// The number of bundles on the disk.
+    fn stored(&self) -> usize {
+        let files = std::fs::read_dir(self.dir.path().join("bundles")).unwrap();
+        files
+            .filter(|file| file.as_ref().unwrap().path().is_dir())
+            .count()
     }
 
     fn present(&self) -> Option<u64> {
@@ -269,28 +321,203 @@ async fn a_rollback_is_judged_and_waits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_whose_component_cannot_be_loaded_is_dropped_with_an_alarm() {
     let mut node = Fixture::new();
-    let file = node.bundle(1, &["a"], &[1, 2]);
-    let whole = Bundle::decode(&std::fs::read(&file).unwrap()).unwrap();
-    let mut manifest = whole.manifest().clone();
-    let junk = b"junk".to_vec();
-    manifest.entries[0].component = sha256(&junk);
-    let files = BTreeMap::from([(sha256(&junk), junk), (sha256(b"{}"), b"{}".to_vec())]);
-    manifest.files = files
-        .iter()
-        .map(|(sha256, content)| super::super::manifest::FileRecord {
-            sha256: *sha256,
-            bytes: content.len() as u64,
-        })
-        .collect();
-    let bundle = Bundle::new(manifest, files).unwrap();
-    let signatures = [sign(&bundle, 1), sign(&bundle, 2)];
-    std::fs::write(&file, bundle.signed(signatures).encode().unwrap()).unwrap();
+    let file = node.bundle_of(b"junk".to_vec(), 1, &["a"], &[1, 2]);
     node.take_and_judge(file).await;
     assert_eq!(node.life.schedule.waiting, None);
     node.advance(DELAY).await;
     assert_eq!(node.present(), None);
     assert!(node.audit().join("\n").contains("it cannot be used"));
     assert_eq!(node.refused(), [("unusable", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_the_machine_leaves_a_bundle_unjudged_until_it_is_over() {
+    let mut node = with_two().await;
+    let keys = &mut node.config.policy.public_keys;
+    keys.insert("approver".into(), "/nonexistent/approver.pem".into());
+    let file = node.bundle(2, &["a", "b", "c"], &[1, 2]);
+    node.take_and_judge(file).await;
+    let waiting = node.life.schedule.waiting.clone().unwrap();
+    assert_eq!(waiting.judgement, None, "nothing was found out");
+    node.config.policy.public_keys.clear();
+    node.try_now().await;
+    node.judge().await;
+    node.advance(Duration::ZERO).await;
+    assert_eq!(node.present(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_guards_what_nothing_guarded_waits() {
+    let mut node = Fixture::new();
+    let scope = &mut node.config.policy.plugins[0].scope;
+    scope.operations = vec![countersign_protocol::OperationKind::KeyGen];
+    let mut node = node.restarted();
+    let file = node.bundle(1, &["a"], &[1, 2]);
+    node.take_and_judge(file).await;
+    node.advance(Duration::ZERO).await;
+    assert_eq!(node.present(), None);
+    let audit = node.audit().join("\n");
+    assert!(
+        audit.contains("specimen:a: its scope is not within"),
+        "{audit}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_no_longer_fits_is_dropped_when_its_wait_is_over() {
+    let mut node = with_two().await;
+    let file = node.bundle(2, &["a", "c"], &[1, 2]);
+    node.take_and_judge(file).await;
+    let mut shadow = specimen::entry("c", Path::new("own.wasm"));
+    shadow.shadow = Some(Shadow::Chain);
+    node.config.policy.plugins.push(shadow);
+    let mut node = node.restarted();
+    node.advance(DELAY).await;
+    assert_eq!(node.present(), Some(1));
+    assert_eq!(node.life.schedule.waiting, None);
+    let audit = node.audit().join("\n");
+    assert!(
+        audit.contains("it does not take effect: its entry"),
+        "{audit}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_to_what_too_few_have_signed_by_now_is_refused_at_once() {
+    let mut node = with_two().await;
+    let file = node.bundle(2, &["a", "b", "c"], &[2, 3]);
+    node.take_and_judge(file).await;
+    node.advance(Duration::ZERO).await;
+    let bundles = node.config.policy.bundles.as_mut().unwrap();
+    bundles.publishers.retain(|one| one.name() != "publisher 1");
+    let mut node = node.restarted();
+    let refused = node.ask(BundleRequest::RollBack).await.unwrap_err();
+    assert!(matches!(refused, TakeError::NotPublished(_)), "{refused}");
+    assert_eq!(node.life.schedule.waiting, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_kept_is_not_in_force_and_not_noted() {
+    let mut node = Fixture::new();
+    let file = node.bundle(1, &["a"], &[1, 2]);
+    node.take_and_judge(file).await;
+    let state = node.dir.path().join("bundles/state.json");
+    let aside = node.dir.path().join("aside.json");
+    std::fs::rename(&state, &aside).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    let own = Arc::new(node.config.policy.clone());
+    node.life.advance(&own).await;
+    assert_eq!(node.life.schedule.present, None);
+    assert!(node.life.taken_up && node.life.schedule.waiting.is_some());
+    assert_eq!(node.journal.bundle_mark().unwrap(), None);
+    std::fs::remove_dir(&state).unwrap();
+    std::fs::rename(&aside, &state).unwrap();
+    // Nothing locks the operator out meanwhile.
+    let mut node = node.restarted();
+    node.advance(Duration::ZERO).await;
+    assert_eq!(node.present(), Some(1));
+    let noted = node.journal.bundle_mark().unwrap();
+    assert_eq!(noted, node.life.schedule.mark());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_took_effect_before_the_journal_knew_of_it_is_noted_after_a_crash() {
+    let mut node = Fixture::new();
+    let file = node.bundle(1, &["a"], &[1, 2]);
+    node.take_and_judge(file).await;
+    let mut schedule = node.life.schedule.clone();
+    assert!(schedule.put_in_force(UnixMillis(7)));
+    node.folder().keep(&schedule).unwrap();
+    let mut node = node.restarted();
+    assert_eq!(node.journal.bundle_mark().unwrap(), None);
+    node.advance(Duration::ZERO).await;
+    assert_eq!(node.journal.bundle_mark().unwrap(), schedule.mark());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_waited_is_written_down_when_the_node_stops() {
+    let mut node = with_two().await;
+    let file = node.bundle(2, &["a"], &[1, 2]);
+    node.take_and_judge(file).await;
+    node.life.counted = node.life.counted.checked_sub(DELAY / 2).unwrap();
+    let folder = node.folder();
+    node.life.stop().await;
+    let waiting = folder.schedule().unwrap().waiting.unwrap();
+    assert!(waiting.waited_ms >= 30_000, "{}", waiting.waited_ms);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_another_one_replaces_is_on_record_and_leaves_nothing() {
+    let mut node = with_two().await;
+    for (version, label) in [(2, "c"), (3, "d")] {
+        let file = node.bundle(version, &[label], &[1, 2]);
+        node.take_and_judge(file).await;
+    }
+    let audit = node.audit().join("\n");
+    assert!(audit.contains("policy bundle 2 "), "{audit}");
+    assert!(
+        audit.contains("another bundle waits in its place"),
+        "{audit}"
+    );
+    assert_eq!(node.stored(), 2);
+    node.ask(BundleRequest::Withdraw).await.unwrap();
+    assert_eq!(node.stored(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_files_of_the_bundle_in_force_are_mended_by_taking_it_again() {
+    let mut node = with_two().await;
+    let file = node.dir.path().join("1.bundle");
+    let present = node.life.schedule.present.clone().unwrap().bundle;
+    let component = sha256(&Specimen::rejecting().component());
+    let stored = node
+        .dir
+        .path()
+        .join(format!("bundles/{present}/{component}"));
+    std::fs::write(&stored, "junk").unwrap();
+    assert!(node.folder().bundle(&present).is_err());
+    let status = node.take(file.clone()).await.unwrap();
+    assert_eq!(status.schedule.waiting, None);
+    node.folder().bundle(&present).unwrap();
+    std::fs::write(&stored, "junk").unwrap();
+    let taken = take_first(&node.config, &node.journal, &file, UnixMillis(7)).await;
+    assert_eq!(taken.unwrap().schedule.present.unwrap().bundle, present);
+    node.folder().bundle(&present).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_bundle_was_taken_after_it_read_its_configuration_does_not_start() {
+    let node = with_two().await;
+    let stale = node.begin(&node.config);
+    assert!(matches!(stale, Err(FolderError::Overtaken)));
+    assert!(node.begin(&node.complete()).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_node_believes_no_folder_that_was_changed_behind_it() {
+    let node = with_two().await;
+    let state = node.dir.path().join("bundles/state.json");
+    std::fs::remove_file(&state).unwrap();
+    // Without a state, the configuration is read without the entries of a bundle.
+    let read = node.complete();
+    assert!(read.policy.from_bundle.is_empty());
+    let renewed = node.life.renewed(read.clone()).await.unwrap();
+    assert_eq!(renewed.policy.from_bundle.len(), 2);
+    std::fs::rename(
+        node.dir.path().join("bundles"),
+        node.dir.path().join("away"),
+    )
+    .unwrap();
+    assert!(node.life.renewed(read).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_removal_of_the_section_is_an_alarm() {
+    let mut node = with_two().await;
+    node.config.policy.bundles = None;
+    assert!(node.begin(&node.config).unwrap().is_none());
+    let audit = node.audit().join("\n");
+    assert!(audit.contains("policy.bundles was removed"), "{audit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,36 +539,50 @@ async fn a_step_that_cannot_be_written_is_not_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_bundle_is_lost_does_not_start_until_it_is_taken_again() {
     let node = with_two().await;
-    let begin = |node: &Fixture| {
-        let sender = mpsc::channel(1).0;
-        let journal = node.journal.clone();
-        BundleLife::new(
-            &node.config,
-            sender,
-            journal,
-            World::system(),
-            Arc::default(),
-        )
-    };
     std::fs::remove_dir_all(node.dir.path().join("bundles")).unwrap();
-    assert!(matches!(begin(&node), Err(FolderError::Lost(_))));
+    let lost = node.begin(&node.config);
+    assert!(matches!(lost, Err(FolderError::Lost(_))));
+    let asked = BundleStatus::at_rest(&node.config, &node.journal, UnixMillis(7));
+    assert!(asked.is_err(), "nobody is told that there is none");
     let file = node.dir.path().join("1.bundle");
-    let taken = take_first(&node.config, &node.journal, &file, UnixMillis(7)).unwrap();
-    assert_eq!(taken.schedule.present.unwrap().version, 1);
-    assert!(begin(&node).is_ok());
+    let taken = take_first(&node.config, &node.journal, &file, UnixMillis(7)).await;
+    assert_eq!(taken.unwrap().schedule.present.unwrap().version, 1);
+    assert!(node.begin(&node.complete()).is_ok());
     assert_eq!(node.policy().from_bundle.len(), 2);
-    let again = take_first(&node.config, &node.journal, &file, UnixMillis(8));
+    let other = node.bundle(2, &["a", "b", "c"], &[1, 2]);
+    let again = take_first(&node.config, &node.journal, &other, UnixMillis(8)).await;
     assert!(matches!(again, Err(TakeError::Stopped)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_node_counts_signatures_too() {
+async fn an_older_bundle_does_not_take_the_place_of_one_that_is_lost() {
+    let mut node = with_two().await;
+    let file = node.bundle(5, &["a", "b", "c"], &[1, 2]);
+    node.take_and_judge(file).await;
+    node.advance(Duration::ZERO).await;
+    std::fs::remove_dir_all(node.dir.path().join("bundles")).unwrap();
+    let other = node.bundle(4, &["a"], &[1, 2]);
+    for older in [node.dir.path().join("1.bundle"), other] {
+        let refused = take_first(&node.config, &node.journal, &older, UnixMillis(7)).await;
+        assert!(matches!(refused, Err(TakeError::Schedule(_))));
+    }
+    let later = node.bundle(6, &["a", "b", "c"], &[1, 2]);
+    let taken = take_first(&node.config, &node.journal, &later, UnixMillis(7)).await;
+    let schedule = taken.unwrap().schedule;
+    assert_eq!(node.journal.bundle_mark().unwrap(), schedule.mark());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_node_counts_signatures_and_loads_what_it_takes() {
     let node = Fixture::new();
-    let file = node.bundle(1, &["a"], &[1]);
-    let refused = take_first(&node.config, &node.journal, &file, UnixMillis(7));
+    let unsigned = node.bundle(1, &["a"], &[1]);
+    let refused = take_first(&node.config, &node.journal, &unsigned, UnixMillis(7)).await;
     assert!(matches!(refused, Err(TakeError::NotPublished(_))));
-    assert_eq!(node.present(), None);
-    assert_eq!(node.journal.bundled_at().unwrap(), None);
+    let junk = node.bundle_of(b"junk".to_vec(), 2, &["a"], &[1, 2]);
+    let refused = take_first(&node.config, &node.journal, &junk, UnixMillis(7)).await;
+    assert!(matches!(refused, Err(TakeError::Trial(_))));
+    assert_eq!((node.present(), node.stored()), (None, 0));
+    assert_eq!(node.journal.bundle_mark().unwrap(), None);
 }
 
 #[tokio::test]

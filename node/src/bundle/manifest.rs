@@ -1,7 +1,7 @@
 //! The manifest of a bundle: everything that its publishers sign. Files are named by their SHA-256,
 //! so the signature of the manifest covers them too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_host::PluginSignature;
 use countersign_protocol::{Hash, UnixMillis};
@@ -96,6 +96,12 @@ pub enum ManifestError {
     /// Two entries have one name.
     #[error("it has two entries `{0}`; give one of them a label, as in `{0}:small`")]
     Twice(String),
+    /// Two entries have one component, which has one place on the disk, with its signature beside
+    /// it.
+    #[error(
+        "entries with the component {0} have different signatures of it; have it drafted with one"
+    )]
+    Signatures(Hash),
     /// Its files are not those that its entries name.
     #[error("its files are not those that its entries name; have it drafted again")]
     Files,
@@ -145,6 +151,13 @@ impl Manifest {
         if let Some(entry) = twice {
             return Err(ManifestError::Twice(entry.name.clone()));
         }
+        let mut signed = BTreeMap::new();
+        for entry in &self.entries {
+            let signature = signed.entry(entry.component).or_insert(&entry.signature);
+            if *signature != &entry.signature {
+                return Err(ManifestError::Signatures(entry.component));
+            }
+        }
         let named: BTreeSet<Hash> = self.entries.iter().flat_map(BundleEntry::files).collect();
         let listed = self.files.iter().map(|file| file.sha256);
         if listed.eq(named) {
@@ -180,6 +193,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use sha2::{Digest, Sha256};
+    use zeroize::Zeroizing;
 
     use super::*;
 
@@ -255,6 +269,14 @@ pub(crate) mod tests {
         assert!(matches!(refusal(|m| m.entries.clear()), Error::Entries(0)));
         let double = |m: &mut Manifest| m.entries.push(m.entries[0].clone());
         assert!(matches!(refusal(double), Error::Twice(_)));
+        let one_signature = |m: &mut Manifest| {
+            let signature = PluginSignature::sign("rules", &[1; 32], &Zeroizing::new([1; 32]));
+            let mut signed = m.entries[0].clone();
+            signed.name = "rules:signed".into();
+            signed.signature = Some(signature);
+            m.entries.push(signed);
+        };
+        assert!(matches!(refusal(one_signature), Error::Signatures(_)));
         assert!(matches!(refusal(|m| m.files.reverse()), Error::Files));
         assert!(matches!(refusal(|m| drop(m.files.pop())), Error::Files));
     }

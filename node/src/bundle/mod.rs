@@ -9,18 +9,22 @@
 //! ```
 //!
 //! [`manifest`], [`file`](mod@file), [`published`], [`ceiling`], [`judge`] and [`schedule`] compute
-//! only. [`folder`] keeps the result, [`life`] runs it in a node, and [`board`] shows it.
+//! only. [`folder`] keeps the result, [`life`] runs it in a node, [`first`] gives a node that is
+//! stopped its first bundle, and [`board`] shows the state.
 
 pub mod board;
 pub mod ceiling;
 pub mod draft;
 pub mod file;
+pub mod first;
 pub mod folder;
 pub mod judge;
+mod judging;
 pub mod life;
 pub mod manifest;
 pub mod published;
 pub mod schedule;
+pub mod status;
 pub mod trial;
 
 pub use board::{BundleBoard, PostedBundle};
@@ -28,7 +32,9 @@ pub use ceiling::CeilingError;
 pub use file::{Bundle, FormatError};
 pub use folder::{BundleFolder, FolderError};
 pub use judge::{Judgement, Reason, Step};
-pub use life::{BundleRequest, BundleStatus, TakeError};
+pub use judging::Judged;
+pub use life::{BundleRequest, TakeError};
 pub use manifest::{BundleEntry, Manifest, ManifestError};
 pub use published::{NotPublished, Published};
 pub use schedule::{Placed, Schedule, ScheduleError, Waiting};
+pub use status::BundleStatus;

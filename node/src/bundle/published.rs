@@ -1,8 +1,10 @@
 //! A bundle that enough publishers have signed. Only [`Published::verify`] makes one.
 
+use countersign_host::BundleSignature;
 use countersign_protocol::Hash;
 
-use super::file::Bundle;
+use super::file::{Bundle, FormatError, Head};
+use super::manifest::Manifest;
 use crate::config::Bundles;
 
 /// A bundle of the name that the operator follows, with enough valid signatures.
@@ -44,20 +46,20 @@ impl Published {
     /// Counts the publishers who have signed the bundle. Signatures of others, and wrong ones, are
     /// not counted.
     pub fn verify(bundle: Bundle, settings: &Bundles) -> Result<Self, NotPublished> {
-        if bundle.manifest().name != settings.name {
-            return Err(NotPublished::Name {
-                wanted: settings.name.clone(),
-                found: bundle.manifest().name.clone(),
-            });
-        }
-        let signers = signers(&bundle, settings);
-        if signers.len() < settings.needed {
-            return Err(NotPublished::TooFew {
-                signers,
-                needed: settings.needed,
-            });
-        }
+        let manifest = bundle.manifest();
+        let signers = verified(manifest, &bundle.hash(), bundle.signatures(), settings)?;
         Ok(Self { bundle, signers })
+    }
+
+    /// Reads a bundle from a file. Its files are looked at only if it is published.
+    pub fn decode<E: From<FormatError> + From<NotPublished>>(
+        bytes: &[u8],
+        settings: &Bundles,
+    ) -> Result<Self, E> {
+        let head = Head::decode(bytes)?;
+        let hash = head.manifest.hash().map_err(FormatError::from)?;
+        verified(&head.manifest, &hash, &head.signatures, settings)?;
+        Ok(Self::verify(Bundle::behind(head)?, settings)?)
     }
 
     /// The bundle.
@@ -84,11 +86,36 @@ fn names(signers: &[String]) -> String {
     }
 }
 
+/// The publishers who have signed the bundle, if it is of the policy and they are enough.
+fn verified(
+    manifest: &Manifest,
+    hash: &Hash,
+    signatures: &[BundleSignature],
+    settings: &Bundles,
+) -> Result<Vec<String>, NotPublished> {
+    if manifest.name != settings.name {
+        return Err(NotPublished::Name {
+            wanted: settings.name.clone(),
+            found: manifest.name.clone(),
+        });
+    }
+    let signers = signers_of(hash, signatures, settings);
+    if signers.len() < settings.needed {
+        return Err(NotPublished::TooFew {
+            signers,
+            needed: settings.needed,
+        });
+    }
+    Ok(signers)
+}
+
 /// The publishers who have signed the bundle. The configuration lists each key once.
 pub fn signers(bundle: &Bundle, settings: &Bundles) -> Vec<String> {
-    let hash = bundle.hash();
+    signers_of(&bundle.hash(), bundle.signatures(), settings)
+}
+
+fn signers_of(hash: &Hash, signatures: &[BundleSignature], settings: &Bundles) -> Vec<String> {
     let signed = |publisher: &&countersign_host::Publisher| {
-        let signatures = bundle.signatures();
         signatures
             .iter()
             .any(|signature| signature.is_by(publisher, hash.as_bytes()))
@@ -156,6 +183,36 @@ pub(crate) mod tests {
         let refused = Published::verify(signed, &settings()).unwrap_err();
         let signers = vec!["publisher 1".to_owned()];
         assert_eq!(refused, NotPublished::TooFew { signers, needed: 2 });
+    }
+
+    #[test]
+    fn the_files_of_a_bundle_that_nobody_published_are_not_looked_at() {
+        #[derive(Debug)]
+        enum Told {
+            Format,
+            NotPublished,
+        }
+        impl From<FormatError> for Told {
+            fn from(_: FormatError) -> Self {
+                Self::Format
+            }
+        }
+        impl From<NotPublished> for Told {
+            fn from(_: NotPublished) -> Self {
+                Self::NotPublished
+            }
+        }
+        let bundle = bundle(1, &[("rules", "component", "{}")]);
+        let whole = bundle.clone().signed([sign(&bundle, 1), sign(&bundle, 2)]);
+        for (bundle, published) in [(bundle, false), (whole, true)] {
+            let mut bytes = bundle.encode().unwrap();
+            let read = Published::decode::<Told>(&bytes, &settings());
+            assert_eq!(read.is_ok(), published);
+            bytes.pop();
+            let cut = Published::decode::<Told>(&bytes, &settings()).unwrap_err();
+            assert_eq!(matches!(cut, Told::Format), published, "{cut:?}");
+            assert_eq!(matches!(cut, Told::NotPublished), !published);
+        }
     }
 
     #[test]

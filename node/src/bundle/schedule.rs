@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use countersign_protocol::{Hash, UnixMillis};
+use countersign_store::BundleMark;
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Judgement, Reason};
@@ -15,6 +16,9 @@ use super::manifest::Manifest;
 
 /// Version of the state.
 const FORMAT: u32 = 1;
+/// The most by which a version may be above the highest before it. One at the end of all numbers
+/// would be the last.
+const STEP: u64 = 1 << 32;
 
 /// The state of a node's bundles. Kept in a file of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +91,17 @@ pub enum ScheduleError {
         /// The highest version that was in force.
         highest: u64,
     },
+    /// Its version is too far above the ones before.
+    #[error(
+        "its version is {version}, and {highest} was the highest in force; have it published with one of the next {}",
+        STEP
+    )]
+    Far {
+        /// The version of the bundle.
+        version: u64,
+        /// The highest version that was in force.
+        highest: u64,
+    },
     /// A later version waits.
     #[error("its version is {version}, and {waiting} waits; run `policy withdraw` first")]
     Overtaken {
@@ -121,7 +136,55 @@ impl Schedule {
         self.format == FORMAT
     }
 
-    /// Has a published bundle wait, in place of an earlier one that waits.
+    /// The schedule of a node that has lost its bundles, or had none, and gets this one. `noted` is
+    /// what its journal knows of the one before.
+    pub fn first(
+        bundle: Hash,
+        manifest: &Manifest,
+        signers: &[String],
+        noted: Option<BundleMark>,
+        now: UnixMillis,
+    ) -> Result<Self, ScheduleError> {
+        let version = manifest.version;
+        let highest = noted.map_or(0, |noted| noted.highest);
+        if noted.is_none_or(|noted| noted.bundle != bundle) {
+            check_version(version, highest)?;
+        }
+        Ok(Self {
+            present: Some(Placed {
+                bundle,
+                version,
+                signers: signers.to_vec(),
+                since: now,
+            }),
+            highest: highest.max(version),
+            ..Self::default()
+        })
+    }
+
+    /// What the journal is to know of the bundle in force.
+    pub fn mark(&self) -> Option<BundleMark> {
+        self.present.as_ref().map(|present| BundleMark {
+            bundle: present.bundle,
+            highest: self.highest,
+        })
+    }
+
+    /// True if this can be the state of a node whose journal has that note: it is the bundle in
+    /// force, or the one before, if the program ended before it could note the next.
+    pub fn fits(&self, noted: &BundleMark) -> bool {
+        let placed = [&self.present, &self.previous].into_iter().flatten();
+        let mut bundles = placed.map(|placed| placed.bundle);
+        self.highest >= noted.highest && bundles.any(|bundle| bundle == noted.bundle)
+    }
+
+    /// True if this bundle is in force.
+    pub fn has_in_force(&self, bundle: &Hash) -> bool {
+        let present = self.present.as_ref();
+        present.is_some_and(|present| present.bundle == *bundle)
+    }
+
+    /// Has a published bundle wait, in place of an earlier one that waits. Returns that.
     pub fn take(
         &mut self,
         bundle: Hash,
@@ -129,13 +192,9 @@ impl Schedule {
         signers: &[String],
         delay: Duration,
         now: UnixMillis,
-    ) -> Result<(), ScheduleError> {
+    ) -> Result<Option<Waiting>, ScheduleError> {
         let version = manifest.version;
-        if self
-            .present
-            .as_ref()
-            .is_some_and(|present| present.bundle == bundle)
-        {
+        if self.has_in_force(&bundle) {
             return Err(ScheduleError::InForce);
         }
         if let Some(waiting) = &self.waiting {
@@ -147,11 +206,8 @@ impl Schedule {
                 return Err(ScheduleError::Overtaken { version, waiting });
             }
         }
-        if version <= self.highest {
-            let highest = self.highest;
-            return Err(ScheduleError::Old { version, highest });
-        }
-        self.waiting = Some(Waiting {
+        check_version(version, self.highest)?;
+        Ok(self.waiting.replace(Waiting {
             bundle,
             version,
             signers: signers.to_vec(),
@@ -160,12 +216,16 @@ impl Schedule {
             delay_ms: millis(delay),
             waited_ms: 0,
             judgement: None,
-        });
-        Ok(())
+        }))
     }
 
-    /// Has the bundle before the present one wait. It is judged like any other.
-    pub fn roll_back(&mut self, delay: Duration, now: UnixMillis) -> Result<(), ScheduleError> {
+    /// Has the bundle before the present one wait, in place of one that waits. Returns that. It is
+    /// judged like any other.
+    pub fn roll_back(
+        &mut self,
+        delay: Duration,
+        now: UnixMillis,
+    ) -> Result<Option<Waiting>, ScheduleError> {
         let previous = self.previous.clone().ok_or(ScheduleError::NoPrevious)?;
         if self
             .waiting
@@ -174,7 +234,7 @@ impl Schedule {
         {
             return Err(ScheduleError::Waits);
         }
-        self.waiting = Some(Waiting {
+        Ok(self.waiting.replace(Waiting {
             bundle: previous.bundle,
             version: previous.version,
             signers: previous.signers,
@@ -183,8 +243,7 @@ impl Schedule {
             delay_ms: millis(delay),
             waited_ms: 0,
             judgement: None,
-        });
-        Ok(())
+        }))
     }
 
     /// Takes back the bundle that waits.
@@ -194,6 +253,7 @@ impl Schedule {
 
     /// Notes the judgement on a bundle, made by comparison with `against`. False if that bundle
     /// does not wait any more, or another one is in force by now.
+    #[must_use]
     pub fn judged(&mut self, bundle: Hash, against: Option<Hash>, judgement: Judgement) -> bool {
         let present = self.present.as_ref().map(|present| present.bundle);
         match &mut self.waiting {
@@ -218,6 +278,7 @@ impl Schedule {
     }
 
     /// Puts the bundle that is due in force. False if none is.
+    #[must_use]
     pub fn put_in_force(&mut self, now: UnixMillis) -> bool {
         let Some(due) = self.waiting.take_if(|waiting| waiting.is_due()) else {
             return false;
@@ -267,7 +328,19 @@ impl Waiting {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// Versions only grow, and not by leaps.
+fn check_version(version: u64, highest: u64) -> Result<(), ScheduleError> {
+    if version <= highest {
+        Err(ScheduleError::Old { version, highest })
+    } else if version - highest > STEP {
+        Err(ScheduleError::Far { version, highest })
+    } else {
+        Ok(())
+    }
+}
+
+/// A duration in milliseconds.
+pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -279,7 +352,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const NOW: UnixMillis = UnixMillis(1_000_000);
 
-    fn take(schedule: &mut Schedule, number: u8) -> Result<(), ScheduleError> {
+    fn take(schedule: &mut Schedule, number: u8) -> Result<Option<Waiting>, ScheduleError> {
         let manifest = manifest(number.into(), vec![entry("rules", "a", "{}")]);
         schedule.take(
             Hash([number; 32]),
@@ -322,7 +395,7 @@ mod tests {
         let mut schedule = after(&[1]);
         take(&mut schedule, 2).unwrap();
         assert!(!schedule.put_in_force(NOW), "it is not judged yet");
-        judged(&mut schedule, 2, Judgement::Tightens);
+        assert!(judged(&mut schedule, 2, Judgement::Tightens));
         assert!(schedule.put_in_force(NOW));
         assert_eq!(in_force(&schedule), Some(2));
         assert_eq!(schedule.waiting, None);
@@ -334,7 +407,7 @@ mod tests {
             let mut schedule = after(&[1]);
             take(&mut schedule, 2).unwrap();
             if let Some(judgement) = judgement {
-                judged(&mut schedule, 2, judgement);
+                assert!(judged(&mut schedule, 2, judgement));
             }
             schedule.pass(HOUR * 48 - Duration::from_millis(1));
             assert!(!schedule.put_in_force(NOW));
@@ -349,7 +422,7 @@ mod tests {
     fn a_wait_goes_on_after_a_restart_and_the_calendar_has_no_part_in_it() {
         let mut schedule = after(&[1]);
         take(&mut schedule, 2).unwrap();
-        judged(&mut schedule, 2, loosens());
+        assert!(judged(&mut schedule, 2, loosens()));
         schedule.pass(HOUR * 30);
         let kept = serde_json::to_vec(&schedule).unwrap();
         let mut again: Schedule = serde_json::from_slice(&kept).unwrap();
@@ -401,7 +474,7 @@ mod tests {
         schedule.roll_back(HOUR, NOW).unwrap();
         assert!(!schedule.put_in_force(NOW));
         assert_eq!(schedule.roll_back(HOUR, NOW), Err(ScheduleError::Waits));
-        judged(&mut schedule, 1, Judgement::Tightens);
+        assert!(judged(&mut schedule, 1, Judgement::Tightens));
         assert!(schedule.put_in_force(NOW));
         assert_eq!(in_force(&schedule), Some(1));
         schedule.roll_back(HOUR, NOW).unwrap();
@@ -421,8 +494,62 @@ mod tests {
             waiting: 3,
         };
         assert_eq!(take(&mut schedule, 2), Err(overtaken));
-        take(&mut schedule, 4).unwrap();
+        let replaced = take(&mut schedule, 4).unwrap();
+        assert_eq!(replaced.map(|waiting| waiting.version), Some(3));
         assert_eq!(schedule.waiting.as_ref().unwrap().left(), HOUR * 48);
+    }
+
+    #[test]
+    fn a_version_that_would_be_the_last_is_refused() {
+        let mut schedule = after(&[5]);
+        let mut take = |version| {
+            let manifest = manifest(version, vec![entry("rules", "a", "{}")]);
+            schedule.take(Hash([9; 32]), &manifest, &[], HOUR, NOW)
+        };
+        for version in [u64::MAX, 5 + STEP + 1] {
+            let refused = take(version).unwrap_err();
+            assert_eq!(
+                refused,
+                ScheduleError::Far {
+                    version,
+                    highest: 5
+                }
+            );
+        }
+        take(5 + STEP).unwrap();
+    }
+
+    #[test]
+    fn a_node_that_lost_its_bundle_gets_the_same_or_a_later_one() {
+        let first = |number: u8, noted: Option<BundleMark>| {
+            let manifest = manifest(number.into(), vec![entry("rules", "a", "{}")]);
+            Schedule::first(Hash([number; 32]), &manifest, &[], noted, NOW)
+        };
+        let mut schedule = after(&[2, 5]);
+        schedule.roll_back(HOUR, NOW).unwrap();
+        schedule.pass(HOUR);
+        assert!(schedule.put_in_force(NOW));
+        let noted = schedule.mark();
+        for refused in [1, 3, 5] {
+            assert!(first(refused, noted).is_err(), "{refused}");
+        }
+        for (version, highest) in [(2, 5), (6, 6)] {
+            let schedule = first(version, noted).unwrap();
+            assert_eq!(in_force(&schedule), Some(version.into()));
+            assert_eq!(schedule.highest, highest);
+        }
+        assert_eq!(in_force(&first(1, None).unwrap()), Some(1));
+    }
+
+    #[test]
+    fn a_state_fits_the_note_on_the_bundle_in_force_or_on_the_one_before() {
+        let mark = |versions: &[u8]| after(versions).mark().unwrap();
+        let schedule = after(&[1, 2]);
+        assert!(schedule.fits(&mark(&[1, 2])));
+        assert!(schedule.fits(&mark(&[1])), "the next is not noted yet");
+        assert!(!schedule.fits(&mark(&[1, 2, 3])));
+        assert!(!schedule.fits(&mark(&[3])));
+        assert!(!Schedule::default().fits(&mark(&[1])));
     }
 
     #[test]

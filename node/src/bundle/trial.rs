@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use countersign_host::{Candidate, Host, LocalServices};
-use countersign_protocol::UnixMillis;
+use countersign_host::{Candidate, Host, LocalServices, PluginSpec};
+use countersign_protocol::{Hash, UnixMillis};
 
 use super::folder::{BundleFolder, FolderError};
-use super::judge::{Evidence, Judgement, Reason, Step, judge, steps};
+use super::judge::{Around, Evidence, Judgement, Step, judge, own, steps};
 use super::manifest::Manifest;
-use super::schedule::Placed;
-use crate::backtest::{Backtest, BacktestResult};
+use crate::backtest::{Backtest, BacktestError, BacktestResult, EntryVersion};
 use crate::config::{Bundles, PluginEntry, Policy};
 use crate::risk;
 
@@ -27,9 +26,11 @@ pub struct Trial {
     pub entries: Vec<PluginEntry>,
     /// Only tasks that were received at this time or later.
     pub since: UnixMillis,
+    /// The most stretches of questions that are judged at once.
+    pub parallel: usize,
 }
 
-/// Reasons why a bundle cannot be used at all.
+/// Reasons why a bundle cannot be tried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrialError {
@@ -42,6 +43,9 @@ pub enum TrialError {
     /// The bundle cannot be read.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The bundle in force cannot be read.
+    #[error("the bundle in force cannot be compared with: {0}")]
+    Present(#[source] FolderError),
     /// An entry cannot be used.
     #[error(transparent)]
     Spec(#[from] risk::SpecError),
@@ -53,14 +57,19 @@ pub enum TrialError {
         /// The reason.
         source: Box<countersign_host::LoadError>,
     },
+    /// The recorded questions cannot be asked.
+    #[error("the recorded questions could not be asked: {0}")]
+    Ask(#[from] BacktestError),
 }
 
 impl TrialError {
-    /// True if the bundle itself is at fault, so that it cannot be used at all.
+    /// True if the bundle itself is at fault, so that another try would end likewise.
     pub fn is_of_the_bundle(&self) -> bool {
         match self {
-            Self::Folder(_) | Self::Spec(_) | Self::Load { .. } => true,
-            Self::Sandbox(_) | Self::Services(_) => false,
+            Self::Folder(error) => error.is_of_the_bundle(),
+            Self::Spec(_) => true,
+            Self::Load { source, .. } => !source.may_pass(),
+            Self::Sandbox(_) | Self::Services(_) | Self::Present(_) | Self::Ask(_) => false,
         }
     }
 }
@@ -74,12 +83,11 @@ pub struct Tried {
     pub result: Option<BacktestResult>,
 }
 
-/// The time from which recordings count: not before the bundle in force took effect, so that its
-/// own refusals are those that count, and none that are older than the operator wants.
-pub fn since(present: Option<&Placed>, settings: &Bundles, now: UnixMillis) -> UnixMillis {
-    let age = u64::try_from(settings.backtest.as_millis()).unwrap_or(u64::MAX);
-    let oldest = UnixMillis(now.0.saturating_sub(age));
-    present.map_or(oldest, |present| oldest.max(present.since))
+/// The time from which recordings count: none that are older than the operator wants. Which entry
+/// decided is known of each decision, so it does not matter when a bundle took effect.
+pub fn since(settings: &Bundles, now: UnixMillis) -> UnixMillis {
+    let age = super::schedule::millis(settings.backtest);
+    UnixMillis(now.0.saturating_sub(age))
 }
 
 impl Trial {
@@ -87,19 +95,37 @@ impl Trial {
     pub fn prepare(
         folder: &BundleFolder,
         policy: Policy,
-        present: Option<&Placed>,
-        next: Manifest,
+        present: Option<&Hash>,
+        next: &Hash,
         since: UnixMillis,
     ) -> Result<Self, TrialError> {
-        let entries = folder.entries(&policy, &next)?;
-        let present = present.map(|present| folder.manifest(&present.bundle));
+        let next_manifest = folder.manifest(next)?;
+        // The check of shadows is that of the policy as a whole.
+        folder.with(policy.clone(), Some(next))?;
+        let entries = folder.entries(&policy, next)?;
+        let present = present.map(|present| folder.manifest(present)).transpose();
         Ok(Self {
-            present: present.transpose()?,
+            present: present.map_err(TrialError::Present)?,
             policy,
-            next,
+            next: next_manifest,
             entries,
             since,
+            parallel: 1,
         })
+    }
+
+    /// Loads every entry that differs from the bundle in force, beside that.
+    pub async fn load_all(&self) -> Result<(), TrialError> {
+        let (host, services) = self.place()?;
+        for step in steps(self.present.as_ref(), &self.next) {
+            match step {
+                Step::Removed(_) => {}
+                Step::New(name) | Step::Changed(name) => {
+                    self.load(&host, &services, &name).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Loads every entry that differs, asks those that have changed, and judges the whole. `dir` is
@@ -109,30 +135,35 @@ impl Trial {
         dir: &Path,
         mut tell: impl FnMut(Tried),
     ) -> Result<Judgement, TrialError> {
-        let host = risk::sandbox(&self.policy, None)?;
-        let services = Arc::new(risk::scratch(&self.policy)?);
-        let steps = steps(self.present.as_ref(), &self.next);
+        let (host, services) = self.place()?;
         let mut evidence = BTreeMap::new();
-        for step in &steps {
+        for step in steps(self.present.as_ref(), &self.next) {
             let mut result = None;
-            match step {
+            match &step {
                 Step::Removed(_) => {}
-                Step::New(name) => drop(self.load(&host, &services, name).await?),
+                Step::New(name) => {
+                    self.load(&host, &services, name).await?;
+                }
                 Step::Changed(name) => {
                     let candidate = self.load(&host, &services, name).await?;
-                    let found = self.ask(candidate, name, dir).await;
-                    result = found.as_ref().ok().cloned();
-                    let found = match &found {
-                        Ok(result) => Evidence::from(result),
-                        Err(why) => Evidence::Failed(why.clone()),
-                    };
-                    evidence.insert(name.clone(), found);
+                    let found = self.ask(&host, &services, candidate, name, dir).await?;
+                    evidence.insert(name.clone(), found.0);
+                    result = found.1;
                 }
             }
-            let step = step.clone();
             tell(Tried { step, result });
         }
-        Ok(judge(&steps, &evidence))
+        let operators = own(&self.policy);
+        let around = Around {
+            own: &operators,
+            present: self.present.as_ref(),
+        };
+        Ok(judge(around, &self.next, &evidence))
+    }
+
+    fn place(&self) -> Result<(Host, Arc<LocalServices>), TrialError> {
+        let host = risk::sandbox(&self.policy, None)?;
+        Ok((host, Arc::new(risk::scratch(&self.policy)?)))
     }
 
     async fn load(
@@ -140,78 +171,117 @@ impl Trial {
         host: &Host,
         services: &Arc<LocalServices>,
         name: &str,
-    ) -> Result<Option<Candidate>, TrialError> {
-        let Some(entry) = self.entries.iter().find(|entry| entry.name == name) else {
-            return Ok(None);
-        };
+    ) -> Result<Candidate, TrialError> {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.name == name);
+        let entry = entry.ok_or_else(|| FolderError::NoEntry(name.into()))?;
         let spec = risk::spec(&self.policy, entry)?;
-        match host.candidate(&spec, services.clone()).await {
-            Ok(candidate) => Ok(Some(candidate)),
-            Err(source) => Err(TrialError::Load {
-                entry: name.into(),
-                source: Box::new(source),
-            }),
-        }
+        let loaded = host.candidate(&spec, services.clone()).await;
+        loaded.map_err(|source| TrialError::Load {
+            entry: name.into(),
+            source: Box::new(source),
+        })
     }
 
+    /// Asks the questions that the entry in force was asked, and no other entry of its name.
     async fn ask(
         &self,
-        candidate: Option<Candidate>,
+        host: &Host,
+        services: &Arc<LocalServices>,
+        candidate: Candidate,
         name: &str,
         dir: &Path,
-    ) -> Result<BacktestResult, String> {
-        if !self.policy.from_bundle.contains(name) {
-            // The decisions on record under this name are those of another entry.
-            return Err("an entry of policy.plugins stands in its place".into());
-        }
+    ) -> Result<(Evidence, Option<BacktestResult>), TrialError> {
+        let mut plugins = self.policy.plugins.iter();
+        let before = plugins.find(|entry| entry.name == name);
+        let from_bundle = self.policy.from_bundle.contains(name);
+        let Some(before) = before.filter(|_| from_bundle) else {
+            let why = "an entry of policy.plugins stands in its place";
+            return Ok((Evidence::NotAsked(why.into()), None));
+        };
+        let spec = match risk::spec(&self.policy, before) {
+            Ok(spec) => spec,
+            // The entry in force is at fault, and not the bundle on trial.
+            Err(error) => return Ok((Evidence::NotAsked(error.to_string()), None)),
+        };
+        let stops_counting = stops_counting(host, services, before, &spec, &candidate).await;
         let backtest = Backtest {
-            candidate: Arc::new(candidate.ok_or("it is not part of the bundle")?),
+            candidate: Arc::new(candidate),
             entry: name.into(),
             since: self.since,
+            version: Some(EntryVersion {
+                digest: Hash(spec.digest.unwrap_or_default()),
+                config: Hash(spec.revision()),
+            }),
+            parallel: self.parallel,
         };
-        let done = backtest.run(dir, |_, _| {}).await;
-        done.map_err(|error| error.to_string())
+        let result = backtest.run(dir, |_, _| {}).await?;
+        Ok((Evidence::of(&result, stops_counting), Some(result)))
     }
 }
 
-/// The judgement if nothing is known: a loosening.
-pub fn unknown(why: &str) -> Judgement {
-    Judgement::MayLoosen(vec![Reason {
-        entry: "the bundle".into(),
-        why: why.into(),
-    }])
+/// True if the entry in force may count what other members approve, and the candidate does not.
+async fn stops_counting(
+    host: &Host,
+    services: &Arc<LocalServices>,
+    before: &PluginEntry,
+    spec: &PluginSpec,
+    candidate: &Candidate,
+) -> bool {
+    if before.grants.state_bytes == 0 || candidate.plugin().counts() {
+        return false;
+    }
+    match host.candidate(spec, services.clone()).await {
+        Ok(before) => before.plugin().counts(),
+        Err(_) => true,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::time::Duration;
 
-    use countersign_protocol::Hash;
+    use countersign_host::LoadError;
 
     use super::super::published::tests::settings;
     use super::*;
 
     #[test]
-    fn recordings_count_from_the_later_of_the_two_times() {
+    fn recordings_of_the_whole_time_count() {
         let settings = Bundles {
             backtest: Duration::from_millis(100),
             ..settings()
         };
-        let placed = |since| Placed {
-            bundle: Hash([1; 32]),
-            version: 1,
-            signers: Vec::new(),
-            since: UnixMillis(since),
+        for (now, expected) in [(1_000, 900), (50, 0)] {
+            assert_eq!(since(&settings, UnixMillis(now)).0, expected);
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_machine_is_not_of_the_bundle() {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let load = |source| TrialError::Load {
+            entry: "rules".into(),
+            source: Box::new(source),
         };
-        let now = UnixMillis(1_000);
-        for (present, expected) in [
-            (None, 900),
-            (Some(placed(5)), 900),
-            (Some(placed(950)), 950),
-            // The clock was moved back since: no recording is new enough to prove anything.
-            (Some(placed(5_000)), 5_000),
-        ] {
-            assert_eq!(since(present.as_ref(), &settings, now).0, expected);
+        let io = FolderError::Io {
+            file: "f".into(),
+            source: gone(),
+        };
+        let missing = load(LoadError::Missing {
+            file: "f".into(),
+            source: gone(),
+        });
+        for passing in [TrialError::Folder(io), missing] {
+            assert!(!passing.is_of_the_bundle(), "{passing}");
+        }
+        let shadow = TrialError::Folder(FolderError::Shadow("rules".into()));
+        let named = load(LoadError::Name {
+            actual: "other".into(),
+        });
+        for lasting in [shadow, named] {
+            assert!(lasting.is_of_the_bundle(), "{lasting}");
         }
     }
 }

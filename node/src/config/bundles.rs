@@ -7,6 +7,7 @@ use countersign_host::{Publisher, UrlPrefix};
 
 use super::duration;
 use super::error::ConfigError;
+use super::policy::publisher_key;
 use super::raw_bundles::{RawBundles, RawPublisher};
 use super::raw_policy::RawGrants;
 use crate::bundle::manifest::check_name;
@@ -83,16 +84,12 @@ impl Bundles {
 }
 
 fn publisher(raw: RawPublisher) -> Result<Publisher, ConfigError> {
-    let mut key = [0; 32];
-    let decoded = hex::decode_to_slice(&raw.key, &mut key);
-    let publisher = Publisher::new(raw.name.clone(), &key);
-    match (decoded, publisher) {
-        (Ok(()), Ok(publisher)) => Ok(publisher),
-        (Err(_), _) | (_, Err(_)) => Err(ConfigError::BundlePublisher {
-            name: raw.name,
-            text: raw.key,
-        }),
-    }
+    let key = publisher_key(&raw.key);
+    let publisher = key.and_then(|key| Publisher::new(&raw.name, &key).ok());
+    publisher.ok_or(ConfigError::BundlePublisher {
+        name: raw.name,
+        text: raw.key,
+    })
 }
 
 fn delay(text: &str) -> Result<Duration, ConfigError> {

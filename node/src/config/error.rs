@@ -65,7 +65,7 @@ pub enum ConfigError {
     TwoComponents(String),
     /// A shadow must refer to an existing entry that decides.
     #[error(
-        "plugin `{plugin}` shadows `{shadowed}`, which is not an entry that decides; name one under policy.plugins"
+        "plugin `{plugin}` shadows `{shadowed}`, which is not an entry under policy.plugins that decides; name one there, or use `shadow: true`, which is compared with all entries together, those of a policy bundle too"
     )]
     Shadow { plugin: String, shadowed: String },
     /// A publisher's key is not an Ed25519 public key in hex.

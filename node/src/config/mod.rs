@@ -145,6 +145,16 @@ impl Config {
     /// entries of the policy bundle in force. Settings that only a running node needs may still be
     /// missing: see [`check_complete`](Self::check_complete).
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let mut config = Self::load_own(file)?;
+        config.policy = BundleFolder::of(&config.dir)
+            .complete(config.policy)
+            .map_err(|error| ConfigError::Bundle(Box::new(error)).in_file(file))?;
+        Ok(config)
+    }
+
+    /// Reads and validates a file without the entries of the policy bundle in force, which may be
+    /// damaged or lost. For commands that look after bundles.
+    pub fn load_own(file: &Path) -> Result<Self, ConfigError> {
         let bytes = Custody::Operator
             .read(file, LARGEST)
             .map_err(|error| match error {
@@ -162,9 +172,6 @@ impl Config {
         let mut config = Self::parse(&text, base).map_err(|error| error.in_file(file))?;
         config.source.file = file.into();
         config.metrics.check_password(file)?;
-        config.policy = BundleFolder::of(&config.dir)
-            .complete(config.policy)
-            .map_err(|error| ConfigError::Bundle(Box::new(error)).in_file(file))?;
         Ok(config)
     }
 

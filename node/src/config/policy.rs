@@ -312,14 +312,19 @@ pub(super) fn refuse_key(
 }
 
 fn publisher(name: String, text: &str) -> Result<(String, [u8; 32]), ConfigError> {
-    let mut key = [0; 32];
-    match hex::decode_to_slice(text, &mut key) {
-        Ok(()) => Ok((name, key)),
-        Err(_) => Err(ConfigError::Publisher {
+    match publisher_key(text) {
+        Some(key) => Ok((name, key)),
+        None => Err(ConfigError::Publisher {
             name,
             text: text.into(),
         }),
     }
+}
+
+/// The 32 bytes of a publisher's key, which is written in hexadecimal.
+pub(super) fn publisher_key(text: &str) -> Option<[u8; 32]> {
+    let mut key = [0; 32];
+    hex::decode_to_slice(text, &mut key).ok().map(|()| key)
 }
 
 fn interval(plugin: &str, text: &str) -> Result<Option<Duration>, ConfigError> {

@@ -276,7 +276,7 @@ fn a_shadow_of_itself_is_refused() {
     let told = refused_entry("{name: a, shadows: a}");
     assert_eq!(
         told,
-        "plugin `a` shadows `a`, which is not an entry that decides; name one under policy.plugins"
+        "plugin `a` shadows `a`, which is not an entry under policy.plugins that decides; name one there, or use `shadow: true`, which is compared with all entries together, those of a policy bundle too"
     );
 }
 

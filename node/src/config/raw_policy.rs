@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use countersign_host::RawGrants;
+use countersign_host::Scope;
 use countersign_protocol::{KeyId, OperationKind, Scheme, operation_kind};
 use serde::{Deserialize, Serialize};
 
@@ -172,6 +173,17 @@ pub struct RawScope {
     /// Signature schemes, such as `ed25519`.
     #[serde(skip_serializing_if = "is_default")]
     pub schemes: Vec<Scheme>,
+}
+
+impl RawScope {
+    /// The scope in the host's terms.
+    pub fn resolved(&self) -> Scope {
+        Scope {
+            operations: self.operations.clone(),
+            keys: self.keys.iter().map(ToString::to_string).collect(),
+            schemes: self.schemes.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign_host::{
     CustodyError, EntrySpec, KeyGrant, KeyUsage, PluginSource, PluginSpec, PluginStore,
-    PrefixError, Role, Scope, Shadow, StoreError, UrlPrefix, Written,
+    PrefixError, Role, Shadow, StoreError, UrlPrefix, Written,
 };
 use countersign_strict::Document;
 
@@ -118,22 +118,12 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
 }
 
 fn role(entry: &PluginEntry) -> Role {
-    let scope = Scope {
-        operations: entry.scope.operations.clone(),
-        keys: entry.scope.keys.iter().map(ToString::to_string).collect(),
-        schemes: entry
-            .scope
-            .schemes
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-    };
     let shadow = entry.shadow.clone().map(|shadow| match shadow {
         config::Shadow::Chain => Shadow::Chain,
         config::Shadow::Entry(name) => Shadow::Entry(name),
     });
     Role {
-        scope,
+        scope: entry.scope.resolved(),
         shadow,
         monitor: entry.monitor_interval,
     }

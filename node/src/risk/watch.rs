@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use countersign_protocol::UnixMillis;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::fingerprint::{Fingerprint, look, look_at_keys};
@@ -102,7 +103,13 @@ struct Seen {
     receivers: Watch,
     keys: Untaken,
     shown: Vec<PublicPluginRecord>,
+    /// Files of the policy with the bundle in force, while the guard has not followed it.
+    bundle: Settling,
 }
+
+/// Files that are loaded once they are the same at two successive looks.
+#[derive(Default)]
+struct Settling(Option<Fingerprint>);
 
 impl PolicyWatch {
     /// Runs until the node stops. SIGHUP reloads everything at once, changed or not, with the
@@ -113,9 +120,12 @@ impl PolicyWatch {
             receivers: Watch::since("receivers", self.housekeeping.receivers.loaded().clone()),
             keys: Untaken::since(self.housekeeping.guard.trusted.clone()),
             shown: Vec::new(),
+            bundle: Settling::default(),
         };
+        let mut looks = looks();
         while let Some(occasion) = stopping
             .run_until_cancelled(next_look(
+                &mut looks,
                 &mut hangup,
                 &mut self.contacts,
                 &mut self.bundle_requests,
@@ -135,12 +145,15 @@ impl PolicyWatch {
                 }
                 Occasion::Bundle(request) => {
                     let policy = self.housekeeping.guard.policy();
-                    // Without bundles, the request is dropped, and whoever asked is told.
-                    if let Some(bundles) = &mut self.bundles {
-                        bundles.heed(request, &policy).await;
+                    match &mut self.bundles {
+                        Some(bundles) => bundles.heed(request, &policy).await,
+                        None => request.refuse(),
                     }
                 }
             }
+        }
+        if let Some(bundles) = self.bundles {
+            bundles.stop().await;
         }
     }
 
@@ -162,13 +175,17 @@ impl PolicyWatch {
                 return bundles.try_later();
             }
         };
+        let sight = look(&wanted, &wanted.plugins).await;
+        if wanted != present && !seen.bundle.is_still(sight) {
+            // Files of the operator's entries are loaded too, and may be half written.
+            return;
+        }
         let taken = wanted == present || self.follow_bundle(seen, wanted).await;
         let Some(bundles) = &mut self.bundles else {
             return;
         };
         if taken {
-            bundles.taken_up = true;
-            bundles.sweep().await;
+            bundles.follow_up().await;
         } else {
             bundles.try_later();
         }
@@ -199,7 +216,7 @@ impl PolicyWatch {
 
     async fn look(&self, seen: &mut Seen, asked: bool) {
         let file = if asked {
-            Some(self.reload.read().await)
+            Some(self.read_again().await)
         } else {
             None
         };
@@ -222,6 +239,15 @@ impl PolicyWatch {
             self.housekeeping.sweep().await;
         }
         seen.shown = self.publish(std::mem::take(&mut seen.shown)).await;
+    }
+
+    /// The configuration file with the entries of the bundle in force.
+    async fn read_again(&self) -> Result<Config, TakeUpError> {
+        let config = self.reload.read().await?;
+        match &self.bundles {
+            Some(bundles) => Ok(bundles.renewed(config).await?),
+            None => Ok(config),
+        }
     }
 
     /// The policy of the file, or the one in force if a running node cannot take it up.
@@ -338,6 +364,16 @@ fn untaken(policy: &Policy, taken: &Fingerprint, seen: &Fingerprint) -> String {
     )
 }
 
+impl Settling {
+    /// True if the files have not changed since the last look. Then the next look is the first one
+    /// again.
+    fn is_still(&mut self, sight: Fingerprint) -> bool {
+        let still = self.0.as_ref() == Some(&sight);
+        self.0 = (!still).then_some(sight);
+        still
+    }
+}
+
 impl Untaken {
     fn since(taken: Fingerprint) -> Self {
         Self {
@@ -369,8 +405,17 @@ pub fn hangup() -> Option<Signal> {
     hangup.inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be handled; changed files are still noticed")).ok()
 }
 
+/// The times of the looks. Requests do not put them off, and a look that took long is followed by a
+/// pause.
+fn looks() -> Interval {
+    let mut looks = interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
+
 /// Waits for the next reason to look.
 async fn next_look(
+    looks: &mut Interval,
     hangup: &mut Option<Signal>,
     contacts: &mut mpsc::Receiver<ContactsRequest>,
     bundles: &mut mpsc::Receiver<BundleRequest>,
@@ -385,7 +430,7 @@ async fn next_look(
         _ = signalled => Occasion::Hangup,
         Some(answer) = contacts.recv() => Occasion::Contacts(answer),
         Some(request) = bundles.recv() => Occasion::Bundle(request),
-        () = tokio::time::sleep(LOOK) => Occasion::Interval,
+        _ = looks.tick() => Occasion::Interval,
     }
 }
 
@@ -538,6 +583,38 @@ mod tests {
         let mut watch = Watch::since("plugins", seen(1));
         let looks = [1, 2, 3, 3, 3, 3].map(|version| watch.is_due(now, seen(version)));
         assert_eq!(looks, [false, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn files_beside_a_bundle_are_loaded_once_they_are_the_same_at_two_looks() {
+        let mut files = Settling::default();
+        let still = [1, 2, 2, 2, 3, 3].map(|version| files.is_still(seen(version)));
+        assert_eq!(still, [false, false, true, false, false, true]);
+    }
+
+    /// Whoever asks all the time must not keep a bundle from taking effect.
+    #[tokio::test]
+    async fn requests_do_not_put_a_look_off() {
+        let (_asks, mut contacts) = mpsc::channel(1);
+        let (ask, mut bundles) = mpsc::channel(1);
+        let asking = tokio::spawn(async move {
+            let request = || BundleRequest::Tell(tokio::sync::oneshot::channel().0);
+            while ask.send(request()).await.is_ok() {
+                tokio::time::sleep(LOOK / 5).await;
+            }
+        });
+        let mut looks = looks();
+        let mut hangup = None;
+        let looked = async {
+            loop {
+                let next = next_look(&mut looks, &mut hangup, &mut contacts, &mut bundles);
+                if matches!(next.await, Occasion::Interval) {
+                    return;
+                }
+            }
+        };
+        crate::specimen::soon(looked).await;
+        asking.abort();
     }
 
     #[test]

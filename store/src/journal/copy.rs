@@ -8,6 +8,7 @@ use redb::{
 };
 
 use super::audit::AUDIT;
+use super::bundled::BUNDLED;
 use super::checkpoints::CHECKPOINTS;
 use super::counted::COUNTED;
 use super::error::JournalOpenError;
@@ -51,7 +52,7 @@ macro_rules! every_table {
             META TASKS SPENT ORDER UNFINISHED STATE RESERVED RESERVERS RECORDINGS
             RECORDED CONFIGURATIONS DIFFERENCES AUDIT KEYS PREPARED GENERATIONS UNHEARD
             QUARANTINE STOPS ATTEMPTS MOMENTS PEERS STARTED OUTBOX COUNTED
-            ORDERS CHECKPOINTS
+            ORDERS CHECKPOINTS BUNDLED
         )
     };
     (@ $do:ident($from:expr, $to:expr) $($table:ident)*) => { $($do($from, $to, $table)?;)* };

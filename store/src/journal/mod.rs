@@ -11,6 +11,7 @@
 //! is the face of the whole.
 
 mod audit;
+mod bundled;
 mod change;
 mod checkpoints;
 mod codec;
@@ -47,6 +48,7 @@ mod written;
 pub use countersign_protocol::OperationKind;
 
 pub use audit::{AuditEntry, AuditHead, AuditKind};
+pub use bundled::BundleMark;
 pub use change::{Decided, TaskChange};
 pub use counted::{Count, Counted, Teller};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};

@@ -20,8 +20,6 @@ pub(super) const TWIN: u8 = 2;
 pub(super) const BACKED_UP: u8 = 3;
 /// The last backup of this node that was proven to be usable.
 pub(super) const DRILLED: u8 = 4;
-/// The last time at which a policy bundle took effect.
-pub(super) const BUNDLED: u8 = 5;
 
 pub(super) struct Moments<'t>(Table<'t, u8, u64>);
 

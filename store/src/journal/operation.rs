@@ -7,6 +7,7 @@ use countersign_audit::Checkpoint;
 use countersign_protocol::{Hash, KeyDescriptor, KeyId, NodeId, SignedAck, TaskId, UnixMillis};
 
 use super::audit::AuditKind;
+use super::bundled::BundleMark;
 use super::change::TaskChange;
 use super::counted::Count;
 use super::outbox::{NewEvent, Tried};
@@ -44,6 +45,8 @@ pub(super) enum Operation {
         which: u8,
         now: UnixMillis,
     },
+    /// Notes the policy bundle in force.
+    Bundled(BundleMark),
     RaisePeer(NodeId, PeerMark),
     Quarantine(Box<Quarantine>),
     Lift {
@@ -138,6 +141,7 @@ impl Tables<'_> {
             Operation::PutKey(record) => self.keys.put(&record),
             Operation::DeleteKey(key) => self.keys.delete(key),
             Operation::Note { which, now } => self.moments.note(which, now),
+            Operation::Bundled(mark) => self.bundled.note(&mark),
             Operation::Restored(time) => self.moments.restored(&mut self.register, time),
             Operation::RaisePeer(peer, mark) => {
                 self.peers.raise(&peer, mark)?;

@@ -2,6 +2,7 @@
 
 use redb::{TableError, WriteTransaction};
 
+use super::bundled::Bundled;
 use super::checkpoints::Checkpoints;
 use super::counted::Uses;
 use super::index::Change;
@@ -30,6 +31,7 @@ pub(super) struct Tables<'t> {
     pub(super) moments: Moments<'t>,
     pub(super) outbox: Outbox<'t>,
     pub(super) checkpoints: Checkpoints<'t>,
+    pub(super) bundled: Bundled<'t>,
 }
 
 impl<'t> Tables<'t> {
@@ -47,6 +49,7 @@ impl<'t> Tables<'t> {
             moments: Moments::open(transaction)?,
             outbox: Outbox::open(transaction)?,
             checkpoints: Checkpoints::open(transaction)?,
+            bundled: Bundled::open(transaction)?,
         })
     }
 

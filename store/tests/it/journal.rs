@@ -749,3 +749,18 @@ fn a_key_that_its_task_did_not_make_is_named() {
         matches!(journal.verify_audit(), Err(AuditError::Key { key }) if key == descriptor(1).key)
     );
 }
+
+#[test]
+fn the_bundle_in_force_is_known_after_a_restart() {
+    let (dir, journal) = journal();
+    assert_eq!(journal.bundle_mark().unwrap(), None);
+    let mark = |number: u8, highest| countersign_store::BundleMark {
+        bundle: countersign_protocol::Hash([number; 32]),
+        highest,
+    };
+    journal.bundled(mark(1, 7)).unwrap();
+    journal.bundled(mark(2, u64::MAX)).unwrap();
+    drop(journal);
+    let journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(journal.bundle_mark().unwrap(), Some(mark(2, u64::MAX)));
+}

@@ -169,6 +169,10 @@ impl Backtest {
             candidate: Arc::new(candidate),
             entry: matched.decided.clone(),
             since: self.since,
+            version: None,
+            parallel: std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(THREADS),
         };
         let started = Instant::now();
         let mut progress = Progress { said: started };

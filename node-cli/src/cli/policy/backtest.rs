@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use countersign_cli_kit::times;
 use countersign_host::Tightening;
 use countersign_node::backtest::BacktestResult;
@@ -13,13 +14,11 @@ use countersign_node::config::Config;
 use countersign_protocol::UnixMillis;
 use countersign_protocol::text::escaped;
 
-use super::bundle_file;
+use super::{WAITS, bundle_file};
 use crate::cli::{Args, init, time};
 
-/// Exit code if the bundle is not shown to tighten.
-const MAY_LOOSEN: u8 = 3;
-/// A folder of the node for the bundle on trial.
-const FOLDER: &str = "bundle-trial";
+/// The most stretches of questions that are judged at once.
+const THREADS: usize = 16;
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "Examples:
@@ -36,8 +35,7 @@ pub struct Backtest {
     /// The bundle.
     bundle: PathBuf,
     /// Ask about tasks received since then: an age such as 30d or 12h, or a date. Default: as the
-    /// node would, since the bundle in force took effect, and not longer than
-    /// policy.bundles.backtest_days.
+    /// node would, for policy.bundles.backtest_days.
     #[arg(long, value_name = "TIME", value_parser = times::point)]
     since: Option<UnixMillis>,
 }
@@ -45,12 +43,20 @@ pub struct Backtest {
 impl Backtest {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
         let config = bundle_file::following(args)?;
+        let settings = config.policy.bundles.as_ref();
+        let settings = settings.context("this node follows no policy bundles")?;
+        let since = trial::since(settings, times::now());
+        let since = self.since.unwrap_or(since);
         let bundle = bundle_file::read(&self.bundle)?;
         bundle_file::show(&bundle);
         init::give_up_root(&config)?;
-        let place = config.dir.join(FOLDER);
-        let judged = self.judge(&config, &bundle, &BundleFolder::of(&place));
-        // What is left of it is replaced by the next trial.
+        println!("  judged by the decisions since {}", time(since));
+        // Of its own: another trial may be under way.
+        let place = config
+            .dir
+            .join(format!("bundle-trial-{}", std::process::id()));
+        let judged = judge(&config, &bundle, &BundleFolder::of(&place), since);
+        // What is left of it only costs disk space.
         drop(std::fs::remove_dir_all(&place));
         match judged? {
             Judgement::Tightens => {
@@ -66,44 +72,41 @@ impl Backtest {
                 for reason in reasons {
                     println!("  {}", escaped(&reason.to_string()));
                 }
-                Ok(ExitCode::from(MAY_LOOSEN))
+                Ok(ExitCode::from(WAITS))
             }
         }
     }
+}
 
-    fn judge(
-        &self,
-        config: &Config,
-        bundle: &Bundle,
-        on_trial: &BundleFolder,
-    ) -> anyhow::Result<Judgement> {
-        let folder = BundleFolder::of(&config.dir);
-        let present = folder.schedule()?.present;
-        let since = match (&self.since, &config.policy.bundles) {
-            (Some(since), _) => *since,
-            (None, Some(settings)) => trial::since(present.as_ref(), settings, times::now()),
-            (None, None) => UnixMillis(0),
-        };
-        println!("  judged by the decisions since {}", time(since));
-        on_trial.store(bundle)?;
-        let present = present.map(|present| folder.manifest(&present.bundle));
-        let trial = Trial {
-            policy: config.policy.clone(),
-            present: present.transpose()?,
-            next: bundle.manifest().clone(),
-            entries: on_trial.entries(&config.policy, bundle.manifest())?,
-            since,
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?;
-        Ok(runtime.block_on(trial.run(&config.dir, |tried| show(&tried)))?)
-    }
+fn judge(
+    config: &Config,
+    bundle: &Bundle,
+    on_trial: &BundleFolder,
+    since: UnixMillis,
+) -> anyhow::Result<Judgement> {
+    let folder = BundleFolder::of(&config.dir);
+    let present = folder.schedule()?.present;
+    let present = present.map(|present| folder.manifest(&present.bundle));
+    on_trial.admits(&config.policy, bundle)?;
+    on_trial.store(bundle)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let trial = Trial {
+        policy: config.policy.clone(),
+        present: present.transpose()?,
+        next: bundle.manifest().clone(),
+        entries: on_trial.entries(&config.policy, &bundle.hash())?,
+        since,
+        parallel: threads.min(THREADS),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(trial.run(&config.dir, |tried| show(&tried)))?)
 }
 
 fn show(tried: &Tried) {
     match &tried.step {
-        Step::New(entry) => println!("{}: new, so it can only refuse more", escaped(entry)),
+        Step::New(entry) => println!("{}: new", escaped(entry)),
         Step::Removed(entry) => println!("{}: removed", escaped(entry)),
         Step::Changed(entry) => println!("{}: changed", escaped(entry)),
     }
@@ -122,6 +125,10 @@ fn show_result(result: &BacktestResult) {
     println!("  {:>7}  refused then, approved now", totals.looser);
     println!("  {:>7}  approved then, refused now", totals.tighter);
     println!("  {:>7}  could not be judged", totals.not_judged);
+    println!(
+        "  {:>7}  by another version of the entry, left out",
+        result.by_others
+    );
     match result.tightening() {
         Tightening::Proven => {}
         Tightening::NotProven(doubts) => doubts

@@ -51,9 +51,37 @@ fn show_entry(entry: &BundleEntry) {
     println!("    grants     {}", escaped(&grants));
 }
 
-/// The configuration with a section `policy.bundles`.
+/// The same with the texts of its configurations, and with those who have signed it.
+pub(super) fn show_whole(bundle: &Bundle) {
+    show(bundle);
+    for signature in bundle.signatures() {
+        let by = hex::encode(signature.key);
+        if signature.verifies(bundle.hash().as_bytes()) {
+            println!("  signature by {by}");
+        } else {
+            println!("  FALSE SIGNATURE in the name of {by}; `policy publish` leaves it out");
+        }
+    }
+    for entry in &bundle.manifest().entries {
+        println!("\nConfiguration of {}", escaped(&entry.name));
+        let text = bundle.file(&entry.config).unwrap_or_default();
+        for line in String::from_utf8_lossy(text).lines() {
+            println!("  {}", escaped(line));
+        }
+    }
+}
+
+/// The configuration with a section `policy.bundles`, and with the entries of the bundle in force.
 pub(super) fn following(args: &Args) -> anyhow::Result<Config> {
-    let config = Config::load(&args.config)?;
+    followed(Config::load(&args.config)?)
+}
+
+/// The same without these entries: they may be damaged or lost.
+pub(super) fn own(args: &Args) -> anyhow::Result<Config> {
+    followed(Config::load_own(&args.config)?)
+}
+
+fn followed(config: Config) -> anyhow::Result<Config> {
     if config.policy.bundles.is_none() {
         return Err(countersign_node::bundle::TakeError::NotFollowed.into());
     }

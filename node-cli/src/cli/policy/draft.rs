@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use countersign_cli_kit::times;
-use countersign_node::bundle::draft::{Title, draft};
-use countersign_node::bundle::{Bundle, BundleFolder};
+use countersign_node::bundle::draft::{Title, base, draft};
+use countersign_node::bundle::judge::steps;
+use countersign_node::bundle::{Bundle, BundleFolder, Step};
 use countersign_node::config::{Component, Config, PluginConfig, PluginEntry, Policy};
+use countersign_protocol::text::escaped;
 
 use super::bundle_file;
 use crate::cli::Args;
@@ -17,8 +19,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   countersign-node policy draft --plugin-config rules=stricter.yaml --out treasury-2.bundle
   countersign-node policy draft --component rules=./rules.wasm --without quorum --out treasury-3.bundle
 
-Entries that come from the bundle in force are taken over as they were signed; the others are read from this node's \
-files. Shadows are left out. Keys and URLs are only named in a bundle: each operator grants them under \
+With a bundle in force, its entries are taken over as they were signed, and entries of policy.plugins are drafted only if \
+--only names them. Without one, all of policy.plugins that decide are drafted. Shadows are left out. Keys and URLs are only named in a bundle: each operator grants them under \
 policy.bundles.grants.";
 
 #[derive(Debug, clap::Args)]
@@ -29,7 +31,8 @@ pub struct Draft {
     /// Its version. Default: one more than that of the bundle in force.
     #[arg(long = "bundle-version", value_name = "NUMBER")]
     bundle_version: Option<u64>,
-    /// Only this entry; repeatable. Default: all that decide.
+    /// Only this entry; repeatable. Default: those of the bundle in force or, if there is none, all
+    /// that decide.
     #[arg(long, value_name = "ENTRY")]
     only: Vec<String>,
     /// Leave this entry out; repeatable.
@@ -48,14 +51,19 @@ pub struct Draft {
 
 impl Draft {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
-        let config = Config::load(&args.config)?;
+        let config = Config::load_own(&args.config)?;
         let present = present(&config)?;
         let title = self.title(&config, present.as_ref())?;
-        let mut policy = config.policy;
+        let in_force = present.as_ref().map(Bundle::hash);
+        let folder = BundleFolder::of(&config.dir);
+        let mut policy = base(&folder, config.policy, in_force.as_ref(), &self.only)?;
         self.edit(&mut policy)?;
         let bundle = draft(&policy, present.as_ref(), &self.only, title)?;
         bundle_file::write(&bundle, &self.out)?;
         bundle_file::show(&bundle);
+        if let Some(present) = &present {
+            show_difference(present, &bundle);
+        }
         println!(
             "Drafted into {}; publishers sign it with `policy sign`.",
             self.out.display()
@@ -96,6 +104,25 @@ impl Draft {
     }
 }
 
+/// Prints what the draft changes.
+fn show_difference(present: &Bundle, next: &Bundle) {
+    println!(
+        "Compared with version {}, which is in force:",
+        present.manifest().version
+    );
+    let steps = steps(Some(present.manifest()), next.manifest());
+    if steps.is_empty() {
+        println!("  the same entries");
+    }
+    for step in steps {
+        match step {
+            Step::New(entry) => println!("  new      {}", escaped(&entry)),
+            Step::Changed(entry) => println!("  changed  {}", escaped(&entry)),
+            Step::Removed(entry) => println!("  removed  {}", escaped(&entry)),
+        }
+    }
+}
+
 /// The bundle in force.
 fn present(config: &Config) -> anyhow::Result<Option<Bundle>> {
     if config.policy.bundles.is_none() {
@@ -112,7 +139,9 @@ fn entry<'p>(policy: &'p mut Policy, name: &str) -> anyhow::Result<&'p mut Plugi
     let found = policy.plugins.iter_mut().find(|entry| entry.name == name);
     match found {
         Some(entry) => Ok(entry),
-        None => bail!("there is no entry `{name}`; name one of policy.plugins"),
+        None => bail!(
+            "there is no entry `{name}` to draft; name one of the bundle in force, or one of policy.plugins, with --only if a bundle is in force"
+        ),
     }
 }
 

@@ -15,6 +15,9 @@ use clap::Subcommand;
 
 use super::Args;
 
+/// Exit code if a bundle waits, or would wait.
+const WAITS: u8 = 3;
+
 /// The commands below `policy`.
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
@@ -36,7 +39,8 @@ pub(super) enum PolicyCommand {
     /// Show who signed what, which bundle is in force, and which one waits until when.
     Status(status::Status),
     /// Have the running node take a bundle. What is shown to tighten takes effect at once, anything
-    /// else after policy.bundles.delay. A node that is stopped takes only its first bundle.
+    /// else after policy.bundles.delay. A node that is stopped takes only its first bundle, or the
+    /// one that it has lost.
     #[command(after_help = take::EXAMPLES)]
     Take(take::Take),
     /// Take back the bundle that waits.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use countersign_host::{BundleSignature, Publisher};
+use countersign_host::BundleSignature;
 use countersign_node::bundle::Bundle;
 use countersign_node::bundle::published::signers;
 use countersign_node::config::{Bundles, Config};
@@ -23,7 +23,7 @@ of another bundle is an error. With a configuration that has policy.bundles, say
 
 #[derive(Debug, clap::Args)]
 pub struct Publish {
-    /// The bundle. Signatures that are in it stay.
+    /// The bundle. Signatures that are in it stay if they are true.
     bundle: PathBuf,
     /// Signatures by `policy sign`. Default: those beside the bundle.
     signatures: Vec<PathBuf>,
@@ -51,9 +51,8 @@ impl Publish {
             println!("  signed by {}", hex::encode(signature.key));
         }
         // Publishers need not run a node.
-        if let Some(settings) = Config::load(&args.config)
-            .ok()
-            .and_then(|c| c.policy.bundles)
+        if args.config.exists()
+            && let Some(settings) = Config::load_own(&args.config)?.policy.bundles
         {
             show_signers(&bundle, &settings);
         }
@@ -82,8 +81,7 @@ fn read(bundle: &Bundle, file: &Path) -> anyhow::Result<BundleSignature> {
             file.display()
         )
     })?;
-    let publisher = Publisher::new("signer", &signature.key)?;
-    if !signature.is_by(&publisher, bundle.hash().as_bytes()) {
+    if !signature.verifies(bundle.hash().as_bytes()) {
         bail!(
             "{} is not a signature of this bundle; have this one signed",
             file.display()

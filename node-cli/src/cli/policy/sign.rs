@@ -1,8 +1,9 @@
 //! `policy sign`: a publisher's signature of a bundle, in a file of its own.
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use countersign_host::BundleSignature;
 
 use super::bundle_file;
@@ -12,8 +13,8 @@ use crate::cli::plugin::read_seed;
 pub(super) const EXAMPLES: &str = "Example:
   countersign-node policy sign treasury-2.bundle --key publisher.key
 
-Read what it prints before you pass the signature on: you sign the entries with their digests, scopes and grants. \
-`plugin keygen` makes a key; operators list its public half under policy.bundles.publishers.";
+Shows the bundle, and signs it once you have typed yes: you sign the entries with their digests, configurations, scopes \
+and grants. `plugin keygen` makes a key; operators list its public half under policy.bundles.publishers.";
 
 #[derive(Debug, clap::Args)]
 pub struct Sign {
@@ -22,11 +23,19 @@ pub struct Sign {
     /// The private key that `plugin keygen` generated.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// Sign without asking, for scripts.
+    #[arg(long)]
+    yes: bool,
 }
 
 impl Sign {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let bundle = bundle_file::read(&self.bundle)?;
+        bundle_file::show_whole(&bundle);
+        if !self.yes && !ask()? {
+            println!("\nNothing was signed.");
+            return Ok(());
+        }
         let seed = read_seed(&self.key)?;
         let signature = BundleSignature::sign(bundle.hash().as_bytes(), &seed);
         let beside = beside(&self.bundle, &signature);
@@ -38,11 +47,28 @@ impl Sign {
                 beside.display()
             )
         })?;
-        bundle_file::show(&bundle);
-        println!("Signed as {}", hex::encode(signature.key));
+        println!("\nSigned as {}", hex::encode(signature.key));
         println!("  signature {}", beside.display());
         Ok(())
     }
+}
+
+/// Waits for `yes` on the terminal. Anything else is a no.
+fn ask() -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        bail!(
+            "there is no terminal to ask; read what is shown here, and sign it with `policy sign --yes`"
+        );
+    }
+    print!("\nSign this bundle? Type yes: ");
+    std::io::stdout()
+        .flush()
+        .context("the question cannot be shown; use --yes")?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .context("the answer cannot be read; use --yes")?;
+    Ok(answer.trim() == "yes")
 }
 
 /// The file of a signature: that of the bundle, the beginning of the key, and `.sig`.

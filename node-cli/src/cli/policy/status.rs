@@ -5,12 +5,14 @@ use std::time::Duration;
 use anyhow::bail;
 use countersign_cli_kit::times;
 use countersign_node::admin::{self, Answer, Question};
+use countersign_node::bundle::schedule::millis;
 use countersign_node::bundle::{BundleStatus, Placed, Waiting};
 use countersign_protocol::UnixMillis;
 use countersign_protocol::text::escaped;
+use countersign_store::Journal;
 
 use super::bundle_file;
-use crate::cli::{Args, time};
+use crate::cli::{Args, init, time};
 
 #[derive(Debug, clap::Args)]
 pub struct Status {
@@ -21,11 +23,15 @@ pub struct Status {
 
 impl Status {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
-        let config = bundle_file::following(args)?;
+        let config = bundle_file::own(args)?;
         let status = match admin::ask_running(&config.dir, &Question::Bundles)? {
             Some(Answer::Bundles(status)) => *status,
             Some(_) => bail!("unexpected answer from the node; update it, and restart it"),
-            None => BundleStatus::at_rest(&config, times::now())?,
+            None => {
+                init::give_up_root(&config)?;
+                let journal = Journal::open(&config.dir)?;
+                BundleStatus::at_rest(&config, &journal, times::now())?
+            }
         };
         if self.json {
             println!("{}", serde_json::to_string_pretty(&status)?);
@@ -85,8 +91,7 @@ fn show_waiting(status: &BundleStatus, waiting: &Waiting) {
     println!("            taken {}", time(waiting.taken));
     println!("            signed by {}", waiting.signers.join(", "));
     let left = waiting.left();
-    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    let until = UnixMillis(status.now.0.saturating_add(left_ms));
+    let until = UnixMillis(status.now.0.saturating_add(millis(left)));
     if status.judging {
         println!("            is being judged; takes effect at once if it is shown to tighten");
     }

@@ -9,15 +9,14 @@ use anyhow::{Context, bail};
 use countersign_cli_kit::times;
 use countersign_node::admin::{self, Answer, Question};
 use countersign_node::bundle::BundleStatus;
-use countersign_node::bundle::life::take_first;
+use countersign_node::bundle::first::take_first;
 use countersign_node::config::Config;
+use countersign_protocol::Hash;
 use countersign_store::Journal;
 
-use super::{bundle_file, status};
+use super::{WAITS, bundle_file, status};
 use crate::cli::{Args, init};
 
-/// Exit code if the bundle waits.
-const WAITS: u8 = 3;
 /// Interval at which the node is asked how far it is.
 const ASK: Duration = Duration::from_millis(250);
 
@@ -26,7 +25,8 @@ pub(super) const EXAMPLES: &str = "Example:
   countersign-node policy take treasury-2.signed.bundle
 
 The node counts the signatures, refuses versions that are not above the one in force, and judges the bundle by its own \
-recordings. A node that is stopped takes its first bundle, whose entries are all new, at once. Only time in which the node runs counts as waiting; moving the clock changes nothing.
+recordings. The bundle in force can be taken again if its files are damaged. A node that is stopped takes its first \
+bundle at once, and in place of one that it has lost the same or a later one. Only time in which the node runs counts as waiting; moving the clock changes nothing.
 
 Exit codes: 0 it is in force; 3 it waits, or is still being judged; 1 error; 2 wrong usage.";
 
@@ -51,15 +51,19 @@ pub struct Rollback {
 
 impl Take {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
-        let config = bundle_file::following(args)?;
+        let config = bundle_file::own(args)?;
         let file = std::path::absolute(&self.bundle)
             .with_context(|| format!("cannot find {}; correct the path", self.bundle.display()))?;
         match answered(&config, &Question::TakeBundle(file.clone()))? {
-            Some(asked) => follow(&config, asked, self.timeout),
+            Some(_) => follow(&config, bundle_file::read(&file)?.hash(), self.timeout),
             None => {
                 init::give_up_root(&config)?;
                 let journal = Journal::open(&config.dir)?;
-                let taken = take_first(&config, &journal, &file, times::now())?;
+                let runtime = tokio::runtime::Builder::new_multi_thread()
+                    .enable_all()
+                    .build()?;
+                let taken = take_first(&config, &journal, &file, times::now());
+                let taken = runtime.block_on(taken)?;
                 println!("In force from the next start of the node.");
                 status::show(&taken);
                 Ok(ExitCode::SUCCESS)
@@ -70,7 +74,7 @@ impl Take {
 
 impl Withdraw {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
-        let config = bundle_file::following(args)?;
+        let config = bundle_file::own(args)?;
         let status = ask(&config, &Question::WithdrawBundle)?;
         println!("Withdrawn: it does not take effect.");
         status::show(&status);
@@ -80,9 +84,10 @@ impl Withdraw {
 
 impl Rollback {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
-        let config = bundle_file::following(args)?;
+        let config = bundle_file::own(args)?;
         let asked = ask(&config, &Question::RollBackBundle)?;
-        follow(&config, asked, self.timeout)
+        let waiting = asked.schedule.waiting.context("no bundle waits")?;
+        follow(&config, waiting.bundle, self.timeout)
     }
 }
 
@@ -100,8 +105,7 @@ fn ask(config: &Config, question: &Question) -> anyhow::Result<BundleStatus> {
 }
 
 /// Waits until the node has judged the bundle and, if it tightens, decides by it.
-fn follow(config: &Config, asked: BundleStatus, timeout: u64) -> anyhow::Result<ExitCode> {
-    let wanted = asked.schedule.waiting.map(|waiting| waiting.bundle);
+fn follow(config: &Config, wanted: Hash, timeout: u64) -> anyhow::Result<ExitCode> {
     let deadline = Instant::now() + Duration::from_secs(timeout);
     loop {
         let status = match ask(config, &Question::Bundles) {
@@ -113,17 +117,16 @@ fn follow(config: &Config, asked: BundleStatus, timeout: u64) -> anyhow::Result<
             }
             Err(error) => return Err(error),
         };
-        let present = status.schedule.present.as_ref();
-        let in_force = present.map(|present| present.bundle);
+        let in_force = status.schedule.has_in_force(&wanted);
         let waiting = status.schedule.waiting.as_ref();
-        let waits = waiting.map(|waiting| waiting.bundle) == wanted && wanted.is_some();
+        let waits = waiting.is_some_and(|waiting| waiting.bundle == wanted);
         let judged = waiting.is_some_and(|waiting| !waiting.reasons().is_empty());
-        if in_force == wanted && status.taken_up == Some(true) {
+        if in_force && status.taken_up == Some(true) {
             println!("In force.");
             status::show(&status);
             return Ok(ExitCode::SUCCESS);
         }
-        if !waits && in_force != wanted {
+        if !waits && !in_force {
             bail!("the node has dropped it; `audit show` says why");
         }
         if judged || Instant::now() >= deadline {

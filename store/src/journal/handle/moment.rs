@@ -1,10 +1,12 @@
-//! Backups, restores, renewals of the storage key, and other processes with this node's identity.
+//! Backups, restores, renewals of the storage key, other processes with this node's identity, and
+//! the policy bundle in force.
 
 use countersign_protocol::UnixMillis;
 
 use super::Journal;
+use crate::journal::bundled::{self, BUNDLED, BundleMark};
 use crate::journal::error::{ReadJournalError, WriteJournalError};
-use crate::journal::moments::{BACKED_UP, BUNDLED, DESTROYED, DRILLED, MOMENTS, RESTORED, TWIN};
+use crate::journal::moments::{BACKED_UP, DESTROYED, DRILLED, MOMENTS, RESTORED, TWIN};
 use crate::journal::operation::Operation;
 use crate::journal::written::Written;
 
@@ -42,15 +44,17 @@ impl Journal {
         self.moment(DRILLED)
     }
 
-    /// Notes that a policy bundle takes effect. The bundle itself is kept elsewhere.
-    pub fn bundled(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
-        let which = BUNDLED;
-        self.writer.run(Operation::Note { which, now })
+    /// Notes which policy bundle is in force. The bundle itself is kept elsewhere.
+    pub fn bundled(&self, mark: BundleMark) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::Bundled(mark))
     }
 
-    /// The last time at which a policy bundle took effect.
-    pub fn bundled_at(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
-        self.moment(BUNDLED)
+    /// The policy bundle that was noted last; absent if none ever was.
+    pub fn bundle_mark(&self) -> Result<Option<BundleMark>, ReadJournalError> {
+        self.look(|| match self.later_table(BUNDLED)? {
+            Some(table) => bundled::read(&table),
+            None => Ok(None),
+        })
     }
 
     /// The time at which a share was destroyed for the first time since the storage key was
