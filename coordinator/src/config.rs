@@ -11,6 +11,7 @@ use countersign_metrics::config::{RawSettings, SettingsError};
 use countersign_protocol::contact::Role;
 use countersign_protocol::{NodeId, RequesterId};
 use countersign_strict::DocumentError;
+use countersign_vote::is_usable;
 use serde::Deserialize;
 
 use crate::api_key::{ApiKey, KeyError, check_key};
@@ -58,7 +59,7 @@ struct RawConfig {
     /// People whose votes are collected.
     #[serde(default)]
     approvers: Vec<RawApprover>,
-    /// Pages that may collect votes of passkeys.
+    /// Pages that may ask passkeys for votes and orders.
     passkeys: Option<RawPasskeys>,
     #[serde(default)]
     limits: RawLimits,
@@ -176,6 +177,14 @@ pub enum ConfigError {
     /// The list of approvers is rejected.
     #[error(transparent)]
     Approvers(#[from] ApproversError),
+    /// A requester's key can have made no signature.
+    #[error("requesters: {0} is not a point of P-256; ask its owner for the id again")]
+    NoPoint(RequesterId),
+    /// No page may ask for a requester's signature.
+    #[error(
+        "requesters: {0} is a passkey, and no page may ask for its signature; add the section `passkeys`"
+    )]
+    NoPages(RequesterId),
     /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -242,6 +251,7 @@ impl Config {
                 .flatten()
                 .map(|requester| format!("requester {requester}")),
         )?;
+        check_passkeys(raw.requesters.iter().flatten(), raw.passkeys.is_some())?;
         let rules = RegistryConfig {
             nodes,
             requesters: raw.requesters,
@@ -327,6 +337,22 @@ fn distinct(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// Checks the keys of the listed requesters. Without `pages`, none of them is a passkey.
+fn check_passkeys<'a>(
+    mut requesters: impl Iterator<Item = &'a RequesterId>,
+    pages: bool,
+) -> Result<(), ConfigError> {
+    requesters.try_for_each(|requester| {
+        if !is_usable(requester.key()) {
+            Err(ConfigError::NoPoint(*requester))
+        } else if requester.is_passkey() && !pages {
+            Err(ConfigError::NoPages(*requester))
+        } else {
+            Ok(())
+        }
+    })
 }
 
 fn timings(limits: &RawLimits) -> Result<Timings, ConfigError> {

@@ -9,13 +9,13 @@
 use countersign_api::Submission;
 use countersign_protocol::text::is_plain;
 use countersign_protocol::{
-    Hash, Hasher, KeyDescriptor, KeyId, NodeId, RequesterId, SignedTask, UnixMillis,
+    Hash, Hasher, KeyDescriptor, KeyId, NodeId, OrderProof, RequesterId, SignedTask, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::error::BeliefError;
 use crate::known::Known;
-use crate::proof::{self, Disbelief};
+use crate::proof::{self, Disbelief, PinnedPages};
 
 /// Limit for the text of a reason, in bytes.
 const MAX_REASON: usize = 256;
@@ -37,16 +37,15 @@ pub struct Order {
     pub requester: RequesterId,
     /// The exact JSON text.
     pub task: String,
-    /// Ed25519 signature of the requester.
-    #[serde(with = "hex::serde")]
-    pub signature: [u8; 64],
+    /// The requester's signature over it.
+    pub signature: OrderProof,
 }
 
 impl From<&Order> for Submission {
     fn from(order: &Order) -> Self {
         Self {
             task: order.task.clone(),
-            signature: order.signature,
+            signature: order.signature.clone(),
         }
     }
 }
@@ -109,10 +108,11 @@ impl Believed {
     pub fn ordered(
         wallet: &KeyDescriptor,
         order: &SignedTask,
+        pages: PinnedPages<'_>,
         now: UnixMillis,
     ) -> Result<Self, BeliefError> {
         let id = KeyId::of_task(&order.hash());
-        let introduced = Introduction::new(id, vec![wallet.clone()], wallet, Some(order))?;
+        let introduced = Introduction::new(id, vec![wallet.clone()], wallet, Some(order), pages)?;
         Ok(introduced.into_believed(Ground::Ordered, None, now))
     }
 
@@ -142,6 +142,7 @@ impl Introduction {
         generations: Vec<KeyDescriptor>,
         told: &KeyDescriptor,
         order: Option<&SignedTask>,
+        pages: PinnedPages<'_>,
     ) -> Result<Self, BeliefError> {
         let bad = |reason: String| BeliefError::wallet(id, reason);
         proof::check_wallet(id, told)?;
@@ -151,8 +152,9 @@ impl Introduction {
         proof::check_wallet(id, first)?;
         let order = match order {
             Some(order) if first.generation == 0 => {
-                proof::check_origin(first, order).map_err(|error| bad(error.to_string()))?;
-                Some(Order::read(order).map_err(|error| bad(error.to_string()))?)
+                let unproven = |error: Disbelief| bad(error.to_string());
+                proof::check_origin(first, order, pages).map_err(unproven)?;
+                Some(Order::read(order, pages).map_err(unproven)?)
             }
             Some(_) | None => None,
         };
@@ -316,13 +318,13 @@ impl Introduction {
 
 impl Order {
     /// Reads an order and verifies its requester's signature.
-    pub fn read(order: &SignedTask) -> Result<Self, Disbelief> {
-        let requester = proof::check_requester(order)?.requester;
+    pub fn read(order: &SignedTask, pages: PinnedPages<'_>) -> Result<Self, Disbelief> {
+        let requester = proof::check_requester(order, pages)?.requester;
         let task = String::from_utf8(order.bytes.clone()).map_err(|_| Disbelief::NotText)?;
         Ok(Self {
             requester,
             task,
-            signature: order.signature,
+            signature: order.signature.clone(),
         })
     }
 }

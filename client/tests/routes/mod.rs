@@ -252,7 +252,10 @@ async fn a_coordinator_that_takes_a_dry_run_for_an_order_is_told_to_cancel() {
             let signature = hex::decode(asked.body["signature"].as_str().unwrap()).unwrap();
             let signature = signature.try_into().unwrap();
             let bytes = task;
-            let order = SignedTask { bytes, signature };
+            let order = SignedTask {
+                bytes,
+                signature: signature.into(),
+            };
             let id = order.parse().unwrap().id;
             *sent = Some(in_state(&order, id, State::Waiting, 1));
         }

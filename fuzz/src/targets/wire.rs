@@ -60,7 +60,7 @@ pub(super) fn to_nodes(input: &[u8]) -> bool {
 fn used() -> Use {
     let task = SignedTask {
         bytes: b"{}".to_vec(),
-        signature: [7; 64],
+        signature: [7; 64].into(),
     };
     Use {
         task,
@@ -332,7 +332,7 @@ pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
     let offers = super::task::seeds().into_iter().map(|bytes| ToNode::Offer {
         task: SignedTask {
             bytes,
-            signature: [1; 64],
+            signature: [1; 64].into(),
         },
         parties: vec![ack().node],
     });

@@ -9,11 +9,12 @@ use countersign_protocol::RequesterId;
 use super::{Config, Preflights};
 
 /// Sections that take effect when an operator asks for it (SIGHUP). All others need a restart.
-pub const LIVE_SECTIONS: [&str; 8] = [
+pub const LIVE_SECTIONS: [&str; 9] = [
     "chains",
     "keys",
     "limits",
     "log",
+    "passkeys",
     "policy",
     "preflight",
     "requesters",
@@ -42,6 +43,7 @@ impl LiveConfig {
             reshares: other.reshares,
             task_hours: other.task_hours,
             log: other.log,
+            passkeys: other.passkeys,
             policy: other.policy,
             preflights: other.preflights,
             requesters: other.requesters,
@@ -70,6 +72,7 @@ impl Config {
                 && self.reshares == other.reshares
                 && self.task_hours == other.task_hours,
             self.log == other.log,
+            self.passkeys == other.passkeys,
             self.policy == other.policy,
             self.preflights.per_minute == other.preflights.per_minute
                 && answered(self) == answered(other),
@@ -104,7 +107,8 @@ impl Config {
     }
 
     /// This configuration without what `present` does not permit. Names that plugins may decide by,
-    /// and networks, stay those of `present`, since nobody can say which of two permits more.
+    /// and networks, stay those of `present`, since nobody can say which of two permits more. For the
+    /// same reason no page may ask passkeys to sign, unless both have the same.
     pub fn within(self, present: &Self) -> Self {
         Self {
             networks: present.networks.clone(),
@@ -119,6 +123,9 @@ impl Config {
             },
             reshares: self.reshares.min(present.reshares),
             task_hours: self.task_hours.min(present.task_hours),
+            passkeys: self
+                .passkeys
+                .filter(|pages| present.passkeys.as_ref() == Some(pages)),
             requesters: remaining(&self.requesters, &present.requesters),
             roster: remaining(&self.roster, &present.roster),
             ..self

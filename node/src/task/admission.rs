@@ -112,9 +112,9 @@ struct Basis<'a> {
 }
 
 impl AdmissionControl {
-    /// True of requesters that may order tasks.
-    pub fn knows_requester(&self, id: &RequesterId) -> bool {
-        self.config.now().requesters.contains_key(id)
+    /// The configuration in force, by which orders are authenticated. Ask again for the next order.
+    pub fn rules(&self) -> Arc<Config> {
+        self.config.now()
     }
 
     /// Resolves the task against this node's records, or says why it takes no part.

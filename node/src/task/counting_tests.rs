@@ -152,7 +152,7 @@ fn a_report_under_the_name_of_another_task_proves_nothing() {
 #[test]
 fn an_order_that_the_requester_did_not_sign_proves_nothing() {
     let forged = SignedTask {
-        signature: [7; 64],
+        signature: [7; 64].into(),
         ..sign(&order())
     };
     let (unproven, why) = doubt(&used(forged), NOW).unwrap();
@@ -169,7 +169,14 @@ fn an_order_of_an_unknown_requester_is_not_a_lie() {
     };
     let bytes = order.to_bytes();
     let signature = stranger.sign(&SignedTask::signed_message(&bytes));
-    let (unproven, why) = doubt(&used(SignedTask { bytes, signature }), NOW).unwrap();
+    let (unproven, why) = doubt(
+        &used(SignedTask {
+            bytes,
+            signature: signature.into(),
+        }),
+        NOW,
+    )
+    .unwrap();
     assert!(!unproven && why.contains("is not listed here"), "{why}");
 }
 

@@ -196,11 +196,16 @@ pub(crate) fn task(operation: Operation) -> Task {
 pub(crate) fn sign(task: &Task) -> SignedTask {
     let bytes = task.to_bytes();
     let signature = identity(REQUESTER).sign(&SignedTask::signed_message(&bytes));
-    SignedTask { bytes, signature }
+    SignedTask {
+        bytes,
+        signature: signature.into(),
+    }
 }
 
 pub(crate) fn authentic(operation: Operation) -> Authenticated {
-    sign(&task(operation)).authenticate(|_| true, NOW).unwrap()
+    sign(&task(operation))
+        .authenticate(|_| true, None, NOW)
+        .unwrap()
 }
 
 /// The configuration of node 1, which lists nodes 2, 3 and 4, and one requester. `more`: further

@@ -251,7 +251,7 @@ async fn strangers_and_forgers_learn_nothing_and_raise_no_alarm() {
     let mut node = Node::open("preflight: { allow: false }").await;
     let before = node.traces();
     let mut forged = sign(&check_up());
-    forged.signature[0] ^= 1;
+    forged.signature = [1; 64].into();
     let mut stranger = check_up();
     let id = identity(9);
     stranger.requester = countersign_protocol::RequesterId::from_bytes(id.public().0).unwrap();
@@ -259,12 +259,15 @@ async fn strangers_and_forgers_learn_nothing_and_raise_no_alarm() {
     let signature = id.sign(&SignedTask::signed_message(&bytes));
     let nonsense = SignedTask {
         bytes: b"{}".to_vec(),
-        signature,
+        signature: signature.into(),
     };
     for (signed, code) in [
         (forged, RefusalCode::RequesterSignature),
         (
-            SignedTask { bytes, signature },
+            SignedTask {
+                bytes,
+                signature: signature.into(),
+            },
             RefusalCode::RequesterUnknown,
         ),
         (nonsense, RefusalCode::TaskMalformed),

@@ -6,7 +6,6 @@ use countersign_audit::{
     Act, ActsHead, AuditEntry, AuditHead, AuditKind, Bundle, CoordinatorLog, NodeLog, Policy,
     Record, Row, SignedHead, State, TaskTold, Vouched, Wallet, WalletOrder, record_hash, stored,
 };
-use countersign_protocol::evidence::Signature;
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
     Choice, Committee, CoordinatorId, Hash, IdentitySigner, InputSignature, KeyDescriptor, KeyGen,
@@ -169,7 +168,10 @@ impl World {
         };
         let bytes = task.to_bytes();
         let signature = self.desk.sign(&SignedTask::signed_message(&bytes));
-        SignedTask { bytes, signature }
+        SignedTask {
+            bytes,
+            signature: signature.into(),
+        }
     }
 
     pub fn wallet(&self) -> KeyDescriptor {
@@ -269,7 +271,7 @@ impl World {
         let acts = acts(&["put-task", "put-webhook", "put-key"]);
         let told = |order: &SignedTask, votes: Vec<Vote>, result: Outcome| TaskTold {
             task: String::from_utf8(order.bytes.clone()).unwrap(),
-            signature: Signature(order.signature),
+            signature: order.signature.clone(),
             submitted: BEGIN,
             state: "completed".into(),
             parties: self.nodes(),
@@ -307,7 +309,7 @@ impl World {
                 wallet: self.wallet().key,
                 order: Some(WalletOrder {
                     task: String::from_utf8(creation.bytes).unwrap(),
-                    signature: Signature(creation.signature),
+                    signature: creation.signature.clone(),
                 }),
                 generations: vec![self.wallet()],
             }],
@@ -353,7 +355,7 @@ impl Ledger {
             let bytes = stored::encode(row);
             self.log(kind, Some(row.task), Some(record_hash(&bytes)));
             let beside = Vouched {
-                order: Some(Signature(order.signature)),
+                order: Some(order.signature.clone()),
                 votes: Some(votes.clone()),
             };
             self.records.insert(row.task, (bytes, beside));
