@@ -188,7 +188,7 @@ pub(crate) mod testing {
     use countersign_protocol::RequesterId;
     use countersign_vote::testing::Key;
 
-    use super::{Approvers, RawApprover};
+    use super::{Approvers, RawApprover, RawPasskeys};
 
     const DAY: u64 = 24 * 3_600_000;
 
@@ -222,6 +222,15 @@ pub(crate) mod testing {
             people.iter().map(|(name, seed)| (*name, [*seed])).collect();
         let keys: Vec<(&str, &[u8])> = keys.iter().map(|(name, seed)| (*name, &seed[..])).collect();
         with_keys(&keys, vetoes)
+    }
+
+    /// Nobody, on the page of the passkeys of the tests.
+    pub fn nobody_on_the_page() -> Approvers {
+        let pages = RawPasskeys {
+            rp_id: countersign_vote::testing::RP_ID.into(),
+            origins: vec![countersign_vote::testing::ORIGIN.into()],
+        };
+        Approvers::new(Vec::new(), Some(pages), DAY).unwrap()
     }
 }
 
@@ -262,6 +271,23 @@ mod tests {
             ["ann", "ben"].map(|name| approvers.has_veto(name)),
             [true, false]
         );
+    }
+
+    #[test]
+    fn orders_by_a_persons_own_key_are_hers() {
+        let [key, passkey] = [Key::new(1).id(), Passkey::new(2).id()];
+        let listed = vec![
+            approver("ann", &[key, passkey], false),
+            approver("ben", &[Key::new(3).id()], false),
+        ];
+        let approvers = Approvers::new(listed, pages(), 1).unwrap();
+        for id in [key, passkey] {
+            let requester = RequesterId::new(*id.key()).unwrap();
+            assert!(approvers.orders_as("ann", &requester));
+            assert!(!approvers.orders_as("ben", &requester));
+        }
+        let other = RequesterId::new(*Passkey::new(4).id().key()).unwrap();
+        assert!(!approvers.orders_as("ann", &other));
     }
 
     #[test]

@@ -429,6 +429,27 @@ mod tests {
     }
 
     #[test]
+    fn a_passkey_orders_and_signs_no_requests_and_has_a_page() {
+        // The generator of P-256, and x = 7, to which no point of the curve belongs.
+        let passkey = "csr1qd43050juykyy3lchnnw2caygre8wqmasyk7kvaq7jsnj3wcnrpfvyxdqhw";
+        let no_point = "csr1qgqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqwgl76j0";
+        let pages = "passkeys: {rp_id: a.example, origins: ['https://a.example']}\n";
+        let listed = |id: &str| format!("data: .\nrequesters: [{id}]\n");
+        assert!(parse(&format!("{pages}{}", listed(passkey))).is_ok());
+        let key = format!(
+            "data: .\n{pages}api_keys: [{{name: ann, requester: {passkey}, scopes: [read]}}]\n"
+        );
+        for (text, part) in [
+            (listed(passkey), "add the section `passkeys`"),
+            (format!("{pages}{}", listed(no_point)), "not a point"),
+            (key, "signs tasks and no requests"),
+        ] {
+            let refused = parse(&text).unwrap_err().to_string();
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
+    }
+
+    #[test]
     fn the_api_is_not_reachable_without_tls() {
         for address in [
             "0.0.0.0:7480",

@@ -11,6 +11,7 @@ mod intake;
 mod keys;
 mod metrics;
 mod moved;
+mod passkeys;
 mod preflight;
 mod removed;
 mod requests;

@@ -305,7 +305,7 @@ async fn a_task_that_was_altered_or_swapped_gets_no_vote() {
         another.clone(),
         forge(&|view| {
             view.task = another.task.clone();
-            view.signature = another.signature;
+            view.signature = another.signature.clone();
         }),
     ] {
         office.tell(&forged);

@@ -426,7 +426,7 @@ fn parties(wallet: &KeyDescriptor) -> Vec<countersign_protocol::NodeId> {
 
 /// A book with a wallet that was ordered, in this generation.
 fn book_of(order: &SignedTask, first: &KeyDescriptor, newest: &KeyDescriptor) -> String {
-    let believed = Believed::ordered(first, order, UnixMillis(1_000_000)).unwrap();
+    let believed = Believed::ordered(first, order, None, UnixMillis(1_000_000)).unwrap();
     let entry = Entry {
         wallet: newest.clone(),
         belief: Some(believed.belief().clone()),

@@ -184,7 +184,7 @@ mod tests {
     }
 
     /// What would have to change for each section to differ, and for nothing else to.
-    const CHANGES: [(&str, &str); 15] = [
+    const CHANGES: [(&str, &str); 17] = [
         ("chains", "chains: {bitcoin: testnet4}"),
         ("chains", "chains: {solana: devnet}"),
         ("keys", "keys: {allow_blind: [KEY]}"),
@@ -194,6 +194,14 @@ mod tests {
         ("limits", "limits: {reshares: 7}"),
         ("limits", "limits: {task_hours: 25}"),
         ("log", "log: {std: {level: debug}}"),
+        (
+            "passkeys",
+            "passkeys: {rp_id: a.example, origins: ['https://a.example']}",
+        ),
+        (
+            "passkeys",
+            "passkeys: {rp_id: b.example, origins: ['https://b.example']}",
+        ),
         ("policy", "policy: {deadline_seconds: 7}"),
         ("policy", "policy: {allow_unguarded: true}"),
         ("preflight", "preflight: {per_minute: 7}"),
@@ -288,6 +296,24 @@ mod tests {
         let faster = parsed("limits: {reshares: 100, task_hours: 100}").within(&parsed(""));
         assert_eq!(faster.reshares, parsed("").reshares);
         assert_eq!(faster.task_hours, parsed("").task_hours);
+    }
+
+    #[test]
+    fn within_another_a_configuration_has_the_same_pages_or_none() {
+        let on = |host: &str| {
+            parsed(&format!(
+                "passkeys: {{rp_id: {host}, origins: ['https://{host}']}}"
+            ))
+        };
+        let present = on("a.example");
+        assert_eq!(on("a.example").within(&present).passkeys, present.passkeys);
+        for (new, present) in [
+            (on("b.example"), present.clone()),
+            (parsed(""), present.clone()),
+            (present, parsed("")),
+        ] {
+            assert_eq!(new.within(&present).passkeys, None);
+        }
     }
 
     #[test]

@@ -825,7 +825,12 @@ fn an_order_is_judged_by_its_operation_and_by_no_other() {
 #[test]
 fn only_listed_requesters_are_known() {
     let (_dir, control) = control();
-    assert!(control.knows_requester(&task(checking(&[1])).requester));
+    assert!(
+        control
+            .rules()
+            .requesters
+            .contains_key(&task(checking(&[1])).requester)
+    );
     let stranger = RequesterId::from_bytes(*node(1).as_bytes()).unwrap();
-    assert!(!control.knows_requester(&stranger));
+    assert!(!control.rules().requesters.contains_key(&stranger));
 }

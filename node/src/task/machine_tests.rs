@@ -391,6 +391,7 @@ impl Play {
             has_room: self.has_room,
             stopping: self.stopping,
             requesters: &|_| listed,
+            passkeys: None,
         };
         self.machine.step(input, &world)
     }

@@ -6,10 +6,12 @@ use countersign_store::journal::JOURNAL_FILE;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::RawGrants;
+use crate::config::{Config, RawGrants};
 use crate::risk::Guard;
 use crate::specimen::{self, CODE, Specimen, entry, soon};
-use crate::task::fixtures::{Parts, TASK, guard, identity, key, node, services, sign, task};
+use crate::task::fixtures::{
+    Parts, TASK, config, guard, identity, key, node, services, sign, task,
+};
 use crate::task::{Offered, TaskService};
 
 /// A node at work, with what it reports.
@@ -52,6 +54,27 @@ impl Node {
         }
     }
 
+    /// Without plugins, and with one more requester.
+    fn with_requester(id: &countersign_protocol::RequesterId, more: &str) -> Self {
+        let parts = Parts::holding(KeyStatus::Active);
+        let services = services(&parts, "");
+        let text = config("").source.text;
+        let listed = text.replacen(
+            "requesters: [",
+            &format!("requesters: [{{ name: ann, id: {id} }}, "),
+            1,
+        );
+        assert_ne!(listed, text);
+        let listed = Config::parse(&format!("{listed}{more}\n"), std::path::Path::new("/"));
+        services.admission.config.take(listed.unwrap());
+        Self {
+            service: TaskService::new(services),
+            guard: guard(),
+            parts,
+            _plugins: tempfile::tempdir().unwrap(),
+        }
+    }
+
     /// Without plugins, so that everything is approved.
     async fn open(more: &str) -> Self {
         Self::with(more, Vec::new()).await
@@ -89,8 +112,12 @@ impl Node {
 
     /// Orders the task for real. Returns the code of the refusal; empty for an approval.
     async fn decision(&mut self, task: &Task) -> String {
+        self.order(sign(task)).await
+    }
+
+    async fn order(&mut self, signed: SignedTask) -> String {
         self.service.offer(Offered {
-            signed: sign(task),
+            signed,
             parties: vec![node(1)],
             votes: Vec::new(),
         });
@@ -277,6 +304,37 @@ async fn strangers_and_forgers_learn_nothing_and_raise_no_alarm() {
         assert!(forecast.verdicts.is_empty());
     }
     assert_eq!(node.traces(), before);
+}
+
+/// Preflights and orders are authenticated by the same rules, those of the configuration in force.
+#[tokio::test]
+async fn a_listed_passkey_asks_and_orders_from_the_pinned_page_alone() {
+    use countersign_vote::testing::{ORIGIN, Passkey, RP_ID};
+    let passkey = Passkey::new(3);
+    let more = format!("passkeys: {{ rp_id: {RP_ID}, origins: ['{ORIGIN}'] }}");
+    let mut node = Node::with_requester(&passkey.requester(), &more);
+    let order = |passkey: &Passkey, number| {
+        passkey.order(&Task {
+            requester: passkey.requester(),
+            ..numbered(number)
+        })
+    };
+    let mut elsewhere = Passkey::new(3);
+    elsewhere.rp_id = "evil.example".into();
+    for (signed, code) in [
+        (order(&passkey, 1), None),
+        (order(&elsewhere, 2), Some(RefusalCode::RequesterPasskey)),
+        (
+            order(&Passkey::new(4), 3),
+            Some(RefusalCode::RequesterUnknown),
+        ),
+    ] {
+        let forecast = node.forecast(signed.clone()).await;
+        let foretold = forecast.refusal.map(|refusal| refusal.code);
+        assert_eq!(foretold, code);
+        let decided = node.order(signed).await;
+        assert_eq!(decided, code.map_or(String::new(), |code| code.to_string()));
+    }
 }
 
 #[tokio::test]
