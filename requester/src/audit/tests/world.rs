@@ -13,7 +13,8 @@ use countersign_protocol::{
     RequesterId, Scheme, SessionId, Signed, SignedAck, SignedTask, Task, TaskId, Threshold,
     UnixMillis, Vote,
 };
-use countersign_vote::testing::Key;
+use countersign_vote::RelyingParty;
+use countersign_vote::testing::{Key, ORIGIN, Passkey, RP_ID};
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 
@@ -68,6 +69,9 @@ pub struct World {
     known_requesters: BTreeMap<String, RequesterId>,
     pub known_coordinator: Option<CoordinatorId>,
     pub people: Option<People>,
+    /// Orders instead of the desk.
+    passkey: Option<Passkey>,
+    pub pages: Option<RelyingParty>,
 }
 
 impl World {
@@ -89,6 +93,19 @@ impl World {
             coordinator,
             desk,
             ann,
+            passkey: None,
+            pages: None,
+        }
+    }
+
+    /// A passkey orders, from a page that the auditor knows.
+    pub fn with_passkey() -> Self {
+        let passkey = Passkey::new(3);
+        Self {
+            known_requesters: [("console".to_owned(), passkey.requester())].into(),
+            passkey: Some(passkey),
+            pages: Some(RelyingParty::new(RP_ID, [ORIGIN]).unwrap()),
+            ..Self::new()
         }
     }
 
@@ -100,7 +117,8 @@ impl World {
     }
 
     pub fn requester(&self) -> RequesterId {
-        requester_of(&self.desk)
+        let passkey = self.passkey.as_ref().map(Passkey::requester);
+        passkey.unwrap_or_else(|| requester_of(&self.desk))
     }
 
     pub fn nodes(&self) -> Vec<NodeId> {
@@ -118,7 +136,7 @@ impl World {
             },
             coordinator: self.known_coordinator,
             people: self.people.as_ref(),
-            pages: None,
+            pages: self.pages.as_ref(),
             wallets: &[],
         };
         verify(bundle, &trust)
@@ -166,6 +184,9 @@ impl World {
             collect,
             operation,
         };
+        if let Some(passkey) = &self.passkey {
+            return passkey.order(&task);
+        }
         let bytes = task.to_bytes();
         let signature = self.desk.sign(&SignedTask::signed_message(&bytes));
         SignedTask {
