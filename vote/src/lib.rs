@@ -105,8 +105,8 @@ pub fn check(
 }
 
 /// True if the key of an id can have made a signature: every Ed25519 key of an id, and a passkey's
-/// if it is a point of P-256. Lists of approvers and requesters are checked by this before they take
-/// effect.
+/// if it is a point of P-256. Lists of approvers and requesters are checked by this before they
+/// take effect.
 pub fn is_usable(key: &ApproverKey) -> bool {
     match key {
         ApproverKey::Ed25519(_) => true,

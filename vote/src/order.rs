@@ -5,7 +5,8 @@ use countersign_protocol::{Assertion, Passkeys};
 use crate::assertion;
 use crate::relying_party::RelyingParty;
 
-/// The one implementation. The sign counter is not looked at: nothing here remembers the one before.
+/// The one implementation. The sign counter is not looked at, since nothing here remembers the one
+/// before.
 impl Passkeys for RelyingParty {
     fn check(
         &self,

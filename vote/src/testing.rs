@@ -1,5 +1,5 @@
-//! Votes and orders for tests, among them those of an authenticator in software. What it returns is what a
-//! device returns; it keeps its key in memory, so no person may ever be given one.
+//! Votes and orders for tests, among them those of an authenticator in software. What it returns is
+//! what a device returns; it keeps its key in memory, so no person may ever be given one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

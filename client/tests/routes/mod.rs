@@ -252,10 +252,7 @@ async fn a_coordinator_that_takes_a_dry_run_for_an_order_is_told_to_cancel() {
             let signature = hex::decode(asked.body["signature"].as_str().unwrap()).unwrap();
             let signature = countersign_protocol::OrderProof::from_bytes(&signature).unwrap();
             let bytes = task;
-            let order = SignedTask {
-                bytes,
-                signature,
-            };
+            let order = SignedTask { bytes, signature };
             let id = order.parse().unwrap().id;
             *sent = Some(in_state(&order, id, State::Waiting, 1));
         }

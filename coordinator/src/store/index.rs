@@ -23,6 +23,8 @@ const SCAN: usize = 20_000;
 /// A requester is the 32 bytes of an Ed25519 key, or the x-coordinate of a passkey; then the first
 /// byte of its point, 2 or 3, is in the upper bits of the operation.
 pub(super) const INDEX: TableDefinition<u64, Row> = TableDefinition::new("index");
+/// The bits of the operation's code. Those above have the first byte of a passkey's point.
+const OPERATION: u8 = 0b0011_1111;
 /// In the order of their codes.
 const STATES: [State; 9] = [
     State::Waiting,
@@ -37,9 +39,6 @@ const STATES: [State; 9] = [
 ];
 
 pub(super) type Row = ([u8; 16], [u8; 16], [u8; 32], u8, u8, u64, u64);
-
-/// The bits of the operation's code. Those above have the first byte of a passkey's point.
-const OPERATION: u8 = 0b0011_1111;
 
 /// The number of tasks by the codes of their operation and state.
 #[derive(Debug, Default)]

@@ -107,8 +107,8 @@ impl Config {
     }
 
     /// This configuration without what `present` does not permit. Names that plugins may decide by,
-    /// and networks, stay those of `present`, since nobody can say which of two permits more. For the
-    /// same reason no page may ask passkeys to sign, unless both have the same.
+    /// and networks, stay those of `present`, since nobody can say which of two permits more. So no
+    /// page may ask passkeys to sign, unless both have the same.
     pub fn within(self, present: &Self) -> Self {
         Self {
             networks: present.networks.clone(),

@@ -6,6 +6,14 @@ use countersign_link::Identity;
 
 use super::*;
 
+/// The generator of P-256, and x = 7, to which no point of the curve belongs.
+const PASSKEYS: [&str; 2] = [
+    "csr1qd43050juykyy3lchnnw2caygre8wqmasyk7kvaq7jsnj3wcnrpfvyxdqhw",
+    "csr1qgqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqwgl76j0",
+];
+const PAGES: &str =
+    "passkeys: {rp_id: treasury.example, origins: ['https://console.treasury.example']}\n";
+
 /// Parses a file that lies in the folder `/base`.
 pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("/base"))
@@ -337,14 +345,6 @@ fn a_requester_that_is_listed_twice_is_refused_by_name_and_by_id() {
     let both = parse(&list(("a", requester(1)), ("b", requester(2)))).unwrap();
     assert_eq!(both.requesters[&requester(2)], "b");
 }
-
-/// The generator of P-256, and x = 7, to which no point of the curve belongs.
-const PASSKEYS: [&str; 2] = [
-    "csr1qd43050juykyy3lchnnw2caygre8wqmasyk7kvaq7jsnj3wcnrpfvyxdqhw",
-    "csr1qgqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqwgl76j0",
-];
-const PAGES: &str =
-    "passkeys: {rp_id: treasury.example, origins: ['https://console.treasury.example']}\n";
 
 #[test]
 fn a_passkey_may_order_where_the_file_has_its_pages() {
