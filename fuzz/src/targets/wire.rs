@@ -8,10 +8,11 @@ use countersign_protocol::invitation::{Invitation, InvitationId, Token};
 use countersign_protocol::node_status::{Guards, NodeStatus, PluginState, PluginStatus};
 use countersign_protocol::{
     Cause, Choice, Contact, CoordinatorId, DerivationPath, Evidence, Failure, Forecast,
-    GenerationProof, Hash, InputSignature, Intact, KeyId, NotAsked, Outcome, PluginVerdict, Point,
-    Refusal, SessionId, Signed, SignedAck, SignedTask, TaskId, UnixMillis, encode,
+    GenerationProof, Hash, InputSignature, Intact, KeyId, NotAsked, OrderAssertion, Outcome,
+    PluginVerdict, Point, Refusal, SessionId, Signed, SignedAck, SignedTask, TaskId, UnixMillis,
+    encode,
 };
-use countersign_vote::testing::Key;
+use countersign_vote::testing::{Key, Passkey};
 
 use super::{descriptor, people};
 use crate::check;
@@ -336,10 +337,18 @@ pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
         },
         parties: vec![ack().node],
     });
+    let assertion = Passkey::new(3).assertion(&[7; 32]);
     let frames = [
         ToNode::Welcome {
             protocol: 1,
             software: "coordinator 1".into(),
+        },
+        ToNode::Offer {
+            task: SignedTask {
+                signature: OrderAssertion::new(assertion).expect("it is one").into(),
+                ..used().task
+            },
+            parties: vec![ack().node],
         },
         ToNode::OfferVoted {
             task: used().task,
