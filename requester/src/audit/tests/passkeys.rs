@@ -1,8 +1,10 @@
 //! Orders that a passkey signed.
 
+use countersign_protocol::UnixMillis;
 use countersign_vote::RelyingParty;
 
 use super::*;
+use crate::belief::{Believed, Doubt, Introduction};
 
 /// What is said of the order of the payment, and the worst that is said at all.
 fn judged(world: &World, pages: Option<RelyingParty>) -> (Vec<Fact>, Standing) {
@@ -12,6 +14,10 @@ fn judged(world: &World, pages: Option<RelyingParty>) -> (Vec<Fact>, Standing) {
     let report = auditor.verify(&bundle);
     let facts = report.about(Subject::Task(world::PAYMENT)).cloned();
     (facts.collect(), report.standing())
+}
+
+fn elsewhere() -> RelyingParty {
+    RelyingParty::new("other.example", ["https://other.example"]).unwrap()
 }
 
 #[test]
@@ -38,8 +44,34 @@ fn without_its_page_an_order_by_passkey_is_neither_proven_nor_wrong() {
 fn an_order_by_passkey_from_another_page_is_wrong() {
     let world = World::with_passkey();
     let requester = world.requester();
-    let elsewhere = RelyingParty::new("other.example", ["https://other.example"]).unwrap();
-    let (facts, standing) = judged(&world, Some(elsewhere));
+    let (facts, standing) = judged(&world, Some(elsewhere()));
     assert_eq!(standing, Standing::Wrong, "{facts:?}");
     assert!(facts.contains(&Fact::Wrong(Wrong::Requester { requester })));
+}
+
+/// Without the page nobody can say who ordered, so a person may still vouch for the wallet. With
+/// another page, the order is not what it says.
+#[test]
+fn a_wallet_that_a_passkey_ordered_is_believed_with_its_page_alone() {
+    let world = World::with_passkey();
+    let wallet = world.wallet();
+    let order = world.creation();
+    let meet = |pages: Option<&RelyingParty>| {
+        let pages = pages.map(|pages| pages as &dyn Passkeys);
+        let all = vec![wallet.clone()];
+        let own = Believed::ordered(&wallet, &order, pages, UnixMillis(1));
+        let met = Introduction::new(wallet.key, all, &wallet, Some(&order), pages);
+        (met, own)
+    };
+    let (met, own) = meet(world.pages.as_ref());
+    assert_eq!(met.unwrap().doubts(&world.known()), []);
+    assert!(own.is_ok());
+    let (met, own) = meet(None);
+    let met = met.unwrap();
+    let doubt = Doubt::NoPages(world.requester());
+    assert_eq!(met.doubts(&world.known()), [doubt]);
+    assert_eq!(met.requester(), None);
+    assert!(own.is_err());
+    let (met, own) = meet(Some(&elsewhere()));
+    assert!(met.is_err() && own.is_err());
 }

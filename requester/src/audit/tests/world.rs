@@ -127,13 +127,17 @@ impl World {
         nodes
     }
 
+    pub fn known(&self) -> Known<'_> {
+        Known {
+            nodes: &self.known_nodes,
+            trusted_requesters: &self.known_requesters,
+            own: None,
+        }
+    }
+
     pub fn verify(&self, bundle: &Bundle) -> Report {
         let trust = Trust {
-            known: Known {
-                nodes: &self.known_nodes,
-                trusted_requesters: &self.known_requesters,
-                own: None,
-            },
+            known: self.known(),
             coordinator: self.known_coordinator,
             people: self.people.as_ref(),
             pages: self.pages.as_ref(),
