@@ -266,7 +266,10 @@ fn check(
         .map_err(|error| {
             let why = error.to_string();
             match error {
-                TaskError::UnknownRequester(_)
+                // The peer may have other pages than this node.
+                TaskError::NoPasskeys(_)
+                | TaskError::Passkey(_)
+                | TaskError::UnknownRequester(_)
                 | TaskError::Expired(_)
                 | TaskError::FromTheFuture(_) => Doubt::Unknown(why),
                 _ => Doubt::Unproven(why),

@@ -223,6 +223,15 @@ pub(crate) fn config(more: &str) -> Config {
     Config::parse(&text, Path::new("/")).unwrap()
 }
 
+/// The same, which lists another requester, too.
+pub(crate) fn config_listing(requester: &RequesterId, more: &str) -> Config {
+    let text = config(more).source.text;
+    let entry = format!("requesters: [{{ name: ann, id: {requester} }}, ");
+    let listed = text.replacen("requesters: [", &entry, 1);
+    assert_ne!(listed, text);
+    Config::parse(&listed, Path::new("/")).unwrap()
+}
+
 /// A guard without plugins, which approves everything.
 pub(crate) fn guard() -> Arc<Guard> {
     static GUARD: OnceLock<Arc<Guard>> = OnceLock::new();

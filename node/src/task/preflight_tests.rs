@@ -6,11 +6,11 @@ use countersign_store::journal::JOURNAL_FILE;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{Config, RawGrants};
+use crate::config::RawGrants;
 use crate::risk::Guard;
 use crate::specimen::{self, CODE, Specimen, entry, soon};
 use crate::task::fixtures::{
-    Parts, TASK, config, guard, identity, key, node, services, sign, task,
+    Parts, TASK, config_listing, guard, identity, key, node, services, sign, task,
 };
 use crate::task::{Offered, TaskService};
 
@@ -58,15 +58,7 @@ impl Node {
     fn with_requester(id: &countersign_protocol::RequesterId, more: &str) -> Self {
         let parts = Parts::holding(KeyStatus::Active);
         let services = services(&parts, "");
-        let text = config("").source.text;
-        let listed = text.replacen(
-            "requesters: [",
-            &format!("requesters: [{{ name: ann, id: {id} }}, "),
-            1,
-        );
-        assert_ne!(listed, text);
-        let listed = Config::parse(&format!("{listed}{more}\n"), std::path::Path::new("/"));
-        services.admission.config.take(listed.unwrap());
+        services.admission.config.take(config_listing(id, more));
         Self {
             service: TaskService::new(services),
             guard: guard(),
