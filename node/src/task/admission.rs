@@ -6,7 +6,7 @@ use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::text::printable;
 use countersign_protocol::{
     Authenticated, Committee, KeyDescriptor, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign,
-    NodeId, Operation, PayloadKind, Refusal, RefusalCode, RequesterId, Scheme, TaskError,
+    NodeId, Operation, PayloadKind, Refusal, RefusalCode, Scheme, TaskError,
 };
 use countersign_store::{Journal, KeyRecord, KeyStatus, ReadJournalError};
 use countersign_verify::{DeriveError, ExtendedPublicKey};

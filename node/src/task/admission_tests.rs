@@ -1,6 +1,8 @@
 //! Every refusal of the node's own checks, each with its code, beside the neighbour that passes.
 
-use countersign_protocol::{Failure, FailureCode, Hash, Outcome, Payload, TaskId, UnixMillis};
+use countersign_protocol::{
+    Failure, FailureCode, Hash, Outcome, Payload, RequesterId, TaskId, UnixMillis,
+};
 use countersign_store::{OperationKind, PreparedReshare, ReshareStage, Silent, Stop};
 use tempfile::TempDir;
 
