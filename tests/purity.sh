@@ -61,7 +61,7 @@ only countersign-recover node/Cargo.toml node-cli/Cargo.toml
 only frost-core engine/Cargo.toml
 only p256 vote/Cargo.toml
 
-# one list of schemes, one driver
+# one list of schemes, one driver, one belief in passkeys
 one() { # pattern, place (several: a line each, sorted), folders...
     pattern=$1 place=$2
     shift 2
@@ -74,6 +74,7 @@ one() { # pattern, place (several: a line each, sorted), folders...
     [ "$found" = "$place" ] || { echo "purity: '$pattern' belongs into $place alone, found in: $found" >&2; broken=1; }
 }
 
+one 'impl Passkeys for' vote/src/order.rs protocol/src vote/src node/src node-cli/src coordinator/src requester/src client/src clients/wasm/src
 one 'enum Scheme( |$)' protocol/src/scheme.rs protocol/src engine/src verify/src node/src node-cli/src coordinator/src client/src
 one 'engine\.step\(\)' node/src/session/worker.rs node/src coordinator/src client/src
 one 'Section::Share' 'node/src/vault.rs

@@ -2,8 +2,8 @@
 
 use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::{
-    FailureCode, Intact, KeyDescriptor, KeyId, NodeId, OperationKind, Outcome, PluginVerdict,
-    Refusal, RequesterId, Signed, SignedTask, TaskId, UnixMillis,
+    FailureCode, Intact, KeyDescriptor, KeyId, NodeId, OperationKind, OrderProof, Outcome,
+    PluginVerdict, Refusal, RequesterId, Signed, SignedTask, TaskId, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +16,8 @@ use crate::{Collecting, Open, Submitter};
 pub struct Submission {
     /// The exact JSON text of the task.
     pub task: String,
-    /// The requester's Ed25519 signature over the text, with the label of docs/task-api.md.
-    #[cfg_attr(feature = "openapi", schema(value_type = countersign_protocol::evidence::Signature))]
-    #[serde(with = "hex::serde")]
-    pub signature: [u8; 64],
+    /// The requester's signature over the text, with the label of docs/task-api.md.
+    pub signature: OrderProof,
 }
 
 impl From<&SignedTask> for Submission {
@@ -27,7 +25,7 @@ impl From<&SignedTask> for Submission {
         Self {
             // A task that is not UTF-8 is refused wherever it is parsed.
             task: String::from_utf8_lossy(&task.bytes).into_owned(),
-            signature: task.signature,
+            signature: task.signature.clone(),
         }
     }
 }
@@ -125,10 +123,8 @@ pub struct TaskView {
     pub summary: TaskSummary,
     /// The exact text that the requester signed.
     pub task: String,
-    /// The requester's Ed25519 signature over it.
-    #[cfg_attr(feature = "openapi", schema(value_type = countersign_protocol::evidence::Signature))]
-    #[serde(with = "hex::serde")]
-    pub signature: [u8; 64],
+    /// The requester's signature over it.
+    pub signature: OrderProof,
     /// The sender of the task. Absent if it was imported, or handed in to an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_by: Option<Submitter>,
@@ -147,7 +143,7 @@ impl TaskView {
     pub fn order(&self) -> SignedTask {
         SignedTask {
             bytes: self.task.clone().into_bytes(),
-            signature: self.signature,
+            signature: self.signature.clone(),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Act {
 
     fn digest(&self, number: u64, previous: Hash) -> Hash {
         let sha256 = self.sha256.as_ref().map(|hash| &hash.as_bytes()[..]);
-        let requester = self.requester.as_ref().map(|id| &id.as_bytes()[..]);
+        let requester = self.requester.as_ref().map(RequesterId::as_bytes);
         Hasher::new("countersign/1 coordinator act")
             .number(number)
             .number(self.at.0)

@@ -2,7 +2,7 @@
 //! that were deleted, and the configurations that decided.
 
 use countersign_protocol::evidence::Signature;
-use countersign_protocol::{Hash, Hasher, IdentitySigner, NodeId, TaskId, Vote};
+use countersign_protocol::{Hash, Hasher, IdentitySigner, NodeId, OrderProof, TaskId, Vote};
 use serde::{Deserialize, Serialize};
 
 use crate::row::record_hash;
@@ -29,7 +29,7 @@ pub struct Record {
 pub struct Vouched {
     /// The requester's signature over the task's bytes. Absent if an earlier program wrote the
     /// record.
-    pub order: Option<Signature>,
+    pub order: Option<OrderProof>,
     /// The votes of people that the plugins were given. Absent if the recording of the decision is
     /// gone, or is none that the node can read.
     pub votes: Option<Vec<Vote>>,
@@ -84,12 +84,12 @@ impl Record {
 
     /// The bytes that are signed. Numbers tell what is absent from what is empty.
     fn digest(&self, node: &NodeId) -> Hash {
-        let order = self.beside.order.as_ref().map(|order| &order.0[..]);
+        let order = self.beside.order.as_ref().map(OrderProof::to_bytes);
         let mut hasher = Hasher::new("countersign/1 audit record")
             .field(node.as_bytes())
             .field(&self.task.0)
             .field(record_hash(&self.row).as_bytes())
-            .field(order.unwrap_or_default())
+            .field(&order.unwrap_or_default())
             .number(self.beside.votes.is_some().into());
         for vote in self.beside.votes.iter().flatten() {
             hasher = hasher.field(&vote.to_bytes());

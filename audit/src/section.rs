@@ -1,8 +1,7 @@
 //! The sections of a bundle.
 
-use countersign_protocol::evidence::Signature;
 use countersign_protocol::{
-    CoordinatorId, KeyDescriptor, KeyId, NodeId, Outcome, SignedTask, UnixMillis, Vote,
+    CoordinatorId, KeyDescriptor, KeyId, NodeId, OrderProof, Outcome, SignedTask, UnixMillis, Vote,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +53,7 @@ pub struct TaskTold {
     /// The exact text that the requester signed.
     pub task: String,
     /// The requester's signature over it.
-    pub signature: Signature,
+    pub signature: OrderProof,
     /// Time of acceptance.
     pub submitted: UnixMillis,
     /// `completed`, `rejected` and so on.
@@ -86,7 +85,7 @@ pub struct WalletOrder {
     /// The exact text.
     pub task: String,
     /// The requester's signature over it.
-    pub signature: Signature,
+    pub signature: OrderProof,
 }
 
 impl TaskTold {
@@ -94,7 +93,7 @@ impl TaskTold {
     pub fn order(&self) -> SignedTask {
         SignedTask {
             bytes: self.task.clone().into_bytes(),
-            signature: self.signature.0,
+            signature: self.signature.clone(),
         }
     }
 }
@@ -104,7 +103,7 @@ impl WalletOrder {
     pub fn order(&self) -> SignedTask {
         SignedTask {
             bytes: self.task.clone().into_bytes(),
-            signature: self.signature.0,
+            signature: self.signature.clone(),
         }
     }
 }

@@ -21,9 +21,9 @@ const DOMAIN: &[u8] = b"countersign/1 six words";
 /// The words in their order.
 static LIST: LazyLock<Vec<&'static str>> = LazyLock::new(|| WORDS.lines().collect());
 
-/// The six words of an id: its key of 32 bytes, and `kind`, which says what it is the key of
+/// The six words of an id: the bytes of its key, and `kind`, which says what it is the key of
 /// (`node`, `requester` or `coordinator`). 66 bits of scrypt, the most significant first.
-pub fn six_words(kind: &str, key: &[u8; 32]) -> String {
+pub fn six_words(kind: &str, key: &[u8]) -> String {
     let mut hash = [0; 32];
     let password = [kind.as_bytes(), &[0], key].concat();
     // The parameters are constants within the bounds of the function, as the tests show.

@@ -14,13 +14,13 @@ use std::time::Duration;
 use countersign_payload::{BitcoinForm, Decoded, Finished, Networks};
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
-    Committee, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, RequesterId, Scheme, Signed,
-    SignedTask, Task, TaskId, Threshold, UnixMillis,
+    Committee, KeyDescriptor, KeyGen, KeyId, NodeId, Operation, Passkeys, RequesterId, Scheme,
+    Signed, SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
 use countersign_requester::belief::Believed;
 pub use countersign_requester::count::{Count, Finding, Judged};
 use countersign_requester::order::{self, Remarks, SignOrder, Window};
-use countersign_requester::proof::{self, Told};
+use countersign_requester::proof::{self, PinnedPages, Told};
 use countersign_verify::result;
 use countersign_vote::RelyingParty;
 use rand::RngCore;
@@ -214,7 +214,7 @@ impl Client {
             return Err(invalid("there is no wallet in it".into()));
         };
         self.book
-            .record(&Believed::ordered(&wallet, &order, now())?)?;
+            .record(&Believed::ordered(&wallet, &order, self.passkeys(), now())?)?;
         Ok(*wallet)
     }
 
@@ -280,7 +280,7 @@ impl Client {
     /// and history are the coordinator's word.
     pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
         let view = self.api.task(id, None).await?;
-        check_told(id, &view)?;
+        self.check_told(id, &view)?;
         Ok(view)
     }
 
@@ -298,7 +298,7 @@ impl Client {
     /// the coordinator's word.
     pub async fn cancel(&self, id: TaskId) -> Result<TaskView, ClientError> {
         let view = self.api.cancel(id).await?;
-        check_told(id, &view)?;
+        self.check_told(id, &view)?;
         Ok(view)
     }
 
@@ -317,8 +317,29 @@ impl Client {
         let first = within(until, id, self.task(id)).await?;
         progress(&first);
         let last = self.follow(first, until, progress).await?;
-        check_told(id, &last)?;
+        self.check_told(id, &last)?;
         Ok(last)
+    }
+
+    /// The pages on which passkeys may sign orders.
+    fn passkeys(&self) -> PinnedPages<'_> {
+        self.pages.as_ref().map(|pages| pages as &dyn Passkeys)
+    }
+
+    fn check_told(&self, task: TaskId, view: &TaskView) -> Result<(), ClientError> {
+        let summary = &view.summary;
+        let told = Told {
+            id: summary.id,
+            requester: summary.requester,
+            operation: operation_of(summary),
+            wallet: summary.wallet,
+            not_after: summary.not_after,
+        };
+        let checked = proof::check_told(task, &told, &view.order(), self.passkeys());
+        checked.map(drop).map_err(|error| ClientError::Invalid {
+            task,
+            reason: error.to_string(),
+        })
     }
 
     fn decode_for(
@@ -346,7 +367,7 @@ impl Client {
         let first = self.hand_in(&order, until).await?;
         progress(&first);
         let view = self.follow(first, until, progress).await?;
-        check_told(view.summary.id, &view)?;
+        self.check_told(view.summary.id, &view)?;
         self.judge(&view)?;
         Ok((order, view))
     }
@@ -599,22 +620,6 @@ async fn within<T>(
 ) -> Result<T, ClientError> {
     let answered = tokio::time::timeout_at(until, asked).await;
     answered.unwrap_or(Err(ClientError::TimedOut(task)))
-}
-
-fn check_told(task: TaskId, view: &TaskView) -> Result<(), ClientError> {
-    let summary = &view.summary;
-    let told = Told {
-        id: summary.id,
-        requester: summary.requester,
-        operation: operation_of(summary),
-        wallet: summary.wallet,
-        not_after: summary.not_after,
-    };
-    let checked = proof::check_told(task, &told, &view.order());
-    checked.map(drop).map_err(|error| ClientError::Invalid {
-        task,
-        reason: error.to_string(),
-    })
 }
 
 /// True if nothing more is expected of a task. A task that has ended in a state of a later version

@@ -431,7 +431,7 @@ async fn a_wallet_that_is_met_later_must_belong_to_a_signed_order() {
     let book = cluster.dir.path().join("wallets.json");
     std::fs::remove_file(&book).unwrap();
     let task = honest.task(wallet.task).await.unwrap();
-    let signature = hex::encode(task.signature);
+    let signature = hex::encode(task.signature.to_bytes());
     let changed = format!(
         "{}{}",
         if signature.starts_with('0') { "1" } else { "0" },

@@ -124,10 +124,18 @@ struct RawApiKey {
     expires: Option<UnixMillis>,
 }
 
-/// An entry with no credential, or with two.
+/// An entry without a credential that can prove a request.
 #[derive(Debug, thiserror::Error)]
-#[error("the API key `{0}` needs either `sha256` or `requester`; keep one of them")]
-struct CredentialError(String);
+enum CredentialError {
+    /// No credential, or two.
+    #[error("the API key `{0}` needs either `sha256` or `requester`; keep one of them")]
+    Count(String),
+    /// A passkey.
+    #[error(
+        "the API key `{0}` names a passkey, which signs tasks and no requests; give its owner a key with `sha256`"
+    )]
+    Passkey(String),
+}
 
 impl TryFrom<RawApiKey> for ApiKey {
     type Error = CredentialError;
@@ -135,8 +143,11 @@ impl TryFrom<RawApiKey> for ApiKey {
     fn try_from(raw: RawApiKey) -> Result<Self, CredentialError> {
         let credential = match (raw.sha256, raw.requester) {
             (Some(hash), None) => Credential::Secret(hash),
+            (None, Some(requester)) if requester.is_passkey() => {
+                return Err(CredentialError::Passkey(raw.name));
+            }
             (None, Some(requester)) => Credential::Requester(requester),
-            (Some(_), Some(_)) | (None, None) => return Err(CredentialError(raw.name)),
+            (Some(_), Some(_)) | (None, None) => return Err(CredentialError::Count(raw.name)),
         };
         Ok(Self {
             name: raw.name,

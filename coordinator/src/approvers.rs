@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_protocol::contact::is_name;
-use countersign_protocol::{ApproverId, ApproverKey, RequesterId, Vote};
+use countersign_protocol::{ApproverId, ApproverKey, Passkeys, RequesterId, Vote};
 use countersign_vote::{RelyingParty, RelyingPartyError, is_usable};
 use serde::Deserialize;
 
@@ -23,7 +23,7 @@ pub struct RawApprover {
     veto: bool,
 }
 
-/// The pages that may collect votes of passkeys.
+/// The pages that may ask passkeys for votes and orders.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawPasskeys {
@@ -124,7 +124,7 @@ impl Approvers {
         }
         for key in keys {
             let is_passkey = matches!(key.key(), ApproverKey::Passkey(_));
-            if !is_usable(&key) {
+            if !is_usable(key.key()) {
                 return Err(ApproversError::Unusable(name, key));
             }
             if is_passkey && self.pages.is_none() {
@@ -159,10 +159,12 @@ impl Approvers {
         self.vetoes.contains(name)
     }
 
-    /// True if orders of this requester are the person's own.
+    /// True if orders of this requester are the person's own: it is listed with her, or she votes
+    /// with its key.
     pub fn orders_as(&self, name: &str, requester: &RequesterId) -> bool {
         let people = self.requesters.get(requester);
         people.is_some_and(|people| people.contains(name))
+            || ApproverId::new(*requester.key()).is_ok_and(|key| self.name_of(&key) == Some(name))
     }
 
     /// Milliseconds for which an approval counts.
@@ -170,7 +172,12 @@ impl Approvers {
         self.max_age
     }
 
-    /// The pages that may collect votes of passkeys.
+    /// The same pages, as orders are checked by them.
+    pub fn passkeys(&self) -> Option<&dyn Passkeys> {
+        self.pages.as_ref().map(|pages| pages as &dyn Passkeys)
+    }
+
+    /// The pages that may ask passkeys for votes and orders.
     pub fn pages(&self) -> Option<&RelyingParty> {
         self.pages.as_ref()
     }
@@ -181,7 +188,7 @@ pub(crate) mod testing {
     use countersign_protocol::RequesterId;
     use countersign_vote::testing::Key;
 
-    use super::{Approvers, RawApprover};
+    use super::{Approvers, RawApprover, RawPasskeys};
 
     const DAY: u64 = 24 * 3_600_000;
 
@@ -215,6 +222,15 @@ pub(crate) mod testing {
             people.iter().map(|(name, seed)| (*name, [*seed])).collect();
         let keys: Vec<(&str, &[u8])> = keys.iter().map(|(name, seed)| (*name, &seed[..])).collect();
         with_keys(&keys, vetoes)
+    }
+
+    /// Nobody, on the page of the passkeys of the tests.
+    pub fn nobody_on_the_page() -> Approvers {
+        let pages = RawPasskeys {
+            rp_id: countersign_vote::testing::RP_ID.into(),
+            origins: vec![countersign_vote::testing::ORIGIN.into()],
+        };
+        Approvers::new(Vec::new(), Some(pages), DAY).unwrap()
     }
 }
 
@@ -255,6 +271,23 @@ mod tests {
             ["ann", "ben"].map(|name| approvers.has_veto(name)),
             [true, false]
         );
+    }
+
+    #[test]
+    fn orders_by_a_persons_own_key_are_hers() {
+        let [key, passkey] = [Key::new(1).id(), Passkey::new(2).id()];
+        let listed = vec![
+            approver("ann", &[key, passkey], false),
+            approver("ben", &[Key::new(3).id()], false),
+        ];
+        let approvers = Approvers::new(listed, pages(), 1).unwrap();
+        for id in [key, passkey] {
+            let requester = RequesterId::new(*id.key()).unwrap();
+            assert!(approvers.orders_as("ann", &requester));
+            assert!(!approvers.orders_as("ben", &requester));
+        }
+        let other = RequesterId::new(*Passkey::new(4).id().key()).unwrap();
+        assert!(!approvers.orders_as("ann", &other));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use countersign_metrics::config::{RawSettings, SettingsError};
 use countersign_protocol::contact::Role;
 use countersign_protocol::{NodeId, RequesterId};
 use countersign_strict::DocumentError;
+use countersign_vote::is_usable;
 use serde::Deserialize;
 
 use crate::api_key::{ApiKey, KeyError, check_key};
@@ -58,7 +59,7 @@ struct RawConfig {
     /// People whose votes are collected.
     #[serde(default)]
     approvers: Vec<RawApprover>,
-    /// Pages that may collect votes of passkeys.
+    /// Pages that may ask passkeys for votes and orders.
     passkeys: Option<RawPasskeys>,
     #[serde(default)]
     limits: RawLimits,
@@ -176,6 +177,14 @@ pub enum ConfigError {
     /// The list of approvers is rejected.
     #[error(transparent)]
     Approvers(#[from] ApproversError),
+    /// A requester's key can have made no signature.
+    #[error("requesters: {0} is not a point of P-256; ask its owner for the id again")]
+    NoPoint(RequesterId),
+    /// No page may ask for a requester's signature.
+    #[error(
+        "requesters: {0} is a passkey, and no page may ask for its signature; add the section `passkeys`"
+    )]
+    NoPages(RequesterId),
     /// Two entries exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -242,6 +251,7 @@ impl Config {
                 .flatten()
                 .map(|requester| format!("requester {requester}")),
         )?;
+        check_passkeys(raw.requesters.iter().flatten(), raw.passkeys.is_some())?;
         let rules = RegistryConfig {
             nodes,
             requesters: raw.requesters,
@@ -329,6 +339,22 @@ fn distinct(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Checks the keys of the listed requesters. Without `pages`, none of them is a passkey.
+fn check_passkeys<'a>(
+    mut requesters: impl Iterator<Item = &'a RequesterId>,
+    pages: bool,
+) -> Result<(), ConfigError> {
+    requesters.try_for_each(|requester| {
+        if !is_usable(requester.key()) {
+            Err(ConfigError::NoPoint(*requester))
+        } else if requester.is_passkey() && !pages {
+            Err(ConfigError::NoPages(*requester))
+        } else {
+            Ok(())
+        }
+    })
+}
+
 fn timings(limits: &RawLimits) -> Result<Timings, ConfigError> {
     let millis =
         |key, seconds| Ok::<u64, ConfigError>(in_range(key, seconds, 1, 24 * 3600)? * 1000);
@@ -400,6 +426,27 @@ mod tests {
         assert_eq!(format!("{limits:?}"), format!("{:?}", RawLimits::default()));
         let keys = section.lines().filter(|line| line.starts_with("#  "));
         assert_eq!(keys.count(), 6, "all of them are shown");
+    }
+
+    #[test]
+    fn a_passkey_orders_and_signs_no_requests_and_has_a_page() {
+        // The generator of P-256, and x = 7, to which no point of the curve belongs.
+        let passkey = "csr1qd43050juykyy3lchnnw2caygre8wqmasyk7kvaq7jsnj3wcnrpfvyxdqhw";
+        let no_point = "csr1qgqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqwgl76j0";
+        let pages = "passkeys: {rp_id: a.example, origins: ['https://a.example']}\n";
+        let listed = |id: &str| format!("data: .\nrequesters: [{id}]\n");
+        assert!(parse(&format!("{pages}{}", listed(passkey))).is_ok());
+        let key = format!(
+            "data: .\n{pages}api_keys: [{{name: ann, requester: {passkey}, scopes: [read]}}]\n"
+        );
+        for (text, part) in [
+            (listed(passkey), "add the section `passkeys`"),
+            (format!("{pages}{}", listed(no_point)), "not a point"),
+            (key, "signs tasks and no requests"),
+        ] {
+            let refused = parse(&text).unwrap_err().to_string();
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
     }
 
     #[test]

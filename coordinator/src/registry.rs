@@ -29,7 +29,8 @@ use countersign_protocol::contact::Contact;
 use countersign_protocol::control::{FromNode, MAX_GENERATIONS, MAX_HELD, ToNode};
 use countersign_protocol::twin::{Instance, TwinMark};
 use countersign_protocol::{
-    Hash, KeyId, NodeId, Operation, RequesterId, SignedTask, TaskError, TaskId, UnixMillis,
+    Authenticated, Claimed, Hash, KeyId, NodeId, Operation, RequesterId, SignedTask, TaskError,
+    TaskId, UnixMillis,
 };
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
@@ -276,7 +277,7 @@ impl TaskRegistry {
                 ticket: self.store.now(),
             });
         }
-        let task = claimed.authenticate(|requester| self.is_listed(requester), now)?;
+        let task = self.authenticate(&claimed, now)?;
         let wallet = self.wallet_for(&inner, &task)?;
         let places = self.rules.load().open_tasks;
         inner.check_room(places, &task.requester, through)?;
@@ -530,12 +531,18 @@ impl TaskRegistry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_listed(&self, requester: &RequesterId) -> bool {
-        self.rules
-            .load()
-            .requesters
-            .as_ref()
-            .is_none_or(|listed| listed.contains(requester))
+    /// Checks by the rules in force that a requester whose tasks are accepted ordered this one.
+    fn authenticate(
+        &self,
+        claimed: &Arc<Claimed>,
+        now: UnixMillis,
+    ) -> Result<Authenticated, TaskError> {
+        let rules = self.rules.load();
+        let listed = |requester: &RequesterId| {
+            let requesters = rules.requesters.as_ref();
+            requesters.is_none_or(|listed| listed.contains(requester))
+        };
+        claimed.authenticate(listed, rules.approvers.passkeys(), now)
     }
 
     fn record_of(&self, inner: &Inner, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {

@@ -100,7 +100,10 @@ pub fn sign_task(task: &Task) -> SignedTask {
     let signature = requester()
         .sign(&SignedTask::signed_message(&bytes))
         .to_bytes();
-    SignedTask { bytes, signature }
+    SignedTask {
+        bytes,
+        signature: signature.into(),
+    }
 }
 
 /// The key whose public half is the root of every wallet here.

@@ -11,6 +11,7 @@ mod intake;
 mod keys;
 mod metrics;
 mod moved;
+mod passkeys;
 mod preflight;
 mod removed;
 mod requests;
@@ -121,7 +122,7 @@ async fn an_invalid_task_is_refused_with_its_code() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |rules| drop(rules.nodes.remove(&nodes()[2])));
     let mut forged = new_task(1, keygen());
-    forged.signature[0] ^= 1;
+    forged.signature = [1; 64].into();
     let unknown_wallet = new_task(1, keysign(KeyId::from_bytes([1; 16]).unwrap(), None));
     let old = sign_task(&task(1, countersign_protocol::UnixMillis(1000), keygen()));
     for (task, expected) in [
@@ -132,14 +133,14 @@ async fn an_invalid_task_is_refused_with_its_code() {
         (
             SignedTask {
                 bytes: b"{}".to_vec(),
-                signature: [0; 64],
+                signature: [0; 64].into(),
             },
             "task-malformed",
         ),
         (
             SignedTask {
                 bytes: vec![b' '; SignedTask::MAX_PSBT_BYTES + 1],
-                signature: [0; 64],
+                signature: [0; 64].into(),
             },
             "task-too-large",
         ),
@@ -281,7 +282,10 @@ async fn one_requester_or_one_api_key_leaves_room_for_others() {
     let bytes = order.to_bytes();
     let signature =
         ed25519_dalek::Signer::sign(&key, &SignedTask::signed_message(&bytes)).to_bytes();
-    let theirs = SignedTask { bytes, signature };
+    let theirs = SignedTask {
+        bytes,
+        signature: signature.into(),
+    };
     assert_eq!(code(&world.post(&theirs).await.1), "too-many-tasks");
     world
         .app

@@ -148,7 +148,13 @@ impl World {
         };
         let bytes = task.to_bytes();
         let signature = self.requester.sign(&SignedTask::signed_message(&bytes));
-        (task.id, SignedTask { bytes, signature })
+        (
+            task.id,
+            SignedTask {
+                bytes,
+                signature: signature.into(),
+            },
+        )
     }
 
     fn keygen(&mut self) -> (TaskId, SignedTask) {

@@ -87,7 +87,10 @@ impl Coordinator {
         let bytes = task.to_bytes();
         let signature = requester.sign(&SignedTask::signed_message(&bytes));
         self.say(ToNode::Offer {
-            task: SignedTask { bytes, signature },
+            task: SignedTask {
+                bytes,
+                signature: signature.into(),
+            },
             parties,
         })
         .await;

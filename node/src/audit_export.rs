@@ -97,7 +97,6 @@ mod tests {
 
     use countersign_link::Identity;
     use countersign_protocol::OperationKind;
-    use countersign_protocol::evidence::Signature;
     use countersign_store::{Decided, Evidence, Silent};
 
     use super::*;
@@ -128,10 +127,10 @@ mod tests {
     fn a_record_is_exported_with_the_requesters_signature() {
         let (_dir, journal) = empty_journal();
         let task = TaskId([1; 16]);
-        let order = Some(Signature([7; 64]));
+        let order = Some(countersign_protocol::OrderProof::from([7; 64]));
         let decided = Decided {
             evidence: Evidence {
-                order,
+                order: order.clone(),
                 ..Evidence::default()
             },
             ..decided(task, OperationKind::KeySign, nodes(&[1, 2]))

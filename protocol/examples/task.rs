@@ -34,19 +34,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes = task.to_bytes();
     let signature = requester
         .sign(&SignedTask::signed_message(&bytes))
-        .to_bytes();
+        .to_bytes()
+        .into();
     let signed = SignedTask { bytes, signature };
     println!("{}", String::from_utf8_lossy(&signed.bytes));
 
-    // The receiver has its own list of requesters and its own clock.
+    // The receiver has its own list of requesters and its own clock, and believes no passkeys.
     let listed = |id: &RequesterId| *id == task.requester;
     let now = UnixMillis(1_010_000);
-    let authentic = signed.authenticate(listed, now)?;
+    let authentic = signed.authenticate(listed, None, now)?;
     println!("{} ordered {}", authentic.requester, authentic.hash());
 
     let mut altered = signed;
     altered.bytes.push(b' ');
-    match altered.authenticate(listed, now) {
+    match altered.authenticate(listed, None, now) {
         Ok(_) => return Err("an altered task was authenticated".into()),
         Err(error) => println!("one more space: {} ({error})", error.code()),
     }

@@ -26,14 +26,35 @@ const P256_FIELD: [u8; 32] = [
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ApproverId(ApproverKey);
 
-/// The key behind an [`ApproverId`].
+/// The key behind an [`ApproverId`] or a [`RequesterId`](crate::RequesterId): who has it is one
+/// person in both roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ApproverKey {
-    /// An Ed25519 key (RFC 8032), which signs the vote itself.
+    /// An Ed25519 key (RFC 8032), which signs the message itself.
     Ed25519([u8; 32]),
     /// The P-256 key of a passkey, as a compressed point (SEC 1, section 2.3.3): 2 or 3, then the
     /// x-coordinate.
     Passkey([u8; 33]),
+}
+
+impl ApproverKey {
+    /// True if an Ed25519 key is canonical and outside the small subgroup, and if a passkey's
+    /// x-coordinate is one of the field. Whether the latter belongs to a point of the curve is
+    /// found by `countersign-vote`, since this crate knows no P-256.
+    pub(crate) fn is_valid(&self) -> bool {
+        match self {
+            Self::Ed25519(bytes) => is_public_key(bytes),
+            Self::Passkey([sign, x @ ..]) => matches!(sign, 2 | 3) && *x < P256_FIELD,
+        }
+    }
+
+    /// The bytes of the key, 32 or 33.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Ed25519(key) => key,
+            Self::Passkey(key) => key,
+        }
+    }
 }
 
 impl ApproverId {
@@ -46,11 +67,7 @@ impl ApproverId {
     /// passkey's x-coordinate must be one of the field. Whether the latter belongs to a point of
     /// the curve is found by `countersign-vote`, since this crate knows no P-256.
     pub fn new(key: ApproverKey) -> Result<Self, IdError> {
-        let valid = match &key {
-            ApproverKey::Ed25519(bytes) => is_public_key(bytes),
-            ApproverKey::Passkey([sign, x @ ..]) => matches!(sign, 2 | 3) && *x < P256_FIELD,
-        };
-        if valid {
+        if key.is_valid() {
             Ok(Self(key))
         } else {
             Err(IdError::NotAKey {
@@ -66,10 +83,11 @@ impl ApproverId {
 
     /// One byte for the kind of key, 1 for Ed25519 and 2 for a passkey, then its 32 or 33 bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        match &self.0 {
-            ApproverKey::Ed25519(key) => [&[ED25519], &key[..]].concat(),
-            ApproverKey::Passkey(key) => [&[PASSKEY], &key[..]].concat(),
-        }
+        let kind = match &self.0 {
+            ApproverKey::Ed25519(_) => ED25519,
+            ApproverKey::Passkey(_) => PASSKEY,
+        };
+        [&[kind], self.0.as_bytes()].concat()
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) writes, and nothing else.

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{NodeId, RequesterId};
+use crate::id::NodeId;
+use crate::requester::RequesterId;
 use crate::text::is_plain;
 
 /// The maximum number of contacts in one frame or file.
@@ -63,8 +64,8 @@ impl Contact {
         }
     }
 
-    /// The Ed25519 key behind the id.
-    pub fn key(&self) -> &[u8; 32] {
+    /// The bytes of the key behind the id: 32 of Ed25519, 33 of a requester's passkey.
+    pub fn key(&self) -> &[u8] {
         match self {
             Self::Node { id, .. } => id.as_bytes(),
             Self::Requester { id, .. } => id.as_bytes(),

@@ -304,10 +304,11 @@ impl std::fmt::Display for Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RequesterId;
     use crate::contact::Role;
     use crate::forecast::NotAsked;
     use crate::hash::Hash;
-    use crate::id::{CoordinatorId, RequesterId};
+    use crate::id::CoordinatorId;
     use crate::invitation::{Invitation, InvitationId};
     use crate::node_status::{BundleState, BundleStatus, Guards, PluginState, PluginStatus};
     use crate::{UnixMillis, decode, encode};
@@ -330,7 +331,7 @@ mod tests {
     /// A coordinator can carry as many votes as a task can have, even with the largest task.
     #[test]
     fn the_largest_offer_fits_into_a_frame() {
-        let task = SignedTask::MAX_PSBT_BYTES;
+        let task = SignedTask::MAX_PSBT_BYTES + crate::OrderProof::MAX_BYTES;
         let votes = Vote::MAX_OF_TASK * (Vote::MAX_BYTES + 2);
         let parties = 9 * 32;
         assert!(task + votes + parties + 100 <= crate::codec::MAX_FRAME);
@@ -351,7 +352,7 @@ mod tests {
             let offer = ToNode::OfferVoted {
                 task: SignedTask {
                     bytes: b"{}".to_vec(),
-                    signature: [7; 64],
+                    signature: [7; 64].into(),
                 },
                 parties: vec![],
                 votes: vec![vote.clone(); count],
@@ -375,7 +376,7 @@ mod tests {
             ask: 300,
             task: SignedTask {
                 bytes: b"{}".to_vec(),
-                signature: [7; 64],
+                signature: [7; 64].into(),
             },
             parties: vec![node],
         };

@@ -430,7 +430,7 @@ mod tests {
         ] {
             let task = SignedTask {
                 bytes: vec![7; length],
-                signature: [8; 64],
+                signature: [8; 64].into(),
             };
             let told = Use {
                 task,

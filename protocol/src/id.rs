@@ -211,10 +211,6 @@ bech32_id!(
     CoordinatorId, 32, "csc", "a coordinator id", is_public_key
 );
 bech32_id!(
-    /// A requester, who may order tasks: its Ed25519 key. Text `csr1…`.
-    RequesterId, 32, "csr", "a requester id", is_public_key
-);
-bech32_id!(
     /// A threshold key (a wallet). Text `csk1…`; made from the KeyGen task that created it.
     KeyId, 16, "csk", "a wallet's key id", |_| true
 );
@@ -237,7 +233,7 @@ pub(crate) fn verify_strict(key: &[u8; 32], message: &[u8], signature: &[u8; 64]
         .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
 }
 
-verifying_id!(NodeId, CoordinatorId, RequesterId);
+verifying_id!(NodeId, CoordinatorId);
 
 impl KeyId {
     /// Returns the id of the key that the KeyGen task with this hash makes.
@@ -325,7 +321,7 @@ mod tests {
     fn roles_do_not_mix() {
         let text = node().to_string();
         assert!(matches!(
-            text.parse::<RequesterId>(),
+            text.parse::<crate::RequesterId>(),
             Err(IdError::WrongRole { .. })
         ));
     }

@@ -5,6 +5,7 @@
 //! node's signature function are arguments; bytes go in, bytes come out.
 
 pub mod approver;
+mod assertion;
 pub mod code;
 pub mod codec;
 pub mod committee;
@@ -24,10 +25,12 @@ pub mod node_status;
 #[cfg(feature = "openapi")]
 mod openapi;
 pub mod operation_kind;
+mod order_proof;
 pub mod outcome;
 pub mod path;
 pub mod payload;
 pub mod request;
+mod requester;
 pub mod reshare;
 pub mod scheme;
 pub mod session;
@@ -38,6 +41,7 @@ pub mod version;
 pub mod vote;
 
 pub use approver::{ApproverId, ApproverKey};
+pub use assertion::Assertion;
 pub use code::{FailureCode, RefusalCode};
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, CommitteeIndex, Threshold};
@@ -45,15 +49,17 @@ pub use contact::Contact;
 pub use evidence::Evidence;
 pub use forecast::{Forecast, NotAsked};
 pub use hash::{Hash, Hasher};
-pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
+pub use id::{CoordinatorId, IdError, KeyId, NodeId, SessionId, TaskId};
 pub use node_status::NodeStatus;
 pub use operation_kind::{OperationKind, Stored, UnknownOperation};
+pub use order_proof::{MalformedProof, OrderAssertion, OrderProof, Passkeys};
 pub use outcome::{
     Cause, Failure, GenerationProof, InputSignature, Intact, KeyDescriptor, Outcome, PluginVerdict,
     Point, Refusal, Signed, SignedAck,
 };
 pub use path::DerivationPath;
 pub use payload::{Payload, PayloadKind, UnknownPayloadKind};
+pub use requester::RequesterId;
 pub use reshare::KeyReshare;
 pub use scheme::Scheme;
 pub use session::{Session, SessionEvent};
@@ -62,7 +68,7 @@ pub use task::{
     TaskError, UnixMillis,
 };
 pub use version::{PROTOCOL_VERSION, Versions};
-pub use vote::{Assertion, Ballot, Choice, MalformedVote, Proof, Vote};
+pub use vote::{Ballot, Choice, MalformedVote, Proof, Vote};
 
 /// Signs bytes with the node's identity key, the one input that a session cannot be given by value.
 pub trait IdentitySigner: Send + Sync {

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat};
+use utoipa::openapi::schema::{
+    ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat,
+};
 use utoipa::openapi::{Ref, RefOr, Type};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -12,9 +14,11 @@ use crate::code::{FailureCode, RefusalCode};
 use crate::committee::{Committee, Threshold};
 use crate::evidence::Signature;
 use crate::hash::Hash;
-use crate::id::{CoordinatorId, KeyId, NodeId, RequesterId, SessionId, TaskId};
+use crate::id::{CoordinatorId, KeyId, NodeId, SessionId, TaskId};
+use crate::order_proof::{OrderProof, WrittenProof};
 use crate::outcome::Point;
 use crate::path::DerivationPath;
+use crate::requester::RequesterId;
 use crate::task::UnixMillis;
 use crate::vote::{Vote, Written};
 
@@ -58,7 +62,10 @@ macro_rules! schemas {
 schemas! {
     NodeId = id("A node, by its Ed25519 identity key, in bech32m.", NodeId::PREFIX, 32);
     CoordinatorId = id("A coordinator, by its Ed25519 key, in bech32m.", CoordinatorId::PREFIX, 32);
-    RequesterId = id("A requester, by its Ed25519 key, in bech32m.", RequesterId::PREFIX, 32);
+    RequesterId = text(
+        "A requester, by its key, Ed25519 or a passkey's, in bech32m.",
+        format!("^{}1{BECH32}{{58}}{BECH32}?$", RequesterId::PREFIX)
+    );
     ApproverId = text(
         "A key that votes, Ed25519 or a passkey's, in bech32m.",
         format!("^{}1{BECH32}{{59}}({BECH32}{{2}})?$", ApproverId::PREFIX)
@@ -118,5 +125,34 @@ impl ToSchema for Vote {
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         Written::schemas(schemas);
+    }
+}
+
+impl PartialSchema for OrderProof {
+    fn schema() -> RefOr<Schema> {
+        let case = |name, description| {
+            let mut case = Ref::from_schema_name(name);
+            case.description = String::from(description);
+            case
+        };
+        OneOfBuilder::new()
+            .item(case("Signature", "By an Ed25519 key."))
+            .item(case("PasskeySignature", "By a passkey."))
+            .description(Some(
+                "What shows that the requester signed the task: an Ed25519 signature, or the assertion of a passkey.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for OrderProof {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("OrderProof")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("Signature".into(), Signature::schema()));
+        schemas.push(("PasskeySignature".into(), WrittenProof::schema()));
+        WrittenProof::schemas(schemas);
     }
 }

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::approver::ApproverKey;
 use crate::code::RefusalCode;
 use crate::committee::{Committee, CommitteeError, Threshold};
 use crate::hash::Hash;
-use crate::id::{KeyId, NodeId, RequesterId, TaskId};
+use crate::id::{KeyId, NodeId, TaskId};
 use crate::operation_kind::OperationKind;
+use crate::order_proof::{OrderProof, Passkeys};
 use crate::path::DerivationPath;
 use crate::payload::{Payload, PayloadError};
+use crate::requester::RequesterId;
 use crate::reshare::KeyReshare;
 use crate::scheme::Scheme;
 use crate::text::{is_hidden, is_plain};
@@ -169,6 +172,14 @@ pub enum TaskError {
         "the signature does not match the task; sign exactly the bytes that are sent, with the key of `requester`"
     )]
     BadSignature,
+    /// The requester is a passkey, and no pages are pinned here.
+    #[error(
+        "requester {0} is a passkey, and no page may ask for its signature here; add the section `passkeys` to the configuration, with the pages of your organisation"
+    )]
+    NoPasskeys(RequesterId),
+    /// The assertion does not prove the task, with the reason.
+    #[error("the passkey's signature does not prove the task: {0}")]
+    Passkey(String),
     /// Made this many seconds in the future.
     #[error("the task was made {0} s in the future; set the clocks right")]
     FromTheFuture(u64),
@@ -234,6 +245,7 @@ impl TaskError {
             Self::Version(_) => &RefusalCode::TaskVersion,
             Self::UnknownRequester(_) => &RefusalCode::RequesterUnknown,
             Self::BadSignature => &RefusalCode::RequesterSignature,
+            Self::NoPasskeys(_) | Self::Passkey(_) => &RefusalCode::RequesterPasskey,
             Self::FromTheFuture(_) => &RefusalCode::TaskFromTheFuture,
             Self::Expired(_) => &RefusalCode::TaskExpired,
             Self::Lifetime => &RefusalCode::TaskLifetime,
@@ -472,9 +484,8 @@ fn distinct_claims<'de, D: serde::Deserializer<'de>>(
 pub struct SignedTask {
     /// The JSON text of a [`Task`].
     pub bytes: Vec<u8>,
-    /// Ed25519 over [`SignedTask::signed_message`].
-    #[serde(with = "serde_bytes")]
-    pub signature: [u8; 64],
+    /// Over [`SignedTask::signed_message`], by the key of [`Task::requester`].
+    pub signature: OrderProof,
 }
 
 impl SignedTask {
@@ -484,7 +495,7 @@ impl SignedTask {
     pub const MAX_PSBT_BYTES: usize = 2 * Payload::MAX_PSBT_BYTES + Self::MAX_BYTES;
 
     /// The message that a requester signs for these task bytes: a labelled hash, so that no other
-    /// signature of the key fits.
+    /// signature of the key fits. For a passkey it is the challenge.
     pub fn signed_message(bytes: &[u8]) -> [u8; 32] {
         Hash::of("countersign/1 task signature", bytes).0
     }
@@ -524,13 +535,44 @@ impl SignedTask {
         })
     }
 
+    /// Checks that `requester` signed these bytes, and judges nothing else of them. Passkeys are
+    /// believed only with `passkeys`, the pages that may ask for their signatures.
+    pub fn prove(
+        &self,
+        requester: &RequesterId,
+        passkeys: Option<&dyn Passkeys>,
+    ) -> Result<(), TaskError> {
+        let message = Self::signed_message(&self.bytes);
+        match (requester.key(), &self.signature) {
+            (ApproverKey::Ed25519(_), OrderProof::Ed25519(signature)) => requester
+                .verify(&message, signature)
+                .then_some(())
+                .ok_or(TaskError::BadSignature),
+            (ApproverKey::Passkey(key), OrderProof::Passkey(assertion)) => passkeys
+                .ok_or(TaskError::NoPasskeys(*requester))?
+                .check(assertion.get(), key, &message)
+                .map_err(TaskError::Passkey),
+            (ApproverKey::Ed25519(_), OrderProof::Passkey(_))
+            | (ApproverKey::Passkey(_), OrderProof::Ed25519(_)) => Err(TaskError::BadSignature),
+        }
+    }
+
+    /// The first version of the frames that carries it: a passkey's order came with the second.
+    pub(crate) fn since(&self) -> u16 {
+        match &self.signature {
+            OrderProof::Ed25519(_) => 1,
+            OrderProof::Passkey(_) => 2,
+        }
+    }
+
     /// Parses the task as in [`claim`](Self::claim), then calls [`Claimed::authenticate`].
     pub fn authenticate(
         &self,
         listed: impl Fn(&RequesterId) -> bool,
+        passkeys: Option<&dyn Passkeys>,
         now: UnixMillis,
     ) -> Result<Authenticated, TaskError> {
-        Arc::new(self.clone().claim()?).authenticate(listed, now)
+        Arc::new(self.clone().claim()?).authenticate(listed, passkeys, now)
     }
 }
 
@@ -558,10 +600,12 @@ impl Claimed {
         self.hash
     }
 
-    /// Checks requester, signature and time window; the only way to an [`Authenticated`] task.
+    /// Checks requester, [signature](SignedTask::prove) and time window; the only way to an
+    /// [`Authenticated`] task.
     pub fn authenticate(
         self: &Arc<Self>,
         listed: impl Fn(&RequesterId) -> bool,
+        passkeys: Option<&dyn Passkeys>,
         now: UnixMillis,
     ) -> Result<Authenticated, TaskError> {
         let task = &self.task;
@@ -569,10 +613,7 @@ impl Claimed {
         if !listed(&task.requester) {
             return Err(TaskError::UnknownRequester(task.requester));
         }
-        let message = SignedTask::signed_message(&self.signed.bytes);
-        if !task.requester.verify(&message, &self.signed.signature) {
-            return Err(TaskError::BadSignature);
-        }
+        self.signed.prove(&task.requester, passkeys)?;
         task.check_window(now)?;
         Ok(Authenticated(self.clone()))
     }
@@ -633,7 +674,8 @@ mod tests {
     fn signed(bytes: Vec<u8>) -> SignedTask {
         let signature = requester()
             .sign(&SignedTask::signed_message(&bytes))
-            .to_bytes();
+            .to_bytes()
+            .into();
         SignedTask { bytes, signature }
     }
 
@@ -658,17 +700,117 @@ mod tests {
         );
         let mut task = SignedTask {
             bytes: text.into(),
-            signature: [0; 64],
+            signature: [0; 64].into(),
         };
         assert_eq!(
-            task.authenticate(|_| true, NOW),
+            task.authenticate(|_| true, None, NOW),
             Err(TaskError::BadSignature)
         );
-        hex::decode_to_slice(signature, &mut task.signature).unwrap();
+        let mut genuine = [0; 64];
+        hex::decode_to_slice(signature, &mut genuine).unwrap();
+        task.signature = genuine.into();
         assert_eq!(
-            task.authenticate(|_| true, NOW).unwrap().hash().to_string(),
+            task.authenticate(|_| true, None, NOW)
+                .unwrap()
+                .hash()
+                .to_string(),
             hash
         );
+    }
+
+    /// Stands for pages on which one assertion was made for one key and challenge.
+    struct Pages {
+        key: [u8; 33],
+        challenge: [u8; 32],
+    }
+
+    impl Passkeys for Pages {
+        fn check(
+            &self,
+            assertion: &crate::Assertion,
+            key: &[u8; 33],
+            challenge: &[u8; 32],
+        ) -> Result<(), String> {
+            let made = crate::Assertion {
+                client_data: vec![1; 43],
+                authenticator_data: vec![2; 37],
+                signature: vec![3; 8],
+            };
+            if (*key, *challenge) == (self.key, self.challenge) && *assertion == made {
+                Ok(())
+            } else {
+                Err("it is another one; sign again".into())
+            }
+        }
+    }
+
+    fn by_passkey(client_data: u8) -> OrderProof {
+        let assertion = crate::Assertion {
+            client_data: vec![client_data; 43],
+            authenticator_data: vec![2; 37],
+            signature: vec![3; 8],
+        };
+        crate::OrderAssertion::new(assertion).unwrap().into()
+    }
+
+    /// `countersign-vote` tests what pages believe.
+    #[test]
+    fn a_passkey_orders_only_by_an_assertion_that_the_pinned_pages_believe() {
+        let mut key = [0x11; 33];
+        key[0] = 2;
+        let passkey = RequesterId::new(ApproverKey::Passkey(key)).unwrap();
+        let order = |requester, signature| {
+            let bytes = Task {
+                requester,
+                ..task()
+            }
+            .to_bytes();
+            SignedTask { bytes, signature }
+        };
+        let good = order(passkey, by_passkey(1));
+        let challenge = SignedTask::signed_message(&good.bytes);
+        let pages = Pages { key, challenge };
+        let judged = |order: &SignedTask, pages: Option<&dyn Passkeys>| {
+            order
+                .authenticate(|_| true, pages, NOW)
+                .map(|task| task.requester)
+        };
+        assert_eq!(judged(&good, Some(&pages)), Ok(passkey));
+        assert_eq!(judged(&good, None), Err(TaskError::NoPasskeys(passkey)));
+        let refused = judged(&order(passkey, by_passkey(9)), Some(&pages)).unwrap_err();
+        assert_eq!(refused.code(), "requester-passkey");
+        assert!(refused.to_string().ends_with("; sign again"), "{refused}");
+        let mut altered = good.clone();
+        altered.bytes.push(b' ');
+        let refused = judged(&altered, Some(&pages)).unwrap_err();
+        assert_eq!(refused.code(), "requester-passkey");
+        let key_of_another_kind = order(task().requester, by_passkey(1));
+        let signature_of_another_kind = order(passkey, [7; 64].into());
+        for order in [key_of_another_kind, signature_of_another_kind] {
+            for pages in [Some(&pages as &dyn Passkeys), None] {
+                assert_eq!(judged(&order, pages), Err(TaskError::BadSignature));
+            }
+        }
+        let unlisted = good.authenticate(|_| false, Some(&pages), NOW);
+        assert_eq!(unlisted, Err(TaskError::UnknownRequester(passkey)));
+    }
+
+    #[test]
+    fn the_wire_form_of_a_signed_task_is_that_of_the_first_release() {
+        let order = SignedTask {
+            bytes: b"{}".to_vec(),
+            signature: [7; 64].into(),
+        };
+        let wire = format!("027b7d40{}", "07".repeat(64));
+        assert_eq!(hex::encode(crate::encode(&order)), wire);
+        let order = SignedTask {
+            signature: by_passkey(1),
+            ..order
+        };
+        let [one, two, three] = ["01".repeat(43), "02".repeat(37), "03".repeat(8)];
+        let wire = format!("027b7d5e02002b{one}0025{two}08{three}");
+        assert_eq!(hex::encode(crate::encode(&order)), wire);
+        assert_eq!(crate::decode(&crate::encode(&order)), Ok(order));
     }
 
     #[test]
@@ -687,17 +829,18 @@ mod tests {
     #[test]
     fn a_listed_requester_is_believed() {
         let authenticated = signed(task().to_bytes())
-            .authenticate(|_| true, NOW)
+            .authenticate(|_| true, None, NOW)
             .unwrap();
         assert_eq!(*authenticated, task());
     }
 
     #[test]
     fn everything_else_is_refused_with_its_own_code() {
-        let code = |signed: SignedTask, now| signed.authenticate(|_| true, now).unwrap_err().code();
+        let code =
+            |signed: SignedTask, now| signed.authenticate(|_| true, None, now).unwrap_err().code();
         let good = signed(task().to_bytes());
         assert_eq!(
-            good.authenticate(|_| false, NOW).unwrap_err().code(),
+            good.authenticate(|_| false, None, NOW).unwrap_err().code(),
             "requester-unknown"
         );
         let mut other = good.clone();
@@ -730,7 +873,7 @@ mod tests {
             .to_bytes();
             bytes.resize(length, b' ');
             signed(bytes)
-                .authenticate(|_| true, NOW)
+                .authenticate(|_| true, None, NOW)
                 .map_err(|error| error.code().as_str())
         };
         use crate::PayloadKind::{Message, Psbt};
@@ -792,7 +935,7 @@ mod tests {
             for (order, code) in [(note, "task-text"), (claim, "task-claims")] {
                 let order = signed(order.to_bytes());
                 assert_eq!(
-                    order.authenticate(|_| true, NOW).unwrap_err().code(),
+                    order.authenticate(|_| true, None, NOW).unwrap_err().code(),
                     code,
                     "{hidden:?}"
                 );
@@ -803,7 +946,11 @@ mod tests {
             claims: [("a".to_string(), "x\n\ty".to_string())].into(),
             ..task()
         };
-        assert!(signed(lines.to_bytes()).authenticate(|_| true, NOW).is_ok());
+        assert!(
+            signed(lines.to_bytes())
+                .authenticate(|_| true, None, NOW)
+                .is_ok()
+        );
     }
 
     #[test]
@@ -946,7 +1093,7 @@ mod tests {
     fn the_claim_for_votes_is_reserved() {
         let claims = [(Vote::CLAIM.to_string(), "[]".to_string())].into();
         let order = signed(Task { claims, ..task() }.to_bytes());
-        let refused = order.authenticate(|_| true, UnixMillis(1_000_000));
+        let refused = order.authenticate(|_| true, None, UnixMillis(1_000_000));
         assert_eq!(refused.unwrap_err().code(), "task-claims");
     }
 

@@ -14,7 +14,8 @@ use crate::control::{FromNode, ToNode};
 /// - 1: the first release.
 /// - 2: nodes leave in an orderly way ([`FromNode::Draining`]), coordinators admit guests and
 ///   propose contacts ([`FromNode::Join`], [`FromNode::AskContacts`]), people vote on tasks
-///   ([`ToNode::OfferVoted`]), and nodes tell of their policy bundles
+///   ([`ToNode::OfferVoted`]), passkeys sign orders
+///   ([`OrderProof::Passkey`](crate::OrderProof::Passkey)), and nodes tell of their policy bundles
 ///   ([`FromNode::StatusWithBundles`]).
 pub const PROTOCOL_VERSION: u16 = 2;
 
@@ -94,8 +95,9 @@ impl ToNode {
     /// The first version that has this frame.
     pub fn since(&self) -> u16 {
         match self {
+            // With a passkey's order, they have a form that the first version cannot read.
+            Self::Offer { task, .. } | Self::Preflight { task, .. } => task.since(),
             Self::Welcome { .. }
-            | Self::Offer { .. }
             | Self::Start { .. }
             | Self::Cancel { .. }
             | Self::Settle { .. }
@@ -104,8 +106,7 @@ impl ToNode {
             | Self::Show { .. }
             | Self::Probe { .. }
             | Self::Twin { .. }
-            | Self::Twins { .. }
-            | Self::Preflight { .. } => 1,
+            | Self::Twins { .. } => 1,
             Self::Contacts { .. }
             | Self::NotJoined { .. }
             | Self::Draining { .. }
@@ -126,6 +127,30 @@ mod tests {
         let around = spoken.oldest - 1..=spoken.newest + 1;
         let known: Vec<bool> = around.map(|version| spoken.contains(version)).collect();
         assert_eq!(known, [false, true, true, false]);
+    }
+
+    #[test]
+    fn an_order_by_passkey_is_never_sent_in_the_first_version() {
+        let assertion = crate::Assertion {
+            client_data: vec![1; 43],
+            authenticator_data: vec![2; 37],
+            signature: vec![3; 8],
+        };
+        let assertion = crate::OrderAssertion::new(assertion).unwrap();
+        for (signature, since) in [([7; 64].into(), 1), (assertion.into(), 2)] {
+            let task = crate::SignedTask {
+                bytes: b"{}".to_vec(),
+                signature,
+            };
+            let parties = Vec::new();
+            let asked = ToNode::Preflight {
+                ask: 1,
+                task: task.clone(),
+                parties: parties.clone(),
+            };
+            let offer = ToNode::Offer { task, parties };
+            assert_eq!([asked.since(), offer.since()], [since; 2]);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::approver::{ApproverId, ApproverKey};
+use crate::assertion::{Assertion, CutOff, Hex, WrittenAssertion, WrongSize};
 use crate::evidence::Signature;
 use crate::hash::{Hash, Hasher};
 use crate::task::UnixMillis;
@@ -80,75 +81,6 @@ impl Ballot {
     }
 }
 
-/// What a passkey returns when it signs (WebAuthn Level 3, section 5.2.2), without interpretation.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Assertion {
-    /// `clientDataJSON`, the exact bytes. At most [`Assertion::MAX_CLIENT_DATA`].
-    pub client_data: Vec<u8>,
-    /// `authenticatorData`. 37 to [`Assertion::MAX_AUTHENTICATOR_DATA`] bytes.
-    pub authenticator_data: Vec<u8>,
-    /// The ES256 signature in DER (SEC 1, section C.8), with the smaller of the two values of s.
-    /// 8 to [`Assertion::MAX_SIGNATURE`] bytes. Authenticators return either value, so whoever
-    /// collects a vote brings it to this form, with `countersign_vote::low_s`.
-    pub signature: Vec<u8>,
-}
-
-impl Assertion {
-    /// The maximum size of `clientDataJSON`, in bytes.
-    pub const MAX_CLIENT_DATA: usize = 2048;
-    /// The minimum size of authenticator data: without extensions.
-    pub const MIN_AUTHENTICATOR_DATA: usize = 37;
-    /// The maximum size of authenticator data, in bytes.
-    pub const MAX_AUTHENTICATOR_DATA: usize = 256;
-    /// The maximum size of an ES256 signature in DER.
-    pub const MAX_SIGNATURE: usize = 72;
-    /// The minimum size of an ES256 signature in DER.
-    const MIN_SIGNATURE: usize = 8;
-
-    fn check(&self) -> Result<(), MalformedVote> {
-        let Self {
-            client_data,
-            authenticator_data,
-            signature,
-        } = self;
-        let sizes = [
-            ("client_data", client_data.len(), 1..=Self::MAX_CLIENT_DATA),
-            (
-                "authenticator_data",
-                authenticator_data.len(),
-                Self::MIN_AUTHENTICATOR_DATA..=Self::MAX_AUTHENTICATOR_DATA,
-            ),
-            (
-                "signature",
-                signature.len(),
-                Self::MIN_SIGNATURE..=Self::MAX_SIGNATURE,
-            ),
-        ];
-        match sizes.iter().find(|(_, size, fits)| !fits.contains(size)) {
-            Some((field, size, fits)) => Err(MalformedVote::Size {
-                field,
-                size: *size,
-                least: *fits.start(),
-                most: *fits.end(),
-            }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Shows how large the parts are.
-impl fmt::Debug for Assertion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Assertion({} + {} + {} bytes)",
-            self.client_data.len(),
-            self.authenticator_data.len(),
-            self.signature.len()
-        )
-    }
-}
-
 /// What shows that the approver made a vote. Whether it does is found by `countersign-vote`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
@@ -211,16 +143,26 @@ pub enum MalformedVote {
     Json(String),
 }
 
+impl From<WrongSize> for MalformedVote {
+    fn from(wrong: WrongSize) -> Self {
+        let WrongSize {
+            field,
+            size,
+            least,
+            most,
+        } = wrong;
+        Self::Size {
+            field,
+            size,
+            least,
+            most,
+        }
+    }
+}
+
 impl Vote {
     /// The maximum size of [`to_bytes`](Self::to_bytes).
-    pub const MAX_BYTES: usize = 1
-        + 1
-        + 32
-        + 8
-        + ApproverId::MAX_BYTES
-        + (2 + Assertion::MAX_CLIENT_DATA)
-        + (2 + Assertion::MAX_AUTHENTICATOR_DATA)
-        + (1 + Assertion::MAX_SIGNATURE);
+    pub const MAX_BYTES: usize = 1 + 1 + 32 + 8 + ApproverId::MAX_BYTES + Assertion::MAX_BYTES;
     /// The maximum size of a vote as JSON, in bytes.
     pub const MAX_JSON_BYTES: usize = 6 * 1024;
     /// The maximum number of votes on one task.
@@ -274,15 +216,7 @@ impl Vote {
         bytes.extend(approver.to_bytes());
         match &self.proof {
             Proof::Ed25519(signature) => bytes.extend(signature.0),
-            Proof::Passkey(assertion) => {
-                for part in [&assertion.client_data, &assertion.authenticator_data] {
-                    // Both are checked to be far below 64 KiB.
-                    bytes.extend((part.len() as u16).to_be_bytes());
-                    bytes.extend(part);
-                }
-                bytes.push(assertion.signature.len() as u8);
-                bytes.extend(&assertion.signature);
-            }
+            Proof::Passkey(assertion) => assertion.write_to(&mut bytes),
         }
         bytes
     }
@@ -376,20 +310,10 @@ impl<'a> Reader<'a> {
         Ok(ApproverId::from_bytes(self.take(length)?)?)
     }
 
-    fn part(&mut self) -> Result<Vec<u8>, MalformedVote> {
-        let length = u16::from_be_bytes(self.array()?);
-        Ok(self.take(length.into())?.to_vec())
-    }
-
     fn assertion(&mut self) -> Result<Assertion, MalformedVote> {
-        let client_data = self.part()?;
-        let authenticator_data = self.part()?;
-        let length = self.byte()?;
-        Ok(Assertion {
-            client_data,
-            authenticator_data,
-            signature: self.take(length.into())?.to_vec(),
-        })
+        let (assertion, rest) = Assertion::read(self.0).map_err(|CutOff| MalformedVote::CutOff)?;
+        self.0 = rest;
+        Ok(assertion)
     }
 }
 
@@ -427,45 +351,6 @@ pub(crate) struct Written {
     passkey: Option<WrittenAssertion>,
 }
 
-/// The assertion of a passkey as JSON has it: each member in lower-case hexadecimal.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(as = VoteAssertion))]
-pub(crate) struct WrittenAssertion {
-    /// `clientDataJSON`, the exact bytes.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    client_data: Hex,
-    /// `authenticatorData`.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    authenticator_data: Hex,
-    /// The ES256 signature in DER, with the smaller of the two values of s.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    signature: Hex,
-}
-
-/// Bytes as lower-case hexadecimal digits, of which each value has one text.
-struct Hex(Vec<u8>);
-
-impl Serialize for Hex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex::encode(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Hex {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let lower = text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let bytes = hex::decode(text.as_ref()).ok().filter(|_| lower);
-        bytes
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom("expected lower-case hexadecimal digits"))
-    }
-}
-
 /// Deserialises an optional member: `null` is an error instead of an absence.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
@@ -481,7 +366,6 @@ impl From<&Vote> for Written {
             approver,
             time,
         } = vote.ballot;
-        let hex = |bytes: &Vec<u8>| Hex(bytes.clone());
         let mut written = Self {
             version: VERSION,
             task,
@@ -493,13 +377,7 @@ impl From<&Vote> for Written {
         };
         match &vote.proof {
             Proof::Ed25519(signature) => written.signature = Some(Hex(signature.0.into())),
-            Proof::Passkey(assertion) => {
-                written.passkey = Some(WrittenAssertion {
-                    client_data: hex(&assertion.client_data),
-                    authenticator_data: hex(&assertion.authenticator_data),
-                    signature: hex(&assertion.signature),
-                });
-            }
+            Proof::Passkey(assertion) => written.passkey = Some(assertion.into()),
         }
         written
     }
@@ -523,11 +401,7 @@ impl TryFrom<Written> for Vote {
                 })?;
                 Proof::Ed25519(Signature(signature))
             }
-            (None, Some(passkey)) => Proof::Passkey(Assertion {
-                client_data: passkey.client_data.0,
-                authenticator_data: passkey.authenticator_data.0,
-                signature: passkey.signature.0,
-            }),
+            (None, Some(passkey)) => Proof::Passkey(passkey.into()),
             (Some(_), Some(_)) | (None, None) => return Err(MalformedVote::Proof),
         };
         let ballot = Ballot {

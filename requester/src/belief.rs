@@ -9,13 +9,13 @@
 use countersign_api::Submission;
 use countersign_protocol::text::is_plain;
 use countersign_protocol::{
-    Hash, Hasher, KeyDescriptor, KeyId, NodeId, RequesterId, SignedTask, UnixMillis,
+    Hash, Hasher, KeyDescriptor, KeyId, NodeId, OrderProof, RequesterId, SignedTask, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::error::BeliefError;
 use crate::known::Known;
-use crate::proof::{self, Disbelief};
+use crate::proof::{self, Disbelief, PinnedPages};
 
 /// Limit for the text of a reason, in bytes.
 const MAX_REASON: usize = 256;
@@ -25,6 +25,8 @@ const MAX_REASON: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Introduction {
     order: Option<Order>,
+    /// The passkey in whose name the order comes, if there are no pages by which to verify it.
+    unverified: Option<RequesterId>,
     /// Oldest first; never empty.
     generations: Vec<KeyDescriptor>,
 }
@@ -37,16 +39,15 @@ pub struct Order {
     pub requester: RequesterId,
     /// The exact JSON text.
     pub task: String,
-    /// Ed25519 signature of the requester.
-    #[serde(with = "hex::serde")]
-    pub signature: [u8; 64],
+    /// The requester's signature over it.
+    pub signature: OrderProof,
 }
 
 impl From<&Order> for Submission {
     fn from(order: &Order) -> Self {
         Self {
             task: order.task.clone(),
-            signature: order.signature,
+            signature: order.signature.clone(),
         }
     }
 }
@@ -60,6 +61,9 @@ pub enum Doubt {
     Requester(RequesterId),
     /// The coordinator does not provide the order, so nobody knows who gave it.
     NoOrder,
+    /// The order comes in the name of this passkey, and the profile has no pages by which to verify
+    /// that.
+    NoPages(RequesterId),
     /// The coordinator has no generation before this one, so nobody knows the first
     /// holders of the wallet.
     NoBeginning(u32),
@@ -109,10 +113,15 @@ impl Believed {
     pub fn ordered(
         wallet: &KeyDescriptor,
         order: &SignedTask,
+        pages: PinnedPages<'_>,
         now: UnixMillis,
     ) -> Result<Self, BeliefError> {
         let id = KeyId::of_task(&order.hash());
-        let introduced = Introduction::new(id, vec![wallet.clone()], wallet, Some(order))?;
+        let introduced = Introduction::new(id, vec![wallet.clone()], wallet, Some(order), pages)?;
+        if let Some(passkey) = introduced.unverified {
+            let reason = Disbelief::NoPasskeys(passkey).to_string();
+            return Err(BeliefError::wallet(id, reason));
+        }
         Ok(introduced.into_believed(Ground::Ordered, None, now))
     }
 
@@ -136,12 +145,14 @@ impl Introduction {
     /// Checks that the parts fit together: the order creates the first generation and has the id,
     /// each generation succeeds the one before, the last is `told`, and all acknowledgements
     /// verify. Parts that do not fit are refused whoever vouches for them. Missing parts, the order
-    /// or the first generations, are a [`Doubt`]: a new coordinator may not have them.
+    /// or the first generations, are a [`Doubt`]: a new coordinator may not have them. So is the
+    /// order of a passkey without `pages` by which to verify it.
     pub fn new(
         id: KeyId,
         generations: Vec<KeyDescriptor>,
         told: &KeyDescriptor,
         order: Option<&SignedTask>,
+        pages: PinnedPages<'_>,
     ) -> Result<Self, BeliefError> {
         let bad = |reason: String| BeliefError::wallet(id, reason);
         proof::check_wallet(id, told)?;
@@ -149,15 +160,23 @@ impl Introduction {
             return Err(bad("the coordinator does not provide its history".into()));
         };
         proof::check_wallet(id, first)?;
-        let order = match order {
-            Some(order) if first.generation == 0 => {
-                proof::check_origin(first, order).map_err(|error| bad(error.to_string()))?;
-                Some(Order::read(order).map_err(|error| bad(error.to_string()))?)
-            }
-            Some(_) | None => None,
+        let origin = match order {
+            Some(order) if first.generation == 0 => proof::check_origin(first, order, pages)
+                .and_then(|()| Order::read(order, pages))
+                .map(Some),
+            Some(_) | None => Ok(None),
+        };
+        let (order, unverified) = match origin {
+            Ok(order) => (order, None),
+            Err(Disbelief::NoPasskeys(passkey)) => (None, Some(passkey)),
+            Err(error) => return Err(bad(error.to_string())),
         };
         proof::check_chain(first, rest, told).map_err(|error| bad(error.to_string()))?;
-        Ok(Self { order, generations })
+        Ok(Self {
+            order,
+            unverified,
+            generations,
+        })
     }
 
     /// The generation that holds the key now.
@@ -199,10 +218,11 @@ impl Introduction {
             .into_iter()
             .filter(|node| !known.names_node(node))
             .map(Doubt::Member);
-        let requester = match self.requester() {
-            None => Some(Doubt::NoOrder),
-            Some(requester) if known.trusts(&requester) => None,
-            Some(unknown) => Some(Doubt::Requester(unknown)),
+        let requester = match (self.requester(), self.unverified) {
+            (Some(requester), _) if known.trusts(&requester) => None,
+            (Some(unknown), _) => Some(Doubt::Requester(unknown)),
+            (None, Some(passkey)) => Some(Doubt::NoPages(passkey)),
+            (None, None) => Some(Doubt::NoOrder),
         };
         let beginning = self.generations.first().map_or(0, |first| first.generation);
         let beginning = (beginning > 0).then_some(Doubt::NoBeginning(beginning));
@@ -288,9 +308,10 @@ impl Introduction {
                     .map(|node| format!("  held by    {}", known.describe_node(node))),
             );
         }
-        let requester = match self.requester() {
-            None => "unknown: the coordinator does not provide the order".into(),
-            Some(id) => known.describe_requester(&id),
+        let requester = match (self.requester(), self.unverified) {
+            (Some(id), _) => known.describe_requester(&id),
+            (None, Some(_)) => "unknown: a passkey, and the profile has no `passkeys`".into(),
+            (None, None) => "unknown: the coordinator does not provide the order".into(),
         };
         lines.push(format!("ordered by   {requester}"));
         lines
@@ -316,13 +337,13 @@ impl Introduction {
 
 impl Order {
     /// Reads an order and verifies its requester's signature.
-    pub fn read(order: &SignedTask) -> Result<Self, Disbelief> {
-        let requester = proof::check_requester(order)?.requester;
+    pub fn read(order: &SignedTask, pages: PinnedPages<'_>) -> Result<Self, Disbelief> {
+        let requester = proof::check_requester(order, pages)?.requester;
         let task = String::from_utf8(order.bytes.clone()).map_err(|_| Disbelief::NotText)?;
         Ok(Self {
             requester,
             task,
-            signature: order.signature,
+            signature: order.signature.clone(),
         })
     }
 }
@@ -347,6 +368,12 @@ impl std::fmt::Display for Doubt {
             }
             Self::NoOrder => {
                 f.write_str("the coordinator does not provide the order that created it")
+            }
+            Self::NoPages(id) => {
+                write!(
+                    f,
+                    "its requester is said to be the passkey {id}, which nobody can verify without `passkeys` in the profile"
+                )
             }
         }
     }

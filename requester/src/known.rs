@@ -62,12 +62,17 @@ impl Known<'_> {
         }
     }
 
-    /// A requester with its whole id, and whether it is trusted.
+    /// A requester with its whole id, whether it is a passkey, and whether it is trusted.
     pub fn describe_requester(&self, requester: &RequesterId) -> String {
+        let kind = if requester.is_passkey() {
+            "passkey "
+        } else {
+            ""
+        };
         match name_in(self.trusted_requesters, requester) {
-            _ if Some(*requester) == self.own => format!("you ({requester})"),
-            Some(name) => format!("{name} ({requester})"),
-            None => format!("{requester} (NOT under `trusted_requesters`)"),
+            _ if Some(*requester) == self.own => format!("you ({kind}{requester})"),
+            Some(name) => format!("{name} ({kind}{requester})"),
+            None => format!("{kind}{requester} (NOT under `trusted_requesters`)"),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
-    DerivationPath, KeyId, KeySign, NodeId, Operation, Payload, SignedTask, Task, TaskError,
-    TaskId, UnixMillis,
+    DerivationPath, KeyId, KeySign, NodeId, Operation, Payload, RequesterId, SignedTask, Task,
+    TaskError, TaskId, UnixMillis,
 };
 
 use crate::requester_key::RequesterKey;
@@ -93,22 +93,33 @@ pub fn sign(
     key: &RequesterKey,
     id: TaskId,
     window: Window,
-    Remarks { note, claims }: Remarks,
+    remarks: Remarks,
     operation: Operation,
 ) -> Result<SignedTask, TaskError> {
-    let order = key.sign(&Task {
+    let order = key.sign(&compose(key.id(), id, window, remarks, operation));
+    order.parse()?;
+    Ok(order)
+}
+
+/// Makes a task of these parts for a requester to sign. `id`: 16 random bytes, never used before.
+pub fn compose(
+    requester: RequesterId,
+    id: TaskId,
+    window: Window,
+    Remarks { note, claims }: Remarks,
+    operation: Operation,
+) -> Task {
+    Task {
         version: 1,
         id,
         created: window.now,
         not_after: window.not_after(),
-        requester: key.id(),
+        requester,
         note,
         claims,
         collect: window.collect,
         operation,
-    });
-    order.parse()?;
-    Ok(order)
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 
 use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Networks};
 use countersign_protocol::{
-    DerivationPath, KeyDescriptor, KeyId, Operation, Payload, RequesterId, Signed, SignedTask,
-    Task, TaskError, TaskId, UnixMillis,
+    DerivationPath, KeyDescriptor, KeyId, Operation, Passkeys, Payload, RequesterId, Signed,
+    SignedTask, Task, TaskError, TaskId, UnixMillis,
 };
 use countersign_verify::{WrongResult, result};
 use serde::Deserialize;
@@ -20,6 +20,11 @@ use crate::error::BeliefError;
 pub enum Disbelief {
     #[error(transparent)]
     Order(#[from] TaskError),
+    /// A passkey signed it, and the profile does not say on which pages it may.
+    #[error(
+        "it was ordered by the passkey {0}, and the profile has no `passkeys`; write there the pages of the organisation that ordered it"
+    )]
+    NoPasskeys(RequesterId),
     #[error("its order is not text")]
     NotText,
     #[error("the order that made it is not signed by its requester")]
@@ -59,21 +64,27 @@ pub fn root_key(wallet: &KeyDescriptor) -> Result<String, BeliefError> {
     result::root_key(wallet).map_err(|wrong| BeliefError::wallet(wallet.key, wrong))
 }
 
+/// The pages on which passkeys may sign orders. Without any, no passkey's order is believed.
+pub type PinnedPages<'a> = Option<&'a dyn Passkeys>;
+
 /// Reads an order and checks that the requester named in it signed it. Does not judge who that is.
-pub fn check_requester(order: &SignedTask) -> Result<Task, Disbelief> {
+pub fn check_requester(order: &SignedTask, pages: PinnedPages<'_>) -> Result<Task, Disbelief> {
     let task = order.parse()?;
-    if !task
-        .requester
-        .verify(&SignedTask::signed_message(&order.bytes), &order.signature)
-    {
-        return Err(Disbelief::Unsigned);
+    match order.prove(&task.requester, pages) {
+        Ok(()) => Ok(task),
+        Err(TaskError::BadSignature) => Err(Disbelief::Unsigned),
+        Err(TaskError::NoPasskeys(passkey)) => Err(Disbelief::NoPasskeys(passkey)),
+        Err(error) => Err(error.into()),
     }
-    Ok(task)
 }
 
 /// Checks that the wallet is what this KeyGen ordered, and that its requester signed that order.
-pub fn check_origin(wallet: &KeyDescriptor, order: &SignedTask) -> Result<(), Disbelief> {
-    let task = check_requester(order)?;
+pub fn check_origin(
+    wallet: &KeyDescriptor,
+    order: &SignedTask,
+    pages: PinnedPages<'_>,
+) -> Result<(), Disbelief> {
+    let task = check_requester(order, pages)?;
     let Operation::KeyGen(keygen) = &task.operation else {
         return Err(Disbelief::NotAKeyGen);
     };
@@ -94,8 +105,13 @@ pub struct Told {
 /// Checks a coordinator's summary of a task against the order that comes with it: the order is
 /// signed, and the summary is of that order. The outcome is still the coordinator's word. Returns
 /// what was ordered.
-pub fn check_told(id: TaskId, told: &Told, order: &SignedTask) -> Result<Task, Disbelief> {
-    let task = check_requester(order)?;
+pub fn check_told(
+    id: TaskId,
+    told: &Told,
+    order: &SignedTask,
+    pages: PinnedPages<'_>,
+) -> Result<Task, Disbelief> {
+    let task = check_requester(order, pages)?;
     let operation = &task.operation;
     let wallet = match operation {
         Operation::KeyGen(_) => KeyId::of_task(&order.hash()),

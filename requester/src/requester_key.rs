@@ -64,7 +64,10 @@ impl RequesterKey {
             .key
             .sign(&SignedTask::signed_message(&bytes))
             .to_bytes();
-        SignedTask { bytes, signature }
+        SignedTask {
+            bytes,
+            signature: signature.into(),
+        }
     }
 
     /// Signs a request to a coordinator.

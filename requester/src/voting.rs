@@ -6,6 +6,7 @@ use countersign_protocol::{
 };
 
 use crate::known::Known;
+use crate::proof::PinnedPages;
 
 /// Why nobody should vote on an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,12 +50,13 @@ impl NoVote {
 pub fn examine(
     order: &SignedTask,
     known: &Known<'_>,
+    pages: PinnedPages<'_>,
     now: UnixMillis,
 ) -> Result<(Authenticated, Collect), NoVote> {
     let names_any = !known.trusted_requesters.is_empty();
     let listed = |requester: &RequesterId| !names_any || known.trusts(requester);
     let order = order
-        .authenticate(listed, now)
+        .authenticate(listed, pages, now)
         .map_err(|error| match error {
             TaskError::UnknownRequester(requester) => NoVote::Stranger(requester),
             error => NoVote::Order(error),

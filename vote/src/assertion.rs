@@ -17,26 +17,26 @@ const BACKED_UP: u8 = 1 << 4;
 const HAS_CREDENTIAL: u8 = 1 << 6;
 const HAS_EXTENSIONS: u8 = 1 << 7;
 
-/// The reason why an assertion does not prove a vote.
+/// The reason why an assertion does not prove a vote or an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[non_exhaustive]
 pub enum AssertionError {
     /// The client data is not JSON with the members that it must have, each once.
-    #[error("the client data of the passkey cannot be read ({0}); vote again")]
+    #[error("the client data of the passkey cannot be read ({0}); sign again")]
     ClientData(String),
     /// The client data is of a registration, or of something else.
-    #[error("the passkey did not sign for `webauthn.get`; vote on the page that asks for votes")]
+    #[error("the passkey did not sign for `webauthn.get`; sign on the page that asks for it")]
     Type,
-    /// The passkey signed something other than this vote.
-    #[error("the passkey signed something other than this vote; vote again")]
+    /// The passkey signed something other than this vote or order.
+    #[error("the passkey signed something other than this; sign again")]
     Challenge,
-    /// The page is not one that may collect votes.
-    #[error("the page {0} may not collect votes; vote on your organisation's own page")]
+    /// The page is not one that may ask passkeys.
+    #[error("the page {0} may not ask passkeys to sign; use your organisation's own page")]
     Origin(String),
     /// The page was shown inside a page of another origin.
     #[error(
-        "the vote was given inside a page of another origin; open your organisation's page itself"
+        "the passkey signed inside a page of another origin; open your organisation's page itself"
     )]
     CrossOrigin,
     /// The passkey is bound to another domain.
@@ -45,24 +45,24 @@ pub enum AssertionError {
     )]
     RpId,
     /// Nobody confirmed at the device.
-    #[error("the device did not ask for a confirmation; vote again")]
+    #[error("the device did not ask for a confirmation; sign again")]
     UserNotPresent,
     /// The device did not verify its user.
     #[error(
-        "the device did not verify its user; vote again with a PIN, a fingerprint or your face"
+        "the device did not verify its user; sign again with a PIN, a fingerprint or your face"
     )]
     UserNotVerified,
     /// Flags and length of the authenticator data contradict each other.
     #[error("the authenticator data contradicts itself ({0}); use another authenticator")]
     AuthenticatorData(&'static str),
-    /// The signature is not in the one form that votes have.
+    /// The signature is not in the one form that is accepted.
     #[error(transparent)]
     Form(#[from] SignatureForm),
-    /// The approver's key is not a point of P-256.
-    #[error("the approver's key is not a point of P-256; list the key again")]
+    /// The key is not a point of P-256.
+    #[error("the passkey's key is not a point of P-256; list the key again")]
     Key,
     /// The signature is not the passkey's.
-    #[error("the signature is not that of the approver's passkey; vote again")]
+    #[error("the signature is not that of the listed passkey; sign again")]
     Signature,
 }
 

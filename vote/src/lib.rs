@@ -1,18 +1,23 @@
 //! Whether a person's vote is genuine: made with the approver's key, for this very task, and, if
 //! the key is a passkey's, on a page of the organisation's own, by a user whom the device verified.
+//! Whether a passkey signed an order is found by the same checks: a [`RelyingParty`] is what
+//! `countersign-protocol` asks, as [`Passkeys`](countersign_protocol::Passkeys).
 //!
 //! Nothing here performs I/O, reads a clock or keeps anything. [`check`] finds out all that a vote
 //! proves by itself; its age, and what follows from it, is for the caller to judge.
 
 mod assertion;
 mod es256;
+mod order;
+#[cfg(test)]
+mod order_tests;
 mod relying_party;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
 mod tests;
 
-use countersign_protocol::{ApproverId, ApproverKey, Ballot, Hash, Proof, Vote};
+use countersign_protocol::{ApproverKey, Ballot, Hash, Proof, Vote};
 
 pub use assertion::{AssertionError, counter_went_back};
 pub use es256::{SignatureForm, low_s};
@@ -100,9 +105,10 @@ pub fn check(
 }
 
 /// True if the key of an id can have made a signature: every Ed25519 key of an id, and a passkey's
-/// if it is a point of P-256. A list of approvers is checked by this before it takes effect.
-pub fn is_usable(approver: &ApproverId) -> bool {
-    match approver.key() {
+/// if it is a point of P-256. Lists of approvers and requesters are checked by this before they
+/// take effect.
+pub fn is_usable(key: &ApproverKey) -> bool {
+    match key {
         ApproverKey::Ed25519(_) => true,
         ApproverKey::Passkey(key) => es256::key(key).is_some(),
     }

@@ -1,11 +1,12 @@
-//! Votes for tests, among them those of an authenticator in software. What it returns is what a
-//! device returns; it keeps its key in memory, so no person may ever be given one.
+//! Votes and orders for tests, among them those of an authenticator in software. What it returns is
+//! what a device returns; it keeps its key in memory, so no person may ever be given one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_protocol::evidence::Signature;
 use countersign_protocol::{
-    ApproverId, ApproverKey, Assertion, Ballot, Choice, Hash, Proof, UnixMillis, Vote,
+    ApproverId, ApproverKey, Assertion, Ballot, Choice, Hash, OrderAssertion, Proof, RequesterId,
+    SignedTask, Task, UnixMillis, Vote,
 };
 use ed25519_dalek::Signer as _;
 use p256::ecdsa::SigningKey;
@@ -90,6 +91,22 @@ impl Passkey {
         let ballot = ballot(self.id(), task, choice, time);
         let assertion = self.assertion(&ballot.signed_message());
         Vote::new(ballot, Proof::Passkey(assertion)).expect("it is within all bounds")
+    }
+
+    /// Its id as a requester.
+    pub fn requester(&self) -> RequesterId {
+        RequesterId::new(*self.id().key()).expect("the key of an id is valid")
+    }
+
+    /// Orders a task.
+    pub fn order(&self, task: &Task) -> SignedTask {
+        let bytes = task.to_bytes();
+        let assertion = self.assertion(&SignedTask::signed_message(&bytes));
+        let assertion = OrderAssertion::new(assertion).expect("it is within all bounds");
+        SignedTask {
+            bytes,
+            signature: assertion.into(),
+        }
     }
 
     /// Signs a challenge.

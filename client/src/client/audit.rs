@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use countersign_audit::{
     Act, ActLink, ActsHead, Bundle, CoordinatorLog, NodeLog, TaskTold, Wallet, WalletOrder,
 };
-use countersign_protocol::evidence::Signature;
 use countersign_protocol::{CoordinatorId, KeyId, Outcome, SignedTask, TaskId, UnixMillis};
 use countersign_requester::audit::{self, Report, Trust};
 use countersign_vote::RelyingParty;
@@ -152,7 +151,7 @@ impl Client {
             votes,
             result: view.result.and_then(Open::into_known).and_then(outcome),
             task: view.task,
-            signature: Signature(view.signature),
+            signature: view.signature,
         })
     }
 
@@ -173,7 +172,7 @@ impl Client {
             wallet,
             order: order.map(|view| WalletOrder {
                 task: view.task,
-                signature: Signature(view.signature),
+                signature: view.signature,
             }),
             generations,
         }))

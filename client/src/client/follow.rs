@@ -6,9 +6,7 @@ use std::time::Duration;
 use countersign_protocol::TaskId;
 use tokio::time::Instant;
 
-use super::{
-    AWAY, Client, LONG_POLL, WALLET, check_told, has_ended, is_passing, not_in_time, within,
-};
+use super::{AWAY, Client, LONG_POLL, WALLET, has_ended, is_passing, not_in_time, within};
 use crate::api::{
     Api, EventData, EventKind, EventStream, FeedEvent, FeedFilter, TaskSummary, TaskView, Walk,
 };
@@ -244,7 +242,7 @@ impl Client {
             let asked = self.api.task(id, Some((wait, revision)));
             match within(until, id, asked).await {
                 Ok(view) => {
-                    check_told(id, &view)?;
+                    self.check_told(id, &view)?;
                     return Ok(view);
                 }
                 Err(error) if is_passing(&error) && !left.is_zero() => {

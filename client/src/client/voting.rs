@@ -248,7 +248,7 @@ impl Client {
     pub async fn examine(&self, id: TaskId) -> Result<Examined, ClientError> {
         let view = self.task(id).await?;
         let known = self.profile.known(self.requester());
-        let (order, collect) = voting::examine(&view.order(), &known, now())
+        let (order, collect) = voting::examine(&view.order(), &known, self.passkeys(), now())
             .map_err(|reason| VoteError::of(id, reason))?;
         if view.summary.state != State::Pending {
             let state = view.summary.state.to_string();
@@ -271,7 +271,9 @@ impl Client {
         let order = view.order();
         let created = order.parse().map_err(invalid)?.created;
         // It may be over by now, so it is judged as of its beginning.
-        let order = order.authenticate(|_| true, created).map_err(invalid)?;
+        let order = order
+            .authenticate(|_| true, self.passkeys(), created)
+            .map_err(invalid)?;
         let Some(collect) = order.collect else {
             return Ok(None);
         };
@@ -356,9 +358,11 @@ impl Client {
     /// collects none.
     pub async fn count(&self, view: &TaskView) -> Result<Option<Count>, ClientError> {
         let order = view.order();
-        let task = proof::check_requester(&order).map_err(|error| ClientError::Invalid {
-            task: view.summary.id,
-            reason: error.to_string(),
+        let task = proof::check_requester(&order, self.passkeys()).map_err(|error| {
+            ClientError::Invalid {
+                task: view.summary.id,
+                reason: error.to_string(),
+            }
         })?;
         let Some(collect) = task.collect else {
             return Ok(None);

@@ -322,7 +322,9 @@ impl Client {
             Some(first) if first.generation == 0 => self.order_of(first).await?,
             Some(_) | None => None,
         };
-        Ok(Introduction::new(id, generations, &told, order.as_ref())?)
+        let introduced =
+            Introduction::new(id, generations, &told, order.as_ref(), self.passkeys())?;
+        Ok(introduced)
     }
 
     /// Fetches the order that created a wallet. A new coordinator has none.

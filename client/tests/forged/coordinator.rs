@@ -185,7 +185,7 @@ pub fn view(order: &SignedTask, id: TaskId) -> TaskView {
     TaskView {
         summary,
         task: text,
-        signature: order.signature,
+        signature: order.signature.clone(),
         submitted_by: None,
         nodes: vec![],
         result: None,

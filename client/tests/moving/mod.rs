@@ -163,7 +163,7 @@ async fn a_generation_that_does_not_prove_that_it_succeeds_is_refused() {
 async fn a_wallet_that_moved_must_still_come_from_a_signed_order() {
     let (cluster, honest, _, all) = moved_twice().await;
     std::fs::remove_file(book(&cluster)).unwrap();
-    let signature = hex::encode(honest.task(all[0].task).await.unwrap().signature);
+    let signature = hex::encode(honest.task(all[0].task).await.unwrap().signature.to_bytes());
     cluster.lie(&signature, &changed(&signature)).await;
     let error = client(&cluster)
         .wallet(all[0].key)

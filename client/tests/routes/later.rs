@@ -116,7 +116,7 @@ async fn a_task_that_ended_in_a_state_of_a_later_version_is_neither_done_nor_fai
     let finished = |asked: &Asked| -> Told {
         let order = countersign_protocol::SignedTask {
             bytes: asked.body["task"].as_str().unwrap_or_default().into(),
-            signature: [0; 64],
+            signature: [0; 64].into(),
         };
         let id: TaskId = submitted(asked).as_str().unwrap().parse().unwrap();
         let mut task = json!(view(&order, id));

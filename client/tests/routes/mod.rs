@@ -250,7 +250,7 @@ async fn a_coordinator_that_takes_a_dry_run_for_an_order_is_told_to_cancel() {
         if asked.path == "/tasks" {
             let task = asked.body["task"].as_str().unwrap().as_bytes().to_vec();
             let signature = hex::decode(asked.body["signature"].as_str().unwrap()).unwrap();
-            let signature = signature.try_into().unwrap();
+            let signature = countersign_protocol::OrderProof::from_bytes(&signature).unwrap();
             let bytes = task;
             let order = SignedTask { bytes, signature };
             let id = order.parse().unwrap().id;

@@ -102,7 +102,7 @@ fn handed_in(asked: &Asked) -> SignedTask {
     let signature = hex::decode(asked.body["signature"].as_str().unwrap()).unwrap();
     SignedTask {
         bytes: asked.body["task"].as_str().unwrap().as_bytes().to_vec(),
-        signature: signature.try_into().unwrap(),
+        signature: countersign_protocol::OrderProof::from_bytes(&signature).unwrap(),
     }
 }
 

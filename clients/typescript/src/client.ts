@@ -59,10 +59,12 @@ import {
   lists,
   type AssertionResponse,
   type Ballot,
+  type ByPasskey,
   type Choice,
   type Collect,
   type Examined,
   type OrderedTask,
+  type OrderMessage,
   type VoteMessage,
   type Votes,
 } from "./votes.js";
@@ -174,6 +176,7 @@ interface Introduced {
   readonly told: KeyDescriptor;
   readonly generations: readonly KeyDescriptor[];
   readonly order: Order | null;
+  readonly passkeys: object | null;
 }
 
 interface Ordered {
@@ -224,10 +227,8 @@ export class Client {
 
   /** Creates a wallet, verifies it, and writes it into the wallet book. */
   async createWallet(wallet: NewWallet): Promise<Wallet> {
-    const { name, scheme, threshold } = wallet;
     const api = this.#timed(wallet, WALLET);
-    const operation = { "create-wallet": { name, scheme, nodes: this.#nodes(wallet.nodes), threshold } };
-    return (await this.#carryOut(api, operation, wallet, WALLET)) as Wallet;
+    return (await this.#carryOut(api, this.#creation(wallet), wallet, WALLET)) as Wallet;
   }
 
   /** Hands a wallet over to these nodes. Key and addresses stay. */
@@ -456,7 +457,7 @@ export class Client {
    */
   async read(task: Task): Promise<OrderedTask> {
     const order = orderIn(task.view);
-    const ordered = this.#core.call<Ordered>("order.read", order);
+    const ordered = this.#read(order);
     const wallet = "key-gen" in ordered.operation ? null : await this.#newestWallet(this.#api, ordered.wallet);
     const decoded = this.#subject(order, wallet);
     return { task: task.id, hash: ordered.hash, requester: ordered.requester, ordered: { ...ordered }, wallet, decoded };
@@ -482,7 +483,7 @@ export class Client {
    */
   async votes(task: string): Promise<Votes | null> {
     const order = orderIn(await this.#view(this.#api, task));
-    const { collect } = this.#core.call<Ordered>("order.read", order);
+    const { collect } = this.#read(order);
     return collect ? this.#count(order, await this.#api.votes(task)) : null;
   }
 
@@ -492,7 +493,7 @@ export class Client {
    */
   async examine(task: string): Promise<Examined> {
     const view = await this.#api.task(task);
-    const asked = { id: task, view, known: this.#known(), now: Date.now() };
+    const asked = { id: task, view, known: this.#known(), passkeys: this.#pages(), now: Date.now() };
     const ordered = this.#core.call<Asked>("vote.examine", asked);
     const order = orderIn(view);
     const isNew = "key-gen" in ordered.operation;
@@ -506,7 +507,7 @@ export class Client {
   /** The effect of an order on its wallet; null if it signs nothing. */
   #subject(order: Order, wallet: Wallet | null): Decoded | null {
     if (!wallet) return null;
-    const subject = { order, wallet: wallet.descriptor, chains: this.#chains() };
+    const subject = { order, wallet: wallet.descriptor, chains: this.#chains(), passkeys: this.#pages() };
     const shown = this.#core.call<DecodedDocument | null>("vote.subject", subject);
     return shown ? decodedOf(shown) : null;
   }
@@ -523,7 +524,7 @@ export class Client {
   /** What the passkey of an approver signs to vote on exactly what was examined. Made anew for each vote. */
   voteMessage(examined: Examined, by: { readonly approver: string; readonly choice: Choice }): VoteMessage {
     const { approver, choice } = by;
-    const asked = { order: orderIn(examined.order), approver, choice, time: Date.now() };
+    const asked = { order: orderIn(examined.order), approver, choice, time: Date.now(), passkeys: this.#pages() };
     const message = this.#core.call<{ challenge: string; ballot: Ballot }>("vote.message", asked);
     return { challenge: fromHex(message.challenge) as Uint8Array & BufferSource, ballot: message.ballot };
   }
@@ -550,7 +551,7 @@ export class Client {
   /** Votes with an Ed25519 key (`csv-secret1…`) on exactly what was examined. Never keep such a key in a web page. */
   async vote(examined: Examined, by: { readonly key: string; readonly choice: Choice }): Promise<Votes> {
     const { key, choice } = by;
-    const parts = { key, order: orderIn(examined.order), choice, time: Date.now() };
+    const parts = { key, order: orderIn(examined.order), choice, time: Date.now(), passkeys: this.#pages() };
     return await this.submitVote(examined, this.#core.call<Vote>("vote.sign", parts));
   }
 
@@ -563,6 +564,64 @@ export class Client {
   #pages(): object | null {
     const { passkeys } = this.profile;
     return passkeys ? { rp_id: passkeys.rpId, origins: passkeys.origins } : null;
+  }
+
+  // Orders by passkeys. A page never keeps a requester key, so a person's passkey signs.
+
+  /**
+   * The id (`csr1…`) of a passkey as a requester, which operators list. `key` is what `getPublicKey()` of the new credential
+   * returns: a SubjectPublicKeyInfo of P-256 in DER.
+   */
+  requesterOfPasskey(key: ArrayBuffer | Uint8Array): string {
+    const spki = toHex(key instanceof Uint8Array ? key : new Uint8Array(key));
+    return this.#core.call<{ requester: string }>("requester.passkey", { spki }).requester;
+  }
+
+  /**
+   * An order for signatures, for the passkey of `requester` to sign. Made anew for each order, and shown to the person
+   * before; its life begins now. `collect`, `note` and so on as in {@link sign}.
+   */
+  async signMessage(wallet: string, payload: Payload, by: ByPasskey, options: SignOptions = {}): Promise<OrderMessage> {
+    const { operation, life } = await this.#signature(wallet, payload, options);
+    return this.#message(operation, by, options, life);
+  }
+
+  /** An order for a wallet, as {@link signMessage}. */
+  createWalletMessage(wallet: NewWallet, by: ByPasskey): OrderMessage {
+    return this.#message(this.#creation(wallet), by, wallet, WALLET);
+  }
+
+  /**
+   * The order that an authenticator signed, as nodes check it on the pages of the profile's `passkeys`. Nothing that does
+   * not prove itself is returned.
+   */
+  orderFromAssertion(message: OrderMessage, response: AssertionResponse): Order {
+    const passkeys = this.#pages();
+    if (!passkeys) throw new UsageError("usage", "no page may ask passkeys; name yours under `passkeys` in the profile");
+    const asked = { task: message.task, passkeys, ...assertionOf(response) };
+    return orderIn(this.#core.call<Order>("order.from_assertion", asked));
+  }
+
+  /**
+   * Hands in an order that was made here and signed by a passkey, follows it to its end, and verifies the result. Throws
+   * what {@link sign} throws.
+   */
+  async submitOrder(
+    order: Order,
+    options: Pick<OrderOptions, "timeout" | "progress"> = {},
+  ): Promise<Wallet | Signed | CheckUp> {
+    const { not_after } = this.#read(order);
+    const life = Math.max(0, (Math.min(not_after, LAST) - Date.now()) / 1000);
+    const until = later((options.timeout ?? life) + REPORT);
+    const api = this.#api.within({ until });
+    const view = await this.#handIn(api, orderIn(order), until);
+    return await this.#judge(api, orderIn(order), await this.#follow(api, view, until, options.progress));
+  }
+
+  #message(operation: object, { requester }: ByPasskey, options: OrderOptions, life: number): OrderMessage {
+    const parts = { requester, ...this.#parts(operation, options, options.timeout ?? life) };
+    const made = this.#core.call<Omit<OrderMessage, "challenge"> & { readonly challenge: string }>("order.message", parts);
+    return { ...made, challenge: fromHex(made.challenge) as Uint8Array & BufferSource };
   }
 
   // Webhooks. All but `verifyWebhook` need the scope `admin`.
@@ -662,12 +721,20 @@ export class Client {
     return { api: options.timeout === undefined ? this.#timed(options, life) : api, operation, life };
   }
 
+  #creation({ name, scheme, threshold, nodes }: NewWallet): object {
+    return { "create-wallet": { name, scheme, nodes: this.#nodes(nodes), threshold } };
+  }
+
   #order(operation: object, options: OrderOptions, life: number): Order {
     if (this.#key === undefined) {
       throw new UsageError("usage", "there is no requester key; pass `requesterKey`, or name its file in the profile");
     }
-    const { task, signature } = this.#core.call<Order>("order.sign", {
-      key: this.#key,
+    return orderIn(this.#core.call<Order>("order.sign", { key: this.#key, ...this.#parts(operation, options, life) }));
+  }
+
+  /** All of an order but its requester. */
+  #parts(operation: object, options: OrderOptions, life: number): object {
+    return {
       id: this.#core.random(16),
       now: Date.now(),
       life_ms: Math.max(1, Math.floor(life * 1000)),
@@ -675,8 +742,7 @@ export class Client {
       claims: options.claims ?? {},
       collect: options.collect ? collected(options.collect) : null,
       operation,
-    });
-    return { task, signature };
+    };
   }
 
   async #carryOut(api: Api, operation: object, options: OrderOptions, life: number): Promise<Wallet | Signed | CheckUp> {
@@ -691,7 +757,7 @@ export class Client {
    * place might be carried out twice.
    */
   async #handIn(api: Api, order: Order, until: number): Promise<TaskView> {
-    const { id } = this.#core.call<Ordered>("order.read", order);
+    const { id } = this.#read(order);
     let arrived = false;
     for (;;) {
       let pause = AWAY;
@@ -757,12 +823,12 @@ export class Client {
     }
   }
 
-  /** The result of an order, verified against the exact bytes that this requester signed. */
+  /** The result of an order that was made here, verified against the exact bytes that its requester signed. */
   async #judge(api: Api, order: Order, view: TaskView): Promise<Wallet | Signed | CheckUp> {
-    const task = this.#core.call<Ordered>("order.read", order);
+    const task = this.#read(order);
     this.#throwEnd(view, new Date(Math.min(task.not_after, LAST)));
     const [kind, claim] = Object.entries(view.result ?? {})[0] ?? [];
-    const own = { own: this.requester, order };
+    const own = { own: task.requester, order, passkeys: this.#pages() };
     switch (`${Object.keys(task.operation)[0]} ${kind}`) {
       case "key-gen created":
         return await this.#record("wallet.created", { ...own, made: claim, now: Date.now() });
@@ -801,12 +867,17 @@ export class Client {
   /** A task whose order is verified, and whose summary is of that order. */
   async #view(api: Api, id: string): Promise<TaskView> {
     const view = await api.task(id);
-    this.#core.call("order.told", { id, view });
+    this.#core.call("order.told", { id, view, passkeys: this.#pages() });
     return view;
   }
 
+  /** What was ordered, if its requester signed it; a passkey, on the profile's own pages. */
+  #read({ task, signature }: Order): Ordered {
+    return this.#core.call<Ordered>("order.read", { task, signature, passkeys: this.#pages() });
+  }
+
   #own(order: Order): Ordered {
-    const task = this.#core.call<Ordered>("order.read", { task: order.task, signature: order.signature });
+    const task = this.#read(order);
     if (task.requester === this.requester) return task;
     throw new UsageError("usage", "the task is another requester's; only its own requester judges its result");
   }
@@ -860,7 +931,7 @@ export class Client {
     const generations = told.generation === 0 ? [told] : await api.generations(id);
     const first = generations[0];
     const order = first?.generation === 0 ? await orderOf(api, first) : null;
-    return { id, told, generations, order };
+    return { id, told, generations, order, passkeys: this.#pages() };
   }
 
   async #followWallet(api: Api, entry: Entry, told: KeyDescriptor): Promise<Wallet> {

@@ -151,6 +151,9 @@ export class UnknownState extends CountersignError {
 /** There is no vote: nobody asks for one, or not any more, or it could not be made. */
 export class VoteError extends CountersignError {}
 
+/** There is no order: what a passkey returned does not prove it. */
+export class OrderError extends CountersignError {}
+
 /** What the coordinator reports is not true, or nobody known stands behind it. Do not use it. */
 export class Untrustworthy extends CountersignError {}
 
@@ -194,6 +197,7 @@ const BY_CODE: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["wallet-distrusted", WalletDistrusted],
   ["stale-coordinator", StaleCoordinator],
   ["invalid-webhook", InvalidWebhook],
+  ["order-not-made", OrderError],
   ["vote-not-asked", VoteError],
   ["vote-not-pending", VoteError],
   ["vote-over", VoteError],

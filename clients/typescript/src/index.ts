@@ -30,11 +30,13 @@ export type { Event } from "./schema.js";
 export type {
   AssertionResponse,
   Ballot,
+  ByPasskey,
   Choice,
   Collect,
   Examined,
   JudgedVote,
   OrderedTask,
+  OrderMessage,
   VoteMessage,
   Votes,
 } from "./votes.js";

@@ -19,7 +19,7 @@ export interface Profile {
   readonly webhookKeys?: readonly string[];
   /** Networks of chains whose transactions do not name theirs. Absent: the main networks. */
   readonly chains?: Chains;
-  /** Absent: votes of passkeys are shown, and not counted. */
+  /** Absent: votes of passkeys are shown, and not counted, and their orders are not believed. */
   readonly passkeys?: Passkeys;
   /**
    * People who vote, each with the ids of her keys (`csv1…`), from herself. Only votes of these keys count then. Absent: who
@@ -28,7 +28,7 @@ export interface Profile {
   readonly approvers?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The pages that may collect votes of passkeys, as the nodes have them in quorum.yaml. */
+/** The pages that may ask passkeys for votes and orders, as the nodes have them in quorum.yaml and node.yaml. */
 export interface Passkeys {
   /** The domain to which the passkeys are bound. */
   readonly rpId: string;

@@ -49,7 +49,7 @@ export type Point = string;
 /** A stable code. Codes may be added; docs/codes.md lists them. Plugins have codes of their own. */
 export type RefusalCode = string;
 
-/** A requester, by its Ed25519 key, in bech32m. */
+/** A requester, by its key, Ed25519 or a passkey's, in bech32m. */
 export type RequesterId = string;
 
 /** A threshold signature scheme, named in tasks by its kebab-case form. */
@@ -84,6 +84,9 @@ export type WebhookFormat = "standard" | "cobo-v2" | (string & {});
 
 /** The nodes that hold a key, in the order of their ids. */
 export type Committee = readonly NodeId[];
+
+/** What shows that the requester signed the task: an Ed25519 signature, or the assertion of a passkey. */
+export type OrderProof = Signature | PasskeySignature;
 
 /** The answer to a submission that is known already, or to a preflight. */
 export type SubmitAnswer = TaskView | Preflight;
@@ -559,6 +562,12 @@ export interface PartyView {
   readonly void?: boolean;
 }
 
+/** The proof of a passkey as JSON has it, with the assertion as in a vote. */
+export interface PasskeySignature {
+  /** The assertion. Its challenge is what an Ed25519 key would sign. */
+  readonly passkey: VoteAssertion;
+}
+
 /** One plugin entry of a node. */
 export interface PluginStatus {
   /** SHA-256 of its configuration. */
@@ -765,8 +774,8 @@ export interface SignedAck {
 
 /** A signed task, as submitted. */
 export interface Submission {
-  /** The requester's Ed25519 signature over the text, with the label of docs/task-api.md. */
-  readonly signature: Signature;
+  /** The requester's signature over the text, with the label of docs/task-api.md. */
+  readonly signature: OrderProof;
   /** The exact JSON text of the task. */
   readonly task: string;
 }
@@ -847,8 +856,8 @@ export interface TaskView extends TaskSummary {
   readonly nodes: readonly PartyView[];
   /** The result, for the caller to verify. */
   readonly result?: TaskResult | null;
-  /** The requester's Ed25519 signature over it. */
-  readonly signature: Signature;
+  /** The requester's signature over it. */
+  readonly signature: OrderProof;
   /** The sender of the task. Absent if it was imported, or handed in to an earlier version. */
   readonly submitted_by?: Submitter | null;
   /** The exact text that the requester signed. */
@@ -1306,6 +1315,9 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "stored?": "boolean",
     "void?": "boolean",
   },
+  PasskeySignature: {
+    "passkey": "VoteAssertion",
+  },
   PluginStatus: {
     "config?": "?string",
     "digest?": "?string",
@@ -1402,7 +1414,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "signature": "string",
   },
   Submission: {
-    "signature": "string",
+    "signature": "any",
     "task": "string",
   },
   Submitter: {
@@ -1454,7 +1466,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "events": "[]HistoryEntry",
     "nodes": "[]PartyView",
     "result?": "?TaskResult",
-    "signature": "string",
+    "signature": "any",
     "submitted_by?": "?Submitter",
     "task": "string",
   },

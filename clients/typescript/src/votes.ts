@@ -1,4 +1,4 @@
-/** Votes of people on a task: what is examined before, asked of a passkey, and counted. */
+/** Votes of people on a task: what is examined before, asked of a passkey, and counted. Also what a passkey signs to order. */
 
 import { toHex } from "./core.js";
 import { UsageError } from "./errors.js";
@@ -51,6 +51,27 @@ export interface Ballot {
 export interface VoteMessage {
   readonly challenge: Uint8Array & BufferSource;
   readonly ballot: Ballot;
+}
+
+/** A requester that is a passkey. */
+export interface ByPasskey {
+  /** Its id, `csr1…`. */
+  readonly requester: string;
+}
+
+/**
+ * What a passkey signs to order: `challenge` is for `navigator.credentials.get`, with `userVerification: "required"`.
+ */
+export interface OrderMessage {
+  readonly challenge: Uint8Array & BufferSource;
+  /** The exact text of the order. */
+  readonly task: string;
+  /** The id of the task. */
+  readonly id: string;
+  /** The hash of its exact bytes. */
+  readonly hash: string;
+  /** The id of the wallet that it uses, or makes. */
+  readonly wallet: string;
 }
 
 /** What an authenticator returned: the `response` of the credential. */

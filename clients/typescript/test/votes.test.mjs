@@ -139,7 +139,7 @@ async function passkeyOf() {
     return { clientDataJSON, authenticatorData, signature: derOf(numberOf(raw.subarray(0, 32)), s) };
   };
   const spki = await webcrypto.subtle.exportKey("spki", publicKey);
-  return { id: bech32m("csv", approver), spki, answer };
+  return { id: bech32m("csv", approver), requester: bech32m("csr", approver.subarray(1)), spki, answer };
 }
 
 const numberOf = (bytes) => BigInt(`0x${Buffer.from(bytes).toString("hex")}`);
@@ -271,10 +271,32 @@ test("a passkey's answer becomes a vote that counts, in whichever form the devic
   assert.deepEqual([withoutPages.approved, withoutPages.votes[0].finding], [0, "passkey"]);
 });
 
+test("a passkey's answer becomes an order, which is believed by whoever has its page", async () => {
+  const { client, create, close } = await voting({ passkeys: PASSKEYS });
+  const stranger = await create({});
+  for (const highS of [false, true]) {
+    const { requester, answer } = await passkeyOf();
+    const message = await client.signMessage(wallet, pay, { requester }, { collect: collect() });
+    assert.equal(JSON.parse(message.task).requester, requester);
+    assert.deepEqual(Buffer.from(message.challenge), labelled("countersign/1 task signature", message.task));
+    const elsewhere = await answer(message.challenge, { origin: "https://evil.example" });
+    assert.throws(() => client.orderFromAssertion(message, elsewhere), { code: "order-not-made" });
+    const made = await answer(message.challenge, { highS });
+    assert.throws(() => stranger.orderFromAssertion(message, made), UsageError);
+    const order = client.orderFromAssertion(message, made);
+    assert.ok(sOf(order.signature.passkey.signature) <= N / 2n);
+    await assert.rejects(client.submitOrder(order, { timeout: -6 }), Pending);
+    assert.equal((await client.read(await client.task(message.id))).requester, requester);
+    await assert.rejects(stranger.task(message.id), { code: "invalid-result" });
+  }
+  close();
+});
+
 test("a new passkey has the id under which operators list it", async () => {
   const { client, close } = await voting();
   for (let time = 0; time < 4; time++) {
-    const { id, spki } = await passkeyOf();
+    const { id, requester, spki } = await passkeyOf();
+    assert.equal(client.requesterOfPasskey(spki), requester);
     assert.equal(client.approverOfPasskey(spki), id);
     assert.equal(client.approverOfPasskey(new Uint8Array(spki)), id);
     assert.throws(() => client.approverOfPasskey(new Uint8Array(spki).subarray(1)), UsageError);

@@ -10,6 +10,8 @@
 mod abi;
 mod failure;
 mod order;
+mod pages;
+mod passkey;
 mod payload;
 mod profile;
 mod request;
@@ -26,15 +28,22 @@ use serde_json::{Value, json};
 use failure::Failure;
 
 /// All operations by name.
-const OPERATIONS: [(&str, Operation); 35] = [
+const OPERATIONS: [(&str, Operation); 38] = [
     ("version", |_| Ok(json!(env!("CARGO_PKG_VERSION")))),
     ("profile.read", |document| own(document, profile::read)),
     ("requester.id", |document| own(document, order::requester)),
     ("requester.new", |document| {
         own(document, order::new_requester)
     }),
+    ("requester.passkey", |document| {
+        own(document, order::passkey)
+    }),
     ("request.sign", |document| own(document, request::sign)),
     ("order.sign", |document| own(document, order::sign)),
+    ("order.message", |document| own(document, order::message)),
+    ("order.from_assertion", |document| {
+        own(document, order::from_assertion)
+    }),
     ("order.read", |document| told(document, order::read)),
     ("order.told", |document| told(document, order::told)),
     ("book.wallet", |document| own(document, wallet::one)),

@@ -4,24 +4,26 @@ use std::collections::BTreeMap;
 
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
-    Committee, CommitteeError, DerivationPath, Hash, KeyDescriptor, KeyGen, KeyId, KeyReshare,
-    KeyShareSign, KeySign, NodeId, Operation, Payload, RequesterId, Scheme, SignedTask, Task,
-    TaskId, Threshold, UnixMillis,
+    Assertion, Committee, CommitteeError, DerivationPath, Hash, KeyDescriptor, KeyGen, KeyId,
+    KeyReshare, KeyShareSign, KeySign, NodeId, Operation, OrderAssertion, OrderProof, Payload,
+    RequesterId, Scheme, SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
-use countersign_requester::order::{Remarks, Window};
+use countersign_requester::order::{self, Remarks, Window};
 use countersign_requester::proof::{self, Told};
 use countersign_requester::{RequesterKey, VotingKey};
+use countersign_vote::low_s;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::failure::Failure;
+use crate::pages::PinnedPages;
+use crate::passkey::Passkey;
 
 /// An order as it travels: the exact text, and the requester's signature over its bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Order {
     task: String,
-    #[serde(with = "hex::serde")]
-    signature: [u8; 64],
+    signature: OrderProof,
 }
 
 impl From<Order> for SignedTask {
@@ -35,9 +37,9 @@ impl From<Order> for SignedTask {
 
 impl Order {
     /// Reads an order of one's own: anybody else's is refused.
-    pub fn of(self, own: RequesterId) -> Result<(SignedTask, Task), Failure> {
+    pub fn of(self, own: RequesterId, pages: &PinnedPages) -> Result<(SignedTask, Task), Failure> {
         let order = SignedTask::from(self);
-        let task = proof::check_requester(&order)?;
+        let task = proof::check_requester(&order, pages.get()?)?;
         if task.requester != own {
             return Err(Failure::invalid("its order is not this requester's"));
         }
@@ -84,6 +86,12 @@ pub struct Requester {
 /// The id of a requester key.
 pub fn requester(KeyText { key }: KeyText) -> Result<Requester, Failure> {
     let requester = key.key()?.id();
+    Ok(Requester { requester })
+}
+
+/// The id of a new passkey as a requester.
+pub fn passkey(passkey: Passkey) -> Result<Requester, Failure> {
+    let requester = RequesterId::new(passkey.key()?).map_err(Failure::usage)?;
     Ok(Requester { requester })
 }
 
@@ -231,7 +239,7 @@ pub fn sign(parts: Parts) -> Result<Signed, Failure> {
         claims: parts.claims,
     };
     let operation = parts.operation.operation().map_err(Failure::usage)?;
-    let order = countersign_requester::order::sign(&key, parts.id, window, remarks, operation)?;
+    let order = order::sign(&key, parts.id, window, remarks, operation)?;
     let wallet = wallet(&order, &order.parse()?);
     Ok(Signed {
         id: parts.id,
@@ -244,6 +252,112 @@ pub fn sign(parts: Parts) -> Result<Signed, Failure> {
     })
 }
 
+/// The parts of an order that a passkey is to sign.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Composed {
+    requester: RequesterId,
+    /// 16 random bytes, never used before.
+    id: TaskId,
+    now: UnixMillis,
+    life_ms: u64,
+    #[serde(default)]
+    note: Option<String>,
+    #[serde(default)]
+    claims: BTreeMap<String, String>,
+    /// Approvals by people that are collected before the nodes are asked.
+    #[serde(default)]
+    collect: Option<Collect>,
+    operation: Ordered,
+}
+
+/// The exact text of an order, and the challenge for the passkey.
+#[derive(Serialize)]
+pub struct Message {
+    task: String,
+    #[serde(with = "hex::serde")]
+    challenge: [u8; 32],
+    id: TaskId,
+    hash: Hash,
+    /// The wallet that it uses, or makes.
+    wallet: KeyId,
+}
+
+/// Makes an order for a passkey to sign. An error says why no node would accept it.
+pub fn message(parts: Composed) -> Result<Message, Failure> {
+    if !parts.requester.is_passkey() {
+        return Err(Failure::usage(
+            "the requester is no passkey; sign with its key",
+        ));
+    }
+    let window = Window {
+        now: parts.now,
+        life_ms: parts.life_ms,
+        collect: parts.collect,
+    };
+    let remarks = Remarks {
+        note: parts.note,
+        claims: parts.claims,
+    };
+    let operation = parts.operation.operation().map_err(Failure::usage)?;
+    let task = order::compose(parts.requester, parts.id, window, remarks, operation);
+    let unsigned = SignedTask {
+        bytes: task.to_bytes(),
+        signature: [0; 64].into(),
+    };
+    Ok(Message {
+        challenge: SignedTask::signed_message(&unsigned.bytes),
+        id: parts.id,
+        hash: unsigned.hash(),
+        wallet: wallet(&unsigned, &unsigned.parse()?),
+        task: String::from_utf8(unsigned.bytes).map_err(Failure::usage)?,
+    })
+}
+
+/// What an authenticator returned for the challenge of an order.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Returned {
+    /// The exact text of the order.
+    task: String,
+    /// The pages that may ask passkeys.
+    passkeys: PinnedPages,
+    #[serde(with = "hex::serde")]
+    client_data: Vec<u8>,
+    #[serde(with = "hex::serde")]
+    authenticator_data: Vec<u8>,
+    #[serde(with = "hex::serde")]
+    signature: Vec<u8>,
+}
+
+/// Makes an order of it, and checks it as nodes do.
+pub fn from_assertion(returned: Returned) -> Result<Signed, Failure> {
+    returned.passkeys.needed()?;
+    let assertion = OrderAssertion::new(Assertion {
+        client_data: returned.client_data,
+        authenticator_data: returned.authenticator_data,
+        signature: low_s(&returned.signature).map_err(not_made)?,
+    });
+    let order = SignedTask {
+        bytes: returned.task.into_bytes(),
+        signature: assertion.map_err(not_made)?.into(),
+    };
+    let task = proof::check_requester(&order, returned.passkeys.get()?).map_err(not_made)?;
+    Ok(Signed {
+        id: task.id,
+        hash: order.hash(),
+        wallet: wallet(&order, &task),
+        order: Order {
+            signature: order.signature,
+            task: String::from_utf8(order.bytes).map_err(Failure::usage)?,
+        },
+    })
+}
+
+fn not_made(error: impl ToString) -> Failure {
+    Failure::new("order-not-made", error)
+}
+
 /// A task as it was ordered, and nobody's word but the requester's.
 #[derive(Serialize)]
 pub struct AsOrdered {
@@ -253,10 +367,19 @@ pub struct AsOrdered {
     wallet: KeyId,
 }
 
+/// An order, and the pages on which passkeys may have signed it.
+#[derive(Deserialize)]
+pub struct Read {
+    #[serde(flatten)]
+    order: Order,
+    #[serde(default)]
+    passkeys: PinnedPages,
+}
+
 /// Reads an order: the requester named in it signed it. Does not judge who that is.
-pub fn read(order: Order) -> Result<AsOrdered, Failure> {
+pub fn read(Read { order, passkeys }: Read) -> Result<AsOrdered, Failure> {
     let order = SignedTask::from(order);
-    let task = proof::check_requester(&order)?;
+    let task = proof::check_requester(&order, passkeys.get()?)?;
     Ok(AsOrdered::new(&order, task))
 }
 
@@ -276,6 +399,8 @@ impl AsOrdered {
 pub struct View {
     id: TaskId,
     view: ToldWithOrder,
+    #[serde(default)]
+    passkeys: PinnedPages,
 }
 
 #[derive(Deserialize)]
@@ -287,9 +412,9 @@ struct ToldWithOrder {
 }
 
 /// Checks a coordinator's view of a task against the order in it.
-pub fn told(View { id, view }: View) -> Result<AsOrdered, Failure> {
+pub fn told(View { id, view, passkeys }: View) -> Result<AsOrdered, Failure> {
     let order = SignedTask::from(view.order);
-    let task = proof::check_told(id, &view.told, &order)?;
+    let task = proof::check_told(id, &view.told, &order, passkeys.get()?)?;
     Ok(AsOrdered::new(&order, task))
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::order::Order;
+use crate::pages::PinnedPages;
 
 /// Signatures, as a coordinator reports them.
 #[derive(Deserialize)]
@@ -22,6 +23,8 @@ pub struct ClaimedSigned {
     signed: Signed,
     #[serde(default)]
     chains: Chains,
+    #[serde(default)]
+    passkeys: PinnedPages,
 }
 
 /// Verified signatures: all that were ordered.
@@ -36,7 +39,7 @@ pub struct Verified {
 /// Decodes the payload of the order again, and verifies each signature under the child key derived
 /// here.
 pub fn signed(claimed: ClaimedSigned) -> Result<Verified, Failure> {
-    let (_, task) = claimed.order.of(claimed.own)?;
+    let (_, task) = claimed.order.of(claimed.own, &claimed.passkeys)?;
     let Operation::KeySign(sign) = &task.operation else {
         return Err(Failure::invalid("a signature for another operation"));
     };
@@ -63,11 +66,13 @@ pub struct ClaimedIntact {
     order: Order,
     wallet: KeyDescriptor,
     intact: Vec<Intact>,
+    #[serde(default)]
+    passkeys: PinnedPages,
 }
 
 /// Verifies the proof of every node that was asked.
 pub fn intact(claimed: ClaimedIntact) -> Result<Vec<Intact>, Failure> {
-    let (order, task) = claimed.order.of(claimed.own)?;
+    let (order, task) = claimed.order.of(claimed.own, &claimed.passkeys)?;
     let Operation::KeyShareSign(check_up) = &task.operation else {
         return Err(Failure::invalid("a check-up for another operation"));
     };

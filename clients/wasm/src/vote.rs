@@ -2,27 +2,22 @@
 
 use countersign_api::{Collecting, Open, State};
 use countersign_protocol::{
-    ApproverId, ApproverKey, Assertion, Ballot, Choice, Hash, KeyDescriptor, MalformedVote,
-    Operation, Proof, SignedTask, TaskId, UnixMillis, Vote,
+    ApproverId, Assertion, Ballot, Choice, Hash, KeyDescriptor, MalformedVote, Operation, Proof,
+    SignedTask, TaskId, UnixMillis, Vote,
 };
 use countersign_requester::count::{Count, Finding, Judged, People, ToldVotes};
 use countersign_requester::known::Acquaintances;
-use countersign_requester::profile::{Chains, Passkeys};
+use countersign_requester::profile::Chains;
 use countersign_requester::proof::{self, Told};
 use countersign_requester::voting::{self, NoVote};
-use countersign_vote::{RelyingParty, low_s};
+use countersign_vote::low_s;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::order::{AsOrdered, Order, Secret};
+use crate::pages::PinnedPages;
+use crate::passkey::Passkey;
 use crate::payload::{self, Decoded};
-
-/// A SubjectPublicKeyInfo of P-256 up to the two coordinates: id-ecPublicKey, prime256v1, and the
-/// mark of an uncompressed point.
-const P256_SPKI: [u8; 27] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
-];
 
 impl From<NoVote> for Failure {
     fn from(reason: NoVote) -> Self {
@@ -46,6 +41,8 @@ pub struct Examine {
     id: TaskId,
     view: Asked,
     known: Acquaintances,
+    #[serde(default)]
+    passkeys: PinnedPages,
     now: UnixMillis,
 }
 
@@ -61,8 +58,9 @@ struct Asked {
 /// Checks that votes are collected on a task, and that its requester is one who is trusted.
 pub fn examine(ask: Examine) -> Result<AsOrdered, Failure> {
     let order = SignedTask::from(ask.view.order);
-    let task = proof::check_told(ask.id, &ask.view.told, &order)?;
-    let (_, collect) = voting::examine(&order, &ask.known.known(), ask.now)?;
+    let pages = ask.passkeys.get()?;
+    let task = proof::check_told(ask.id, &ask.view.told, &order, pages)?;
+    let (_, collect) = voting::examine(&order, &ask.known.known(), pages, ask.now)?;
     if ask.view.state != State::Pending {
         let message = format!(
             "votes on task {} are not collected any more; look at its state",
@@ -82,12 +80,14 @@ pub struct Subject {
     wallet: KeyDescriptor,
     #[serde(default)]
     chains: Chains,
+    #[serde(default)]
+    passkeys: PinnedPages,
 }
 
 /// Decodes the effect of an order on its wallet. Nothing if it signs nothing.
 pub fn subject(ask: Subject) -> Result<Option<Decoded>, Failure> {
     let order = SignedTask::from(ask.order);
-    let task = proof::check_requester(&order)?;
+    let task = proof::check_requester(&order, ask.passkeys.get()?)?;
     match &task.operation {
         Operation::KeyGen(_) | Operation::KeyShareSign(_) => Ok(None),
         Operation::KeyReshare(reshare) => {
@@ -133,6 +133,8 @@ pub struct Ask {
     choice: Choice,
     /// The time of the approver's clock.
     time: UnixMillis,
+    #[serde(default)]
+    passkeys: PinnedPages,
 }
 
 /// The bytes that the vote signs, which are the challenge of the passkey.
@@ -145,7 +147,7 @@ pub struct Message {
 
 /// The challenge of a vote on an order whose requester signed it.
 pub fn message(ask: Ask) -> Result<Message, Failure> {
-    let hash = collecting(ask.order, ask.time)?;
+    let hash = collecting(ask.order, &ask.passkeys, ask.time)?;
     let content = || Content {
         task: hash,
         choice: ask.choice,
@@ -164,7 +166,7 @@ pub fn message(ask: Ask) -> Result<Message, Failure> {
 pub struct Returned {
     ballot: Content,
     /// The pages that may collect votes.
-    passkeys: Passkeys,
+    passkeys: PinnedPages,
     #[serde(with = "hex::serde")]
     client_data: Vec<u8>,
     #[serde(with = "hex::serde")]
@@ -182,8 +184,8 @@ pub fn from_assertion(returned: Returned) -> Result<Vote, Failure> {
         signature: low_s(&returned.signature).map_err(not_made)?,
     });
     let vote = Vote::new(ballot, proof)?;
-    let pages = pages(&returned.passkeys)?;
-    countersign_vote::check(&vote, &ballot.task, Some(&pages)).map_err(not_made)?;
+    let pages = returned.passkeys.needed()?;
+    countersign_vote::check(&vote, &ballot.task, Some(pages)).map_err(not_made)?;
     Ok(vote)
 }
 
@@ -195,19 +197,21 @@ pub struct Parts {
     order: Order,
     choice: Choice,
     time: UnixMillis,
+    #[serde(default)]
+    passkeys: PinnedPages,
 }
 
 /// Votes on an order whose requester signed it.
 pub fn sign(parts: Parts) -> Result<Vote, Failure> {
-    let hash = collecting(parts.order, parts.time)?;
+    let hash = collecting(parts.order, &parts.passkeys, parts.time)?;
     let key = parts.key.voting_key()?;
     Ok(key.vote(hash, parts.choice, parts.time)?)
 }
 
 /// The hash of an order that its requester signed, and that collects votes at this time.
-fn collecting(order: Order, time: UnixMillis) -> Result<Hash, Failure> {
+fn collecting(order: Order, pages: &PinnedPages, time: UnixMillis) -> Result<Hash, Failure> {
     let order = SignedTask::from(order);
-    let collect = proof::check_requester(&order)?.collect;
+    let collect = proof::check_requester(&order, pages.get()?)?.collect;
     voting::check_time(&collect.ok_or(NoVote::NotAsked)?, time)?;
     Ok(order.hash())
 }
@@ -231,30 +235,9 @@ pub fn approver(KeyText { key }: KeyText) -> Result<Approver, Failure> {
     Ok(Approver { approver })
 }
 
-/// The public key of a new passkey: a SubjectPublicKeyInfo (RFC 5480) in DER, in hexadecimal, as
-/// `getPublicKey()` of WebAuthn returns it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Passkey {
-    #[serde(with = "hex::serde")]
-    spki: Vec<u8>,
-}
-
 /// The id under which operators list a passkey as an approver.
-pub fn passkey(Passkey { spki }: Passkey) -> Result<Approver, Failure> {
-    let point = match spki.strip_prefix(&P256_SPKI) {
-        Some(point) if point.len() == 64 => point,
-        Some(_) | None => {
-            return Err(Failure::usage(
-                "the passkey is not of P-256 (ES256); make one with another authenticator",
-            ));
-        }
-    };
-    let mut key = [0; 33];
-    // SEC 1, section 2.3.3: the sign is the last bit of y.
-    key[0] = 2 + (point[63] & 1);
-    key[1..].copy_from_slice(&point[..32]);
-    let approver = ApproverId::new(ApproverKey::Passkey(key)).map_err(Failure::usage)?;
+pub fn passkey(passkey: Passkey) -> Result<Approver, Failure> {
+    let approver = ApproverId::new(passkey.key()?).map_err(Failure::usage)?;
     Ok(Approver { approver })
 }
 
@@ -264,7 +247,7 @@ pub struct ToldAbout {
     order: Order,
     told: ToldVotes,
     #[serde(default)]
-    passkeys: Option<Passkeys>,
+    passkeys: PinnedPages,
     /// The people of the profile, if it lists them.
     #[serde(default)]
     approvers: Option<People>,
@@ -326,11 +309,10 @@ impl From<Judged> for Found {
 /// Counts the votes on an order that collects them.
 pub fn count(ask: ToldAbout) -> Result<Counted, Failure> {
     let order = SignedTask::from(ask.order);
-    let task = proof::check_requester(&order)?;
+    let task = proof::check_requester(&order, ask.passkeys.get()?)?;
     let collect = task.collect.ok_or(NoVote::NotAsked)?;
-    let pages = ask.passkeys.as_ref().map(pages).transpose()?;
     let subject = (task.id, order.hash());
-    let known = (pages.as_ref(), ask.approvers.as_ref());
+    let known = (ask.passkeys.relying_party()?, ask.approvers.as_ref());
     let count = Count::new(subject, collect, ask.told, known, ask.now).map_err(|error| {
         let message = format!("the coordinator's answer is of no use ({error}); check the URL");
         Failure::new("answer", message)
@@ -346,8 +328,4 @@ pub fn count(ask: ToldAbout) -> Result<Counted, Failure> {
         told: count.told,
         votes: count.votes.into_iter().map(Found::from).collect(),
     })
-}
-
-fn pages(passkeys: &Passkeys) -> Result<RelyingParty, Failure> {
-    RelyingParty::new(&passkeys.rp_id, passkeys.origins.clone()).map_err(Failure::usage)
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::order::Order;
+use crate::pages::PinnedPages;
 
 /// What to do with the file of the book.
 #[derive(Debug, Default, Serialize)]
@@ -90,6 +91,8 @@ pub struct Introduced {
     /// The order that made it; absent if the coordinator has none.
     #[serde(default)]
     order: Option<Order>,
+    #[serde(default)]
+    passkeys: PinnedPages,
 }
 
 impl Introduced {
@@ -97,7 +100,9 @@ impl Introduced {
         let mut generations = self.generations.unwrap_or_else(|| vec![self.told.clone()]);
         generations.retain(|one| one.generation <= self.told.generation);
         let order = self.order.map(Into::into);
-        let introduction = Introduction::new(self.id, generations, &self.told, order.as_ref())?;
+        let pages = self.passkeys.get()?;
+        let introduction =
+            Introduction::new(self.id, generations, &self.told, order.as_ref(), pages)?;
         Ok(introduction)
     }
 }
@@ -219,19 +224,21 @@ pub struct Made {
     own: countersign_protocol::RequesterId,
     order: Order,
     made: KeyDescriptor,
+    #[serde(default)]
+    passkeys: PinnedPages,
     now: UnixMillis,
 }
 
 /// Believes the result of an own order for a wallet.
 pub fn created(made: Made) -> Result<Recorded, Failure> {
-    let (order, _) = made.order.of(made.own)?;
-    let believed = Believed::ordered(&made.made, &order, made.now)?;
+    let (order, _) = made.order.of(made.own, &made.passkeys)?;
+    let believed = Believed::ordered(&made.made, &order, made.passkeys.get()?, made.now)?;
     record(read(&made.book)?, believed)
 }
 
 /// Believes the result of an own order for the next generation of a wallet.
 pub fn reshared(made: Made) -> Result<Recorded, Failure> {
-    let (_, task) = made.order.of(made.own)?;
+    let (_, task) = made.order.of(made.own, &made.passkeys)?;
     let Operation::KeyReshare(reshare) = &task.operation else {
         return Err(Failure::invalid("a generation for another operation"));
     };

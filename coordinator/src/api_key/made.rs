@@ -51,6 +51,11 @@ pub enum KeyError {
     /// It is not clear who the key is.
     #[error("give either `sha256`, the hash of the key's text, or `requester`")]
     Credential,
+    /// A passkey signs no requests.
+    #[error(
+        "`requester` is a passkey, which signs tasks and no requests; give its owner a key with `sha256`"
+    )]
+    Passkey,
     /// Whoever sends nothing would be the key's holder.
     #[error(
         "`sha256` is the hash of an empty text; make a secret with `countersign api-key create`, which sends its hash"
@@ -320,6 +325,7 @@ fn credential(
     match (sha256, requester) {
         (Some(hash), None) if hash == api_key_hash("") => Err(KeyError::Empty),
         (Some(hash), None) => Ok(Credential::Secret(hash)),
+        (None, Some(requester)) if requester.is_passkey() => Err(KeyError::Passkey),
         (None, Some(requester)) => Ok(Credential::Requester(requester)),
         (Some(_), Some(_)) | (None, None) => Err(KeyError::Credential),
     }

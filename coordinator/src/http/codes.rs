@@ -4,7 +4,7 @@
 pub const CODES: [(&str, &str, &str); 65] = [
     (
         "api-key-credential",
-        "an API key needs exactly one credential, and not the hash of an empty text",
+        "an API key needs exactly one credential, not the hash of an empty text, and no passkey",
         "send `sha256` of a secret, or `requester`",
     ),
     (

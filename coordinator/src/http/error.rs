@@ -219,7 +219,9 @@ impl From<KeyError> for ApiError {
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         match error {
             KeyError::Name => Self::bad("api-key-name", detail),
-            KeyError::Credential | KeyError::Empty => Self::bad("api-key-credential", detail),
+            KeyError::Credential | KeyError::Passkey | KeyError::Empty => {
+                Self::bad("api-key-credential", detail)
+            }
             KeyError::Scopes => Self::bad("api-key-scopes", detail),
             KeyError::Overlap => Self::bad("api-key-overlap", detail),
             KeyError::InFile => conflict("api-key-in-file"),

@@ -93,8 +93,9 @@ impl TaskRegistry {
     ) -> Result<TakenIn, IntakeError> {
         // Signatures are verified before the lock is taken.
         let newest = self.check_chain(chain)?;
+        let rules = self.rules.load();
         let order = order
-            .map(|order| origin::record(&chain[0], order, now))
+            .map(|order| origin::record(&chain[0], order, rules.approvers.passkeys(), now))
             .transpose()?;
         let mut inner = self.lock();
         let before = self.store.wallet(newest.key)?;

@@ -3,17 +3,19 @@
 
 use countersign_api::{HistoryEntry, State, TaskResult};
 use countersign_protocol::{
-    KeyDescriptor, NodeId, Operation, Outcome, SignedTask, TaskId, UnixMillis,
+    KeyDescriptor, NodeId, Operation, Outcome, Passkeys, SignedTask, TaskError, TaskId, UnixMillis,
 };
 
 use super::IntakeError;
 use crate::task::proof;
 use crate::task::record::{Party, TaskRecord};
 
-/// The record of the KeyGen, if it created the first generation.
+/// The record of the KeyGen, if it created the first generation. A passkey's order is believed only
+/// with `passkeys`, the pages that may ask for its signature.
 pub(super) fn record(
     first: &KeyDescriptor,
     order: &SignedTask,
+    passkeys: Option<&dyn Passkeys>,
     now: UnixMillis,
 ) -> Result<(TaskId, TaskRecord), IntakeError> {
     let bad = |reason: &str| IntakeError::Order(reason.into());
@@ -21,11 +23,10 @@ pub(super) fn record(
         .parse()
         .map_err(|error| IntakeError::Order(error.to_string()))?;
     let text = String::from_utf8(order.bytes.clone()).map_err(|_| bad("it is not text"))?;
-    if !task
-        .requester
-        .verify(&SignedTask::signed_message(&order.bytes), &order.signature)
-    {
-        return Err(bad("its requester did not sign it"));
+    match order.prove(&task.requester, passkeys) {
+        Ok(()) => {}
+        Err(TaskError::BadSignature) => return Err(bad("its requester did not sign it")),
+        Err(error) => return Err(IntakeError::Order(error.to_string())),
     }
     if !matches!(task.operation, Operation::KeyGen(_)) {
         return Err(bad("it is not a KeyGen"));
@@ -50,7 +51,7 @@ pub(super) fn record(
         sequence: 0,
         revision: 1,
         task: text,
-        signature: order.signature,
+        signature: order.signature.clone(),
         state: State::Completed,
         submitted: task.created,
         submitted_by: None,

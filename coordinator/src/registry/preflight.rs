@@ -114,8 +114,8 @@ impl TaskRegistry {
                 SubmitError::Conflict(id).into()
             });
         }
-        let task = claimed
-            .authenticate(|requester| self.is_listed(requester), now)
+        let task = self
+            .authenticate(&claimed, now)
             .map_err(SubmitError::from)?;
         let wallet = self.wallet_for(&inner, &task)?;
         inner.check_room(self.rules.load().open_tasks, &task.requester, through)?;

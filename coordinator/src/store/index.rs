@@ -6,7 +6,9 @@ use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use countersign_api::State;
-use countersign_protocol::{KeyId, OperationKind, RequesterId, TaskId, UnixMillis};
+use countersign_protocol::{
+    ApproverKey, IdError, KeyId, OperationKind, RequesterId, TaskId, UnixMillis,
+};
 use redb::{
     ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
 };
@@ -18,7 +20,11 @@ use crate::task::record::{Subject, TaskRecord};
 /// last.
 const SCAN: usize = 20_000;
 /// Sequence number to id, wallet, requester, operation, state, time of submission and time limit.
+/// A requester is the 32 bytes of an Ed25519 key, or the x-coordinate of a passkey; then the first
+/// byte of its point, 2 or 3, is in the upper bits of the operation.
 pub(super) const INDEX: TableDefinition<u64, Row> = TableDefinition::new("index");
+/// The bits of the operation's code. Those above have the first byte of a passkey's point.
+const OPERATION: u8 = 0b0011_1111;
 /// In the order of their codes.
 const STATES: [State; 9] = [
     State::Waiting,
@@ -54,10 +60,10 @@ impl Tally {
     pub(super) fn moved(&self, rows: &[(Option<Row>, Row)]) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (before, after) in rows {
-            if let Some(count) = before.and_then(|row| counts.get_mut(&(row.3, row.4))) {
+            if let Some(count) = before.and_then(|row| counts.get_mut(&codes(&row))) {
                 *count -= 1;
             }
-            *counts.entry((after.3, after.4)).or_default() += 1;
+            *counts.entry(codes(after)).or_default() += 1;
         }
     }
 }
@@ -223,11 +229,15 @@ pub(super) fn complete(db: &redb::Database) -> Result<(), StoreError> {
 }
 
 pub(super) fn encode(id: TaskId, record: &TaskRecord, subject: &Subject) -> Row {
+    let (requester, point) = match *subject.requester.key() {
+        ApproverKey::Ed25519(key) => (key, 0),
+        ApproverKey::Passkey([point, x @ ..]) => (x, point),
+    };
     (
         id.0,
         *subject.wallet.as_bytes(),
-        *subject.requester.as_bytes(),
-        operation_code(subject.operation),
+        requester,
+        operation_code(subject.operation) | point << OPERATION.count_ones(),
         state_code(record.state),
         record.submitted.0,
         subject.not_after.0,
@@ -257,8 +267,25 @@ fn operation_code(operation: OperationKind) -> u8 {
     }
 }
 
+/// The codes of a row's operation and state.
+fn codes(row: &Row) -> (u8, u8) {
+    (row.3 & OPERATION, row.4)
+}
+
+fn requester_of(row: &Row) -> Result<RequesterId, IdError> {
+    match row.3 >> OPERATION.count_ones() {
+        0 => RequesterId::from_bytes(row.2),
+        point => {
+            let mut key = [point; 33];
+            key[1..].copy_from_slice(&row.2);
+            RequesterId::new(ApproverKey::Passkey(key))
+        }
+    }
+}
+
 fn decode(sequence: u64, row: Row) -> Result<Entry, StoreError> {
-    let (id, wallet, requester, operation, state, submitted, not_after) = row;
+    let (id, wallet, _, _, _, submitted, not_after) = row;
+    let (operation, state) = codes(&row);
     let unreadable = |reason: String| StoreError::Row {
         table: "index",
         reason,
@@ -274,8 +301,7 @@ fn decode(sequence: u64, row: Row) -> Result<Entry, StoreError> {
         submitted: UnixMillis(submitted),
         subject: Subject {
             wallet: KeyId::from_bytes(wallet).map_err(|error| unreadable(error.to_string()))?,
-            requester: RequesterId::from_bytes(requester)
-                .map_err(|error| unreadable(error.to_string()))?,
+            requester: requester_of(&row).map_err(|error| unreadable(error.to_string()))?,
             operation: OperationKind::ALL
                 .into_iter()
                 .find(|known| operation_code(*known) == operation)

@@ -189,7 +189,7 @@ impl Flow {
             sequence,
             revision: 1,
             task: text,
-            signature: signed.signature,
+            signature: signed.signature.clone(),
             state: match claimed.task().collect {
                 Some(_) => State::Pending,
                 None => State::Waiting,
@@ -220,7 +220,7 @@ impl Flow {
     pub fn restore(record: TaskRecord) -> Result<Self, TaskError> {
         let signed = SignedTask {
             bytes: record.task.clone().into_bytes(),
-            signature: record.signature,
+            signature: record.signature.clone(),
         };
         Ok(Self::new(record, Arc::new(signed.claim()?)))
     }

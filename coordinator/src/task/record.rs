@@ -5,8 +5,8 @@ use countersign_api::{
     Decision, HistoryEntry, Progress, Reason, State, Submitter, TaskResult, TaskSummary,
 };
 use countersign_protocol::{
-    Evidence, FailureCode, Hash, KeyDescriptor, KeyId, NodeId, Operation, OperationKind, Outcome,
-    RequesterId, SignedAck, SignedTask, Task, TaskError, TaskId, UnixMillis,
+    Evidence, FailureCode, Hash, KeyDescriptor, KeyId, NodeId, Operation, OperationKind,
+    OrderProof, Outcome, RequesterId, SignedAck, SignedTask, Task, TaskError, TaskId, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +21,8 @@ pub struct TaskRecord {
     pub revision: u64,
     /// The exact JSON text that the requester signed.
     pub task: String,
-    /// Ed25519 of the requester over the text.
-    #[serde(with = "hex::serde")]
-    pub signature: [u8; 64],
+    /// The requester's signature of the text.
+    pub signature: OrderProof,
     /// The phase, or the end.
     pub state: State,
     /// Time of acceptance.
@@ -129,7 +128,7 @@ impl TaskRecord {
     pub fn signed(&self) -> SignedTask {
         SignedTask {
             bytes: self.task.clone().into_bytes(),
-            signature: self.signature,
+            signature: self.signature.clone(),
         }
     }
 

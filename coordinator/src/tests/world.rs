@@ -295,7 +295,7 @@ pub(super) fn new_task(id: u8, operation: Operation) -> SignedTask {
 
 pub(super) fn submission(task: &SignedTask) -> String {
     let text = String::from_utf8(task.bytes.clone()).unwrap();
-    json!({"task": text, "signature": hex::encode(task.signature)}).to_string()
+    json!({"task": text, "signature": task.signature}).to_string()
 }
 
 pub(super) fn code(body: &Value) -> &str {

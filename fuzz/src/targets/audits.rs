@@ -6,7 +6,6 @@ use countersign_audit::{
     AuditHead, AuditKind, Bundle, Checkpoint, Deleted, NodeLog, Policy, Record, SignedHead,
     Vouched, record_hash,
 };
-use countersign_protocol::evidence::Signature;
 use countersign_protocol::{Hash, IdentitySigner, NodeId, TaskId, UnixMillis};
 use countersign_requester::Known;
 use countersign_requester::audit::{Fact, Proven, Trust, verify};
@@ -84,7 +83,7 @@ fn given() -> NodeLog {
         .append(NOW, AuditKind::Pruned, None, "t".into(), None);
     let head = two.head();
     let beside = Vouched {
-        order: Some(Signature([2; 64])),
+        order: Some([2; 64].into()),
         votes: Some(Vec::new()),
     };
     NodeLog {

@@ -13,7 +13,7 @@ use super::people;
 pub(super) fn run(bytes: &[u8]) -> bool {
     let signed = SignedTask {
         bytes: bytes.to_vec(),
-        signature: [0; 64],
+        signature: [0; 64].into(),
     };
     let Ok(task) = signed.parse() else {
         return false;
@@ -24,12 +24,12 @@ pub(super) fn run(bytes: &[u8]) -> bool {
     assert_eq!(elsewhere, task, "two readers read two tasks");
     let again = SignedTask {
         bytes: task.to_bytes(),
-        signature: [0; 64],
+        signature: [0; 64].into(),
     };
     assert_eq!(again.parse().expect("what was written is read"), task);
     let now = UnixMillis(task.created.0);
     assert!(
-        signed.authenticate(|_| true, now).is_err(),
+        signed.authenticate(|_| true, None, now).is_err(),
         "nobody signed it"
     );
     true

@@ -10,10 +10,11 @@ use countersign_protocol::node_status::{
 };
 use countersign_protocol::{
     Cause, Choice, Contact, CoordinatorId, DerivationPath, Evidence, Failure, Forecast,
-    GenerationProof, Hash, InputSignature, Intact, KeyId, NotAsked, Outcome, PluginVerdict, Point,
-    Refusal, SessionId, Signed, SignedAck, SignedTask, TaskId, UnixMillis, encode,
+    GenerationProof, Hash, InputSignature, Intact, KeyId, NotAsked, OrderAssertion, Outcome,
+    PluginVerdict, Point, Refusal, SessionId, Signed, SignedAck, SignedTask, TaskId, UnixMillis,
+    encode,
 };
-use countersign_vote::testing::Key;
+use countersign_vote::testing::{Key, Passkey};
 
 use super::{descriptor, people};
 use crate::check;
@@ -62,7 +63,7 @@ pub(super) fn to_nodes(input: &[u8]) -> bool {
 fn used() -> Use {
     let task = SignedTask {
         bytes: b"{}".to_vec(),
-        signature: [7; 64],
+        signature: [7; 64].into(),
     };
     Use {
         task,
@@ -346,14 +347,22 @@ pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
     let offers = super::task::seeds().into_iter().map(|bytes| ToNode::Offer {
         task: SignedTask {
             bytes,
-            signature: [1; 64],
+            signature: [1; 64].into(),
         },
         parties: vec![ack().node],
     });
+    let assertion = Passkey::new(3).assertion(&[7; 32]);
     let frames = [
         ToNode::Welcome {
             protocol: 1,
             software: "coordinator 1".into(),
+        },
+        ToNode::Offer {
+            task: SignedTask {
+                signature: OrderAssertion::new(assertion).expect("it is one").into(),
+                ..used().task
+            },
+            parties: vec![ack().node],
         },
         ToNode::OfferVoted {
             task: used().task,

@@ -89,7 +89,7 @@ fn created(journal: &Journal, key: &KeyDescriptor) -> anyhow::Result<String> {
         .context("the task that made the key is not on record; restore the journal")?;
     let task = SignedTask {
         bytes: row.bytes,
-        signature: [0; 64],
+        signature: [0; 64].into(),
     }
     .parse()?;
     Ok(time(task.created))

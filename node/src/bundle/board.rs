@@ -150,13 +150,17 @@ impl FolderError {
     fn code(&self) -> &'static str {
         match self {
             Self::Ceiling(_) => "ceiling",
-            Self::Bundle { .. } | Self::Shadow(_) | Self::Document { .. } | Self::Entry { .. } => {
-                "unusable"
-            }
+            Self::Bundle { .. }
+            | Self::Shadow(_)
+            | Self::NoEntry(_)
+            | Self::Document { .. }
+            | Self::Entry { .. } => "unusable",
             Self::Io { .. }
             | Self::Custody(_)
             | Self::State { .. }
             | Self::Lost(_)
+            | Self::Other { .. }
+            | Self::Overtaken
             | Self::Journal(_) => "store",
         }
     }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use countersign_protocol::OperationKind;
+use countersign_protocol::{OperationKind, RequesterId};
+use countersign_vote::RelyingPartyError;
 
 /// Reasons why a configuration is rejected.
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
@@ -40,6 +41,17 @@ pub enum ConfigError {
         "no plugin is configured, so nothing would guard the key shares; add one under policy.plugins (`init --rules` does), or write policy.allow_unguarded: true"
     )]
     Unguarded,
+    /// The section `passkeys` is rejected.
+    #[error("passkeys: {0}")]
+    Pages(#[from] RelyingPartyError),
+    /// A listed passkey has no page that may ask it to sign.
+    #[error(
+        "requester {0} is a passkey, and no page may ask for its signature; add passkeys: {{ rp_id: DOMAIN, origins: [PAGE] }} with the domain and the pages of your organisation"
+    )]
+    NoPages(RequesterId),
+    /// A listed passkey that can have signed nothing.
+    #[error("requester {0} is not a point of P-256; ask its owner for the id again")]
+    NoPoint(RequesterId),
     /// A name or an id is listed twice.
     #[error("`{name}` appears twice under {section}; remove one")]
     Duplicate { section: &'static str, name: String },

@@ -9,11 +9,12 @@ use countersign_protocol::RequesterId;
 use super::{Config, Preflights};
 
 /// Sections that take effect when an operator asks for it (SIGHUP). All others need a restart.
-pub const LIVE_SECTIONS: [&str; 8] = [
+pub const LIVE_SECTIONS: [&str; 9] = [
     "chains",
     "keys",
     "limits",
     "log",
+    "passkeys",
     "policy",
     "preflight",
     "requesters",
@@ -42,6 +43,7 @@ impl LiveConfig {
             reshares: other.reshares,
             task_hours: other.task_hours,
             log: other.log,
+            passkeys: other.passkeys,
             policy: other.policy,
             preflights: other.preflights,
             requesters: other.requesters,
@@ -70,6 +72,7 @@ impl Config {
                 && self.reshares == other.reshares
                 && self.task_hours == other.task_hours,
             self.log == other.log,
+            self.passkeys == other.passkeys,
             self.policy == other.policy,
             self.preflights.per_minute == other.preflights.per_minute
                 && answered(self) == answered(other),
@@ -104,7 +107,8 @@ impl Config {
     }
 
     /// This configuration without what `present` does not permit. Names that plugins may decide by,
-    /// and networks, stay those of `present`, since nobody can say which of two permits more.
+    /// and networks, stay those of `present`, since nobody can say which of two permits more. So no
+    /// page may ask passkeys to sign, unless both have the same.
     pub fn within(self, present: &Self) -> Self {
         Self {
             networks: present.networks.clone(),
@@ -119,6 +123,9 @@ impl Config {
             },
             reshares: self.reshares.min(present.reshares),
             task_hours: self.task_hours.min(present.task_hours),
+            passkeys: self
+                .passkeys
+                .filter(|pages| present.passkeys.as_ref() == Some(pages)),
             requesters: remaining(&self.requesters, &present.requesters),
             roster: remaining(&self.roster, &present.roster),
             ..self
@@ -177,7 +184,7 @@ mod tests {
     }
 
     /// What would have to change for each section to differ, and for nothing else to.
-    const CHANGES: [(&str, &str); 15] = [
+    const CHANGES: [(&str, &str); 17] = [
         ("chains", "chains: {bitcoin: testnet4}"),
         ("chains", "chains: {solana: devnet}"),
         ("keys", "keys: {allow_blind: [KEY]}"),
@@ -187,6 +194,14 @@ mod tests {
         ("limits", "limits: {reshares: 7}"),
         ("limits", "limits: {task_hours: 25}"),
         ("log", "log: {std: {level: debug}}"),
+        (
+            "passkeys",
+            "passkeys: {rp_id: a.example, origins: ['https://a.example']}",
+        ),
+        (
+            "passkeys",
+            "passkeys: {rp_id: b.example, origins: ['https://b.example']}",
+        ),
         ("policy", "policy: {deadline_seconds: 7}"),
         ("policy", "policy: {allow_unguarded: true}"),
         ("preflight", "preflight: {per_minute: 7}"),
@@ -281,6 +296,24 @@ mod tests {
         let faster = parsed("limits: {reshares: 100, task_hours: 100}").within(&parsed(""));
         assert_eq!(faster.reshares, parsed("").reshares);
         assert_eq!(faster.task_hours, parsed("").task_hours);
+    }
+
+    #[test]
+    fn within_another_a_configuration_has_the_same_pages_or_none() {
+        let on = |host: &str| {
+            parsed(&format!(
+                "passkeys: {{rp_id: {host}, origins: ['https://{host}']}}"
+            ))
+        };
+        let present = on("a.example");
+        assert_eq!(on("a.example").within(&present).passkeys, present.passkeys);
+        for (new, present) in [
+            (on("b.example"), present.clone()),
+            (parsed(""), present.clone()),
+            (present, parsed("")),
+        ] {
+            assert_eq!(new.within(&present).passkeys, None);
+        }
     }
 
     #[test]

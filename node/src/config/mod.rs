@@ -9,6 +9,7 @@ mod example_tests;
 mod expanded;
 mod incumbent;
 mod live;
+mod passkeys;
 mod plain_http;
 mod policy;
 mod preflights;
@@ -28,7 +29,8 @@ use countersign_host::{Custody, CustodyError};
 pub use countersign_metrics::config::{Influx, InfluxInto, Secret, Settings as Metrics};
 use countersign_payload::Networks;
 use countersign_protocol::session::Limits;
-use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId, Task};
+use countersign_protocol::{CoordinatorId, KeyId, NodeId, Passkeys, RequesterId, Task};
+use countersign_vote::RelyingParty;
 use sha2::{Digest, Sha256};
 
 use crate::bundle::BundleFolder;
@@ -67,6 +69,8 @@ pub struct Config {
     pub coordinator: Option<Coordinator>,
     /// Names of the requesters whose tasks are considered.
     pub requesters: BTreeMap<RequesterId, String>,
+    /// The pages that may ask requesters' passkeys to sign.
+    pub passkeys: Option<RelyingParty>,
     /// The preflights that are answered.
     pub preflights: Preflights,
     /// Names of the nodes that this one works with.
@@ -188,6 +192,11 @@ impl Config {
         self.coordinator.as_ref().ok_or(ConfigError::NoCoordinator)
     }
 
+    /// The pages that may ask requesters' passkeys to sign, as orders are checked by them.
+    pub fn passkeys(&self) -> Option<&dyn Passkeys> {
+        self.passkeys.as_ref().map(|pages| pages as &dyn Passkeys)
+    }
+
     /// Returns the SHA-256 of the file's contents.
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(&self.source.text).into()
@@ -215,6 +224,7 @@ impl Config {
             coordinator: raw
                 .coordinator
                 .map(|RawCoordinator { address, id }| Coordinator { address, id }),
+            passkeys: passkeys::pages(raw.passkeys, &raw.requesters)?,
             preflights: Preflights::from_raw(&raw.preflight, &raw.requesters)?,
             requesters: named(
                 "requesters",

@@ -25,6 +25,8 @@ pub struct RawConfig {
     /// Requesters whose tasks the node considers.
     #[serde(default)]
     pub requesters: Vec<RawRequester>,
+    /// The pages that may ask requesters' passkeys to sign.
+    pub passkeys: Option<RawPasskeys>,
     /// Answers to requesters that ask before they order.
     #[serde(default)]
     pub preflight: RawPreflight,
@@ -108,11 +110,21 @@ pub struct RawCoordinator {
 pub struct RawRequester {
     /// Name shown to people and plugins.
     pub name: String,
-    /// The requester's id, which is its public key.
+    /// The requester's id, which is its public key: Ed25519, or a passkey's.
     pub id: RequesterId,
     /// Answers its preflights: how the node would decide on a task that is not ordered yet.
     /// Default: `preflight.allow`.
     pub preflight: Option<bool>,
+}
+
+/// The section `passkeys` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPasskeys {
+    /// The domain to which the passkeys are bound.
+    pub rp_id: String,
+    /// The pages themselves, as browsers write their origins.
+    pub origins: Vec<String>,
 }
 
 /// The section `preflight` of the file.

@@ -6,6 +6,14 @@ use countersign_link::Identity;
 
 use super::*;
 
+/// The generator of P-256, and x = 7, to which no point of the curve belongs.
+const PASSKEYS: [&str; 2] = [
+    "csr1qd43050juykyy3lchnnw2caygre8wqmasyk7kvaq7jsnj3wcnrpfvyxdqhw",
+    "csr1qgqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqwgl76j0",
+];
+const PAGES: &str =
+    "passkeys: {rp_id: treasury.example, origins: ['https://console.treasury.example']}\n";
+
 /// Parses a file that lies in the folder `/base`.
 pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("/base"))
@@ -336,6 +344,42 @@ fn a_requester_that_is_listed_twice_is_refused_by_name_and_by_id() {
     assert_eq!(twice, expected);
     let both = parse(&list(("a", requester(1)), ("b", requester(2)))).unwrap();
     assert_eq!(both.requesters[&requester(2)], "b");
+}
+
+#[test]
+fn a_passkey_may_order_where_the_file_has_its_pages() {
+    let [passkey, no_point] = PASSKEYS;
+    let listed = |id: &str| format!("requesters: [{{name: ann, id: {id}}}]\n");
+    let config = parse(&format!("{PAGES}{}", listed(passkey))).unwrap();
+    let id = passkey.parse::<RequesterId>().unwrap();
+    assert_eq!(config.requesters, [(id, "ann".to_owned())].into());
+    assert!(config.passkeys().is_some());
+    assert!(parse(PAGES).unwrap().passkeys().is_some());
+    assert!(parse("").unwrap().passkeys().is_none());
+    for (text, part) in [
+        (listed(passkey), "; add passkeys: { rp_id: "),
+        (
+            format!("{PAGES}{}", listed(no_point)),
+            "not a point of P-256; ask",
+        ),
+        (listed(no_point), "not a point of P-256; ask"),
+        (
+            PAGES.replace("console.treasury", "console.evil"),
+            "passkeys: the page ",
+        ),
+        (
+            PAGES.replace("treasury.example,", "Treasury,"),
+            "passkeys: ",
+        ),
+        (
+            "passkeys: {rp_id: treasury.example, origins: []}".into(),
+            "passkeys: 0 origins",
+        ),
+        ("passkeys: {rp_id: treasury.example}".into(), "origins"),
+    ] {
+        let said = refusal(&text);
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
 
 #[test]

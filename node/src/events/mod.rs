@@ -197,7 +197,7 @@ fn question_of(me: NodeId, row: &Row) -> countersign_host::Task {
     };
     let claimed = SignedTask {
         bytes: row.bytes.clone(),
-        signature: [0; 64],
+        signature: [0; 64].into(),
     }
     .parse()
     .ok();

@@ -119,9 +119,12 @@ mod tests {
         };
         let bytes = serde_json::to_vec(&task).unwrap();
         let signature = requester().sign(&SignedTask::signed_message(&bytes));
-        SignedTask { bytes, signature }
-            .authenticate(|_| true, RECEIVED)
-            .unwrap()
+        SignedTask {
+            bytes,
+            signature: signature.into(),
+        }
+        .authenticate(|_| true, None, RECEIVED)
+        .unwrap()
     }
 
     fn asker(requesters: &[(RequesterId, &str)]) -> Asker {

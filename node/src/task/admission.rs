@@ -6,7 +6,7 @@ use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::text::printable;
 use countersign_protocol::{
     Authenticated, Committee, KeyDescriptor, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign,
-    NodeId, Operation, PayloadKind, Refusal, RefusalCode, RequesterId, Scheme, TaskError,
+    NodeId, Operation, PayloadKind, Refusal, RefusalCode, Scheme, TaskError,
 };
 use countersign_store::{Journal, KeyRecord, KeyStatus, ReadJournalError};
 use countersign_verify::{DeriveError, ExtendedPublicKey};
@@ -112,9 +112,9 @@ struct Basis<'a> {
 }
 
 impl AdmissionControl {
-    /// True of requesters that may order tasks.
-    pub fn knows_requester(&self, id: &RequesterId) -> bool {
-        self.config.now().requesters.contains_key(id)
+    /// The configuration in force, by which orders are authenticated. Ask again for the next order.
+    pub fn rules(&self) -> Arc<Config> {
+        self.config.now()
     }
 
     /// Resolves the task against this node's records, or says why it takes no part.

@@ -1,6 +1,8 @@
 //! Every refusal of the node's own checks, each with its code, beside the neighbour that passes.
 
-use countersign_protocol::{Failure, FailureCode, Hash, Outcome, Payload, TaskId, UnixMillis};
+use countersign_protocol::{
+    Failure, FailureCode, Hash, Outcome, Payload, RequesterId, TaskId, UnixMillis,
+};
 use countersign_store::{OperationKind, PreparedReshare, ReshareStage, Silent, Stop};
 use tempfile::TempDir;
 
@@ -825,7 +827,12 @@ fn an_order_is_judged_by_its_operation_and_by_no_other() {
 #[test]
 fn only_listed_requesters_are_known() {
     let (_dir, control) = control();
-    assert!(control.knows_requester(&task(checking(&[1])).requester));
+    assert!(
+        control
+            .rules()
+            .requesters
+            .contains_key(&task(checking(&[1])).requester)
+    );
     let stranger = RequesterId::from_bytes(*node(1).as_bytes()).unwrap();
-    assert!(!control.knows_requester(&stranger));
+    assert!(!control.rules().requesters.contains_key(&stranger));
 }

@@ -16,7 +16,7 @@ use countersign_protocol::frame::{
     Body, Frame, MAX_USE_PART, MAX_USE_PARTS, NO_TASK, Use, UsePart,
 };
 use countersign_protocol::{
-    Authenticated, Hash, NodeId, Operation, TaskError, UnixMillis, decode, encode,
+    Authenticated, Hash, NodeId, Operation, RequesterId, TaskError, UnixMillis, decode, encode,
 };
 use countersign_store::{Count, Counted, Journal, Written};
 use tokio_util::sync::CancellationToken;
@@ -258,13 +258,18 @@ fn check(
     if used.task.hash() != hash {
         return Err(unproven("the task is not the one that is named"));
     }
+    let rules = admission.rules();
+    let listed = |id: &RequesterId| rules.requesters.contains_key(id);
     let task = used
         .task
-        .authenticate(|id| admission.knows_requester(id), now)
+        .authenticate(listed, rules.passkeys(), now)
         .map_err(|error| {
             let why = error.to_string();
             match error {
-                TaskError::UnknownRequester(_)
+                // The peer may have other pages than this node.
+                TaskError::NoPasskeys(_)
+                | TaskError::Passkey(_)
+                | TaskError::UnknownRequester(_)
                 | TaskError::Expired(_)
                 | TaskError::FromTheFuture(_) => Doubt::Unknown(why),
                 _ => Doubt::Unproven(why),

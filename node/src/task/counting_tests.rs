@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::LiveConfig;
 use crate::task::fixtures::{
-    NOW, REQUESTER, TASK, UNTIL, config, empty_journal, generation, guard, identity, key, keysign,
-    node, nodes, put_key, sign, task,
+    NOW, REQUESTER, TASK, UNTIL, config, config_listing, empty_journal, generation, guard,
+    identity, key, keysign, node, nodes, put_key, sign, task,
 };
 
 const HASH: Hash = Hash([7; 32]);
@@ -152,11 +152,39 @@ fn a_report_under_the_name_of_another_task_proves_nothing() {
 #[test]
 fn an_order_that_the_requester_did_not_sign_proves_nothing() {
     let forged = SignedTask {
-        signature: [7; 64],
+        signature: [7; 64].into(),
         ..sign(&order())
     };
     let (unproven, why) = doubt(&used(forged), NOW).unwrap();
     assert!(unproven, "{why}");
+}
+
+/// Members may pin other pages, and nobody is to blame for that.
+#[test]
+fn an_order_by_passkey_is_believed_from_the_pinned_page_and_from_another_one_it_is_not_a_lie() {
+    use countersign_vote::testing::{ORIGIN, Passkey, RP_ID};
+    let passkey = Passkey::new(3);
+    let told = used(passkey.order(&Task {
+        requester: passkey.requester(),
+        ..order()
+    }));
+    for (pages, believed) in [
+        (format!("{{ rp_id: {RP_ID}, origins: ['{ORIGIN}'] }}"), true),
+        (
+            "{ rp_id: other.example, origins: ['https://other.example'] }".into(),
+            false,
+        ),
+    ] {
+        let (_dir, counter) = counter();
+        let config = config_listing(&passkey.requester(), &format!("passkeys: {pages}"));
+        counter.admission.config.take(config);
+        let hash = told.task.hash();
+        match check(&counter.admission, NOW, &node(2), hash, &encode(&told)) {
+            Err(Doubt::Unknown(why)) => assert_eq!(why.contains("passkey"), !believed, "{why}"),
+            Err(Doubt::Unproven(why)) => panic!("{why}"),
+            Ok(_) => assert!(believed),
+        }
+    }
 }
 
 /// Members may list other requesters, and nobody is to blame for that.
@@ -169,7 +197,14 @@ fn an_order_of_an_unknown_requester_is_not_a_lie() {
     };
     let bytes = order.to_bytes();
     let signature = stranger.sign(&SignedTask::signed_message(&bytes));
-    let (unproven, why) = doubt(&used(SignedTask { bytes, signature }), NOW).unwrap();
+    let (unproven, why) = doubt(
+        &used(SignedTask {
+            bytes,
+            signature: signature.into(),
+        }),
+        NOW,
+    )
+    .unwrap();
     assert!(!unproven && why.contains("is not listed here"), "{why}");
 }
 

@@ -196,11 +196,16 @@ pub(crate) fn task(operation: Operation) -> Task {
 pub(crate) fn sign(task: &Task) -> SignedTask {
     let bytes = task.to_bytes();
     let signature = identity(REQUESTER).sign(&SignedTask::signed_message(&bytes));
-    SignedTask { bytes, signature }
+    SignedTask {
+        bytes,
+        signature: signature.into(),
+    }
 }
 
 pub(crate) fn authentic(operation: Operation) -> Authenticated {
-    sign(&task(operation)).authenticate(|_| true, NOW).unwrap()
+    sign(&task(operation))
+        .authenticate(|_| true, None, NOW)
+        .unwrap()
 }
 
 /// The configuration of node 1, which lists nodes 2, 3 and 4, and one requester. `more`: further
@@ -216,6 +221,15 @@ pub(crate) fn config(more: &str) -> Config {
         peers.join(", "),
     );
     Config::parse(&text, Path::new("/")).unwrap()
+}
+
+/// The same, which lists another requester, too.
+pub(crate) fn config_listing(requester: &RequesterId, more: &str) -> Config {
+    let text = config(more).source.text;
+    let entry = format!("requesters: [{{ name: ann, id: {requester} }}, ");
+    let listed = text.replacen("requesters: [", &entry, 1);
+    assert_ne!(listed, text);
+    Config::parse(&listed, Path::new("/")).unwrap()
 }
 
 /// A guard without plugins, which approves everything.

@@ -22,10 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_host::{Stage as Telling, What};
-use countersign_protocol::evidence::Signature;
 use countersign_protocol::{
     Authenticated, Claimed, Committee, Evidence as Proof, Failure, Hash, KeyDescriptor, KeyId,
-    NodeId, Operation, Outcome, PluginVerdict, Refusal, RefusalCode, RequesterId, UnixMillis,
+    NodeId, Operation, Outcome, Passkeys, PluginVerdict, Refusal, RefusalCode, RequesterId,
+    UnixMillis,
 };
 use countersign_store::{Consequences, Decided, Evidence, OperationKind, StateWrite, TaskChange};
 
@@ -325,6 +325,8 @@ pub struct World<'a> {
     pub stopping: bool,
     /// True of requesters whose orders count.
     pub requesters: &'a dyn Fn(&RequesterId) -> bool,
+    /// The pages that may ask requesters' passkeys to sign.
+    pub passkeys: Option<&'a dyn Passkeys>,
 }
 
 impl Machine {
@@ -792,7 +794,7 @@ impl Machine {
     }
 
     fn row(&self, verdicts: Vec<PluginVerdict>, evidence: Evidence, world: &World<'_>) -> Decided {
-        let order = Signature(self.claimed.signed().signature);
+        let order = self.claimed.signed().signature.clone();
         Decided {
             task: self.task().id,
             hash: self.claimed.hash(),
@@ -845,7 +847,7 @@ pub(super) fn authenticate(
     claimed: &Arc<Claimed>,
     world: &World<'_>,
 ) -> Result<Authenticated, Refusal> {
-    let authentic = claimed.authenticate(world.requesters, world.now);
+    let authentic = claimed.authenticate(world.requesters, world.passkeys, world.now);
     authentic.map_err(|error| refusal(error.code().clone(), &error.to_string()))
 }
 

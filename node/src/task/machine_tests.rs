@@ -348,7 +348,14 @@ fn claimed(operation: Operation) -> Arc<Claimed> {
     };
     let bytes = task.to_bytes();
     let signature = requester.sign(&SignedTask::signed_message(&bytes));
-    Arc::new(SignedTask { bytes, signature }.claim().unwrap())
+    Arc::new(
+        SignedTask {
+            bytes,
+            signature: signature.into(),
+        }
+        .claim()
+        .unwrap(),
+    )
 }
 
 /// A machine and the world that it sees.
@@ -384,6 +391,7 @@ impl Play {
             has_room: self.has_room,
             stopping: self.stopping,
             requesters: &|_| listed,
+            passkeys: None,
         };
         self.machine.step(input, &world)
     }

@@ -113,13 +113,15 @@ impl Preflights {
     /// learns nothing. An error is the answer.
     fn examine(&self, asked: Asked) -> Result<Question, Forecast> {
         let node = &*self.node;
+        let rules = node.admission.rules();
         let world = World {
             now: node.world.now(),
             restored: node.restored,
             has_twin: node.twins.is_known(),
             has_room: self.permits.available_permits() > 0,
             stopping: node.stopping.is_cancelled(),
-            requesters: &|id| node.admission.knows_requester(id),
+            requesters: &|id| rules.requesters.contains_key(id),
+            passkeys: rules.passkeys(),
         };
         let claimed = asked.signed.claim();
         let claimed = Arc::new(claimed.map_err(|error| {

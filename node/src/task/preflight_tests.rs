@@ -9,7 +9,9 @@ use super::*;
 use crate::config::RawGrants;
 use crate::risk::Guard;
 use crate::specimen::{self, CODE, Specimen, entry, soon};
-use crate::task::fixtures::{Parts, TASK, guard, identity, key, node, services, sign, task};
+use crate::task::fixtures::{
+    Parts, TASK, config_listing, guard, identity, key, node, services, sign, task,
+};
 use crate::task::{Offered, TaskService};
 
 /// A node at work, with what it reports.
@@ -52,6 +54,19 @@ impl Node {
         }
     }
 
+    /// Without plugins, and with one more requester.
+    fn with_requester(id: &countersign_protocol::RequesterId, more: &str) -> Self {
+        let parts = Parts::holding(KeyStatus::Active);
+        let services = services(&parts, "");
+        services.admission.config.take(config_listing(id, more));
+        Self {
+            service: TaskService::new(services),
+            guard: guard(),
+            parts,
+            _plugins: tempfile::tempdir().unwrap(),
+        }
+    }
+
     /// Without plugins, so that everything is approved.
     async fn open(more: &str) -> Self {
         Self::with(more, Vec::new()).await
@@ -89,8 +104,12 @@ impl Node {
 
     /// Orders the task for real. Returns the code of the refusal; empty for an approval.
     async fn decision(&mut self, task: &Task) -> String {
+        self.order(sign(task)).await
+    }
+
+    async fn order(&mut self, signed: SignedTask) -> String {
         self.service.offer(Offered {
-            signed: sign(task),
+            signed,
             parties: vec![node(1)],
             votes: Vec::new(),
         });
@@ -251,7 +270,7 @@ async fn strangers_and_forgers_learn_nothing_and_raise_no_alarm() {
     let mut node = Node::open("preflight: { allow: false }").await;
     let before = node.traces();
     let mut forged = sign(&check_up());
-    forged.signature[0] ^= 1;
+    forged.signature = [1; 64].into();
     let mut stranger = check_up();
     let id = identity(9);
     stranger.requester = countersign_protocol::RequesterId::from_bytes(id.public().0).unwrap();
@@ -259,12 +278,15 @@ async fn strangers_and_forgers_learn_nothing_and_raise_no_alarm() {
     let signature = id.sign(&SignedTask::signed_message(&bytes));
     let nonsense = SignedTask {
         bytes: b"{}".to_vec(),
-        signature,
+        signature: signature.into(),
     };
     for (signed, code) in [
         (forged, RefusalCode::RequesterSignature),
         (
-            SignedTask { bytes, signature },
+            SignedTask {
+                bytes,
+                signature: signature.into(),
+            },
             RefusalCode::RequesterUnknown,
         ),
         (nonsense, RefusalCode::TaskMalformed),
@@ -274,6 +296,37 @@ async fn strangers_and_forgers_learn_nothing_and_raise_no_alarm() {
         assert!(forecast.verdicts.is_empty());
     }
     assert_eq!(node.traces(), before);
+}
+
+/// Preflights and orders are authenticated by the same rules, those of the configuration in force.
+#[tokio::test]
+async fn a_listed_passkey_asks_and_orders_from_the_pinned_page_alone() {
+    use countersign_vote::testing::{ORIGIN, Passkey, RP_ID};
+    let passkey = Passkey::new(3);
+    let more = format!("passkeys: {{ rp_id: {RP_ID}, origins: ['{ORIGIN}'] }}");
+    let mut node = Node::with_requester(&passkey.requester(), &more);
+    let order = |passkey: &Passkey, number| {
+        passkey.order(&Task {
+            requester: passkey.requester(),
+            ..numbered(number)
+        })
+    };
+    let mut elsewhere = Passkey::new(3);
+    elsewhere.rp_id = "evil.example".into();
+    for (signed, code) in [
+        (order(&passkey, 1), None),
+        (order(&elsewhere, 2), Some(RefusalCode::RequesterPasskey)),
+        (
+            order(&Passkey::new(4), 3),
+            Some(RefusalCode::RequesterUnknown),
+        ),
+    ] {
+        let forecast = node.forecast(signed.clone()).await;
+        let foretold = forecast.refusal.map(|refusal| refusal.code);
+        assert_eq!(foretold, code);
+        let decided = node.order(signed).await;
+        assert_eq!(decided, code.map_or(String::new(), |code| code.to_string()));
+    }
 }
 
 #[tokio::test]

@@ -402,13 +402,15 @@ impl<'a> Executor<'a> {
             // Without a permit, the machine is told that there is no room.
             self.permit = self.service.permits.clone().try_acquire_owned().ok();
         }
+        let rules = node.admission.rules();
         let world = World {
             now: node.world.now(),
             restored: node.restored,
             has_twin: node.twins.is_known(),
             has_room: self.permit.is_some(),
             stopping: node.stopping.is_cancelled(),
-            requesters: &|id| node.admission.knows_requester(id),
+            requesters: &|id| rules.requesters.contains_key(id),
+            passkeys: rules.passkeys(),
         };
         self.machine.step(input, &world)
     }

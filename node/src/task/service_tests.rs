@@ -250,7 +250,7 @@ async fn an_approval_is_not_recorded_once_the_requester_is_removed() {
 async fn a_forged_order_leaves_an_alarm_and_no_row() {
     let mut tasks = Tasks::new();
     let forged = SignedTask {
-        signature: [7; 64],
+        signature: [7; 64].into(),
         ..sign(&check_up())
     };
     tasks.service.offer(Offered {
@@ -296,7 +296,7 @@ async fn what_is_not_a_task_is_not_answered() {
     tasks.service.offer(Offered {
         signed: SignedTask {
             bytes: b"{}".to_vec(),
-            signature: [0; 64],
+            signature: [0; 64].into(),
         },
         parties: vec![node(1)],
         votes: Vec::new(),

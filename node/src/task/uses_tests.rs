@@ -12,7 +12,7 @@ fn used(number: usize, bytes: usize) -> Use {
     Use {
         task: SignedTask {
             bytes,
-            signature: [7; 64],
+            signature: [7; 64].into(),
         },
         signers: vec![node(1), node(2)],
     }

@@ -92,7 +92,7 @@ impl People {
             ));
         }
         for key in approver.keys {
-            if !is_usable(&key) {
+            if !is_usable(key.key()) {
                 return Err(format!(
                     "{key} is no point of P-256; ask the person for the id again"
                 ));
@@ -150,7 +150,9 @@ impl People {
         self.keys.get(key).copied()
     }
 
-    /// The people whose order a task is.
+    /// The people whose order a task is: those who are listed with the requester, the one who votes
+    /// with the same key, and, if it is a passkey, the one who is called as the node calls it. A
+    /// passkey is a person's, so one name is one person.
     pub fn initiators(&self, requester: &Principal) -> Set {
         let orders = |(at, ids): (usize, &Vec<String>)| {
             let ordered = |id: &String| {
@@ -158,11 +160,15 @@ impl People {
             };
             ids.iter().any(ordered).then_some(Person(at))
         };
-        self.requesters
-            .iter()
-            .enumerate()
-            .filter_map(orders)
-            .collect()
+        let listed = self.requesters.iter().enumerate().filter_map(orders);
+        let id = requester.id.parse::<RequesterId>().ok();
+        let votes = |(key, person): (&ApproverId, &Person)| {
+            id.is_some_and(|id| id.is(key)).then_some(*person)
+        };
+        let same_key = self.keys.iter().filter_map(votes);
+        let named = id.filter(RequesterId::is_passkey);
+        let same_name = named.and_then(|_| self.find(&requester.name));
+        listed.chain(same_key).chain(same_name).collect()
     }
 
     /// The members of a group.

@@ -22,6 +22,9 @@ codes! {
     RequesterSignature = "requester-signature", Caller,
         "the signature is not the requester's",
         "find out who changed the task";
+    RequesterPasskey = "requester-passkey", Caller,
+        "the passkey's signature does not prove the task, or no pages are configured under `passkeys`",
+        "read the reason; compare `passkeys` with the page, and sign again";
     TaskFromTheFuture = "task-from-the-future", Environment,
         "it begins later than now",
         "compare the clocks";

@@ -50,7 +50,7 @@ fn signature(number: u8) -> Signature {
 fn order() -> SignedTask {
     SignedTask {
         bytes: br#"{"version":1}"#.to_vec(),
-        signature: [0x14; 64],
+        signature: [0x14; 64].into(),
     }
 }
 

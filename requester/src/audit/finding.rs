@@ -144,6 +144,10 @@ pub enum Missing {
     #[error("the requester's signature is in no file; ask the requester for the signed task")]
     OrderSignature,
     #[error(
+        "the order is signed by the passkey {requester}, which cannot be verified without `passkeys` in the profile; write there the domain and the pages of the organisation that ordered"
+    )]
+    OrderPages { requester: RequesterId },
+    #[error(
         "requester {requester} is neither you nor under `trusted_requesters` in the profile; add it if its owner told you the id"
     )]
     Requester { requester: RequesterId },

@@ -14,11 +14,12 @@ mod tests;
 mod wallet;
 
 use countersign_audit::Bundle;
-use countersign_protocol::{CoordinatorId, KeyDescriptor};
+use countersign_protocol::{CoordinatorId, KeyDescriptor, Passkeys};
 use countersign_vote::RelyingParty;
 
 use crate::count::People;
 use crate::known::Known;
+use crate::proof::PinnedPages;
 pub use finding::{Fact, Finding, Missing, Proven, Report, Standing, Subject, Wrong};
 pub use wallet::WrongWallet;
 
@@ -31,10 +32,17 @@ pub struct Trust<'a> {
     pub coordinator: Option<CoordinatorId>,
     /// People who vote; absent: nobody's key is known.
     pub people: Option<&'a People>,
-    /// Pages that may collect votes of passkeys.
+    /// Pages that may ask passkeys for votes and orders.
     pub pages: Option<&'a RelyingParty>,
     /// Generations of wallets that are believed already, as from a wallet book.
     pub wallets: &'a [KeyDescriptor],
+}
+
+impl<'a> Trust<'a> {
+    /// The pages, as orders are checked by them.
+    fn passkeys(&self) -> PinnedPages<'a> {
+        self.pages.map(|pages| pages as &dyn Passkeys)
+    }
 }
 
 /// Finds out what a bundle proves, what it lacks, and what is wrong with it.

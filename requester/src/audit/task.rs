@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use countersign_audit::{NodeLog, Record, Row, State, TaskTold};
 use countersign_payload::Networks;
 use countersign_protocol::{
-    ApproverId, Choice, Hash, KeyDescriptor, NodeId, Operation, Outcome, SignedTask, Task, TaskId,
-    Vote,
+    ApproverId, Choice, Hash, KeyDescriptor, NodeId, Operation, OrderProof, Outcome, SignedTask,
+    Task, TaskError, TaskId, Vote,
 };
 use countersign_verify::{Input, result};
 use countersign_vote::CheckError;
@@ -95,9 +95,9 @@ impl Gathered<'_> {
     fn order(&self, context: &Context<'_>) -> Result<(Order, Facts), Wrong> {
         let told = self
             .told
-            .map(|told| (told.order().bytes, Some(told.signature)));
+            .map(|told| (told.order().bytes, Some(told.signature.clone())));
         let seen = self.seen.iter().map(|seen| {
-            let order = seen.record.beside.order;
+            let order = seen.record.beside.order.clone();
             (seen.row.bytes.clone(), order)
         });
         let mut orders = told.into_iter().chain(seen);
@@ -106,25 +106,35 @@ impl Gathered<'_> {
             return Err(Wrong::TwoOrders);
         };
         let task = parse(&bytes)?;
-        let is_signed = |bytes: &[u8], signature: &[u8; 64]| {
-            let message = SignedTask::signed_message(bytes);
-            task.requester.verify(&message, signature)
-        };
         let requester = task.requester;
-        if signature.is_some_and(|signature| !is_signed(&bytes, &signature.0)) {
-            return Err(Wrong::Requester { requester });
+        let pages = context.trust.passkeys();
+        let is_signed = |signature: &OrderProof| {
+            let order = SignedTask {
+                bytes: bytes.clone(),
+                signature: signature.clone(),
+            };
+            match order.prove(&requester, pages) {
+                Ok(()) => Ok(true),
+                Err(TaskError::NoPasskeys(_)) => Ok(false),
+                Err(_) => Err(Wrong::Requester { requester }),
+            }
+        };
+        let mut verified = true;
+        if let Some(signature) = &signature {
+            verified &= is_signed(signature)?;
         }
         for (other, also) in orders {
             if other != bytes {
                 return Err(Wrong::TwoOrders);
             }
-            if also.is_some_and(|also| !is_signed(&bytes, &also.0)) {
-                return Err(Wrong::Requester { requester });
+            if let Some(also) = &also {
+                verified &= is_signed(also)?;
             }
             signature = signature.or(also);
         }
         let fact = match signature {
             None => Err(Missing::OrderSignature),
+            Some(_) if !verified => Err(Missing::OrderPages { requester }),
             Some(_) if context.trust.known.trusts(&requester) => {
                 Ok(Proven::Requester { requester })
             }
@@ -301,7 +311,7 @@ impl Seen<'_> {
 fn parse(bytes: &[u8]) -> Result<Task, Wrong> {
     let unsigned = SignedTask {
         bytes: bytes.to_vec(),
-        signature: [0; 64],
+        signature: [0; 64].into(),
     };
     unsigned
         .parse()

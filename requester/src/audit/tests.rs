@@ -4,6 +4,7 @@
 mod alterations;
 mod fields;
 mod gaps;
+mod passkeys;
 mod world;
 
 use countersign_audit::{Bundle, NodeLog};

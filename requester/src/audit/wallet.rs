@@ -8,6 +8,7 @@ use countersign_protocol::{KeyDescriptor, KeyId};
 use super::Trust;
 use super::finding::{Missing, Proven, Report, Subject, Wrong};
 use crate::belief::{Doubt, Introduction};
+use crate::proof::{self, Disbelief};
 
 /// Why the parts of a wallet do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,11 +58,18 @@ fn judge(wallet: &Wallet, trust: &Trust<'_>) -> Result<(), Judgement> {
         return Err(wrong("it has no generation".into()));
     };
     let order = wallet.order.as_ref().map(|order| order.order());
+    let signed = order
+        .as_ref()
+        .map(|order| proof::check_requester(order, trust.passkeys()));
+    if let Some(Err(Disbelief::NoPasskeys(requester))) = signed {
+        return Err(Judgement::Missing(Missing::OrderPages { requester }));
+    }
     let introduced = Introduction::new(
         wallet.wallet,
         wallet.generations.clone(),
         newest,
         order.as_ref(),
+        trust.passkeys(),
     );
     let introduced = introduced.map_err(|error| wrong(error.to_string()))?;
     let in_book = |one: &KeyDescriptor| {

@@ -22,7 +22,7 @@ use super::peer::PEERS;
 use super::prepared::PREPARED;
 use super::pruned::SPENT;
 use super::quarantine::{ATTEMPTS, QUARANTINE, STOPS};
-use super::recordings::{CONFIGURATIONS, DIFFERENCES, ORDERS, RECORDED, RECORDINGS};
+use super::recordings::{ASSERTIONS, CONFIGURATIONS, DIFFERENCES, ORDERS, RECORDED, RECORDINGS};
 use super::register::{ORDER, TASKS, UNFINISHED};
 use super::started::STARTED;
 use crate::files;
@@ -52,7 +52,7 @@ macro_rules! every_table {
             META TASKS SPENT ORDER UNFINISHED STATE RESERVED RESERVERS RECORDINGS
             RECORDED CONFIGURATIONS DIFFERENCES AUDIT KEYS PREPARED GENERATIONS UNHEARD
             QUARANTINE STOPS ATTEMPTS MOMENTS PEERS STARTED OUTBOX COUNTED
-            ORDERS CHECKPOINTS BUNDLED
+            ORDERS ASSERTIONS CHECKPOINTS BUNDLED
         )
     };
     (@ $do:ident($from:expr, $to:expr) $($table:ident)*) => { $($do($from, $to, $table)?;)* };

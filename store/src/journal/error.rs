@@ -99,6 +99,14 @@ pub enum ReadJournalError {
         /// The id of the task.
         task: TaskId,
     },
+    /// The signature of a passkey's order is not one.
+    #[error(
+        "the requester's signature of task {task} was changed: it cannot be read; keep the file as evidence and compare it with a backup"
+    )]
+    Order {
+        /// The id of the task.
+        task: TaskId,
+    },
     /// The configuration has another digest than the one under which it is kept.
     #[error(
         "the configuration kept under SHA-256 {digest} was changed: it has another digest; keep the file as evidence and compare it with a backup"

@@ -7,8 +7,7 @@
 use std::sync::Arc;
 
 use countersign_audit::recording_hash;
-use countersign_protocol::evidence::Signature;
-use countersign_protocol::{Hash, TaskId, UnixMillis};
+use countersign_protocol::{Hash, OrderProof, TaskId, UnixMillis};
 use redb::{
     ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableError, WriteTransaction,
 };
@@ -25,8 +24,11 @@ use super::written::{Done, Written};
 pub(super) const RECORDINGS: TableDefinition<Id, Bytes> = TableDefinition::new("recordings");
 /// Position in time to task id, of those that have a recording.
 pub(super) const RECORDED: TableDefinition<u64, Id> = TableDefinition::new("recorded");
-/// Task id to the requester's signature over the bytes in the row. It proves itself.
+/// Task id to the requester's Ed25519 signature over the bytes in the row. It proves itself.
 pub(super) const ORDERS: TableDefinition<Id, &'static [u8; 64]> = TableDefinition::new("orders");
+/// Task id to the assertion of a requester's passkey for the bytes in the row, as
+/// [`OrderProof::to_bytes`] writes it.
+pub(super) const ASSERTIONS: TableDefinition<Id, Bytes> = TableDefinition::new("assertions");
 /// SHA-256 to the configuration document of a plugin.
 pub(super) const CONFIGURATIONS: TableDefinition<&'static [u8; 32], Bytes> =
     TableDefinition::new("configurations");
@@ -53,7 +55,7 @@ pub struct Evidence {
     /// SHA-256 of that description.
     pub chain: Option<Hash>,
     /// The requester's signature over the bytes of the task, for auditors.
-    pub order: Option<Signature>,
+    pub order: Option<OrderProof>,
 }
 
 /// The configuration document of a plugin, as the plugin saw it.
@@ -104,6 +106,7 @@ pub(super) struct Recordings<'t> {
     recordings: Table<'t, Id, Bytes>,
     recorded: Table<'t, u64, Id>,
     orders: Table<'t, Id, &'static [u8; 64]>,
+    assertions: Table<'t, Id, Bytes>,
     configurations: Table<'t, &'static [u8; 32], Bytes>,
     differences: Table<'t, u64, Bytes>,
     meta: Table<'t, &'static str, u64>,
@@ -115,6 +118,7 @@ impl<'t> Recordings<'t> {
             recordings: transaction.open_table(RECORDINGS)?,
             recorded: transaction.open_table(RECORDED)?,
             orders: transaction.open_table(ORDERS)?,
+            assertions: transaction.open_table(ASSERTIONS)?,
             configurations: transaction.open_table(CONFIGURATIONS)?,
             differences: transaction.open_table(DIFFERENCES)?,
             meta: transaction.open_table(META)?,
@@ -131,8 +135,15 @@ impl<'t> Recordings<'t> {
             .configurations
             .iter()
             .try_for_each(|configuration| self.keep_configuration(configuration))?;
-        if let Some(order) = &evidence.order {
-            self.orders.insert(&task.0, &order.0)?;
+        match &evidence.order {
+            Some(OrderProof::Ed25519(signature)) => {
+                self.orders.insert(&task.0, signature)?;
+            }
+            Some(order @ OrderProof::Passkey(_)) => {
+                self.assertions
+                    .insert(&task.0, order.to_bytes().as_slice())?;
+            }
+            None => {}
         }
         let recording = evidence.recording.as_slice();
         if recording.is_empty() {
@@ -183,6 +194,7 @@ impl<'t> Recordings<'t> {
     /// Forgets the requester's signature of a task whose record goes.
     pub(super) fn forget_order(&mut self, task: TaskId) -> Result<(), WriteJournalError> {
         self.orders.remove(&task.0)?;
+        self.assertions.remove(&task.0)?;
         Ok(())
     }
 

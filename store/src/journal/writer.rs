@@ -251,6 +251,7 @@ fn ends_the_journal(error: &WriteJournalError) -> bool {
             ReadJournalError::NewerFormat { .. }
             | ReadJournalError::Damaged { .. }
             | ReadJournalError::Recording { .. }
+            | ReadJournalError::Order { .. }
             | ReadJournalError::Configuration { .. } => false,
             ReadJournalError::Page(_) | ReadJournalError::Database(_) => true,
         },

@@ -1,12 +1,12 @@
 //! What an auditor is given of a journal.
 
-use countersign_protocol::UnixMillis;
 use countersign_protocol::evidence::Signature;
+use countersign_protocol::{Assertion, OrderAssertion, OrderProof, UnixMillis};
 use countersign_store::{Decided, Evidence, Journal, Kept, Silent};
 
 use crate::support::*;
 
-const ORDER: Signature = Signature([5; 64]);
+const ORDER: OrderProof = OrderProof::Ed25519([5; 64]);
 
 /// A journal whose entry of each number was written at this time.
 fn journal(times: &[u64]) -> (tempfile::TempDir, Journal) {
@@ -91,11 +91,44 @@ fn a_record_is_given_with_the_order_and_recording_that_belong_to_it() {
     let [Kept::Whole(one), Kept::Whole(two), Kept::Unknown(three)] = kept.as_slice() else {
         panic!("{kept:?}")
     };
-    assert_eq!((one.order, two.order), (Some(ORDER), None));
+    assert_eq!((&one.order, &two.order), (&Some(ORDER), &None));
     assert_eq!(one.recording.as_deref(), Some(&[1; 10][..]));
     assert_eq!((&two.recording, *three), (&None, task(3)));
     let entry = journal.audit(0, 1).unwrap().remove(0);
     assert_eq!(entry.record, Some(countersign_audit::record_hash(&one.row)));
+}
+
+/// A requester's passkey signs more bytes than a key.
+#[test]
+fn a_record_is_given_with_the_assertion_of_a_passkey_and_forgets_it_when_it_goes() {
+    let (dir, journal) = journal(&[]);
+    let assertion = Assertion {
+        client_data: vec![1; 2048],
+        authenticator_data: vec![2; 37],
+        signature: vec![3; 70],
+    };
+    let order = OrderProof::from(OrderAssertion::new(assertion).unwrap());
+    let by_passkey = Decided {
+        evidence: Evidence {
+            order: Some(order.clone()),
+            ..ordered(1).evidence
+        },
+        ..ordered(1)
+    };
+    journal.approve(at(20), by_passkey, vec![]).unwrap();
+    journal.approve(at(20), ordered(2), vec![]).unwrap();
+    drop(journal);
+    let journal = Journal::open(dir.path()).unwrap();
+    let kept = journal.kept_records(&[task(1), task(2)]).unwrap();
+    let [Kept::Whole(one), Kept::Whole(two)] = kept.as_slice() else {
+        panic!("{kept:?}")
+    };
+    assert_eq!((&one.order, &two.order), (&Some(order), &Some(ORDER)));
+    journal.end(at(30), task(1), signed(1)).unwrap();
+    let before = UnixMillis(1_000_000);
+    journal.prune(UnixMillis(2_000_000), before, 0).unwrap();
+    let kept = journal.kept_records(&[task(1)]).unwrap();
+    assert!(matches!(kept.as_slice(), [Kept::Deleted(_)]), "{kept:?}");
 }
 
 #[test]
@@ -126,7 +159,7 @@ fn of_a_deleted_record_the_hash_is_given_and_what_was_deleted() {
         records: deletions.records,
         before: deletions.before,
         at: at(1),
-        signature: ORDER,
+        signature: Signature([5; 64]),
     };
     journal.keep_checkpoint(checkpoint).unwrap();
     drop(journal);

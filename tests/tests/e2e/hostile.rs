@@ -442,7 +442,7 @@ async fn a_preflight_asks_no_approver_and_does_not_use_up_the_task() {
     }
     assert!(approver.seen().is_empty(), "nobody was asked");
     let mut forged = good.clone();
-    forged.signature[0] ^= 1;
+    forged.signature = [1; 64].into();
     let forecast = liar.forecast(9, forged, parties.clone()).await;
     assert_eq!(forecast.refusal.unwrap().code, "requester-signature");
     liar.offer(good, parties).await;

@@ -12,6 +12,19 @@ use crate::page::{repository, written};
 /// The document of the last release. Replaced by the present one at each release.
 const RELEASED: &str = include_str!("../../fixtures/openapi-v1-released.json");
 
+/// Values that became others which have them as one case. The other case, a passkey that orders, is
+/// met only where an operator lists one.
+const WIDER: [[&str; 2]; 2] = [
+    [
+        "^csr1[02-9ac-hj-np-z]{58}$",
+        "^csr1[02-9ac-hj-np-z]{58}[02-9ac-hj-np-z]?$",
+    ],
+    [
+        "#/components/schemas/Signature",
+        "#/components/schemas/OrderProof",
+    ],
+];
+
 #[test]
 fn the_document_and_the_page_are_those_of_the_code() {
     written("docs/openapi-v1.json", &(openapi_document() + "\n"));
@@ -113,7 +126,8 @@ fn compare(at: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
             }
         }
         (old, new) => {
-            if old != new {
+            let is_wider = WIDER.iter().any(|pair| [old, new] == *pair);
+            if old != new && !is_wider {
                 found.push(format!("{at}: {old} became {new}"));
             }
         }

@@ -121,6 +121,7 @@ class Flows:
         self.book = book
         self._known = profile.known(key.id if key else None)
         self._chains = profile.chains()
+        self._pages = profile.pages()
         self._webhook_keys: WebhookKeys | None = None
         self._webhook_keys_error: CountersignError | None = None
         self._webhook_keys_at = -NEW_KEYS
@@ -356,25 +357,27 @@ class Flows:
 
     def votes(self, id: str) -> Flow[Votes | None]:
         order = _order_in((yield from self._view(id)))
-        if _core.call("order.read", dict(order)).get("collect") is None:
+        if self._read(order).get("collect") is None:
             return None
         return self._count(order, (yield _api.votes(id)))
 
     def examine(self, id: str) -> Flow[Examined]:
         """A task to vote on, verified as before signing."""
         view = yield _api.task(id)
-        task = _core.call("vote.examine", {"id": id, "view": view, "known": self._known, "now": _now()})
+        asked = {"id": id, "view": view, "known": self._known, "passkeys": self._pages, "now": _now()}
+        task = _core.call("vote.examine", asked)
         order = _order_in(view)
         wallet, decoded = None, None
         if "key-gen" not in task["operation"]:
             wallet = yield from self.newest_wallet(task["wallet"])
-            shown = _core.call("vote.subject", {"order": order, "wallet": wallet.descriptor, "chains": self._chains})
+            subject = {"order": order, "wallet": wallet.descriptor, "chains": self._chains, "passkeys": self._pages}
+            shown = _core.call("vote.subject", subject)
             decoded = None if shown is None else _decoded(shown)
         needed, until = task["collect"]["votes"], _date(task["collect"]["until"])
         return Examined(id, task["hash"], task["requester"], needed, until, task, wallet, decoded, order)
 
     def vote(self, examined: Examined, key: ApproverKey, choice: str) -> Flow[Votes]:
-        return (yield from self.submit_vote(examined, key.vote(examined.order, choice, _now())))
+        return (yield from self.submit_vote(examined, key.vote(examined.order, choice, _now(), self._pages)))
 
     def submit_vote(self, examined: Examined, vote: Vote) -> Flow[Votes]:
         """Hands in a vote, and sees that the coordinator lists it."""
@@ -389,7 +392,7 @@ class Flows:
 
     def _count(self, order: Order, told: Any) -> Votes:
         document = {"order": order, "told": told, "now": _now()}
-        known = {"passkeys": self.profile.pages(), "approvers": self.profile.people()}
+        known = {"passkeys": self._pages, "approvers": self.profile.people()}
         count = _core.call("vote.count", document | known)
         return Votes(
             task=count["task"],
@@ -522,7 +525,7 @@ class Flows:
     def _hand_in(self, order: Order, until: float) -> Flow[TaskView]:
         """Once the order may have arrived, submits the same bytes again until it is known whether it did: a second
         order in its place might be carried out twice."""
-        id = _core.call("order.read", dict(order))["id"]
+        id = self._read(order)["id"]
         arrived = False
         while True:
             try:
@@ -576,13 +579,13 @@ class Flows:
 
     def _judge(self, order: Order, view: TaskView) -> Flow[Wallet | Signed | CheckUp]:
         """The result of an order, verified against the exact bytes that this requester signed."""
-        task = _core.call("order.read", dict(order))
+        task = self._read(order)
         self._raise_end(view, task["not_after"])
         result = view.get("result")
         if not isinstance(result, dict) or len(result) != 1:
             raise self._nothing()
         ((kind, claim),) = result.items()
-        own = {"own": self._known["own"], "order": order}
+        own = {"own": self._known["own"], "order": order, "passkeys": self._pages}
         match next(iter(task["operation"])), kind:
             case "key-gen", "created":
                 return self._record("wallet.created", own | {"made": claim, "now": _now()})
@@ -622,11 +625,16 @@ class Flows:
     def _view(self, id: str) -> Flow[TaskView]:
         """A task whose order is verified, and whose summary is of that order."""
         view = cast(TaskView, (yield _api.task(id)))
-        _core.call("order.told", {"id": id, "view": view})
+        _core.call("order.told", {"id": id, "view": view, "passkeys": self._pages})
         return view
 
+    def _read(self, order: Order) -> dict[str, Any]:
+        """What was ordered, if its requester signed it; a passkey, on the profile's own pages."""
+        signed = {"task": order["task"], "signature": order["signature"]}
+        return cast("dict[str, Any]", _core.call("order.read", signed | {"passkeys": self._pages}))
+
     def _own(self, view: TaskView) -> dict[str, Any]:
-        task = cast(dict[str, Any], _core.call("order.read", {"task": view["task"], "signature": view["signature"]}))
+        task = self._read(_order_in(view))
         if task["requester"] != self._known["own"]:
             raise UsageError("usage", "the task is another requester's; only its own requester judges its result")
         return task
@@ -675,7 +683,7 @@ class Flows:
     def _introduced(self, id: str, told: KeyDescriptor) -> Flow[dict[str, Any]]:
         all = [told] if told["generation"] == 0 else (yield from self._generations(id))
         order = yield from self._order_of(all[0]) if all and all[0]["generation"] == 0 else _none()
-        return {"id": id, "told": told, "generations": all, "order": order}
+        return {"id": id, "told": told, "generations": all, "order": order, "passkeys": self._pages}
 
     def _generations(self, id: str) -> Flow[list[KeyDescriptor]]:
         return cast("list[KeyDescriptor]", (yield _api.request("listGenerations", id))["generations"])

@@ -82,7 +82,7 @@ class ApproverKey:
     def __reduce__(self) -> Any:
         raise TypeError("an approver's key is not copied; load it from its file")
 
-    def vote(self, order: Submission, choice: str, time: int) -> Vote:
-        """Votes on an order whose requester signed it."""
+    def vote(self, order: Submission, choice: str, time: int, pages: dict[str, Any] | None = None) -> Vote:
+        """Votes on an order whose requester signed it; if that is a passkey, on one of these pages."""
         ballot = {"order": {"task": order["task"], "signature": order["signature"]}, "choice": choice, "time": time}
-        return cast(Vote, _core.call("vote.sign", ballot | {"key": self._text}))
+        return cast(Vote, _core.call("vote.sign", ballot | {"key": self._text, "passkeys": pages}))

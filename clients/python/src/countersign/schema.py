@@ -52,7 +52,7 @@ Point = str
 #: A stable code. Codes may be added; docs/codes.md lists them. Plugins have codes of their own.
 RefusalCode = str
 
-#: A requester, by its Ed25519 key, in bech32m.
+#: A requester, by its key, Ed25519 or a passkey's, in bech32m.
 RequesterId = str
 
 #: A threshold signature scheme, named in tasks by its kebab-case form.
@@ -633,6 +633,13 @@ class PartyView(_PartyViewOptional):
     online: bool
 
 
+class PasskeySignature(TypedDict):
+    """The proof of a passkey as JSON has it, with the assertion as in a vote."""
+
+    #: The assertion. Its challenge is what an Ed25519 key would sign.
+    passkey: VoteAssertion
+
+
 class _PluginStatusOptional(TypedDict, total=False):
     #: SHA-256 of its configuration.
     config: Hash | None
@@ -866,8 +873,8 @@ class SignedAck(TypedDict):
 class Submission(TypedDict):
     """A signed task, as submitted."""
 
-    #: The requester's Ed25519 signature over the text, with the label of docs/task-api.md.
-    signature: Signature
+    #: The requester's signature over the text, with the label of docs/task-api.md.
+    signature: OrderProof
     #: The exact JSON text of the task.
     task: str
 
@@ -965,8 +972,8 @@ class TaskView(TaskSummary, _TaskViewOptional):
     events: list[HistoryEntry]
     #: The parties; empty until they are chosen.
     nodes: list[PartyView]
-    #: The requester's Ed25519 signature over it.
-    signature: Signature
+    #: The requester's signature over it.
+    signature: OrderProof
     #: The exact text that the requester signed.
     task: str
 
@@ -1218,6 +1225,9 @@ class WebhookView(_WebhookViewOptional):
     spec: WebhookSettings
 
 
+#: What shows that the requester signed the task: an Ed25519 signature, or the assertion of a passkey.
+OrderProof = Signature | PasskeySignature
+
 #: The answer to a submission that is known already, or to a preflight.
 SubmitAnswer = TaskView | Preflight
 
@@ -1459,6 +1469,9 @@ SHAPES: dict[str, dict[str, str]] = {
         "stored?": "boolean",
         "void?": "boolean",
     },
+    "PasskeySignature": {
+        "passkey": "VoteAssertion",
+    },
     "PluginStatus": {
         "config?": "?string",
         "digest?": "?string",
@@ -1555,7 +1568,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "signature": "string",
     },
     "Submission": {
-        "signature": "string",
+        "signature": "any",
         "task": "string",
     },
     "Submitter": {
@@ -1607,7 +1620,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "events": "[]HistoryEntry",
         "nodes": "[]PartyView",
         "result?": "?TaskResult",
-        "signature": "string",
+        "signature": "any",
         "submitted_by?": "?Submitter",
         "task": "string",
     },

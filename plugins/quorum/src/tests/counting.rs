@@ -117,6 +117,36 @@ fn the_initiator_does_not_count() {
     }
 }
 
+/// One key is one person, whatever the lists say, and a passkey is called like its owner.
+#[test]
+fn whoever_orders_with_the_key_she_votes_with_does_not_count() {
+    let of_key = |id: countersign_protocol::ApproverId| {
+        countersign_protocol::RequesterId::new(*id.key())
+            .unwrap()
+            .to_string()
+    };
+    let hers = of_key(Passkey::new(ALICE_PASSKEY).id());
+    let by_key = of_key(Key::new(ALICE).id());
+    let unknown = of_key(Passkey::new(7).id());
+    let votes = [yes(ALICE), yes(ALICE_PASSKEY), yes(BOB)];
+    for (id, name) in [
+        (hers.as_str(), "console"),
+        (&hers, ""),
+        (&by_key, "console"),
+        (&unknown, "alice"),
+    ] {
+        let asked = with_votes(ordered_by(id, name), &votes);
+        let (code, reason) = decide(&two_of_finance(), &asked);
+        assert_eq!(code, "quorum-pending", "{id} {name}");
+        assert!(reason.contains("2 by the initiator"), "{reason}");
+    }
+    let other_key = of_key(Key::new(77).id());
+    for (id, name) in [(unknown.as_str(), "console"), (&other_key, "alice")] {
+        let asked = with_votes(ordered_by(id, name), &votes);
+        assert_eq!(decide(&two_of_finance(), &asked).0, "approve", "{name}");
+    }
+}
+
 #[test]
 fn the_initiator_counts_where_the_rule_says_so() {
     let config = needs("require: {group: finance, votes: 2}, initiator: allow");

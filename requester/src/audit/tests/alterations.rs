@@ -7,7 +7,6 @@ use countersign_audit::{
     AuditHead, AuditKind, Bundle, BundleError, Checkpoint, Deleted, LineError, Record, SignedHead,
     State, record_hash, stored,
 };
-use countersign_protocol::evidence::Signature;
 use countersign_protocol::{Choice, Hash, IdentitySigner, Outcome, SignedTask, TaskId, UnixMillis};
 use countersign_vote::CheckError;
 use countersign_vote::testing::Key;
@@ -213,7 +212,7 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
         "the order is signed by somebody else",
         |world, bundle| {
             let message = SignedTask::signed_message(&world.payment().bytes);
-            told(bundle).signature = Signature(world.bob.sign(&message));
+            told(bundle).signature = world.bob.sign(&message).into();
         },
         |world, wrong| *wrong == requester(world),
     ),
@@ -223,7 +222,7 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
             let other = world.payment_of(b"pay more");
             let told = told(bundle);
             told.task = String::from_utf8(other.bytes).unwrap();
-            told.signature = Signature(other.signature);
+            told.signature = other.signature;
             world::sort(&mut bundle.coordinator.as_mut().unwrap().tasks);
         },
         |_, wrong| *wrong == Wrong::TwoOrders,

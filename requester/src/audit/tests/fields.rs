@@ -1,7 +1,6 @@
 //! Every field of a statement is under its signature or its hash.
 
 use countersign_audit::{ActsHead, AuditHead, Checkpoint, Record, SignedHead, Vouched};
-use countersign_protocol::evidence::Signature;
 use countersign_protocol::{Hash, TaskId, UnixMillis};
 
 use super::world::{World, acts, acts_head, coordinator_of};
@@ -61,7 +60,7 @@ fn a_record_is_signed_field_by_field_and_for_one_node() {
     let world = World::new();
     let node = world.alice.node();
     let beside = Vouched {
-        order: Some(Signature([1; 64])),
+        order: Some([1; 64].into()),
         votes: Some(vec![world.vote()]),
     };
     let good = Record::sign(&node, TaskId([1; 16]), vec![1], beside, &world.alice);
@@ -71,7 +70,7 @@ fn a_record_is_signed_field_by_field_and_for_one_node() {
         ("task", |one| one.task = TaskId([2; 16])),
         ("row", |one| one.row.push(0)),
         ("another order", |one| {
-            one.beside.order = Some(Signature([2; 64]))
+            one.beside.order = Some([2; 64].into())
         }),
         ("no order", |one| one.beside.order = None),
         ("no votes", |one| one.beside.votes = Some(Vec::new())),

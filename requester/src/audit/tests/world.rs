@@ -6,7 +6,6 @@ use countersign_audit::{
     Act, ActsHead, AuditEntry, AuditHead, AuditKind, Bundle, CoordinatorLog, NodeLog, Policy,
     Record, Row, SignedHead, State, TaskTold, Vouched, Wallet, WalletOrder, record_hash, stored,
 };
-use countersign_protocol::evidence::Signature;
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
     Choice, Committee, CoordinatorId, Hash, IdentitySigner, InputSignature, KeyDescriptor, KeyGen,
@@ -14,7 +13,8 @@ use countersign_protocol::{
     RequesterId, Scheme, SessionId, Signed, SignedAck, SignedTask, Task, TaskId, Threshold,
     UnixMillis, Vote,
 };
-use countersign_vote::testing::Key;
+use countersign_vote::RelyingParty;
+use countersign_vote::testing::{Key, ORIGIN, Passkey, RP_ID};
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 
@@ -69,6 +69,9 @@ pub struct World {
     known_requesters: BTreeMap<String, RequesterId>,
     pub known_coordinator: Option<CoordinatorId>,
     pub people: Option<People>,
+    /// Orders instead of the desk.
+    passkey: Option<Passkey>,
+    pub pages: Option<RelyingParty>,
 }
 
 impl World {
@@ -90,6 +93,19 @@ impl World {
             coordinator,
             desk,
             ann,
+            passkey: None,
+            pages: None,
+        }
+    }
+
+    /// A passkey orders, from a page that the auditor knows.
+    pub fn with_passkey() -> Self {
+        let passkey = Passkey::new(3);
+        Self {
+            known_requesters: [("console".to_owned(), passkey.requester())].into(),
+            passkey: Some(passkey),
+            pages: Some(RelyingParty::new(RP_ID, [ORIGIN]).unwrap()),
+            ..Self::new()
         }
     }
 
@@ -101,7 +117,8 @@ impl World {
     }
 
     pub fn requester(&self) -> RequesterId {
-        requester_of(&self.desk)
+        let passkey = self.passkey.as_ref().map(Passkey::requester);
+        passkey.unwrap_or_else(|| requester_of(&self.desk))
     }
 
     pub fn nodes(&self) -> Vec<NodeId> {
@@ -110,16 +127,20 @@ impl World {
         nodes
     }
 
+    pub fn known(&self) -> Known<'_> {
+        Known {
+            nodes: &self.known_nodes,
+            trusted_requesters: &self.known_requesters,
+            own: None,
+        }
+    }
+
     pub fn verify(&self, bundle: &Bundle) -> Report {
         let trust = Trust {
-            known: Known {
-                nodes: &self.known_nodes,
-                trusted_requesters: &self.known_requesters,
-                own: None,
-            },
+            known: self.known(),
             coordinator: self.known_coordinator,
             people: self.people.as_ref(),
-            pages: None,
+            pages: self.pages.as_ref(),
             wallets: &[],
         };
         verify(bundle, &trust)
@@ -167,9 +188,15 @@ impl World {
             collect,
             operation,
         };
+        if let Some(passkey) = &self.passkey {
+            return passkey.order(&task);
+        }
         let bytes = task.to_bytes();
         let signature = self.desk.sign(&SignedTask::signed_message(&bytes));
-        SignedTask { bytes, signature }
+        SignedTask {
+            bytes,
+            signature: signature.into(),
+        }
     }
 
     pub fn wallet(&self) -> KeyDescriptor {
@@ -269,7 +296,7 @@ impl World {
         let acts = acts(&["put-task", "put-webhook", "put-key"]);
         let told = |order: &SignedTask, votes: Vec<Vote>, result: Outcome| TaskTold {
             task: String::from_utf8(order.bytes.clone()).unwrap(),
-            signature: Signature(order.signature),
+            signature: order.signature.clone(),
             submitted: BEGIN,
             state: "completed".into(),
             parties: self.nodes(),
@@ -307,7 +334,7 @@ impl World {
                 wallet: self.wallet().key,
                 order: Some(WalletOrder {
                     task: String::from_utf8(creation.bytes).unwrap(),
-                    signature: Signature(creation.signature),
+                    signature: creation.signature.clone(),
                 }),
                 generations: vec![self.wallet()],
             }],
@@ -353,7 +380,7 @@ impl Ledger {
             let bytes = stored::encode(row);
             self.log(kind, Some(row.task), Some(record_hash(&bytes)));
             let beside = Vouched {
-                order: Some(Signature(order.signature)),
+                order: Some(order.signature.clone()),
                 votes: Some(votes.clone()),
             };
             self.records.insert(row.task, (bytes, beside));

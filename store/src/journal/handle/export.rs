@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 
 use countersign_audit::{Checkpoint, Deleted};
-use countersign_protocol::evidence::Signature;
-use countersign_protocol::{TaskId, UnixMillis};
+use countersign_protocol::{OrderProof, TaskId, UnixMillis};
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +16,7 @@ use crate::journal::meta::{META, PRUNED_BEFORE};
 use crate::journal::operation::Operation;
 use crate::journal::pruned::{SPENT, Spent};
 use crate::journal::read::read;
-use crate::journal::recordings::{ORDERS, RECORDINGS};
+use crate::journal::recordings::{ASSERTIONS, ORDERS, RECORDINGS};
 use crate::journal::register::TASKS;
 use crate::journal::row::Row;
 
@@ -55,7 +54,7 @@ pub struct KeptRecord {
     /// The bytes for whose hash the audit log vouches.
     pub row: Vec<u8>,
     /// The requester's signature. Absent if an earlier program wrote the record.
-    pub order: Option<Signature>,
+    pub order: Option<OrderProof>,
     /// The recording that the row vouches for, if it is still kept.
     pub recording: Option<Vec<u8>>,
 }
@@ -219,16 +218,37 @@ fn kept_record(transaction: &ReadTransaction, task: TaskId) -> Result<Kept, Read
     {
         return Err(ReadJournalError::Recording { task });
     }
-    let order = match transaction.open_table(ORDERS) {
-        Err(TableError::TableDoesNotExist(_)) => None,
-        table => table?.get(&task.0)?.map(|order| Signature(*order.value())),
-    };
+    let order = order(transaction, task)?;
     Ok(Kept::Whole(Box::new(KeptRecord {
         task,
         row,
         order,
         recording,
     })))
+}
+
+/// The requester's signature, of whichever kind.
+fn order(
+    transaction: &ReadTransaction,
+    task: TaskId,
+) -> Result<Option<OrderProof>, ReadJournalError> {
+    let by_key = match transaction.open_table(ORDERS) {
+        Err(TableError::TableDoesNotExist(_)) => None,
+        table => table?
+            .get(&task.0)?
+            .map(|order| OrderProof::Ed25519(*order.value())),
+    };
+    if by_key.is_some() {
+        return Ok(by_key);
+    }
+    match transaction.open_table(ASSERTIONS) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table?
+            .get(&task.0)?
+            .map(|order| OrderProof::from_bytes(order.value()))
+            .transpose()
+            .map_err(|_| ReadJournalError::Order { task }),
+    }
 }
 
 fn rest(transaction: &ReadTransaction, task: TaskId) -> Result<Kept, ReadJournalError> {
