@@ -21,8 +21,8 @@ pub use contain::is_contained;
 #[cfg(any(test, feature = "testing"))]
 pub use journal::Silent;
 pub use journal::{
-    Attempt, AuditEntry, AuditError, AuditHead, AuditKind, AuditRange, Configuration, Consequences,
-    Count, Counted, Decided, Deletions, Delivery, Difference, Evidence, Generation, Journal,
+    Attempt, AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Consequences, Count,
+    Counted, Decided, Deletions, Delivery, Difference, Evidence, Generation, Journal,
     JournalOpenError, Kept, KeptRecord, KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp,
     NewEvent, OperationKind, PastDecision, PastDecisions, PastRecording, PeerMark, PreparedReshare,
     Proof, Pruned, Quarantine, ReadJournalError, Refused, ReshareStage, Row, Snapshot, State,

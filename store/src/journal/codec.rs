@@ -37,7 +37,7 @@ mod tests {
     use crate::journal::outbox::Delivery;
     use crate::journal::peer::PeerMark;
     use crate::journal::prepared::{PreparedReshare, ReshareStage};
-    use crate::journal::pruned::{Spent, pruned_hash};
+    use crate::journal::pruned::Spent;
     use crate::journal::quarantine::{Quarantine, Stop};
     use crate::journal::row::{KeyRecord, KeyStatus, Row, State, StateValue};
 
@@ -435,7 +435,7 @@ mod tests {
             entries: 10,
             hash: Hash([12; 32]),
         };
-        let vouched = Some(pruned_hash(4_000));
+        let vouched = Some(countersign_audit::pruned_hash(UnixMillis(4_000)));
         let entry = head.append(
             UnixMillis(5_000),
             AuditKind::Pruned,
