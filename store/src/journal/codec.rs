@@ -22,6 +22,7 @@ pub(super) fn decode<T: Stored>(bytes: &[u8]) -> Result<T, Unreadable> {
 mod tests {
     use std::path::{Path, PathBuf};
 
+    use countersign_audit::Checkpoint;
     use countersign_protocol::evidence::{Claim, Echoed, Misconduct, Signature, SignedHash};
     use countersign_protocol::frame::{Mark, Ready};
     use countersign_protocol::{
@@ -444,7 +445,20 @@ mod tests {
             vouched,
         );
         let file = fixture("v4").with_file_name("pruned.txt");
-        let all = [("spent", encode(&spent)), ("pruned-entry", encode(&entry))];
+        let checkpoint = Checkpoint {
+            node: node(1),
+            entries: 11,
+            hash: Hash([12; 32]),
+            records: 1,
+            before: UnixMillis(4_000),
+            at: UnixMillis(5_000),
+            signature: Signature([9; 64]),
+        };
+        let all = [
+            ("spent", encode(&spent)),
+            ("pruned-entry", encode(&entry)),
+            ("checkpoint", encode(&checkpoint)),
+        ];
         let found = lines(all.into_iter());
         if std::env::var("BLESS").is_ok_and(|format| format == "v4") {
             std::fs::write(&file, &found).unwrap();
