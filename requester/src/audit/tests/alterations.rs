@@ -699,3 +699,18 @@ fn a_section_that_is_there_twice_is_not_read() {
         })
     ));
 }
+
+/// Of no time, nothing could be missing.
+#[test]
+fn a_bundle_of_no_time_is_not_read() {
+    let world = World::new();
+    let mut bundle = world.bundle();
+    bundle.time = (BEGIN, BEGIN);
+    assert!(matches!(
+        Bundle::read(&bundle.write()),
+        Err(BundleError::Line {
+            number: 1,
+            reason: LineError::Time
+        })
+    ));
+}
