@@ -329,7 +329,7 @@ pub enum Wrong {
     Kind { node: NodeId },
     #[error("node {node} approved it for other nodes than were ordered; ask its operator")]
     Parties { node: NodeId },
-    #[error("node {node} approved it after its end, which was {}; ask its operator", utc(*.end))]
+    #[error("node {node} carried it out although it approved it after its end, which was {}; ask its operator", utc(*.end))]
     Late { node: NodeId, end: UnixMillis },
     #[error("two signed orders have this id; ask the requester, and believe neither")]
     TwoOrders,

@@ -1,8 +1,8 @@
 //! What is not there is said, and does not pass as proven.
 
 use countersign_audit::{
-    AuditHead, AuditKind, Bundle, Checkpoint, Deleted, Extent, NodeLog, SignedHead, pruned_hash,
-    record_hash,
+    AuditHead, AuditKind, Bundle, Checkpoint, Deleted, Extent, NodeLog, Row, SignedHead,
+    pruned_hash, record_hash,
 };
 use countersign_protocol::{Choice, Failure, FailureCode, Hash, Outcome, TaskId, UnixMillis};
 
@@ -492,6 +492,26 @@ fn what_is_from_another_time_is_neither_missing_nor_judged() {
     assert_eq!(
         report.standing(),
         Standing::Proven,
+        "{:#?}",
+        report.findings
+    );
+}
+
+/// Plugins were slow, and the node did not start.
+#[test]
+fn an_approval_that_came_too_late_and_had_no_result_is_not_wrong() {
+    let world = World::new();
+    let failed = Outcome::Failed(Failure::new(FailureCode::PeerAborted, "t"));
+    let rows = world.rows(&world.payment(), failed);
+    let rows = rows.map(|row| Row {
+        received_at: UnixMillis(BEGIN.0 + 600_001),
+        ..row
+    });
+    let bundle = world.bundle_with(&world.ledger_of(rows), &world.bob);
+    let report = world.verify(&bundle);
+    assert_eq!(
+        report.standing(),
+        Standing::Missing,
         "{:#?}",
         report.findings
     );
