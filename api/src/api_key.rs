@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use countersign_audit::{Act, ActLink, ActsHead};
 use countersign_protocol::evidence::Signature;
 use countersign_protocol::{CoordinatorId, Hash, KeyId, RequesterId, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -240,6 +241,80 @@ pub struct AuditEnd {
     pub at: UnixMillis,
     /// Ed25519 over all of it.
     pub signature: Signature,
+}
+
+impl AuditEntry {
+    /// The entry that shows an act, with the cursor behind it.
+    pub fn of(act: Act, cursor: String) -> Self {
+        Self {
+            cursor,
+            at: act.at,
+            by: act.by,
+            sha256: act.sha256,
+            requester: act.requester,
+            action: act.action,
+            target: act.target,
+            link: act.link.map(AuditLink::from),
+        }
+    }
+}
+
+impl From<AuditEntry> for Act {
+    fn from(entry: AuditEntry) -> Self {
+        Self {
+            at: entry.at,
+            by: entry.by,
+            sha256: entry.sha256,
+            requester: entry.requester,
+            action: entry.action,
+            target: entry.target,
+            link: entry.link.map(ActLink::from),
+        }
+    }
+}
+
+impl From<ActLink> for AuditLink {
+    fn from(link: ActLink) -> Self {
+        Self {
+            number: link.number,
+            previous: link.previous,
+            hash: link.hash,
+        }
+    }
+}
+
+impl From<AuditLink> for ActLink {
+    fn from(link: AuditLink) -> Self {
+        Self {
+            number: link.number,
+            previous: link.previous,
+            hash: link.hash,
+        }
+    }
+}
+
+impl From<ActsHead> for AuditEnd {
+    fn from(head: ActsHead) -> Self {
+        Self {
+            coordinator: head.coordinator,
+            number: head.number,
+            hash: head.hash,
+            at: head.at,
+            signature: head.signature,
+        }
+    }
+}
+
+impl From<AuditEnd> for ActsHead {
+    fn from(end: AuditEnd) -> Self {
+        Self {
+            coordinator: end.coordinator,
+            number: end.number,
+            hash: end.hash,
+            at: end.at,
+            signature: end.signature,
+        }
+    }
 }
 
 /// A part of the audit log.

@@ -2,7 +2,7 @@
 
 use countersign_protocol::UnixMillis;
 
-use crate::line::{BundleError, End, Everything, Line, Lines, Opening, line, sum};
+use crate::line::{BundleError, End, Everything, Line, Lines, Opening, line, lines_of, sum};
 use crate::section::{CoordinatorLog, NodeLog, Wallet};
 
 /// The logs of a time. They are as told; nothing here is verified.
@@ -38,10 +38,8 @@ impl Bundle {
             }
             other => lines.put_back(other),
         }
-        bundle.wallets = lines.while_some(|line| match line {
-            Line::Wallet(one) => Ok(*one),
-            other => Err(other),
-        })?;
+        let wallets = lines_of!(lines, Wallet)?.into_iter();
+        bundle.wallets = wallets.map(|one| *one).collect();
         lines.in_order(bundle.wallets.iter().map(|one| one.wallet))?;
         loop {
             match lines.take()? {

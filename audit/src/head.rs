@@ -7,15 +7,38 @@ use serde::{Deserialize, Serialize};
 use crate::entry::AuditHead;
 use crate::stored::Stored;
 
-/// A node's statement that its log has these entries, the last of which has this hash.
+/// The part of a log that is about a time, as the node finds it in its journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The beginning of the time.
+    pub from: UnixMillis,
+    /// Its end, which is not part of it.
+    pub to: UnixMillis,
+    /// Number of the first entry.
+    pub first: u64,
+    /// The log up to the last entry.
+    pub end: AuditHead,
+    /// The number of entries in the whole log.
+    pub log: u64,
+}
+
+/// A node's statement that these entries are all that its log has of a time, and that the last of
+/// them has this hash. Times in a log need not ascend, so nobody else can tell where a time begins
+/// and ends in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedHead {
     /// The node whose log it is.
     pub node: NodeId,
-    /// The number of entries up to the one that is meant.
+    /// The beginning of the time.
+    pub from: UnixMillis,
+    /// Its end, which is not part of it.
+    pub to: UnixMillis,
+    /// Number of the first entry: none before it is of the time.
+    pub first: u64,
+    /// The number of entries up to the last one: none behind it was of the time at the signing.
     pub entries: u64,
-    /// Hash of that entry; zeros if there is none.
+    /// Hash of the last entry; zeros if there is none.
     pub hash: Hash,
     /// The number of entries in the whole log when this was signed.
     pub log: u64,
@@ -49,19 +72,16 @@ pub struct Checkpoint {
 impl Stored for Checkpoint {}
 
 impl SignedHead {
-    /// States that a log of `log` entries continues `head`.
-    pub fn sign(
-        node: NodeId,
-        head: AuditHead,
-        log: u64,
-        at: UnixMillis,
-        signer: &dyn IdentitySigner,
-    ) -> Self {
+    /// States what the node's log has of a time.
+    pub fn sign(node: NodeId, extent: Extent, at: UnixMillis, signer: &dyn IdentitySigner) -> Self {
         let mut signed = Self {
             node,
-            entries: head.entries,
-            hash: head.hash,
-            log,
+            from: extent.from,
+            to: extent.to,
+            first: extent.first,
+            entries: extent.end.entries,
+            hash: extent.end.hash,
+            log: extent.log,
             at,
             signature: Signature([0; 64]),
         };
@@ -79,6 +99,9 @@ impl SignedHead {
     fn digest(&self) -> Hash {
         Hasher::new("countersign/1 audit head")
             .field(self.node.as_bytes())
+            .number(self.from.0)
+            .number(self.to.0)
+            .number(self.first)
             .number(self.entries)
             .field(self.hash.as_bytes())
             .number(self.log)
@@ -126,4 +149,9 @@ impl Checkpoint {
             .number(self.at.0)
             .finish()
     }
+}
+
+/// The hash by which an audit entry vouches for the time before which records were deleted.
+pub fn pruned_hash(before: UnixMillis) -> Hash {
+    Hash::of("countersign/1 pruned before", &before.0.to_be_bytes())
 }

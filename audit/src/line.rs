@@ -2,7 +2,7 @@
 
 use std::iter::Peekable;
 
-use countersign_protocol::{CoordinatorId, Hash, NodeId, UnixMillis};
+use countersign_protocol::{CoordinatorId, Hash, NodeId, SignedTask, UnixMillis, Vote};
 use serde::{Deserialize, Serialize};
 
 use crate::act::{Act, ActsHead};
@@ -13,9 +13,10 @@ use crate::section::{TaskTold, Wallet};
 
 /// The largest bundle that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 30;
-/// The longest line, in bytes. The longest is a task with a large PSBT, once as text and once in a
-/// record.
-const MAX_LINE: usize = 64 << 20;
+/// The longest line, in bytes: a record in hexadecimal, which has a task with a large PSBT and its
+/// result, and as many votes as a task may have.
+const MAX_LINE: usize =
+    4 * SignedTask::MAX_PSBT_BYTES + Vote::MAX_OF_TASK * Vote::MAX_JSON_BYTES + (1 << 20);
 /// The version of the format.
 const VERSION: u8 = 1;
 
@@ -60,8 +61,8 @@ pub enum LineError {
     /// It is of a version that this program does not know.
     #[error("version {0} of the format is not known here")]
     Version(u8),
-    /// It begins later than it ends.
-    #[error("the time ends before it begins")]
+    /// It does not end later than it begins.
+    #[error("the time does not end after its beginning")]
     Time,
 }
 
@@ -123,7 +124,7 @@ impl<T> Opening<T> {
         if self.version != VERSION {
             return Err(LineError::Version(self.version));
         }
-        if self.from > self.to {
+        if self.from >= self.to {
             return Err(LineError::Time);
         }
         Ok((self.from, self.to))
@@ -181,7 +182,7 @@ impl<'a> Lines<'a> {
         self.ahead = Some(line);
     }
 
-    /// The lines of one kind that follow.
+    /// The lines that follow, as long as they are of the kind that `kind` takes.
     pub(crate) fn while_some<T>(
         &mut self,
         kind: impl Fn(Line) -> Result<T, Line>,
@@ -233,6 +234,17 @@ impl<'a> Lines<'a> {
         }
     }
 }
+
+/// The lines of one kind that follow.
+macro_rules! lines_of {
+    ($lines:expr, $kind:ident) => {
+        $lines.while_some(|line| match line {
+            $crate::line::Line::$kind(one) => Ok(one),
+            other => Err(other),
+        })
+    };
+}
+pub(crate) use lines_of;
 
 /// Reads a line. The same value in another form is refused, so no byte can be changed unseen.
 fn parse(bytes: &[u8]) -> Result<Line, LineError> {

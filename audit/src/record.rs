@@ -45,6 +45,8 @@ pub struct Deleted {
     pub hash: Hash,
     /// Hash of the record, as in the last audit entry about the task.
     pub record: Hash,
+    /// Ed25519 by the node's identity, over the hash of all fields above.
+    pub signature: Signature,
 }
 
 /// A configuration that decided, or the description of all plugins in force. It holds no secrets:
@@ -95,5 +97,40 @@ impl Record {
             hasher = hasher.field(&vote.to_bytes());
         }
         hasher.finish()
+    }
+}
+
+impl Deleted {
+    /// Vouches in the name of `node` for what is left of a record. `hash`: of the bytes that the
+    /// requester had signed. `record`: of the record.
+    pub fn sign(
+        node: &NodeId,
+        task: TaskId,
+        (hash, record): (Hash, Hash),
+        signer: &dyn IdentitySigner,
+    ) -> Self {
+        let mut rest = Self {
+            task,
+            hash,
+            record,
+            signature: Signature([0; 64]),
+        };
+        rest.signature = Signature(signer.sign(rest.digest(node).as_bytes()));
+        rest
+    }
+
+    /// True if `node` has signed it.
+    pub fn verifies(&self, node: &NodeId) -> bool {
+        node.verify(self.digest(node).as_bytes(), &self.signature.0)
+    }
+
+    /// The bytes that are signed.
+    fn digest(&self, node: &NodeId) -> Hash {
+        Hasher::new("countersign/1 audit deleted record")
+            .field(node.as_bytes())
+            .field(&self.task.0)
+            .field(self.hash.as_bytes())
+            .field(self.record.as_bytes())
+            .finish()
     }
 }

@@ -96,3 +96,13 @@ pub fn record_hash(row: &[u8]) -> Hash {
 pub fn recording_hash(recording: &[u8]) -> Hash {
     Hash::of("countersign/1 recording", recording)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_has_not_ended_has_no_outcome() {
+        assert_eq!(State::Approved.outcome(), None);
+    }
+}

@@ -6,9 +6,9 @@ use countersign_protocol::{
 use serde::{Deserialize, Serialize};
 
 use crate::act::{Act, ActsHead};
-use crate::entry::AuditEntry;
+use crate::entry::{AuditEntry, AuditHead};
 use crate::head::{Checkpoint, SignedHead};
-use crate::line::{BundleError, Line, Lines, Opening, line};
+use crate::line::{BundleError, Line, Lines, Opening, line, lines_of};
 use crate::record::{Deleted, Policy, Record};
 
 /// What one node exports of a time.
@@ -16,7 +16,7 @@ use crate::record::{Deleted, Policy, Record};
 pub struct NodeLog {
     /// The node.
     pub node: NodeId,
-    /// The time, from its beginning up to its end, which is not part of it.
+    /// The time, from its beginning up to its end, which is not part of it. The head repeats it.
     pub time: (UnixMillis, UnixMillis),
     /// The entries of the time, with the one before and the one behind it, and all up to the last
     /// one about a task of the time. Without a gap.
@@ -89,26 +89,67 @@ pub struct WalletOrder {
 }
 
 impl TaskTold {
-    /// The order.
+    /// The order as it travels.
     pub fn order(&self) -> SignedTask {
-        SignedTask {
-            bytes: self.task.clone().into_bytes(),
-            signature: self.signature.clone(),
-        }
+        order(&self.task, &self.signature)
     }
 }
 
 impl WalletOrder {
     /// The order as it travels.
     pub fn order(&self) -> SignedTask {
-        SignedTask {
-            bytes: self.task.clone().into_bytes(),
-            signature: self.signature.clone(),
-        }
+        order(&self.task, &self.signature)
     }
 }
 
+fn order(task: &str, signature: &OrderProof) -> SignedTask {
+    SignedTask {
+        bytes: task.as_bytes().to_vec(),
+        signature: signature.clone(),
+    }
+}
+
+/// Why entries are not the part of the log for which the head stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// The entry with this number does not follow from the one before, or was changed.
+    Entry(u64),
+    /// The entries do not begin or end where the head says.
+    Head,
+}
+
 impl NodeLog {
+    /// Checks that each entry follows from the one before, and that they begin and end as the head
+    /// says. No signature is verified.
+    pub fn check_chain(&self) -> Result<(), Broken> {
+        let head = &self.head;
+        let mut so_far = match self.entries.first() {
+            None => AuditHead::EMPTY,
+            Some(first) if first.seq == 0 => AuditHead::EMPTY,
+            Some(first) => AuditHead {
+                entries: first.seq,
+                hash: first.previous,
+            },
+        };
+        // A head of no entries stands for a log without any.
+        let begins = match self.entries.first() {
+            None => (head.first, head.log) == (0, 0),
+            Some(first) => head.first == first.seq,
+        };
+        for entry in &self.entries {
+            if !entry.follows(so_far) {
+                return Err(Broken::Entry(entry.seq));
+            }
+            so_far = entry.head();
+        }
+        let ends = (head.entries, head.hash) == (so_far.entries, so_far.hash);
+        if begins && ends && head.entries <= head.log {
+            Ok(())
+        } else {
+            Err(Broken::Head)
+        }
+    }
+
     /// Reads the file of one node.
     pub fn read(file: &[u8]) -> Result<Self, BundleError> {
         let mut lines = Lines::of(file)?;
@@ -152,26 +193,11 @@ impl NodeLog {
         lines: &mut Lines<'_>,
     ) -> Result<Self, BundleError> {
         let time = lines.check(opening.time())?;
-        let entries = lines.while_some(|line| match line {
-            Line::Entry(one) => Ok(one),
-            other => Err(other),
-        })?;
-        let records = lines.while_some(|line| match line {
-            Line::Record(one) => Ok(one),
-            other => Err(other),
-        })?;
-        let deleted = lines.while_some(|line| match line {
-            Line::Deleted(one) => Ok(one),
-            other => Err(other),
-        })?;
-        let policies = lines.while_some(|line| match line {
-            Line::Policy(one) => Ok(one),
-            other => Err(other),
-        })?;
-        let checkpoints = lines.while_some(|line| match line {
-            Line::Checkpoint(one) => Ok(one),
-            other => Err(other),
-        })?;
+        let entries = lines_of!(lines, Entry)?;
+        let records = lines_of!(lines, Record)?;
+        let deleted = lines_of!(lines, Deleted)?;
+        let policies = lines_of!(lines, Policy)?;
+        let checkpoints = lines_of!(lines, Checkpoint)?;
         lines.in_order(records.iter().map(|one: &Record| one.task))?;
         lines.in_order(deleted.iter().map(|one: &Deleted| one.task))?;
         lines.in_order(policies.iter().map(|one: &Policy| one.digest))?;
@@ -217,18 +243,10 @@ impl CoordinatorLog {
         if lines.check(opening.time())? != time {
             return Err(lines.unexpected("a log of the time of the bundle"));
         }
-        let acts = lines.while_some(|line| match line {
-            Line::Act(one) => Ok(one),
-            other => Err(other),
-        })?;
-        let tasks: Vec<TaskTold> = lines.while_some(|line| match line {
-            Line::Task(one) => Ok(*one),
-            other => Err(other),
-        })?;
-        let mut heads = lines.while_some(|line| match line {
-            Line::Acts(one) => Ok(one),
-            other => Err(other),
-        })?;
+        let acts = lines_of!(lines, Act)?;
+        let tasks = lines_of!(lines, Task)?.into_iter();
+        let tasks: Vec<TaskTold> = tasks.map(|one| *one).collect();
+        let mut heads = lines_of!(lines, Acts)?;
         let head = heads.pop();
         if !heads.is_empty() {
             return Err(lines.unexpected("one head of the coordinator's log"));

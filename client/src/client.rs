@@ -34,7 +34,7 @@ use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::requester_key::RequesterKey;
-use crate::utc::utc;
+use crate::utc;
 pub use audit::verify_audit;
 pub use follow::{Feed, News};
 pub use reshare::{CheckUp, ReshareOrder};

@@ -7,7 +7,7 @@ use countersign_protocol::{NodeId, TaskId, UnixMillis};
 use countersign_requester::BeliefError;
 
 use crate::client::VoteError;
-use crate::utc::utc;
+use crate::utc;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]

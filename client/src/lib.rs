@@ -31,14 +31,13 @@ mod key_file;
 pub mod profile;
 pub mod requester_key;
 mod secret_file;
-mod utc;
 pub mod voting_key;
 
 pub use countersign_audit as audit;
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
 pub use countersign_requester::audit as auditing;
 pub use countersign_requester::order::SignOrder;
-pub use countersign_requester::{BeliefError, belief};
+pub use countersign_requester::{BeliefError, belief, utc};
 pub use countersign_strict::is_this_machine;
 
 pub use api_key::ApiKey;
@@ -49,5 +48,4 @@ pub use client::{
 pub use error::ClientError;
 pub use profile::Profile;
 pub use requester_key::RequesterKey;
-pub use utc::utc;
 pub use voting_key::VotingKey;

@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use countersign_audit::{Checkpoint, Policy, SignedHead};
 use countersign_protocol::{GenerationProof, Hash, KeyId, NodeId, TaskId, UnixMillis};
 use countersign_store::{
-    AuditEntry, AuditError, AuditHead, AuditRange, Difference, Generation, Journal,
-    JournalOpenError, KeyRecord, PreparedReshare, Proof, Quarantine, ReadJournalError, Stop,
-    WriteJournalError, Written,
+    AuditEntry, AuditError, AuditHead, Difference, Generation, Journal, JournalOpenError,
+    KeyRecord, PreparedReshare, Proof, Quarantine, ReadJournalError, Stop, WriteJournalError,
+    Written,
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -54,8 +54,10 @@ const QUESTION: u64 = 64 * 1024;
 const KEYS: usize = 256;
 /// Maximum time between a node's start and its listening on the socket.
 const STARTING: Duration = Duration::from_secs(5);
-/// Time limit for a question together with its answer.
+/// Time limit for reading a question, and for most answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for answers for which all of the audit log is read.
+const LONG_PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// A question of the command line to the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,23 +104,19 @@ pub enum Question {
         /// Maximum number of entries.
         limit: u64,
     },
-    /// The part of the audit log that is about a time.
-    AuditRange {
-        /// The beginning of the time.
-        from: UnixMillis,
-        /// Its end, which is not part of it.
-        to: UnixMillis,
-    },
     /// The records of these tasks, signed. Only a running node signs.
     AuditRecords(Vec<TaskId>),
     /// The configurations with these digests, at most 64.
     AuditPolicies(Vec<Hash>),
     /// What this node has signed about its deletions.
     AuditCheckpoints,
-    /// Sign the audit log up to this number of entries. Only a running node signs.
+    /// Find the part of the audit log that is about a time, and sign what it is. Only a running
+    /// node signs.
     SignAudit {
-        /// The number of entries.
-        entries: u64,
+        /// The beginning of the time.
+        from: UnixMillis,
+        /// Its end, which is not part of it.
+        to: UnixMillis,
     },
     /// The peers quarantined for certain keys, and the keys that are stopped.
     Quarantines,
@@ -192,8 +190,6 @@ pub enum Answer {
     AuditHead(AuditHead),
     /// Answers [`Question::Audit`], oldest entry first.
     Audit(Vec<AuditEntry>),
-    /// Answers [`Question::AuditRange`].
-    AuditRange(AuditRange),
     /// Answers [`Question::AuditRecords`]: the first of them, as many as fit into an answer.
     AuditRecords(Vec<Exported>),
     /// Answers [`Question::AuditPolicies`], without those that are not kept.
@@ -339,8 +335,18 @@ fn told(answer: Answer) -> Result<Answer, AskError> {
     }
 }
 
+impl Question {
+    /// The time limit for its answer.
+    fn patience(&self) -> Duration {
+        match self {
+            Self::VerifyAudit | Self::SignAudit { .. } => LONG_PATIENCE,
+            _ => PATIENCE,
+        }
+    }
+}
+
 fn ask_node(mut node: Client, question: &Question) -> io::Result<Answer> {
-    node.set_read_timeout(Some(PATIENCE))?;
+    node.set_read_timeout(Some(question.patience()))?;
     let mut line = serde_json::to_vec(question)?;
     line.push(b'\n');
     node.write_all(&line)?;
@@ -356,7 +362,6 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
             let from = from.unwrap_or(journal.audit_entries()?.saturating_sub(*limit));
             Answer::Audit(journal.audit(from, *limit as usize)?)
         }
-        Question::AuditRange { from, to } => Answer::AuditRange(journal.audit_range(*from, *to)?),
         Question::AuditPolicies(digests) => {
             Answer::AuditPolicies(audit_export::policies(journal, digests)?)
         }
@@ -524,7 +529,7 @@ pub async fn serve(node: Administered, stopping: CancellationToken) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, reply(&node, stream)).await {
+        if let Err(error) = reply(&node, stream).await {
             tracing::debug!(%error, "a question on the admin socket was not answered");
         }
     }
@@ -534,10 +539,20 @@ pub async fn serve(node: Administered, stopping: CancellationToken) {
 async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(from.take(QUESTION))
-        .read_line(&mut line)
-        .await?;
-    let answer = match serde_json::from_str::<Question>(&line) {
+    let mut from = BufReader::new(from.take(QUESTION));
+    tokio::time::timeout(PATIENCE, from.read_line(&mut line)).await??;
+    let question = serde_json::from_str::<Question>(&line);
+    let patience = question.as_ref().map_or(PATIENCE, Question::patience);
+    let answering = async {
+        let answer = answer_to(node, question).await;
+        to.write_all(&serde_json::to_vec(&answer)?).await?;
+        to.shutdown().await
+    };
+    tokio::time::timeout(patience, answering).await?
+}
+
+async fn answer_to(node: &Administered, question: serde_json::Result<Question>) -> Answer {
+    match question {
         Err(error) => Answer::Failed(error.to_string()),
         Ok(Question::Plugins) => plugins(node).await,
         Ok(Question::StageBackup) => stage(node).await,
@@ -545,7 +560,7 @@ async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
         Ok(Question::Overview) => overview(node).await,
         Ok(Question::TakeContacts) => take_contacts(node).await,
         Ok(Question::AuditRecords(tasks)) => records(node, tasks).await,
-        Ok(Question::SignAudit { entries }) => sign_audit(node, entries).await,
+        Ok(Question::SignAudit { from, to }) => sign_audit(node, (from, to)).await,
         Ok(Question::TakeBundle(file)) => {
             bundles(node, |answer| BundleRequest::Take(file, answer)).await
         }
@@ -571,9 +586,7 @@ async fn reply(node: &Administered, stream: UnixStream) -> io::Result<()> {
             }
             answer
         }
-    };
-    to.write_all(&serde_json::to_vec(&answer)?).await?;
-    to.shutdown().await
+    }
 }
 
 async fn stage(node: &Administered) -> Answer {
@@ -603,16 +616,15 @@ async fn records(node: &Administered, tasks: Vec<TaskId>) -> Answer {
     }
 }
 
-async fn sign_audit(node: &Administered, entries: u64) -> Answer {
+async fn sign_audit(node: &Administered, time: (UnixMillis, UnixMillis)) -> Answer {
     let own = node.participant.own.clone();
     // Nothing later than this is known to be in the log.
     let at = node.participant.world.now();
     let signed = with_journal(&node.participant.register.journal, move |journal| {
-        audit_export::sign(journal, entries, at, &own)
+        audit_export::sign(journal, time, at, &own)
     });
     match signed.await {
-        Ok(Some(head)) => Answer::SignedAudit(head),
-        Ok(None) => Answer::Failed("the audit log is not that long; export it again".into()),
+        Ok(head) => Answer::SignedAudit(head),
         Err(error) => Answer::Failed(error.to_string()),
     }
 }

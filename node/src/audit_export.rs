@@ -1,7 +1,7 @@
 //! What the node signs for auditors. It signs what its own journal says, and nothing that it is
 //! handed.
 
-use countersign_audit::{AuditHead, Deleted, Policy, Record, SignedHead, Vouched};
+use countersign_audit::{Deleted, Policy, Record, SignedHead, Vouched};
 use countersign_host::Recording;
 use countersign_protocol::{Hash, TaskId, UnixMillis, Vote};
 use countersign_store::{Journal, Kept, KeptRecord, ReadJournalError, Row};
@@ -18,7 +18,7 @@ const POLICIES: usize = 64;
 pub enum Exported {
     /// All of it, signed by this node.
     Whole(Box<Record>),
-    /// It was deleted for its age.
+    /// What is left of it, for it was deleted for its age; signed by this node.
     Deleted(Deleted),
     /// The id is not known.
     Unknown(TaskId),
@@ -33,7 +33,9 @@ pub fn records(
     let kept = journal.kept_records(tasks)?.into_iter();
     let export = |kept| match kept {
         Kept::Whole(record) => Exported::Whole(Box::new(signed(*record, own))),
-        Kept::Deleted(rest) => Exported::Deleted(rest),
+        Kept::Deleted { task, hash, record } => {
+            Exported::Deleted(Deleted::sign(&own.id(), task, (hash, record), own))
+        }
         Kept::Unknown(task) => Exported::Unknown(task),
     };
     Ok(kept.map(export).collect())
@@ -52,19 +54,16 @@ pub fn policies(journal: &Journal, digests: &[Hash]) -> Result<Vec<Policy>, Read
     Ok(policies)
 }
 
-/// The head of the log after `entries` of its entries; absent if it has fewer.
+/// What the log has of a time. The node finds it itself: times in the log need not ascend, so
+/// whoever asks could otherwise have a part signed as the whole.
 pub fn sign(
     journal: &Journal,
-    entries: u64,
+    (from, to): (UnixMillis, UnixMillis),
     at: UnixMillis,
     own: &NodeKey,
-) -> Result<Option<SignedHead>, ReadJournalError> {
-    let log = journal.audit_entries()?;
-    let head = match entries.checked_sub(1) {
-        None => Some(AuditHead::EMPTY),
-        Some(last) => journal.audit(last, 1)?.first().map(|entry| entry.head()),
-    };
-    Ok(head.map(|head| SignedHead::sign(own.id(), head, log, at, own)))
+) -> Result<SignedHead, ReadJournalError> {
+    let extent = journal.audit_extent(from, to)?;
+    Ok(SignedHead::sign(own.id(), extent, at, own))
 }
 
 fn signed(record: KeptRecord, own: &NodeKey) -> Record {
@@ -96,7 +95,7 @@ mod tests {
     use std::sync::Arc;
 
     use countersign_link::Identity;
-    use countersign_protocol::OperationKind;
+    use countersign_protocol::{OperationKind, Refusal, RefusalCode};
     use countersign_store::{Decided, Evidence, Silent};
 
     use super::*;
@@ -107,20 +106,50 @@ mod tests {
     }
 
     #[test]
-    fn the_node_signs_the_log_as_it_is() {
+    fn the_node_signs_what_its_log_has_of_a_time() {
         let (_dir, journal) = empty_journal();
-        journal.alarm(NOW, None, "one").unwrap();
-        journal.alarm(NOW, None, "two").unwrap();
-        for entries in 1..=2 {
-            let head = sign(&journal, entries, NOW, &own()).unwrap().unwrap();
-            let last = journal.audit(entries - 1, 1).unwrap().remove(0);
-            assert!(head.verifies());
-            assert_eq!((head.entries, head.log), (entries, 2));
-            assert_eq!(head.hash, last.hash);
+        let time = |from, to| (UnixMillis(from), UnixMillis(to));
+        let none = sign(&journal, time(0, u64::MAX), NOW, &own()).unwrap();
+        assert!(none.verifies());
+        let empty = (none.first, none.entries, none.hash, none.log);
+        assert_eq!(empty, (0, 0, Hash([0; 32]), 0));
+        for at in [10, 30, 20, 40] {
+            journal.alarm(UnixMillis(at), None, "t").unwrap();
         }
-        assert_eq!(sign(&journal, 3, NOW, &own()).unwrap(), None);
-        let none = sign(&journal, 0, NOW, &own()).unwrap().unwrap();
-        assert_eq!((none.entries, none.hash), (0, Hash([0; 32])));
+        // The clock was set back: the whole of 20 to 31 is the second and the third entry.
+        for (from, to, first, entries) in [(20, 31, 0, 4), (50, 60, 3, 4), (0, 5, 0, 1)] {
+            let head = sign(&journal, time(from, to), NOW, &own()).unwrap();
+            assert!(head.verifies());
+            assert_eq!((head.from, head.to), time(from, to));
+            assert_eq!((head.first, head.entries, head.log), (first, entries, 4));
+            let last = journal.audit(entries - 1, 1).unwrap().remove(0);
+            assert_eq!(
+                head.hash, last.hash,
+                "a log that is not empty is not signed as empty"
+            );
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_deleted_record_is_signed() {
+        let (_dir, journal) = empty_journal();
+        let task = TaskId([1; 16]);
+        let decided = decided(task, OperationKind::KeySign, nodes(&[1, 2]));
+        let hash = decided.hash;
+        let refusal = Refusal {
+            code: RefusalCode::TaskExpired,
+            reason: "t".into(),
+            plugin: None,
+        };
+        journal.refuse(NOW, decided, refusal).unwrap();
+        let later = UnixMillis(NOW.0 + 1);
+        journal.prune(later, later, 0).unwrap();
+        let exported = records(&journal, &[task], &own()).unwrap();
+        let [Exported::Deleted(rest)] = exported.as_slice() else {
+            panic!("{exported:?}")
+        };
+        assert!(rest.verifies(&own().id()));
+        assert_eq!((rest.task, rest.hash), (task, hash));
     }
 
     #[test]

@@ -21,9 +21,9 @@ pub use contain::is_contained;
 #[cfg(any(test, feature = "testing"))]
 pub use journal::Silent;
 pub use journal::{
-    Attempt, AuditEntry, AuditError, AuditHead, AuditKind, AuditRange, BundleMark, Configuration,
-    Consequences, Count, Counted, Decided, Deletions, Delivery, Difference, Evidence, Generation,
-    Journal, JournalOpenError, Kept, KeptRecord, KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp,
+    Attempt, AuditEntry, AuditError, AuditHead, AuditKind, BundleMark, Configuration, Consequences,
+    Count, Counted, Decided, Deletions, Delivery, Difference, Evidence, Generation, Journal,
+    JournalOpenError, Kept, KeptRecord, KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp,
     NewEvent, OperationKind, PastDecision, PastDecisions, PastRecording, PeerMark, PreparedReshare,
     Proof, Pruned, Quarantine, ReadJournalError, Refused, ReshareStage, Row, Snapshot, State,
     StateWrite, Stop, TaskChange, Teller, WriteJournalError, Written,

@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use countersign_audit::{
-    Act, ActLink, ActsHead, Bundle, CoordinatorLog, NodeLog, TaskTold, Wallet, WalletOrder,
+    Act, ActsHead, Bundle, CoordinatorLog, NodeLog, TaskTold, Wallet, WalletOrder,
 };
 use countersign_protocol::{CoordinatorId, KeyId, Outcome, SignedTask, TaskId, UnixMillis};
-use countersign_requester::audit::{self, Report, Trust};
+use countersign_requester::audit::{self, Report, Time, Trust};
 use countersign_vote::RelyingParty;
 
 use super::Client;
-use crate::api::{AuditEntry, Open, TaskFilter, TaskResult, TaskView, Walk};
+use crate::api::{Open, TaskFilter, TaskResult, TaskView, Walk};
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
@@ -26,7 +26,7 @@ impl Client {
     /// Makes the bundle of a time. `logs` are the files of the nodes.
     pub async fn audit_bundle(
         &self,
-        time: (UnixMillis, UnixMillis),
+        time: Time,
         mut logs: Vec<NodeLog>,
     ) -> Result<Bundle, ClientError> {
         logs.sort_by_key(|log| log.node);
@@ -67,26 +67,22 @@ impl Client {
         from: UnixMillis,
     ) -> Result<(Vec<Act>, Option<ActsHead>), ClientError> {
         let mut acts: Vec<Act> = Vec::new();
+        let mut begun = false;
         let mut after: Option<String> = None;
         let mut walk = Walk::new("audit log", MAX_PAGES);
         loop {
             let page = self.api.audit(PAGE, after.as_deref()).await?;
             let is_last = page.entries.is_empty() || page.end.is_some();
             for entry in page.entries {
-                if entry.at < from {
+                // A clock that was set back within the time hides no act.
+                begun |= entry.at >= from;
+                if !begun {
                     acts.clear();
                 }
-                acts.push(act(entry));
+                acts.push(entry.into());
             }
             if is_last {
-                let head = page.end.map(|end| ActsHead {
-                    coordinator: end.coordinator,
-                    number: end.number,
-                    hash: end.hash,
-                    at: end.at,
-                    signature: end.signature,
-                });
-                return Ok((acts, head));
+                return Ok((acts, page.end.map(ActsHead::from)));
             }
             walk.step(&page.next)?;
             after = Some(page.next);
@@ -105,7 +101,7 @@ impl Client {
     /// The tasks that were accepted in a time, and those that nodes have on record of it.
     async fn tasks_of(
         &self,
-        (since, until): (UnixMillis, UnixMillis),
+        (since, until): Time,
         logs: &[NodeLog],
     ) -> Result<Vec<TaskView>, ClientError> {
         let filter = TaskFilter {
@@ -138,18 +134,23 @@ impl Client {
             Some(_) => {
                 let told = known(self.api.votes(id).await)?;
                 let votes = told.into_iter().flat_map(|told| told.votes);
-                // One of a later version is of no use to this verifier.
-                votes
-                    .filter_map(|one| one.into_known().map(|one| one.vote))
-                    .collect()
+                let votes: Option<_> = votes
+                    .map(|one| one.into_known().map(|one| one.vote))
+                    .collect();
+                votes.ok_or_else(|| of_later_version(id, "vote"))?
             }
+        };
+        let result = match view.result.map(Open::into_known) {
+            None => None,
+            Some(None) => return Err(of_later_version(id, "result")),
+            Some(Some(result)) => outcome(result),
         };
         Ok(TaskTold {
             submitted: view.summary.submitted,
             state: word(&view.summary.state),
             parties: view.nodes.iter().map(|party| party.node).collect(),
             votes,
-            result: view.result.and_then(Open::into_known).and_then(outcome),
+            result,
             task: view.task,
             signature: view.signature,
         })
@@ -179,8 +180,15 @@ impl Client {
     }
 }
 
-/// Finds out what a bundle proves to whoever has this profile. Asks nobody.
-pub fn verify_audit(bundle: &Bundle, profile: &Profile) -> Result<Report, ClientError> {
+/// A bundle without it would prove less than it seems to.
+fn of_later_version(task: TaskId, what: &str) -> ClientError {
+    ClientError::Answer(format!(
+        "task {task} has a {what} of a later version, without which the bundle would not be whole"
+    ))
+}
+
+/// Finds out what a bundle proves of a time to whoever has this profile. Asks nobody.
+pub fn verify_audit(bundle: &Bundle, time: Time, profile: &Profile) -> Result<Report, ClientError> {
     let own = profile.requester_key_file.as_deref();
     // An auditor need not have a key of her own.
     let own = own.filter(|path| path.exists()).map(RequesterKey::load);
@@ -199,23 +207,7 @@ pub fn verify_audit(bundle: &Bundle, profile: &Profile) -> Result<Report, Client
         pages: pages.as_ref(),
         wallets: &wallets,
     };
-    Ok(audit::verify(bundle, &trust))
-}
-
-fn act(entry: AuditEntry) -> Act {
-    Act {
-        at: entry.at,
-        by: entry.by,
-        sha256: entry.sha256,
-        requester: entry.requester,
-        action: entry.action,
-        target: entry.target,
-        link: entry.link.map(|link| ActLink {
-            number: link.number,
-            previous: link.previous,
-            hash: link.hash,
-        }),
-    }
+    Ok(audit::verify(bundle, time, &trust))
 }
 
 /// An answer, or nothing if the coordinator does not know of it.

@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use countersign_client::audit::{AuditHead, Bundle, NodeLog, SignedHead};
+use countersign_client::audit::{AuditHead, Bundle, Extent, NodeLog, SignedHead};
 use countersign_coordinator::api_key::{self, Scope};
 use countersign_coordinator::{Config, Coordinator, identity};
 use countersign_protocol::{IdentitySigner, NodeId, UnixMillis};
@@ -247,10 +247,16 @@ impl IdentitySigner for Node {
 
 /// The exit code of an auditor's verification, and what is printed. The profile is all she has.
 async fn audits(bundle: &str, profile: &str) -> (Option<i32>, Value) {
+    audits_of(bundle, &[], profile).await
+}
+
+/// The same of the time that she gives.
+async fn audits_of(bundle: &str, time: &[&str], profile: &str) -> (Option<i32>, Value) {
     let dir = tempfile::tempdir().unwrap();
     let profile = format!("coordinator: http://127.0.0.1:1\n{profile}");
     private(&dir.path().join("profile.yaml"), &profile);
-    let output = crate::binary(dir.path(), &["audit", "verify", bundle, "--json"]).await;
+    let args = [&["audit", "verify", bundle, "--json"][..], time].concat();
+    let output = crate::binary(dir.path(), &args).await;
     (output.status.code(), json(&output))
 }
 
@@ -264,15 +270,22 @@ async fn a_bundle_is_verified_by_an_auditor_who_can_ask_nobody() {
         office.done(&args).await;
     }
     let alice = Node(countersign_link::Identity::from_seed(&[1; 32]).unwrap());
+    let empty = Extent {
+        from: UnixMillis(0),
+        to: LATER,
+        first: 0,
+        end: AuditHead::EMPTY,
+        log: 0,
+    };
     let log = NodeLog {
         node: alice.id(),
-        time: (UnixMillis(0), LATER),
+        time: (empty.from, empty.to),
         entries: Vec::new(),
         records: Vec::new(),
         deleted: Vec::new(),
         policies: Vec::new(),
         checkpoints: Vec::new(),
-        head: SignedHead::sign(alice.id(), AuditHead::EMPTY, 0, LATER, &alice),
+        head: SignedHead::sign(alice.id(), empty, LATER, &alice),
     };
     let node = office.file("alice.audit");
     std::fs::write(&node, log.write()).unwrap();
@@ -300,6 +313,27 @@ async fn a_bundle_is_verified_by_an_auditor_who_can_ask_nobody() {
         (Some(0), &"proven".into()),
         "{report}"
     );
+    assert_eq!(report["time_of"], "bundle");
+    let acts = report["findings"].as_array().unwrap().iter();
+    let acts: Vec<&Value> = acts.filter(|one| one["chain"].is_object()).collect();
+    let [acts] = acts.as_slice() else {
+        panic!("{report}")
+    };
+    assert_eq!(acts["subject"], "coordinator");
+    let chain = (&acts["chain"]["first"], &acts["chain"]["last"]);
+    assert_eq!(chain, (&1.into(), &2.into()));
+
+    let time = ["--from", "2020-01-01", "--to", "2090-01-01"];
+    let (code, report) = audits_of(&bundle, &time, &all).await;
+    assert_eq!(
+        (code, &report["standing"], &report["time_of"]),
+        (Some(3), &"missing".into(), &"you".into()),
+        "the bundle ends before the time: {report}"
+    );
+    let time = ["--from", "2090-01-01", "--to", "2090-01-01"];
+    let (code, error) = audits_of(&bundle, &time, &all).await;
+    assert_eq!((code, &error["error"]["code"]), (Some(1), &"usage".into()));
+
     let (code, report) = audits(&bundle, &nodes).await;
     assert_eq!(
         (code, &report["standing"]),

@@ -241,13 +241,7 @@ impl App {
         }
         let sign = |message: &[u8]| self.identity.sign(message);
         let head = ActsHead::sign(self.id, number, hash, at, sign);
-        Ok(Some(AuditEnd {
-            coordinator: head.coordinator,
-            number: head.number,
-            hash: head.hash,
-            at: head.at,
-            signature: head.signature,
-        }))
+        Ok(Some(head.into()))
     }
 
     /// Waits until everything so far is durable.

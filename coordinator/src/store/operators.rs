@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use countersign_api::{AuditEntry, AuditLink, Submitter};
-use countersign_audit::ActLink;
+use countersign_api::{AuditEntry, Submitter};
 use countersign_protocol::{Hash, UnixMillis};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
@@ -162,31 +161,20 @@ impl Pending {
     /// Appends to the audit log, behind the newest entry.
     pub(super) fn log(&mut self, act: Act<'_>) {
         self.last_audit += 1;
-        let link = act.link(self.last_audit, self.last_act);
-        self.last_act = Some(link.hash);
-        let entry = AuditEntry {
-            cursor: self.last_audit.to_string(),
-            at: act.at,
-            by: act.by.name.clone(),
-            sha256: act.by.sha256,
-            requester: act.by.requester,
-            action: act.action.into(),
-            target: act.target.into(),
-            link: Some(AuditLink {
-                number: link.number,
-                previous: link.previous,
-                hash: link.hash,
-            }),
-        };
+        let zero = Hash([0; 32]);
+        let act = act.unlinked();
+        let act = act.linked(self.last_audit, self.last_act.unwrap_or(zero));
+        self.last_act = act.link.map(|link| link.hash);
+        let entry = AuditEntry::of(act, self.last_audit.to_string());
         let place = self.last_audit;
         self.batch.operators.audit.insert(place, to_row(&entry));
     }
 }
 
 impl Act<'_> {
-    /// Its place in the chain.
-    fn link(&self, number: u64, previous: Option<Hash>) -> ActLink {
-        let act = countersign_audit::Act {
+    /// The act as it is chained.
+    fn unlinked(&self) -> countersign_audit::Act {
+        countersign_audit::Act {
             at: self.at,
             by: self.by.name.clone(),
             sha256: self.by.sha256,
@@ -194,8 +182,7 @@ impl Act<'_> {
             action: self.action.into(),
             target: self.target.into(),
             link: None,
-        };
-        act.link_behind(number, previous.unwrap_or(Hash([0; 32])))
+        }
     }
 }
 

@@ -510,25 +510,14 @@ async fn the_audit_log_is_a_chain_whose_end_the_coordinator_signs() {
         let link = entry.link.unwrap();
         assert_eq!((link.number, link.previous), (number, previous));
         let act = Act {
-            at: entry.at,
-            by: entry.by.clone(),
-            sha256: entry.sha256,
-            requester: entry.requester,
-            action: entry.action.clone(),
-            target: entry.target.clone(),
             link: None,
+            ..Act::from(entry.clone())
         };
         assert_eq!(act.link_behind(number, previous).hash, link.hash);
         previous = link.hash;
     }
     let end = page.end.unwrap();
-    let head = ActsHead {
-        coordinator: end.coordinator,
-        number: end.number,
-        hash: end.hash,
-        at: end.at,
-        signature: end.signature,
-    };
+    let head = ActsHead::from(end);
     assert!(head.verifies());
     assert_eq!(head.coordinator, world.app.id);
     assert_eq!((head.number, head.hash), (3, previous));

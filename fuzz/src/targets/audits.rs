@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use countersign_audit::{
-    AuditHead, AuditKind, Bundle, Checkpoint, Deleted, NodeLog, Policy, Record, SignedHead,
+    AuditHead, AuditKind, Bundle, Checkpoint, Deleted, Extent, NodeLog, Policy, Record, SignedHead,
     Vouched, record_hash,
 };
 use countersign_protocol::{Hash, IdentitySigner, NodeId, TaskId, UnixMillis};
@@ -50,7 +50,7 @@ fn check(bundle: &Bundle) {
         pages: None,
         wallets: &[],
     };
-    let report = verify(bundle, &trust);
+    let report = verify(bundle, bundle.time, &trust);
     let proven = report.findings.iter().any(|one| match &one.fact {
         Fact::Proven(Proven::Chain { .. } | Proven::EmptyLog { .. }) => true,
         Fact::Proven(_) | Fact::Missing(_) | Fact::Wrong(_) => false,
@@ -82,26 +82,35 @@ fn given() -> NodeLog {
         .head()
         .append(NOW, AuditKind::Pruned, None, "t".into(), None);
     let head = two.head();
+    let time = (UnixMillis(0), NOW);
+    let extent = Extent {
+        from: time.0,
+        to: time.1,
+        first: 0,
+        end: head,
+        log: head.entries,
+    };
     let beside = Vouched {
         order: Some([2; 64].into()),
         votes: Some(Vec::new()),
     };
     NodeLog {
         node,
-        time: (UnixMillis(0), NOW),
+        time,
         entries: vec![one, two],
         records: vec![Record::sign(&node, TASK, row, beside, &key)],
-        deleted: vec![Deleted {
-            task: TASK,
-            hash: Hash([4; 32]),
-            record: Hash([5; 32]),
-        }],
+        deleted: vec![Deleted::sign(
+            &node,
+            TASK,
+            (Hash([4; 32]), Hash([5; 32])),
+            &key,
+        )],
         policies: vec![Policy {
             digest: Hash([6; 32]),
             document: Some("{}".into()),
         }],
         checkpoints: vec![Checkpoint::sign(node, head, (1, NOW), NOW, &key)],
-        head: SignedHead::sign(node, head, head.entries, NOW, &key),
+        head: SignedHead::sign(node, extent, NOW, &key),
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::fmt;
 
+use countersign_audit::AuditKind;
 use countersign_protocol::{CoordinatorId, Hash, KeyId, NodeId, RequesterId, TaskId, UnixMillis};
 use countersign_verify::WrongResult;
 use countersign_vote::CheckError;
 
 use super::wallet::WrongWallet;
+use crate::utc;
 
 /// Everything that was found out about a bundle.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// By subject: the coordinator, wallets, nodes, tasks.
+    /// By subject: the profile, the coordinator, wallets, nodes, tasks.
     pub findings: Vec<Finding>,
 }
 
@@ -27,6 +29,8 @@ pub struct Finding {
 /// The subject of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
+    /// What the auditor knows.
+    Profile,
     /// The coordinator.
     Coordinator,
     /// A wallet.
@@ -59,17 +63,44 @@ pub enum Standing {
     Wrong,
 }
 
+/// A part of a log that is an unbroken chain. Of two bundles, the later joins the earlier if it has
+/// the entry with the earlier one's `hash`, or begins with it as its `previous`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Number of the first entry.
+    pub first: u64,
+    /// Number of the last entry.
+    pub last: u64,
+    /// Hash of the entry before the first; zeros at the beginning of the log.
+    pub previous: Hash,
+    /// Hash of the last entry.
+    pub hash: Hash,
+}
+
+/// Where a copy of an order is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The coordinator tells it.
+    Coordinator,
+    /// It is in the record of a node.
+    Node(NodeId),
+}
+
 /// A fact that is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum Proven {
     Chain {
-        first: u64,
-        last: u64,
+        span: Span,
         at: UnixMillis,
     },
     EmptyLog {
         at: UnixMillis,
+    },
+    Entry {
+        at: UnixMillis,
+        kind: AuditKind,
+        text: String,
     },
     Checkpoint {
         records: u64,
@@ -79,10 +110,13 @@ pub enum Proven {
         number: usize,
     },
     Acts {
-        number: usize,
+        span: Option<Span>,
         at: UnixMillis,
     },
     Wallet {
+        generations: usize,
+    },
+    WalletOfBook {
         generations: usize,
     },
     Requester {
@@ -93,9 +127,19 @@ pub enum Proven {
         approved: bool,
         verdicts: usize,
     },
+    Outcome {
+        node: NodeId,
+        outcome: String,
+    },
     Vote {
         approver: String,
         approves: bool,
+        at: UnixMillis,
+    },
+    LateVote {
+        approver: String,
+        approves: bool,
+        at: UnixMillis,
     },
     Result {
         node: NodeId,
@@ -114,11 +158,19 @@ pub enum Missing {
     #[error("there is no log of this node; ask its operator for `countersign-node audit export`")]
     Log,
     #[error(
-        "the log begins with entry {first}, within the time, so earlier ones may be missing; have it exported from an earlier time"
+        "the profile names no node, so nothing tells whose logs have to be here; write `nodes` as their operators told you"
     )]
-    Begin { first: u64 },
+    Nodes,
     #[error(
-        "the log ends before the time does, as signed at {}; have it exported again after the end", .at.0
+        "the node tells of its log from {} on only; have it exported from an earlier time", utc(*.from)
+    )]
+    Begin { from: UnixMillis },
+    #[error(
+        "the log begins with entry {first}, within the time, so earlier ones may be missing; collect again from an earlier time"
+    )]
+    ActsBegin { first: u64 },
+    #[error(
+        "the log is told until {} only; have it exported again after the end of the time", utc(*.at)
     )]
     End { at: UnixMillis },
     #[error(
@@ -152,9 +204,17 @@ pub enum Missing {
     )]
     Requester { requester: RequesterId },
     #[error(
-        "the votes that node {node} was given are not on record there any more; export within its time of retention"
+        "node {node} cannot tell which votes it was given: it keeps no recording of its decision any more, or made none; export within its time of retention"
     )]
     Votes { node: NodeId },
+    #[error(
+        "people had to vote on it, and no vote is here; collect again, with the files of all nodes"
+    )]
+    NoVotes,
+    #[error(
+        "node {node} has a result on record and node {other} has none, so one of them did not see the end; ask both operators"
+    )]
+    Split { node: NodeId, other: NodeId },
     #[error(
         "a vote by passkey cannot be verified without `passkeys` in the profile; write there what quorum.yaml has"
     )]
@@ -169,7 +229,9 @@ pub enum Missing {
     VoteAtNode { node: NodeId, approver: String },
     #[error("node {node} took part and has no record of the task; ask its operator")]
     AtNode { node: NodeId },
-    #[error("node {node} was asked, and there is no log of it; ask its operator for one")]
+    #[error(
+        "node {node} was asked, and there is no log of it that verifies; ask its operator for one"
+    )]
     LogOf { node: NodeId },
     #[error("node {node} has no outcome on record yet; export again once the task has ended")]
     Outcome { node: NodeId },
@@ -182,11 +244,17 @@ pub enum Missing {
     #[error("nothing of it is in the bundle; collect again with the coordinator")]
     Coordinator,
     #[error(
+        "its tasks were collected from {} to {} only; collect the whole time", utc(*.from), utc(*.to)
+    )]
+    Collected { from: UnixMillis, to: UnixMillis },
+    #[error("task {task} was submitted, and nothing of it is in the bundle; collect again")]
+    Task { task: String },
+    #[error(
         "the profile does not name it, so its signature proves nothing; write `coordinator_id` as its operator told it"
     )]
     CoordinatorId,
     #[error(
-        "{number} acts are from before the chain of acts, so nothing vouches for them; keep other records of them"
+        "{number} acts are not behind the beginning of the chain of acts, so nothing vouches for them; keep other records of them"
     )]
     Unlinked { number: usize },
     #[error("it has not signed the end of its log; update it")]
@@ -223,7 +291,7 @@ pub enum Wrong {
     )]
     Unlogged { task: TaskId },
     #[error(
-        "the node has not signed what is beside the record of task {task}; get the file from the operator"
+        "the node has not signed the record of task {task}, what is beside it, or what is left of it; get the file from the operator"
     )]
     RecordSignature { task: TaskId },
     #[error(
@@ -236,16 +304,37 @@ pub enum Wrong {
         "the record of task {task} is older or newer than its deletion allows; ask the operator"
     )]
     NotOld { task: TaskId },
+    #[error(
+        "node {node} says that its record was deleted for its age, and no node deletes those of new keys and generations; ask its operator"
+    )]
+    NotDeletable { node: NodeId },
     #[error("a checkpoint is not signed by this node; get the file from the operator")]
     CheckpointSignature,
-    #[error("a checkpoint is of another log: entry {at} has another hash; ask the operator")]
+    #[error(
+        "a checkpoint is of another log: entry {at} has another hash, or tells of another deletion; ask the operator"
+    )]
     Checkpoint { at: u64 },
     #[error("the text of configuration {digest} has another hash; get the file from the operator")]
     Policy { digest: Hash },
-    #[error("the task is not signed by its requester {requester}; do not rely on it")]
-    Requester { requester: RequesterId },
+    #[error(
+        "the signature that {from} tells is not that of requester {requester}; do not rely on it, and ask whoever tells it"
+    )]
+    Unsigned {
+        from: Source,
+        requester: RequesterId,
+    },
+    #[error("{from} has other bytes under this id, which nobody signed; ask its operator")]
+    OtherOrder { from: Source },
     #[error("the order cannot be read ({0}); do not rely on it")]
     Order(String),
+    #[error("the order has another id, {task}; ask the operators who have it under this one")]
+    OtherId { task: TaskId },
+    #[error("node {node} has another kind of task on record than was ordered; ask its operator")]
+    Kind { node: NodeId },
+    #[error("node {node} approved it for other nodes than were ordered; ask its operator")]
+    Parties { node: NodeId },
+    #[error("node {node} carried it out although it approved it after its end, which was {}; ask its operator", utc(*.end))]
+    Late { node: NodeId, end: UnixMillis },
     #[error("two signed orders have this id; ask the requester, and believe neither")]
     TwoOrders,
     #[error("node {node} approved although plugin `{plugin}` refused; ask its operator")]
@@ -263,8 +352,14 @@ pub enum Wrong {
         "nodes {one} and {other} have different results on record; do not use either, and ask both operators"
     )]
     Disagreement { one: NodeId, other: NodeId },
-    #[error("the coordinator tells another result than the nodes; believe the nodes")]
+    #[error(
+        "the coordinator tells a result that is not what was ordered; do not use it, believe the nodes, and ask its operator"
+    )]
     ToldResult,
+    #[error(
+        "the coordinator tells a genuine result that no node has on record; what was signed is signed, so ask all operators"
+    )]
+    Unrecorded,
     #[error("{0}; do not use the wallet")]
     Wallet(WrongWallet),
     #[error(
@@ -309,12 +404,21 @@ impl Report {
         self.add(subject, Fact::Wrong(wrong));
     }
 
-    fn add(&mut self, subject: Subject, fact: Fact) {
+    pub(super) fn add(&mut self, subject: Subject, fact: Fact) {
         self.findings.push(Finding { subject, fact });
     }
 }
 
 impl Fact {
+    /// The part of a log that it proves, if it does.
+    pub fn span(&self) -> Option<&Span> {
+        match self {
+            Self::Proven(Proven::Chain { span, .. }) => Some(span),
+            Self::Proven(Proven::Acts { span, .. }) => span.as_ref(),
+            Self::Proven(_) | Self::Missing(_) | Self::Wrong(_) => None,
+        }
+    }
+
     /// What it means for the whole.
     pub fn standing(&self) -> Standing {
         match self {
@@ -346,33 +450,70 @@ impl fmt::Display for Fact {
     }
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coordinator => f.write_str("the coordinator"),
+            Self::Node(node) => write!(f, "node {node}"),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            first,
+            last,
+            previous,
+            hash,
+        } = self;
+        write!(
+            f,
+            "{first} (behind hash {previous}) to {last} (hash {hash})"
+        )
+    }
+}
+
 impl fmt::Display for Proven {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Chain { first, last, at } => write!(
+            Self::Chain { span, at } => write!(
                 f,
-                "entries {first} to {last} are an unbroken chain that the node signed at {}",
-                at.0
+                "entries {span} are an unbroken chain that the node signed at {}",
+                utc(*at)
             ),
             Self::EmptyLog { at } => {
-                write!(f, "the log was empty when the node signed it at {}", at.0)
+                let at = utc(*at);
+                write!(f, "the log was empty when the node signed it at {at}")
+            }
+            Self::Entry { at, kind, text } => {
+                write!(f, "{}, {}: {text}", utc(*at), kind.name())
             }
             Self::Checkpoint { records, before } => write!(
                 f,
                 "the node states that it deleted {records} records so far, all from before {}",
-                before.0
+                utc(*before)
             ),
             Self::Policies { number } => {
                 write!(f, "{number} configurations have the digests that decided")
             }
-            Self::Acts { number, at } => write!(
-                f,
-                "{number} acts are an unbroken chain that the coordinator signed at {}",
-                at.0
-            ),
+            Self::Acts { span, at } => {
+                let at = utc(*at);
+                match span {
+                    None => write!(f, "there was no act when the coordinator signed at {at}"),
+                    Some(span) => write!(
+                        f,
+                        "acts {span} are an unbroken chain that the coordinator signed at {at}"
+                    ),
+                }
+            }
             Self::Wallet { generations } => write!(
                 f,
                 "{generations} generations lead from an order of a trusted requester to nodes of the profile"
+            ),
+            Self::WalletOfBook { generations } => write!(
+                f,
+                "{generations} generations belong together, and the wallet book believes the wallet"
             ),
             Self::Requester { requester } => write!(f, "ordered and signed by {requester}"),
             Self::Decision {
@@ -386,9 +527,29 @@ impl fmt::Display for Proven {
                     "{node} {decided} it, with {verdicts} verdicts of plugins"
                 )
             }
-            Self::Vote { approver, approves } => {
-                let voted = if *approves { "approved" } else { "rejected" };
-                write!(f, "{approver} {voted} it by a genuine vote")
+            Self::Outcome { node, outcome } => {
+                write!(f, "it ended at {node}: {outcome}")
+            }
+            Self::Vote {
+                approver,
+                approves,
+                at,
+            } => {
+                let at = utc(*at);
+                let voted = voted(*approves);
+                write!(f, "{approver} {voted} it by a genuine vote of {at}")
+            }
+            Self::LateVote {
+                approver,
+                approves,
+                at,
+            } => {
+                let at = utc(*at);
+                let voted = voted(*approves);
+                write!(
+                    f,
+                    "{approver} {voted} it by a genuine vote of {at}, which no node of the bundle was given"
+                )
             }
             Self::Result { node, signatures } => write!(
                 f,
@@ -397,4 +558,8 @@ impl fmt::Display for Proven {
             Self::Agreement { nodes } => write!(f, "{nodes} nodes have the same result"),
         }
     }
+}
+
+fn voted(approves: bool) -> &'static str {
+    if approves { "approved" } else { "rejected" }
 }

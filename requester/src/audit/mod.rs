@@ -14,13 +14,13 @@ mod tests;
 mod wallet;
 
 use countersign_audit::Bundle;
-use countersign_protocol::{CoordinatorId, KeyDescriptor, Passkeys};
+use countersign_protocol::{CoordinatorId, KeyDescriptor, Passkeys, UnixMillis};
 use countersign_vote::RelyingParty;
 
 use crate::count::People;
 use crate::known::Known;
 use crate::proof::PinnedPages;
-pub use finding::{Fact, Finding, Missing, Proven, Report, Standing, Subject, Wrong};
+pub use finding::{Fact, Finding, Missing, Proven, Report, Source, Span, Standing, Subject, Wrong};
 pub use wallet::WrongWallet;
 
 /// Whom the auditor knows.
@@ -45,20 +45,27 @@ impl<'a> Trust<'a> {
     }
 }
 
-/// Finds out what a bundle proves, what it lacks, and what is wrong with it.
-pub fn verify(bundle: &Bundle, trust: &Trust<'_>) -> Report {
+/// A time, from its beginning up to its end, which is not part of it.
+pub type Time = (UnixMillis, UnixMillis);
+
+/// Finds out what a bundle proves of a time, what it lacks, and what is wrong with it. Nobody signs
+/// the time that a bundle names, so an auditor gives her own.
+pub fn verify(bundle: &Bundle, time: Time, trust: &Trust<'_>) -> Report {
     let mut report = Report::default();
     let mut tasks = task::Tasks::default();
+    if trust.known.nodes.is_empty() {
+        report.missing(Subject::Profile, Missing::Nodes);
+    }
     let wallets = wallet::believed(bundle, trust, &mut report);
-    coordinator::verify(bundle, trust, &mut report, &mut tasks);
     for node in trust.known.nodes.values() {
         if bundle.nodes.iter().all(|log| log.node != *node) {
             report.missing(Subject::Node(*node), Missing::Log);
         }
     }
     for log in &bundle.nodes {
-        node::verify(log, bundle.time, trust, &mut report, &mut tasks);
+        node::verify(log, time, trust, &mut report, &mut tasks);
     }
+    coordinator::verify(bundle, time, trust, &mut report, &mut tasks);
     tasks.verify(
         &Context {
             bundle,

@@ -4,17 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_audit::{
-    AuditEntry, AuditHead, AuditKind, Checkpoint, Deleted, NodeLog, Record, Row, record_hash,
+    AuditEntry, AuditKind, Broken, Checkpoint, Deleted, NodeLog, Record, Row, pruned_hash,
+    record_hash,
 };
+use countersign_protocol::text::clean;
 use countersign_protocol::{Hash, SignedTask, TaskId, UnixMillis};
 use sha2::{Digest, Sha256};
 
-use super::Trust;
-use super::finding::{Missing, Proven, Report, Subject, Wrong};
-use super::task::Tasks;
-
-/// A time, without its end.
-type Time = (UnixMillis, UnixMillis);
+use super::finding::{Missing, Proven, Report, Span, Subject, Wrong};
+use super::task::{Absent, Tasks};
+use super::{Time, Trust};
 
 /// Verifies a log. Nothing in it counts unless its chain and its head do.
 pub(super) fn verify<'a>(
@@ -31,86 +30,76 @@ pub(super) fn verify<'a>(
     if let Err(wrong) = chain(log) {
         return report.wrong(subject, wrong);
     }
+    tasks.verified(log.node);
     report.proven(subject, extent(log));
     lacks(log, time).for_each(|missing| report.missing(subject, missing));
-    checkpoints(log, time, report);
-    policies(log, report);
+    happened(log, time, report);
+    let before = checkpoints(log, time, report);
     let vouched = vouched(&log.entries, time);
-    for record in &log.records {
-        let row = vouched
-            .get(&record.task)
-            .ok_or(Wrong::Unlogged { task: record.task })
-            .and_then(|vouched| read(log, record, vouched));
-        match row {
-            Ok(row) => {
-                let of_time = vouched.get(&record.task).is_some_and(|one| one.of_time);
-                tasks.seen(log, record, row, of_time);
-            }
-            Err(wrong) => report.wrong(subject, wrong),
-        }
-    }
-    let recorded: BTreeSet<TaskId> = log.records.iter().map(|one| one.task).collect();
-    let of_time = vouched.iter().filter(|(_, vouched)| vouched.of_time);
-    for (task, vouched) in of_time.filter(|(task, _)| !recorded.contains(*task)) {
-        let deleted = log.deleted.iter().find(|one| one.task == *task);
-        match absence(log, *task, vouched, deleted) {
-            Ok(missing) => report.missing(subject, missing),
-            Err(wrong) => report.wrong(subject, wrong),
-        }
-    }
+    let deciding = records(log, &vouched, report, tasks);
+    policies(log, deciding, report);
+    absences(log, &vouched, before, report, tasks);
 }
 
-/// Checks that each entry follows from the one before, and that the last is the signed one.
+/// Checks that the node has signed the head, and that the entries are those for which it stands.
 fn chain(log: &NodeLog) -> Result<(), Wrong> {
     let head = &log.head;
     if head.node != log.node || !head.verifies() {
         return Err(Wrong::HeadSignature);
     }
-    let mut so_far = match log.entries.first() {
-        None => AuditHead::EMPTY,
-        Some(first) if first.seq == 0 => AuditHead::EMPTY,
-        Some(first) => AuditHead {
-            entries: first.seq,
-            hash: first.previous,
-        },
-    };
-    for entry in &log.entries {
-        if !entry.follows(so_far) {
-            return Err(Wrong::Chain { at: entry.seq });
-        }
-        so_far = entry.head();
+    if (head.from, head.to) != log.time {
+        return Err(Wrong::Head);
     }
-    let is_end = (head.entries, head.hash) == (so_far.entries, so_far.hash);
-    if is_end && head.entries <= head.log {
-        Ok(())
-    } else {
-        Err(Wrong::Head)
-    }
+    log.check_chain().map_err(|broken| match broken {
+        Broken::Entry(at) => Wrong::Chain { at },
+        Broken::Head => Wrong::Head,
+    })
 }
 
 fn extent(log: &NodeLog) -> Proven {
     let at = log.head.at;
     match (log.entries.first(), log.entries.last()) {
-        (Some(first), Some(last)) => Proven::Chain {
-            first: first.seq,
-            last: last.seq,
-            at,
-        },
+        (Some(first), Some(last)) => {
+            let span = Span {
+                first: first.seq,
+                last: last.seq,
+                previous: first.previous,
+                hash: last.hash,
+            };
+            Proven::Chain { span, at }
+        }
         (None, _) | (_, None) => Proven::EmptyLog { at },
     }
 }
 
-/// The ends of the time that the entries do not reach.
+/// The ends of the time for which the head does not stand.
 fn lacks(log: &NodeLog, (from, to): Time) -> impl Iterator<Item = Missing> {
-    let begin = log.entries.first().filter(|first| first.seq > 0);
-    let begin = begin.filter(|first| first.time >= from);
-    let begin = begin.map(|first| Missing::Begin { first: first.seq });
-    let beyond = log.entries.iter().any(|entry| entry.time >= to);
-    // Nothing follows the last entry up to the time at which the node signed.
-    let until_signed = log.head.entries == log.head.log && log.head.at >= to;
-    let end = !beyond && !until_signed;
-    let end = end.then_some(Missing::End { at: log.head.at });
+    let head = &log.head;
+    let begin = (head.from > from).then_some(Missing::Begin { from: head.from });
+    // What was signed within the time says nothing of the rest.
+    let until = head.to.min(head.at);
+    let end = (until < to).then_some(Missing::End { at: until });
     begin.into_iter().chain(end)
+}
+
+/// Tells what an operator has to look at: changes of the rules, alarms, and destruction.
+fn happened(log: &NodeLog, (from, to): Time, report: &mut Report) {
+    let subject = Subject::Node(log.node);
+    let of_time = log
+        .entries
+        .iter()
+        .filter(|entry| (from..to).contains(&entry.time));
+    for entry in of_time {
+        let kind = entry.kind;
+        if matches!(
+            kind,
+            AuditKind::Policy | AuditKind::Alarm | AuditKind::Destroyed | AuditKind::Pruned
+        ) {
+            let text = clean(&entry.text);
+            let at = entry.time;
+            report.proven(subject, Proven::Entry { at, kind, text });
+        }
+    }
 }
 
 /// The first and the last entry about a task that vouches for its record.
@@ -141,6 +130,40 @@ fn vouched(entries: &[AuditEntry], (from, to): Time) -> BTreeMap<TaskId, Vouched
     vouched
 }
 
+/// Passes on the records for which the entries vouch. Returns the digests of the configurations
+/// that decided.
+fn records<'a>(
+    log: &'a NodeLog,
+    vouched: &BTreeMap<TaskId, Vouched<'_>>,
+    report: &mut Report,
+    tasks: &mut Tasks<'a>,
+) -> BTreeSet<Hash> {
+    let mut deciding = BTreeSet::new();
+    for record in &log.records {
+        let task = record.task;
+        let Some(known) = vouched.get(&task) else {
+            report.wrong(Subject::Node(log.node), Wrong::Unlogged { task });
+            continue;
+        };
+        match read(log, record, known) {
+            Ok(row) => {
+                deciding.extend(row.policies());
+                tasks.seen(log.node, record, row, known.of_time);
+            }
+            Err(wrong) => {
+                report.wrong(Subject::Node(log.node), wrong);
+                let absent = Absent {
+                    node: log.node,
+                    hash: None,
+                    why: None,
+                };
+                tasks.absent(task, absent, known.of_time);
+            }
+        }
+    }
+    deciding
+}
+
 /// Reads a record that the log and the node vouch for.
 fn read(log: &NodeLog, record: &Record, vouched: &Vouched<'_>) -> Result<Row, Wrong> {
     let task = record.task;
@@ -158,12 +181,42 @@ fn read(log: &NodeLog, record: &Record, vouched: &Vouched<'_>) -> Result<Row, Wr
     Ok(row)
 }
 
-/// Why the record of a task is not there.
+/// Finds out why records are not there for which the entries vouch. Whether a task is of the time
+/// can show at another node, so it is reported later.
+fn absences(
+    log: &NodeLog,
+    vouched: &BTreeMap<TaskId, Vouched<'_>>,
+    before: Option<UnixMillis>,
+    report: &mut Report,
+    tasks: &mut Tasks<'_>,
+) {
+    let recorded: BTreeSet<TaskId> = log.records.iter().map(|one| one.task).collect();
+    let deleted: BTreeMap<TaskId, &Deleted> =
+        log.deleted.iter().map(|one| (one.task, one)).collect();
+    for task in deleted.keys().filter(|task| !vouched.contains_key(*task)) {
+        let task = *task;
+        report.wrong(Subject::Node(log.node), Wrong::Unlogged { task });
+    }
+    let lacking = vouched.iter().filter(|(task, _)| !recorded.contains(*task));
+    for (task, known) in lacking {
+        let rest = deleted.get(task).copied();
+        let absent = Absent {
+            node: log.node,
+            hash: rest.map(|rest| rest.hash),
+            why: Some(absence(log, *task, known, rest, before)),
+        };
+        tasks.absent(*task, absent, known.of_time);
+    }
+}
+
+/// Why the record of a task is not there. `before`: the latest time up to which the node states
+/// that it has deleted records.
 fn absence(
     log: &NodeLog,
     task: TaskId,
     vouched: &Vouched<'_>,
     deleted: Option<&Deleted>,
+    before: Option<UnixMillis>,
 ) -> Result<Missing, Wrong> {
     let entry = vouched.last.seq;
     let Some(deleted) = deleted else {
@@ -172,65 +225,68 @@ fn absence(
     if deleted.record != vouched.record {
         return Err(Wrong::Record { task, entry });
     }
-    let Some(newest) = log.checkpoints.iter().rfind(|one| is_signed(log, one)) else {
-        return Ok(Missing::DeletedUnsigned { task });
-    };
-    // The first entry is written as the task arrives, or later.
-    if vouched.first.time >= newest.before {
-        return Err(Wrong::NotOld { task });
+    if !deleted.verifies(&log.node) {
+        return Err(Wrong::RecordSignature { task });
     }
-    Ok(Missing::Deleted { task })
+    match before {
+        None => Ok(Missing::DeletedUnsigned { task }),
+        // The first entry is written as the task arrives, or later.
+        Some(before) if vouched.first.time >= before => Err(Wrong::NotOld { task }),
+        Some(_) => Ok(Missing::Deleted { task }),
+    }
 }
 
-fn is_signed(log: &NodeLog, checkpoint: &Checkpoint) -> bool {
-    checkpoint.node == log.node && checkpoint.verifies()
-}
-
-/// Checks what the node states of its deletions, against its log where the two meet.
-fn checkpoints(log: &NodeLog, (from, to): Time, report: &mut Report) {
+/// Checks what the node states of its deletions, against its log where the two meet. Returns the
+/// latest time up to which it states that it has deleted. What is behind a statement that is none
+/// of the node's is not looked at.
+fn checkpoints(log: &NodeLog, (from, to): Time, report: &mut Report) -> Option<UnixMillis> {
     let subject = Subject::Node(log.node);
+    let mut latest = None;
     for one in &log.checkpoints {
-        if !is_signed(log, one) {
+        if one.node != log.node || !one.verifies() {
             report.wrong(subject, Wrong::CheckpointSignature);
-            continue;
+            return latest;
         }
-        let entry = log
-            .entries
-            .iter()
-            .find(|entry| entry.head().entries == one.entries);
-        let meets =
-            entry.is_none_or(|entry| entry.hash == one.hash && entry.kind == AuditKind::Pruned);
-        if meets {
-            let records = one.records;
-            let before = one.before;
-            report.proven(subject, Proven::Checkpoint { records, before });
-        } else {
+        if !meets(log, one) {
             let at = one.entries.saturating_sub(1);
             report.wrong(subject, Wrong::Checkpoint { at });
+            return latest;
         }
+        let records = one.records;
+        let before = one.before;
+        report.proven(subject, Proven::Checkpoint { records, before });
+        latest = latest.max(Some(before));
     }
     let newest = log
         .entries
         .iter()
         .rfind(|entry| entry.kind == AuditKind::Pruned && (from..to).contains(&entry.time));
+    let signed = log.checkpoints.iter().map(|one| one.entries).max();
     if let Some(entry) = newest
-        && log
-            .checkpoints
-            .iter()
-            .all(|one| one.entries < entry.head().entries)
+        && signed < Some(entry.head().entries)
     {
         report.missing(subject, Missing::Checkpoint { entry: entry.seq });
     }
+    latest
+}
+
+/// True if the entry at which the checkpoint stands tells of this deletion, or is not in the file.
+fn meets(log: &NodeLog, checkpoint: &Checkpoint) -> bool {
+    let first = log.head.first;
+    let place = checkpoint.entries.checked_sub(1);
+    let place = place.and_then(|place| place.checked_sub(first));
+    let place = place.and_then(|place| usize::try_from(place).ok());
+    let entry = place.and_then(|place| log.entries.get(place));
+    entry.is_none_or(|entry| {
+        entry.hash == checkpoint.hash
+            && entry.kind == AuditKind::Pruned
+            && entry.record == Some(pruned_hash(checkpoint.before))
+    })
 }
 
 /// Checks that each configuration has its digest, and that none is missing that decided.
-fn policies(log: &NodeLog, report: &mut Report) {
+fn policies(log: &NodeLog, mut wanted: BTreeSet<Hash>, report: &mut Report) {
     let subject = Subject::Node(log.node);
-    let rows = log
-        .records
-        .iter()
-        .filter_map(|one| Row::read(&one.row).ok());
-    let mut wanted: BTreeSet<Hash> = rows.flat_map(|row| row.policies()).collect();
     let mut number = 0;
     for policy in &log.policies {
         let Some(document) = &policy.document else {

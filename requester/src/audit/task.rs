@@ -1,30 +1,35 @@
 //! A task across all logs: who ordered it, who voted, how each node decided, and whether the result
 //! is what was ordered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_audit::{NodeLog, Record, Row, State, TaskTold};
+use countersign_audit::{Record, Row, State, TaskTold};
 use countersign_payload::Networks;
+use countersign_protocol::text::clean;
 use countersign_protocol::{
-    ApproverId, Choice, Hash, KeyDescriptor, NodeId, Operation, OrderProof, Outcome, SignedTask,
-    Task, TaskError, TaskId, Vote,
+    ApproverId, Choice, Hash, KeyDescriptor, NodeId, Operation, OperationKind, OrderProof, Outcome,
+    SignedTask, Task, TaskError, TaskId, Vote,
 };
-use countersign_verify::{Input, result};
+use countersign_verify::{Input, WrongResult, result};
 use countersign_vote::CheckError;
 
-use super::Context;
-use super::finding::{Missing, Proven, Report, Subject, Wrong};
+use super::finding::{Fact, Missing, Proven, Report, Source, Subject, Wrong};
+use super::{Context, Time};
+use crate::proof::PinnedPages;
 
 /// What is told of each task.
 #[derive(Default)]
 pub(super) struct Tasks<'a> {
     all: BTreeMap<TaskId, Gathered<'a>>,
+    /// The nodes whose logs verify.
+    logs: BTreeSet<NodeId>,
 }
 
 #[derive(Default)]
 struct Gathered<'a> {
-    told: Option<&'a TaskTold>,
+    told: Vec<&'a TaskTold>,
     seen: Vec<Seen<'a>>,
+    absent: Vec<Absent>,
     /// True if a part of it is of the time that is asked about.
     of_time: bool,
 }
@@ -36,48 +41,87 @@ struct Seen<'a> {
     row: Row,
 }
 
+/// A task of which a node's log vouches for a record that is not here.
+pub(super) struct Absent {
+    pub(super) node: NodeId,
+    /// Hash of the order, if the record was deleted.
+    pub(super) hash: Option<Hash>,
+    /// What there is to say of it; absent if it was said.
+    pub(super) why: Option<Result<Missing, Wrong>>,
+}
+
 impl<'a> Tasks<'a> {
     /// Adds what a coordinator tells.
-    pub(super) fn told(&mut self, told: &'a TaskTold, report: &mut Report) {
+    pub(super) fn told(&mut self, told: &'a TaskTold, (from, to): Time, report: &mut Report) {
         match told.order().parse() {
             Ok(task) => {
                 let gathered = self.all.entry(task.id).or_default();
-                if gathered.told.is_some() {
-                    report.wrong(Subject::Task(task.id), Wrong::TwoOrders);
-                }
-                gathered.told = Some(told);
-                gathered.of_time = true;
+                gathered.told.push(told);
+                gathered.of_time |= (from..to).contains(&told.submitted);
             }
             Err(error) => report.wrong(Subject::Coordinator, Wrong::Order(error.to_string())),
         }
     }
 
-    /// Adds the record of a node.
-    pub(super) fn seen(&mut self, log: &'a NodeLog, record: &'a Record, row: Row, of_time: bool) {
-        let gathered = self.all.entry(row.task).or_default();
-        gathered.of_time |= of_time;
-        gathered.seen.push(Seen {
-            node: log.node,
-            record,
-            row,
-        });
+    /// Notes that a coordinator signed that this task was submitted in the time. False if it tells
+    /// nothing else of it.
+    pub(super) fn submitted(&mut self, task: &str) -> bool {
+        let task = task.parse::<TaskId>().ok();
+        let gathered = task.and_then(|task| self.all.get_mut(&task));
+        let Some(gathered) = gathered.filter(|one| !one.told.is_empty()) else {
+            return false;
+        };
+        gathered.of_time = true;
+        true
     }
 
+    /// Adds a node whose log verifies.
+    pub(super) fn verified(&mut self, node: NodeId) {
+        self.logs.insert(node);
+    }
+
+    /// Adds the record of a node.
+    pub(super) fn seen(&mut self, node: NodeId, record: &'a Record, row: Row, of_time: bool) {
+        let gathered = self.all.entry(row.task).or_default();
+        gathered.of_time |= of_time;
+        gathered.seen.push(Seen { node, record, row });
+    }
+
+    /// Adds a record that is not here.
+    pub(super) fn absent(&mut self, task: TaskId, absent: Absent, of_time: bool) {
+        let gathered = self.all.entry(task).or_default();
+        gathered.of_time |= of_time;
+        gathered.absent.push(absent);
+    }
+
+    /// Judges the tasks of the time, once everything was added.
     pub(super) fn verify(self, context: &Context<'_>, report: &mut Report) {
-        for (id, gathered) in self.all.iter().filter(|(_, one)| one.of_time) {
-            let subject = Subject::Task(*id);
-            match gathered.order(context) {
-                Ok((order, facts)) => {
-                    for fact in facts {
-                        match fact {
-                            Ok(proven) => report.proven(subject, proven),
-                            Err(missing) => report.missing(subject, missing),
-                        }
-                    }
-                    gathered.verify(&order, context, subject, report);
+        let Self { all, logs } = self;
+        for (id, mut gathered) in all.into_iter().filter(|(_, one)| one.of_time) {
+            for absent in &mut gathered.absent {
+                let subject = Subject::Node(absent.node);
+                match absent.why.take() {
+                    None => {}
+                    Some(Ok(missing)) => report.missing(subject, missing),
+                    Some(Err(wrong)) => report.wrong(subject, wrong),
                 }
-                Err(wrong) => report.wrong(subject, wrong),
             }
+            let subject = Subject::Task(id);
+            let (order, facts) = gathered.order(id, context);
+            for fact in facts {
+                report.add(subject, fact);
+            }
+            let Some(order) = order else { continue };
+            let case = Case {
+                told: gathered.told_as(&order),
+                seen: gathered.seen_as(&order),
+                gathered: &gathered,
+                order: &order,
+                logs: &logs,
+                context,
+                subject,
+            };
+            case.verify(report);
         }
     }
 }
@@ -85,226 +129,485 @@ impl<'a> Tasks<'a> {
 /// The one order that all are about.
 struct Order {
     task: Task,
+    bytes: Vec<u8>,
     hash: Hash,
 }
 
-type Facts = Vec<Result<Proven, Missing>>;
+/// Somebody's copy of the order.
+struct OrderCopy<'a> {
+    from: Source,
+    bytes: &'a [u8],
+    signing: Signing,
+}
 
-impl Gathered<'_> {
-    /// The order. An error if there are several, or if its requester did not sign it.
-    fn order(&self, context: &Context<'_>) -> Result<(Order, Facts), Wrong> {
-        let told = self
-            .told
-            .map(|told| (told.order().bytes, Some(told.signature.clone())));
-        let seen = self.seen.iter().map(|seen| {
-            let order = seen.record.beside.order.clone();
-            (seen.row.bytes.clone(), order)
-        });
-        let mut orders = told.into_iter().chain(seen);
-        // A task is gathered because somebody has it.
-        let Some((bytes, mut signature)) = orders.next() else {
-            return Err(Wrong::TwoOrders);
+/// What is known of the signature of a copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signing {
+    /// There is none.
+    Absent,
+    /// It is the requester's.
+    Genuine,
+    /// It is a passkey's, and the auditor does not know its page.
+    NoPages,
+    /// It is not the requester's.
+    False,
+}
+
+impl<'a> OrderCopy<'a> {
+    fn of(
+        from: Source,
+        bytes: &'a [u8],
+        signature: Option<&OrderProof>,
+        pages: PinnedPages<'_>,
+    ) -> Self {
+        let signing = match signature {
+            None => Signing::Absent,
+            Some(signature) => signing(bytes, signature, pages),
         };
-        let task = parse(&bytes)?;
-        let requester = task.requester;
-        let pages = context.trust.passkeys();
-        let is_signed = |signature: &OrderProof| {
-            let order = SignedTask {
-                bytes: bytes.clone(),
-                signature: signature.clone(),
-            };
-            match order.prove(&requester, pages) {
-                Ok(()) => Ok(true),
-                Err(TaskError::NoPasskeys(_)) => Ok(false),
-                Err(_) => Err(Wrong::Requester { requester }),
-            }
-        };
-        let mut verified = true;
-        if let Some(signature) = &signature {
-            verified &= is_signed(signature)?;
+        Self {
+            from,
+            bytes,
+            signing,
         }
-        for (other, also) in orders {
-            if other != bytes {
-                return Err(Wrong::TwoOrders);
-            }
-            if let Some(also) = &also {
-                verified &= is_signed(also)?;
-            }
-            signature = signature.or(also);
-        }
-        let fact = match signature {
-            None => Err(Missing::OrderSignature),
-            Some(_) if !verified => Err(Missing::OrderPages { requester }),
-            Some(_) if context.trust.known.trusts(&requester) => {
-                Ok(Proven::Requester { requester })
-            }
-            Some(_) => Err(Missing::Requester { requester }),
-        };
-        let hash = SignedTask::hash_of(&bytes);
-        Ok((Order { task, hash }, vec![fact]))
     }
 
-    fn verify(&self, order: &Order, context: &Context<'_>, subject: Subject, report: &mut Report) {
-        if self.told.is_none() && context.bundle.coordinator.is_some() {
+    fn is_signed(&self) -> bool {
+        self.signing == Signing::Genuine
+    }
+}
+
+fn signing(bytes: &[u8], signature: &OrderProof, pages: PinnedPages<'_>) -> Signing {
+    let order = SignedTask {
+        bytes: bytes.to_vec(),
+        signature: signature.clone(),
+    };
+    let proven = order.parse().and_then(|task| order.prove(&task.requester, pages));
+    match proven {
+        Ok(()) => Signing::Genuine,
+        Err(TaskError::NoPasskeys(_)) => Signing::NoPages,
+        Err(_) => Signing::False,
+    }
+}
+
+impl<'a> Gathered<'a> {
+    /// The order: the first copy that its requester has signed, or the first one if none is signed.
+    /// Copies that differ from it are named.
+    fn order(&self, id: TaskId, context: &Context<'_>) -> (Option<Order>, Vec<Fact>) {
+        let pages = context.trust.passkeys();
+        let told = self.told.iter().map(|told| {
+            let signature = Some(&told.signature);
+            OrderCopy::of(Source::Coordinator, told.task.as_bytes(), signature, pages)
+        });
+        let seen = self.seen.iter().map(|seen| {
+            let signature = seen.record.beside.order.as_ref();
+            OrderCopy::of(Source::Node(seen.node), &seen.row.bytes, signature, pages)
+        });
+        let copies: Vec<OrderCopy<'_>> = told.chain(seen).collect();
+        let mut facts = Vec::new();
+        let signed = copies.iter().find(|copy| copy.is_signed());
+        let Some(chosen) = signed.or(copies.first()) else {
+            // All records were deleted, or are not here.
+            let mut hashes = self.absent.iter().filter_map(|absent| absent.hash);
+            let first = hashes.next();
+            if hashes.any(|other| Some(other) != first) {
+                facts.push(Fact::Wrong(Wrong::TwoOrders));
+            }
+            return (None, facts);
+        };
+        let task = match parse(chosen.bytes) {
+            Ok(task) if task.id == id => task,
+            Ok(task) => {
+                let task = task.id;
+                return (None, vec![Fact::Wrong(Wrong::OtherId { task })]);
+            }
+            Err(wrong) => return (None, vec![Fact::Wrong(wrong)]),
+        };
+        let requester = task.requester;
+        for copy in &copies {
+            let from = copy.from;
+            let wrong = match (copy.bytes == chosen.bytes, copy.signing) {
+                (true, Signing::Genuine | Signing::Absent | Signing::NoPages) => None,
+                (true, Signing::False) => Some(Wrong::Unsigned { from, requester }),
+                (false, Signing::Genuine) => Some(Wrong::TwoOrders),
+                (false, Signing::Absent | Signing::NoPages | Signing::False) => {
+                    Some(Wrong::OtherOrder { from })
+                }
+            };
+            facts.extend(wrong.map(Fact::Wrong));
+        }
+        let no_pages = |copy: &OrderCopy<'_>| copy.signing == Signing::NoPages;
+        facts.push(match signed {
+            None if copies.iter().any(no_pages) => Fact::Missing(Missing::OrderPages { requester }),
+            None => Fact::Missing(Missing::OrderSignature),
+            Some(_) if context.trust.known.trusts(&requester) => {
+                Fact::Proven(Proven::Requester { requester })
+            }
+            Some(_) => Fact::Missing(Missing::Requester { requester }),
+        });
+        let bytes = chosen.bytes.to_vec();
+        let hash = SignedTask::hash_of(&bytes);
+        (Some(Order { task, bytes, hash }), facts)
+    }
+
+    /// What the coordinator tells of this order.
+    fn told_as(&self, order: &Order) -> Option<&'a TaskTold> {
+        let mut told = self.told.iter();
+        told.find(|told| told.task.as_bytes() == order.bytes)
+            .copied()
+    }
+
+    /// The records of this order.
+    fn seen_as(&self, order: &Order) -> Vec<&Seen<'a>> {
+        let seen = self.seen.iter();
+        seen.filter(|seen| seen.row.bytes == order.bytes).collect()
+    }
+}
+
+/// A task with everything that is about its one order.
+struct Case<'c> {
+    order: &'c Order,
+    told: Option<&'c TaskTold>,
+    seen: Vec<&'c Seen<'c>>,
+    gathered: &'c Gathered<'c>,
+    logs: &'c BTreeSet<NodeId>,
+    context: &'c Context<'c>,
+    subject: Subject,
+}
+
+/// Why a result is not proven.
+enum Unproven {
+    Missing(Missing),
+    Payload,
+    Wrong(WrongResult),
+}
+
+impl Case<'_> {
+    fn verify(&self, report: &mut Report) {
+        let subject = self.subject;
+        if self.gathered.told.is_empty() && self.context.bundle.coordinator.is_some() {
             report.missing(subject, Missing::AtCoordinator);
         }
-        self.decisions(subject, report);
-        self.votes(order, context, subject, report);
+        self.deletions(report);
         for seen in &self.seen {
-            seen.result(order, context, subject, report);
+            self.record(seen, report);
+            self.decision(seen, report);
         }
-        self.agreement(subject, report);
-        self.parties(order, context, subject, report);
+        self.votes(report);
+        for seen in &self.seen {
+            self.outcome(seen, report);
+        }
+        self.results(report);
+        self.parties(report);
     }
 
-    fn decisions(&self, subject: Subject, report: &mut Report) {
-        for seen in &self.seen {
-            let node = seen.node;
-            let approved = match &seen.row.state {
-                State::Approved => true,
-                State::Ended { outcome, .. } => !matches!(**outcome, Outcome::Refused(_)),
-            };
-            let against = seen.row.verdicts.iter().find(|verdict| !verdict.approved);
-            match against {
-                Some(verdict) if approved => {
-                    let plugin = verdict.plugin.clone();
-                    report.wrong(subject, Wrong::Verdict { node, plugin });
-                }
-                Some(_) | None => {
-                    let verdicts = seen.row.verdicts.len();
-                    let decision = Proven::Decision {
-                        node,
-                        approved,
-                        verdicts,
-                    };
-                    report.proven(subject, decision);
-                }
+    /// What is left of deleted records is of this order, and of a kind that nodes delete.
+    fn deletions(&self, report: &mut Report) {
+        let kept = match OperationKind::from(&self.order.task.operation) {
+            OperationKind::KeyGen | OperationKind::KeyReshare => true,
+            OperationKind::KeySign | OperationKind::KeyShareSign => false,
+        };
+        for absent in &self.gathered.absent {
+            let Some(hash) = absent.hash else { continue };
+            if hash != self.order.hash {
+                report.wrong(self.subject, Wrong::TwoOrders);
+            } else if kept {
+                let node = absent.node;
+                report.wrong(self.subject, Wrong::NotDeletable { node });
+            }
+        }
+    }
+
+    /// The record says what the order says.
+    fn record(&self, seen: &Seen<'_>, report: &mut Report) {
+        let node = seen.node;
+        let task = &self.order.task;
+        if seen.row.kind != OperationKind::from(&task.operation) {
+            report.wrong(self.subject, Wrong::Kind { node });
+        }
+        // A node refuses whatever does not fit.
+        if !seen.approved() {
+            return;
+        }
+        if ordered_parties(&task.operation).is_some_and(|ordered| ordered != seen.row.parties) {
+            report.wrong(self.subject, Wrong::Parties { node });
+        }
+        // Plugins may take longer than the order is good for. Then nothing comes of it.
+        let end = task.not_after;
+        if seen.has_result() && seen.row.received_at > end {
+            report.wrong(self.subject, Wrong::Late { node, end });
+        }
+    }
+
+    fn decision(&self, seen: &Seen<'_>, report: &mut Report) {
+        let node = seen.node;
+        let approved = seen.approved();
+        let against = seen.row.verdicts.iter().find(|verdict| !verdict.approved);
+        match against {
+            Some(verdict) if approved => {
+                let plugin = verdict.plugin.clone();
+                report.wrong(self.subject, Wrong::Verdict { node, plugin });
+            }
+            Some(_) | None => {
+                let verdicts = seen.row.verdicts.len();
+                let decision = Proven::Decision {
+                    node,
+                    approved,
+                    verdicts,
+                };
+                report.proven(self.subject, decision);
             }
         }
     }
 
     /// Every vote that anybody tells proves itself, or does not.
-    fn votes(&self, order: &Order, context: &Context<'_>, subject: Subject, report: &mut Report) {
+    fn votes(&self, report: &mut Report) {
+        let subject = self.subject;
         let told: &[Vote] = self.told.map_or(&[], |told| &told.votes);
-        let at_nodes = self
-            .seen
-            .iter()
-            .filter_map(|seen| seen.record.beside.votes.as_ref());
-        let mut votes: Vec<&Vote> = told.iter().chain(at_nodes.flatten()).collect();
-        votes.sort_by_key(|vote| vote.to_bytes());
+        let at_nodes: Vec<&Vote> = self.seen.iter().flat_map(|seen| seen.votes()).collect();
+        let mut votes: Vec<&Vote> = told.iter().chain(at_nodes.iter().copied()).collect();
+        votes.sort_by_cached_key(|vote| vote.to_bytes());
         votes.dedup();
         for vote in &votes {
-            match judge(vote, &order.hash, context) {
+            let given = at_nodes.contains(vote);
+            match judge(vote, given, &self.order.hash, self.context) {
                 Ok(Ok(proven)) => report.proven(subject, proven),
                 Ok(Err(missing)) => report.missing(subject, missing),
                 Err(wrong) => report.wrong(subject, wrong),
             }
         }
-        let asked_for = order.task.collect.is_some() || !votes.is_empty();
+        let collects = self.order.task.collect.is_some();
+        if collects && votes.is_empty() && self.was_offered() {
+            report.missing(subject, Missing::NoVotes);
+        }
         for seen in &self.seen {
             let node = seen.node;
-            match &seen.record.beside.votes {
-                None if asked_for => report.missing(subject, Missing::Votes { node }),
-                None => {}
-                Some(given) => {
-                    // Later votes change no decision, and need not have reached the node.
-                    let decided = seen.row.received_at.0;
-                    let early = |vote: &&Vote| {
-                        vote.ballot().time.0.saturating_add(Vote::MAX_SKEW_MS) < decided
-                    };
-                    for vote in told.iter().filter(early) {
-                        if !given.contains(vote) {
-                            let approver = vote.ballot().approver.to_string();
-                            report.missing(subject, Missing::VoteAtNode { node, approver });
-                        }
-                    }
+            let Some(given) = &seen.record.beside.votes else {
+                if collects || !votes.is_empty() {
+                    report.missing(subject, Missing::Votes { node });
+                }
+                continue;
+            };
+            // Later votes change no decision, and need not have reached the node.
+            let decided = seen.row.received_at.0;
+            let early =
+                |vote: &&Vote| vote.ballot().time.0.saturating_add(Vote::MAX_SKEW_MS) < decided;
+            for vote in told.iter().filter(early) {
+                if !given.contains(vote) {
+                    let approver = vote.ballot().approver.to_string();
+                    report.missing(subject, Missing::VoteAtNode { node, approver });
                 }
             }
         }
     }
 
+    /// How it ended at a node, and whether that is what was ordered.
+    fn outcome(&self, seen: &Seen<'_>, report: &mut Report) {
+        let node = seen.node;
+        let Some(outcome) = seen.row.state.outcome() else {
+            return report.missing(self.subject, Missing::Outcome { node });
+        };
+        let ended = Proven::Outcome {
+            node,
+            outcome: word(outcome),
+        };
+        report.proven(self.subject, ended);
+        if matches!(outcome, Outcome::Refused(_) | Outcome::Failed(_)) {
+            return;
+        }
+        match self.check(&node, &seen.row.parties, outcome) {
+            Ok(signatures) => {
+                let result = Proven::Result { node, signatures };
+                report.proven(self.subject, result);
+            }
+            Err(Unproven::Missing(missing)) => report.missing(self.subject, missing),
+            Err(Unproven::Payload) => report.wrong(self.subject, Wrong::Payload { node }),
+            Err(Unproven::Wrong(reason)) => {
+                report.wrong(self.subject, Wrong::Result { node, reason });
+            }
+        }
+    }
+
+    /// Verifies a result under keys that are believed. Returns the number of its signatures.
+    fn check(
+        &self,
+        from: &NodeId,
+        parties: &[NodeId],
+        outcome: &Outcome,
+    ) -> Result<usize, Unproven> {
+        let Order { task, hash, .. } = self.order;
+        let wallet = wallet_of(self.order, outcome, self.context).map_err(Unproven::Missing)?;
+        let inputs = inputs(&task.operation, wallet).ok_or(Unproven::Payload)?;
+        let ordered = result::Order {
+            task,
+            hash: *hash,
+            wallet,
+            parties,
+            inputs: &inputs,
+        };
+        match ordered.check(from, outcome) {
+            Ok(()) => Ok(inputs.len()),
+            Err(reason) => Err(Unproven::Wrong(reason)),
+        }
+    }
+
     /// Nodes, and the coordinator, have the same result.
-    fn agreement(&self, subject: Subject, report: &mut Report) {
+    fn results(&self, report: &mut Report) {
         let results = self.seen.iter().filter_map(|seen| {
             let outcome = seen.row.state.outcome()?;
             shared(outcome).map(|shared| (seen.node, shared))
         });
-        let results: Vec<_> = results.collect();
+        let results: Vec<(NodeId, Vec<u8>)> = results.collect();
+        self.told_result(&results, report);
         let Some(((one, first), rest)) = results.split_first() else {
             return;
         };
         if let Some((other, _)) = rest.iter().find(|(_, result)| result != first) {
             let one = *one;
             let other = *other;
-            return report.wrong(subject, Wrong::Disagreement { one, other });
+            return report.wrong(self.subject, Wrong::Disagreement { one, other });
         }
-        let told = self.told.and_then(|told| told.result.as_ref());
-        if told.and_then(shared).is_some_and(|told| told != *first) {
-            return report.wrong(subject, Wrong::ToldResult);
+        let without = self.seen.iter().filter(|seen| {
+            matches!(
+                seen.row.state.outcome(),
+                Some(Outcome::Refused(_) | Outcome::Failed(_))
+            )
+        });
+        for seen in without {
+            let node = *one;
+            let other = seen.node;
+            report.missing(self.subject, Missing::Split { node, other });
         }
         if results.len() > 1 {
             let nodes = results.len();
-            report.proven(subject, Proven::Agreement { nodes });
+            report.proven(self.subject, Proven::Agreement { nodes });
         }
     }
 
+    /// What the coordinator tells is what a node has on record. A genuine signature that no node
+    /// has is worse than one that is none.
+    fn told_result(&self, results: &[(NodeId, Vec<u8>)], report: &mut Report) {
+        let told = self.told.and_then(|told| told.result.as_ref());
+        let Some((outcome, told)) = told.and_then(|told| Some((told, shared(told)?))) else {
+            return;
+        };
+        if results.iter().any(|(_, result)| *result == told) {
+            return;
+        }
+        let parties = self.all_parties();
+        // Only a check-up depends on who tells it, and the nodes do not share those.
+        let known = self.context.trust.known.nodes.values();
+        let Some(from) = parties.iter().chain(known).next() else {
+            return;
+        };
+        match self.check(from, &parties, outcome) {
+            // Whoever may have it is missing, which is said.
+            Ok(_) if results.is_empty() && self.has_gaps(&parties) => {}
+            Ok(_) => report.wrong(self.subject, Wrong::Unrecorded),
+            Err(Unproven::Missing(missing)) => report.missing(self.subject, missing),
+            Err(Unproven::Payload | Unproven::Wrong(_)) => {
+                report.wrong(self.subject, Wrong::ToldResult);
+            }
+        }
+    }
+
+    /// True if one of these nodes may have an outcome on record that is not here.
+    fn has_gaps(&self, parties: &[NodeId]) -> bool {
+        let lacks = |node: &NodeId| {
+            let mut absent = self.gathered.absent.iter();
+            !self.logs.contains(node) || absent.any(|one| one.node == *node)
+        };
+        let is_open = |seen: &&Seen<'_>| seen.row.state.outcome().is_none();
+        parties.iter().any(lacks) || self.seen.iter().any(is_open)
+    }
+
     /// Everybody who was asked has it on record.
-    fn parties(&self, order: &Order, context: &Context<'_>, subject: Subject, report: &mut Report) {
+    fn parties(&self, report: &mut Report) {
+        for node in self.all_parties() {
+            let seen = self.gathered.seen.iter().any(|seen| seen.node == node);
+            // What became of its record is said of the node.
+            let absent = self.gathered.absent.iter().any(|one| one.node == node);
+            if seen || absent {
+                continue;
+            }
+            if !self.logs.contains(&node) {
+                report.missing(self.subject, Missing::LogOf { node });
+            } else if self.was_offered() {
+                report.missing(self.subject, Missing::AtNode { node });
+            }
+        }
+    }
+
+    /// All who take part by anybody's word, in the order of their ids.
+    fn all_parties(&self) -> Vec<NodeId> {
         let told = self.told.iter().flat_map(|told| &told.parties);
         let seen = self.seen.iter().flat_map(|seen| &seen.row.parties);
         let mut parties: Vec<NodeId> = told.chain(seen).copied().collect();
         parties.sort_unstable();
         parties.dedup();
-        for node in parties {
-            if self.seen.iter().any(|seen| seen.node == node) {
-                continue;
-            }
-            let log = context.bundle.nodes.iter().find(|log| log.node == node);
-            match log {
-                None => report.missing(subject, Missing::LogOf { node }),
-                // What became of its record is said of the node.
-                Some(log)
-                    if log
-                        .entries
-                        .iter()
-                        .any(|one| one.task == Some(order.task.id)) => {}
-                Some(_) => report.missing(subject, Missing::AtNode { node }),
-            }
-        }
+        parties
+    }
+
+    /// True if nodes were asked: one has it on record, or the coordinator tells that it came to
+    /// that.
+    fn was_offered(&self) -> bool {
+        let told = self.told.is_none_or(|told| {
+            !matches!(
+                told.state.as_str(),
+                "pending" | "waiting" | "expired" | "cancelled"
+            )
+        });
+        told || !self.gathered.seen.is_empty()
     }
 }
 
 impl Seen<'_> {
-    /// Verifies the result that the node has on record, under keys that are believed.
-    fn result(&self, order: &Order, context: &Context<'_>, subject: Subject, report: &mut Report) {
-        let node = self.node;
-        let Some(outcome) = self.row.state.outcome() else {
-            return report.missing(subject, Missing::Outcome { node });
-        };
-        if matches!(outcome, Outcome::Refused(_) | Outcome::Failed(_)) {
-            return;
+    fn approved(&self) -> bool {
+        match &self.row.state {
+            State::Approved => true,
+            State::Ended { outcome, .. } => !matches!(**outcome, Outcome::Refused(_)),
         }
-        let wallet = match wallet_of(order, outcome, context) {
-            Ok(wallet) => wallet,
-            Err(missing) => return report.missing(subject, missing),
-        };
-        let Some(inputs) = inputs(&order.task.operation, wallet) else {
-            return report.wrong(subject, Wrong::Payload { node });
-        };
-        let ordered = result::Order {
-            task: &order.task,
-            hash: order.hash,
-            wallet,
-            parties: &self.row.parties,
-            inputs: &inputs,
-        };
-        match ordered.check(&node, outcome) {
-            Ok(()) => {
-                let signatures = inputs.len();
-                report.proven(subject, Proven::Result { node, signatures });
-            }
-            Err(reason) => report.wrong(subject, Wrong::Result { node, reason }),
+    }
+
+    fn has_result(&self) -> bool {
+        match self.row.state.outcome() {
+            None | Some(Outcome::Refused(_) | Outcome::Failed(_)) => false,
+            Some(
+                Outcome::Created(_)
+                | Outcome::Signed(_)
+                | Outcome::Reshared(_)
+                | Outcome::Intact(_),
+            ) => true,
         }
+    }
+
+    /// The votes that the node was given, as far as it can tell.
+    fn votes(&self) -> &[Vote] {
+        self.record.beside.votes.as_deref().unwrap_or_default()
+    }
+}
+
+/// The nodes that an order names, in the order of their ids.
+fn ordered_parties(operation: &Operation) -> Option<Vec<NodeId>> {
+    let mut parties = match operation {
+        Operation::KeyGen(keygen) => keygen.committee.members().to_vec(),
+        Operation::KeySign(keysign) => keysign.signers.clone()?,
+        Operation::KeyShareSign(check_up) => check_up.nodes.clone(),
+        // Any of the old members that suffice deal.
+        Operation::KeyReshare(_) => return None,
+    };
+    parties.sort_unstable();
+    Some(parties)
+}
+
+/// An outcome in a word, with the code of what kept it from being a result.
+fn word(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Created(_) => "created".into(),
+        Outcome::Signed(_) => "signed".into(),
+        Outcome::Reshared(_) => "reshared".into(),
+        Outcome::Intact(_) => "intact".into(),
+        Outcome::Refused(refusal) => format!("refused [{}]", clean(refusal.code.as_str())),
+        Outcome::Failed(failure) => format!("failed [{}]", clean(failure.code.as_str())),
     }
 }
 
@@ -384,17 +687,27 @@ fn shared(outcome: &Outcome) -> Option<Vec<u8>> {
     }
 }
 
+/// Judges a vote. `given`: true if a node was given it.
 fn judge(
     vote: &Vote,
+    given: bool,
     hash: &Hash,
     context: &Context<'_>,
 ) -> Result<Result<Proven, Missing>, Wrong> {
     let key = vote.ballot().approver;
+    let approves = vote.ballot().choice == Choice::Approve;
+    let at = vote.ballot().time;
     match countersign_vote::check(vote, hash, context.trust.pages) {
         Ok(_) => Ok(match owner(context, &key) {
-            Some(approver) => Ok(Proven::Vote {
+            Some(approver) if given => Ok(Proven::Vote {
                 approver,
-                approves: vote.ballot().choice == Choice::Approve,
+                approves,
+                at,
+            }),
+            Some(approver) => Ok(Proven::LateVote {
+                approver,
+                approves,
+                at,
             }),
             None => Err(Missing::Approver {
                 approver: key.to_string(),

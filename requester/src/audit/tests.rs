@@ -2,12 +2,14 @@
 //! is changed or missing.
 
 mod alterations;
+mod book;
 mod fields;
 mod gaps;
 mod passkeys;
 mod world;
 
-use countersign_audit::{Bundle, NodeLog};
+use countersign_audit::{AuditKind, Bundle, NodeLog};
+use countersign_protocol::Hash;
 
 use super::*;
 use world::World;
@@ -30,6 +32,7 @@ fn everything_in_a_whole_bundle_is_proven() {
         Proven::Vote {
             approver: "ann".into(),
             approves: true,
+            at: world.vote().ballot().time,
         },
         Proven::Agreement { nodes: 2 },
         Proven::Requester {
@@ -48,13 +51,22 @@ fn everything_in_a_whole_bundle_is_proven() {
             node,
             signatures: 1
         })));
-        assert!(
-            facts(Subject::Node(node)).contains(&Fact::Proven(Proven::Chain {
-                first: 0,
-                last: 4,
-                at: world::SIGNED
-            }))
-        );
+        let outcome = "signed".into();
+        assert!(task.contains(&Fact::Proven(Proven::Outcome { node, outcome })));
+        let span = Span {
+            first: 0,
+            last: 4,
+            previous: Hash([0; 32]),
+            hash: world.ledger().head().hash,
+        };
+        let at = world::SIGNED;
+        assert!(facts(Subject::Node(node)).contains(&Fact::Proven(Proven::Chain { span, at })));
+        let policy = Proven::Entry {
+            at: world::BEGIN,
+            kind: AuditKind::Policy,
+            text: "entry 0".into(),
+        };
+        assert!(facts(Subject::Node(node)).contains(&Fact::Proven(policy)));
     }
 }
 

@@ -33,16 +33,20 @@ pub(super) fn believed<'a>(
     }
     for wallet in &bundle.wallets {
         let subject = Subject::Wallet(wallet.wallet);
-        match judge(wallet, trust) {
-            Ok(()) => {
-                let generations = wallet.generations.len();
-                report.proven(subject, Proven::Wallet { generations });
-                believed.insert(wallet.wallet, wallet.generations.iter().collect());
+        let known = believed.entry(wallet.wallet).or_default();
+        match judge(wallet, known, trust) {
+            Ok(proven) => {
+                report.proven(subject, proven);
+                // The book may know later generations than the bundle, and the other way round.
+                if wallet.generations.len() >= known.len() {
+                    *known = wallet.generations.iter().collect();
+                }
             }
             Err(Judgement::Missing(missing)) => report.missing(subject, missing),
             Err(Judgement::Wrong(wrong)) => report.wrong(subject, wrong),
         }
     }
+    believed.retain(|_, known| !known.is_empty());
     believed
 }
 
@@ -51,8 +55,13 @@ enum Judgement {
     Wrong(Wrong),
 }
 
-/// Checks that the parts prove each other, and that somebody known stands behind them.
-fn judge(wallet: &Wallet, trust: &Trust<'_>) -> Result<(), Judgement> {
+/// Checks that the parts prove each other and do not contradict the book, and that somebody known
+/// stands behind them.
+fn judge(
+    wallet: &Wallet,
+    known: &[&KeyDescriptor],
+    trust: &Trust<'_>,
+) -> Result<Proven, Judgement> {
     let wrong = |text: String| Judgement::Wrong(Wrong::Wallet(WrongWallet(text)));
     let Some(newest) = wallet.generations.last() else {
         return Err(wrong("it has no generation".into()));
@@ -72,18 +81,29 @@ fn judge(wallet: &Wallet, trust: &Trust<'_>) -> Result<(), Judgement> {
         trust.passkeys(),
     );
     let introduced = introduced.map_err(|error| wrong(error.to_string()))?;
-    let in_book = |one: &KeyDescriptor| {
-        trust
-            .wallets
+    let generations = wallet.generations.len();
+    let mut in_book = false;
+    for one in &wallet.generations {
+        let same = known
             .iter()
-            .any(|known| known.digest() == one.digest())
-    };
-    if wallet.generations.iter().any(in_book) {
-        return Ok(());
+            .find(|known| known.generation == one.generation);
+        match same {
+            None => {}
+            Some(same) if same.digest() == one.digest() => in_book = true,
+            Some(_) => {
+                let number = one.generation;
+                return Err(wrong(format!(
+                    "its generation {number} is not the one in the wallet book"
+                )));
+            }
+        }
+    }
+    if in_book {
+        return Ok(Proven::WalletOfBook { generations });
     }
     let doubts = introduced.doubts(&trust.known);
     if doubts.is_empty() {
-        return Ok(());
+        return Ok(Proven::Wallet { generations });
     }
     let reasons: Vec<String> = doubts.iter().map(Doubt::to_string).collect();
     Err(Judgement::Missing(Missing::Belief {

@@ -22,6 +22,7 @@ pub(super) fn decode<T: Stored>(bytes: &[u8]) -> Result<T, Unreadable> {
 mod tests {
     use std::path::{Path, PathBuf};
 
+    use countersign_audit::Checkpoint;
     use countersign_protocol::evidence::{Claim, Echoed, Misconduct, Signature, SignedHash};
     use countersign_protocol::frame::{Mark, Ready};
     use countersign_protocol::{
@@ -37,7 +38,7 @@ mod tests {
     use crate::journal::outbox::Delivery;
     use crate::journal::peer::PeerMark;
     use crate::journal::prepared::{PreparedReshare, ReshareStage};
-    use crate::journal::pruned::{Spent, pruned_hash};
+    use crate::journal::pruned::Spent;
     use crate::journal::quarantine::{Quarantine, Stop};
     use crate::journal::row::{KeyRecord, KeyStatus, Row, State, StateValue};
 
@@ -435,7 +436,7 @@ mod tests {
             entries: 10,
             hash: Hash([12; 32]),
         };
-        let vouched = Some(pruned_hash(4_000));
+        let vouched = Some(countersign_audit::pruned_hash(UnixMillis(4_000)));
         let entry = head.append(
             UnixMillis(5_000),
             AuditKind::Pruned,
@@ -444,7 +445,20 @@ mod tests {
             vouched,
         );
         let file = fixture("v4").with_file_name("pruned.txt");
-        let all = [("spent", encode(&spent)), ("pruned-entry", encode(&entry))];
+        let checkpoint = Checkpoint {
+            node: node(1),
+            entries: 11,
+            hash: Hash([12; 32]),
+            records: 1,
+            before: UnixMillis(4_000),
+            at: UnixMillis(5_000),
+            signature: Signature([9; 64]),
+        };
+        let all = [
+            ("spent", encode(&spent)),
+            ("pruned-entry", encode(&entry)),
+            ("checkpoint", encode(&checkpoint)),
+        ];
         let found = lines(all.into_iter());
         if std::env::var("BLESS").is_ok_and(|format| format == "v4") {
             std::fs::write(&file, &found).unwrap();

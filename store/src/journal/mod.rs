@@ -54,7 +54,7 @@ pub use counted::{Count, Counted, Teller};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
 pub use generation::Generation;
 pub use handle::Journal;
-pub use handle::export::{AuditRange, Deletions, Kept, KeptRecord};
+pub use handle::export::{Deletions, Kept, KeptRecord};
 pub use handle::open::JOURNAL_FILE;
 pub use handle::past::{PastDecision, PastDecisions, PastRecording};
 pub use handle::task::LookUp;

@@ -1,6 +1,7 @@
 //! Old tasks whose record was deleted. Their ids stay, so that nobody decides on them again, and so
 //! does the hash of the record, which the audit log still vouches for.
 
+use countersign_audit::pruned_hash;
 use countersign_protocol::{Hash, OperationKind, UnixMillis};
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ impl Tables<'_> {
                 "deleted the records of {} tasks from before {} (milliseconds since 1970); their ids stay",
                 pruned.records, before.0
             );
-            let vouched = Some(pruned_hash(before.0));
+            let vouched = Some(pruned_hash(before));
             self.register
                 .append(now, AuditKind::Pruned, None, &text, vouched)?;
         }
@@ -86,10 +87,4 @@ fn is_prunable(row: &Row, before: UnixMillis) -> bool {
         OperationKind::KeySign | OperationKind::KeyShareSign => true,
         OperationKind::KeyGen | OperationKind::KeyReshare => false,
     }
-}
-
-/// The hash by which an audit entry vouches for the time up to which records were deleted, in
-/// milliseconds.
-pub(super) fn pruned_hash(before: u64) -> Hash {
-    Hash::of("countersign/1 pruned before", &before.to_be_bytes())
 }

@@ -7,7 +7,7 @@ use countersign_client::audit::{Bundle, NodeLog};
 use countersign_client::auditing::{Fact, Finding, Report, Standing, Subject};
 use countersign_client::{Client, ClientError, Profile, verify_audit};
 use countersign_protocol::UnixMillis;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::exit::Exit;
 use crate::cli::line::{Line, Tone};
@@ -21,8 +21,8 @@ const LARGEST: u64 = countersign_client::audit::MAX_BYTES as u64;
 pub const EXAMPLES: &str = "\
 Examples:
   countersign audit --limit 200
-  countersign audit export --from 2026-07-01 --to 2026-10-01 --node alice.audit --node bob.audit --out q3.audit
-  countersign audit verify q3.audit
+  countersign audit export --from 2026-07-01 --to 2026-08-01 --node alice.audit --node bob.audit --out july.audit
+  countersign audit verify july.audit --from 2026-07-01 --to 2026-08-01
 
 Each node's operator makes a file by `countersign-node audit export`, for the same time or more.
 
@@ -35,7 +35,7 @@ pub struct Export {
     /// The beginning: an age such as 90d, or a date such as 2026-07-01 or 2026-07-01T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = time::point)]
     from: UnixMillis,
-    /// The end, which is not part of it; if absent, the earliest end of the nodes' files.
+    /// The end, which is not part of it; if absent, the earliest end of the nodes' files, or now.
     #[arg(long, value_name = "TIME", value_parser = time::point)]
     to: Option<UnixMillis>,
     /// The file of a node, from `countersign-node audit export`. Once for each node.
@@ -51,6 +51,13 @@ pub struct Verify {
     /// The bundle.
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
+    /// The beginning of the time that you ask about; if absent, what the bundle says, which nobody
+    /// signs.
+    #[arg(long, value_name = "TIME", value_parser = time::point)]
+    from: Option<UnixMillis>,
+    /// Its end, which is not part of it; if absent, what the bundle says.
+    #[arg(long, value_name = "TIME", value_parser = time::point)]
+    to: Option<UnixMillis>,
     /// Leave out what is proven.
     #[arg(long)]
     quiet: bool,
@@ -63,14 +70,19 @@ pub async fn export(args: &Export, client: &Client, output: &Output) -> Result<(
         let log = NodeLog::read(&read(path)?).map_err(|error| unusable(path, error.to_string()))?;
         logs.push(log);
     }
-    // Beyond its own end no file proves anything.
-    let ends = logs.iter().map(|log| log.time.1);
-    let to = args.to.or(ends.min()).unwrap_or_else(time::now);
+    // Beyond its own end no file proves anything, and nobody proves what is to come.
+    let ends = logs.iter().map(|log| log.time.1.min(log.head.at));
+    let to = args
+        .to
+        .unwrap_or_else(|| ends.fold(time::now(), UnixMillis::min));
     if args.from >= to {
         return Err(ClientError::Usage("--from has to be before --to".into()));
     }
     let bundle = client.audit_bundle((args.from, to), logs).await?;
-    countersign_files::create(&args.out, &bundle.write()).map_err(|error| ClientError::File {
+    let file = bundle.write();
+    // What would not be read again is no evidence.
+    Bundle::read(&file).map_err(|error| unusable(&args.out, error.to_string()))?;
+    countersign_files::create(&args.out, &file).map_err(|error| ClientError::File {
         path: args.out.clone(),
         reason: error.to_string(),
         advice: "name a new file in a folder that you may write to",
@@ -91,16 +103,29 @@ pub async fn export(args: &Export, client: &Client, output: &Output) -> Result<(
 pub fn verify(args: &Verify, profile: &Profile, output: &Output) -> Result<Exit, ClientError> {
     let path = &args.bundle;
     let bundle = Bundle::read(&read(path)?).map_err(|error| unusable(path, error.to_string()))?;
-    let report = verify_audit(&bundle, profile)?;
+    let from = args.from.unwrap_or(bundle.time.0);
+    let to = args.to.unwrap_or(bundle.time.1);
+    if from >= to {
+        return Err(ClientError::Usage("--from has to be before --to".into()));
+    }
+    let report = verify_audit(&bundle, (from, to), profile)?;
     let standing = report.standing();
+    let time_of = match (args.from, args.to) {
+        (Some(_), Some(_)) => "you",
+        (None, _) | (_, None) => "bundle",
+    };
     let shown = |one: &&Finding| !args.quiet || one.fact.standing() != Standing::Proven;
     let findings: Vec<&Finding> = report.findings.iter().filter(shown).collect();
     let mut lines = vec![Line::from(format!(
         "from {} to {}, {} nodes",
-        time::utc(bundle.time.0),
-        time::utc(bundle.time.1),
+        time::utc(from),
+        time::utc(to),
         bundle.nodes.len()
     ))];
+    if time_of == "bundle" {
+        let text = "the bundle itself says which time; give yours by --from and --to";
+        lines.push(Line::new(text, Tone::Attention));
+    }
     let mut last = None;
     for one in &findings {
         if last.replace(one.subject) != Some(one.subject) {
@@ -109,12 +134,11 @@ pub fn verify(args: &Verify, profile: &Profile, output: &Output) -> Result<Exit,
         lines.push(line(&one.fact, profile));
     }
     lines.push(conclusion(&report));
-    let findings = findings.into_iter().map(|one| {
-        json!({"subject": id(&one.subject), "standing": one.fact.standing().name(), "text": one.fact.to_string()})
-    });
+    let findings = findings.into_iter().map(as_json);
     let json = json!({
-        "from": bundle.time.0,
-        "to": bundle.time.1,
+        "from": from,
+        "to": to,
+        "time_of": time_of,
         "standing": standing.name(),
         "findings": findings.collect::<Vec<_>>(),
     });
@@ -124,6 +148,24 @@ pub fn verify(args: &Verify, profile: &Profile, output: &Output) -> Result<Exit,
         Standing::Missing => Exit::Missing,
         Standing::Wrong => Exit::Wrong,
     })
+}
+
+/// A finding for programs. Of chains, the numbers and hashes by which bundles are joined.
+fn as_json(one: &Finding) -> Value {
+    let mut json = json!({
+        "subject": id(&one.subject),
+        "standing": one.fact.standing().name(),
+        "text": one.fact.to_string(),
+    });
+    if let Some(span) = one.fact.span() {
+        json["chain"] = json!({
+            "first": span.first,
+            "last": span.last,
+            "previous": span.previous,
+            "hash": span.hash,
+        });
+    }
+    json
 }
 
 fn line(fact: &Fact, profile: &Profile) -> Line {
@@ -159,6 +201,7 @@ fn conclusion(report: &Report) -> Line {
 /// A heading for people.
 fn name(subject: &Subject, profile: &Profile) -> String {
     match subject {
+        Subject::Profile => "the profile".into(),
         Subject::Coordinator => "the coordinator".into(),
         Subject::Wallet(wallet) => format!("wallet {wallet}"),
         Subject::Node(node) => format!("node {}", profile.describe_node(node)),
@@ -169,6 +212,7 @@ fn name(subject: &Subject, profile: &Profile) -> String {
 /// The subject for programs.
 fn id(subject: &Subject) -> String {
     match subject {
+        Subject::Profile => "profile".into(),
         Subject::Coordinator => "coordinator".into(),
         Subject::Wallet(wallet) => wallet.to_string(),
         Subject::Node(node) => node.to_string(),

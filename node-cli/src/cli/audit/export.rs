@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use countersign_audit::{
-    AuditEntry, Deleted, NodeLog, Policy, Record, Row, SignedHead, record_hash,
+    AuditEntry, Broken, Checkpoint, Deleted, NodeLog, Policy, Record, Row, SignedHead, record_hash,
 };
 use countersign_cli_kit::times;
 use countersign_node::admin::{self, Answer, Question};
 use countersign_node::audit_export::Exported;
 use countersign_node::config::Config;
 use countersign_protocol::{Hash, TaskId, UnixMillis};
-use countersign_store::AuditRange;
 
 /// Entries that are asked for at once.
 const ENTRIES: u64 = 2_000;
@@ -24,12 +23,13 @@ const ROUNDS: usize = 5;
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "Examples:
-  countersign-node audit export --from 2026-07-01 --to 2026-10-01 --out alice.audit
-  countersign-node audit export --from 90d --out alice.audit
+  countersign-node audit export --from 2026-07-01 --to 2026-08-01 --out alice.audit
+  countersign-node audit export --from 30d --out alice.audit
 
-The node must run, because it signs the file, and the log is verified first. Give the file to whoever joins those of all \
-nodes (`countersign audit export`): it holds orders, votes and the texts of rules, and no secrets. Export after the end of \
-the time, or the end is missing. Records that `journal.retention_days` has deleted are not in it; the log says what they were.";
+The node must run, because it signs the file. What is written is verified first. Give the file to whoever joins those of \
+all nodes (`countersign audit export`): it holds orders, votes and the texts of rules, and should hold no secrets. Export \
+after the end of the time, or the end is missing. Records that `journal.retention_days` has deleted are not in it; the log \
+says what they were.";
 
 #[derive(Debug, clap::Args)]
 pub struct Export {
@@ -54,9 +54,10 @@ impl Export {
             bail!("--from has to be before --to");
         }
         let source = Source { dir: &config.dir };
-        source.verify()?;
         let log = self.collect(&source, to)?;
-        countersign_files::create(&self.out, &log.write()).with_context(|| {
+        let file = log.write();
+        NodeLog::read(&file).context("the export would not be read again")?;
+        countersign_files::create(&self.out, &file).with_context(|| {
             format!(
                 "cannot write {}; choose a new file in a folder that is there",
                 self.out.display()
@@ -77,24 +78,31 @@ impl Export {
     fn collect(&self, source: &Source<'_>, to: UnixMillis) -> anyhow::Result<NodeLog> {
         let mut kept = Kept::default();
         for _ in 0..ROUNDS {
-            let range = source.range(self.from, to)?;
-            let entries = source.entries(&range)?;
-            let stale = kept.stale(&range.tasks, &entries);
-            source.records(&stale, &mut kept)?;
-            if !kept.stale(&range.tasks, &entries).is_empty() {
-                continue;
-            }
-            let head = source.sign(range.end)?;
-            return Ok(NodeLog {
+            // The head comes first, so nothing comes between what it stands for and what is read.
+            let head = source.sign(self.from, to)?;
+            let mut log = NodeLog {
                 node: head.node,
                 time: (self.from, to),
-                entries,
-                policies: self.policies(source, &kept)?,
-                records: kept.records.into_values().collect(),
-                deleted: kept.deleted.into_values().collect(),
-                checkpoints: source.checkpoints()?,
+                entries: source.entries(&head)?,
+                records: Vec::new(),
+                deleted: Vec::new(),
+                policies: Vec::new(),
+                checkpoints: Vec::new(),
                 head,
-            });
+            };
+            check(&log)?;
+            let vouched = vouched(&log);
+            source.records(&kept.stale(&vouched), &mut kept)?;
+            // A task that went on has another record than the one for which this head stands.
+            if !kept.stale(&vouched).is_empty() {
+                continue;
+            }
+            kept.forget_all_but(&vouched);
+            log.policies = self.policies(source, &kept)?;
+            log.records = kept.records.into_values().collect();
+            log.deleted = kept.deleted.into_values().collect();
+            log.checkpoints = source.checkpoints()?;
+            return Ok(log);
         }
         bail!("tasks of this time are still under way; choose an earlier --to, or try again")
     }
@@ -124,18 +132,51 @@ struct Kept {
 impl Kept {
     /// The tasks of which the entries vouch for another record than the one that is here, or for
     /// one that is not.
-    fn stale(&self, tasks: &[TaskId], entries: &[AuditEntry]) -> Vec<TaskId> {
-        let mut last: BTreeMap<TaskId, Hash> = BTreeMap::new();
-        for entry in entries {
-            last.extend(entry.task.zip(entry.record));
-        }
-        let fits = |task: &TaskId| {
+    fn stale(&self, vouched: &BTreeMap<TaskId, Hash>) -> Vec<TaskId> {
+        let fits = |task: &TaskId, vouched: &Hash| {
             let record = self.records.get(task).map(|one| record_hash(&one.row));
             let rest = self.deleted.get(task).map(|one| one.record);
-            record.or(rest) == last.get(task).copied()
+            record.or(rest) == Some(*vouched)
         };
-        tasks.iter().filter(|task| !fits(task)).copied().collect()
+        let stale = vouched.iter().filter(|(task, hash)| !fits(task, hash));
+        stale.map(|(task, _)| *task).collect()
     }
+
+    /// Leaves out what an earlier round found.
+    fn forget_all_but(&mut self, vouched: &BTreeMap<TaskId, Hash>) {
+        self.records.retain(|task, _| vouched.contains_key(task));
+        self.deleted.retain(|task, _| vouched.contains_key(task));
+    }
+}
+
+/// Checks that the entries are those for which the node signs.
+fn check(log: &NodeLog) -> anyhow::Result<()> {
+    log.check_chain().map_err(|broken| match broken {
+        Broken::Entry(at) => anyhow::anyhow!(
+            "entry {at} of the log does not follow from the one before; run `audit verify`, and restore the journal from a backup"
+        ),
+        Broken::Head => anyhow::anyhow!(
+            "the entries are not those that the node signed; run `audit verify`, and export again"
+        ),
+    })
+}
+
+/// The tasks of the time, with the hash of the record for which the last entry about each vouches.
+fn vouched(log: &NodeLog) -> BTreeMap<TaskId, Hash> {
+    let (from, to) = log.time;
+    let of_time = |entry: &&AuditEntry| (from..to).contains(&entry.time);
+    let about = |entry: &AuditEntry| entry.record.and(entry.task);
+    let tasks: BTreeSet<TaskId> = log
+        .entries
+        .iter()
+        .filter(of_time)
+        .filter_map(about)
+        .collect();
+    let last = log
+        .entries
+        .iter()
+        .filter_map(|entry| entry.task.zip(entry.record));
+    last.filter(|(task, _)| tasks.contains(task)).collect()
 }
 
 /// The running node.
@@ -144,26 +185,11 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Checks the log before anything of it is signed.
-    fn verify(&self) -> anyhow::Result<()> {
-        match self.ask(&Question::VerifyAudit)? {
-            Answer::AuditHead(_) => Ok(()),
-            _ => unexpected(),
-        }
-    }
-
-    fn range(&self, from: UnixMillis, to: UnixMillis) -> anyhow::Result<AuditRange> {
-        match self.ask(&Question::AuditRange { from, to })? {
-            Answer::AuditRange(range) => Ok(range),
-            _ => unexpected(),
-        }
-    }
-
-    fn entries(&self, range: &AuditRange) -> anyhow::Result<Vec<AuditEntry>> {
+    fn entries(&self, head: &SignedHead) -> anyhow::Result<Vec<AuditEntry>> {
         let mut entries = Vec::new();
-        let mut from = range.first;
-        while from < range.end {
-            let limit = ENTRIES.min(range.end - from);
+        let mut from = head.first;
+        while from < head.entries {
+            let limit = ENTRIES.min(head.entries - from);
             let question = Question::Audit {
                 from: Some(from),
                 limit,
@@ -222,15 +248,15 @@ impl Source<'_> {
         Ok(policies)
     }
 
-    fn checkpoints(&self) -> anyhow::Result<Vec<countersign_audit::Checkpoint>> {
+    fn checkpoints(&self) -> anyhow::Result<Vec<Checkpoint>> {
         match self.ask(&Question::AuditCheckpoints)? {
             Answer::AuditCheckpoints(checkpoints) => Ok(checkpoints),
             _ => unexpected(),
         }
     }
 
-    fn sign(&self, entries: u64) -> anyhow::Result<SignedHead> {
-        match self.ask(&Question::SignAudit { entries })? {
+    fn sign(&self, from: UnixMillis, to: UnixMillis) -> anyhow::Result<SignedHead> {
+        match self.ask(&Question::SignAudit { from, to })? {
             Answer::SignedAudit(head) => Ok(head),
             _ => unexpected(),
         }

@@ -4,15 +4,20 @@
 //! read.
 
 use countersign_audit::{
-    AuditHead, AuditKind, Bundle, BundleError, Checkpoint, Deleted, LineError, Record, SignedHead,
-    State, record_hash, stored,
+    AuditHead, AuditKind, Bundle, BundleError, Checkpoint, Deleted, Extent, LineError, Record, Row,
+    SignedHead, pruned_hash, record_hash, stored,
 };
-use countersign_protocol::{Choice, Hash, IdentitySigner, Outcome, SignedTask, TaskId, UnixMillis};
+use countersign_protocol::{
+    Choice, Failure, FailureCode, Hash, IdentitySigner, OperationKind, Outcome, SignedTask, TaskId,
+    UnixMillis,
+};
 use countersign_vote::CheckError;
 use countersign_vote::testing::Key;
 
 use super::super::*;
-use super::world::{self, BEGIN, Identity, PAYMENT, SIGNED, World, acts, acts_head, log_of, told};
+use super::world::{
+    self, BEGIN, END, Identity, PAYMENT, SIGNED, World, acts, acts_head, log_of, told,
+};
 
 /// An alteration in words, what is done, and what is found.
 const ALTERATIONS: &[(&str, Alter, Reason)] = &[
@@ -64,8 +69,8 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
         "the head is signed by somebody else in the node's name",
         |world, bundle| {
             let log = log_of(bundle, world.alice.node());
-            let head = log.entries.last().unwrap().head();
-            log.head = SignedHead::sign(log.node, head, head.entries, SIGNED, &world.bob);
+            let extent = world::extent_of(&log.entries);
+            log.head = SignedHead::sign(log.node, extent, SIGNED, &world.bob);
         },
         |_, wrong| *wrong == Wrong::HeadSignature,
     ),
@@ -73,6 +78,31 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
         "the head claims to have been signed later",
         |world, bundle| log_of(bundle, world.alice.node()).head.at.0 += 1,
         |_, wrong| *wrong == Wrong::HeadSignature,
+    ),
+    (
+        "the first entry is taken away",
+        |world, bundle| drop(log_of(bundle, world.alice.node()).entries.remove(0)),
+        |_, wrong| *wrong == Wrong::Head,
+    ),
+    (
+        "a log is told to be of more time than the node signed",
+        |world, bundle| log_of(bundle, world.alice.node()).time.1.0 += 1,
+        |_, wrong| *wrong == Wrong::Head,
+    ),
+    (
+        "a node signs that a log is empty which is not",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let whole = world::extent_of(&log.entries);
+            let none = Extent {
+                end: AuditHead::EMPTY,
+                ..whole
+            };
+            log.entries.clear();
+            log.records.clear();
+            log.head = SignedHead::sign(log.node, none, SIGNED, &world.alice);
+        },
+        |_, wrong| *wrong == Wrong::Head,
     ),
     (
         "the log is another node's whom nobody knows",
@@ -206,7 +236,10 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
             told(bundle).task = String::from_utf8(other).unwrap();
             world::sort(&mut bundle.coordinator.as_mut().unwrap().tasks);
         },
-        |world, wrong| *wrong == requester(world),
+        |_, wrong| {
+            let from = Source::Coordinator;
+            *wrong == Wrong::OtherOrder { from }
+        },
     ),
     (
         "the order is signed by somebody else",
@@ -214,7 +247,85 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
             let message = SignedTask::signed_message(&world.payment().bytes);
             told(bundle).signature = world.bob.sign(&message).into();
         },
-        |world, wrong| *wrong == requester(world),
+        |world, wrong| {
+            let from = Source::Coordinator;
+            let requester = world.requester();
+            *wrong == Wrong::Unsigned { from, requester }
+        },
+    ),
+    (
+        "a node has another signature of the requester on record",
+        |world, bundle| {
+            let mut ledger = world.ledger();
+            let (_, beside) = ledger.records.get_mut(&PAYMENT).unwrap();
+            beside.order = Some([7; 64].into());
+            *bundle = world.bundle_with(&ledger, &world.alice);
+        },
+        |world, wrong| {
+            let from = Source::Node(world.alice.node());
+            let requester = world.requester();
+            *wrong == Wrong::Unsigned { from, requester }
+        },
+    ),
+    (
+        "a node has the order of another task on record",
+        |world, bundle| {
+            let mut ledger = world.ledger();
+            let rows = world.rows(&world.payment(), world.signed());
+            let rows = rows.map(|row| Row {
+                task: TaskId([3; 16]),
+                ..row
+            });
+            ledger.runs(rows, &world.payment(), vec![world.vote()]);
+            *bundle = world.bundle_with(&ledger, &world.alice);
+        },
+        |_, wrong| *wrong == Wrong::OtherId { task: PAYMENT },
+    ),
+    (
+        "a node has another kind of task on record",
+        |world, bundle| {
+            let rows = world.rows(&world.payment(), world.signed());
+            let rows = rows.map(|row| Row {
+                kind: OperationKind::KeyShareSign,
+                ..row
+            });
+            *bundle = world.bundle_with(&world.ledger_of(rows), &world.alice);
+        },
+        |world, wrong| {
+            let node = world.alice.node();
+            *wrong == Wrong::Kind { node }
+        },
+    ),
+    (
+        "a node approves for other signers than were ordered",
+        |world, bundle| {
+            let rows = world.rows(&world.payment(), world.signed());
+            let rows = rows.map(|row| Row {
+                parties: vec![world.alice.node()],
+                ..row
+            });
+            *bundle = world.bundle_with(&world.ledger_of(rows), &world.alice);
+        },
+        |world, wrong| {
+            let node = world.alice.node();
+            *wrong == Wrong::Parties { node }
+        },
+    ),
+    (
+        "a node approves after the end of the order",
+        |world, bundle| {
+            let rows = world.rows(&world.payment(), world.signed());
+            let rows = rows.map(|row| Row {
+                received_at: UnixMillis(BEGIN.0 + 600_001),
+                ..row
+            });
+            *bundle = world.bundle_with(&world.ledger_of(rows), &world.alice);
+        },
+        |world, wrong| {
+            let node = world.alice.node();
+            let end = UnixMillis(BEGIN.0 + 600_000);
+            *wrong == Wrong::Late { node, end }
+        },
     ),
     (
         "the requester signs two orders under one id",
@@ -281,6 +392,39 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
     (
         "the coordinator tells another signature",
         |_, bundle| {
+            let Some(Outcome::Signed(signed)) = &mut told(bundle).result else {
+                unreachable!()
+            };
+            signed.signatures[0].signature[0] ^= 1;
+        },
+        |_, wrong| *wrong == Wrong::ToldResult,
+    ),
+    (
+        "the coordinator has a genuine signature, and all nodes say that they failed",
+        |world, bundle| {
+            let failed = world.ledger_that_ends(failed());
+            *log_of(bundle, world.alice.node()) = failed.export(&world.alice);
+            *log_of(bundle, world.bob.node()) = failed.export(&world.bob);
+        },
+        |_, wrong| *wrong == Wrong::Unrecorded,
+    ),
+    (
+        "the coordinator has a genuine signature of a task that no node has",
+        |world, bundle| {
+            let mut ledger = world.ledger();
+            ledger.entries.truncate(3);
+            ledger.records.remove(&PAYMENT);
+            *log_of(bundle, world.alice.node()) = ledger.export(&world.alice);
+            *log_of(bundle, world.bob.node()) = ledger.export(&world.bob);
+        },
+        |_, wrong| *wrong == Wrong::Unrecorded,
+    ),
+    (
+        "the coordinator tells a false signature, and all nodes say that they failed",
+        |world, bundle| {
+            let failed = world.ledger_that_ends(failed());
+            *log_of(bundle, world.alice.node()) = failed.export(&world.alice);
+            *log_of(bundle, world.bob.node()) = failed.export(&world.bob);
             let Some(Outcome::Signed(signed)) = &mut told(bundle).result else {
                 unreachable!()
             };
@@ -362,11 +506,8 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
         |world, bundle| {
             let log = log_of(bundle, world.alice.node());
             let record = log.records.pop().unwrap();
-            log.deleted.push(Deleted {
-                task: record.task,
-                hash: world.payment().hash(),
-                record: record_hash(&record.row),
-            });
+            let hashes = (world.payment().hash(), record_hash(&record.row));
+            log.deleted.push(rest(world, record.task, hashes));
             log.checkpoints.push(checkpoint(world, 9));
         },
         |_, wrong| *wrong == Wrong::NotOld { task: PAYMENT },
@@ -376,13 +517,68 @@ const ALTERATIONS: &[(&str, Alter, Reason)] = &[
         |world, bundle| {
             let log = log_of(bundle, world.alice.node());
             let record = log.records.pop().unwrap();
-            log.deleted.push(Deleted {
-                task: record.task,
-                hash: world.payment().hash(),
-                record: Hash([9; 32]),
-            });
+            let hashes = (world.payment().hash(), Hash([9; 32]));
+            log.deleted.push(rest(world, record.task, hashes));
         },
         |_, wrong| matches!(wrong, Wrong::Record { task: PAYMENT, .. }),
+    ),
+    (
+        "the rest of a deleted record is not signed by the node",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let record = log.records.pop().unwrap();
+            let hashes = (world.payment().hash(), record_hash(&record.row));
+            let mut rest = rest(world, record.task, hashes);
+            rest.signature.0[0] ^= 1;
+            log.deleted.push(rest);
+        },
+        |_, wrong| *wrong == Wrong::RecordSignature { task: PAYMENT },
+    ),
+    (
+        "the rest of a deleted record is that of another order",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let record = log.records.pop().unwrap();
+            let hashes = (Hash([9; 32]), record_hash(&record.row));
+            log.deleted.push(rest(world, record.task, hashes));
+        },
+        |_, wrong| *wrong == Wrong::TwoOrders,
+    ),
+    (
+        "the record of a new key is said to be deleted",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let record = log.records.remove(0);
+            let hashes = (world.creation().hash(), record_hash(&record.row));
+            log.deleted.push(rest(world, record.task, hashes));
+        },
+        |world, wrong| {
+            let node = world.alice.node();
+            *wrong == Wrong::NotDeletable { node }
+        },
+    ),
+    (
+        "the rest of a record is of a task that is not in the log",
+        |world, bundle| {
+            let log = log_of(bundle, world.alice.node());
+            let hashes = (Hash([9; 32]), Hash([9; 32]));
+            log.deleted.push(rest(world, TaskId([99; 16]), hashes));
+        },
+        |_, wrong| matches!(wrong, Wrong::Unlogged { .. }),
+    ),
+    (
+        "a checkpoint tells of a later deletion than its entry",
+        |world, bundle| {
+            let mut ledger = world.ledger();
+            ledger.log(AuditKind::Pruned, None, Some(pruned_hash(BEGIN)));
+            let log = log_of(bundle, world.alice.node());
+            *log = ledger.export(&world.alice);
+            let deleted = (1, END);
+            let at = SIGNED;
+            let later = Checkpoint::sign(log.node, ledger.head(), deleted, at, &world.alice);
+            log.checkpoints.push(later);
+        },
+        |_, wrong| *wrong == Wrong::Checkpoint { at: 5 },
     ),
 ];
 
@@ -401,9 +597,13 @@ fn acts_of(bundle: &mut Bundle) -> &mut Vec<countersign_audit::Act> {
     &mut bundle.coordinator.as_mut().unwrap().acts
 }
 
-fn requester(world: &World) -> Wrong {
-    let requester = world.requester();
-    Wrong::Requester { requester }
+fn failed() -> Outcome {
+    Outcome::Failed(Failure::new(FailureCode::PeerAborted, "t"))
+}
+
+/// What Alice signs of a record that she has deleted.
+fn rest(world: &World, task: TaskId, hashes: (Hash, Hash)) -> Deleted {
+    Deleted::sign(&world.alice.node(), task, hashes, &world.alice)
 }
 
 /// What Alice states of deletions from before her first entry, told by an entry of hers.
@@ -435,11 +635,6 @@ fn every_alteration_is_found_for_its_own_reason() {
         });
         assert!(found, "{what}: {:#?}", report.findings);
     }
-}
-
-#[test]
-fn a_state_that_has_not_ended_has_no_outcome() {
-    assert_eq!(State::Approved.outcome(), None);
 }
 
 #[test]
@@ -500,6 +695,21 @@ fn a_section_that_is_there_twice_is_not_read() {
         Err(BundleError::Line {
             reason: LineError::Order,
             ..
+        })
+    ));
+}
+
+/// Of no time, nothing could be missing.
+#[test]
+fn a_bundle_of_no_time_is_not_read() {
+    let world = World::new();
+    let mut bundle = world.bundle();
+    bundle.time = (BEGIN, BEGIN);
+    assert!(matches!(
+        Bundle::read(&bundle.write()),
+        Err(BundleError::Line {
+            number: 1,
+            reason: LineError::Time
         })
     ));
 }

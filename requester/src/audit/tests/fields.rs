@@ -1,6 +1,8 @@
 //! Every field of a statement is under its signature or its hash.
 
-use countersign_audit::{ActsHead, AuditHead, Checkpoint, Record, SignedHead, Vouched};
+use countersign_audit::{
+    ActsHead, AuditHead, Checkpoint, Deleted, Extent, Record, SignedHead, Vouched,
+};
 use countersign_protocol::{Hash, TaskId, UnixMillis};
 
 use super::world::{World, acts, acts_head, coordinator_of};
@@ -10,14 +12,24 @@ const HEAD: AuditHead = AuditHead {
     hash: Hash([1; 32]),
 };
 const AT: UnixMillis = UnixMillis(1_000);
+const EXTENT: Extent = Extent {
+    from: UnixMillis(1),
+    to: UnixMillis(2),
+    first: 1,
+    end: HEAD,
+    log: 5,
+};
 
 #[test]
 fn a_head_is_signed_field_by_field() {
     let world = World::new();
-    let good = SignedHead::sign(world.alice.node(), HEAD, 5, AT, &world.alice);
+    let good = SignedHead::sign(world.alice.node(), EXTENT, AT, &world.alice);
     assert!(good.verifies());
-    let changes: [(&str, fn(&mut SignedHead, &World)); 6] = [
+    let changes: [(&str, fn(&mut SignedHead, &World)); 9] = [
         ("node", |head, world| head.node = world.bob.node()),
+        ("from", |head, _| head.from.0 += 1),
+        ("to", |head, _| head.to.0 += 1),
+        ("first", |head, _| head.first += 1),
         ("entries", |head, _| head.entries += 1),
         ("hash", |head, _| head.hash = Hash([2; 32])),
         ("log", |head, _| head.log += 1),
@@ -50,7 +62,7 @@ fn a_checkpoint_is_signed_field_by_field_and_is_no_head() {
         change(&mut checkpoint, &world);
         assert!(!checkpoint.verifies(), "{field}");
     }
-    let mut head = SignedHead::sign(good.node, HEAD, good.records, AT, &world.alice);
+    let mut head = SignedHead::sign(good.node, EXTENT, AT, &world.alice);
     head.signature = good.signature;
     assert!(!head.verifies(), "it has a label of its own");
 }
@@ -100,6 +112,27 @@ fn a_record_is_signed_field_by_field_and_for_one_node() {
         !none.verifies(&node),
         "no votes are not the same as none known"
     );
+}
+
+#[test]
+fn the_rest_of_a_record_is_signed_field_by_field_and_for_one_node() {
+    let world = World::new();
+    let node = world.alice.node();
+    let hashes = (Hash([1; 32]), Hash([2; 32]));
+    let good = Deleted::sign(&node, TaskId([1; 16]), hashes, &world.alice);
+    assert!(good.verifies(&node));
+    assert!(!good.verifies(&world.bob.node()));
+    let changes: [(&str, fn(&mut Deleted)); 4] = [
+        ("task", |one| one.task = TaskId([2; 16])),
+        ("hash", |one| one.hash = Hash([3; 32])),
+        ("record", |one| one.record = Hash([3; 32])),
+        ("signature", |one| one.signature.0[0] ^= 1),
+    ];
+    for (field, change) in changes {
+        let mut rest = good;
+        change(&mut rest);
+        assert!(!rest.verifies(&node), "{field}");
+    }
 }
 
 #[test]

@@ -46,7 +46,8 @@ fn an_order_by_passkey_from_another_page_is_wrong() {
     let requester = world.requester();
     let (facts, standing) = judged(&world, Some(elsewhere()));
     assert_eq!(standing, Standing::Wrong, "{facts:?}");
-    assert!(facts.contains(&Fact::Wrong(Wrong::Requester { requester })));
+    let from = Source::Coordinator;
+    assert!(facts.contains(&Fact::Wrong(Wrong::Unsigned { from, requester })));
 }
 
 /// Without the page nobody can say who ordered, so a person may still vouch for the wallet. With

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use countersign_audit::{
-    Act, ActsHead, AuditEntry, AuditHead, AuditKind, Bundle, CoordinatorLog, NodeLog, Policy,
-    Record, Row, SignedHead, State, TaskTold, Vouched, Wallet, WalletOrder, record_hash, stored,
+    Act, ActsHead, AuditEntry, AuditHead, AuditKind, Bundle, CoordinatorLog, Extent, NodeLog,
+    Policy, Record, Row, SignedHead, State, TaskTold, Vouched, Wallet, WalletOrder, record_hash,
+    stored,
 };
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
@@ -18,7 +19,7 @@ use countersign_vote::testing::{Key, ORIGIN, Passkey, RP_ID};
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 
-use super::super::{Report, Trust, verify};
+use super::super::{Report, Time, Trust, verify, wallet};
 use crate::count::People;
 use crate::known::Known;
 
@@ -72,6 +73,9 @@ pub struct World {
     /// Orders instead of the desk.
     passkey: Option<Passkey>,
     pub pages: Option<RelyingParty>,
+
+    /// Generations in the auditor's wallet book.
+    pub book: Vec<KeyDescriptor>,
 }
 
 impl World {
@@ -88,6 +92,7 @@ impl World {
             known_requesters: [("desk".to_owned(), requester_of(&desk))].into(),
             known_coordinator: Some(coordinator_of(&coordinator)),
             people: Some([("ann".to_owned(), vec![ann.id()])].into()),
+            book: Vec::new(),
             alice,
             bob,
             coordinator,
@@ -109,8 +114,12 @@ impl World {
         }
     }
 
-    pub fn forget_everybody(&mut self) {
+    pub fn forget_nodes(&mut self) {
         self.known_nodes.clear();
+    }
+
+    pub fn forget_everybody(&mut self) {
+        self.forget_nodes();
         self.known_requesters.clear();
         self.known_coordinator = None;
         self.people = None;
@@ -136,14 +145,29 @@ impl World {
     }
 
     pub fn verify(&self, bundle: &Bundle) -> Report {
-        let trust = Trust {
+        self.verify_of(bundle, bundle.time)
+    }
+
+    pub fn verify_of(&self, bundle: &Bundle, time: Time) -> Report {
+        verify(bundle, time, &self.trust())
+    }
+
+    fn trust(&self) -> Trust<'_> {
+        Trust {
             known: self.known(),
             coordinator: self.known_coordinator,
             people: self.people.as_ref(),
             pages: self.pages.as_ref(),
-            wallets: &[],
-        };
-        verify(bundle, &trust)
+            wallets: &self.book,
+        }
+    }
+
+    /// The number of generations of the wallet that are believed.
+    pub fn believed(&self, bundle: &Bundle) -> usize {
+        let mut report = Report::default();
+        let trust = self.trust();
+        let believed = wallet::believed(bundle, &trust, &mut report);
+        believed.get(&self.wallet().key).map_or(0, Vec::len)
     }
 
     /// The order that makes the wallet.
@@ -163,6 +187,10 @@ impl World {
     }
 
     pub fn payment_of(&self, message: &[u8]) -> SignedTask {
+        self.payment_as(PAYMENT, message)
+    }
+
+    pub fn payment_as(&self, id: TaskId, message: &[u8]) -> SignedTask {
         let keysign = KeySign {
             key: self.wallet().key,
             path: "m".parse().unwrap(),
@@ -173,7 +201,7 @@ impl World {
             votes: 1,
             until: UnixMillis(BEGIN.0 + 60_000),
         };
-        self.order(PAYMENT, Operation::KeySign(keysign), Some(collect))
+        self.order(id, Operation::KeySign(keysign), Some(collect))
     }
 
     fn order(&self, id: TaskId, operation: Operation, collect: Option<Collect>) -> SignedTask {
@@ -292,24 +320,39 @@ impl World {
         ledger
     }
 
-    pub fn coordinator_log(&self) -> CoordinatorLog {
-        let acts = acts(&["put-task", "put-webhook", "put-key"]);
-        let told = |order: &SignedTask, votes: Vec<Vote>, result: Outcome| TaskTold {
+    /// What the coordinator tells of a task that it completed.
+    pub fn told(&self, order: &SignedTask, votes: Vec<Vote>, result: Option<Outcome>) -> TaskTold {
+        TaskTold {
             task: String::from_utf8(order.bytes.clone()).unwrap(),
             signature: order.signature.clone(),
             submitted: BEGIN,
             state: "completed".into(),
             parties: self.nodes(),
             votes,
-            result: Some(result),
-        };
+            result,
+        }
+    }
+
+    /// The log of a node with this row of the payment at its beginning and at its end.
+    pub fn ledger_of(&self, rows: [Row; 2]) -> Ledger {
+        let mut ledger = self.ledger();
+        ledger.entries.truncate(3);
+        ledger.records.remove(&PAYMENT);
+        ledger.runs(rows, &self.payment(), vec![self.vote()]);
+        ledger
+    }
+
+    /// The log of a node at which the payment ends like this.
+    pub fn ledger_that_ends(&self, outcome: Outcome) -> Ledger {
+        self.ledger_of(self.rows(&self.payment(), outcome))
+    }
+
+    pub fn coordinator_log(&self) -> CoordinatorLog {
+        let acts = acts(&["put-task", "put-webhook", "put-key"]);
+        let made = Some(Outcome::Created(self.wallet()));
         let mut tasks = vec![
-            told(
-                &self.creation(),
-                Vec::new(),
-                Outcome::Created(self.wallet()),
-            ),
-            told(&self.payment(), vec![self.vote()], self.signed()),
+            self.told(&self.creation(), Vec::new(), made),
+            self.told(&self.payment(), vec![self.vote()], Some(self.signed())),
         ];
         sort(&mut tasks);
         CoordinatorLog {
@@ -374,6 +417,17 @@ impl Ledger {
             .map_or(AuditHead::EMPTY, AuditEntry::head)
     }
 
+    /// Writes all entries anew, this much later.
+    pub fn shift(&mut self, later: u64) {
+        let entries = std::mem::take(&mut self.entries);
+        for entry in entries {
+            let time = UnixMillis(entry.time.0 + later);
+            let head = self.head();
+            self.entries
+                .push(head.append(time, entry.kind, entry.task, entry.text, entry.record));
+        }
+    }
+
     /// A task that is approved and ends.
     pub fn runs(&mut self, rows: [Row; 2], order: &SignedTask, votes: Vec<Vote>) {
         for (row, kind) in rows.iter().zip([AuditKind::Approved, AuditKind::Ended]) {
@@ -392,7 +446,6 @@ impl Ledger {
         let record = |(task, (row, beside)): (&TaskId, &(Vec<u8>, Vouched))| {
             Record::sign(&node, *task, row.clone(), beside.clone(), who)
         };
-        let head = self.head();
         NodeLog {
             node,
             time: (BEGIN, END),
@@ -404,8 +457,20 @@ impl Ledger {
                 document: Some(RULES.into()),
             }],
             checkpoints: Vec::new(),
-            head: SignedHead::sign(node, head, head.entries, SIGNED, who),
+            head: SignedHead::sign(node, extent_of(&self.entries), SIGNED, who),
         }
+    }
+}
+
+/// What a node signs of a log that has these entries and no others.
+pub fn extent_of(entries: &[AuditEntry]) -> Extent {
+    let end = entries.last().map_or(AuditHead::EMPTY, AuditEntry::head);
+    Extent {
+        from: BEGIN,
+        to: END,
+        first: entries.first().map_or(0, |entry| entry.seq),
+        end,
+        log: end.entries,
     }
 }
 
@@ -441,15 +506,21 @@ pub fn coordinator_of(key: &Identity) -> CoordinatorId {
 
 /// A chain of acts on these targets.
 pub fn acts(targets: &[&str]) -> Vec<Act> {
+    let acts: Vec<_> = targets.iter().map(|target| ("put", *target)).collect();
+    chained(&acts)
+}
+
+/// A chain of acts, each with its target.
+pub fn chained(what: &[(&str, &str)]) -> Vec<Act> {
     let mut previous = Hash([0; 32]);
     let mut acts = Vec::new();
-    for (number, target) in (1..).zip(targets) {
+    for (number, (action, target)) in (1..).zip(what) {
         let act = Act {
             at: UnixMillis(BEGIN.0 + number),
             by: "desk".into(),
             sha256: Some(Hash([4; 32])),
             requester: None,
-            action: "put".into(),
+            action: (*action).into(),
             target: (*target).into(),
             link: None,
         };

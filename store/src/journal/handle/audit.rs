@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{MutexGuard, PoisonError};
 
+use countersign_audit::pruned_hash;
 use countersign_protocol::{Hash, Outcome, TaskId, UnixMillis};
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableError};
 
@@ -13,7 +14,7 @@ use crate::journal::error::{AuditError, ReadJournalError, WriteJournalError};
 use crate::journal::keys::KEYS;
 use crate::journal::meta::{META, PRUNED_BEFORE};
 use crate::journal::operation::Operation;
-use crate::journal::pruned::{SPENT, Spent, pruned_hash};
+use crate::journal::pruned::{SPENT, Spent};
 use crate::journal::read::read;
 use crate::journal::recordings::Configuration;
 use crate::journal::register::{TASKS, record_hash};
@@ -147,7 +148,7 @@ fn check_spent(
         table => table?,
     };
     let before = transaction.open_table(META)?.get(PRUNED_BEFORE)?;
-    let before = before.map(|before| before.value());
+    let before = before.map(|before| UnixMillis(before.value()));
     let before = before.filter(|before| pruned == Some(pruned_hash(*before)));
     for entry in table.iter()? {
         let (task, rest) = entry?;
@@ -158,7 +159,7 @@ fn check_spent(
         if known.record != rest.record {
             return Err(AuditError::Record { at: known.at, task });
         }
-        if before.is_none_or(|before| known.first.0 >= before) {
+        if before.is_none_or(|before| known.first >= before) {
             return Err(AuditError::Spent { task });
         }
     }

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use countersign_audit::{Checkpoint, Deleted};
-use countersign_protocol::{OrderProof, TaskId, UnixMillis};
+use countersign_audit::{Checkpoint, Extent};
+use countersign_protocol::{Hash, OrderProof, TaskId, UnixMillis};
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
-use serde::{Deserialize, Serialize};
 
 use super::Journal;
 use crate::journal::audit::{AUDIT, AuditEntry, AuditHead, AuditKind};
@@ -23,25 +22,20 @@ use crate::journal::row::Row;
 /// Bytes of records and recordings after which no more are read.
 const PAGE: usize = 4 << 20;
 
-/// The part of the audit log that is about a time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditRange {
-    /// Number of the first entry: the one before the time, if there is one.
-    pub first: u64,
-    /// Number behind the last entry: all of the time, those that come later about its tasks, and
-    /// one more, if there is one.
-    pub end: u64,
-    /// The tasks of the time, in the order of their ids.
-    pub tasks: Vec<TaskId>,
-}
-
 /// A record as it is kept, or what is left of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
     /// All of it.
     Whole(Box<KeptRecord>),
     /// It was deleted for its age.
-    Deleted(Deleted),
+    Deleted {
+        /// The task's id.
+        task: TaskId,
+        /// Hash of the bytes that the requester had signed.
+        hash: Hash,
+        /// Hash of the record.
+        record: Hash,
+    },
     /// The id is not known.
     Unknown(TaskId),
 }
@@ -71,13 +65,14 @@ pub struct Deletions {
 }
 
 impl Journal {
-    /// Finds the entries about `from` and later, before `to`. Times in the log need not ascend, so
-    /// all of it is read.
-    pub fn audit_range(
+    /// Finds the entries of a time: the one before it, if there is one; all of the time; those that
+    /// come later about its tasks; and one more, if there is one. Times in the log need not ascend,
+    /// so all of it is read.
+    pub fn audit_extent(
         &self,
         from: UnixMillis,
         to: UnixMillis,
-    ) -> Result<AuditRange, ReadJournalError> {
+    ) -> Result<Extent, ReadJournalError> {
         self.look(|| {
             let audit = self.database.begin_read()?.open_table(AUDIT)?;
             let entries = |first: u64| -> Result<_, ReadJournalError> {
@@ -87,6 +82,21 @@ impl Journal {
             let mut of_time: Option<(u64, u64)> = None;
             let mut tasks = BTreeSet::new();
             let mut log = 0;
+            let extent = |first: u64, entries: u64, log: u64| -> Result<_, ReadJournalError> {
+                let last = entries.checked_sub(1);
+                let last = last.map(|last| audit.get(last)).transpose()?.flatten();
+                let end = match last {
+                    None => AuditHead::EMPTY,
+                    Some(last) => read::<AuditEntry>("audit", last.value())?.head(),
+                };
+                Ok(Extent {
+                    from,
+                    to,
+                    first,
+                    end,
+                    log,
+                })
+            };
             // Where the time lies if no entry is of it.
             let mut behind = None;
             for entry in entries(0)? {
@@ -101,11 +111,7 @@ impl Journal {
             }
             let Some((first, mut last)) = of_time else {
                 let behind = behind.unwrap_or(log);
-                return Ok(AuditRange {
-                    first: behind.saturating_sub(1),
-                    end: log.min(behind + 1),
-                    tasks: Vec::new(),
-                });
+                return extent(behind.saturating_sub(1), log.min(behind + 1), log);
             };
             for entry in entries(last + 1)? {
                 let entry = entry?;
@@ -117,11 +123,7 @@ impl Journal {
                     last = entry.seq;
                 }
             }
-            Ok(AuditRange {
-                first: first.saturating_sub(1),
-                end: log.min(last + 2),
-                tasks: tasks.into_iter().collect(),
-            })
+            extent(first.saturating_sub(1), log.min(last + 2), log)
         })
     }
 
@@ -193,7 +195,7 @@ impl Kept {
             Self::Whole(record) => {
                 record.row.len() + record.recording.iter().map(Vec::len).sum::<usize>()
             }
-            Self::Deleted(_) | Self::Unknown(_) => 0,
+            Self::Deleted { .. } | Self::Unknown(_) => 0,
         }
     }
 }
@@ -260,7 +262,7 @@ fn rest(transaction: &ReadTransaction, task: TaskId) -> Result<Kept, ReadJournal
         return Ok(Kept::Unknown(task));
     };
     let Spent { hash, record } = read("spent", rest.value())?;
-    Ok(Kept::Deleted(Deleted { task, hash, record }))
+    Ok(Kept::Deleted { task, hash, record })
 }
 
 /// The log up to the newest entry that tells of a deletion.
