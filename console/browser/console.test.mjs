@@ -201,6 +201,28 @@ test("no page of anybody else frames it, reads it or signs out", { skip }, async
   org.close();
 });
 
+/** Every page. */
+function places(org) {
+  const compose = ["coin", "token", "bitcoin", "message", "typed-data", "new-wallet", "reshare", "check"];
+  return [
+    "",
+    "tasks",
+    `tasks/${org.order.id}`,
+    "order",
+    ...compose.map((kind) => `order/${kind}`),
+    "wallets",
+    `wallets/${org.wallet.key}`,
+    "nodes",
+    "policies",
+    "keys",
+    "requesters",
+    "webhooks",
+    "webhooks/ops",
+    "audit",
+    "nowhere",
+  ];
+}
+
 test("axe finds no violation, in light and dark, wide and on a phone", { skip }, async () => {
   const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   const org = await organisation({ dist, wasm, note: "for invoice 7" });
@@ -212,11 +234,11 @@ test("axe finds no violation, in light and dark, wide and on a phone", { skip },
       await signIn(page, org);
       org.approvers = { ann: [await passkey(page, org, "ann")] };
       await check(page, axe, `passkey-${colorScheme}-${width}`);
-      for (const place of ["", "tasks", `tasks/${org.order.id}`, "wallets", `wallets/${org.wallet.key}`, "nodes"]) {
+      for (const place of places(org)) {
         await page.goto(`${org.origin}/#/${place}`);
         await page.reload();
         await page.locator("main h1:focus").waitFor();
-        await check(page, axe, `${place.replace(/\W\w{20,}/, "-one") || "overview"}-${colorScheme}-${width}`);
+        await check(page, axe, `${place.replace(/\W\w{20,}/, "-one").replaceAll("/", "-") || "overview"}-${colorScheme}-${width}`);
       }
       await page.goto(`${org.origin}/#/tasks/${org.order.id}`);
       await page.getByRole("button", { name: "Approve …" }).click();

@@ -8,7 +8,7 @@ import { mayVote, partsOf } from "../order.js";
 import { spanText } from "../time.js";
 import { timeline } from "../timeline.js";
 import { words } from "../words.js";
-import { heading, node, problem, requester, section, state, time, walletLink, word } from "./parts.js";
+import { empty, heading, labelList, node, problem, requester, section, state, time, walletLink, word } from "./parts.js";
 import { ballot } from "./vote.js";
 
 /** Entries of the history, lines of an effect and votes that are shown at most. */
@@ -93,6 +93,7 @@ function ordered(app: App, order: OrderedTask): HTMLElement {
     texts.order,
     h("p", { class: "kind" }, word(words.operations, parts.kind)),
     effect(order),
+    order.decoded ? labelList(app, order.decoded.lines) : null,
     pairs([
       ...when(order.wallet, texts.wallet, () => [
         walletLink(order.wallet?.id ?? "", order.wallet?.name ?? null),
@@ -113,7 +114,7 @@ function ordered(app: App, order: OrderedTask): HTMLElement {
       [texts.notAfter, time(parts.notAfter)],
       [texts.hash, id(order.hash)],
     ]),
-    h("p", { class: "hint" }, `✓ ${texts.verified}`),
+    h("p", { class: "proof" }, texts.verified),
   );
 }
 
@@ -172,7 +173,7 @@ function steps(app: App, { view }: Task): HTMLElement {
     step.plugin === null ? texts.nodeItself : foreign(step.plugin, SHORT),
     [
       h("span", { class: `state ${step.decision}` }, texts[step.decision]),
-      step.reason === null ? null : [": ", foreign(step.reason, LONG), " [", foreign(step.code ?? "", SHORT), "]"],
+      step.reason === null ? null : h("p", { class: "why" }, foreign(step.reason, LONG), " [", foreign(step.code ?? "", SHORT), "]"),
     ],
     step.after === null ? "–" : spanText(step.after),
     step.took === null ? "–" : spanText(step.took),
@@ -180,11 +181,11 @@ function steps(app: App, { view }: Task): HTMLElement {
   return section(
     texts.timeline,
     h("p", { class: "hint" }, texts.timelineWord),
-    rows.length === 0 ? h("p", {}, words.none) : table(texts.timeline, texts.timelineColumns, rows),
+    rows.length === 0 ? empty(texts.notAsked) : table(texts.timeline, texts.timelineColumns, rows),
   );
 }
 
 function history({ view }: Task): HTMLElement {
   const entries = view.events.slice(0, MOST).map((entry) => h("li", {}, time(entry.at), " ", foreign(entry.text, LONG)));
-  return section(words.task.history, entries.length === 0 ? h("p", {}, words.none) : h("ol", {}, entries));
+  return section(words.task.history, entries.length === 0 ? empty(words.none) : h("ol", {}, entries));
 }
