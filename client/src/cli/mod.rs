@@ -5,6 +5,8 @@ mod api_key;
 mod approver;
 mod audit;
 mod collect;
+#[cfg(test)]
+mod composed;
 mod confirm;
 mod connect;
 mod console;

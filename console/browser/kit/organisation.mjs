@@ -69,6 +69,8 @@ export async function organisation({ dist, wasm, note = null, claims = {} }) {
     approvers: null,
     /** Changes of what the coordinator answers, by path. */
     alter: {},
+    /** Paths that the API key does not allow. */
+    forbidden: [],
   };
   const server = createServer((request, response) => void served(state, { dist, manifest, book }, request, response));
   server.listen(0, "127.0.0.1");
@@ -209,6 +211,7 @@ function coordinator(state, path, { request, searchParams, body }) {
   if (path === `/v1/tasks/${order.id}/votes` && request.method === "POST") {
     state.votes.push({ name: "told", received: Date.now(), vote: JSON.parse(body) });
   }
+  if (state.forbidden.includes(path)) return problem(403, "scope", "the API key `ann` has not the scope admin; ask the operator");
   const changed = request.method === "GET" ? undefined : change(state, path, { request, body });
   if (changed !== undefined) return changed;
   const listed = { task: order.id, hash: order.hash, votes: state.votes, missing: ["ben"] };
@@ -342,8 +345,8 @@ function json(status, document, headers = {}) {
   return [status, { "content-type": "application/json", ...headers }, JSON.stringify(document)];
 }
 
-function problem(status, code) {
-  return json(status, { code, detail: "refused by the test", status }, { "content-type": "application/problem+json" });
+function problem(status, code, detail = "refused by the test") {
+  return json(status, { code, detail, status }, { "content-type": "application/problem+json" });
 }
 
 /** As `countersign console` sets them. */

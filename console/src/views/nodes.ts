@@ -28,6 +28,7 @@ export async function nodes(app: App): Promise<View> {
     content: [
       heading(texts.head),
       h("p", { class: "lead" }, texts.word),
+      h("p", { class: "hint" }, texts.backup),
       listed.length === 0 ? empty(texts.none) : null,
       ...listed.map((node, index) => card(app, node, index, checked.get(node.id) ?? null)),
     ].filter((part) => part !== null),
@@ -64,13 +65,12 @@ function card(app: App, node: schema.NodeView, index: number, checked: number | 
     { class: "card", "aria-labelledby": name },
     h("h2", { id: name }, foreign(ours ?? node.name, SHORT), " ", h("span", { class: `state ${state}` }, texts.state[state])),
     pairs([
-      [texts.listed, ours === undefined ? h("strong", { class: "doubt" }, `⚠ ${texts.unlisted}`) : foreign(ours, SHORT)],
+      ...(ours === undefined ? [[texts.listed, h("strong", { class: "doubt" }, `⚠ ${texts.unlisted}`)] as const] : []),
       ["Id", id(node.id)],
       [texts.software, foreign(node.software ?? reported?.status.software ?? words.unknown, SHORT)],
       node.online ? [texts.since, time(node.since)] : [texts.seen, node.last_seen ? time(node.last_seen) : words.never],
       [texts.skew, reported ? skew(reported.skew_ms) : words.unknown],
       [texts.checkUp, checked === null ? texts.noCheckUp : time(checked)],
-      [texts.backup, texts.backupUnknown],
       ...bundles(node),
     ]),
     plugins(ours ?? node.name, reported?.status ?? null),

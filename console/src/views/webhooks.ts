@@ -169,13 +169,12 @@ function delivery(one: schema.Delivery): readonly Child[] {
       attempt.error ? [": ", foreign(attempt.error, LINE)] : null,
     ),
   );
+  const next = one.next_attempt ? h("p", { class: "why" }, `${texts.next}: `, time(one.next_attempt)) : null;
   return [
     time(one.at),
-    foreign(one.type, SHORT),
+    [foreign(one.type, SHORT), h("p", { class: "why" }, id(one.event))],
     h("span", { class: `state ${one.state}` }, word(texts.deliveryStates, one.state)),
-    attempts.length === 0 ? "–" : h("ol", {}, attempts),
-    one.next_attempt ? time(one.next_attempt) : "–",
-    id(one.event),
+    [attempts.length === 0 ? "–" : h("ol", {}, attempts), next],
   ];
 }
 
