@@ -183,7 +183,7 @@ test("texts of others stay texts, and say what they hide", { skip }, async () =>
 });
 
 /** A text with everything that could mislead: markup, a reversed ending, letters of another alphabet, and no end. */
-const HOSTILE = `<img src=x onerror=alert(1)><script>alert(1)</script>"'\u202egpj.exe\u202c p\u0430ypal \u200b${"x".repeat(10_000)}`;
+const HOSTILE = `p\u0430ypal \u202egpj.exe\u202c\u200b <img src=x onerror=alert(1)><script>alert(1)</script>"'${"x".repeat(10_000)}`;
 
 test("hostile texts on the pages of administrators and composers stay texts, say what they hide, and break no page", { skip }, async () => {
   const org = await organisation({ dist, wasm });
@@ -230,7 +230,9 @@ test("hostile texts on the pages of administrators and composers stay texts, say
       assert.ok(wide <= 0, `${place} is ${wide} pixels too wide at ${width}`);
       const text = await page.locator("main").innerText();
       assert.ok(!/[\u202a-\u202e\u200b]/.test(text), `${place} shows no character that hides`);
-      if (place !== "tasks") assert.match(text, /U\+202E/, `${place} writes it out`);
+      // What a coordinator tells has blanks in their place already; the labels of the organisation are written out.
+      if (place !== "tasks") assert.match(text, /mixes alphabets that look alike|has hidden characters/, `${place} says so`);
+      if (place.startsWith("tasks/")) assert.match(text, /U\+202E/, "a label");
       const tall = await page.evaluate(() => document.documentElement.scrollHeight);
       assert.ok(tall < 25_000, `${place} is ${tall} pixels tall`);
       await page.screenshot({ path: join(pictures, `hostile-${place.replace(/\W\w{20,}/, "-one").replaceAll("/", "-")}-${width}.png`), fullPage: true });
@@ -327,6 +329,7 @@ test("tokens, messages, typed data, PSBTs, wallets and checks are composed, too"
   await signIn(page, org);
   const at = async (kind) => {
     await page.goto(`${org.origin}/#/order/${kind}`);
+    await page.reload();
     await page.locator("main h1:focus").waitFor();
   };
   const order = async () => await page.locator("#command-order").innerText();
@@ -335,6 +338,7 @@ test("tokens, messages, typed data, PSBTs, wallets and checks are composed, too"
   await page.getByText(`sends 250500000 (smallest unit) of eip155:1/erc20:${TOKEN} to ${PAYEE}`).waitFor();
   assert.match(await order(), /--expect-digest [0-9a-f]{64}$/);
   await at("message");
+  await page.getByLabel("Wallet", { exact: true }).selectOption({ index: 1 });
   await page.getByLabel("Form").selectOption("eip191");
   await compose(page, { "Text": "it's $HOME", "Remark (optional)": "for `ann`" });
   await page.locator("#command-order").waitFor();

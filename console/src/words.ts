@@ -134,6 +134,13 @@ export const words = {
     votesCaption: "Votes, each verified in this browser",
     choices: { approve: "approves", reject: "rejects" } as Readonly<Record<string, string>>,
     counts: "yes",
+    findings: {
+      passkey: "made with a passkey, and the profile names no pages for these",
+      early: "its time is still to come",
+      unlisted: "a key that is not in your profile",
+      forged: "it does not prove itself: somebody altered it, or it is about something else",
+      unreadable: "it cannot be read",
+    } as Readonly<Record<string, string>>,
     timeline: "Nodes and plugins",
     timelineWord: "When each node and plugin decided, as the coordinator tells it.",
     timelineColumns: ["Node", "Plugin", "Decision", "After", "Took"],

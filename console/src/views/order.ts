@@ -169,7 +169,7 @@ function wishFields(): { readonly element: HTMLElement; readonly wishes: () => W
 
 /** A form whose mistakes are told in words of this application. */
 function orderForm(fields: readonly Child[], make: () => Promise<readonly Child[]>): HTMLElement {
-  return section(
+  const whole = section(
     words.order.fill,
     form("order", fields, { id: "check", text: words.order.check }, async (told) => {
       try {
@@ -182,6 +182,10 @@ function orderForm(fields: readonly Child[], make: () => Promise<readonly Child[
       }
     }),
   );
+  // What was shown is of what was filled in then.
+  const told = whole.querySelector("#order-told");
+  whole.querySelector("form")?.addEventListener("input", () => told?.replaceChildren());
+  return whole;
 }
 
 function mistake(error: unknown): string | null {
@@ -359,7 +363,7 @@ async function reviewed(
     pairs([
       [words.task.wallet, [foreign(newest.name, SHORT), " ", id(newest.id), " ", verified()]],
       ...more,
-      ...(await senders(app, newest, decoded)),
+      ...(await senders(app, newest, subject.payload.kind, decoded)),
       ...signed.slice(0, 10).map((digest) => [texts.signs, id(digest)] as const),
     ]),
   ]);
@@ -370,18 +374,26 @@ function verified(): HTMLElement {
 }
 
 /** The addresses of the children that sign. */
-async function senders(app: App, wallet: Wallet, { inputs }: Decoded): Promise<readonly (readonly [string, Child])[]> {
+async function senders(app: App, wallet: Wallet, kind: string, { inputs }: Decoded): Promise<readonly (readonly [string, Child])[]> {
   const paths = [...new Set(inputs.map(({ path }) => path))].slice(0, 5);
   const rows: (readonly [string, Child])[] = [];
   for (const path of paths) {
     const { addresses } = await app.client.address(wallet.id, path);
-    const shown = Object.entries(addresses).map(([kind, address]) => {
+    const own = Object.entries(addresses).filter(([family]) => isOf(kind, family));
+    const shown = own.map(([family, address]) => {
       const known = labelOf(app.organisation.labels, address);
-      return h("li", {}, h("span", { class: "hint" }, `${kind} `), known === null ? id(address) : label({ address, label: known }));
+      return h("li", {}, h("span", { class: "hint" }, `${family} `), known === null ? id(address) : label({ address, label: known }));
     });
     rows.push([words.order.signer(path), h("ul", { class: "plain" }, shown)]);
   }
   return rows;
+}
+
+/** True if a payload of this kind is signed for an address of this one. */
+function isOf(kind: string, family: string): boolean {
+  if (kind.startsWith("evm") || kind.startsWith("eip")) return family === "evm";
+  if (kind === "psbt" || kind === "bitcoin-message") return family.startsWith("bitcoin");
+  return true;
 }
 
 // Wallets

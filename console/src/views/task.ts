@@ -137,7 +137,7 @@ function counted(app: App, votes: Votes): HTMLElement {
     name === null ? (vote ? id(vote.approver) : words.unknown) : [foreign(name, SHORT), " ", vote ? h("code", {}, shortId(vote.approver)) : null],
     vote ? word(texts.choices, vote.choice) : "?",
     vote ? time(vote.time) : "?",
-    finding === "genuine" ? texts.counts : h("span", { class: "doubt" }, `${words.no}: `, foreign(why ?? finding, LINE)),
+    finding === "genuine" ? texts.counts : h("span", { class: "doubt" }, `${words.no}: `, Object.hasOwn(texts.findings, finding) ? word(texts.findings, finding) : foreign(why ?? finding, LINE)),
   ]);
   const { missing } = votes;
   const { approvers } = app.organisation.profile;
