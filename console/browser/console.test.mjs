@@ -185,6 +185,9 @@ test("texts of others stay texts, and say what they hide", { skip }, async () =>
 /** A text with everything that could mislead: markup, a reversed ending, letters of another alphabet, and no end. */
 const HOSTILE = `p\u0430ypal \u202egpj.exe\u202c\u200b <img src=x onerror=alert(1)><script>alert(1)</script>"'${"x".repeat(10_000)}`;
 
+/** A word that would look like a good one, if it became a name of a style. */
+const MARKED = "x believed online approved delivered in-force";
+
 test("hostile texts on the pages of administrators and composers stay texts, say what they hide, and break no page", { skip }, async () => {
   const org = await organisation({ dist, wasm });
   const reported = (node) => ({
@@ -194,14 +197,14 @@ test("hostile texts on the pages of administrators and composers stay texts, say
       ...node.reported,
       status: {
         ...node.reported.status,
-        plugins: node.reported.status.plugins.map((plugin) => ({ ...plugin, name: HOSTILE, version: HOSTILE, state: HOSTILE })),
-        bundles: node.reported.status.bundles.map((bundle) => ({ ...bundle, name: HOSTILE, state: HOSTILE, digest: HOSTILE })),
+        plugins: node.reported.status.plugins.map((plugin) => ({ ...plugin, name: HOSTILE, version: HOSTILE, state: MARKED })),
+        bundles: node.reported.status.bundles.map((bundle) => ({ ...bundle, name: HOSTILE, state: MARKED, digest: HOSTILE })),
       },
     },
   });
   const key = ({ spec, ...rest }) => ({ ...rest, name: HOSTILE, spec: { ...spec, scopes: [HOSTILE], wallets: [HOSTILE], sha256: HOSTILE } });
   const hook = (one) => ({ ...one, failing_since: 1, spec: { ...one.spec, url: HOSTILE, format: HOSTILE, types: [HOSTILE] } });
-  const delivery = (one) => ({ ...one, type: HOSTILE, state: HOSTILE, event: HOSTILE, attempts: [{ at: 1e300, millis: -1, error: HOSTILE, status: 1e9 }] });
+  const delivery = (one) => ({ ...one, type: HOSTILE, state: MARKED, event: HOSTILE, attempts: [{ at: 1e300, millis: -1, error: HOSTILE, status: 1e9 }] });
   const hot = `/v1/tasks/${org.more[1].order.id}`;
   Object.assign(org, { labels: { [PAYEE]: HOSTILE } });
   org.alter = {
@@ -226,6 +229,8 @@ test("hostile texts on the pages of administrators and composers stay texts, say
       await page.locator("main h1:focus").waitFor();
       assert.equal(await page.locator("main .alert.bad[role=alert]").count(), 0, `${place} is shown`);
       assert.equal(await page.locator("main img, main svg, main script, main iframe").count(), 0, place);
+      const good = place.startsWith("tasks") ? ".delivered" : "td .believed, td .approved, td .delivered, td .in-force";
+      assert.equal(await page.locator("main").locator(good).count(), 0, `${place} gives no mark to a word of others`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${place} is ${wide} pixels too wide at ${width}`);
       const text = await page.locator("main").innerText();
@@ -234,7 +239,7 @@ test("hostile texts on the pages of administrators and composers stay texts, say
       if (place !== "tasks") assert.match(text, /mixes alphabets that look alike|has hidden characters/, `${place} says so`);
       if (place.startsWith("tasks/")) assert.match(text, /U\+202E/, "a label");
       const tall = await page.evaluate(() => document.documentElement.scrollHeight);
-      assert.ok(tall < 25_000, `${place} is ${tall} pixels tall`);
+      assert.ok(tall < 15_000, `${place} is ${tall} pixels tall`);
       await page.screenshot({ path: join(pictures, `hostile-${place.replace(/\W\w{20,}/, "-one").replaceAll("/", "-")}-${width}.png`), fullPage: true });
     }
     await close();

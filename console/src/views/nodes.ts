@@ -8,7 +8,7 @@ import { spanText } from "../time.js";
 import { words } from "../words.js";
 import { partsOf } from "../order.js";
 import { bundlesOf } from "../policy.js";
-import { empty, heading, time, word } from "./parts.js";
+import { badge, empty, heading, time, word } from "./parts.js";
 
 /** A difference between two clocks in milliseconds that is worth telling, and one that is worth a warning. */
 const SMALL = 1_000;
@@ -101,7 +101,7 @@ function plugins(name: string, status: schema.NodeStatus | null): Child {
     .slice(0, MOST)
     .map((plugin): readonly Child[] => [
       foreign(plugin.name, SHORT),
-      word(texts.parts, plugin.state),
+      badge(texts.parts, plugin.state),
       foreign(plugin.version ?? words.unknown, SHORT),
       plugin.digest ? id(plugin.digest) : words.unknown,
       plugin.config ? id(plugin.config) : words.unknown,

@@ -29,6 +29,11 @@ export function state(text: string): HTMLElement {
   return h("span", { class: `state ${known}` }, word(words.states, text));
 }
 
+/** A word with its mark. One that this application does not know gets no mark of its own: it is a text of others. */
+export function badge(list: Readonly<Record<string, string>>, key: string): HTMLElement {
+  return h("span", { class: Object.hasOwn(list, key) ? `state ${key}` : "state" }, word(list, key));
+}
+
 export function time(millis: unknown): Child {
   if (!isTime(millis)) return words.unknown;
   return h("time", { datetime: new Date(millis).toISOString() }, timeText(millis));

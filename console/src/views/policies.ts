@@ -7,7 +7,7 @@ import { NODE_COMMANDS } from "../commands.js";
 import { alert, h, table, type Child } from "../dom.js";
 import { SHORT, foreign, id } from "../foreign.js";
 import { words } from "../words.js";
-import { empty, example, heading, node, section, time, word } from "./parts.js";
+import { badge, empty, example, heading, node, section, time } from "./parts.js";
 
 export async function policies(app: App): Promise<View> {
   const texts = words.policies;
@@ -38,7 +38,7 @@ function row(app: App, { nodes, what: bundle }: At<Bundle>): readonly Child[] {
   return [
     [foreign(bundle.name, SHORT), ` ${bundle.version}`],
     nodeNames(app, nodes),
-    h("span", { class: `state ${bundle.state}` }, word(texts.bundleStates, bundle.state)),
+    badge(texts.bundleStates, bundle.state),
     bundle.until === null ? "–" : time(bundle.until),
     bundle.signed === null ? "–" : texts.signed(bundle.signed, bundle.needed),
     id(bundle.digest),
@@ -54,7 +54,7 @@ function plugin(app: App, { name, agrees, forms, missing }: Compared, index: num
   const key = `plugin-${index}`;
   const rows = forms.map(({ nodes, what }): readonly Child[] => [
     nodeNames(app, nodes),
-    h("span", { class: `state ${what.state}` }, word(words.nodes.parts, what.state)),
+    badge(words.nodes.parts, what.state),
     foreign(what.version ?? words.unknown, SHORT),
     what.digest ? id(what.digest) : words.unknown,
     what.config ? id(what.config) : words.unknown,

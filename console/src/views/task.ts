@@ -13,6 +13,8 @@ import { ballot } from "./vote.js";
 
 /** Entries of the history, lines of an effect and votes that are shown at most. */
 const MOST = 300;
+/** The longest reason or entry that is shown, in characters. */
+const REASON = 1000;
 
 export async function task(app: App, taskId: string): Promise<View> {
   const about = new Set([taskId]);
@@ -162,7 +164,7 @@ function told(app: App, { view }: Task): HTMLElement {
   return section(
     texts.state,
     h("p", {}, state(view.state)),
-    reason ? h("p", {}, `${texts.reason}: `, foreign(reason.message, LONG), " [", foreign(reason.code, SHORT), "]", nodes) : null,
+    reason ? h("p", {}, `${texts.reason}: `, foreign(reason.message, REASON), " [", foreign(reason.code, SHORT), "]", nodes) : null,
   );
 }
 
@@ -173,7 +175,7 @@ function steps(app: App, { view }: Task): HTMLElement {
     step.plugin === null ? texts.nodeItself : foreign(step.plugin, SHORT),
     [
       h("span", { class: `state ${step.decision}` }, texts[step.decision]),
-      step.reason === null ? null : h("p", { class: "why" }, foreign(step.reason, LONG), " [", foreign(step.code ?? "", SHORT), "]"),
+      step.reason === null ? null : h("p", { class: "why" }, foreign(step.reason, REASON), " [", foreign(step.code ?? "", SHORT), "]"),
     ],
     step.after === null ? "–" : spanText(step.after),
     step.took === null ? "–" : spanText(step.took),
@@ -186,6 +188,6 @@ function steps(app: App, { view }: Task): HTMLElement {
 }
 
 function history({ view }: Task): HTMLElement {
-  const entries = view.events.slice(0, MOST).map((entry) => h("li", {}, time(entry.at), " ", foreign(entry.text, LONG)));
+  const entries = view.events.slice(0, MOST).map((entry) => h("li", {}, time(entry.at), " ", foreign(entry.text, REASON)));
   return section(words.task.history, entries.length === 0 ? empty(words.none) : h("ol", {}, entries));
 }

@@ -10,7 +10,7 @@ import { isName } from "../secret.js";
 import { commandLine } from "../shell.js";
 import { spanText } from "../time.js";
 import { words } from "../words.js";
-import { ask, choice, choices, empty, example, field, form, heading, problem, section, time, word } from "./parts.js";
+import { ask, badge, choice, choices, empty, example, field, form, heading, problem, section, time, word } from "./parts.js";
 
 const PAGE = 50;
 /** Deliveries, webhooks and attempts that are shown at most. */
@@ -173,7 +173,7 @@ function delivery(one: schema.Delivery): readonly Child[] {
   return [
     time(one.at),
     [foreign(one.type, SHORT), h("p", { class: "why" }, id(one.event))],
-    h("span", { class: `state ${one.state}` }, word(texts.deliveryStates, one.state)),
+    badge(texts.deliveryStates, one.state),
     [attempts.length === 0 ? "–" : h("ol", {}, attempts), next],
   ];
 }
