@@ -458,6 +458,8 @@ export const words = {
   },
   wallets: {
     head: "Wallets",
+    one: "Wallet",
+    lead: "Each wallet is verified in this browser, against your profile and its wallet book.",
     caption: "Wallets, each verified in this browser",
     columns: ["Name", "Kind", "Nodes", "Generation", "Belief"],
     standing: {
@@ -484,7 +486,7 @@ export const words = {
     generations: "Generations",
     generationsHint: "The newest is verified here. The earlier ones are listed as the coordinator tells them.",
     generationColumns: ["Generation", "Signers", "Nodes", "Task"],
-    order: "Compose an order",
+    order: "New order with a wallet",
     nothing: "There are no wallets yet.",
     badRange: "Give a path such as m/44/60/0/0, a first number from 0, and how many from 1 to 500.",
   },

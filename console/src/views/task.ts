@@ -177,8 +177,8 @@ function steps(app: App, { view }: Task): HTMLElement {
       h("span", { class: `state ${step.decision}` }, texts[step.decision]),
       step.reason === null ? null : h("p", { class: "why" }, foreign(step.reason, REASON), " [", foreign(step.code ?? "", SHORT), "]"),
     ],
-    step.after === null ? "–" : spanText(step.after),
-    step.took === null ? "–" : spanText(step.took),
+    h("span", { class: "span" }, step.after === null ? "–" : spanText(step.after)),
+    h("span", { class: "span" }, step.took === null ? "–" : spanText(step.took)),
   ]);
   return section(
     texts.timeline,

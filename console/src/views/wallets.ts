@@ -21,7 +21,11 @@ export async function wallets(app: App): Promise<View> {
   return {
     title: texts.head,
     about: "all",
-    content: [heading(texts.head), rows.length === 0 ? empty(texts.nothing, link("#/order/new-wallet", words.order.kinds["new-wallet"])) : table(texts.caption, texts.columns, rows)],
+    content: [
+      heading(texts.head),
+      h("p", { class: "lead" }, texts.lead),
+      rows.length === 0 ? empty(texts.nothing, link("#/order/new-wallet", words.order.kinds["new-wallet"])) : h("div", { class: "card" }, table(texts.caption, texts.columns, rows)),
+    ],
   };
 }
 
@@ -67,7 +71,7 @@ export async function wallet(app: App, walletId: string): Promise<View> {
     content: [
       h("h1", { tabindex: -1 }, foreign(found.name, SHORT)),
       section(
-        texts.head,
+        texts.one,
         pairs([
           [texts.id, id(found.id)],
           [words.task.scheme, foreign(found.scheme, SHORT)],
@@ -76,6 +80,7 @@ export async function wallet(app: App, walletId: string): Promise<View> {
           [texts.columns[3] ?? "", String(found.generation)],
           [texts.rootKey, id(app.client.extendedPublicKey(found))],
         ]),
+        h("p", {}, link("#/order", texts.order)),
       ),
       section(texts.addresses, h("p", { class: "hint" }, texts.addressHint), form, list),
       section(texts.generations, await generations(app, found)),
