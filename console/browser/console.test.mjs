@@ -630,6 +630,48 @@ test("axe finds no violation, in light and dark, wide and on a phone", { skip },
   org.close();
 });
 
+test("axe finds no violation in what pages answer either", { skip }, async () => {
+  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+  const org = await organisation({ dist, wasm, note: "for invoice 7" });
+  for (const colorScheme of ["light", "dark"]) {
+    const { page, close } = await person(org, { colorScheme, bypassCSP: true, viewport: { width: 390, height: 844 } });
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await check(page, axe, `answer-empty-key-${colorScheme}`);
+    await signIn(page, org);
+    await page.getByRole("button", { name: "Menu" }).click();
+    await check(page, axe, `answer-menu-${colorScheme}`);
+    await page.goto(`${org.origin}/#/order/coin`);
+    await compose(page, { ...PAYMENT, "Remark (optional)": "it's for us" });
+    await page.locator("#command-order").waitFor();
+    await check(page, axe, `answer-composed-${colorScheme}`);
+    await compose(page, { Amount: "nothing" });
+    await page.locator("#order-told .alert.bad").waitFor();
+    await check(page, axe, `answer-mistake-${colorScheme}`);
+    await page.goto(`${org.origin}/#/keys`);
+    await page.getByLabel("Name", { exact: true }).fill(`next-${colorScheme}`);
+    await page.getByRole("button", { name: "Make a key" }).click();
+    await page.locator("#new-secret").waitFor();
+    await check(page, axe, `answer-key-${colorScheme}`);
+    await page.getByRole("button", { name: "Revoke desk" }).click();
+    await check(page, axe, `answer-ask-${colorScheme}`);
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    await page.goto(`${org.origin}/#/wallets/${org.hot.key}`);
+    await page.getByRole("button", { name: "Show addresses" }).click();
+    await page.locator("#export").waitFor();
+    await check(page, axe, `answer-addresses-${colorScheme}`);
+    await page.goto(`${org.origin}/#/tasks/${org.more[1].order.id}`);
+    await page.getByText("as the coordinator tells it: 900 ETH").waitFor();
+    await check(page, axe, `answer-refused-${colorScheme}`);
+    org.forbidden = ["/v1/audit"];
+    await page.goto(`${org.origin}/#/audit`);
+    await page.locator(".alert.bad").waitFor();
+    await check(page, axe, `answer-forbidden-${colorScheme}`);
+    org.forbidden = [];
+    await close();
+  }
+  org.close();
+});
+
 async function check(page, axe, name) {
   await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
   await page.evaluate(axe);

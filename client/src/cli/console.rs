@@ -38,7 +38,7 @@ pub struct ConsoleArgs {
     /// File with the certificate's private key, mode 600.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
-    /// File with your organisation's names of addresses, in YAML or JSON: `ADDRESS: "label"` on
+    /// File with your organisation's names of addresses, in YAML or JSON: `"ADDRESS": "label"` on
     /// each line. Read again whenever somebody signs in.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,

@@ -21,7 +21,7 @@ pub enum LabelsError {
     #[error("the labels are not read ({0}); name a file that only you may write with --labels")]
     File(#[from] CustodyError),
     /// It is no list of labels.
-    #[error("{path}: {reason}; write `ADDRESS: \"label\"` on each line", path = path.display())]
+    #[error("{path}: {reason}; write `\"ADDRESS\": \"label\"` on each line", path = path.display())]
     Form {
         /// The file.
         path: PathBuf,
