@@ -6,7 +6,7 @@ import { alert, h, pairs, table, type Child } from "../dom.js";
 import { LINE, LONG, SHORT, foreign, id, plain, shortId } from "../foreign.js";
 import { mayVote, partsOf } from "../order.js";
 import { spanText } from "../time.js";
-import { timeline } from "../timeline.js";
+import { lanes, timeline, type Lane, type Step } from "../timeline.js";
 import { words } from "../words.js";
 import { empty, heading, labelList, node, problem, requester, section, state, time, walletLink, word } from "./parts.js";
 import { ballot } from "./vote.js";
@@ -170,21 +170,49 @@ function told(app: App, { view }: Task): HTMLElement {
 
 function steps(app: App, { view }: Task): HTMLElement {
   const texts = words.task;
-  const rows = timeline(view, app.nodes).map((step): readonly Child[] => [
-    node(app, step.node, step.name),
-    step.plugin === null ? texts.nodeItself : foreign(step.plugin, SHORT),
-    [
-      h("span", { class: `state ${step.decision}` }, texts[step.decision]),
-      step.reason === null ? null : h("p", { class: "why" }, foreign(step.reason, REASON), " [", foreign(step.code ?? "", SHORT), "]"),
-    ],
-    h("span", { class: "span" }, step.after === null ? "–" : spanText(step.after)),
-    h("span", { class: "span" }, step.took === null ? "–" : spanText(step.took)),
-  ]);
+  const all = timeline(view, app.nodes);
+  const longest = Math.max(1, ...all.map(({ took }) => took ?? 0));
+  const rows = lanes(all).map((lane) => laneOf(app, lane, longest));
   return section(
     texts.timeline,
     h("p", { class: "hint" }, texts.timelineWord),
-    rows.length === 0 ? empty(texts.notAsked) : table(texts.timeline, texts.timelineColumns, rows),
+    rows.length === 0 ? empty(texts.notAsked) : h("ol", { class: "lanes" }, rows),
   );
+}
+
+function laneOf(app: App, { node: nodeId, name, decision, after, steps: own }: Lane, longest: number): HTMLElement {
+  const texts = words.task;
+  const when = after === null ? null : h("span", { class: "hint" }, ` ${texts.after(spanText(after))}`);
+  return h(
+    "li",
+    {},
+    h("div", { class: "lane-head" }, h("strong", {}, node(app, nodeId, name)), " ", decided(decision), when),
+    own.length === 0 ? null : h("ul", {}, own.map((step) => stepOf(step, longest))),
+  );
+}
+
+function stepOf(step: Step, longest: number): HTMLElement {
+  const texts = words.task;
+  const took = step.took === null ? null : h("span", { class: "hint" }, ` ${texts.took(spanText(step.took))}`);
+  const why = step.reason === null ? null : h("p", { class: "why" }, foreign(step.reason, REASON), " [", foreign(step.code ?? "", SHORT), "]");
+  return h(
+    "li",
+    {},
+    h("div", {}, step.plugin === null ? texts.nodeItself : foreign(step.plugin, SHORT), " ", decided(step.decision), took),
+    step.took === null ? null : bar(step.took / longest),
+    why,
+  );
+}
+
+function decided(decision: Step["decision"]): HTMLElement {
+  return h("span", { class: `badge state ${decision}` }, words.task[decision]);
+}
+
+/** How long a plugin took beside the others. The number stands above it. */
+function bar(part: number): HTMLElement {
+  const inside = h("div", {});
+  inside.style.width = `${Math.min(100, Math.max(1, Math.round(part * 100)))}%`;
+  return h("div", { class: "bar", "aria-hidden": "true" }, inside);
 }
 
 function history({ view }: Task): HTMLElement {
