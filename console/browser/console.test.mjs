@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 
 import { build } from "../build.mjs";
 import { PAYEE, TOKEN, organisation } from "./kit/organisation.mjs";
+import { psbt } from "./kit/psbt.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const wasm = process.env.COUNTERSIGN_WASM ?? join(root, "dist/clients/countersign.wasm");
@@ -386,6 +387,42 @@ test("tokens, messages, typed data, PSBTs, wallets and checks are composed, too"
   await page.getByText("Nothing is signed").waitFor();
   assert.match(await order(), /^countersign wallet check csk1/);
   assert.deepEqual(org.asked, []);
+  await close();
+  org.close();
+});
+
+test("a Bitcoin transaction from a file is decoded, and ordered as the very same bytes", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  const path = "m/84/0/0/0/3";
+  const child = org.core.call("wallet.child", { wallet: org.hot, path, chains: {}, script_root: null });
+  const bytes = psbt({ child, path, amount: 150_000, fee: 1_000 });
+  await page.goto(`${org.origin}/#/order/bitcoin`);
+  const file = page.getByLabel("File of the transaction (PSBT)");
+  await file.setInputFiles({ name: "\u202egpj.exe", mimeType: "application/octet-stream", buffer: bytes });
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.getByText("sends 0.00149 BTC (149000) to bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4").waitFor();
+  await page.getByText("pays a fee of at most 0.00001 BTC (1000)").waitFor();
+  const order = await page.locator("#command-order").innerText();
+  assert.match(order, / --psbt @payment\.psbt --out signed\.psbt --expect-digest [0-9a-f]{64}$/);
+  const [saved] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save payment.psbt" }).click()]);
+  assert.equal(saved.suggestedFilename(), "payment.psbt", "not the name that others gave it");
+  assert.deepEqual(await readFile(await saved.path()), bytes);
+  await page.screenshot({ path: join(pictures, "composed-psbt.png"), fullPage: true });
+  await page.getByLabel("Or its text (Base64 or hexadecimal)").fill(bytes.toString("base64"));
+  assert.equal(await page.locator("#command-order").count(), 0, "what was shown before goes away");
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.getByText("Give the file or the text, not both.").waitFor();
+  await page.reload();
+  await page.getByLabel("Or its text (Base64 or hexadecimal)").fill(bytes.toString("base64"));
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.locator("#command-order").waitFor();
+  assert.equal(await page.locator("#command-order").innerText(), order, "the same hash");
+  // A coordinator cannot move the wallet under it, and the input of another wallet is refused.
+  await page.getByLabel("Wallet", { exact: true }).selectOption({ index: 1 });
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.locator("#order-told .alert.bad").waitFor();
   await close();
   org.close();
 });

@@ -192,9 +192,9 @@ function showLive(is: boolean): void {
 
 /** The pages in groups. */
 const GROUPS = {
-  work: ["overview", "tasks", "order"],
+  work: ["overview", "tasks", "order", "passkey"],
   what: ["wallets", "nodes", "policies"],
-  run: ["keys", "requesters", "webhooks", "audit", "passkey"],
+  run: ["keys", "requesters", "webhooks", "audit"],
 } as const;
 
 function drawMenu(): void {

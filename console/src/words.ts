@@ -537,7 +537,7 @@ export const words = {
   errors: {
     head: "Something went wrong",
     noPage: "There is no such page.",
-    scope: "Your API key does not allow this. Pages under “Administration” need the scope admin; ask whoever made your key.",
+    scope: "Your API key does not allow this. API keys, webhooks and the audit log need the scope admin; ask whoever made your key.",
     server: "The organisation's server does not answer. Try again in a moment.",
   },
 };
