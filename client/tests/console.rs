@@ -72,6 +72,7 @@ async fn coordinator(State(asked): State<Asked>, request: Request) -> Answer {
     }
     match path.as_str() {
         "/v1/wallets" => ([(CONTENT_TYPE, "text/html")], "<script>1</script>").into_response(),
+        "/v1/webhooks/ops" => StatusCode::NO_CONTENT.into_response(),
         "/v1/events" => {
             let endless = futures_util::stream::unfold((), |()| async {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -211,6 +212,32 @@ async fn a_request_goes_on_with_the_key_of_the_person_who_made_it() {
         ["POST".into(), votes, format!("Bearer {ANN}")],
     ];
     assert_eq!(asked, expected);
+}
+
+#[tokio::test]
+async fn a_change_of_a_key_or_a_webhook_goes_on_and_its_empty_answer_comes_back() {
+    let world = World::new().await;
+    let ann = world.person(ANN).await;
+    world.asked.lock().unwrap().clear();
+    let path = "/coordinator/v1/webhooks/ops";
+    for method in [Method::PUT, Method::DELETE] {
+        let answer = world.by(&ann, method, path).await;
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        assert_eq!(answer.text().await.unwrap(), "");
+    }
+    let methods: Vec<String> = world
+        .asked
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|one| one[0].clone())
+        .collect();
+    assert_eq!(methods, ["PUT", "DELETE"]);
+    for forbidden in ["/coordinator/v1/drain", "/session", "/"] {
+        let answer = world.by(&ann, Method::PUT, forbidden).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{forbidden}");
+    }
+    assert_eq!(world.asked.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]

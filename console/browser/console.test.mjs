@@ -8,6 +8,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +16,8 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { build } from "../build.mjs";
-import { organisation } from "./kit/organisation.mjs";
+import { PAYEE, TOKEN, organisation } from "./kit/organisation.mjs";
+import { psbt } from "./kit/psbt.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const wasm = process.env.COUNTERSIGN_WASM ?? join(root, "dist/clients/countersign.wasm");
@@ -181,6 +183,422 @@ test("texts of others stay texts, and say what they hide", { skip }, async () =>
   org.close();
 });
 
+/** A text with everything that could mislead: markup, a reversed ending, letters of another alphabet, and no end. */
+const HOSTILE = `p\u0430ypal \u202egpj.exe\u202c\u200b <img src=x onerror=alert(1)><script>alert(1)</script>"'${"x".repeat(10_000)}`;
+
+/** A word that would look like a good one, if it became a name of a style. */
+const MARKED = "x believed online approved delivered in-force";
+
+test("hostile texts on the pages of administrators and composers stay texts, say what they hide, and break no page", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const reported = (node) => ({
+    ...node,
+    name: HOSTILE,
+    reported: node.reported && {
+      ...node.reported,
+      status: {
+        ...node.reported.status,
+        plugins: node.reported.status.plugins.map((plugin) => ({ ...plugin, name: HOSTILE, version: HOSTILE, state: MARKED })),
+        bundles: node.reported.status.bundles.map((bundle) => ({ ...bundle, name: HOSTILE, state: MARKED, digest: HOSTILE })),
+      },
+    },
+  });
+  const key = ({ spec, ...rest }) => ({ ...rest, name: HOSTILE, spec: { ...spec, scopes: [HOSTILE], wallets: [HOSTILE], sha256: HOSTILE } });
+  const hook = (one) => ({ ...one, failing_since: 1, spec: { ...one.spec, url: HOSTILE, format: HOSTILE, types: [HOSTILE] } });
+  const delivery = (one) => ({ ...one, type: HOSTILE, state: MARKED, event: HOSTILE, attempts: [{ at: 1e300, millis: -1, error: HOSTILE, status: 1e9 }] });
+  const hot = `/v1/tasks/${org.more[1].order.id}`;
+  Object.assign(org, { labels: { [PAYEE]: HOSTILE } });
+  org.alter = {
+    "/v1/nodes": ({ nodes }) => ({ nodes: nodes.map(reported) }),
+    "/v1/api-keys": ({ api_keys }) => ({ api_keys: api_keys.map(key) }),
+    "/v1/webhooks": ({ webhooks }) => ({ webhooks: webhooks.map(hook) }),
+    "/v1/webhooks/ops/deliveries": ({ deliveries }) => ({ deliveries: deliveries.map(delivery) }),
+    "/v1/requesters": () => ({ any: true, requesters: [HOSTILE] }),
+    "/v1/audit": ({ entries }) => ({ entries: entries.map((entry) => ({ ...entry, by: HOSTILE, action: HOSTILE, target: HOSTILE })), next: "x" }),
+    [hot]: (view) => ({
+      ...view,
+      reason: { ...view.reason, message: HOSTILE, code: HOSTILE },
+      events: [{ at: 1, text: HOSTILE }],
+      nodes: view.nodes.map((one) => ({ ...one, name: HOSTILE, decision: { ...one.decision, verdicts: one.decision.verdicts.map((verdict) => ({ ...verdict, plugin: HOSTILE, approved: false, reason: HOSTILE, code: HOSTILE })) } })),
+    }),
+  };
+  for (const width of [1280, 390]) {
+    const { page, close } = await person(org, { viewport: { width, height: 844 } });
+    await signIn(page, org);
+    for (const place of ["nodes", "policies", "keys", "requesters", "webhooks", "webhooks/ops", "audit", `tasks/${org.more[1].order.id}`, "tasks"]) {
+      await page.goto(`${org.origin}/#/${place}`);
+      await page.locator("main h1:focus").waitFor();
+      assert.equal(await page.locator("main .alert.bad[role=alert]").count(), 0, `${place} is shown`);
+      assert.equal(await page.locator("main img, main svg, main script, main iframe").count(), 0, place);
+      const good = place.startsWith("tasks") ? ".delivered" : "td .believed, td .approved, td .delivered, td .in-force";
+      assert.equal(await page.locator("main").locator(good).count(), 0, `${place} gives no mark to a word of others`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${place} is ${wide} pixels too wide at ${width}`);
+      const text = await page.locator("main").innerText();
+      assert.ok(!/[\u202a-\u202e\u200b]/.test(text), `${place} shows no character that hides`);
+      // What a coordinator tells has blanks in their place already; the labels of the organisation are written out.
+      if (place !== "tasks") assert.match(text, /mixes alphabets that look alike|has hidden characters/, `${place} says so`);
+      if (place.startsWith("tasks/")) assert.match(text, /U\+202E/, "a label");
+      const tall = await page.evaluate(() => document.documentElement.scrollHeight);
+      assert.ok(tall < 15_000, `${place} is ${tall} pixels tall`);
+      await page.screenshot({ path: join(pictures, `hostile-${place.replace(/\W\w{20,}/, "-one").replaceAll("/", "-")}-${width}.png`), fullPage: true });
+    }
+    await close();
+  }
+  assert.deepEqual(org.asked, []);
+  org.close();
+});
+
+test("a label of an organisation is shown beside the address that is paid, before the vote", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  await page.goto(`${org.origin}/#/tasks/${org.more[0].order.id}`);
+  await page.getByText(`sends 12.5 ETH (12500000000000000000) to ${PAYEE}`).waitFor();
+  await page.getByText("Payroll, Swiss branch").waitFor();
+  await close();
+  org.close();
+});
+
+test("votes that are forged or of nobody in the profile are shown, and do not count", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  org.approvers = { ann: [await passkey(page, org, "ann")] };
+  await page.goto(`${org.origin}/#/tasks/${org.order.id}`);
+  await page.reload();
+  await page.getByRole("button", { name: "Approve …" }).click();
+  await page.getByRole("button", { name: "Approve with passkey" }).click();
+  await page.getByText("1 of 2 have approved.").waitFor();
+  const [given] = org.votes;
+  const flipped = { ...given, name: "ben", vote: { ...given.vote, choice: "reject" } };
+  const later = { ...given, name: "cyd", vote: { ...given.vote, time: given.vote.time + 1 } };
+  org.alter = { [`/v1/tasks/${org.order.id}/votes`]: (list) => ({ ...list, votes: [given, flipped, later] }) };
+  await page.reload();
+  await page.getByText("1 of 2 have approved.").waitFor();
+  assert.equal(await page.getByRole("table", { name: /Votes/ }).locator(".doubt").count(), 2);
+  await page.screenshot({ path: join(pictures, "forged-votes.png"), fullPage: true });
+  org.alter = {};
+  org.approvers = { ann: ["csv1q84y5mrru2w9yz4774g8kyewchue23mk46ltu7ujgg0w56g5gmfzc6ga67e"] };
+  await page.reload();
+  await page.getByText("0 of 2 have approved.").waitFor();
+  await close();
+  org.close();
+});
+
+/** Fills a payment, and returns the page's command. */
+async function compose(page, fields) {
+  for (const [label, value] of Object.entries(fields)) await page.getByLabel(label, { exact: true }).fill(value);
+  await page.getByRole("button", { name: "Check and show" }).click();
+}
+
+const PAYMENT = { "To (address)": PAYEE, Amount: "1.5", Nonce: "7", "Most per gas, in gwei": "25" };
+
+test("a payment is composed, decoded from its bytes, and becomes a command for exactly these bytes", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  await page.goto(`${org.origin}/#/order/coin`);
+  await compose(page, PAYMENT);
+  await page.getByText(`sends 1.5 ETH (1500000000000000000) to ${PAYEE}`).waitFor();
+  await page.getByText("verified against the profile").waitFor();
+  const command = await page.locator("#command-order").innerText();
+  // As ethers serialises it, and the hash that the module found in it.
+  assert.match(command, new RegExp(`^countersign sign ${org.hot.key} --path m/44/60/0/0/0 --evm-transaction 0x02f00107843b9aca00`));
+  assert.match(command, /--expect-digest 1814c876ca5b35c8a2d44a8a1e0f38e1a88ba3ee1cf3e8f301486860194db002$/);
+  assert.equal(await page.locator("#command-ask").innerText(), `${command} --dry-run`);
+  await page.screenshot({ path: join(pictures, "composed-coin.png"), fullPage: true });
+  const wrong = [
+    [{ "To (address)": PAYEE.replace("dA6", "Da6") }, "capital letters"],
+    [{ "To (address)": "0x12" }, "40 hexadecimal digits"],
+    [{ Amount: "1,5" }, "Write an amount"],
+    [{ Amount: "0" }, "Write an amount"],
+    [{ Nonce: "" }, "Write the nonce"],
+    [{ "Tip per gas, in gwei": "26" }, "tip cannot be more"],
+    [{ "Child key": "m/44'" }, "Write the child key"],
+    [{ "Remark (optional)": "x\u202ey" }, "characters that do not show"],
+  ];
+  for (const [fields, text] of wrong) {
+    await page.reload();
+    await compose(page, { ...PAYMENT, ...fields });
+    await page.locator("#order-told .alert.bad").getByText(text).waitFor();
+    assert.equal(await page.locator("#command-order").count(), 0, text);
+  }
+  assert.deepEqual(org.asked, [], "nothing was sent");
+  await close();
+  org.close();
+});
+
+test("tokens, messages, typed data, PSBTs, wallets and checks are composed, too", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  const at = async (kind) => {
+    await page.goto(`${org.origin}/#/order/${kind}`);
+    await page.reload();
+    await page.locator("main h1:focus").waitFor();
+  };
+  const order = async () => await page.locator("#command-order").innerText();
+  await at("token");
+  await compose(page, { ...PAYMENT, "Contract of the token": TOKEN, "Decimals of the token": "6", Amount: "250.5" });
+  await page.getByText(`sends 250500000 (smallest unit) of eip155:1/erc20:${TOKEN} to ${PAYEE}`).waitFor();
+  assert.match(await order(), /--expect-digest [0-9a-f]{64}$/);
+  await at("message");
+  await page.getByLabel("Wallet", { exact: true }).selectOption({ index: 1 });
+  await page.getByLabel("Form").selectOption("eip191");
+  await compose(page, { "Text": "it's $HOME", "Remark (optional)": "for `ann`" });
+  await page.locator("#command-order").waitFor();
+  assert.match(await order(), /--eip191 'it'\\''s \$HOME' .*--note 'for `ann`'$/);
+  await at("message");
+  await compose(page, { Text: "two\nlines" });
+  const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save message.txt" }).click()]);
+  assert.equal(await readFile(await file.path(), "utf8"), "two\nlines");
+  assert.match(await order(), /--message-file message\.txt/);
+  await at("typed-data");
+  const typed = JSON.stringify({
+    types: { EIP712Domain: [{ name: "name", type: "string" }], Mail: [{ name: "text", type: "string" }] },
+    primaryType: "Mail",
+    domain: { name: "Post" },
+    message: { text: "hello" },
+  });
+  await compose(page, { "Or its text": typed });
+  const [json] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save typed-data.json" }).click()]);
+  assert.equal(await readFile(await json.path(), "utf8"), typed);
+  assert.match(await order(), /--eip712 typed-data\.json --expect-digest/);
+  await page.screenshot({ path: join(pictures, "composed-typed-data.png"), fullPage: true });
+  await at("bitcoin");
+  await compose(page, { "Or its text (Base64 or hexadecimal)": "cHNidP8BAAA=" });
+  await page.locator("#order-told .alert.bad").waitFor();
+  assert.equal(await page.locator("#command-order").count(), 0, "a transaction that cannot be read is none");
+  await at("new-wallet");
+  for (const name of ["alice", "bob", "carol"]) await page.getByLabel(new RegExp(`^${name} `)).check();
+  await compose(page, { "Name of the new wallet": "reserve fund" });
+  await page.getByText("2 of 3 nodes sign").waitFor();
+  const ids = ["alice", "bob", "carol"].map((name) => org.profileNodes[name]).join(",");
+  assert.equal(await order(), `countersign wallet create 'reserve fund' --scheme ecdsa-secp256k1 --threshold 2 --nodes ${ids}`);
+  await page.screenshot({ path: join(pictures, "composed-new-wallet.png"), fullPage: true });
+  await at("reshare");
+  await page.getByLabel("Approvals to collect").fill("2");
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.getByText("old shares are destroyed").waitFor();
+  assert.match(await order(), / --collect 2 --until 24h$/);
+  await at("check");
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.getByText("Nothing is signed").waitFor();
+  assert.match(await order(), /^countersign wallet check csk1/);
+  assert.deepEqual(org.asked, []);
+  await close();
+  org.close();
+});
+
+test("a Bitcoin transaction from a file is decoded, and ordered as the very same bytes", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  const path = "m/84/0/0/0/3";
+  const child = org.core.call("wallet.child", { wallet: org.hot, path, chains: {}, script_root: null });
+  const bytes = psbt({ child, path, amount: 150_000, fee: 1_000 });
+  await page.goto(`${org.origin}/#/order/bitcoin`);
+  const file = page.getByLabel("File of the transaction (PSBT)");
+  await file.setInputFiles({ name: "\u202egpj.exe", mimeType: "application/octet-stream", buffer: bytes });
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.getByText("sends 0.00149 BTC (149000) to bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4").waitFor();
+  await page.getByText("pays a fee of at most 0.00001 BTC (1000)").waitFor();
+  const order = await page.locator("#command-order").innerText();
+  assert.match(order, / --psbt @payment\.psbt --out signed\.psbt --expect-digest [0-9a-f]{64}$/);
+  const [saved] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save payment.psbt" }).click()]);
+  assert.equal(saved.suggestedFilename(), "payment.psbt", "not the name that others gave it");
+  assert.deepEqual(await readFile(await saved.path()), bytes);
+  await page.screenshot({ path: join(pictures, "composed-psbt.png"), fullPage: true });
+  await page.getByLabel("Or its text (Base64 or hexadecimal)").fill(bytes.toString("base64"));
+  assert.equal(await page.locator("#command-order").count(), 0, "what was shown before goes away");
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.getByText("Give the file or the text, not both.").waitFor();
+  await page.reload();
+  await page.getByLabel("Or its text (Base64 or hexadecimal)").fill(bytes.toString("base64"));
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.locator("#command-order").waitFor();
+  assert.equal(await page.locator("#command-order").innerText(), order, "the same hash");
+  // A coordinator cannot move the wallet under it, and the input of another wallet is refused.
+  await page.getByLabel("Wallet", { exact: true }).selectOption({ index: 1 });
+  await page.getByRole("button", { name: "Check and show" }).click();
+  await page.locator("#order-told .alert.bad").waitFor();
+  await close();
+  org.close();
+});
+
+test("a wallet that the coordinator altered is in no composer", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  const other = (told) => ({ ...told, announcement: { ...told.announcement, root_public_key: org.cold.root_public_key.replace(/..$/, "99") } });
+  org.alter = { "/v1/wallets": ({ wallets, next }) => ({ wallets: wallets.map((one) => (one.id === org.hot.key ? other(one) : one)), next }) };
+  await page.goto(`${org.origin}/#/order/coin`);
+  await page.getByText("There is no verified wallet for this.").waitFor();
+  org.alter = { [`/v1/wallets/${org.hot.key}`]: other };
+  await page.reload();
+  await compose(page, PAYMENT);
+  await page.locator("#order-told .alert.bad").waitFor();
+  assert.equal(await page.locator("#command-order").count(), 0);
+  await close();
+  org.close();
+});
+
+test("an API key is made here, shown once, and never sent", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  await page.goto(`${org.origin}/#/keys`);
+  await page.getByLabel("Name", { exact: true }).fill("ann");
+  await page.getByRole("button", { name: "Make a key" }).click();
+  await page.getByText("There is a key of this name already.").waitFor();
+  assert.deepEqual(org.asked, [], "the key of somebody else stays");
+  await page.getByLabel("Name", { exact: true }).fill("ledger");
+  await page.getByLabel(/^vote/).check();
+  await page.getByLabel(/^treasury/).check();
+  await page.getByRole("button", { name: "Make a key" }).click();
+  const secret = await page.locator("#new-secret").innerText();
+  await page.screenshot({ path: join(pictures, "key-made.png"), fullPage: true });
+  const [put] = org.asked;
+  const spec = JSON.parse(put.body);
+  assert.deepEqual([put.method, put.pathname], ["PUT", "/coordinator/v1/api-keys/ledger"]);
+  assert.equal(spec.sha256, createHash("sha256").update(secret).digest("hex"));
+  assert.deepEqual([spec.scopes, spec.wallets], [["read", "vote"], [org.wallet.key]]);
+  assert.ok(spec.expires > Date.now() + 89 * 86_400_000);
+  assert.ok(!JSON.stringify(org.asked).includes(secret));
+  assert.ok(!(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))).includes(secret));
+  await page.getByRole("button", { name: "Done, forget it" }).click();
+  assert.ok(!(await page.content()).includes(secret));
+  await page.getByRole("button", { name: "Revoke ledger" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Revoke", "the focus goes back");
+  assert.equal(org.asked.length, 1);
+  await page.getByRole("button", { name: "End in a day ledger" }).click();
+  await page.getByRole("button", { name: "End it in a day" }).click();
+  await page.getByText("The key ends in a day.").waitFor();
+  await page.getByRole("button", { name: "Revoke ledger" }).click();
+  await page.getByRole("button", { name: "Revoke it now" }).click();
+  await page.getByText("There is no such key any more.").waitFor();
+  assert.deepEqual(org.asked.map(({ method, pathname }) => `${method} ${pathname}`).slice(1), [
+    "POST /coordinator/v1/api-keys/ledger/expire",
+    "DELETE /coordinator/v1/api-keys/ledger",
+  ]);
+  assert.equal(await page.getByRole("button", { name: /operator$/ }).count(), 0, "the key in the coordinator's file");
+  await close();
+  org.close();
+});
+
+test("a webhook is added, tested, changed and deleted, and keeps what the form does not show", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  await page.goto(`${org.origin}/#/webhooks`);
+  await page.getByLabel("Name", { exact: true }).fill("erp");
+  await page.getByLabel("Address of the receiver").fill("javascript:alert(1)");
+  await page.getByRole("button", { name: "Add a receiver" }).click();
+  await page.getByText("The address has to begin with").waitFor();
+  await page.getByLabel("Address of the receiver").fill("https://erp.example/in");
+  await page.getByRole("button", { name: "Add a receiver" }).click();
+  await page.getByRole("heading", { name: "Webhook erp" }).waitFor();
+  await page.getByRole("button", { name: "Send a test" }).click();
+  await page.getByText("A test is on its way.").waitFor();
+  org.webhooks.find(({ name }) => name === "erp").spec = { url: "https://erp.example/in", enabled: true, format: "standard", types: ["later.kind"], wallets: [org.wallet.key] };
+  await page.reload();
+  await page.getByLabel("task.failed").check();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await page.getByText("The webhook “erp” is saved.").waitFor();
+  const spec = JSON.parse(org.asked.at(-1).body);
+  assert.deepEqual([spec.types, spec.wallets], [["task.failed", "later.kind"], [org.wallet.key]]);
+  await page.getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("heading", { name: "Webhooks", level: 1 }).waitFor();
+  assert.equal(org.asked.at(-1).method, "DELETE");
+  assert.ok(!org.webhooks.some(({ name }) => name === "erp"));
+  await close();
+  org.close();
+});
+
+test("the audit log and addresses are saved as files", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  await page.goto(`${org.origin}/#/audit`);
+  await page.getByLabel("Only entries with these words").fill("operator webhook");
+  await page.getByText("1 of 3 entries.").waitFor();
+  const [log] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download as CSV" }).click()]);
+  assert.match(await readFile(await log.path(), "utf8"), /^time,key,action,target,requester,sha256\r\n[^\r]+,operator,webhook\.put,ops,,ab+[^\r]*\r\n$/);
+  const child = org.core.call("wallet.child", { wallet: org.hot, path: "m/44/60/0/0/0", chains: {}, script_root: null });
+  org.labels = { [child.addresses.evm.toLowerCase()]: "=our own" };
+  await page.goto(`${org.origin}/#/wallets/${org.hot.key}`);
+  await page.reload();
+  await page.getByRole("button", { name: "Show addresses" }).click();
+  await page.getByText("=our own").waitFor();
+  const [addresses] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export as CSV" }).click()]);
+  const text = await readFile(await addresses.path(), "utf8");
+  assert.ok(text.includes(`,evm,${child.addresses.evm},"'=our own"\r\n`), text);
+  await close();
+  org.close();
+});
+
+test("a page that the API key does not allow says so in the coordinator's sentence, and what to do", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  org.forbidden = ["/v1/api-keys", "/v1/webhooks", "/v1/audit"];
+  const { page, close } = await person(org);
+  await signIn(page, org);
+  for (const place of ["keys", "webhooks", "webhooks/ops", "audit"]) {
+    await page.goto(`${org.origin}/#/${place}`);
+    await page.getByText("has not the scope admin; ask the operator").waitFor();
+    await page.getByText("need the scope admin; ask whoever made your key").waitFor();
+  }
+  await page.screenshot({ path: join(pictures, "forbidden.png"), fullPage: true });
+  await close();
+  org.close();
+});
+
+test("nothing moves for people who asked for that, and the focus follows each page", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org, { reducedMotion: "reduce" });
+  await signIn(page, org);
+  const moving = await page.evaluate(() => {
+    const probe = document.createElement("div");
+    probe.className = "skeleton";
+    document.body.append(probe);
+    const found = [...document.querySelectorAll("*")].filter((one) => {
+      const { animationName, transitionDuration } = getComputedStyle(one);
+      return animationName !== "none" || transitionDuration.split(",").some((part) => parseFloat(part) > 0);
+    });
+    probe.remove();
+    return found.length;
+  });
+  assert.equal(moving, 0);
+  for (const name of ["Tasks", "New order", "Wallets", "Nodes", "Policies", "API keys", "Requesters", "Webhooks", "Audit", "Passkeys", "Overview"]) {
+    await page.getByRole("navigation").getByRole("link", { name, exact: true }).click();
+    await page.locator("main h1:focus").waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), name);
+    assert.equal(await page.title(), `${name} – Countersign`);
+    assert.equal(await page.locator("nav [aria-current=page]").innerText(), name);
+  }
+  await close();
+  org.close();
+});
+
+test("on a phone the pages are behind a button, which says whether it is open", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org, { viewport: { width: 390, height: 844 } });
+  await signIn(page, org);
+  const button = page.getByRole("button", { name: "Menu" });
+  assert.equal(await button.getAttribute("aria-expanded"), "false");
+  assert.equal(await page.getByRole("link", { name: "Audit" }).count(), 0, "what is closed is not read out");
+  await button.press("Enter");
+  assert.equal(await button.getAttribute("aria-expanded"), "true");
+  await page.screenshot({ path: join(pictures, "menu-390.png") });
+  await page.getByRole("link", { name: "Audit" }).press("Enter");
+  await page.getByRole("heading", { name: "Audit", level: 1 }).waitFor();
+  assert.equal(await button.getAttribute("aria-expanded"), "false");
+  await close();
+  org.close();
+});
+
 test("no page of anybody else frames it, reads it or signs out", { skip }, async () => {
   const org = await organisation({ dist, wasm });
   const { page, close } = await person(org);
@@ -201,6 +619,28 @@ test("no page of anybody else frames it, reads it or signs out", { skip }, async
   org.close();
 });
 
+/** Every page. */
+function places(org) {
+  const compose = ["coin", "token", "bitcoin", "message", "typed-data", "new-wallet", "reshare", "check"];
+  return [
+    "",
+    "tasks",
+    `tasks/${org.order.id}`,
+    "order",
+    ...compose.map((kind) => `order/${kind}`),
+    "wallets",
+    `wallets/${org.wallet.key}`,
+    "nodes",
+    "policies",
+    "keys",
+    "requesters",
+    "webhooks",
+    "webhooks/ops",
+    "audit",
+    "nowhere",
+  ];
+}
+
 test("axe finds no violation, in light and dark, wide and on a phone", { skip }, async () => {
   const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   const org = await organisation({ dist, wasm, note: "for invoice 7" });
@@ -212,17 +652,59 @@ test("axe finds no violation, in light and dark, wide and on a phone", { skip },
       await signIn(page, org);
       org.approvers = { ann: [await passkey(page, org, "ann")] };
       await check(page, axe, `passkey-${colorScheme}-${width}`);
-      for (const place of ["", "tasks", `tasks/${org.order.id}`, "wallets", `wallets/${org.wallet.key}`, "nodes"]) {
+      for (const place of places(org)) {
         await page.goto(`${org.origin}/#/${place}`);
         await page.reload();
         await page.locator("main h1:focus").waitFor();
-        await check(page, axe, `${place.replace(/\W\w{20,}/, "-one") || "overview"}-${colorScheme}-${width}`);
+        await check(page, axe, `${place.replace(/\W\w{20,}/, "-one").replaceAll("/", "-") || "overview"}-${colorScheme}-${width}`);
       }
       await page.goto(`${org.origin}/#/tasks/${org.order.id}`);
       await page.getByRole("button", { name: "Approve …" }).click();
       await check(page, axe, `vote-${colorScheme}-${width}`);
       await close();
     }
+  }
+  org.close();
+});
+
+test("axe finds no violation in what pages answer either", { skip }, async () => {
+  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+  const org = await organisation({ dist, wasm, note: "for invoice 7" });
+  for (const colorScheme of ["light", "dark"]) {
+    const { page, close } = await person(org, { colorScheme, bypassCSP: true, viewport: { width: 390, height: 844 } });
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await check(page, axe, `answer-empty-key-${colorScheme}`);
+    await signIn(page, org);
+    await page.getByRole("button", { name: "Menu" }).click();
+    await check(page, axe, `answer-menu-${colorScheme}`);
+    await page.goto(`${org.origin}/#/order/coin`);
+    await compose(page, { ...PAYMENT, "Remark (optional)": "it's for us" });
+    await page.locator("#command-order").waitFor();
+    await check(page, axe, `answer-composed-${colorScheme}`);
+    await compose(page, { Amount: "nothing" });
+    await page.locator("#order-told .alert.bad").waitFor();
+    await check(page, axe, `answer-mistake-${colorScheme}`);
+    await page.goto(`${org.origin}/#/keys`);
+    await page.getByLabel("Name", { exact: true }).fill(`next-${colorScheme}`);
+    await page.getByRole("button", { name: "Make a key" }).click();
+    await page.locator("#new-secret").waitFor();
+    await check(page, axe, `answer-key-${colorScheme}`);
+    await page.getByRole("button", { name: "Revoke desk" }).click();
+    await check(page, axe, `answer-ask-${colorScheme}`);
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    await page.goto(`${org.origin}/#/wallets/${org.hot.key}`);
+    await page.getByRole("button", { name: "Show addresses" }).click();
+    await page.locator("#export").waitFor();
+    await check(page, axe, `answer-addresses-${colorScheme}`);
+    await page.goto(`${org.origin}/#/tasks/${org.more[1].order.id}`);
+    await page.getByText("as the coordinator tells it: 900 ETH").waitFor();
+    await check(page, axe, `answer-refused-${colorScheme}`);
+    org.forbidden = ["/v1/audit"];
+    await page.goto(`${org.origin}/#/audit`);
+    await page.locator(".alert.bad").waitFor();
+    await check(page, axe, `answer-forbidden-${colorScheme}`);
+    org.forbidden = [];
+    await close();
   }
   org.close();
 });
@@ -234,6 +716,61 @@ async function check(page, axe, name) {
   const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
   assert.deepEqual(told, [], name);
 }
+
+test("an order is composed and a key is revoked by the keyboard alone", { skip }, async () => {
+  const org = await organisation({ dist, wasm });
+  const { page, close } = await person(org);
+  const { keyboard } = page;
+  const reach = async (id) => {
+    for (let step = 0; step < 120; step++) {
+      if ((await page.evaluate(() => document.activeElement?.id)) === id) return;
+      await keyboard.press("Tab");
+    }
+    assert.fail(`${id} is not reached`);
+  };
+  const write = async (id, text) => {
+    await reach(id);
+    await keyboard.press("Control+A");
+    await keyboard.type(text);
+  };
+  await signIn(page, org);
+  await page.goto(`${org.origin}/#/order/coin`);
+  await page.locator("main h1:focus").waitFor();
+  for (const [id, text] of [["to", PAYEE], ["amount", "1.5"], ["nonce", "7"], ["most", "25"]]) await write(id, text);
+  await keyboard.press("Enter");
+  await page.locator("#review-head:focus").waitFor();
+  await reach("command-order-copy");
+  await page.goto(`${org.origin}/#/keys`);
+  await page.locator("main h1:focus").waitFor();
+  await reach("revoke-1");
+  await keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await keyboard.press("Escape");
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "revoke-1");
+  await keyboard.press("Enter");
+  await reach("ask-yes");
+  await keyboard.press("Enter");
+  await page.getByText("There is no such key any more.").waitFor();
+  assert.equal(org.asked.at(-1).pathname, "/coordinator/v1/api-keys/ann");
+  await write("key-name", "next");
+  await reach("scope-1");
+  await keyboard.press("Space");
+  await reach("make-key");
+  await keyboard.press("Enter");
+  await page.locator("#new-secret").waitFor();
+  assert.deepEqual(JSON.parse(org.asked.at(-1).body).scopes, ["read", "vote"]);
+  await page.goto(`${org.origin}/#/webhooks/ops`);
+  await page.locator("main h1:focus").waitFor();
+  await reach("test");
+  await keyboard.press("Enter");
+  await page.getByText("A test is on its way.").waitFor();
+  await page.goto(`${org.origin}/#/audit`);
+  await page.locator("main h1:focus").waitFor();
+  await write("filter", "desk");
+  await page.getByText("1 of 3 entries.").waitFor();
+  await close();
+  org.close();
+});
 
 test("everything is done by the keyboard alone", { skip }, async () => {
   const org = await organisation({ dist, wasm });

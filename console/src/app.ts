@@ -1,5 +1,6 @@
 /** What every view works with. */
 
+import { Api } from "../../clients/typescript/src/api.js";
 import { MemoryBook, Client, Unauthorized } from "../../clients/typescript/src/index.js";
 import { nodeNames, organisationOf, type Organisation } from "./organisation.js";
 import { remembered, type Remembered, type Store } from "./passkey.js";
@@ -10,6 +11,8 @@ import { ownKeys } from "./waiting.js";
 export interface App {
   readonly session: Session;
   readonly client: Client;
+  /** What no client has: keys, requesters, the audit log. */
+  readonly api: Api;
   readonly organisation: Organisation;
   /** Names of nodes in the profile, by id. */
   readonly nodes: ReadonlyMap<string, string>;
@@ -41,7 +44,8 @@ export async function enter(session: Session, module: WebAssembly.Module, page: 
   const book = new MemoryBook(organisation.book);
   const client = await Client.create({ profile: organisation.profile, access: session, book, module });
   const nodes = nodeNames(organisation.profile);
-  return { session, client, organisation, nodes, store: storage(), shownHashes: new Map(), page };
+  const api = new Api(organisation.profile.coordinator, session);
+  return { session, client, api, organisation, nodes, store: storage(), shownHashes: new Map(), page };
 }
 
 /** The passkeys that this browser remembers. */
@@ -57,6 +61,11 @@ export function keysOfOwner(app: App): ReadonlySet<string> {
 
 export function isSignedOut(error: unknown): boolean {
   return error instanceof Unauthorized && error.status === 401;
+}
+
+/** True if the coordinator says that this API key may not do it. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof Unauthorized && error.status === 403;
 }
 
 /** The storage of this browser, or one that is forgotten with the page. */

@@ -22,13 +22,3 @@ export function fileName(text: string, ending: string): string {
     .slice(0, 60);
   return `${kept === "" ? "export" : kept}.${ending}`;
 }
-
-/** Has the browser save a text as a file. */
-export function save(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-  const anchor = document.createElement("a");
-  anchor.href = url;
-  anchor.download = name;
-  anchor.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}

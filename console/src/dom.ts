@@ -54,11 +54,22 @@ function isList(child: Node | readonly Child[]): child is readonly Child[] {
   return Array.isArray(child);
 }
 
-/** A table that scrolls sideways by itself and by the keyboard. */
+/**
+ * A table that scrolls sideways by itself and by the keyboard. On a phone its rows stand below each other, each cell with its
+ * head beside it; the roles keep it a table for screen readers there.
+ */
 export function table(caption: string, heads: readonly string[], rows: readonly (readonly Child[])[]): HTMLElement {
-  const head = h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)));
-  const body = rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))));
-  const whole = h("table", {}, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, body));
+  const head = h("tr", { role: "row" }, heads.map((text) => h("th", { scope: "col", role: "columnheader" }, text)));
+  const body = rows.map((cells) =>
+    h("tr", { role: "row" }, cells.map((cell, index) => h("td", { role: "cell", "data-head": heads[index] ?? "" }, h("div", {}, cell)))),
+  );
+  const whole = h(
+    "table",
+    { role: "table" },
+    h("caption", {}, caption),
+    h("thead", { role: "rowgroup" }, head),
+    h("tbody", { role: "rowgroup" }, body),
+  );
   return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": caption }, whole);
 }
 

@@ -80,7 +80,9 @@ export function foreign(text: string, limit: number = LINE): HTMLElement {
 
 /** An id or a digest: whole, in letters of one width, and copied with one touch. */
 export function id(text: string): HTMLElement {
-  return h("code", { class: "id", translate: "no" }, h("bdi", {}, plain(text, 200)));
+  // No id has other characters. What is told in place of one is shown like any text of others.
+  const inside = /^[!-~]*$/.test(text) ? h("bdi", {}, plain(text, 200)) : foreign(text, SHORT);
+  return h("code", { class: "id", translate: "no" }, inside);
 }
 
 /** The beginning and the end of an id, for lists. Never for comparing. */

@@ -2,18 +2,25 @@
 
 import { enter, isSignedOut, type App, type View } from "./app.js";
 import { alert, fill, h, link, type Child } from "./dom.js";
+import { SHORT, plain } from "./foreign.js";
 import { listen } from "./live.js";
 import { placeOf, type Place } from "./router.js";
 import { Session } from "./session.js";
 import { applyTheme, setTheme, theme, type Theme } from "./theme.js";
+import { audit } from "./views/audit.js";
+import { keys } from "./views/keys.js";
 import { nodes } from "./views/nodes.js";
+import { compose, order } from "./views/order.js";
 import { overview } from "./views/overview.js";
 import { heading, problem } from "./views/parts.js";
 import { passkey } from "./views/passkey.js";
+import { policies } from "./views/policies.js";
+import { requesters } from "./views/requesters.js";
 import { signIn } from "./views/signin.js";
 import { task } from "./views/task.js";
 import { tasks } from "./views/tasks.js";
 import { wallet, wallets } from "./views/wallets.js";
+import { webhook, webhooks } from "./views/webhooks.js";
 import { words } from "./words.js";
 
 /** The module with the rules: its place, and the digest without which it is not used. The build writes both. */
@@ -47,7 +54,7 @@ async function start(): Promise<void> {
 }
 
 async function begin(session: Session): Promise<void> {
-  fill(main, h("p", { role: "status" }, words.loading));
+  fill(main, waiting());
   const page = { redraw: () => void draw(false), notify: (told: Node) => fill(notice, told) };
   app = await enter(session, await module(), page);
   drawMenu();
@@ -77,6 +84,7 @@ function leave(ended: boolean): void {
   fill(live);
   fill(notice);
   drawMenu();
+  openMenu(false);
   const entered = (session: Session): void => {
     begin(session).catch((error) => fill(main, heading(words.errors.head), problem(error), again()));
   };
@@ -107,8 +115,9 @@ async function draw(moved: boolean): Promise<void> {
   const focused = document.activeElement?.id ?? "";
   mark(place);
   if (moved) {
+    openMenu(false);
     fill(notice);
-    fill(main, h("p", { role: "status" }, words.loading));
+    fill(main, waiting());
   }
   try {
     const drawn = await viewOf(present, place);
@@ -142,6 +151,22 @@ async function viewOf(present: App, place: Place): Promise<View> {
       return await nodes(present);
     case "passkey":
       return await passkey(present);
+    case "order":
+      return order();
+    case "compose":
+      return await compose(present, place.kind);
+    case "policies":
+      return await policies(present);
+    case "keys":
+      return await keys(present);
+    case "requesters":
+      return await requesters(present);
+    case "webhooks":
+      return await webhooks(present);
+    case "webhook":
+      return await webhook(present, place.id);
+    case "audit":
+      return await audit(present);
     case "nowhere":
       return { title: words.errors.head, about: "nothing", content: [heading(words.errors.head), h("p", {}, words.errors.noPage)] };
   }
@@ -156,31 +181,68 @@ function changed(about: ReadonlySet<string>, all: boolean): void {
 }
 
 function isTyping(element: Element | null): boolean {
-  return element instanceof HTMLInputElement || element instanceof HTMLSelectElement;
+  return (
+    element instanceof HTMLInputElement || element instanceof HTMLSelectElement || element instanceof HTMLTextAreaElement
+  );
 }
 
 function showLive(is: boolean): void {
   fill(live, h("span", { class: is ? "live on" : "live off" }, is ? words.live.on : words.live.off));
 }
 
+/** The pages in groups. */
+const GROUPS = {
+  work: ["overview", "tasks", "order", "passkey"],
+  what: ["wallets", "nodes", "policies"],
+  run: ["keys", "requesters", "webhooks", "audit"],
+} as const;
+
 function drawMenu(): void {
-  if (!app) return fill(menu, themes());
-  const entries = Object.entries(words.nav).map(([page, text]) => {
-    const entry = link(`#/${page}`, text);
-    entry.dataset["page"] = page;
-    return h("li", {}, entry);
-  });
-  fill(
-    menu,
-    h("nav", { "aria-label": words.menu }, h("ul", {}, entries)),
+  document.body.classList.toggle("signed-in", app !== null);
+  if (!app) return fill(menu, h("div", { class: "tools" }, themes()));
+  const groups = (["work", "what", "run"] as const).map((group) =>
     h(
       "div",
-      { class: "row" },
-      themes(),
-      h("button", { id: "sign-out", click: () => void signOut(false) }, words.signOut),
-      h("button", { id: "sign-out-all", click: () => void signOut(true) }, words.signOutAll),
+      { class: "group" },
+      h("h2", { id: `group-${group}` }, words.groups[group]),
+      h("ul", { "aria-labelledby": `group-${group}` }, GROUPS[group].map((page) => h("li", {}, menuLink(page)))),
     ),
   );
+  const pages = h("div", { id: "pages" }, h("nav", { "aria-label": words.menu }, groups), tools(app));
+  fill(menu, menuButton(), pages);
+}
+
+function menuLink(page: keyof typeof words.nav): HTMLElement {
+  const entry = link(`#/${page}`, words.nav[page]);
+  entry.dataset["page"] = page;
+  return entry;
+}
+
+/** On a phone the pages are behind a button. */
+function menuButton(): HTMLElement {
+  const button = h("button", { id: "open-menu", "aria-expanded": "false", "aria-controls": "pages" }, words.openMenu);
+  button.addEventListener("click", () => openMenu(!document.body.classList.contains("menu-open")));
+  return button;
+}
+
+function openMenu(open: boolean): void {
+  document.body.classList.toggle("menu-open", open);
+  document.getElementById("open-menu")?.setAttribute("aria-expanded", String(open));
+}
+
+function tools(present: App): HTMLElement {
+  return h(
+    "div",
+    { class: "tools" },
+    h("p", { class: "hint" }, words.signedInAt(plain(hostOf(present.organisation.coordinator), SHORT))),
+    themes(),
+    h("button", { id: "sign-out", click: () => void signOut(false) }, words.signOut),
+    h("button", { id: "sign-out-all", class: "quiet", click: () => void signOut(true) }, words.signOutAll),
+  );
+}
+
+function hostOf(url: string): string {
+  return /^https?:\/\/([^/]+)/.exec(url)?.[1] ?? url;
 }
 
 function themes(): Child {
@@ -194,12 +256,26 @@ function themes(): Child {
   return select;
 }
 
+/** The page of the menu under which another one is. */
+const OWNERS: Readonly<Partial<Record<Place["page"], string>>> = {
+  task: "tasks",
+  wallet: "wallets",
+  webhook: "webhooks",
+  compose: "order",
+};
+
 function mark({ page }: Place): void {
-  const own = page === "task" ? "tasks" : page === "wallet" ? "wallets" : page;
+  const own = OWNERS[page] ?? page;
   for (const entry of menu.querySelectorAll("a")) {
     if (entry.dataset["page"] === own) entry.setAttribute("aria-current", "page");
     else entry.removeAttribute("aria-current");
   }
+}
+
+/** What stands in place of a page that is on its way. */
+function waiting(): HTMLElement {
+  const lines = ["skeleton head", "skeleton", "skeleton"].map((name) => h("div", { class: name }));
+  return h("div", { role: "status", class: "waiting" }, h("p", { class: "loading" }, words.loading), lines);
 }
 
 function again(): HTMLElement {

@@ -1,5 +1,6 @@
 /** What one's own organisation says: whom it knows, and which wallets it believes. It comes from the server of this page. */
 
+import { labelsOf, type Labels } from "./labels.js";
 import type { Profile } from "../../clients/typescript/src/index.js";
 
 /** The profile and the wallet book of the organisation. */
@@ -7,6 +8,8 @@ export interface Organisation {
   readonly profile: Profile;
   /** Text of the wallet book. Every wallet in it is verified here before it is used. */
   readonly book: string;
+  /** Names of addresses, which the organisation keeps itself. */
+  readonly labels: Labels;
   /** Host of the coordinator, for people. */
   readonly coordinator: string;
   /** Version of the server. */
@@ -36,7 +39,8 @@ export function organisationOf(document: unknown, base: string): Organisation {
   const { book, coordinator, version } = whole;
   if (typeof book !== "string") throw new UnusableOrganisation("book");
   if (typeof coordinator !== "string") throw new UnusableOrganisation("coordinator");
-  return { profile, book, coordinator, version: typeof version === "string" ? version : "" };
+  const labels = labelsOf(texts(whole["labels"], "labels"));
+  return { profile, book, labels, coordinator, version: typeof version === "string" ? version : "" };
 }
 
 /** Names of nodes by id. */

@@ -20,6 +20,29 @@ export interface Step {
   readonly took: number | null;
 }
 
+/** All decisions at one node, the last of which is its own. */
+export interface Lane {
+  readonly node: string;
+  readonly name: string | null;
+  readonly decision: Step["decision"];
+  readonly after: number | null;
+  readonly steps: readonly Step[];
+}
+
+/** The time line by nodes, in the order in which they are told. */
+export function lanes(steps: readonly Step[]): readonly Lane[] {
+  const nodes = [...new Set(steps.map(({ node }) => node))];
+  return nodes.map((node) => {
+    const own = steps.filter((step) => step.node === node);
+    const refused = own.some(({ decision }) => decision === "refused");
+    const undecided = own.some(({ decision }) => decision === "undecided");
+    const decision = refused ? "refused" : undecided ? "undecided" : "approved";
+    // An approval of the node itself says nothing more than that of all its plugins.
+    const shown = own.filter(({ plugin, reason }) => plugin !== null || reason !== null);
+    return { node, name: own[0]?.name ?? null, decision, after: own[0]?.after ?? null, steps: shown };
+  });
+}
+
 /** Parties and verdicts that are shown at most: more than a committee has. */
 const MOST = 200;
 

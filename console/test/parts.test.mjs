@@ -10,7 +10,7 @@ import { forget, fromBase64url, remember, remembered, toBase64url } from "../bui
 import { childPaths } from "../build/console/src/paths.js";
 import { placeOf, taskHash, walletHash } from "../build/console/src/router.js";
 import { spanText, timeText } from "../build/console/src/time.js";
-import { timeline } from "../build/console/src/timeline.js";
+import { lanes, timeline } from "../build/console/src/timeline.js";
 import { ownKeys, waitsFor } from "../build/console/src/waiting.js";
 import { policy } from "../policy.mjs";
 
@@ -119,6 +119,26 @@ test("the time line tells who decided, why not, when, and how long each plugin t
   ]);
   assert.deepEqual([steps[3].code, steps[3].reason], ["too-much", "more than 5"]);
   assert.equal(timeline({ nodes: Array(10_000).fill({ node: "x", online: true }) }, new Map()).length, 200);
+});
+
+test("a node stands refused if any of its plugins refused, and its own approval is not told twice", () => {
+  const decision = (verdicts, refusal = null) => ({ at: 10, verdicts, refusal });
+  const view = {
+    offered: 0,
+    nodes: [
+      { node: "a", online: true, decision: decision([verdict("rules", true)]) },
+      { node: "b", online: true, decision: decision([verdict("rules", true), verdict("limits", false)]) },
+      { node: "c", online: true, decision: decision([verdict("rules", true)], { code: "clock", reason: "late" }) },
+      { node: "d", online: false },
+    ],
+  };
+  const told = lanes(timeline(view, new Map())).map((lane) => [lane.node, lane.decision, lane.steps.map(({ plugin }) => plugin)]);
+  assert.deepEqual(told, [
+    ["a", "approved", ["rules"]],
+    ["b", "refused", ["rules", "limits"]],
+    ["c", "refused", ["rules", null]],
+    ["d", "undecided", []],
+  ]);
 });
 
 test("a task waits for a person until one of her keys has a vote that counts", () => {

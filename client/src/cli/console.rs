@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
-use countersign_client::console::{Assets, Console, Origin};
+use countersign_client::console::{Assets, Console, Origin, read_labels};
 use countersign_client::{ClientError, Profile};
 use countersign_door::{Certificate, Tls};
 use countersign_files::Custody;
@@ -38,6 +38,10 @@ pub struct ConsoleArgs {
     /// File with the certificate's private key, mode 600.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
+    /// File with your organisation's names of addresses, in YAML or JSON: `"ADDRESS": "label"` on
+    /// each line. Read again whenever somebody signs in.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
 }
 
 /// The two files of a certificate.
@@ -57,6 +61,7 @@ pub async fn execute(
         origin,
         certificate,
         key,
+        labels,
     } = args;
     let files = certificate.zip(key);
     let files = files.map(|(certificate, key)| Files { certificate, key });
@@ -66,6 +71,9 @@ pub async fn execute(
         )));
     }
     let assets = Assets::embedded().map_err(usage)?;
+    if let Some(labels) = &labels {
+        read_labels(labels).map_err(usage)?;
+    }
     let tls = files.as_ref().map(Files::tls).transpose()?;
     countersign_door::take_all_descriptors();
     let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -84,7 +92,7 @@ pub async fn execute(
         ));
     }
     warn(&profile, &origin, output);
-    let console = Console::new(profile, origin.clone(), assets)?;
+    let console = Console::new(profile, origin.clone(), assets)?.with_labels(labels);
     let interrupted = interruption()?;
     output.result(
         &json!({"origin": origin.to_string(), "listen": address.to_string()}),

@@ -5,6 +5,8 @@ mod api_key;
 mod approver;
 mod audit;
 mod collect;
+#[cfg(test)]
+mod composed;
 mod confirm;
 mod connect;
 mod console;
@@ -201,7 +203,7 @@ enum Command {
     /// Connect a wallet to tools: Ethereum's, or Bitcoin Core.
     #[command(subcommand)]
     Connect(connect::ConnectCommand),
-    /// Serve the pages on which people of this organisation see and vote.
+    /// Serve the pages on which people of this organisation see, vote, and put orders together.
     ///
     /// People sign in with API keys of their own, and vote with passkeys. What they see is verified
     /// and decoded in their browsers, by this profile and its wallet book. No key of the profile is

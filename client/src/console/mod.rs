@@ -8,6 +8,7 @@
 mod assets;
 mod cookie;
 mod gate;
+mod labels;
 mod organisation;
 mod problem;
 mod random;
@@ -17,4 +18,5 @@ mod upstream;
 
 pub use assets::{Assets, AssetsError};
 pub use gate::{Origin, OriginError};
+pub use labels::{LabelsError, read as read_labels};
 pub use server::Console;

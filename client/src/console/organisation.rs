@@ -1,5 +1,5 @@
 //! What the page is told about its organisation: those parts of the profile that say whom it
-//! knows, and the wallet book. No path, no key.
+//! knows, the wallet book, and the labels of addresses. No path, no key.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,12 @@ struct Shown<'a> {
 }
 
 /// The document for the page. Every wallet of the book is verified here, and once more there.
-pub(super) fn document(profile: &Profile, book: &Book) -> Result<Value, ClientError> {
+/// `labels`: names of addresses.
+pub(super) fn document(
+    profile: &Profile,
+    book: &Book,
+    labels: &BTreeMap<String, String>,
+) -> Result<Value, ClientError> {
     let shown = Shown {
         nodes: &profile.nodes,
         trusted_requesters: &profile.trusted_requesters,
@@ -39,6 +44,7 @@ pub(super) fn document(profile: &Profile, book: &Book) -> Result<Value, ClientEr
         "coordinator": profile.coordinator,
         "profile": shown,
         "book": book.verified_text()?,
+        "labels": labels,
     }))
 }
 
@@ -57,9 +63,11 @@ mod tests {
         let text = format!("coordinator: https://coordinator.example\n{keys}{node}{rest}");
         std::fs::write(&path, text).unwrap();
         let profile = Profile::load(&path).unwrap();
-        let told = document(&profile, &Book::new(&profile.wallet_book)).unwrap();
+        let labels = BTreeMap::from([("bc1q".to_owned(), "cold storage".to_owned())]);
+        let told = document(&profile, &Book::new(&profile.wallet_book), &labels).unwrap();
         assert_eq!(told["coordinator"], "https://coordinator.example");
         assert_eq!(told["book"], "", "there is none yet");
+        assert_eq!(told["labels"], json!({"bc1q": "cold storage"}));
         assert_eq!(told["profile"]["approvers"], json!({}));
         assert_eq!(told["profile"]["passkeys"]["rp_id"], "treasury.example");
         assert_eq!(told["profile"]["chains"]["bitcoin"], "mainnet");
@@ -69,6 +77,6 @@ mod tests {
             "{text}"
         );
         std::fs::write(&profile.wallet_book, "no book").unwrap();
-        assert!(document(&profile, &Book::new(&profile.wallet_book)).is_err());
+        assert!(document(&profile, &Book::new(&profile.wallet_book), &labels).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! The server of the console: from a request to its answer.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,7 @@ use super::gate::Origin;
 use super::problem::Problem;
 use super::session::{Key, Session, Sessions};
 use super::upstream::{Asked, Upstream};
-use super::{cookie, organisation};
+use super::{cookie, labels, organisation};
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
@@ -60,6 +62,7 @@ pub struct Console {
     assets: Assets,
     profile: Profile,
     book: Book,
+    labels: Option<PathBuf>,
     upstream: Upstream,
     sessions: Sessions,
     signing_in: Semaphore,
@@ -79,11 +82,18 @@ impl Console {
             origin,
             assets,
             book: Book::new(&profile.wallet_book),
+            labels: None,
             upstream: Upstream::new(&profile)?,
             profile,
             sessions: Sessions::default(),
             signing_in: Semaphore::new(SIGNING_IN),
         })
+    }
+
+    /// The same with the organisation's labels of addresses, which are read whenever somebody signs
+    /// in.
+    pub fn with_labels(self, labels: Option<PathBuf>) -> Self {
+        Self { labels, ..self }
     }
 
     /// Serves until `stop`. Without TLS, the listener is on loopback.
@@ -126,7 +136,9 @@ impl Console {
                 self.proved(headers)?;
                 self.organisation().await
             }
-            (&Method::GET | &Method::POST, path) if path.starts_with(COORDINATOR) => {
+            (&Method::GET | &Method::POST | &Method::PUT | &Method::DELETE, path)
+                if path.starts_with(COORDINATOR) =>
+            {
                 let session = self.proved(headers)?;
                 let asked = Asked {
                     method,
@@ -213,22 +225,18 @@ impl Console {
         Ok(response)
     }
 
-    /// Reads the book outside the threads that serve.
+    /// Reads the book and the labels outside the threads that serve.
     async fn organisation(&self) -> Result<Response, Problem> {
-        let unusable = || {
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "console-book",
-                "the wallet book cannot be used; ask the console's operator, who finds the reason with `countersign wallet list`",
-            )
-        };
         let profile = self.profile.clone();
         let book = self.book.clone();
-        let read = tokio::task::spawn_blocking(move || organisation::document(&profile, &book));
-        match read.await {
-            Ok(Ok(document)) => Ok(as_json(&document).into_response()),
-            Ok(Err(_)) | Err(_) => Err(unusable()),
-        }
+        let labels = self.labels.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let labels = labels.map_or(Ok(BTreeMap::new()), |path| labels::read(&path));
+            let labels = labels.map_err(|_| unlabelled())?;
+            organisation::document(&profile, &book, &labels).map_err(|_| unbooked())
+        });
+        let document = read.await.unwrap_or_else(|_| Err(unbooked()))?;
+        Ok(as_json(&document).into_response())
     }
 }
 
@@ -321,6 +329,22 @@ const fn signed_off() -> Problem {
         StatusCode::UNAUTHORIZED,
         "console-session",
         "nobody is signed in here, or the session has ended; sign in again",
+    )
+}
+
+const fn unbooked() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "console-book",
+        "the wallet book cannot be used; ask the console's operator, who finds the reason with `countersign wallet list`",
+    )
+}
+
+const fn unlabelled() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "console-labels",
+        "the file with the labels of addresses cannot be used; ask the console's operator, who finds the reason by starting the console again",
     )
 }
 

@@ -33,6 +33,8 @@ const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 const MAX_QUERY: usize = 2048;
 /// The longest part of a path, such as an id.
 const MAX_PART: usize = 128;
+/// The longest name of an API key or a webhook.
+const MAX_NAME: usize = 40;
 /// The kinds of answers that are passed back. None of them is a page or a script.
 const KINDS: [&str; 3] = ["application/json", "application/problem+json", STREAM];
 const STREAM: &str = "text/event-stream";
@@ -152,8 +154,23 @@ fn is_passed(method: &Method, path: &str) -> bool {
         (&Method::GET, ["", "v1", "tasks" | "wallets", id]) => is_id(id),
         (&Method::GET, ["", "v1", "wallets", id, "generations"]) => is_id(id),
         (&Method::GET | &Method::POST, ["", "v1", "tasks", id, "votes"]) => is_id(id),
+        (&Method::GET, ["", "v1", "requesters" | "api-keys" | "webhooks" | "audit"]) => true,
+        (&Method::PUT | &Method::DELETE, ["", "v1", "api-keys" | "webhooks", name]) => {
+            is_name(name)
+        }
+        (&Method::POST, ["", "v1", "api-keys", name, "expire"])
+        | (&Method::GET, ["", "v1", "webhooks", name, "deliveries"])
+        | (&Method::POST, ["", "v1", "webhooks", name, "test"]) => is_name(name),
         _ => false,
     }
+}
+
+/// True for a name of an API key or a webhook.
+fn is_name(part: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    part.len() <= MAX_NAME
+        && part.starts_with(|first: char| first.is_ascii_lowercase())
+        && part.bytes().all(plain)
 }
 
 fn is_query(query: &str) -> bool {
@@ -181,6 +198,9 @@ fn passed_back(
     places: Places,
     ended: watch::Receiver<()>,
 ) -> Result<Response, Problem> {
+    if answer.status() == StatusCode::NO_CONTENT {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let kind = answer.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -277,18 +297,41 @@ mod tests {
             (Method::GET, "/v1/wallets/csk1q/generations"),
             (Method::GET, "/v1/nodes"),
             (Method::GET, "/v1/events"),
+            (Method::GET, "/v1/requesters"),
+            (Method::GET, "/v1/api-keys"),
+            (Method::PUT, "/v1/api-keys/desk-2"),
+            (Method::DELETE, "/v1/api-keys/desk-2"),
+            (Method::POST, "/v1/api-keys/desk-2/expire"),
+            (Method::GET, "/v1/webhooks"),
+            (Method::PUT, "/v1/webhooks/ops"),
+            (Method::DELETE, "/v1/webhooks/ops"),
+            (Method::GET, "/v1/webhooks/ops/deliveries"),
+            (Method::POST, "/v1/webhooks/ops/test"),
+            (Method::GET, "/v1/audit"),
         ] {
             assert!(is_passed(&method, path), "{method} {path}");
         }
         let long = format!("/v1/tasks/{}", "a".repeat(MAX_PART + 1));
+        let long_name = format!("/v1/webhooks/{}", "a".repeat(MAX_NAME + 1));
         for (method, path) in [
             (Method::POST, "/v1/tasks"),
             (Method::DELETE, "/v1/tasks/0a0a"),
             (Method::POST, "/v1/tasks/0a0a/cancel"),
-            (Method::GET, "/v1/api-keys"),
-            (Method::PUT, "/v1/webhooks/ops"),
-            (Method::POST, "/v1/drain"),
-            (Method::GET, "/v1/audit"),
+            (Method::POST, "/v1/wallets"),
+            (Method::PUT, "/v1/drain"),
+            (Method::POST, "/v1/api-keys"),
+            (Method::POST, "/v1/api-keys/desk/rotate"),
+            (Method::PUT, "/v1/api-keys/"),
+            (Method::PUT, "/v1/api-keys/Desk"),
+            (Method::PUT, "/v1/api-keys/-desk"),
+            (Method::PUT, "/v1/api-keys/.."),
+            (Method::PUT, "/v1/api-keys/desk/expire"),
+            (Method::PUT, "/v1/webhooks"),
+            (Method::POST, "/v1/webhooks/ops/resend"),
+            (Method::DELETE, "/v1/webhooks/ops/deliveries"),
+            (Method::POST, "/v1/webhook-keys/rotate"),
+            (Method::PUT, &long_name),
+            (Method::DELETE, "/v1/audit"),
             (Method::GET, "/v1/tasks/../api-keys"),
             (Method::GET, "/v1/tasks/%2e%2e"),
             (Method::GET, "/v1/tasks//votes"),

@@ -6,6 +6,9 @@ import { AnswerError, Unavailable, UnknownState, Unreachable, byStatus } from ".
 import {
   OPERATIONS,
   SHAPES,
+  type ApiKeySpec,
+  type ApiKeyView,
+  type AuditPage,
   type Delivery,
   type DeliveryPage,
   type Event,
@@ -13,6 +16,7 @@ import {
   type KeyDescriptor,
   type NodeView,
   type Operation,
+  type RequesterList,
   type Resend,
   type Resent,
   type Submission,
@@ -150,8 +154,8 @@ export class Api {
     return await this.#started(async () => await this.#attempt<object>(unread(OPERATIONS.voteOnTask), [id], asked));
   }
 
-  async tasks(limit: number, cursor?: string, state?: string): Promise<TaskPage> {
-    const page = await this.#ask<TaskPage>("listTasks", [], { query: { limit, cursor, state } });
+  async tasks(limit: number, cursor?: string, state?: string, operation?: string): Promise<TaskPage> {
+    const page = await this.#ask<TaskPage>("listTasks", [], { query: { limit, cursor, state, operation } });
     checkPage(page, page.tasks, limit, cursor);
     return page;
   }
@@ -183,6 +187,34 @@ export class Api {
 
   async nodes(): Promise<readonly NodeView[]> {
     return (await this.#ask<{ nodes: readonly NodeView[] }>("listNodes", [])).nodes;
+  }
+
+  async requesters(): Promise<RequesterList> {
+    return await this.#ask<RequesterList>("listRequesters", []);
+  }
+
+  async apiKeys(): Promise<readonly ApiKeyView[]> {
+    return (await this.#ask<{ api_keys: readonly ApiKeyView[] }>("listApiKeys", [])).api_keys;
+  }
+
+  async putApiKey(name: string, spec: ApiKeySpec): Promise<ApiKeyView> {
+    return await this.#ask<ApiKeyView>("putApiKey", [name], { body: spec });
+  }
+
+  /** Sets the end of a key, which may be over. */
+  async expireApiKey(name: string, expires: number): Promise<ApiKeyView> {
+    return await this.#ask<ApiKeyView>("expireApiKey", [name], { body: { expires } });
+  }
+
+  async revokeApiKey(name: string): Promise<void> {
+    await this.#ask("revokeApiKey", [name]);
+  }
+
+  /** A page of the audit log, oldest first. `next` leads on even if there is nothing behind it yet. */
+  async audit(limit: number, after?: string): Promise<AuditPage> {
+    const page = await this.#ask<AuditPage>("readAudit", [], { query: { limit, after } });
+    if (page.entries.length > limit) throw endless();
+    return page;
   }
 
   async webhooks(): Promise<readonly WebhookView[]> {

@@ -6,29 +6,55 @@ import { h, pairs, table, type Child } from "../dom.js";
 import { SHORT, foreign, id, plain } from "../foreign.js";
 import { spanText } from "../time.js";
 import { words } from "../words.js";
-import { heading, time, word } from "./parts.js";
+import { partsOf } from "../order.js";
+import { bundlesOf } from "../policy.js";
+import { badge, empty, heading, time, word } from "./parts.js";
 
 /** A difference between two clocks in milliseconds that is worth telling, and one that is worth a warning. */
 const SMALL = 1_000;
 const LARGE = 10_000;
 /** Nodes that are listed at most. */
 const MOST = 200;
+/** Check-ups that are looked at. */
+const CHECK_UPS = 10;
 
 export async function nodes(app: App): Promise<View> {
   const texts = words.nodes;
-  const listed = (await app.client.nodes()).slice(0, MOST);
+  const [all, checked] = await Promise.all([app.client.nodes(), checkUps(app)]);
+  const listed = all.slice(0, MOST);
   return {
     title: texts.head,
     about: "nothing",
     content: [
       heading(texts.head),
-      h("p", { class: "hint" }, texts.word),
-      ...listed.map((node, index) => card(app, node, index)),
-    ],
+      h("p", { class: "lead" }, texts.word),
+      h("p", { class: "hint" }, texts.backup),
+      listed.length === 0 ? empty(texts.none) : null,
+      ...listed.map((node, index) => card(app, node, index, checked.get(node.id) ?? null)),
+    ].filter((part) => part !== null),
   };
 }
 
-function card(app: App, node: schema.NodeView, index: number): HTMLElement {
+/** When each node last proved its share, by the newest check-ups that are done. The orders are verified, their end is not. */
+async function checkUps(app: App): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  const { tasks } = await app.api.tasks(CHECK_UPS, undefined, "completed", "KeyShareSign");
+  for (const { id: taskId, operation } of tasks) {
+    if (operation !== "KeyShareSign") continue;
+    try {
+      const task = await app.client.task(taskId);
+      const { asked } = partsOf(await app.client.read(task));
+      const ended = task.view.ended ?? null;
+      if (task.state !== "completed" || ended === null) continue;
+      for (const one of asked ?? []) found.set(one, Math.max(found.get(one) ?? 0, ended));
+    } catch {
+      // One that does not verify says nothing about a share.
+    }
+  }
+  return found;
+}
+
+function card(app: App, node: schema.NodeView, index: number, checked: number | null): HTMLElement {
   const texts = words.nodes;
   const state = !node.online ? "offline" : node.draining ? "draining" : "online";
   const ours = app.nodes.get(node.id);
@@ -39,15 +65,26 @@ function card(app: App, node: schema.NodeView, index: number): HTMLElement {
     { class: "card", "aria-labelledby": name },
     h("h2", { id: name }, foreign(ours ?? node.name, SHORT), " ", h("span", { class: `state ${state}` }, texts.state[state])),
     pairs([
-      [texts.listed, ours === undefined ? h("strong", { class: "doubt" }, `⚠ ${texts.unlisted}`) : foreign(ours, SHORT)],
+      ...(ours === undefined ? [[texts.listed, h("strong", { class: "doubt" }, `⚠ ${texts.unlisted}`)] as const] : []),
       ["Id", id(node.id)],
       [texts.software, foreign(node.software ?? reported?.status.software ?? words.unknown, SHORT)],
       node.online ? [texts.since, time(node.since)] : [texts.seen, node.last_seen ? time(node.last_seen) : words.never],
       [texts.skew, reported ? skew(reported.skew_ms) : words.unknown],
+      [texts.checkUp, checked === null ? texts.noCheckUp : time(checked)],
+      ...bundles(node),
     ]),
     plugins(ours ?? node.name, reported?.status ?? null),
     bundles(ours ?? node.name, reported?.status ?? null),
   );
+}
+
+function bundles(node: schema.NodeView): readonly (readonly [string, Child])[] {
+  const found = bundlesOf(node);
+  if (found.length === 0) return [];
+  const items = found.map(({ name, version, state, until }) =>
+    h("li", {}, foreign(name, SHORT), ` ${version}: `, word(words.policies.bundleStates, state), until === null ? null : [" – ", time(until)]),
+  );
+  return [[words.nodes.bundles, h("ul", {}, items)]];
 }
 
 function skew(millis: number): Child {
@@ -65,7 +102,7 @@ function plugins(name: string, status: schema.NodeStatus | null): Child {
     .slice(0, MOST)
     .map((plugin): readonly Child[] => [
       foreign(plugin.name, SHORT),
-      word(texts.parts, plugin.state),
+      badge(texts.parts, plugin.state),
       foreign(plugin.version ?? words.unknown, SHORT),
       plugin.digest ? id(plugin.digest) : words.unknown,
       plugin.config ? id(plugin.config) : words.unknown,

@@ -2,10 +2,10 @@
 
 import type { schema, Votes } from "../../../clients/typescript/src/index.js";
 import { keysOfOwner, type App, type View } from "../app.js";
-import { alert, h, link } from "../dom.js";
+import { alert, h, link, type Child } from "../dom.js";
 import { waitsFor } from "../waiting.js";
 import { words } from "../words.js";
-import { heading, section, taskTable, walletNames } from "./parts.js";
+import { empty, heading, section, taskTable, walletNames } from "./parts.js";
 
 /** Tasks whose votes are looked at. */
 const MOST = 50;
@@ -29,7 +29,7 @@ export async function overview(app: App): Promise<View> {
   const online = nodes.filter((node) => node.online).length;
   const waits = known
     ? mine.length === 0
-      ? h("p", {}, texts.nothing)
+      ? empty(texts.nothing, h("p", { class: "hint" }, texts.calm))
       : taskTable(texts.waiting, mine, names)
     : alert("note", texts.nobody, " ", link("#/passkey", words.nav.passkey));
   return {
@@ -37,13 +37,25 @@ export async function overview(app: App): Promise<View> {
     about: "all",
     content: [
       heading(texts.head),
+      h(
+        "ul",
+        { class: "figures" },
+        figure(texts.tiles.waiting, known ? String(mine.length) : "?", "#/overview", mine.length > 0 ? "call" : ""),
+        figure(texts.tiles.open, String(open.tasks.length), "#/tasks"),
+        figure(texts.tiles.running, String(running.tasks.length), "#/tasks"),
+        figure(texts.tiles.nodes, `${online}/${nodes.length}`, "#/nodes", online < nodes.length ? "doubtful" : ""),
+      ),
       section(texts.waiting, waits),
       section(texts.open, taskTable(texts.open, others, names)),
       section(texts.running, taskTable(texts.running, running.tasks, names)),
-      section(texts.nodes, h("p", {}, link("#/nodes", texts.online(online, nodes.length)))),
-      section(texts.ended, taskTable(texts.ended, last.tasks, names)),
+      section(texts.ended, taskTable(texts.ended, last.tasks, names), h("p", {}, link("#/tasks", texts.all))),
     ],
   };
+}
+
+/** A number that leads to what it counts. */
+function figure(text: string, number: string, hash: string, kind = ""): Child {
+  return h("li", { class: `figure ${kind}` }, link(hash, h("strong", {}, number), h("span", {}, text)));
 }
 
 /** Those on which none of these keys has voted. A task whose votes cannot be read is one to look at. */

@@ -6,13 +6,15 @@ import { alert, h, pairs, table, type Child } from "../dom.js";
 import { LINE, LONG, SHORT, foreign, id, plain, shortId } from "../foreign.js";
 import { mayVote, partsOf } from "../order.js";
 import { spanText } from "../time.js";
-import { timeline } from "../timeline.js";
+import { lanes, timeline, type Lane, type Step } from "../timeline.js";
 import { words } from "../words.js";
-import { heading, node, problem, requester, section, state, time, walletLink, word } from "./parts.js";
+import { empty, heading, labelList, node, problem, requester, section, state, time, walletLink, word } from "./parts.js";
 import { ballot } from "./vote.js";
 
 /** Entries of the history, lines of an effect and votes that are shown at most. */
 const MOST = 300;
+/** The longest reason or entry that is shown, in characters. */
+const REASON = 1000;
 
 export async function task(app: App, taskId: string): Promise<View> {
   const about = new Set([taskId]);
@@ -93,6 +95,7 @@ function ordered(app: App, order: OrderedTask): HTMLElement {
     texts.order,
     h("p", { class: "kind" }, word(words.operations, parts.kind)),
     effect(order),
+    order.decoded ? labelList(app, order.decoded.lines) : null,
     pairs([
       ...when(order.wallet, texts.wallet, () => [
         walletLink(order.wallet?.id ?? "", order.wallet?.name ?? null),
@@ -113,7 +116,7 @@ function ordered(app: App, order: OrderedTask): HTMLElement {
       [texts.notAfter, time(parts.notAfter)],
       [texts.hash, id(order.hash)],
     ]),
-    h("p", { class: "hint" }, `✓ ${texts.verified}`),
+    h("p", { class: "proof" }, texts.verified),
   );
 }
 
@@ -136,7 +139,7 @@ function counted(app: App, votes: Votes): HTMLElement {
     name === null ? (vote ? id(vote.approver) : words.unknown) : [foreign(name, SHORT), " ", vote ? h("code", {}, shortId(vote.approver)) : null],
     vote ? word(texts.choices, vote.choice) : "?",
     vote ? time(vote.time) : "?",
-    finding === "genuine" ? texts.counts : h("span", { class: "doubt" }, `${words.no}: `, foreign(why ?? finding, LINE)),
+    finding === "genuine" ? texts.counts : h("span", { class: "doubt" }, `${words.no}: `, Object.hasOwn(texts.findings, finding) ? word(texts.findings, finding) : foreign(why ?? finding, LINE)),
   ]);
   const { missing } = votes;
   const { approvers } = app.organisation.profile;
@@ -161,30 +164,58 @@ function told(app: App, { view }: Task): HTMLElement {
   return section(
     texts.state,
     h("p", {}, state(view.state)),
-    reason ? h("p", {}, `${texts.reason}: `, foreign(reason.message, LONG), " [", foreign(reason.code, SHORT), "]", nodes) : null,
+    reason ? h("p", {}, `${texts.reason}: `, foreign(reason.message, REASON), " [", foreign(reason.code, SHORT), "]", nodes) : null,
   );
 }
 
 function steps(app: App, { view }: Task): HTMLElement {
   const texts = words.task;
-  const rows = timeline(view, app.nodes).map((step): readonly Child[] => [
-    node(app, step.node, step.name),
-    step.plugin === null ? texts.nodeItself : foreign(step.plugin, SHORT),
-    [
-      h("span", { class: `state ${step.decision}` }, texts[step.decision]),
-      step.reason === null ? null : [": ", foreign(step.reason, LONG), " [", foreign(step.code ?? "", SHORT), "]"],
-    ],
-    step.after === null ? "–" : spanText(step.after),
-    step.took === null ? "–" : spanText(step.took),
-  ]);
+  const all = timeline(view, app.nodes);
+  const longest = Math.max(1, ...all.map(({ took }) => took ?? 0));
+  const rows = lanes(all).map((lane) => laneOf(app, lane, longest));
   return section(
     texts.timeline,
     h("p", { class: "hint" }, texts.timelineWord),
-    rows.length === 0 ? h("p", {}, words.none) : table(texts.timeline, texts.timelineColumns, rows),
+    rows.length === 0 ? empty(texts.notAsked) : h("ol", { class: "lanes" }, rows),
   );
 }
 
+function laneOf(app: App, { node: nodeId, name, decision, after, steps: own }: Lane, longest: number): HTMLElement {
+  const texts = words.task;
+  const when = after === null ? null : h("span", { class: "hint" }, ` ${texts.after(spanText(after))}`);
+  return h(
+    "li",
+    {},
+    h("div", { class: "lane-head" }, h("strong", {}, node(app, nodeId, name)), " ", decided(decision), when),
+    own.length === 0 ? null : h("ul", {}, own.map((step) => stepOf(step, longest))),
+  );
+}
+
+function stepOf(step: Step, longest: number): HTMLElement {
+  const texts = words.task;
+  const took = step.took === null ? null : h("span", { class: "hint" }, ` ${texts.took(spanText(step.took))}`);
+  const why = step.reason === null ? null : h("p", { class: "why" }, foreign(step.reason, REASON), " [", foreign(step.code ?? "", SHORT), "]");
+  return h(
+    "li",
+    {},
+    h("div", {}, step.plugin === null ? texts.nodeItself : foreign(step.plugin, SHORT), " ", decided(step.decision), took),
+    step.took === null ? null : bar(step.took / longest),
+    why,
+  );
+}
+
+function decided(decision: Step["decision"]): HTMLElement {
+  return h("span", { class: `badge state ${decision}` }, words.task[decision]);
+}
+
+/** How long a plugin took beside the others. The number stands above it. */
+function bar(part: number): HTMLElement {
+  const inside = h("div", {});
+  inside.style.width = `${Math.min(100, Math.max(1, Math.round(part * 100)))}%`;
+  return h("div", { class: "bar", "aria-hidden": "true" }, inside);
+}
+
 function history({ view }: Task): HTMLElement {
-  const entries = view.events.slice(0, MOST).map((entry) => h("li", {}, time(entry.at), " ", foreign(entry.text, LONG)));
-  return section(words.task.history, entries.length === 0 ? h("p", {}, words.none) : h("ol", {}, entries));
+  const entries = view.events.slice(0, MOST).map((entry) => h("li", {}, time(entry.at), " ", foreign(entry.text, REASON)));
+  return section(words.task.history, entries.length === 0 ? empty(words.none) : h("ol", {}, entries));
 }

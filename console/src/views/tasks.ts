@@ -16,7 +16,7 @@ export async function tasks(app: App): Promise<View> {
   const first = await app.client.tasks({ limit: PAGE });
   let all: readonly schema.TaskSummary[] = first.tasks;
   let next = first.next ?? null;
-  const list = h("div", {}, taskTable(texts.caption, all, names));
+  const list = h("div", { class: "card" }, taskTable(texts.caption, all, names));
   const told = h("div", { "aria-live": "polite" });
   const button = h("button", { id: "more", hidden: next === null, click: () => void more() }, words.more);
   const more = async (): Promise<void> => {
@@ -38,6 +38,6 @@ export async function tasks(app: App): Promise<View> {
     title: texts.head,
     // Once older ones were asked for, drawing again would take them away.
     about: "nothing",
-    content: [heading(texts.head), h("p", { class: "hint" }, texts.word), list, told, button],
+    content: [heading(texts.head), h("p", { class: "lead" }, texts.word), list, told, button],
   };
 }

@@ -2,12 +2,17 @@
 
 import type { Address, Listed, Wallet } from "../../../clients/typescript/src/index.js";
 import type { App, View } from "../app.js";
-import { csv, fileName, save } from "../csv.js";
-import { alert, fill, h, pairs, table, type Child } from "../dom.js";
+import { csv, fileName } from "../csv.js";
+import { labelOf } from "../labels.js";
+import { save, textFile } from "../save.js";
+import { alert, fill, h, link, pairs, table, type Child } from "../dom.js";
 import { LINE, SHORT, foreign, id, plain } from "../foreign.js";
 import { childPaths } from "../paths.js";
 import { words } from "../words.js";
-import { heading, node, problem, section, walletLink, word } from "./parts.js";
+import { empty, field, heading, node, problem, section, taskIdLink, walletLink, word } from "./parts.js";
+
+/** Generations that are listed. */
+const MOST = 100;
 
 export async function wallets(app: App): Promise<View> {
   const texts = words.wallets;
@@ -16,7 +21,11 @@ export async function wallets(app: App): Promise<View> {
   return {
     title: texts.head,
     about: "all",
-    content: [heading(texts.head), rows.length === 0 ? h("p", {}, words.none) : table(texts.caption, texts.columns, rows)],
+    content: [
+      heading(texts.head),
+      h("p", { class: "lead" }, texts.lead),
+      rows.length === 0 ? empty(texts.nothing, link("#/order/new-wallet", words.order.kinds["new-wallet"])) : h("div", { class: "card" }, table(texts.caption, texts.columns, rows)),
+    ],
   };
 }
 
@@ -62,7 +71,7 @@ export async function wallet(app: App, walletId: string): Promise<View> {
     content: [
       h("h1", { tabindex: -1 }, foreign(found.name, SHORT)),
       section(
-        texts.head,
+        texts.one,
         pairs([
           [texts.id, id(found.id)],
           [words.task.scheme, foreign(found.scheme, SHORT)],
@@ -71,14 +80,25 @@ export async function wallet(app: App, walletId: string): Promise<View> {
           [texts.columns[3] ?? "", String(found.generation)],
           [texts.rootKey, id(app.client.extendedPublicKey(found))],
         ]),
+        h("p", {}, link("#/order", texts.order)),
       ),
       section(texts.addresses, h("p", { class: "hint" }, texts.addressHint), form, list),
+      section(texts.generations, await generations(app, found)),
     ],
   };
 }
 
-function field(label: string, input: HTMLInputElement): HTMLElement {
-  return h("p", {}, h("label", { for: input.id }, label), input);
+/** All generations. */
+async function generations(app: App, wallet: Wallet): Promise<Child> {
+  const texts = words.wallets;
+  const all = (await app.api.generations(wallet.id)).slice(-MOST).reverse();
+  const rows = all.map((one): readonly Child[] => [
+    String(one.generation),
+    texts.threshold(one.threshold, one.committee.length),
+    one.committee.map((member) => [node(app, member), " "]),
+    taskIdLink(one.task),
+  ]);
+  return [h("p", { class: "hint" }, texts.generationsHint), table(texts.generations, texts.generationColumns, rows)];
 }
 
 /** The account that other wallets of this kind use first. */
@@ -103,16 +123,23 @@ async function derive(app: App, wallet: Wallet, [base, first, count]: readonly s
     const children: Address[] = [];
     for (const path of paths) children.push(await app.client.address(wallet.id, path));
     const rows = children.flatMap((child) =>
-      Object.entries(child.addresses).map(([kind, address]) => [child.path, kind, address] as const),
+      Object.entries(child.addresses).map(([kind, address]) => {
+        return [child.path, kind, address, labelOf(app.organisation.labels, address) ?? ""] as const;
+      }),
     );
-    const shown = rows.map(([path, kind, address]) => [h("code", {}, path), kind, id(address)]);
+    const shown = rows.map(([path, kind, address, label]): readonly Child[] => [
+      h("code", {}, path),
+      kind,
+      id(address),
+      label === "" ? "–" : h("span", { class: "tag" }, foreign(label, SHORT)),
+    ]);
     const exported = (): void => {
-      const head = ["wallet", "name", "path", "kind", "address"];
-      const lines = rows.map((one) => [wallet.id, plain(wallet.name, SHORT), ...one]);
-      save(fileName(`${wallet.name}-addresses`, "csv"), csv([head, ...lines]));
+      const head = ["wallet", "name", "path", "kind", "address", "label"];
+      const lines = rows.map(([path, kind, address, label]) => [wallet.id, plain(wallet.name, SHORT), path, kind, address, plain(label, SHORT)]);
+      save(textFile(fileName(`${wallet.name}-addresses`, "csv"), csv([head, ...lines])));
     };
     const button = h("button", { id: "export", click: exported }, texts.export);
-    fill(list, table(texts.addressCaption, [texts.path, texts.columns[1] ?? "", texts.addressCaption], shown), button);
+    fill(list, table(texts.addressCaption, [texts.path, texts.columns[1] ?? "", texts.addressCaption, texts.labelColumn], shown), h("p", { class: "hint" }, words.labels.hint), button);
   } catch (error) {
     fill(list, problem(error));
   }
