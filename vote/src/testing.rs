@@ -78,7 +78,7 @@ impl Passkey {
 
     /// Its id.
     pub fn id(&self) -> ApproverId {
-        let point = self.key.verifying_key().to_encoded_point(true);
+        let point = self.key.verifying_key().to_sec1_point(true);
         let point = point
             .as_bytes()
             .try_into()

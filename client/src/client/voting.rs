@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::{AWAY, Client, now, within};
 use crate::api::{State, TaskView, ToldVotes};
 use crate::error::ClientError;
-use crate::utc::utc;
+use crate::utc;
 use crate::voting_key::VotingKey;
 
 /// Time to find out whether a vote arrived, unless it is limited further.

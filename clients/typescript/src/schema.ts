@@ -13,6 +13,9 @@ export type Cause = "caller" | "peer" | "environment" | "bug" | (string & {});
 /** The answer of a person to a task. */
 export type Choice = "approve" | "reject" | (string & {});
 
+/** A coordinator, by its Ed25519 key, in bech32m. */
+export type CoordinatorId = string;
+
 /** The state of a delivery. */
 export type DeliveryState = "pending" | "delivered" | "failed" | (string & {});
 
@@ -163,6 +166,20 @@ export interface Attempt {
   readonly status?: number | null;
 }
 
+/** The end of the audit log, signed by the coordinator's identity (docs/audit.md). */
+export interface AuditEnd {
+  /** The time of signing. */
+  readonly at: UnixMillis;
+  /** The coordinator. */
+  readonly coordinator: CoordinatorId;
+  /** Its hash; zeros if there is no chain yet. */
+  readonly hash: Hash;
+  /** The number of the last entry; 0 if there is none. */
+  readonly number: number;
+  /** Ed25519 over all of it. */
+  readonly signature: Signature;
+}
+
 /** An entry of the audit log: a change that was made with an API key. */
 export interface AuditEntry {
   /** What was done, such as `webhook.put`. Words may be added. */
@@ -173,6 +190,8 @@ export interface AuditEntry {
   readonly by: string;
   /** The cursor just behind this entry, for `after`. */
   readonly cursor: string;
+  /** Its place in the chain of all entries. Absent if an earlier version wrote it. */
+  readonly link?: AuditLink | null;
   /** The requester, if the request was signed. */
   readonly requester?: RequesterId | null;
   /** SHA-256 of the key's text form, if it was sent. */
@@ -181,8 +200,20 @@ export interface AuditEntry {
   readonly target: string;
 }
 
+/** The place of an entry in the chain, in which each has the hash of the one before (docs/audit.md). */
+export interface AuditLink {
+  /** Hash of all fields of the entry, without its cursor. */
+  readonly hash: Hash;
+  /** Counts from 1 without a gap. */
+  readonly number: number;
+  /** Hash of the entry before; zeros for the first of the chain. */
+  readonly previous: Hash;
+}
+
 /** A part of the audit log. */
 export interface AuditPage {
+  /** The end of the log, on a page that reaches it. Absent from earlier versions. */
+  readonly end?: AuditEnd | null;
   /** Oldest first. */
   readonly entries: readonly AuditEntry[];
   /** `after` of the next request, whether or not there are more entries already. */
@@ -1115,16 +1146,30 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "millis": "integer",
     "status?": "?integer",
   },
+  AuditEnd: {
+    "at": "integer",
+    "coordinator": "string",
+    "hash": "string",
+    "number": "integer",
+    "signature": "string",
+  },
   AuditEntry: {
     "action": "string",
     "at": "integer",
     "by": "string",
     "cursor": "string",
+    "link?": "?AuditLink",
     "requester?": "?string",
     "sha256?": "?string",
     "target": "string",
   },
+  AuditLink: {
+    "hash": "string",
+    "number": "integer",
+    "previous": "string",
+  },
   AuditPage: {
+    "end?": "?AuditEnd",
     "entries": "[]AuditEntry",
     "next": "string",
   },

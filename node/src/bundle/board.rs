@@ -188,7 +188,7 @@ mod tests {
                 .take(digest, &manifest, &signers, HOUR, NOW)
                 .unwrap();
             if version == 1 {
-                schedule.judged(digest, None, Judgement::Tightens);
+                assert!(schedule.judged(digest, None, Judgement::Tightens));
                 assert!(schedule.put_in_force(NOW));
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use countersign_host::Scope;
 use countersign_protocol::{KeyId, OperationKind, Scheme};
 
 use super::*;

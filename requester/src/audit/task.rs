@@ -181,7 +181,9 @@ fn signing(bytes: &[u8], signature: &OrderProof, pages: PinnedPages<'_>) -> Sign
         bytes: bytes.to_vec(),
         signature: signature.clone(),
     };
-    let proven = order.parse().and_then(|task| order.prove(&task.requester, pages));
+    let proven = order
+        .parse()
+        .and_then(|task| order.prove(&task.requester, pages));
     match proven {
         Ok(()) => Signing::Genuine,
         Err(TaskError::NoPasskeys(_)) => Signing::NoPages,

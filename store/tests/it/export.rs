@@ -133,7 +133,10 @@ fn a_record_is_given_with_the_assertion_of_a_passkey_and_forgets_it_when_it_goes
     let before = UnixMillis(1_000_000);
     journal.prune(UnixMillis(2_000_000), before, 0).unwrap();
     let kept = journal.kept_records(&[task(1)]).unwrap();
-    assert!(matches!(kept.as_slice(), [Kept::Deleted(_)]), "{kept:?}");
+    assert!(
+        matches!(kept.as_slice(), [Kept::Deleted { .. }]),
+        "{kept:?}"
+    );
 }
 
 #[test]

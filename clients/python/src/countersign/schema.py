@@ -16,6 +16,9 @@ Cause = Literal["caller", "peer", "environment", "bug"] | str
 #: The answer of a person to a task.
 Choice = Literal["approve", "reject"] | str
 
+#: A coordinator, by its Ed25519 key, in bech32m.
+CoordinatorId = str
+
 #: The state of a delivery.
 DeliveryState = Literal["pending", "delivered", "failed"] | str
 
@@ -181,7 +184,24 @@ class Attempt(_AttemptOptional):
     millis: int
 
 
+class AuditEnd(TypedDict):
+    """The end of the audit log, signed by the coordinator's identity (docs/audit.md)."""
+
+    #: The time of signing.
+    at: UnixMillis
+    #: The coordinator.
+    coordinator: CoordinatorId
+    #: Its hash; zeros if there is no chain yet.
+    hash: Hash
+    #: The number of the last entry; 0 if there is none.
+    number: int
+    #: Ed25519 over all of it.
+    signature: Signature
+
+
 class _AuditEntryOptional(TypedDict, total=False):
+    #: Its place in the chain of all entries. Absent if an earlier version wrote it.
+    link: AuditLink | None
     #: The requester, if the request was signed.
     requester: RequesterId | None
     #: SHA-256 of the key's text form, if it was sent.
@@ -203,7 +223,23 @@ class AuditEntry(_AuditEntryOptional):
     target: str
 
 
-class AuditPage(TypedDict):
+class AuditLink(TypedDict):
+    """The place of an entry in the chain, in which each has the hash of the one before (docs/audit.md)."""
+
+    #: Hash of all fields of the entry, without its cursor.
+    hash: Hash
+    #: Counts from 1 without a gap.
+    number: int
+    #: Hash of the entry before; zeros for the first of the chain.
+    previous: Hash
+
+
+class _AuditPageOptional(TypedDict, total=False):
+    #: The end of the log, on a page that reaches it. Absent from earlier versions.
+    end: AuditEnd | None
+
+
+class AuditPage(_AuditPageOptional):
     """A part of the audit log."""
 
     #: Oldest first.
@@ -1269,16 +1305,30 @@ SHAPES: dict[str, dict[str, str]] = {
         "millis": "integer",
         "status?": "?integer",
     },
+    "AuditEnd": {
+        "at": "integer",
+        "coordinator": "string",
+        "hash": "string",
+        "number": "integer",
+        "signature": "string",
+    },
     "AuditEntry": {
         "action": "string",
         "at": "integer",
         "by": "string",
         "cursor": "string",
+        "link?": "?AuditLink",
         "requester?": "?string",
         "sha256?": "?string",
         "target": "string",
     },
+    "AuditLink": {
+        "hash": "string",
+        "number": "integer",
+        "previous": "string",
+    },
     "AuditPage": {
+        "end?": "?AuditEnd",
         "entries": "[]AuditEntry",
         "next": "string",
     },
