@@ -594,7 +594,12 @@ mod status {
             let status = registry.nodes()[&node].status.clone().unwrap().status;
             status.into_known().unwrap().bundles.len()
         };
-        let status = || Box::new(status(1, 3));
+        let status = || {
+            Box::new(NodeStatus {
+                bundles: vec![bundle("treasury"); 3],
+                ..status(1, 0)
+            })
+        };
         let later = FromNode::StatusWithBundles { status: status() };
         let earlier = FromNode::Status { status: status() };
         assert_eq!([&later, &earlier, &later].map(described), [3, 0, 3]);

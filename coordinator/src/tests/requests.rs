@@ -288,9 +288,15 @@ async fn each_list_refuses_cursors_of_all_others_and_those_that_it_never_gave() 
     }
     for (path, name, own) in &lists[..4] {
         let (_, first) = own.rsplit_once('-').unwrap_or(("", own));
-        let of_first = ask(path, name, first).await;
+        // Each answer of the audit log signs its end anew.
+        let page = async |cursor: &str| {
+            let (status, mut body) = ask(path, name, cursor).await;
+            body["end"].take();
+            (status, body)
+        };
+        let of_first = page(first).await;
         assert_eq!(of_first.0, StatusCode::OK, "{path} {first}");
-        assert_eq!(of_first, ask(path, name, own).await, "the same page");
+        assert_eq!(of_first, page(own).await, "the same page");
     }
     let most = u64::MAX;
     for (path, name, ahead, expected) in [
