@@ -102,7 +102,10 @@ impl Treasury {
             &format!("draft --name treasury --bundle-version {version} --out {name}.bundle"),
         );
         for signer in signers {
-            author_runs(desk, &format!("sign {name}.bundle --key {signer}.key --yes"));
+            author_runs(
+                desk,
+                &format!("sign {name}.bundle --key {signer}.key --yes"),
+            );
         }
         author_runs(
             desk,
