@@ -146,9 +146,11 @@ pub(crate) fn sum(bytes: &[u8]) -> Hash {
     Hash::of("countersign/1 audit bundle", bytes)
 }
 
+type Parts<'a> = std::slice::Split<'a, u8, fn(&u8) -> bool>;
+
 /// The lines of a file that are still to be read.
 pub(crate) struct Lines<'a> {
-    rest: Peekable<std::slice::Split<'a, u8, fn(&u8) -> bool>>,
+    rest: Peekable<Parts<'a>>,
     ahead: Option<Line>,
     number: usize,
 }
@@ -185,14 +187,14 @@ impl<'a> Lines<'a> {
     /// The lines that follow, as long as they are of the kind that `kind` takes.
     pub(crate) fn while_some<T>(
         &mut self,
-        kind: impl Fn(Line) -> Result<T, Line>,
+        kind: impl Fn(Line) -> Result<T, Box<Line>>,
     ) -> Result<Vec<T>, BundleError> {
         let mut found = Vec::new();
         loop {
             match kind(self.take()?) {
                 Ok(one) => found.push(one),
                 Err(other) => {
-                    self.put_back(other);
+                    self.put_back(*other);
                     return Ok(found);
                 }
             }
@@ -240,7 +242,7 @@ macro_rules! lines_of {
     ($lines:expr, $kind:ident) => {
         $lines.while_some(|line| match line {
             $crate::line::Line::$kind(one) => Ok(one),
-            other => Err(other),
+            other => Err(Box::new(other)),
         })
     };
 }

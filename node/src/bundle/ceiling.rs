@@ -158,6 +158,9 @@ mod tests {
         assert!(refusal(below).is_none());
     }
 
+    /// A limit by name, and how an entry asks for more of it.
+    type Limit = (&'static str, fn(&mut RawGrants));
+
     #[test]
     fn nothing_beyond_it_is_granted_limit_by_limit() {
         use CeilingError as Error;
@@ -182,7 +185,7 @@ mod tests {
         }
         let malformed = refusal(|grants| grants.http = vec!["risk".into()]);
         assert!(matches!(malformed, Some(Error::Prefix { .. })));
-        let limits: [(&str, fn(&mut RawGrants)); 5] = [
+        let limits: [Limit; 5] = [
             ("state_bytes", |grants| grants.state_bytes = 101),
             ("cpu_ms", |grants| grants.cpu_ms += 1),
             ("wall_ms", |grants| grants.wall_ms = Some(1_001)),

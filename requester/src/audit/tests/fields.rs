@@ -20,12 +20,17 @@ const EXTENT: Extent = Extent {
     log: 5,
 };
 
+/// A change of a statement, by name.
+type Change<T> = (&'static str, fn(&mut T, &World));
+/// The same, which needs nothing else.
+type Alone<T> = (&'static str, fn(&mut T));
+
 #[test]
 fn a_head_is_signed_field_by_field() {
     let world = World::new();
     let good = SignedHead::sign(world.alice.node(), EXTENT, AT, &world.alice);
     assert!(good.verifies());
-    let changes: [(&str, fn(&mut SignedHead, &World)); 9] = [
+    let changes: [Change<SignedHead>; 9] = [
         ("node", |head, world| head.node = world.bob.node()),
         ("from", |head, _| head.from.0 += 1),
         ("to", |head, _| head.to.0 += 1),
@@ -48,7 +53,7 @@ fn a_checkpoint_is_signed_field_by_field_and_is_no_head() {
     let world = World::new();
     let good = Checkpoint::sign(world.alice.node(), HEAD, (5, AT), AT, &world.alice);
     assert!(good.verifies());
-    let changes: [(&str, fn(&mut Checkpoint, &World)); 7] = [
+    let changes: [Change<Checkpoint>; 7] = [
         ("node", |one, world| one.node = world.bob.node()),
         ("entries", |one, _| one.entries += 1),
         ("hash", |one, _| one.hash = Hash([2; 32])),
@@ -78,7 +83,7 @@ fn a_record_is_signed_field_by_field_and_for_one_node() {
     let good = Record::sign(&node, TaskId([1; 16]), vec![1], beside, &world.alice);
     assert!(good.verifies(&node));
     assert!(!good.verifies(&world.bob.node()));
-    let changes: [(&str, fn(&mut Record)); 7] = [
+    let changes: [Alone<Record>; 7] = [
         ("task", |one| one.task = TaskId([2; 16])),
         ("row", |one| one.row.push(0)),
         ("another order", |one| {
@@ -122,7 +127,7 @@ fn the_rest_of_a_record_is_signed_field_by_field_and_for_one_node() {
     let good = Deleted::sign(&node, TaskId([1; 16]), hashes, &world.alice);
     assert!(good.verifies(&node));
     assert!(!good.verifies(&world.bob.node()));
-    let changes: [(&str, fn(&mut Deleted)); 4] = [
+    let changes: [Alone<Deleted>; 4] = [
         ("task", |one| one.task = TaskId([2; 16])),
         ("hash", |one| one.hash = Hash([3; 32])),
         ("record", |one| one.record = Hash([3; 32])),
@@ -141,7 +146,7 @@ fn the_end_of_acts_is_signed_and_each_act_hashed_field_by_field() {
     let chain = acts(&["one", "two"]);
     let good = acts_head(&world.coordinator, &chain);
     assert!(good.verifies());
-    let changes: [(&str, fn(&mut ActsHead, &World)); 4] = [
+    let changes: [Change<ActsHead>; 4] = [
         ("coordinator", |head, world| {
             head.coordinator = coordinator_of(&world.bob);
         }),
