@@ -50,7 +50,8 @@ pub struct Secrets {
     recipients: Recipients,
     /// `None` after a write that may or may not have taken effect.
     state: RwLock<Option<Open>>,
-    /// The places of the files, as this value opened or last wrote them.
+    /// The places of the files, as this value opened or last wrote them. Whoever writes files holds
+    /// it from beginning to end, and takes `state` later than this.
     places: Mutex<Vec<Place>>,
     trouble: Trouble,
     _lock: Lock,
@@ -207,57 +208,69 @@ impl Secrets {
 
     fn write(&self, changes: &[Change]) -> Result<u64, CommitError> {
         changes.iter().try_for_each(Change::check)?;
-        let mut state = self.state.write().map_err(|_| CommitError::Closed)?;
+        // Held until the new file is at its place: a check must not take it for a foreign one. It
+        // also keeps other writers out, so that the state is exclusive only while files change.
+        let mut known = self.places();
+        match self.room(&known, changes)? {
+            Some(room) => self.add(&mut known, changes, room),
+            None => self.replace(&mut known, changes),
+        }
+    }
+
+    /// The room that is left after the changes, if they may be written as an addition. Fails if
+    /// nothing may be written.
+    fn room(&self, known: &[Place], changes: &[Change]) -> Result<Option<Room>, CommitError> {
+        let state = self.state.read().map_err(|_| CommitError::Closed)?;
         let old = state.as_ref().ok_or(CommitError::Closed)?;
         if let Some(why) = self.trouble.why() {
             return Err(CommitError::Ended(why.into()));
         }
-        // Held until the new file is at its place: a check must not take it for a foreign one.
-        let mut known = self.places();
         known.iter().try_for_each(Place::check)?;
-        match old.room_for(changes)? {
-            Some(room) => self.add(&mut state, &mut known, changes, room),
-            None => self.replace(&mut state, &mut known, changes),
-        }
+        Ok(old.room_for(changes)?)
     }
 
     /// Writes the store whole, and removes the additions that are now part of it.
-    fn replace(
-        &self,
-        state: &mut Option<Open>,
-        known: &mut Vec<Place>,
-        changes: &[Change],
-    ) -> Result<u64, CommitError> {
-        let old = state.as_ref().ok_or(CommitError::Closed)?;
-        let generation = old.generation + 1;
-        let image = rebuild(Some(old), changes)?;
+    fn replace(&self, known: &mut Vec<Place>, changes: &[Change]) -> Result<u64, CommitError> {
         let staged = self.dir.join(STAGED_SECRETS);
-        let written = write_secrets(&staged, &self.key, &self.recipients, &image, generation);
-        let room = written.map_err(|error| self.unwritten(&staged, error))?;
-        let new = Open {
-            room,
-            ..Open::new(image, generation)?
-        };
+        let new = self.stage_whole(&staged, changes)?;
+        let generation = new.generation;
+        let mut state = self.state.write().map_err(|_| CommitError::Closed)?;
         // Any failure from here on leaves the store closed: the disk may hold either state.
-        *state = None;
+        let old = state.take();
         *known = files::publish(&staged, &self.dir.join(SECRETS_FILE))
             .and_then(|()| additions::remove(&self.dir, generation))
             .and_then(|()| places(&self.dir))
             .map_err(|error| self.unsure(error))?;
         *state = Some(new);
+        // Wiping the old image takes as long as its size, and readers need not wait for it.
+        drop(state);
+        drop(old);
         Ok(generation)
+    }
+
+    /// Writes the store whole under its temporary name. Takes as long as the store is large, so
+    /// values are read meanwhile.
+    fn stage_whole(&self, staged: &Path, changes: &[Change]) -> Result<Open, CommitError> {
+        let state = self.state.read().map_err(|_| CommitError::Closed)?;
+        let old = state.as_ref().ok_or(CommitError::Closed)?;
+        let generation = old.generation + 1;
+        let image = rebuild(Some(old), changes)?;
+        let written = write_secrets(staged, &self.key, &self.recipients, &image, generation);
+        let room = written.map_err(|error| self.unwritten(staged, error))?;
+        Ok(Open {
+            room,
+            ..Open::new(image, generation)?
+        })
     }
 
     /// Writes the changes into a file beside the store.
     fn add(
         &self,
-        state: &mut Option<Open>,
         known: &mut Vec<Place>,
         changes: &[Change],
         room: Room,
     ) -> Result<u64, CommitError> {
-        let old = state.as_ref().ok_or(CommitError::Closed)?;
-        let generation = old.generation + 1;
+        let generation = self.present()? + 1;
         let staged = self.dir.join(additions::STAGED);
         let written = additions::stage(
             &self.dir,
@@ -268,10 +281,9 @@ impl Secrets {
             changes,
         );
         let tag = written.map_err(|error| self.unwritten(&staged, error))?;
+        let mut state = self.state.write().map_err(|_| CommitError::Closed)?;
         // As in `replace`, a failure from here on leaves the store closed.
-        let Some(old) = state.take() else {
-            return Err(CommitError::Closed);
-        };
+        let old = state.take().ok_or(CommitError::Closed)?;
         let addition = self.dir.join(additions::name(generation));
         let place = files::publish(&staged, &addition).and_then(|()| Place::look(&addition));
         known.push(place.map_err(|error| self.unsure(error))?);
@@ -283,6 +295,11 @@ impl Secrets {
             ..old
         });
         Ok(generation)
+    }
+
+    /// The present generation, unless the store is closed.
+    fn present(&self) -> Result<u64, CommitError> {
+        self.generation().map_err(|_| CommitError::Closed)
     }
 
     /// Removes half a file. If that fails, it only takes up space, and the next commit replaces it.
@@ -304,9 +321,7 @@ impl Secrets {
     /// Writes the store whole if there are additions, so that its file can be copied alone. Returns
     /// the present generation.
     pub fn make_whole(&self) -> Result<u64, CommitError> {
-        let state = self.state.read().map_err(|_| CommitError::Closed)?;
-        let generation = state.as_ref().ok_or(CommitError::Closed)?.generation;
-        drop(state);
+        let generation = self.present()?;
         let added = additions::list(&self.dir).map_err(|error| CommitError::Io {
             dir: self.dir.clone(),
             error,
@@ -322,8 +337,7 @@ impl Secrets {
     /// `identity.age` still opens the store with the old passphrase.
     pub fn change_passphrase(&self, new: &Passphrase, work_factor: u8) -> Result<(), CreateError> {
         check_choice(new, work_factor)?;
-        // Two writers at once would share one temporary name.
-        let _exclusive = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        // Keeps other writers out: two at once would share one temporary name.
         let mut known = self.places();
         publish_identities(&self.dir, &[&self.key], new, work_factor)
             .map_err(CreateError::io(&self.dir))?;
@@ -391,24 +405,57 @@ fn open_with_one_of(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
-    /// Clears the known places, since checking them would end the commit earlier.
-    #[test]
-    fn a_write_of_unknown_effect_closes_the_store() {
+    /// A store with one share, `a`.
+    fn store() -> (tempfile::TempDir, Passphrase, Secrets) {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         let dir = tempfile::Builder::new()
             .permissions(private)
             .tempdir()
             .unwrap();
         let passphrase = Passphrase::new(Zeroizing::new("correct horse battery staple".into()));
-        let share = |key: &str| Change::Put {
+        let secrets = Secrets::create(dir.path(), &passphrase, &[], 1).unwrap();
+        secrets.commit(vec![share("a")]).unwrap();
+        (dir, passphrase, secrets)
+    }
+
+    fn share(key: &str) -> Change {
+        Change::Put {
             section: Section::Share,
             key: key.into(),
             value: Zeroizing::new(b"1".to_vec()),
-        };
-        let secrets = Secrets::create(dir.path(), &passphrase, &[], 1).unwrap();
-        secrets.commit(vec![share("a")]).unwrap();
+        }
+    }
+
+    /// Writing a large store takes a while, and nobody who signs waits for it.
+    #[test]
+    fn values_are_read_while_the_store_is_written_whole() {
+        let (dir, _, secrets) = store();
+        let staged = dir.path().join(STAGED_SECRETS);
+        let (tell, told) = sync_channel(1);
+        let reading = secrets.state.read().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let new = secrets.stage_whole(&staged, &[share("b")]);
+                tell.send(new.map(|new| new.generation)).unwrap();
+            });
+            let written = told.recv_timeout(Duration::from_secs(20));
+            drop(reading);
+            assert!(matches!(written, Ok(Ok(3))), "{written:?}");
+        });
+        assert!(staged.exists());
+        assert_eq!(secrets.keys(Section::Share).unwrap(), ["a"]);
+    }
+
+    /// Clears the known places, since checking them would end the commit earlier.
+    #[test]
+    fn a_write_of_unknown_effect_closes_the_store() {
+        let (dir, passphrase, secrets) = store();
         // Not even root can rename a file over a directory.
         let name = dir.path().join(SECRETS_FILE);
         let kept = dir.path().join("kept");
