@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use countersign_engine::check_up;
 use countersign_protocol::{Hash, Intact, KeyDescriptor, KeyId, NodeId, Point, UnixMillis};
-use countersign_store::{Journal, KeyStatus};
+use countersign_store::{Journal, KeyStatus, ReadJournalError};
 use countersign_verify::IntactError;
 use serde::{Deserialize, Serialize};
 
@@ -63,27 +63,22 @@ pub fn check_all(
     journal: &Journal,
     me: NodeId,
     now: UnixMillis,
-) -> Result<Round, countersign_store::ReadJournalError> {
-    let active = journal
-        .keys()?
-        .into_iter()
-        .filter(|record| record.status == KeyStatus::Active);
+) -> Result<Round, ReadJournalError> {
+    let message = Hash::of("countersign/1 scheduled check-up", &now.0.to_be_bytes());
     let mut round = Round {
         at: now,
         intact: 0,
         damaged: Vec::new(),
     };
-    for key in active.map(|record| record.descriptor) {
-        match check(
-            vault,
-            me,
-            &key,
-            Hash::of("countersign/1 scheduled check-up", &now.0.to_be_bytes()),
-        ) {
-            Ok(_) => round.intact += 1,
-            Err(error) => round.damaged.push((key.key, error.to_string())),
+    journal.for_each_key(|record| {
+        if record.status == KeyStatus::Active {
+            match check(vault, me, &record.descriptor, message) {
+                Ok(_) => round.intact += 1,
+                Err(error) => round.damaged.push((record.key(), error.to_string())),
+            }
         }
-    }
+        Ok::<_, ReadJournalError>(())
+    })?;
     Ok(round)
 }
 

@@ -378,12 +378,8 @@ impl Vault {
             return Ok(question(shares));
         }
         let mut shares = Shares::default();
-        self.stored_keys()?
-            .iter()
-            .for_each(|share| shares.put(share));
-        self.next_keys()?
-            .into_iter()
-            .for_each(|share| shares.put_next(share));
+        self.each_announced(Section::Share, |share| shares.put(&share))?;
+        self.each_announced(Section::PendingShare, |share| shares.put_next(share))?;
         Ok(question(known.insert(shares)))
     }
 
@@ -439,15 +435,24 @@ impl Vault {
     }
 
     fn all_announced(&self, section: Section) -> Result<Vec<KeyDescriptor>, VaultError> {
-        let secrets = &self.secrets;
         let mut keys = Vec::new();
-        for name in secrets.keys(section)? {
-            let bytes = secrets
+        self.each_announced(section, |share| keys.push(share))?;
+        Ok(keys)
+    }
+
+    /// Hands out the descriptors of a section's shares, one at a time.
+    fn each_announced(
+        &self,
+        section: Section,
+        mut take: impl FnMut(KeyDescriptor),
+    ) -> Result<(), VaultError> {
+        for name in self.secrets.keys(section)? {
+            let bytes = self
                 .get(section, &name)?
                 .ok_or(VaultError::Missing("share"))?;
-            keys.push(descriptor_in(&name, &bytes)?);
+            take(descriptor_in(&name, &bytes)?);
         }
-        Ok(keys)
+        Ok(())
     }
 
     /// Returns auxiliary information by its public digest.

@@ -160,13 +160,10 @@ impl Restore {
         if let (false, Ok(known)) = (self.accept_older || self.drill, public::read(&config.dir)) {
             check_generations(&journal, &known)?;
         }
-        let active = journal
-            .keys()?
-            .into_iter()
-            .filter(|record| record.status == KeyStatus::Active);
-        for record in active {
-            prove_share(&vault, me, &record)?;
-        }
+        journal.for_each_key(|record| match record.status {
+            KeyStatus::Active => prove_share(&vault, me, &record),
+            KeyStatus::Pending | KeyStatus::Released | KeyStatus::Leaving => Ok(()),
+        })?;
         if !self.drill {
             journal.restored(now())?;
         }

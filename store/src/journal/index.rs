@@ -1,9 +1,9 @@
 //! An index of all keys and reshares in memory, so that events at one key need not read the rows of
 //! all the others.
 //!
-//! It is built from the rows at the first question, each read once. The writer then keeps it up to
-//! date: the index has the changes of a commit before anybody is told of the commit. None of it is
-//! on the disk, so no other program can leave it behind.
+//! It is built from the rows at the first question, each read once and let go. The writer then
+//! keeps it up to date: the index has the changes of a commit before anybody is told of the commit.
+//! None of it is on the disk, so no other program can leave it behind.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,7 +59,8 @@ pub(super) struct Known {
     counts: KeyCounts,
     pending: BTreeSet<KeyId>,
     committees: HashMap<Arc<Committee>, OfCommittee>,
-    reshares: BTreeMap<TaskId, (KeyId, ReshareStage)>,
+    stages: HashMap<TaskId, ReshareStage>,
+    at_stage: HashMap<ReshareStage, BTreeSet<TaskId>>,
     of_key: BTreeMap<KeyId, BTreeSet<TaskId>>,
 }
 
@@ -79,19 +80,15 @@ impl Index {
     /// Answers a question. The first one builds the index with `load`; commits wait meanwhile.
     pub(super) fn ask<T, E>(
         &self,
-        load: impl FnOnce() -> Result<(Vec<KeyRecord>, Vec<PreparedReshare>), E>,
+        load: impl FnOnce(&mut Known) -> Result<(), E>,
         question: impl FnOnce(&Known) -> T,
     ) -> Result<T, E> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*known {
             return Ok(question(known));
         }
-        let (keys, prepared_reshares) = load()?;
         let mut new = Known::default();
-        keys.iter().for_each(|record| new.put_key(record));
-        prepared_reshares
-            .iter()
-            .for_each(|prepared| new.put_prepared(prepared));
+        load(&mut new)?;
         Ok(question(known.insert(new)))
     }
 
@@ -168,14 +165,11 @@ impl Known {
     }
 
     pub(super) fn reshares_at(&self, stage: ReshareStage) -> Vec<TaskId> {
-        self.reshares
-            .iter()
-            .filter(|(_, (_, at))| *at == stage)
-            .map(|(task, _)| *task)
-            .collect()
+        let tasks = self.at_stage.get(&stage);
+        tasks.into_iter().flatten().copied().collect()
     }
 
-    fn put_key(&mut self, record: &KeyRecord) {
+    pub(super) fn put_key(&mut self, record: &KeyRecord) {
         let key = record.key();
         let descriptor = &record.descriptor;
         self.remove_key(&key);
@@ -223,10 +217,18 @@ impl Known {
         }
     }
 
-    fn put_prepared(&mut self, prepared: &PreparedReshare) {
+    pub(super) fn put_prepared(&mut self, prepared: &PreparedReshare) {
         let key = prepared.descriptor.key;
-        self.reshares.insert(prepared.task, (key, prepared.stage));
-        self.of_key.entry(key).or_default().insert(prepared.task);
+        let task = prepared.task;
+        let before = self.stages.insert(task, prepared.stage);
+        if let Some(others) = before.and_then(|before| self.at_stage.get_mut(&before)) {
+            others.remove(&task);
+        }
+        self.at_stage
+            .entry(prepared.stage)
+            .or_default()
+            .insert(task);
+        self.of_key.entry(key).or_default().insert(task);
     }
 }
 

@@ -4,7 +4,7 @@
 use countersign_protocol::{Committee, Hash, KeyDescriptor, KeyId, Outcome};
 use countersign_store::{
     Decided, Journal, KeyCounts, KeyRecord, KeyStatus, OperationKind, PreparedReshare,
-    ReshareStage, Silent,
+    ReadJournalError, ReshareStage, Silent,
 };
 
 use crate::support::*;
@@ -223,6 +223,29 @@ fn records_are_handed_out_a_few_at_a_time() {
         all.extend(some);
     }
     assert_eq!(all, journal.keys().unwrap());
+}
+
+/// At a node with many keys, all records at once would take much memory.
+#[test]
+fn all_records_pass_without_being_in_memory_together() {
+    let keys = 130;
+    let (_dir, journal) = with(keys);
+    let before = journal.rows_read();
+    let mut passed = Vec::new();
+    let mut ahead = 0;
+    journal
+        .for_each_key(|record| {
+            passed.push(record);
+            let read = journal.rows_read() - before;
+            ahead = ahead.max(read - passed.len() as u64);
+            Ok::<_, ReadJournalError>(())
+        })
+        .unwrap();
+    assert_eq!(journal.rows_read() - before, keys, "each once");
+    assert_eq!(passed, journal.keys().unwrap());
+    assert!(ahead < 64, "{ahead} records waited");
+    let stopped = journal.for_each_key(|_| Err(ReadJournalError::Damaged { table: "test" }));
+    assert!(stopped.is_err());
 }
 
 #[test]

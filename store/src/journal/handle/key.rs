@@ -15,6 +15,9 @@ use crate::journal::read::read;
 use crate::journal::row::KeyRecord;
 use crate::journal::written::Written;
 
+/// Key records in memory at a time while all of them are gone through.
+const AT_A_TIME: usize = 64;
+
 impl Journal {
     /// Writes the public record of a key, over the old one if there is one.
     pub fn put_key(&self, record: KeyRecord) -> Result<(), WriteJournalError> {
@@ -95,6 +98,24 @@ impl Journal {
         })
     }
 
+    /// Hands out all key records, by id. They are read a few at a time, so neither the memory nor
+    /// the life of a read transaction grows with their number. A key that changes meanwhile may be
+    /// handed out as before or after.
+    pub fn for_each_key<E: From<ReadJournalError>>(
+        &self,
+        mut take: impl FnMut(KeyRecord) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut after = None;
+        loop {
+            let some = self.keys_after(after, AT_A_TIME)?;
+            let Some(last) = some.last() else {
+                return Ok(());
+            };
+            after = Some(last.key());
+            some.into_iter().try_for_each(&mut take)?;
+        }
+    }
+
     /// The index entries of all keys, by id. Reads no row.
     pub fn known_keys(&self) -> Result<Vec<(KeyId, KnownKey)>, ReadJournalError> {
         self.ask(|known| {
@@ -132,7 +153,17 @@ impl Journal {
     }
 
     pub(super) fn ask<T>(&self, question: impl FnOnce(&Known) -> T) -> Result<T, ReadJournalError> {
-        self.index
-            .ask(|| Ok((self.keys()?, self.prepared_reshares()?)), question)
+        self.index.ask(|known| self.load(known), question)
+    }
+
+    fn load(&self, known: &mut Known) -> Result<(), ReadJournalError> {
+        self.for_each_key(|record| {
+            known.put_key(&record);
+            Ok::<_, ReadJournalError>(())
+        })?;
+        self.prepared_reshares()?
+            .iter()
+            .for_each(|prepared| known.put_prepared(prepared));
+        Ok(())
     }
 }
