@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use countersign_protocol::NodeId;
 use countersign_store::Journal;
-use countersign_store::backup::{Contents, SealTo};
+use countersign_store::backup::{Contents, Progress, SealTo};
 use countersign_store::journal::JOURNAL_FILE;
 use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE};
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,12 @@ pub fn stage(vault: &Vault, journal: &Journal, node: NodeId, dir: &Path) -> io::
 }
 
 /// Seals the copies into a new file, and removes them on success and on failure.
-pub fn seal(staged: &Staged, to: &SealTo<'_>, out: &Path) -> anyhow::Result<Contents> {
+pub fn seal(
+    staged: &Staged,
+    to: &SealTo<'_>,
+    out: &Path,
+    progress: Progress<'_>,
+) -> anyhow::Result<Contents> {
     let contents = Contents {
         format: 0,
         node: staged.node.to_string(),
@@ -77,8 +82,14 @@ pub fn seal(staged: &Staged, to: &SealTo<'_>, out: &Path) -> anyhow::Result<Cont
         software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
         files: Vec::new(),
     };
-    let written =
-        countersign_store::backup::write(&staged.dir, &staged.journal(), contents, to, out);
+    let written = countersign_store::backup::write(
+        &staged.dir,
+        &staged.journal(),
+        contents,
+        to,
+        out,
+        progress,
+    );
     unstage(&staged.dir)?;
     Ok(written?)
 }
@@ -134,7 +145,7 @@ mod tests {
         let (dir, vault, journal) = store();
         let staged = stage(&vault, &journal, node(1), dir.path()).unwrap();
         let out = dir.path().join("backup.age");
-        assert!(seal(&staged, &SealTo::Recipients(&[]), &out).is_err());
+        assert!(seal(&staged, &SealTo::Recipients(&[]), &out, &mut |_, _| ()).is_err());
         assert!(!staged.dir.exists() && !out.exists());
     }
 

@@ -27,6 +27,8 @@ const FORMAT: u16 = 1;
 const FILES: [&str; 3] = [JOURNAL_FILE, SECRETS_FILE, IDENTITY_FILE];
 /// The largest backup, in bytes, since it is read into memory.
 const MAX_BACKUP: u64 = 4 << 30;
+/// Bytes that are sealed between two reports of progress.
+const PART: usize = 1 << 20;
 /// The largest file with an age identity, in bytes.
 const MAX_IDENTITY: u64 = 64 * 1024;
 
@@ -60,6 +62,9 @@ pub struct Entry {
     /// SHA-256 of the content, in hex.
     pub sha256: String,
 }
+
+/// Is told how many bytes are done, of how many.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
 /// The key that a backup is sealed to.
 pub enum SealTo<'a> {
@@ -142,6 +147,7 @@ pub fn write(
     contents: Contents,
     to: &SealTo<'_>,
     out: &Path,
+    progress: Progress<'_>,
 ) -> Result<Contents, BackupError> {
     if let Some(path) = added(dir)? {
         let error = io::Error::other("it is part of the store and would not be in the backup");
@@ -176,7 +182,7 @@ pub fn write(
     if out.exists() {
         return Err(BackupError::Exists { path: out.into() });
     }
-    seal(&contents, &files, to, out)?;
+    seal(&contents, &files, to, out, progress)?;
     Ok(contents)
 }
 
@@ -196,6 +202,7 @@ fn seal(
     files: &[Vec<u8>],
     to: &SealTo<'_>,
     out: &Path,
+    progress: Progress<'_>,
 ) -> Result<(), BackupError> {
     let io = |error| BackupError::Io {
         path: out.into(),
@@ -215,7 +222,7 @@ fn seal(
     let written = files::stage(&staged, |file| {
         seal_backup(&key, file, |writer| {
             writeln!(writer, "{MAGIC}\n{header}")?;
-            files.iter().try_for_each(|bytes| writer.write_all(bytes))
+            write_parts(files, writer, progress)
         })
     });
     written
@@ -225,6 +232,21 @@ fn seal(
             let _ = files::remove_if_there(&staged);
             io(error)
         })
+}
+
+fn write_parts(
+    files: &[Vec<u8>],
+    writer: &mut dyn Write,
+    progress: Progress<'_>,
+) -> io::Result<()> {
+    let all: u64 = files.iter().map(|bytes| bytes.len() as u64).sum();
+    let mut done = 0;
+    for part in files.iter().flat_map(|bytes| bytes.chunks(PART)) {
+        writer.write_all(part)?;
+        done += part.len() as u64;
+        progress(done, all);
+    }
+    Ok(())
 }
 
 impl Backup {

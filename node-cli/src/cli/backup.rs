@@ -12,6 +12,7 @@ use countersign_protocol::NodeId;
 use countersign_store::Journal;
 use countersign_store::backup::SealTo;
 
+use super::live::LiveLine;
 use super::{Args, passphrase, time};
 
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,11 @@ impl BackupCommand {
         let to = passphrase
             .as_ref()
             .map_or(SealTo::Recipients(&self.recipients), SealTo::Passphrase);
-        let contents = backup::seal(&staged, &to, &self.file)?;
+        let mut live = LiveLine::new("Sealing the backup");
+        let contents = backup::seal(&staged, &to, &self.file, &mut |done, all| {
+            live.show(done, all);
+        })?;
+        drop(live);
         note(&config, Care::Backup);
         if self.json {
             println!("{}", serde_json::to_string_pretty(&contents)?)

@@ -10,6 +10,7 @@ use countersign_protocol::NodeId;
 use countersign_store::Journal;
 use countersign_store::backup::SealTo;
 
+use super::live::LiveLine;
 use super::{Args, passphrase, time};
 
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,10 @@ impl Migrate {
         });
         let node = NodeId::from_bytes(vault.identity()?.public().0)?;
         let staged = backup::stage(&vault, &journal, node, &config.dir)?;
-        backup::seal(&staged, &SealTo::Passphrase(&passphrase), &file)?;
+        let mut live = LiveLine::new("Sealing the backup");
+        let to = SealTo::Passphrase(&passphrase);
+        backup::seal(&staged, &to, &file, &mut |done, all| live.show(done, all))?;
+        drop(live);
         println!("Backup: {}", file.display());
         let vault = vault.renew_key(&passphrase)?;
         journal.rekeyed(now())?;

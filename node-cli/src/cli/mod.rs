@@ -14,6 +14,7 @@ mod id;
 mod info;
 mod init;
 mod join;
+mod live;
 mod migrate;
 mod passphrase;
 mod plugin;

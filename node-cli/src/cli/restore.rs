@@ -160,8 +160,13 @@ impl Restore {
         if let (false, Ok(known)) = (self.accept_older || self.drill, public::read(&config.dir)) {
             check_generations(&journal, &known)?;
         }
+        let all = journal.key_counts()?.active;
+        let mut proven = 0;
         journal.for_each_key(|record| match record.status {
-            KeyStatus::Active => prove_share(&vault, me, &record),
+            KeyStatus::Active => {
+                proven += 1;
+                prove_share(&vault, me, &record, &format!("{proven} of {all}"))
+            }
             KeyStatus::Pending | KeyStatus::Released | KeyStatus::Leaving => Ok(()),
         })?;
         if !self.drill {
@@ -207,13 +212,13 @@ fn check_generations(journal: &Journal, known: &PublicRecord) -> anyhow::Result<
     Ok(())
 }
 
-fn prove_share(vault: &Vault, me: NodeId, record: &KeyRecord) -> anyhow::Result<()> {
+fn prove_share(vault: &Vault, me: NodeId, record: &KeyRecord, which: &str) -> anyhow::Result<()> {
     let key = &record.descriptor;
     let message = Hash::of("countersign/1 drill", key.key.as_bytes());
     check_ups::check(vault, me, key, message)
         .with_context(|| format!("the share of {} is not intact; use another backup", key.key))?;
     println!(
-        "  intact      {}  generation {}  {}",
+        "  intact      {which}  {}  generation {}  {}",
         key.key,
         key.generation,
         escaped(&key.name)

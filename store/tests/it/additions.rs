@@ -257,6 +257,7 @@ fn a_backup_is_made_of_a_whole_store_and_a_new_store_lies_beside_no_addition() {
             contents,
             &SealTo::Passphrase(&passphrase(WORDS)),
             &out,
+            &mut |_, _| (),
         )
     };
     let refused = backup().unwrap_err();

@@ -53,6 +53,7 @@ fn backed_up() -> (tempfile::TempDir, PathBuf) {
         contents(),
         &SealTo::Passphrase(&passphrase(WORDS)),
         &out,
+        &mut |_, _| (),
     )
     .unwrap();
     assert_eq!((made.format, made.files.len()), (1, 3));
@@ -106,12 +107,34 @@ fn what_is_cut_or_changed_anywhere_is_refused() {
 }
 
 #[test]
+fn the_progress_of_a_backup_is_told_to_the_end() {
+    let (dir, _) = backed_up();
+    let db = dir.path().join("db");
+    let mut told = Vec::new();
+    let made = backup::write(
+        &db,
+        &db.join("copy.redb"),
+        contents(),
+        &SealTo::Passphrase(&passphrase(WORDS)),
+        &dir.path().join("new.age"),
+        &mut |done, all| told.push((done, all)),
+    )
+    .unwrap();
+    let all: u64 = made.files.iter().map(|file| file.length).sum();
+    assert!(told.is_sorted() && told.len() > 1, "{told:?}");
+    assert!(told.iter().all(|(_, of)| *of == all), "{told:?}");
+    assert_eq!(told.last(), Some(&(all, all)));
+}
+
+#[test]
 fn a_backup_needs_a_key_and_a_name_of_its_own() {
     let (dir, out) = backed_up();
     let db = dir.path().join("db");
     let journal = db.join("copy.redb");
     let short = passphrase("short");
-    let write = |to: &SealTo<'_>, out: &Path| backup::write(&db, &journal, contents(), to, out);
+    let write = |to: &SealTo<'_>, out: &Path| {
+        backup::write(&db, &journal, contents(), to, out, &mut |_, _| ())
+    };
     let new = dir.path().join("new.age");
     assert!(matches!(
         write(&SealTo::Passphrase(&short), &new),
@@ -145,6 +168,7 @@ fn recipients_open_a_backup_with_their_identity_file() {
         contents(),
         &SealTo::Recipients(&[recipient]),
         &out,
+        &mut |_, _| (),
     )
     .unwrap();
     assert_eq!(
