@@ -18,7 +18,7 @@ use crate::table::{Figure, Table, time};
 
 /// Memory that an idle node may take, in MiB.
 const IDLE_MIB: f64 = 80.0;
-/// Time for nodes to finish their background work.
+/// Time for nodes and the coordinator to finish their background work.
 const SETTLING: Duration = Duration::from_secs(180);
 
 /// A running cluster and a client that many tasks can share.
@@ -54,17 +54,20 @@ impl Nodes {
         Ok(nodes)
     }
 
-    /// Measures the node with the largest memory.
-    pub fn memory(&mut self, what: &str, table: &mut Table) -> anyhow::Result<()> {
+    /// The memory of the node with the largest, in MiB.
+    pub fn most_memory(&mut self) -> anyhow::Result<f64> {
         let sizes = self
             .cluster
             .nodes
             .iter_mut()
             .map(|node| process::resident(node.daemon().id()));
-        let most = sizes
-            .collect::<anyhow::Result<Vec<f64>>>()?
-            .into_iter()
-            .fold(0.0, f64::max);
+        let sizes = sizes.collect::<anyhow::Result<Vec<f64>>>()?;
+        Ok(sizes.into_iter().fold(0.0, f64::max))
+    }
+
+    /// Measures the node with the largest memory.
+    pub fn memory(&mut self, what: &str, table: &mut Table) -> anyhow::Result<()> {
+        let most = self.most_memory()?;
         table.plain(
             what,
             &format!("{most:.0} MiB"),
@@ -78,28 +81,15 @@ impl Nodes {
 
     /// Waits until no node computes: tables for ECDSA are built in the background.
     pub async fn settle(&self) -> anyhow::Result<()> {
-        let ids: Vec<u32> = self
-            .cluster
-            .nodes
-            .iter()
-            .filter_map(|node| node.daemon.as_ref())
-            .map(|it| it.id())
-            .collect();
-        let deadline = Instant::now() + SETTLING;
-        let mut before = process::processor_ticks(&ids)?;
-        loop {
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "the nodes still compute after {SETTLING:?}"
-            );
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let now = process::processor_ticks(&ids)?;
-            // Keep-alives cost a tick now and then.
-            if now - before <= 3 {
-                return Ok(());
-            }
-            before = now;
-        }
+        let nodes = self.cluster.nodes.iter();
+        let nodes = nodes.filter_map(|node| node.daemon.as_ref());
+        idle(&nodes.map(|it| it.id()).collect::<Vec<_>>()).await
+    }
+
+    /// Waits until the coordinator does not compute: it takes in wallets that nodes tell it of.
+    pub async fn settle_coordinator(&self) -> anyhow::Result<()> {
+        let coordinator = self.cluster.coordinator.iter();
+        idle(&coordinator.map(|it| it.id()).collect::<Vec<_>>()).await
     }
 
     pub async fn wallet(&self, name: &str, scheme: Scheme) -> anyhow::Result<KeyId> {
@@ -128,6 +118,25 @@ impl Nodes {
         signers: Option<&[usize]>,
     ) -> anyhow::Result<SignOrder> {
         self.cluster.order(wallet, path, MESSAGE, signers)
+    }
+}
+
+/// Waits until none of these processes computes.
+async fn idle(ids: &[u32]) -> anyhow::Result<()> {
+    let deadline = Instant::now() + SETTLING;
+    let mut before = process::processor_ticks(ids)?;
+    loop {
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "there is work left after {SETTLING:?}"
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = process::processor_ticks(ids)?;
+        // Keep-alives cost a tick now and then.
+        if now - before <= 3 {
+            return Ok(());
+        }
+        before = now;
     }
 }
 

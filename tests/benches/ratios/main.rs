@@ -8,6 +8,7 @@
 mod bare;
 mod beside;
 mod cluster;
+mod copies;
 mod keygen;
 mod many;
 mod policy;
@@ -81,6 +82,13 @@ async fn measure(effort: &Effort, table: &mut Table) {
     table.heading("Among 2,000 keys");
     let measured = many::measure(effort, table).await;
     table.expect("many keys", measured);
+
+    let Some(number) = table.expect("very many keys", copies::number(effort)) else {
+        return;
+    };
+    table.heading(&format!("Among {number} copies of keys, Ed25519 and ECDSA"));
+    let measured = copies::measure(effort, number, table).await;
+    table.expect("very many keys", measured);
 }
 
 async fn ecdsa(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {

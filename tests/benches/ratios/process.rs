@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use countersign_node::vault::Vault;
 use countersign_store::Passphrase;
+use countersign_tests::Node;
 
 use crate::cluster::Nodes;
 use crate::sample::{Effort, Samples};
@@ -40,40 +41,70 @@ fn ticks(id: u32) -> anyhow::Result<u64> {
     Ok(time(fields.next()).context("utime")? + time(fields.next()).context("stime")?)
 }
 
-/// Restarts the first node. Opening its store is measured beside it, because it is nearly all
-/// derivation from the passphrase, which is slow on purpose.
-pub async fn restart(effort: &Effort, nodes: &mut Nodes, table: &mut Table) -> anyhow::Result<()> {
+/// Ends a node.
+pub fn stop(node: &mut Node) -> anyhow::Result<()> {
+    let status = node.daemon().terminate(STOP)?;
+    anyhow::ensure!(
+        status.success(),
+        "the node ended with {status}: {}",
+        node.log()
+    );
+    node.daemon = None;
+    Ok(())
+}
+
+/// Medians of several starts of one node.
+pub struct Starts {
+    /// Keys that it holds.
+    keys: usize,
+    /// Opening its store is measured beside it, because it is nearly all derivation from the
+    /// passphrase, which is slow on purpose.
+    open: Duration,
+    /// From the start to online.
+    pub start: Duration,
+}
+
+impl Starts {
+    pub fn show(&self, table: &mut Table) {
+        table.plain("keys that it holds", &self.keys.to_string(), &[]);
+        table.plain(
+            "its store opened, passphrase derivation included",
+            &time(self.open),
+            &[],
+        );
+        table.plain("from start to online", &time(self.start), &[]);
+        let rest = self.start.saturating_sub(self.open);
+        let figure = Figure {
+            asks: "<= 1 s",
+            met: rest <= START,
+        };
+        table.plain("of it, all but opening the store", &time(rest), &[figure]);
+    }
+}
+
+/// Restarts the first node several times.
+pub async fn starts(effort: &Effort, nodes: &mut Nodes) -> anyhow::Result<Starts> {
     let mut opens = Vec::new();
     let mut starts = Vec::new();
     let mut keys = 0;
     for _ in 0..effort.starts {
         let node = &mut nodes.cluster.nodes[0];
-        let status = node.daemon().terminate(STOP)?;
-        anyhow::ensure!(
-            status.success(),
-            "the node ended with {status}: {}",
-            node.log()
-        );
-        node.daemon = None;
+        stop(node)?;
         let (open, stored) = open_store(&node.db(), &node.dir.join("passphrase"))?;
-        (keys, _) = (stored, opens.push(open));
+        keys = stored;
+        opens.push(open);
         starts.push(start(nodes).await?);
     }
-    let open = Samples::new(opens).median();
-    let start = Samples::new(starts).median();
-    table.plain("keys that it holds", &keys.to_string(), &[]);
-    table.plain(
-        "its store opened, passphrase derivation included",
-        &time(open),
-        &[],
-    );
-    table.plain("from start to online", &time(start), &[]);
-    let rest = start.saturating_sub(open);
-    let figure = Figure {
-        asks: "<= 1 s",
-        met: rest <= START,
-    };
-    table.plain("of it, all but opening the store", &time(rest), &[figure]);
+    Ok(Starts {
+        keys,
+        open: Samples::new(opens).median(),
+        start: Samples::new(starts).median(),
+    })
+}
+
+/// Restarts the first node, and measures its memory afterwards.
+pub async fn restart(effort: &Effort, nodes: &mut Nodes, table: &mut Table) -> anyhow::Result<()> {
+    starts(effort, nodes).await?.show(table);
     nodes.settle().await?;
     nodes.memory("memory of an idle node, after this run", table)
 }

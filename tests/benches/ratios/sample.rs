@@ -17,6 +17,8 @@ pub struct Effort {
     pub keygens: usize,
     /// Keys of a node that holds many.
     pub keys: usize,
+    /// Copies of keys, at a node that holds very many.
+    pub copies: usize,
     /// Starts of a node.
     pub starts: usize,
 }
@@ -31,6 +33,7 @@ impl Effort {
         ecdsa: 40,
         keygens: 30,
         keys: 2_000,
+        copies: 1_000,
         starts: 5,
     };
     pub const QUICK: Self = Self {
@@ -41,6 +44,7 @@ impl Effort {
         ecdsa: 2,
         keygens: 3,
         keys: 16,
+        copies: 16,
         starts: 1,
     };
 }
