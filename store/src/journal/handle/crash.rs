@@ -15,13 +15,13 @@ use crate::journal::{Decided, Evidence, OperationKind, Refused, Silent, State, W
 const NOW: UnixMillis = UnixMillis(1);
 
 /// An empty journal as [`Journal::create`] leaves it.
-fn empty() -> Vec<u8> {
+pub(super) fn empty() -> Vec<u8> {
     let disk = Disk::default();
     initialise(Builder::new().create_with_backend(disk.clone()).unwrap()).unwrap();
     disk.after_power_cut(|| false)
 }
 
-fn journal(disk: &Disk) -> Journal {
+pub(super) fn journal(disk: &Disk) -> Journal {
     Journal::start(
         Builder::new()
             .set_cache_size(CACHE)

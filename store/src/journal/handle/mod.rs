@@ -119,6 +119,8 @@ impl fmt::Debug for Journal {
 }
 
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod testing;

@@ -18,6 +18,8 @@ struct State {
     durable: Vec<u8>,
     /// Writes since the last sync, which a power cut may lose.
     unsynced: Vec<(usize, Vec<u8>)>,
+    /// Bytes that were ever written.
+    written: u64,
     full: bool,
     held: bool,
     /// True while a caller waits in a held sync.
@@ -53,6 +55,11 @@ impl Disk {
     pub(super) fn release(&self) {
         self.state().held = false;
         self.0.1.notify_all();
+    }
+
+    /// The number of bytes that were written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.state().written
     }
 
     /// Refuses every write from now on.
@@ -142,6 +149,7 @@ impl StorageBackend for Disk {
         let at = offset as usize;
         state.live[at..at + data.len()].copy_from_slice(data);
         state.unsynced.push((at, data.to_vec()));
+        state.written += data.len() as u64;
         Ok(())
     }
 }
