@@ -179,6 +179,18 @@ impl Pages {
         Ok(Some(serde_json::to_string(entry)? + "\n"))
     }
 
+    /// Takes in a [line](Self::line) that the caller has appended to the book.
+    pub fn appended(&mut self, line: &str, entry: Entry) {
+        self.text += line;
+        self.lines += 1;
+        self.wallets.insert(entry.wallet.key, entry);
+    }
+
+    /// The number of bytes of all complete lines.
+    pub fn length(&self) -> u64 {
+        self.text.len() as u64
+    }
+
     /// The whole book with this entry in it.
     pub fn with(&self, entry: &Entry) -> serde_json::Result<String> {
         let mut text = serde_json::to_string(&Head { version: VERSION })? + "\n";
