@@ -9,8 +9,8 @@ use countersign_protocol::NodeId;
 use countersign_store::Journal;
 use tokio_util::sync::CancellationToken;
 
-use crate::check_ups::{self, CheckUps};
-use crate::off_thread::{off_thread, record_alarm, with_journal};
+use crate::check_ups::{self, CheckUps, RoundError};
+use crate::off_thread::{in_background, off_thread, record_alarm};
 use crate::public::PublicFile;
 use crate::vault::Vault;
 use crate::world::World;
@@ -39,20 +39,26 @@ impl Schedule {
             .await
             .is_some()
         {
-            self.round().await;
+            self.round(&stopping).await;
             pause = self.every;
         }
     }
 
-    async fn round(&self) {
+    async fn round(&self, stopping: &CancellationToken) {
         let vault = self.vault.clone();
+        let journal = self.journal.clone();
         let me = self.me;
         let now = self.world.now();
-        let checked = with_journal(&self.journal, move |journal| {
-            check_ups::check_all(&vault, journal, me, now)
+        let stopping = stopping.clone();
+        let checked = in_background(move || {
+            check_ups::check_all(&vault, &journal, me, now, || !stopping.is_cancelled())
         });
         let round = match checked.await {
-            Ok(round) => round,
+            Ok(Ok(round)) => round,
+            Ok(Err(RoundError::Stopping)) => return,
+            Ok(Err(RoundError::Journal(error))) => {
+                return tracing::error!(%error, "the shares could not be checked");
+            }
             Err(error) => return tracing::error!(%error, "the shares could not be checked"),
         };
         for (key, why) in &round.damaged {
@@ -97,7 +103,7 @@ mod tests {
     #[tokio::test]
     async fn a_round_without_shares_is_published() {
         let node = TestNode::build().await;
-        schedule(&node).round().await;
+        schedule(&node).round(&CancellationToken::new()).await;
         let round = public::read(node.dir.path()).unwrap().check_up.unwrap();
         assert_eq!((round.at, round.intact), (NOW, 0));
         assert_eq!(node.check_ups.last(), Some(round));
@@ -107,7 +113,7 @@ mod tests {
     async fn a_share_that_is_lost_is_published_and_in_the_audit_log() {
         let node = TestNode::build().await;
         node.journal.put_key(key_record(1, 0)).unwrap();
-        schedule(&node).round().await;
+        schedule(&node).round(&CancellationToken::new()).await;
         let round = node.check_ups.last().unwrap();
         let damaged: Vec<KeyId> = round.damaged.iter().map(|(key, _)| *key).collect();
         assert_eq!((round.intact, damaged), (0, vec![key(1)]));

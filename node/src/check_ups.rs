@@ -57,13 +57,27 @@ impl CheckUps {
     }
 }
 
-/// Checks this node's share of every active key.
+/// Reasons why a round has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RoundError {
+    /// The keys cannot be listed.
+    #[error(transparent)]
+    Journal(#[from] ReadJournalError),
+    /// The round was broken off.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+/// Checks this node's share of every active key, one after the other, as long as `go_on` holds:
+/// with many keys this takes a while.
 pub fn check_all(
     vault: &Vault,
     journal: &Journal,
     me: NodeId,
     now: UnixMillis,
-) -> Result<Round, ReadJournalError> {
+    go_on: impl Fn() -> bool,
+) -> Result<Round, RoundError> {
     let message = Hash::of("countersign/1 scheduled check-up", &now.0.to_be_bytes());
     let mut round = Round {
         at: now,
@@ -71,13 +85,16 @@ pub fn check_all(
         damaged: Vec::new(),
     };
     journal.for_each_key(|record| {
+        if !go_on() {
+            return Err(RoundError::Stopping);
+        }
         if record.status == KeyStatus::Active {
             match check(vault, me, &record.descriptor, message) {
                 Ok(_) => round.intact += 1,
                 Err(error) => round.damaged.push((record.key(), error.to_string())),
             }
         }
-        Ok::<_, ReadJournalError>(())
+        Ok(())
     })?;
     Ok(round)
 }
@@ -141,6 +158,10 @@ mod tests {
 
     /// A journal with one key in this status, of which the store has no share.
     fn checked(status: KeyStatus) -> Round {
+        checked_while(status, || true).unwrap()
+    }
+
+    fn checked_while(status: KeyStatus, go_on: impl Fn() -> bool) -> Result<Round, RoundError> {
         let (dir, journal) = empty_journal();
         let descriptor = generation(0, &[1, 2]);
         journal
@@ -150,7 +171,7 @@ mod tests {
                 created: NOW,
             })
             .unwrap();
-        check_all(&empty_vault(&dir), &journal, node(1), NOW).unwrap()
+        check_all(&empty_vault(&dir), &journal, node(1), NOW, go_on)
     }
 
     #[test]
@@ -190,6 +211,13 @@ mod tests {
         };
         assert_eq!(*key, generation(0, &[1, 2]).key);
         assert!(!why.is_empty());
+    }
+
+    /// A node that stops cannot wait for all of many keys, and half a round says nothing.
+    #[test]
+    fn a_round_that_is_broken_off_has_no_result() {
+        let broken_off = checked_while(KeyStatus::Active, || false);
+        assert!(matches!(broken_off, Err(RoundError::Stopping)));
     }
 
     /// Its share is gone, or not confirmed yet: nobody relies on it.

@@ -1,8 +1,14 @@
 //! Blocking work that is kept off the network's threads.
 
+use std::io;
+use std::panic::resume_unwind;
+use std::thread;
+
 use countersign_protocol::UnixMillis;
 use countersign_store::Journal;
 use tokio::task::{JoinError, spawn_blocking};
+
+use crate::priority::lower_priority;
 
 /// Runs `work` on a thread that may block. A panic in it resumes in the caller.
 pub async fn off_thread<T, F>(work: F) -> T
@@ -15,10 +21,33 @@ where
         .map_err(JoinError::try_into_panic)
     {
         Ok(done) => done,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Ok(panic)) => resume_unwind(panic),
         // Cancelled: the runtime is shutting down, and nobody will poll this again.
         Err(Err(_)) => std::future::pending().await,
     }
+}
+
+/// Runs long work that nobody waits for on a thread of its own, at low priority. A panic in it
+/// resumes in the caller. Fails if there can be no more threads.
+pub async fn in_background<T, F>(work: F) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let low = move || {
+        lower_priority();
+        work()
+    };
+    off_thread(move || {
+        let thread = thread::Builder::new()
+            .name("background".into())
+            .spawn(low)?;
+        match thread.join() {
+            Ok(done) => Ok(done),
+            Err(panic) => resume_unwind(panic),
+        }
+    })
+    .await
 }
 
 /// Uses the journal off the network's threads.
@@ -50,6 +79,15 @@ mod tests {
         let work = off_thread(move || wait.recv().unwrap());
         let network = off_thread(move || go.send(7).unwrap());
         assert_eq!(tokio::join!(work, network).0, 7);
+    }
+
+    #[tokio::test]
+    async fn background_work_has_a_thread_of_its_own() {
+        let name = || thread::current().name().map(str::to_owned);
+        let done = in_background(name).await.unwrap();
+        assert_eq!(done.as_deref(), Some("background"));
+        let panics = tokio::spawn(in_background::<(), _>(|| resume_unwind(Box::new("broken"))));
+        assert!(panics.await.unwrap_err().is_panic());
     }
 
     /// Else a task would go on as if the work were done, or wait for ever.
