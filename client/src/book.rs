@@ -74,8 +74,13 @@ impl Reading {
         self.verified.remove(&entry.wallet.key);
         self.pages.appended(line, entry);
         // Another length: somebody has written without the lock.
-        let length = self.pages.length();
+        let length = self.pages.text().len() as u64;
         self.stamp = Stamp::of(path).filter(|stamp| stamp.length == length);
+    }
+
+    fn verify_all(&mut self) -> Result<(), ClientError> {
+        let ids: Vec<KeyId> = self.pages.wallets.keys().copied().collect();
+        ids.into_iter().try_for_each(|id| self.verify(id).map(drop))
     }
 
     fn verify(&mut self, id: KeyId) -> Result<Option<&Entry>, ClientError> {
@@ -102,23 +107,15 @@ impl Book {
     /// All wallets, each verified whoever wrote the file.
     pub fn wallets(&self) -> Result<BTreeMap<KeyId, Entry>, ClientError> {
         let mut reading = self.read()?;
-        let ids: Vec<KeyId> = reading.pages.wallets.keys().copied().collect();
-        ids.into_iter()
-            .try_for_each(|id| reading.verify(id).map(drop))?;
+        reading.verify_all()?;
         Ok(reading.pages.wallets.clone())
     }
 
-    /// The text of the book, of which every wallet verifies; empty if there is none yet. Whoever
-    /// gets it verifies what she uses once more: it may have been written meanwhile.
+    /// The text of the book, of which every wallet verifies; empty if there is none yet.
     pub(crate) fn verified_text(&self) -> Result<String, ClientError> {
-        self.wallets()?;
-        match self.path.try_exists() {
-            Ok(false) => Ok(String::new()),
-            Ok(true) => {
-                profile::read_own(&self.path).map_err(|error| self.unusable(error.to_string()))
-            }
-            Err(error) => Err(self.unusable(error.to_string())),
-        }
+        let mut reading = self.read()?;
+        reading.verify_all()?;
+        Ok(reading.pages.text().to_owned())
     }
 
     /// The ids recorded under this name. Their wallets are verified when they are used.

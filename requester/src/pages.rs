@@ -186,9 +186,9 @@ impl Pages {
         self.wallets.insert(entry.wallet.key, entry);
     }
 
-    /// The number of bytes of all complete lines.
-    pub fn length(&self) -> u64 {
-        self.text.len() as u64
+    /// All complete lines; empty if there was no file.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The whole book with this entry in it.
