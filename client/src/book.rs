@@ -48,6 +48,9 @@ struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
+    mode: u32,
+    /// User and group.
+    owner: (u32, u32),
     /// Seconds and nanoseconds.
     modified: (i64, i64),
     changed: (i64, i64),
@@ -61,6 +64,8 @@ impl Stamp {
             device: file.dev(),
             inode: file.ino(),
             length: file.len(),
+            mode: file.mode(),
+            owner: (file.uid(), file.gid()),
             modified: (file.mtime(), file.mtime_nsec()),
             changed: (file.ctime(), file.ctime_nsec()),
         })

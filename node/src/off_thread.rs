@@ -38,7 +38,7 @@ where
         lower_priority();
         work()
     };
-    off_thread(move || {
+    off_thread(move || -> io::Result<T> {
         let thread = thread::Builder::new()
             .name("background".into())
             .spawn(low)?;
