@@ -291,3 +291,19 @@ async fn an_update_keeps_the_check_up_of_an_earlier_run() {
     node.parts.public.update().unwrap();
     assert_eq!(read(node.dir.path()).unwrap().check_up, check_up);
 }
+
+/// It is written at every change of a key.
+#[tokio::test]
+async fn the_record_is_as_long_with_many_keys_as_with_none() {
+    let node = TestNode::build().await;
+    let length = || {
+        node.parts.public.update().unwrap();
+        let file = node.dir.path().join(FILE);
+        std::fs::metadata(file).unwrap().len()
+    };
+    let before = length();
+    for seed in 1..=20 {
+        node.journal.put_key(key_record(seed, 0)).unwrap();
+    }
+    assert_eq!(length(), before);
+}
