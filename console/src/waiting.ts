@@ -2,10 +2,11 @@
 
 import type { Votes } from "../../clients/typescript/src/index.js";
 
-/** True if votes are collected now, and none of these keys has a vote that counts. */
+/** True if votes are collected now, and none of these keys has said what it can: her own order waits for others. */
 export function waitsFor(keys: ReadonlySet<string>, votes: Pick<Votes, "votes" | "until">, now: number): boolean {
   if (keys.size === 0 || votes.until.getTime() <= now) return false;
-  return !votes.votes.some(({ finding, vote }) => finding === "genuine" && vote !== null && keys.has(vote.approver));
+  const said = (finding: string): boolean => finding === "genuine" || finding === "own";
+  return !votes.votes.some(({ finding, vote }) => said(finding) && vote !== null && keys.has(vote.approver));
 }
 
 /** All keys of the people who have one of these: by the profile, a second passkey is the same person. */

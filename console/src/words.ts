@@ -137,6 +137,7 @@ export const words = {
     findings: {
       passkey: "made with a passkey, and the profile names no pages for these",
       early: "its time is still to come",
+      own: "by whoever ordered it, whom nodes do not count unless a rule says so",
       unlisted: "a key that is not in your profile",
       forged: "it does not prove itself: somebody altered it, or it is about something else",
       unreadable: "it cannot be read",

@@ -149,6 +149,7 @@ test("a task waits for a person until one of her keys has a vote that counts", (
   assert.equal(waits([ANN], [vote(BEN, "genuine")]), true);
   assert.equal(waits([ANN], [vote(ANN, "forged")]), true, "a forged vote of hers is none");
   assert.equal(waits([ANN], [vote(ANN, "genuine")]), false);
+  assert.equal(waits([ANN], [vote(ANN, "own")]), false, "her own order");
   assert.equal(waits([ANN, BEN], [vote(BEN, "genuine")]), false, "her other passkey");
   assert.equal(waits([], []), false);
   assert.equal(waits([ANN], [], 2_000), false, "too late");

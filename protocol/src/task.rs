@@ -18,7 +18,7 @@ use crate::payload::{Payload, PayloadError};
 use crate::requester::RequesterId;
 use crate::reshare::KeyReshare;
 use crate::scheme::Scheme;
-use crate::text::{is_hidden, is_plain};
+use crate::text::{is_hidden, is_plain, of_parser};
 use crate::vote::Vote;
 
 /// Milliseconds since the Unix epoch, UTC.
@@ -518,7 +518,7 @@ impl SignedTask {
             return Err(TaskError::TooLarge(length));
         }
         let task: Task = countersign_strict::json(&self.bytes)
-            .map_err(|error| TaskError::Malformed(error.to_string()))?;
+            .map_err(|error| TaskError::Malformed(of_parser(&error)))?;
         if length > Self::MAX_BYTES && !task.operation.may_be_large() {
             return Err(TaskError::TooLarge(length));
         }
@@ -832,6 +832,20 @@ mod tests {
             .authenticate(|_| true, None, NOW)
             .unwrap();
         assert_eq!(*authenticated, task());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_task_is_told_in_one_short_line_whatever_it_has() {
+        let name = format!(r"\n\u001b[2J\u202e{}", "x".repeat(10_000));
+        for bytes in [
+            format!(r#"{{"{name}":1,"{name}":2}}"#),
+            format!(r#"{{"version":1,"id":"{name}"}}"#),
+        ] {
+            let refused = signed(bytes.into()).parse().unwrap_err();
+            assert_eq!(refused.code(), "task-malformed");
+            let told = refused.to_string();
+            assert!(is_plain(&told) && told.len() < 1000, "{told}");
+        }
     }
 
     #[test]

@@ -6,6 +6,11 @@
 //! look like another. Such text is refused where it is ordered or stored ([`is_plain`]) and escaped
 //! where it is displayed ([`escaped`]).
 
+use std::fmt;
+
+/// The maximum size of a parser's message, in bytes.
+const MESSAGE: usize = 500;
+
 /// True for a character that displays as something else or not at all: control characters (line
 /// ends included), line and paragraph separators, direction marks and embeddings ([Trojan
 /// Source](https://trojansource.codes)), zero-width characters, fillers, tags.
@@ -52,9 +57,23 @@ pub fn printable(text: &str, limit: usize) -> String {
     out
 }
 
+/// The message of a parser about bytes from elsewhere, which may quote any of them: escaped, and
+/// cut. It ends up in logs and records, often before anybody knows who wrote the bytes.
+pub fn of_parser(error: &impl fmt::Display) -> String {
+    printable(&error.to_string(), MESSAGE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parser_s_message_is_one_short_line_whatever_it_quotes() {
+        let quoted = format!("`\n\u{1b}[2J\u{202e}{}` appears twice", "x".repeat(10_000));
+        let told = of_parser(&quoted);
+        assert!(is_plain(&told) && told.len() < MESSAGE + 10, "{told}");
+        assert_eq!(of_parser(&"expected `,`"), "expected `,`");
+    }
 
     #[test]
     fn what_steers_or_hides_is_escaped() {

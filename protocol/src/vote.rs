@@ -17,6 +17,7 @@ use crate::assertion::{Assertion, CutOff, Hex, WrittenAssertion, WrongSize};
 use crate::evidence::Signature;
 use crate::hash::{Hash, Hasher};
 use crate::task::UnixMillis;
+use crate::text::of_parser;
 
 /// The version of both forms.
 const VERSION: u8 = 1;
@@ -273,7 +274,7 @@ impl Vote {
             });
         }
         countersign_strict::json::<Written>(json)
-            .map_err(|error| MalformedVote::Json(error.to_string()))?
+            .map_err(|error| MalformedVote::Json(of_parser(&error)))?
             .try_into()
     }
 }
@@ -610,6 +611,14 @@ mod tests {
             let refused = Vote::new(*ballot.ballot(), proof);
             assert_eq!(refused, Err(MalformedVote::Proof));
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_vote_is_told_in_one_short_line_whatever_it_has() {
+        let name = format!(r"\n\u001b[2J\u202e{}", "x".repeat(2000));
+        let json = format!(r#"{{"{name}":1,"{name}":2}}"#);
+        let told = Vote::from_json(json.as_bytes()).unwrap_err().to_string();
+        assert!(crate::text::is_plain(&told) && told.len() < 1000, "{told}");
     }
 
     #[test]

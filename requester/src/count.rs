@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use countersign_api::{Collecting, Open, VoteView};
 use countersign_protocol::task::Collect;
-use countersign_protocol::{ApproverId, Choice, Hash, TaskId, UnixMillis, Vote};
+use countersign_protocol::{ApproverId, Choice, Hash, RequesterId, TaskId, UnixMillis, Vote};
 use countersign_vote::{CheckError, RelyingParty};
 use serde::Deserialize;
 
@@ -15,6 +15,19 @@ const NAME: usize = 64;
 
 /// People by name, with the ids of their keys.
 pub type People = BTreeMap<String, Vec<ApproverId>>;
+
+/// The verified order that is voted on.
+#[derive(Debug, Clone, Copy)]
+pub struct Ordered {
+    /// The task.
+    pub task: TaskId,
+    /// The hash that every vote on it names.
+    pub hash: Hash,
+    /// Who ordered it.
+    pub requester: RequesterId,
+    /// What it asks for.
+    pub collect: Collect,
+}
 
 /// The votes on a task as a coordinator tells them. Nothing of it is believed.
 #[derive(Debug, Deserialize)]
@@ -81,8 +94,11 @@ pub enum Finding {
     /// It was made by a passkey, and the profile names no pages that may collect such votes, so
     /// that it can neither be believed nor be called forged. Nodes verify it.
     Passkey,
-    /// It is genuine, but made in the future.
+    /// It approves and is genuine, but made in the future. A rejection counts whatever its time.
     Early,
+    /// It approves and is genuine, but its person has ordered the task. Nodes do not count it,
+    /// unless a rule says otherwise.
+    Own,
     /// It is genuine, but the profile lists approvers, and nobody among them has this key.
     Unlisted,
     /// It is forged, or for another task.
@@ -91,16 +107,34 @@ pub enum Finding {
     Unreadable,
 }
 
+/// What became of a vote that was handed in, by the list that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is listed, and its key has made no newer one.
+    Listed,
+    /// Its key said the same shortly before, so that nobody takes it and nobody needs it.
+    Known,
+    /// Its key has made a newer one, which counts instead.
+    NotNewest,
+    /// It is not listed. Whoever took it may still hand it on.
+    NotListed,
+}
+
 impl Count {
     /// Checks each vote that is told of this task. `pages` may collect votes of passkeys, and only
     /// keys of `people` count, if there is such a list.
     pub fn new(
-        (task, hash): (TaskId, Hash),
-        collect: Collect,
+        ordered: Ordered,
         told: ToldVotes,
         (pages, people): (Option<&RelyingParty>, Option<&People>),
         now: UnixMillis,
     ) -> Result<Self, NotTheVotes> {
+        let Ordered {
+            task,
+            hash,
+            requester: _,
+            collect,
+        } = ordered;
         if told.task != task || told.hash != hash {
             return Err(NotTheVotes::OtherTask);
         }
@@ -109,7 +143,7 @@ impl Count {
         }
         let judged = told.votes.into_iter().map(|one| match one {
             Open::Known(view) => Judged {
-                finding: judge(&view.vote, &hash, (pages, people), now),
+                finding: judge(&view.vote, &ordered, (pages, people), now),
                 name: match people {
                     Some(people) => owner(people, &view.vote.ballot().approver),
                     None => Some(cut(&view.name)),
@@ -159,10 +193,25 @@ impl Count {
             .max()
     }
 
+    /// What became of a vote on this task.
+    pub fn arrival(&self, vote: &Vote) -> Arrival {
+        let ballot = vote.ballot();
+        let said = (ballot.time, ballot.choice);
+        let repeats = |(time, choice): (UnixMillis, Choice)| {
+            choice == ballot.choice && ballot.time.0 < time.0.saturating_add(Vote::PAUSE_MS)
+        };
+        match self.newest(&ballot.approver) {
+            Some(newest) if newest > said => Arrival::NotNewest,
+            Some(_) if self.has(vote) => Arrival::Listed,
+            Some(newest) if repeats(newest) => Arrival::Known,
+            Some(_) | None => Arrival::NotListed,
+        }
+    }
+
     /// Votes that their keys made on this task, whether they count or not.
     fn proven(&self) -> impl Iterator<Item = &Vote> {
         let proven = self.votes.iter().filter(|one| match one.finding {
-            Finding::Genuine | Finding::Early | Finding::Unlisted => true,
+            Finding::Genuine | Finding::Early | Finding::Own | Finding::Unlisted => true,
             Finding::Passkey | Finding::Forged(_) | Finding::Unreadable => false,
         });
         proven.filter_map(|one| one.vote.as_ref())
@@ -211,18 +260,29 @@ fn cut(name: &str) -> String {
     name.chars().take(NAME).collect()
 }
 
+/// True if the key's person has ordered the task: with this key, or with another one of hers.
+fn has_ordered(people: Option<&People>, key: &ApproverId, requester: &RequesterId) -> bool {
+    let own = people.and_then(|people| people.values().find(|keys| keys.contains(key)));
+    requester.is(key) || own.is_some_and(|keys| keys.iter().any(|one| requester.is(one)))
+}
+
 fn judge(
     vote: &Vote,
-    task: &Hash,
+    ordered: &Ordered,
     (pages, people): (Option<&RelyingParty>, Option<&People>),
     now: UnixMillis,
 ) -> Finding {
     let ballot = vote.ballot();
+    let approves = ballot.choice == Choice::Approve;
     let early = ballot.time.0 > now.0.saturating_add(Vote::MAX_SKEW_MS);
     let unlisted = people.is_some_and(|people| owner(people, &ballot.approver).is_none());
-    match countersign_vote::check(vote, task, pages) {
+    match countersign_vote::check(vote, &ordered.hash, pages) {
         Ok(_) if unlisted => Finding::Unlisted,
-        Ok(_) if early => Finding::Early,
+        // A rejection counts at once, and everybody may reject.
+        Ok(_) if approves && early => Finding::Early,
+        Ok(_) if approves && has_ordered(people, &ballot.approver, &ordered.requester) => {
+            Finding::Own
+        }
         Ok(_) => Finding::Genuine,
         Err(CheckError::NoPasskeys) => Finding::Passkey,
         Err(error) => Finding::Forged(error),
@@ -241,6 +301,8 @@ mod tests {
     const NOW: u64 = 1_764_500_000_000;
     const TASK: TaskId = TaskId([1; 16]);
     const HASH: Hash = Hash([2; 32]);
+    /// The seed of the requester's key.
+    const REQUESTER: u8 = 99;
 
     fn told(votes: &[(&str, Vote)]) -> Value {
         let view =
@@ -265,8 +327,14 @@ mod tests {
             votes: 2,
             until: UnixMillis(NOW + 1000),
         };
+        let ordered = Ordered {
+            task: TASK,
+            hash: HASH,
+            requester: RequesterId::new(*Key::new(REQUESTER).id().key()).unwrap(),
+            collect,
+        };
         let told = serde_json::from_value(told).unwrap();
-        Count::new((TASK, HASH), collect, told, known, UnixMillis(NOW))
+        Count::new(ordered, told, known, UnixMillis(NOW))
     }
 
     /// The count under the coordinator's names.
@@ -358,6 +426,68 @@ mod tests {
         let newest = count.newest(&key.id());
         assert_eq!(newest, Some((UnixMillis(NOW), Choice::Reject)));
         assert_eq!(count.newest(&Key::new(3).id()), None);
+    }
+
+    #[test]
+    fn a_vote_has_arrived_if_it_is_listed_and_is_the_newest_of_its_key() {
+        let key = Key::new(1);
+        let yes = |time| key.vote(HASH, Choice::Approve, time);
+        let no = |time| key.vote(HASH, Choice::Reject, time);
+        let others = Key::new(2).vote(HASH, Choice::Reject, NOW + 9);
+        let before = NOW - Vote::PAUSE_MS;
+        for (vote, listed, expected) in [
+            (yes(NOW), vec![yes(NOW)], Arrival::Listed),
+            (no(NOW), vec![yes(NOW), no(NOW)], Arrival::Listed),
+            (yes(NOW), vec![no(before), yes(NOW)], Arrival::Listed),
+            (yes(NOW), vec![yes(before + 1)], Arrival::Known),
+            (yes(NOW), vec![yes(before)], Arrival::NotListed),
+            (no(NOW), vec![yes(before + 1)], Arrival::NotListed),
+            (no(NOW), vec![], Arrival::NotListed),
+            (no(NOW), vec![no(NOW), yes(NOW + 1)], Arrival::NotNewest),
+            (yes(NOW), vec![yes(NOW), no(NOW)], Arrival::NotNewest),
+            (yes(NOW), vec![yes(NOW + 1)], Arrival::NotNewest),
+        ] {
+            let listed = listed.into_iter().map(|vote| ("ann", vote));
+            let listed: Vec<_> = listed.chain([("bob", others.clone())]).collect();
+            let count = read(told(&listed)).unwrap();
+            assert_eq!(count.arrival(&vote), expected, "{listed:?}");
+        }
+    }
+
+    #[test]
+    fn a_rejection_counts_whatever_the_clock_of_whoever_made_it() {
+        let later = NOW + Vote::MAX_SKEW_MS + 1;
+        let yes = Key::new(1).vote(HASH, Choice::Approve, NOW);
+        let no = Key::new(1).vote(HASH, Choice::Reject, later);
+        assert_eq!(
+            counted(&[("ann", yes.clone()), ("ann", no.clone())]),
+            (0, 1)
+        );
+        assert_eq!(counted_here(&[("ann", yes), ("ann", no)]), (0, 1));
+    }
+
+    #[test]
+    fn whoever_ordered_can_reject_and_not_approve_with_whichever_key() {
+        let vote = |seed, choice| ("ann", Key::new(seed).vote(HASH, choice, NOW));
+        let ann = [REQUESTER, 4].map(|seed| Key::new(seed).id());
+        let people: People = [("ann".to_owned(), ann.to_vec())].into();
+        let counted = |seed, choice, people| {
+            let count = read_as(told(&[vote(seed, choice)]), (None, people)).unwrap();
+            (count.approved(), count.rejected())
+        };
+        let yes = Choice::Approve;
+        let no = Choice::Reject;
+        for seed in [REQUESTER, 4] {
+            assert_eq!(counted(seed, yes, Some(&people)), (0, 0), "{seed}");
+            assert_eq!(counted(seed, no, Some(&people)), (0, 1), "{seed}");
+        }
+        // Nobody here says whose the other key is.
+        assert_eq!(counted(REQUESTER, yes, None), (0, 0));
+        assert_eq!(counted(4, yes, None), (1, 0));
+        let own = vote(REQUESTER, yes).1;
+        let count = read(told(&[("ann", own.clone())])).unwrap();
+        assert_eq!(count.votes[0].finding, Finding::Own);
+        assert_eq!(count.arrival(&own), Arrival::Listed);
     }
 
     #[test]

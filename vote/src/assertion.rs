@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_protocol::Assertion;
+use countersign_protocol::text::{of_parser, printable};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -122,7 +123,7 @@ fn check_client_data(
     relying_party: &RelyingParty,
 ) -> Result<(), AssertionError> {
     let data: ClientData = countersign_strict::json(bytes)
-        .map_err(|error| AssertionError::ClientData(error.to_string()))?;
+        .map_err(|error| AssertionError::ClientData(of_parser(&error)))?;
     if data.r#type != "webauthn.get" {
         return Err(AssertionError::Type);
     }
@@ -131,7 +132,7 @@ fn check_client_data(
         return Err(AssertionError::Challenge);
     }
     if !relying_party.has(&data.origin) {
-        let shown = countersign_protocol::text::printable(&data.origin, 120);
+        let shown = printable(&data.origin, 120);
         return Err(AssertionError::Origin(shown));
     }
     if data.cross_origin || data.top_origin.is_some() {

@@ -1,6 +1,7 @@
 //! Genuine votes, and each way in which one may be wrong, refused for its own reason.
 
 use countersign_protocol::evidence::Signature;
+use countersign_protocol::text::is_plain;
 use countersign_protocol::{
     ApproverId, ApproverKey, Assertion, Ballot, Choice, Hash, Proof, UnixMillis, Vote,
 };
@@ -314,6 +315,11 @@ fn vote_with_client_data_that_two_readers_may_read_differently_is_refused() {
         let refused = refusal(&passkey(|passkey| passkey.client_data = client_data));
         assert!(matches!(refused, AssertionError::ClientData(_)));
     }
+    // Nobody knows yet who wrote them, and the reason gets into logs and records.
+    let name = format!(r"\n\u001b[2J\u202e{}", "x".repeat(900));
+    let twice = format!(r#"{{"{name}":1,"{name}":2}}"#);
+    let told = refusal(&passkey(|passkey| passkey.client_data = twice)).to_string();
+    assert!(is_plain(&told) && told.len() < 1000, "{told}");
     // Browsers may add members.
     let newer = with_client_data(start, r#"{"later":{"a":[1]},"type""#);
     assert!(judge(&newer.vote(TASK, Choice::Approve, TIME)).is_ok());

@@ -108,7 +108,7 @@ Examples:
   countersign api-key create desk --scope read,create --expires 90d --out desk.key
   countersign audit --limit 200
   countersign audit export --from 90d --node alice.audit --node bob.audit --out quarter.audit
-  countersign audit verify quarter.audit
+  countersign audit verify quarter.audit --from 90d --to 1d
   countersign connect evm treasury --path m/44/60/0/0/0 --rpc https://rpc.example
   countersign console --origin https://console.treasury.example --listen 0.0.0.0:443 --certificate tls.pem --key tls.key
   bitcoind -signer=\"countersign connect bitcoin treasury\"

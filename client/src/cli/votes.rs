@@ -133,6 +133,10 @@ fn problem(finding: &Finding) -> Option<(String, Tone)> {
             let text = "NOT COUNTED: made in the future; the clock of the approver is wrong";
             Some((text.into(), Tone::Attention))
         }
+        Finding::Own => {
+            let text = "not counted: of whoever ordered the task, whom nodes do not count unless a rule says so";
+            Some((text.into(), Tone::Attention))
+        }
         Finding::Unlisted => Some((
             "not counted: nobody under `approvers` in the profile has this key".into(),
             Tone::Attention,

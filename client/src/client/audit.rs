@@ -187,8 +187,13 @@ fn of_later_version(task: TaskId, what: &str) -> ClientError {
     ))
 }
 
-/// Finds out what a bundle proves of a time to whoever has this profile. Asks nobody.
-pub fn verify_audit(bundle: &Bundle, time: Time, profile: &Profile) -> Result<Report, ClientError> {
+/// Finds out what a bundle proves of a time to whoever has this profile. Asks nobody. An end of the
+/// time that is not given is the bundle's word, which is among the findings.
+pub fn verify_audit(
+    bundle: &Bundle,
+    (from, to): (Option<UnixMillis>, Option<UnixMillis>),
+    profile: &Profile,
+) -> Result<Report, ClientError> {
     let own = profile.requester_key_file.as_deref();
     // An auditor need not have a key of her own.
     let own = own.filter(|path| path.exists()).map(RequesterKey::load);
@@ -207,7 +212,12 @@ pub fn verify_audit(bundle: &Bundle, time: Time, profile: &Profile) -> Result<Re
         pages: pages.as_ref(),
         wallets: &wallets,
     };
-    Ok(audit::verify(bundle, time, &trust))
+    let time = (from.unwrap_or(bundle.time.0), to.unwrap_or(bundle.time.1));
+    let report = audit::verify(bundle, time, &trust);
+    Ok(match (from, to) {
+        (Some(_), Some(_)) => report,
+        (None, _) | (_, None) => report.of_the_bundles_time(),
+    })
 }
 
 /// An answer, or nothing if the coordinator does not know of it.

@@ -9,7 +9,7 @@ use countersign_protocol::{
     Authenticated, Choice, Hash, KeyDescriptor, MalformedVote, Operation, RequesterId, Task,
     TaskError, TaskId, UnixMillis, Vote,
 };
-use countersign_requester::count::{Count, NotTheVotes};
+use countersign_requester::count::{Arrival, Count, NotTheVotes, Ordered};
 use countersign_requester::proof;
 use countersign_requester::voting::{self, NoVote};
 use countersign_vote::CheckError;
@@ -87,7 +87,7 @@ pub enum VoteError {
     Behind { task: TaskId, voted: UnixMillis },
     /// The vote was sent, and nobody can tell whether it arrived.
     #[error(
-        "whether the vote on task {task} arrived is not known ({reason}); look with `countersign task show {task}` before you vote again"
+        "whether the vote on task {task} arrived is not known ({reason}), and it may count; look with `countersign task show {task}` before you vote again"
     )]
     Unknown { task: TaskId, reason: Box<str> },
     /// The coordinator lists a newer vote of the same key.
@@ -103,7 +103,7 @@ pub enum VoteError {
     Own(CheckError),
     /// The coordinator took the vote, and does not list it.
     #[error(
-        "the coordinator does not list the vote that it took; look with `countersign task show {0}`, and vote again"
+        "the coordinator does not list the vote that it took; it may have kept it back, and may still hand it to the nodes: look with `countersign task show {0}`, and if the vote must not count, make the opposite one"
     )]
     NotListed(TaskId),
 }
@@ -220,6 +220,16 @@ impl Examined {
         self.decoded.as_ref()
     }
 
+    /// What the votes on it are counted by.
+    fn ordered(&self) -> Ordered {
+        Ordered {
+            task: self.order.id,
+            hash: self.order.hash(),
+            requester: self.order.requester,
+            collect: self.collect,
+        }
+    }
+
     /// The generation from which a reshare begins is the newest one believed here.
     fn check_generation(&self) -> Result<(), VoteError> {
         let task = self.order.id;
@@ -292,7 +302,7 @@ impl Client {
         let task = examined.order.id;
         let hash = examined.hash();
         let listed = self.api.votes(task).await?;
-        let listed = self.counted((task, hash), examined.collect, listed)?;
+        let listed = self.counted(examined.ordered(), listed)?;
         let newest = listed.newest(&key.id());
         // Nobody takes the same vote again so soon, and it would say nothing new.
         let now = now().0;
@@ -307,13 +317,12 @@ impl Client {
         let vote = key.vote(hash, choice, time).map_err(VoteError::Clock)?;
         countersign_vote::check(&vote, &hash, None).map_err(VoteError::Own)?;
         let count = self.hand_in_vote(examined, &vote).await?;
-        if !count.has(&vote) {
-            return Err(VoteError::NotListed(task).into());
+        match count.arrival(&vote) {
+            Arrival::Listed => Ok(count),
+            Arrival::NotNewest => Err(VoteError::NotNewest(task).into()),
+            // No such vote was listed a moment ago.
+            Arrival::Known | Arrival::NotListed => Err(VoteError::NotListed(task).into()),
         }
-        if count.newest(&key.id()) != Some((time, choice)) {
-            return Err(VoteError::NotNewest(task).into());
-        }
-        Ok(count)
     }
 
     /// Once the vote may have arrived, hands in the same one again until it is known whether it
@@ -325,7 +334,7 @@ impl Client {
         loop {
             let asked = async {
                 let told = self.api.vote(task, vote).await?;
-                self.counted((task, examined.hash()), examined.collect, told)
+                self.counted(examined.ordered(), told)
             };
             let error = match within(until, task, asked).await {
                 Ok(count) => return Ok(count),
@@ -344,14 +353,9 @@ impl Client {
         }
     }
 
-    fn counted(
-        &self,
-        subject: (TaskId, Hash),
-        collect: Collect,
-        told: ToldVotes,
-    ) -> Result<Count, ClientError> {
+    fn counted(&self, ordered: Ordered, told: ToldVotes) -> Result<Count, ClientError> {
         let known = (self.pages.as_ref(), self.profile.approvers.as_ref());
-        Count::new(subject, collect, told, known, now()).map_err(unreadable)
+        Count::new(ordered, told, known, now()).map_err(unreadable)
     }
 
     /// Counts the votes on a task whose order is verified, as [`Client::task`] does. `None` if it
@@ -367,9 +371,14 @@ impl Client {
         let Some(collect) = task.collect else {
             return Ok(None);
         };
+        let ordered = Ordered {
+            task: task.id,
+            hash: order.hash(),
+            requester: task.requester,
+            collect,
+        };
         let told = self.api.votes(task.id).await?;
-        self.counted((task.id, order.hash()), collect, told)
-            .map(Some)
+        self.counted(ordered, told).map(Some)
     }
 
     async fn examined(

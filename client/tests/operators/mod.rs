@@ -307,13 +307,32 @@ async fn a_bundle_is_verified_by_an_auditor_who_can_ask_nobody() {
 
     let nodes = format!("nodes: {{alice: {}}}\n", alice.id());
     let all = format!("{nodes}coordinator_id: {}\n", office._coordinator.id);
+    // Whoever made the bundle chose its time.
     let (code, report) = audits(&bundle, &all).await;
     assert_eq!(
-        (code, &report["standing"]),
-        (Some(0), &"proven".into()),
+        (code, &report["standing"], &report["time_of"]),
+        (Some(3), &"missing".into(), &"bundle".into()),
         "{report}"
     );
-    assert_eq!(report["time_of"], "bundle");
+    let missing = report["findings"].as_array().unwrap().iter();
+    let missing: Vec<&Value> = missing
+        .filter(|one| one["standing"] == "missing")
+        .map(|one| &one["subject"])
+        .collect();
+    assert_eq!(missing, ["time"]);
+    let made = Bundle::read(&std::fs::read(&bundle).unwrap()).unwrap();
+    let [from, to] = [made.time.0, made.time.1].map(|time| time.0.to_string());
+    for half in [["--from", from.as_str()], ["--to", to.as_str()]] {
+        let (code, _) = audits_of(&bundle, &half, &all).await;
+        assert_eq!(code, Some(3), "{half:?}");
+    }
+    let time = ["--from", from.as_str(), "--to", to.as_str()];
+    let (code, report) = audits_of(&bundle, &time, &all).await;
+    assert_eq!(
+        (code, &report["standing"], &report["time_of"]),
+        (Some(0), &"proven".into(), &"you".into()),
+        "{report}"
+    );
     let acts = report["findings"].as_array().unwrap().iter();
     let acts: Vec<&Value> = acts.filter(|one| one["chain"].is_object()).collect();
     let [acts] = acts.as_slice() else {

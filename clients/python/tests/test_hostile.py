@@ -43,6 +43,7 @@ from countersign import (
     _feed,
     _flow,
     _start,
+    _text,
 )
 from countersign._step import Open, Sleep
 
@@ -161,6 +162,13 @@ def test_the_texts_of_an_end_steer_nothing() -> None:
             asking.sign(WALLET, Payload.message("pay"))
     told = [refused.value.message, refused.value.nodes[0], str(refused.value.plugin), str(refused.value), refused.value.code]
     assert all(text.isprintable() for text in told), told
+
+
+def test_the_exact_text_of_an_order_stays_as_it_is_and_nobody_signs_an_id_of_that_name() -> None:
+    given = {"task": "{\n}", "signature": "\n", "deep": [{"task": "\n", "signature": ""}]}
+    assert _text.told(given) == {"task": "{\n}", "signature": " ", "deep": [{"task": " ", "signature": ""}]}
+    told = _text.told({"task": HIDDEN, "deep": {"task": HIDDEN}})
+    assert all(one["task"].isprintable() for one in (told, told["deep"]))
 
 
 def test_names_steer_nothing_and_what_people_write_stays() -> None:

@@ -27,6 +27,7 @@ from test_forgeries import TABLE, profile
 
 import countersign._core as core
 from countersign import (
+    ApiError,
     ApproverKey,
     AsyncClient,
     Client,
@@ -42,6 +43,7 @@ from countersign import (
     UsageError,
     VoteError,
     Votes,
+    VoteUnknown,
 )
 
 PAGES = Passkeys("treasury.example", ("https://console.treasury.example",))
@@ -59,6 +61,8 @@ class Coordinator:
         self.views: dict[str, Any] = {}
         self.votes: list[dict[str, Any]] = []
         self.alter: Alter = lambda told: told
+        #: What the next votes are answered with: nothing, or a refusal with this code.
+        self.answers: list[str | None] = []
 
     def view(self, body: dict[str, Any]) -> dict[str, Any]:
         task = json.loads(body["task"])
@@ -95,6 +99,12 @@ def voting() -> Iterator[tuple[Coordinator, str]]:
             path = self.path.split("?")[0]
             known = path.startswith("/v1/tasks")
             status, told = (200, coordinator.answer(path, body)) if known else (200, OURS[path])
+            if body and path.endswith("/votes") and coordinator.answers:
+                code = coordinator.answers.pop(0)
+                if code is None:
+                    self.close_connection = True
+                    return
+                status, told = 409, {"error": {"code": code, "message": "no"}}
             content = json.dumps(told).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(content)))
@@ -342,6 +352,39 @@ def test_an_approvers_key_votes_on_what_was_examined() -> None:
     message = signed_bytes(sent["task"], "reject", b"\x01" + public.public_bytes_raw(), sent["time"])
     public.verify(bytes.fromhex(sent["signature"]), message)
     assert told.value.code == "vote-not-listed"
+
+
+def test_a_vote_that_does_not_count_or_that_nobody_needs_is_not_told_as_lost() -> None:
+    with voting() as (coordinator, url), client(url) as one:
+        task = one.submit(WALLET, Payload.message("pay"), collect=collect())
+        examined = one.examine(task.id)
+        newer = {"name": "ann", "received": 1, "vote": ed25519_vote(9, examined.hash, ahead=20_000)}
+        coordinator.votes = [newer]
+        with pytest.raises(VoteError) as told:
+            one.submit_vote(examined, ed25519_vote(9, examined.hash, "reject"))  # type: ignore[arg-type]
+        assert told.value.code == "vote-not-newest"
+        # A coordinator does not take the same answer twice within a minute.
+        said = {"name": "ann", "received": 1, "vote": ed25519_vote(9, examined.hash, ahead=-1000)}
+        coordinator.alter = lambda told: told | {"votes": [said]}
+        count = one.submit_vote(examined, ed25519_vote(9, examined.hash))  # type: ignore[arg-type]
+    assert count.approved == 1
+
+
+def test_a_vote_whose_answer_was_lost_is_handed_in_again_and_not_called_lost_if_it_may_count() -> None:
+    with voting() as (coordinator, url), client(url) as one:
+        task = one.submit(WALLET, Payload.message("pay"), collect=collect())
+        examined = one.examine(task.id)
+        vote = ed25519_vote(9, examined.hash)
+        coordinator.answers = [None]
+        assert one.submit_vote(examined, vote).approved == 1  # type: ignore[arg-type]
+        assert [told["vote"] for told in coordinator.votes] == [vote, vote]
+        coordinator.answers = [None, "task-not-pending"]
+        with pytest.raises(VoteUnknown) as told:
+            one.submit_vote(examined, ed25519_vote(8, examined.hash))  # type: ignore[arg-type]
+        coordinator.answers = ["vote-time"]
+        with pytest.raises(ApiError) as refused:
+            one.submit_vote(examined, ed25519_vote(7, examined.hash))  # type: ignore[arg-type]
+    assert (told.value.code, refused.value.code) == ("vote-unknown", "vote-time")
 
 
 def test_a_task_of_a_stranger_or_that_is_not_pending_is_not_voted_on() -> None:

@@ -6,6 +6,7 @@ import { MemoryBook, type WalletBook, type Write } from "./book.js";
 import { Core, fromHex, toHex, type Source } from "./core.js";
 import {
   AnswerError,
+  ApiError,
   Cancelled,
   CountersignError,
   Expired,
@@ -17,8 +18,8 @@ import {
   Rejected,
   Unavailable,
   Unreachable,
-  Untrustworthy,
   UsageError,
+  byCode,
 } from "./errors.js";
 import { Feed } from "./feed.js";
 import {
@@ -56,7 +57,6 @@ import type {
 import {
   assertionOf,
   collected,
-  lists,
   type AssertionResponse,
   type Ballot,
   type ByPasskey,
@@ -78,6 +78,8 @@ const SIGNATURE = 120;
 const FURTHER = 5;
 /** Time for the coordinator to report the end of an expired order. */
 const REPORT = 5;
+/** Time in seconds to find out whether a vote arrived. */
+const ARRIVAL = 30;
 /** Limit of one long poll. */
 const LONG_POLL = 25;
 /** Pause between two attempts while the coordinator is away. */
@@ -539,13 +541,49 @@ export class Client {
     return this.#core.call<Vote>("vote.from_assertion", { ballot, passkeys, ...assertionOf(response) });
   }
 
-  /** Hands in a vote, and sees that the coordinator lists it. The same one may be handed in again. */
+  /**
+   * Hands in a vote, and sees that the coordinator lists it, and no newer one of the same key. The same one may be handed in
+   * again.
+   */
   async submitVote(examined: Examined, vote: Vote): Promise<Votes> {
-    const votes = this.#count(orderIn(examined.order), await this.#api.vote(examined.task, vote));
-    if (lists(votes, vote)) return votes;
-    const advice = "look at the task, and vote again";
-    const message = `the coordinator does not list the vote that it took on task ${examined.task}; ${advice}`;
-    throw new Untrustworthy("vote-not-listed", message);
+    const { arrival, ...count } = await this.#handInVote(examined, vote);
+    if (arrival === "listed" || arrival === "known") return votesOf(count);
+    if (arrival === "not-newest") {
+      const advice = "a newer vote of the same key is listed; find out who else votes with this key, and vote again";
+      throw byCode("vote-not-newest", `the vote on task ${examined.task} arrived, but does not count: ${advice}`, []);
+    }
+    const kept = "it may have kept it back, and may still hand it to the nodes";
+    const advice = "look at the task, and if the vote must not count, make the opposite one";
+    const message = `the coordinator does not list the vote that it took on task ${examined.task}; ${kept}: ${advice}`;
+    throw byCode("vote-not-listed", message, []);
+  }
+
+  /**
+   * Once the vote may have arrived, hands in the same one again until it is known whether it did: what is called not voted
+   * must not count.
+   */
+  async #handInVote(examined: Examined, vote: Vote): Promise<CountDocument> {
+    const { task, order } = examined;
+    const until = later(ARRIVAL);
+    const api = this.#api.within({ until });
+    let arrived = false;
+    for (;;) {
+      let failure: ApiError | AnswerError | Unreachable;
+      try {
+        return this.#counted(orderIn(order), await api.vote(task, vote), vote);
+      } catch (error) {
+        if (!isAnswerTo(error)) throw error;
+        failure = error;
+      }
+      arrived ||= voteMayHaveArrived(failure);
+      if (!arrived) throw failure;
+      if (Date.now() >= until || (failure instanceof ApiError && !voteMayHaveArrived(failure))) {
+        const advice = "and it may count; look at the task before you vote again";
+        const message = `whether the vote on task ${task} arrived is not known (${failure.message}), ${advice}`;
+        throw byCode("vote-unknown", message, []);
+      }
+      await api.pause(pauseAfter(failure, AWAY));
+    }
   }
 
   /** Votes with an Ed25519 key (`csv-secret1…`) on exactly what was examined. Never keep such a key in a web page. */
@@ -556,9 +594,13 @@ export class Client {
   }
 
   #count(order: Order, told: object): Votes {
-    const ask = { order, told, passkeys: this.#pages(), approvers: this.profile.approvers ?? null, now: Date.now() };
-    const count = this.#core.call<Omit<Votes, "until"> & { readonly until: number }>("vote.count", ask);
-    return { ...count, until: new Date(Math.min(count.until, LAST)) };
+    return votesOf(this.#counted(order, told));
+  }
+
+  /** The count of the votes that the coordinator tells, and what became of the one that was handed in. */
+  #counted(order: Order, told: object, vote: Vote | null = null): CountDocument {
+    const known = { passkeys: this.#pages(), approvers: this.profile.approvers ?? null };
+    return this.#core.call<CountDocument>("vote.count", { order, told, vote, ...known, now: Date.now() });
   }
 
   #pages(): object | null {
@@ -972,6 +1014,13 @@ export class Client {
   }
 }
 
+/** The votes on a task as the module counts them. */
+interface CountDocument extends Omit<Votes, "until"> {
+  readonly until: number;
+  /** What became of the vote that was handed in; absent if none was. */
+  readonly arrival?: "listed" | "known" | "not-newest" | "not-listed";
+}
+
 /** An order that collects votes. */
 interface Asked extends Ordered {
   readonly collect: { readonly votes: number; readonly until: number };
@@ -1103,6 +1152,23 @@ function nothing(): InvalidResult {
     "invalid-result",
     "the result is not of the kind that was ordered; do not use it, and do not trust this coordinator",
   );
+}
+
+function votesOf(count: Omit<CountDocument, "arrival">): Votes {
+  return { ...count, until: new Date(Math.min(count.until, LAST)) };
+}
+
+function isAnswerTo(error: unknown): error is ApiError | AnswerError | Unreachable {
+  return error instanceof ApiError || error instanceof AnswerError || error instanceof Unreachable;
+}
+
+/**
+ * `fetch` does not tell whether a request that failed was sent. An answer that cannot be read may have said that the vote
+ * was taken, and a request that is refused as repeated was taken before.
+ */
+function voteMayHaveArrived(error: ApiError | AnswerError | Unreachable): boolean {
+  if (!(error instanceof ApiError)) return true;
+  return error.status < 400 || error.status > 499 || error.code === "request-repeated";
 }
 
 function isPassing(error: unknown): boolean {

@@ -148,8 +148,14 @@ export class UnknownState extends CountersignError {
   }
 }
 
-/** There is no vote: nobody asks for one, or not any more, or it could not be made. */
+/**
+ * There is no vote: nobody asks for one, or not any more, or it could not be made; or a newer one of the same key counts
+ * instead (`vote-not-newest`).
+ */
 export class VoteError extends CountersignError {}
+
+/** The vote was sent, and whether it arrived is not known: it may count. Look at the task before you vote again. */
+export class VoteUnknown extends CountersignError {}
 
 /** There is no order: what a passkey returned does not prove it. */
 export class OrderError extends CountersignError {}
@@ -202,6 +208,8 @@ const BY_CODE: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["vote-not-pending", VoteError],
   ["vote-over", VoteError],
   ["vote-not-made", VoteError],
+  ["vote-not-newest", VoteError],
+  ["vote-unknown", VoteUnknown],
   ["vote-stranger", Untrustworthy],
   ["vote-order", Untrustworthy],
   ["vote-generation", Untrustworthy],

@@ -19,11 +19,12 @@ export function clean(text: string): string {
   return PLAIN.test(text) ? text : (cleaned([text]).get(text) ?? "");
 }
 
-/** A document of the coordinator, with each text and name in it cleaned, but for the signed text of an order. */
+/** A document of the coordinator, with each text and name in it cleaned. If it is an order, its signed text stays. */
 export function told<T>(document: T): T {
+  const order = isOrder(document) ? document : undefined;
   const dirty = new Set<string>();
-  collect(document, dirty);
-  return dirty.size === 0 ? document : (replaced(document, cleaned([...dirty])) as T);
+  collect(document, dirty, order);
+  return dirty.size === 0 ? document : (replaced(document, cleaned([...dirty]), order) as T);
 }
 
 function cleaned(texts: readonly string[]): ReadonlyMap<string, string> {
@@ -33,28 +34,30 @@ function cleaned(texts: readonly string[]): ReadonlyMap<string, string> {
   return new Map(texts.map((text, index) => [text, by[index] ?? ""]));
 }
 
-function collect(value: unknown, dirty: Set<string>): void {
+function collect(value: unknown, dirty: Set<string>, order: unknown): void {
   if (typeof value === "string") {
     if (!PLAIN.test(value)) dirty.add(value);
   } else if (typeof value === "object" && value !== null) {
     for (const [name, one] of Object.entries(value)) {
       if (!PLAIN.test(name)) dirty.add(name);
-      if (!isSigned(name, one)) collect(one, dirty);
+      if (name !== SIGNED || value !== order) collect(one, dirty, order);
     }
   }
 }
 
-function replaced(value: unknown, by: ReadonlyMap<string, string>): unknown {
+function replaced(value: unknown, by: ReadonlyMap<string, string>, order: unknown): unknown {
   if (typeof value === "string") return by.get(value) ?? value;
-  if (Array.isArray(value)) return value.map((one) => replaced(one, by));
+  if (Array.isArray(value)) return value.map((one) => replaced(one, by, order));
   if (typeof value !== "object" || value === null) return value;
   const members = Object.entries(value).map(([name, one]) => [
     by.get(name) ?? name,
-    isSigned(name, one) ? one : replaced(one, by),
+    name === SIGNED && value === order ? one : replaced(one, by, order),
   ]);
   return Object.fromEntries(members);
 }
 
-function isSigned(name: string, value: unknown): boolean {
-  return name === SIGNED && typeof value === "string";
+/** An order has a signature beside its text. Everywhere else, a member `task` is an id, which nobody has signed. */
+function isOrder(document: unknown): document is object {
+  if (typeof document !== "object" || document === null) return false;
+  return SIGNED in document && typeof document[SIGNED] === "string" && "signature" in document;
 }

@@ -90,10 +90,11 @@ export interface JudgedVote {
   readonly name: string | null;
   /**
    * `genuine`: it proves itself, and counts. `passkey`: made by one, and the profile names no pages that may collect such
-   * votes, so it can neither be believed nor be called forged. `early`: made in the future. `unlisted`: of a key that
-   * nobody has of those whom the profile lists. `forged`: forged, or for another task. `unreadable`: of a later version.
+   * votes, so it can neither be believed nor be called forged. `early`: an approval made in the future. `own`: an approval
+   * by whoever ordered the task, whom nodes do not count unless a rule says so. `unlisted`: of a key that nobody has of
+   * those whom the profile lists. `forged`: forged, or for another task. `unreadable`: of a later version.
    */
-  readonly finding: "genuine" | "passkey" | "early" | "unlisted" | "forged" | "unreadable";
+  readonly finding: "genuine" | "passkey" | "early" | "own" | "unlisted" | "forged" | "unreadable";
   /** Why it does not count, for people. */
   readonly problem: string | null;
   /** Null if it cannot be read. */
@@ -136,10 +137,4 @@ export function assertionOf({ clientDataJSON, authenticatorData, signature }: As
     authenticator_data: hex(authenticatorData),
     signature: hex(signature),
   };
-}
-
-/** True if this vote is among them, made by its key, whether it counts or not. */
-export function lists({ votes }: Votes, { approver, choice, time }: Vote): boolean {
-  const proven = votes.filter(({ finding }) => ["genuine", "early", "unlisted"].includes(finding));
-  return proven.some(({ vote }) => vote?.approver === approver && vote.choice === choice && vote.time === time);
 }

@@ -141,8 +141,11 @@ test("names and events steer nothing, and what people write stays", async (conte
 
 test("the exact text of an order stays as it is", async () => {
   await Core.load();
-  const given = { task: "{\n}", name: "{\n}", deep: [{ task: "\n" }] };
-  assert.deepEqual(told(given), { ...given, name: "{ }" });
+  const given = { task: "{\n}", signature: "\n", name: "{\n}", deep: [{ task: "\n", signature: "" }] };
+  const cleaned = { ...given, signature: " ", name: "{ }", deep: [{ task: " ", signature: "" }] };
+  assert.deepEqual(told(given), cleaned);
+  // Nobody signs an id of that name.
+  assert.deepEqual(told({ task: HIDDEN, deep: { task: HIDDEN } }), { task: CLEAN, deep: { task: CLEAN } });
 });
 
 test("a wallet whose key is none is an error of this package", async (context) => {

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { Client, CountersignError, MemoryBook, Payload, Pending, Untrustworthy, UsageError, VoteError } from "countersign";
+import { Client, CountersignError, MemoryBook, Payload, Pending, Untrustworthy, UsageError, VoteError, VoteUnknown } from "countersign";
 import { clientOf } from "countersign/node";
 
 const table = JSON.parse(readFileSync(new URL("../../tests/forgeries.json", import.meta.url), "utf8"));
@@ -29,7 +29,7 @@ const pay = Payload.message("pay");
 
 /** A coordinator that collects votes on every order, and never has enough. `alter` changes its lists of votes. */
 async function voting(profile = {}) {
-  const state = { views: {}, votes: [], alter: (told) => told };
+  const state = { views: {}, votes: [], answers: [], alter: (told) => told };
   const listed = (id) => {
     const hash = labelled("countersign/1 task", state.views[id].task).toString("hex");
     return state.alter({ task: id, hash, votes: state.votes, missing: ["erin"], later: true });
@@ -49,6 +49,9 @@ async function voting(profile = {}) {
     let text = "";
     for await (const part of request) text += part;
     const document = answered(request.url.split("?")[0], text);
+    const other = text && request.url.endsWith("/votes") ? state.answers.shift() : undefined;
+    if (other === "none") return void request.socket.destroy();
+    if (other) return void response.writeHead(409).end(JSON.stringify({ error: { code: other, message: "no" } }));
     response.writeHead(document ? 200 : 404, { "content-type": "application/json" });
     response.end(JSON.stringify(document ?? { error: { code: "not-found", message: "there is no such thing" } }));
   });
@@ -368,6 +371,39 @@ test("an Ed25519 key votes on what was examined, and the coordinator lists the v
   state.alter = (told) => ({ ...told, votes: [] });
   const lost = client.vote(await client.examine(id), { key: text, choice: "approve" });
   await assert.rejects(lost, (error) => error instanceof Untrustworthy && error.code === "vote-not-listed");
+  state.close();
+});
+
+test("a vote that does not count, or that nobody needs, is not told as lost", async () => {
+  const state = await voting();
+  const { client } = state;
+  const { id } = await client.submit(wallet, pay, { collect: collect() });
+  const examined = await client.examine(id);
+  const newer = { name: "ann", received: 1, vote: voteOf(9, examined.hash, "approve", 20_000) };
+  state.votes = [newer];
+  const superseded = client.submitVote(examined, voteOf(9, examined.hash, "reject"));
+  await assert.rejects(superseded, (error) => error instanceof VoteError && error.code === "vote-not-newest");
+  // A coordinator does not take the same answer twice within a minute.
+  const said = { name: "ann", received: 1, vote: voteOf(9, examined.hash, "approve", -1000) };
+  state.alter = (told) => ({ ...told, votes: [said] });
+  assert.equal((await client.submitVote(examined, voteOf(9, examined.hash, "approve"))).approved, 1);
+  state.close();
+});
+
+test("a vote whose answer was lost is handed in again, and is not called lost if it may count", async () => {
+  const state = await voting();
+  const { client } = state;
+  const { id } = await client.submit(wallet, pay, { collect: collect() });
+  const examined = await client.examine(id);
+  state.answers = ["none"];
+  const vote = voteOf(9, examined.hash);
+  assert.equal((await client.submitVote(examined, vote)).approved, 1);
+  assert.deepEqual(state.votes.map((told) => told.vote), [vote, vote]);
+  state.answers = ["none", "task-not-pending"];
+  const unknown = client.submitVote(examined, voteOf(8, examined.hash));
+  await assert.rejects(unknown, (error) => error instanceof VoteUnknown && error.code === "vote-unknown");
+  state.answers = ["vote-time"];
+  await assert.rejects(client.submitVote(examined, voteOf(7, examined.hash)), { code: "vote-time" });
   state.close();
 });
 

@@ -5,7 +5,7 @@ use countersign_protocol::{
     ApproverId, Assertion, Ballot, Choice, Hash, KeyDescriptor, MalformedVote, Operation, Proof,
     SignedTask, TaskId, UnixMillis, Vote,
 };
-use countersign_requester::count::{Count, Finding, Judged, People, ToldVotes};
+use countersign_requester::count::{Arrival, Count, Finding, Judged, Ordered, People, ToldVotes};
 use countersign_requester::known::Acquaintances;
 use countersign_requester::profile::Chains;
 use countersign_requester::proof::{self, Told};
@@ -251,6 +251,9 @@ pub struct ToldAbout {
     /// The people of the profile, if it lists them.
     #[serde(default)]
     approvers: Option<People>,
+    /// The vote that the list answers, if one was handed in.
+    #[serde(default)]
+    vote: Option<Vote>,
     now: UnixMillis,
 }
 
@@ -268,6 +271,9 @@ pub struct Counted {
     missing: Vec<String>,
     /// The coordinator's own count.
     told: Option<Collecting>,
+    /// What became of the vote that was handed in; absent if none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrival: Option<&'static str>,
 }
 
 /// A vote, and whether it counts.
@@ -291,6 +297,10 @@ impl From<Judged> for Found {
             ),
             Finding::Unlisted => ("unlisted", Some("of a key that the profile does not list")),
             Finding::Early => ("early", Some("made in the future")),
+            Finding::Own => (
+                "own",
+                Some("of whoever ordered the task, whom nodes do not count unless a rule says so"),
+            ),
             Finding::Forged(error) => ("forged", Some(error.name())),
             Finding::Unreadable => (
                 "unreadable",
@@ -311,9 +321,14 @@ pub fn count(ask: ToldAbout) -> Result<Counted, Failure> {
     let order = SignedTask::from(ask.order);
     let task = proof::check_requester(&order, ask.passkeys.get()?)?;
     let collect = task.collect.ok_or(NoVote::NotAsked)?;
-    let subject = (task.id, order.hash());
+    let ordered = Ordered {
+        task: task.id,
+        hash: order.hash(),
+        requester: task.requester,
+        collect,
+    };
     let known = (ask.passkeys.relying_party()?, ask.approvers.as_ref());
-    let count = Count::new(subject, collect, ask.told, known, ask.now).map_err(|error| {
+    let count = Count::new(ordered, ask.told, known, ask.now).map_err(|error| {
         let message = format!("the coordinator's answer is of no use ({error}); check the URL");
         Failure::new("answer", message)
     })?;
@@ -322,10 +337,20 @@ pub fn count(ask: ToldAbout) -> Result<Counted, Failure> {
         hash: count.hash,
         needed: count.collect.votes,
         until: count.collect.until,
+        arrival: ask.vote.as_ref().map(|vote| word(count.arrival(vote))),
         approved: count.approved(),
         rejected: count.rejected(),
         missing: count.missing,
         told: count.told,
         votes: count.votes.into_iter().map(Found::from).collect(),
     })
+}
+
+fn word(arrival: Arrival) -> &'static str {
+    match arrival {
+        Arrival::Listed => "listed",
+        Arrival::Known => "known",
+        Arrival::NotNewest => "not-newest",
+        Arrival::NotListed => "not-listed",
+    }
 }

@@ -271,6 +271,15 @@ fn an_approvers_own_key_votes_on_a_signed_order() {
 }
 
 fn counted(votes: &[(&str, Value)], passkeys: Value) -> Result<Value, String> {
+    answered(votes, passkeys, None)
+}
+
+/// The count of a list that answers a vote, or that was asked for.
+fn answered(
+    votes: &[(&str, Value)],
+    passkeys: Value,
+    vote: Option<&Vote>,
+) -> Result<Value, String> {
     let task: Value = serde_json::from_str(order()["task"].as_str().unwrap()).unwrap();
     let votes = votes
         .iter()
@@ -280,8 +289,46 @@ fn counted(votes: &[(&str, Value)], passkeys: Value) -> Result<Value, String> {
         "votes": votes.collect::<Vec<_>>(),
         "collecting": {"needed": 2, "approved": 2, "rejected": 0, "until": NOW + HOUR},
     });
-    let ask_for = json!({"order": order(), "told": told, "passkeys": passkeys, "now": NOW});
+    let ask_for = json!({
+        "order": order(), "told": told, "passkeys": passkeys, "vote": vote, "now": NOW,
+    });
     ask("vote.count", &ask_for)
+}
+
+#[test]
+fn what_became_of_a_vote_is_told_to_whoever_handed_it_in() {
+    let passkey = Passkey::new(1);
+    let vote = passkey.vote(hash(), Choice::Reject, NOW);
+    let newer = passkey.vote(hash(), Choice::Approve, NOW + 1);
+    let before = passkey.vote(hash(), Choice::Reject, NOW - 1);
+    for (listed, arrival) in [
+        (vec![&vote], json!("listed")),
+        (vec![&vote, &newer], json!("not-newest")),
+        (vec![&before], json!("known")),
+        (vec![], json!("not-listed")),
+    ] {
+        let listed: Vec<_> = listed.iter().map(|one| ("ann", json!(one))).collect();
+        let count = answered(&listed, passkeys(), Some(&vote)).unwrap();
+        assert_eq!(count["arrival"], arrival);
+        let count = counted(&listed, passkeys()).unwrap();
+        assert_eq!(count.get("arrival"), None, "none was handed in");
+    }
+}
+
+/// The key of the table's requester has 32 equal bytes.
+#[test]
+fn an_approval_by_whoever_ordered_is_shown_and_not_counted() {
+    let own = Key::new(0xc9);
+    let approval = json!(own.vote(hash(), Choice::Approve, NOW));
+    let count = counted(&[("ann", approval)], Value::Null).unwrap();
+    assert_eq!(count["votes"][0]["finding"], "own");
+    assert_eq!(
+        (&count["approved"], &count["rejected"]),
+        (&json!(0), &json!(0))
+    );
+    let rejection = json!(own.vote(hash(), Choice::Reject, NOW));
+    let count = counted(&[("ann", rejection)], Value::Null).unwrap();
+    assert_eq!(count["rejected"], 1);
 }
 
 #[test]

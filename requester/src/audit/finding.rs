@@ -13,7 +13,7 @@ use crate::utc;
 /// Everything that was found out about a bundle.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// By subject: the profile, the coordinator, wallets, nodes, tasks.
+    /// By subject: the time, the profile, the coordinator, wallets, nodes, tasks.
     pub findings: Vec<Finding>,
 }
 
@@ -29,6 +29,8 @@ pub struct Finding {
 /// The subject of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
+    /// The time that is asked about.
+    Time,
     /// What the auditor knows.
     Profile,
     /// The coordinator.
@@ -155,6 +157,10 @@ pub enum Proven {
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum Missing {
+    #[error(
+        "nobody signs the time that the bundle names, and whoever made it may have chosen one in which nothing is missing; give yours by --from and --to"
+    )]
+    Time,
     #[error("there is no log of this node; ask its operator for `countersign-node audit export`")]
     Log,
     #[error(
@@ -394,6 +400,15 @@ impl Report {
 
     pub(super) fn proven(&mut self, subject: Subject, proven: Proven) {
         self.add(subject, Fact::Proven(proven));
+    }
+
+    /// Notes that the auditor left the time, or an end of it, to the bundle.
+    #[must_use]
+    pub fn of_the_bundles_time(mut self) -> Self {
+        let fact = Fact::Missing(Missing::Time);
+        let subject = Subject::Time;
+        self.findings.insert(0, Finding { subject, fact });
+        self
     }
 
     pub(super) fn missing(&mut self, subject: Subject, missing: Missing) {

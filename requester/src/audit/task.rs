@@ -8,7 +8,7 @@ use countersign_payload::Networks;
 use countersign_protocol::text::clean;
 use countersign_protocol::{
     ApproverId, Choice, Hash, KeyDescriptor, NodeId, Operation, OperationKind, OrderProof, Outcome,
-    SignedTask, Task, TaskError, TaskId, Vote,
+    RequesterId, SignedTask, Task, TaskError, TaskId, Vote,
 };
 use countersign_verify::{Input, WrongResult, result};
 use countersign_vote::CheckError;
@@ -145,8 +145,8 @@ struct OrderCopy<'a> {
 enum Signing {
     /// There is none.
     Absent,
-    /// It is the requester's.
-    Genuine,
+    /// It is this requester's, whom the order names.
+    Genuine(RequesterId),
     /// It is a passkey's, and the auditor does not know its page.
     NoPages,
     /// It is not the requester's.
@@ -172,7 +172,14 @@ impl<'a> OrderCopy<'a> {
     }
 
     fn is_signed(&self) -> bool {
-        self.signing == Signing::Genuine
+        self.is_signed_by(|_| true)
+    }
+
+    fn is_signed_by(&self, one_of: impl Fn(&RequesterId) -> bool) -> bool {
+        match &self.signing {
+            Signing::Genuine(requester) => one_of(requester),
+            Signing::Absent | Signing::NoPages | Signing::False => false,
+        }
     }
 }
 
@@ -181,19 +188,21 @@ fn signing(bytes: &[u8], signature: &OrderProof, pages: PinnedPages<'_>) -> Sign
         bytes: bytes.to_vec(),
         signature: signature.clone(),
     };
-    let proven = order
-        .parse()
-        .and_then(|task| order.prove(&task.requester, pages));
+    let proven = order.parse().and_then(|task| {
+        order.prove(&task.requester, pages)?;
+        Ok(task.requester)
+    });
     match proven {
-        Ok(()) => Signing::Genuine,
+        Ok(requester) => Signing::Genuine(requester),
         Err(TaskError::NoPasskeys(_)) => Signing::NoPages,
         Err(_) => Signing::False,
     }
 }
 
 impl<'a> Gathered<'a> {
-    /// The order: the first copy that its requester has signed, or the first one if none is signed.
-    /// Copies that differ from it are named.
+    /// The order: the first copy that a trusted requester has signed, so that nobody else's order
+    /// under its id takes its place; else the first one that its requester has signed; else the
+    /// first one. Copies that differ from it are named.
     fn order(&self, id: TaskId, context: &Context<'_>) -> (Option<Order>, Vec<Fact>) {
         let pages = context.trust.passkeys();
         let told = self.told.iter().map(|told| {
@@ -206,7 +215,13 @@ impl<'a> Gathered<'a> {
         });
         let copies: Vec<OrderCopy<'_>> = told.chain(seen).collect();
         let mut facts = Vec::new();
-        let signed = copies.iter().find(|copy| copy.is_signed());
+        let known = &context.trust.known;
+        let trusted =
+            |copy: &&OrderCopy<'_>| copy.is_signed_by(|requester| known.trusts(requester));
+        let signed = copies
+            .iter()
+            .find(trusted)
+            .or_else(|| copies.iter().find(|copy| copy.is_signed()));
         let Some(chosen) = signed.or(copies.first()) else {
             // All records were deleted, or are not here.
             let mut hashes = self.absent.iter().filter_map(|absent| absent.hash);
@@ -228,9 +243,9 @@ impl<'a> Gathered<'a> {
         for copy in &copies {
             let from = copy.from;
             let wrong = match (copy.bytes == chosen.bytes, copy.signing) {
-                (true, Signing::Genuine | Signing::Absent | Signing::NoPages) => None,
+                (true, Signing::Genuine(_) | Signing::Absent | Signing::NoPages) => None,
                 (true, Signing::False) => Some(Wrong::Unsigned { from, requester }),
-                (false, Signing::Genuine) => Some(Wrong::TwoOrders),
+                (false, Signing::Genuine(_)) => Some(Wrong::TwoOrders),
                 (false, Signing::Absent | Signing::NoPages | Signing::False) => {
                     Some(Wrong::OtherOrder { from })
                 }

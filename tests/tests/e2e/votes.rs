@@ -379,7 +379,10 @@ async fn what_people_and_nodes_did_is_proven_to_an_auditor_who_can_ask_nobody() 
     );
 
     let profile = desk.path().join("profile.yaml");
-    let verify = || client(&profile, &["audit", "verify", &bundle]);
+    let good = Bundle::read(&std::fs::read(&bundle).unwrap()).unwrap();
+    let [from, to] = [good.time.0, good.time.1].map(|time| time.0.to_string());
+    let asked = ["audit", "verify", &bundle, "--from", &from, "--to", &to];
+    let verify = || client(&profile, &asked);
     let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
     let whole = verify();
     assert_eq!(whole.status.code(), Some(0), "{}", said(&whole));
@@ -391,7 +394,6 @@ async fn what_people_and_nodes_did_is_proven_to_an_auditor_who_can_ask_nobody() 
         assert!(said(&whole).contains(fact), "{fact}: {}", said(&whole));
     }
 
-    let good = Bundle::read(&std::fs::read(&bundle).unwrap()).unwrap();
     let alterations: [fn(&mut Bundle); 4] = [
         |bundle| bundle.nodes[0].head.at.0 += 1,
         |bundle| drop(bundle.nodes[1].entries.remove(1)),

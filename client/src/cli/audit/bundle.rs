@@ -26,9 +26,10 @@ Examples:
 
 Each node's operator makes a file by `countersign-node audit export`, for the same time or more.
 
-Exit codes of verify: 0 everything is proven; 3 something is missing; 1 something is wrong, or the
-file cannot be read. The profile of the auditor names nodes, requesters, approvers and the
-coordinator (`coordinator_id`), each id as its owner told it. Nothing in a bundle vouches for itself.";
+Exit codes of verify: 0 everything is proven; 3 something is missing, such as a time of your own;
+1 something is wrong, or the file cannot be read. The profile of the auditor names nodes, requesters,
+approvers and the coordinator (`coordinator_id`), each id as its owner told it. Nothing in a bundle
+vouches for itself.";
 
 #[derive(Debug, Args)]
 pub struct Export {
@@ -52,7 +53,7 @@ pub struct Verify {
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
     /// The beginning of the time that you ask about; if absent, what the bundle says, which nobody
-    /// signs.
+    /// signs, so that something is missing.
     #[arg(long, value_name = "TIME", value_parser = time::point)]
     from: Option<UnixMillis>,
     /// Its end, which is not part of it; if absent, what the bundle says.
@@ -108,7 +109,7 @@ pub fn verify(args: &Verify, profile: &Profile, output: &Output) -> Result<Exit,
     if from >= to {
         return Err(ClientError::Usage("--from has to be before --to".into()));
     }
-    let report = verify_audit(&bundle, (from, to), profile)?;
+    let report = verify_audit(&bundle, (args.from, args.to), profile)?;
     let standing = report.standing();
     let time_of = match (args.from, args.to) {
         (Some(_), Some(_)) => "you",
@@ -122,10 +123,6 @@ pub fn verify(args: &Verify, profile: &Profile, output: &Output) -> Result<Exit,
         time::utc(to),
         bundle.nodes.len()
     ))];
-    if time_of == "bundle" {
-        let text = "the bundle itself says which time; give yours by --from and --to";
-        lines.push(Line::new(text, Tone::Attention));
-    }
     let mut last = None;
     for one in &findings {
         if last.replace(one.subject) != Some(one.subject) {
@@ -201,6 +198,7 @@ fn conclusion(report: &Report) -> Line {
 /// A heading for people.
 fn name(subject: &Subject, profile: &Profile) -> String {
     match subject {
+        Subject::Time => "the time".into(),
         Subject::Profile => "the profile".into(),
         Subject::Coordinator => "the coordinator".into(),
         Subject::Wallet(wallet) => format!("wallet {wallet}"),
@@ -212,6 +210,7 @@ fn name(subject: &Subject, profile: &Profile) -> String {
 /// The subject for programs.
 fn id(subject: &Subject) -> String {
     match subject {
+        Subject::Time => "time".into(),
         Subject::Profile => "profile".into(),
         Subject::Coordinator => "coordinator".into(),
         Subject::Wallet(wallet) => wallet.to_string(),

@@ -34,6 +34,7 @@ from .errors import (
     Untrustworthy,
     UsageError,
     VoteError,
+    VoteUnknown,
     WalletDistrusted,
 )
 from .keys import ApproverKey, RequesterKey
@@ -112,6 +113,7 @@ __all__ = [
     "Untrustworthy",
     "UsageError",
     "VoteError",
+    "VoteUnknown",
     "Votes",
     "Wallet",
     "WalletBook",

@@ -19,7 +19,7 @@ import httpx
 from . import _text
 from ._access import Access
 from ._wire import Deadline, Wire
-from .errors import AnswerError, FileError, Unavailable, Unreachable, by_status
+from .errors import AnswerError, CountersignError, FileError, Unavailable, Unreachable, by_status
 from .schema import OPERATIONS, SHAPES, KeyDescriptor, Submission, TaskSummary, Vote
 
 T = TypeVar("T")
@@ -150,7 +150,7 @@ def pause(retry_after: str | None) -> float | None:
     return min(float(retry_after), LONGEST)
 
 
-def asked_pause(error: Unreachable | Unavailable, least: float) -> float:
+def asked_pause(error: CountersignError, least: float) -> float:
     """The time before the next attempt: as the coordinator asks, but not less than this."""
     told = error.retry_after if isinstance(error, Unavailable) else None
     return max(told or 0.0, least)

@@ -19,6 +19,7 @@ from ._step import Flow, Sleep, Tell
 from .book import Recorded, WalletBook
 from .errors import (
     AnswerError,
+    ApiError,
     Cancelled,
     CountersignError,
     Expired,
@@ -91,6 +92,8 @@ PAGES = 1000
 NEW_KEYS = 60.0
 #: The last millisecond of the year 9999, which dates end with.
 LAST = 253_402_300_799_999
+#: Time to find out whether a vote arrived.
+ARRIVAL = 30.0
 #: Pause of a delivery while another one looks for keys.
 SHORTLY = 0.05
 
@@ -380,31 +383,56 @@ class Flows:
         return (yield from self.submit_vote(examined, key.vote(examined.order, choice, _now(), self._pages)))
 
     def submit_vote(self, examined: Examined, vote: Vote) -> Flow[Votes]:
-        """Hands in a vote, and sees that the coordinator lists it."""
-        count = self._count(examined.order, (yield _api.vote(examined.task, vote)))
-        if any(one.proves(vote) for one in count.votes):
-            return count
+        """Hands in a vote, and sees that the coordinator lists it, and no newer one of the same key."""
+        until = time.monotonic() + ARRIVAL
+        document = yield from within(until, self._hand_in_vote(examined, vote, until))
+        if document["arrival"] in ("listed", "known"):
+            return _votes(document)
+        if document["arrival"] == "not-newest":
+            raise by_code(
+                "vote-not-newest",
+                f"the vote on task {examined.task} arrived, but does not count: a newer vote of the same key is listed; "
+                "find out who else votes with this key, and vote again",
+                (),
+            )
         raise by_code(
             "vote-not-listed",
-            f"the coordinator does not list the vote that it took on task {examined.task}; look at the task, and vote again",
+            f"the coordinator does not list the vote that it took on task {examined.task}; it may have kept it back, and may "
+            "still hand it to the nodes: look at the task, and if the vote must not count, make the opposite one",
             (),
         )
 
+    def _hand_in_vote(self, examined: Examined, vote: Vote, until: float) -> Flow[dict[str, Any]]:
+        """Once the vote may have arrived, hands in the same one again until it is known whether it did: what is called not
+        voted must not count."""
+        arrived = False
+        while True:
+            try:
+                return self._counted(examined.order, (yield _api.vote(examined.task, vote)), vote)
+            except (Unreachable, ApiError, AnswerError) as error:
+                may_have_arrived = _vote_may_have_arrived(error)
+                arrived = arrived or may_have_arrived
+                if not arrived:
+                    raise
+                left = until - time.monotonic()
+                if left <= 0 or (isinstance(error, ApiError) and not may_have_arrived):
+                    raise by_code(
+                        "vote-unknown",
+                        f"whether the vote on task {examined.task} arrived is not known ({error.message}), and it may count; "
+                        "look at the task before you vote again",
+                        (),
+                    ) from None
+                pause = _api.asked_pause(error, AWAY)
+            yield Sleep(min(pause, max(left, AWAY)))
+
     def _count(self, order: Order, told: Any) -> Votes:
-        document = {"order": order, "told": told, "now": _now()}
+        return _votes(self._counted(order, told))
+
+    def _counted(self, order: Order, told: Any, vote: Vote | None = None) -> dict[str, Any]:
+        """The count of the votes that the coordinator tells, and what became of the one that was handed in."""
+        document = {"order": order, "told": told, "vote": vote, "now": _now()}
         known = {"passkeys": self._pages, "approvers": self.profile.people()}
-        count = _core.call("vote.count", document | known)
-        return Votes(
-            task=count["task"],
-            hash=count["hash"],
-            needed=count["needed"],
-            until=_date(count["until"]),
-            approved=count["approved"],
-            rejected=count["rejected"],
-            votes=tuple(JudgedVote(**one) for one in count["votes"]),
-            missing=tuple(count["missing"]),
-            told=count["told"],
-        )
+        return cast("dict[str, Any]", _core.call("vote.count", document | known))
 
     # Events
 
@@ -744,6 +772,20 @@ def _decoded(decoded: dict[str, Any]) -> Decoded:
     return Decoded(inputs, decoded["blind"], decoded["intent"], tuple(decoded["lines"]))
 
 
+def _votes(count: dict[str, Any]) -> Votes:
+    return Votes(
+        task=count["task"],
+        hash=count["hash"],
+        needed=count["needed"],
+        until=_date(count["until"]),
+        approved=count["approved"],
+        rejected=count["rejected"],
+        votes=tuple(JudgedVote(**one) for one in count["votes"]),
+        missing=tuple(count["missing"]),
+        told=count["told"],
+    )
+
+
 def _collected(collect: Collect | None) -> dict[str, int] | None:
     return None if collect is None else {"votes": collect.votes, "until": collect.until_ms}
 
@@ -791,6 +833,17 @@ def _end(timeout: float | None, default: float) -> float:
 
 def _may_have_arrived(error: Unreachable | Unavailable) -> bool:
     return error.sent if isinstance(error, Unreachable) else error.status != 429 and error.code != "too-many-tasks"
+
+
+def _vote_may_have_arrived(error: Unreachable | ApiError | AnswerError) -> bool:
+    """An answer that cannot be read may have said so. A request that is refused as repeated was taken before."""
+    match error:
+        case Unreachable():
+            return error.sent
+        case ApiError():
+            return not 400 <= error.status <= 499 or error.code == "request-repeated"
+        case AnswerError():
+            return True
 
 
 def _none() -> Flow[None]:

@@ -14,10 +14,16 @@ def clean(text: str) -> str:
 
 
 def told(document: Any) -> Any:
-    """A document of the coordinator, with each text and name in it cleaned, but for the signed text of an order."""
+    """A document of the coordinator, with each text and name in it cleaned. If it is an order, its signed text stays."""
+    order = document if _is_order(document) else None
     dirty: set[str] = set()
-    _collect(document, dirty)
-    return _replaced(document, _cleaned(sorted(dirty))) if dirty else document
+    _collect(document, dirty, order)
+    return _replaced(document, _cleaned(sorted(dirty)), order) if dirty else document
+
+
+def _is_order(document: Any) -> bool:
+    """An order has a signature beside its text. Everywhere else, a member ``task`` is an id, which nobody has signed."""
+    return isinstance(document, dict) and isinstance(document.get(_SIGNED), str) and "signature" in document
 
 
 def _is_plain(text: str) -> bool:
@@ -36,28 +42,28 @@ def _whole(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _collect(value: Any, dirty: set[str]) -> None:
+def _collect(value: Any, dirty: set[str], order: Any) -> None:
     if isinstance(value, str):
         if not _is_plain(value):
             dirty.add(value)
     elif isinstance(value, list):
         for one in value:
-            _collect(one, dirty)
+            _collect(one, dirty, order)
     elif isinstance(value, dict):
         for name, one in value.items():
-            _collect(name, dirty)
-            if not (name == _SIGNED and isinstance(one, str)):
-                _collect(one, dirty)
+            _collect(name, dirty, order)
+            if name != _SIGNED or value is not order:
+                _collect(one, dirty, order)
 
 
-def _replaced(value: Any, by: dict[str, str]) -> Any:
+def _replaced(value: Any, by: dict[str, str], order: Any) -> Any:
     if isinstance(value, str):
         return by.get(value, value)
     if isinstance(value, list):
-        return [_replaced(one, by) for one in value]
+        return [_replaced(one, by, order) for one in value]
     if isinstance(value, dict):
         return {
-            by.get(name, name): one if name == _SIGNED and isinstance(one, str) else _replaced(one, by)
+            by.get(name, name): one if name == _SIGNED and value is order else _replaced(one, by, order)
             for name, one in value.items()
         }
     return value

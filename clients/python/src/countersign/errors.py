@@ -134,7 +134,12 @@ class Cancelled(TaskError):
 
 
 class VoteError(CountersignError):
-    """There is no vote: nobody asks for one, or not any more, or it could not be made."""
+    """There is no vote: nobody asks for one, or not any more, or it could not be made; or a newer one of the same key counts
+    instead (``vote-not-newest``)."""
+
+
+class VoteUnknown(CountersignError):
+    """The vote was sent, and whether it arrived is not known: it may count. Look at the task before you vote again."""
 
 
 class Pending(CountersignError):
@@ -221,6 +226,8 @@ _BY_CODE: dict[str, type[CountersignError]] = {
     "vote-not-pending": VoteError,
     "vote-over": VoteError,
     "vote-not-made": VoteError,
+    "vote-not-newest": VoteError,
+    "vote-unknown": VoteUnknown,
     "vote-stranger": Untrustworthy,
     "vote-order": Untrustworthy,
     "vote-generation": Untrustworthy,

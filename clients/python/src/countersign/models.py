@@ -194,9 +194,10 @@ class JudgedVote:
     #: read, or its key is nobody's in the profile.
     name: str | None
     #: ``genuine``: it proves itself, and counts. ``passkey``: made by one, and the profile names no pages that may collect
-    #: such votes, so it can neither be believed nor be called forged. ``early``: made in the future. ``unlisted``: of a
-    #: key that nobody has of those whom the profile lists. ``forged``: forged, or for another task. ``unreadable``: of a
-    #: later version.
+    #: such votes, so it can neither be believed nor be called forged. ``early``: an approval made in the future. ``own``:
+    #: an approval by whoever ordered the task, whom nodes do not count unless a rule says so. ``unlisted``: of a key that
+    #: nobody has of those whom the profile lists. ``forged``: forged, or for another task. ``unreadable``: of a later
+    #: version.
     finding: str
     #: Why it does not count, for people.
     problem: str | None
@@ -206,11 +207,6 @@ class JudgedVote:
     @property
     def is_genuine(self) -> bool:
         return self.finding == "genuine"
-
-    def proves(self, vote: VoteDocument) -> bool:
-        """True if it is this vote, made by its key, whether it counts or not."""
-        said = [None if one is None else (one["approver"], one["choice"], one["time"]) for one in (self.vote, vote)]
-        return self.finding in ("genuine", "early", "unlisted") and said[0] == said[1]
 
 
 @dataclass(frozen=True)
@@ -236,7 +232,8 @@ class Votes:
 
 @dataclass(frozen=True)
 class Examined:
-    """A task to vote on: its requester and its wallet are believed, what it signs is decoded, and it collects votes."""
+    """A task to vote on: its wallet is believed, what it signs is decoded, and it collects votes. Its requester has signed
+    it, and is a trusted one if the profile names any: without ``trusted_requesters`` anybody may have ordered it."""
 
     task: str
     #: The hash of its exact bytes, which a vote signs.

@@ -637,6 +637,39 @@ fn every_alteration_is_found_for_its_own_reason() {
     }
 }
 
+/// It is wrong that there are two, and what the nodes have on record is proven nevertheless.
+#[test]
+fn an_order_that_somebody_invents_under_the_same_id_does_not_take_the_place_of_the_true_one() {
+    let world = World::new();
+    let mut stranger = World::new();
+    stranger.desk = Identity::new(77);
+    let invented = stranger.payment();
+    let mut bundle = world.bundle();
+    let told = told(&mut bundle);
+    told.task = String::from_utf8(invented.bytes).unwrap();
+    told.signature = invented.signature;
+    world::sort(&mut bundle.coordinator.as_mut().unwrap().tasks);
+    let report = world.verify(&bundle);
+    let facts: Vec<&Fact> = report.about(Subject::Task(PAYMENT)).collect();
+    let requester = world.requester();
+    let signatures = 1;
+    let proven = world
+        .nodes()
+        .into_iter()
+        .map(|node| Proven::Result { node, signatures })
+        .chain([Proven::Requester { requester }]);
+    for proven in proven {
+        assert!(
+            facts.contains(&&Fact::Proven(proven.clone())),
+            "{proven}: {facts:#?}"
+        );
+    }
+    assert!(
+        facts.contains(&&Fact::Wrong(Wrong::TwoOrders)),
+        "{facts:#?}"
+    );
+}
+
 #[test]
 fn a_file_that_was_changed_on_its_way_is_not_read() {
     let file = World::new().bundle().write();
