@@ -18,14 +18,13 @@ use super::written::{Done, Written};
 pub(super) const PAIRS: TableDefinition<Place, &'static [u8]> = TableDefinition::new("pairs");
 /// Task id, digest of the set-up and node id to the number of runs that are under way.
 pub(super) const PAIR_RUNS: TableDefinition<RunPlace, u64> = TableDefinition::new("pair-runs");
+const LOWEST: [u8; 32] = [0; 32];
+const HIGHEST: [u8; 32] = [0xff; 32];
 
 /// Digest of the set-up and node id.
 pub(super) type Place = (&'static [u8; 32], &'static [u8; 32]);
 /// Task id, digest of the set-up and node id.
 pub(super) type RunPlace = (&'static [u8; 16], &'static [u8; 32], &'static [u8; 32]);
-
-const LOWEST: [u8; 32] = [0; 32];
-const HIGHEST: [u8; 32] = [0xff; 32];
 
 pub(super) struct Pairs<'t> {
     pairs: Table<'t, Place, &'static [u8]>,
