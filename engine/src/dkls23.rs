@@ -10,17 +10,20 @@
 //! The library draws its randomness from the generator of the thread, which is seeded by the
 //! operating system; nobody can give it another. It is seeded again at the start of every round.
 
+#[cfg(test)]
+mod attack;
 mod convert;
 mod judge;
 mod setup;
 mod signing;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use countersign_protocol::session::Room;
 
 use crate::adapter::RoundMessage;
 use crate::batch::longest;
-
 pub use setup::{SetupParams, setup};
 pub use signing::sign;
 pub use stored::Setup;

@@ -332,7 +332,8 @@ impl Plan {
 
     /// The hash of all that a pair has sent, which both can compute.
     fn transcript(&self, other: u16, mine: &[u8; 32], theirs: &[u8; 32]) -> [u8; 32] {
-        let (low, high) = (self.me.min(other), self.me.max(other));
+        let low = self.me.min(other);
+        let high = self.me.max(other);
         let (first, second) = if self.me < other {
             (mine, theirs)
         } else {

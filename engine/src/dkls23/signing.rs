@@ -28,8 +28,8 @@ use crate::reshare::points;
 use crate::session::labelled_hash;
 use crate::sign::{Job, start_with};
 use crate::{
-    CallerFault, CommitteeIndex, Engine, EngineError, PartyIndex, Scheme, Share, SignParams,
-    Signature,
+    CallerFault, CommitteeIndex, Engine, EngineError, PartyIndex, PeerFault, Scheme, Share,
+    SignParams, Signature,
 };
 
 /// Signs under the child key at `path`, like [`sign`](crate::sign()), but with the set-up of the
@@ -50,8 +50,7 @@ pub fn sign(
     start_with::<Ecdsa>(params, share, |job| start(job, setup))
 }
 
-/// All messages. The sender that the library believes is a field of the body: it is overwritten
-/// with the one that the tunnel has authenticated.
+/// All messages.
 #[derive(Clone, ProtocolMessage, Serialize, Deserialize)]
 pub(super) enum Msg {
     Round1(TransmitPhase1to2),
@@ -103,12 +102,14 @@ impl Seats {
         others.filter(|member| Some(*member) != mine).collect()
     }
 
-    /// The sender as the tunnel has authenticated it.
-    fn sent(&self, from: PartyIndex) -> Result<PartiesMessage, EngineError> {
-        Ok(PartiesMessage {
-            sender: self.member(from)?,
-            receiver: self.member(self.me)?,
-        })
+    /// The library believes the sender that a body names, and would have one member burnt for
+    /// another's message. So it must be the one that the tunnel has authenticated.
+    fn check(&self, from: PartyIndex, named: &PartiesMessage) -> Result<(), EngineError> {
+        if named.sender == self.member(from)? && named.receiver == self.member(self.me)? {
+            return Ok(());
+        }
+        let what = "its message names another sender or receiver".into();
+        Err(EngineError::peer(PeerFault::Protocol(what), from))
     }
 
     fn judge(&self, abort: &Abort) -> EngineError {
@@ -117,9 +118,9 @@ impl Seats {
 }
 
 /// The library's view of a signer. It prints its secrets, so nothing that holds it derives `Debug`.
-struct Signer {
-    party: Party<Curve>,
-    data: SignData,
+pub(super) struct Signer {
+    pub(super) party: Party<Curve>,
+    pub(super) data: SignData,
     seats: Seats,
 }
 
@@ -127,14 +128,18 @@ fn start(
     job: Job<Secp256k1>,
     setup: &Setup,
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
-    let parties = job.parties();
-    let me = job.me;
-    let signer = Signer::new(&job, setup)?;
-    Ok(adapter::start(me, parties, move |party| run(party, signer)))
+    Ok(Signer::new(&job, setup)?.start())
 }
 
 impl Signer {
-    fn new(job: &Job<Secp256k1>, setup: &Setup) -> Result<Self, EngineError> {
+    /// Its run of the protocol, whose signature is not verified yet.
+    pub(super) fn start(self) -> Box<dyn Engine<Output = Signature>> {
+        let me = self.seats.me;
+        let parties = u16::from(self.party.parameters.threshold);
+        adapter::start(me, parties, move |party| run(party, self))
+    }
+
+    pub(super) fn new(job: &Job<Secp256k1>, setup: &Setup) -> Result<Self, EngineError> {
         let core = &job.core;
         if setup.index() != CommitteeIndex(core.i) || setup.parties() != core.n() {
             return Err(CallerFault::AuxMismatch.into());
@@ -228,8 +233,8 @@ async fn run(channel: MpcParty<Msg>, signer: Signer) -> Result<Signature, Engine
             .map_err(EngineError::bug)?;
     }
     let mut received = Vec::with_capacity(everybody);
-    for (from, mut message) in rounds.complete(first).await.map_err(EngineError::bug)? {
-        message.parties = seats.sent(from)?;
+    for (from, message) in rounds.complete(first).await.map_err(EngineError::bug)? {
+        seats.check(from, &message.parties)?;
         received.push(message);
     }
 
@@ -244,8 +249,8 @@ async fn run(channel: MpcParty<Msg>, signer: Signer) -> Result<Signature, Engine
             .map_err(EngineError::bug)?;
     }
     let mut received = Vec::with_capacity(everybody);
-    for (from, mut message) in rounds.complete(second).await.map_err(EngineError::bug)? {
-        message.parties = seats.sent(from)?;
+    for (from, message) in rounds.complete(second).await.map_err(EngineError::bug)? {
+        seats.check(from, &message.parties)?;
         received.push(message);
     }
 

@@ -158,6 +158,14 @@ fn consistent(record: &Record) -> bool {
     })
 }
 
+/// Reads a record that was altered and has a good checksum again.
+#[cfg(test)]
+pub(super) fn altered(bytes: &[u8], alter: impl FnOnce(&mut Record)) -> Result<Setup, DecodeError> {
+    let mut record: Record = open(KIND, bytes)?;
+    alter(&mut record);
+    Setup::from_bytes(&seal(KIND, &record, CAPACITY))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
