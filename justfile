@@ -137,7 +137,7 @@ fmt:
 
 # Runs the lints, with warnings as errors.
 clippy:
-    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets --features countersign-tests/earlier -- -D warnings
     cargo clippy --target wasm32-wasip2 -p countersign-sdk -p countersign-rules -p countersign-quorum -p countersign-jwt-callback -p countersign-fireblocks-callback -p countersign-webhook -p countersign-jwt-events -- -D warnings
 
 # Checks for banned crates and licences. Advisories need access to rustsec.org: `cargo deny check advisories`.

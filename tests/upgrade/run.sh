@@ -8,4 +8,4 @@ COUNTERSIGN_EARLIER=$(realpath "$1")
 export COUNTERSIGN_EARLIER
 cd "$(dirname "$0")/../.."
 cargo build --quiet --workspace --bins
-cargo test --quiet -p countersign-tests --test upgrade -- --ignored --nocapture --test-threads 1
+cargo test --quiet --workspace --features countersign-tests/earlier --test upgrade -- earlier:: --nocapture --test-threads 1
