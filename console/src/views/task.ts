@@ -106,6 +106,7 @@ function ordered(app: App, order: OrderedTask): HTMLElement {
       ...when(parts.name, texts.newName, () => foreign(parts.name ?? "", SHORT)),
       ...when(parts.scheme, texts.scheme, () => foreign(parts.scheme ?? "", SHORT)),
       ...when(parts.from, texts.from, () => list(parts.from ?? [])),
+      ...when(parts.dealers, texts.dealers, () => list(parts.dealers ?? [])),
       ...when(parts.members, texts.members, () => list(parts.members ?? [])),
       ...when(parts.threshold, texts.threshold, () => String(parts.threshold)),
       ...when(parts.asked, texts.members, () => list(parts.asked ?? [])),
