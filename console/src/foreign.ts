@@ -6,10 +6,11 @@
 import { h } from "./dom.js";
 import { words } from "./words.js";
 
-/** Lengths in characters: for a name or an id, for a sentence, for a text that a person reads in full. */
+/** Lengths in characters: for a name or an id, for a sentence, for a text that a person reads in full, for what she votes on. */
 export const SHORT = 80;
 export const LINE = 300;
 export const LONG = 4000;
+export const WHOLE = Infinity;
 
 /**
  * Control and format characters, separators, surrogates without their other half, private and unassigned characters, and

@@ -19,6 +19,8 @@ export interface Parts {
   readonly threshold: number | null;
   /** Of a wallet that is handed over: its nodes so far. */
   readonly from: readonly string[] | null;
+  /** Of these, those that hand it over, if the requester chose them. */
+  readonly dealers: readonly string[] | null;
   /** Of a signature or check: the nodes that are asked. */
   readonly asked: readonly string[] | null;
 }
@@ -49,6 +51,7 @@ export function partsOf({ ordered }: Pick<OrderedTask, "ordered">): Parts {
     members: texts(operation["committee"]),
     threshold: number(operation["threshold"]),
     from: texts(record(operation["from"])["committee"]),
+    dealers: texts(operation["dealers"]),
     asked: texts(operation["nodes"] ?? operation["signers"]),
   };
 }

@@ -119,6 +119,7 @@ export const words = {
     members: "Nodes",
     threshold: "Nodes that must sign",
     from: "Members so far",
+    dealers: "Members that hand it over",
     effect: "Effect",
     state: "State, as the coordinator tells it",
     reason: "Reason, as the coordinator tells it",

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { plain, shown } from "../build/console/src/foreign.js";
+import { WHOLE, plain, shown } from "../build/console/src/foreign.js";
 
 const marks = (text) => shown(text).pieces.filter(({ kind }) => kind === "mark").map(({ text: mark }) => mark);
 
@@ -45,6 +45,8 @@ test("a long text is cut where no character is halved, and the rest is counted",
   assert.equal(pairs.pieces[0].text, "😀😀😀");
   assert.equal(pairs.cut, 14);
   assert.equal(shown("abc", 3).cut, 0);
+  const whole = "pay ".repeat(50_000) + "eve";
+  assert.deepEqual([shown(whole, WHOLE).pieces[0].text, shown(whole, WHOLE).cut], [whole, 0]);
 });
 
 test("marks that would run over the lines around are written out", () => {

@@ -176,8 +176,9 @@ test("the parts of an order are read by its kind, and nothing that is missing is
   const made = partsOf({ ordered: { ...wallet, note: "n", claims: { invoice: "7" }, created: 1, not_after: 2 } });
   assert.deepEqual([made.kind, made.name, made.scheme, made.members, made.threshold], ["KeyGen", "new", "taproot", ["a", "b"], 2]);
   assert.deepEqual([made.note, made.claims, made.created, made.notAfter], ["n", [["invoice", "7"]], 1, 2]);
-  const moved = partsOf({ ordered: { operation: { "key-reshare": { from: { committee: ["a"] }, committee: ["b"], threshold: 1 } } } });
-  assert.deepEqual([moved.kind, moved.from, moved.members], ["KeyReshare", ["a"], ["b"]]);
+  const reshare = { from: { committee: ["a", "c"] }, committee: ["b"], threshold: 1, dealers: ["c"] };
+  const moved = partsOf({ ordered: { operation: { "key-reshare": reshare } } });
+  assert.deepEqual([moved.kind, moved.from, moved.dealers, moved.members], ["KeyReshare", ["a", "c"], ["c"], ["b"]]);
   const signed = partsOf({ ordered: { operation: { "key-sign": { key: "k", path: "m/0", payload: {}, signers: ["a"] } } } });
   assert.deepEqual([signed.kind, signed.path, signed.asked, signed.members], ["KeySign", "m/0", ["a"], null]);
   const later = partsOf({ ordered: { operation: { "key-teleport": { name: 7 } } } });

@@ -52,7 +52,7 @@ pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, SessionId, TaskId};
 pub use node_status::NodeStatus;
 pub use operation_kind::{OperationKind, Stored, UnknownOperation};
-pub use order_proof::{MalformedProof, OrderAssertion, OrderProof, Passkeys};
+pub use order_proof::{MalformedProof, NotBelieved, OrderAssertion, OrderProof, Passkeys};
 pub use outcome::{
     Cause, Failure, GenerationProof, InputSignature, Intact, KeyDescriptor, Outcome, PluginVerdict,
     Point, Refusal, Signed, SignedAck,

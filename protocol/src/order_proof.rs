@@ -59,18 +59,26 @@ pub enum MalformedProof {
     Kind,
 }
 
+/// Why an assertion is not believed. Each text says what is wrong, and ends with what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotBelieved {
+    /// It was made on another page, or for another domain. Whoever pins those may believe it.
+    Elsewhere(String),
+    /// It proves nothing, whichever pages are pinned.
+    False(String),
+}
+
 /// Finds out whether a passkey made an assertion. Implemented by `countersign-vote`, for the pages
 /// that an operator pins, and nowhere else: this crate knows no P-256.
 pub trait Passkeys: Send + Sync {
     /// Checks that the passkey with this compressed point made the assertion for this challenge, on
-    /// one of the pages, and that the device verified its user. An error says what is wrong, and
-    /// ends with what to do.
+    /// one of the pages, and that the device verified its user.
     fn check(
         &self,
         assertion: &Assertion,
         key: &[u8; 33],
         challenge: &[u8; 32],
-    ) -> Result<(), String>;
+    ) -> Result<(), NotBelieved>;
 }
 
 impl OrderAssertion {

@@ -12,7 +12,7 @@ use crate::committee::{Committee, CommitteeError, Threshold};
 use crate::hash::Hash;
 use crate::id::{KeyId, NodeId, TaskId};
 use crate::operation_kind::OperationKind;
-use crate::order_proof::{OrderProof, Passkeys};
+use crate::order_proof::{NotBelieved, OrderProof, Passkeys};
 use crate::path::DerivationPath;
 use crate::payload::{Payload, PayloadError};
 use crate::requester::RequesterId;
@@ -180,6 +180,10 @@ pub enum TaskError {
     /// The assertion does not prove the task, with the reason.
     #[error("the passkey's signature does not prove the task: {0}")]
     Passkey(String),
+    /// The assertion is of another page or domain than those that are pinned here, with the reason.
+    /// Others may pin it.
+    #[error("the passkey's signature does not prove the task: {0}")]
+    ForeignPage(String),
     /// Made this many seconds in the future.
     #[error("the task was made {0} s in the future; set the clocks right")]
     FromTheFuture(u64),
@@ -245,7 +249,9 @@ impl TaskError {
             Self::Version(_) => &RefusalCode::TaskVersion,
             Self::UnknownRequester(_) => &RefusalCode::RequesterUnknown,
             Self::BadSignature => &RefusalCode::RequesterSignature,
-            Self::NoPasskeys(_) | Self::Passkey(_) => &RefusalCode::RequesterPasskey,
+            Self::NoPasskeys(_) | Self::Passkey(_) | Self::ForeignPage(_) => {
+                &RefusalCode::RequesterPasskey
+            }
             Self::FromTheFuture(_) => &RefusalCode::TaskFromTheFuture,
             Self::Expired(_) => &RefusalCode::TaskExpired,
             Self::Lifetime => &RefusalCode::TaskLifetime,
@@ -551,7 +557,10 @@ impl SignedTask {
             (ApproverKey::Passkey(key), OrderProof::Passkey(assertion)) => passkeys
                 .ok_or(TaskError::NoPasskeys(*requester))?
                 .check(assertion.get(), key, &message)
-                .map_err(TaskError::Passkey),
+                .map_err(|reason| match reason {
+                    NotBelieved::Elsewhere(why) => TaskError::ForeignPage(why),
+                    NotBelieved::False(why) => TaskError::Passkey(why),
+                }),
             (ApproverKey::Ed25519(_), OrderProof::Passkey(_))
             | (ApproverKey::Passkey(_), OrderProof::Ed25519(_)) => Err(TaskError::BadSignature),
         }
@@ -730,7 +739,7 @@ mod tests {
             assertion: &crate::Assertion,
             key: &[u8; 33],
             challenge: &[u8; 32],
-        ) -> Result<(), String> {
+        ) -> Result<(), NotBelieved> {
             let made = crate::Assertion {
                 client_data: vec![1; 43],
                 authenticator_data: vec![2; 37],
@@ -739,7 +748,7 @@ mod tests {
             if (*key, *challenge) == (self.key, self.challenge) && *assertion == made {
                 Ok(())
             } else {
-                Err("it is another one; sign again".into())
+                Err(NotBelieved::False("it is another one; sign again".into()))
             }
         }
     }

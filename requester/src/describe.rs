@@ -13,21 +13,35 @@ mod units;
 /// Length in characters to which a long text is cut.
 const EXCERPT: usize = 200;
 
+/// How much is told of content that nothing here understands.
+#[derive(Clone, Copy)]
+enum Detail {
+    /// Long messages are cut, and other content is named.
+    Gist,
+    /// All of it, for somebody who answers for it.
+    Whole,
+}
+
 /// Describes a payload for people. Long messages are cut.
 pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
-    lines_within(payload, decoded, EXCERPT)
+    lines_with(payload, decoded, Detail::Gist)
 }
 
-/// Describes a payload for people, with messages as a whole.
+/// Describes a payload for people, with messages, typed data and the data of unknown calls as a
+/// whole.
 pub fn lines_in_full(payload: &Payload, decoded: &Decoded) -> Vec<String> {
-    lines_within(payload, decoded, usize::MAX)
+    lines_with(payload, decoded, Detail::Whole)
 }
 
-fn lines_within(payload: &Payload, decoded: &Decoded, limit: usize) -> Vec<String> {
+fn lines_with(payload: &Payload, decoded: &Decoded, detail: Detail) -> Vec<String> {
+    let limit = match detail {
+        Detail::Gist => EXCERPT,
+        Detail::Whole => usize::MAX,
+    };
     let mut lines = match &decoded.intent {
-        Intent::Transaction(does) => transaction_lines(does),
+        Intent::Transaction(does) => transaction_lines(does, detail),
         Intent::Message(message) => vec![format!("{}: {}", payload.kind, excerpt(message, limit))],
-        Intent::TypedData(data) => typed_data_lines(data),
+        Intent::TypedData(data) => typed_data_lines(data, detail),
         Intent::Opaque => vec!["BLIND: nobody can tell what is signed".into()],
     };
     lines.extend(decoded.inputs.iter().map(|input| {
@@ -61,7 +75,7 @@ pub fn json(intent: &Intent) -> Value {
     }
 }
 
-fn transaction_lines(does: &Transaction) -> Vec<String> {
+fn transaction_lines(does: &Transaction, detail: Detail) -> Vec<String> {
     let from = if does.sources.is_empty() {
         String::new()
     } else {
@@ -74,7 +88,7 @@ fn transaction_lines(does: &Transaction) -> Vec<String> {
             .iter()
             .map(|to| destination_line(does, to)),
     );
-    lines.extend(does.calls.iter().map(|call| call_line(chain, call)));
+    lines.extend(does.calls.iter().map(|call| call_line(chain, call, detail)));
     lines.extend(does.grants.iter().map(grant_line));
     lines.extend(
         does.fee
@@ -84,7 +98,7 @@ fn transaction_lines(does: &Transaction) -> Vec<String> {
     lines
 }
 
-fn typed_data_lines(data: &TypedData) -> Vec<String> {
+fn typed_data_lines(data: &TypedData, detail: Detail) -> Vec<String> {
     let said = |text: &Option<String>| text.as_deref().map_or_else(|| "none".into(), escaped);
     let mut lines = vec![format!(
         "typed data {}: domain {}, chain {}, contract {}",
@@ -112,6 +126,10 @@ fn typed_data_lines(data: &TypedData) -> Vec<String> {
     });
     lines.extend(data.grants.iter().map(grant_line));
     lines.extend(data.notes.iter().map(|note| format!("  {}", escaped(note))));
+    match detail {
+        Detail::Gist => {}
+        Detail::Whole => lines.push(format!("  all of it: {}", escaped(&data.json))),
+    }
     lines
 }
 
@@ -153,7 +171,7 @@ fn memo_of(chain: &str, memo: &str) -> String {
     }
 }
 
-fn call_line(chain: &str, call: &Call) -> String {
+fn call_line(chain: &str, call: &Call, detail: Detail) -> String {
     let method = call.method.clone().unwrap_or_else(|| {
         if call.selector.is_empty() {
             "an unnamed method".into()
@@ -176,10 +194,11 @@ fn call_line(chain: &str, call: &Call) -> String {
         .iter()
         .map(|(name, value)| format!("{name} {value}"))
         .collect();
-    let data = if fields.is_empty() {
-        format!("{} bytes of data", call.data.len())
-    } else {
-        fields.join(", ")
+    let size = call.data.len();
+    let data = match detail {
+        Detail::Gist | Detail::Whole if !fields.is_empty() => fields.join(", "),
+        Detail::Whole if size > 0 => format!("{size} bytes of data, 0x{}", hex::encode(&call.data)),
+        Detail::Gist | Detail::Whole => format!("{size} bytes of data"),
     };
     format!("  calls {method} of {contract}{value}: {data}")
 }
@@ -298,6 +317,49 @@ mod tests {
             };
             assert!(lines(&payload, &decoded)[0].ends_with("bytes)"));
             assert!(lines_in_full(&payload, &decoded)[0].ends_with(ends));
+        }
+    }
+
+    #[test]
+    fn what_nothing_here_understands_is_named_and_shown_to_whoever_answers_for_it() {
+        let typed = Intent::TypedData(TypedData {
+            chain: None,
+            verifying_contract: None,
+            domain: None,
+            primary_type: "Order".into(),
+            json: "{\"to\":\"\u{202e}eve\"}".into(),
+            grants: Vec::new(),
+            rights: Rights::Unknown,
+            meaning: None,
+            notes: Vec::new(),
+        });
+        let called = Intent::Transaction(Transaction {
+            chain: "eip155:1".into(),
+            sources: Vec::new(),
+            destinations: Vec::new(),
+            calls: vec![Call {
+                contract: "0xc0".into(),
+                selector: vec![0xab; 4],
+                method: None,
+                fields: Vec::new(),
+                amount: "0".into(),
+                data: vec![0xab, 0xab, 0xab, 0xab, 0x17],
+            }],
+            grants: Vec::new(),
+            fee: None,
+            unsigned: Vec::new(),
+            owners: std::collections::BTreeMap::new(),
+        });
+        for (intent, whole) in [
+            (typed, r#"  all of it: {"to":"\u{202e}eve"}"#),
+            (called, "5 bytes of data, 0xabababab17"),
+        ] {
+            let payload = Payload::new(countersign_protocol::PayloadKind::Message, Vec::new());
+            let inputs = Vec::new();
+            let decoded = Decoded { inputs, intent };
+            let shown = |lines: Vec<String>| lines.iter().any(|line| line.ends_with(whole));
+            assert!(shown(lines_in_full(&payload, &decoded)), "{whole}");
+            assert!(!shown(lines(&payload, &decoded)), "{whole}");
         }
     }
 

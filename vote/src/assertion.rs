@@ -68,6 +68,24 @@ pub enum AssertionError {
 }
 
 impl AssertionError {
+    /// True if whoever pins another page or domain may believe the assertion. These checks come
+    /// before those that cost time.
+    pub(crate) fn is_of_another_page(&self) -> bool {
+        match self {
+            Self::Origin(_) | Self::RpId => true,
+            Self::ClientData(_)
+            | Self::Type
+            | Self::Challenge
+            | Self::CrossOrigin
+            | Self::UserNotPresent
+            | Self::UserNotVerified
+            | Self::AuthenticatorData(_)
+            | Self::Form(_)
+            | Self::Key
+            | Self::Signature => false,
+        }
+    }
+
     /// A short name for the reason, for logs and counts.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Orders that passkeys sign: what the pages of a relying party believe.
 
-use countersign_protocol::{Assertion, Passkeys};
+use countersign_protocol::{Assertion, NotBelieved, Passkeys};
 
 use crate::assertion;
 use crate::relying_party::RelyingParty;
@@ -13,10 +13,13 @@ impl Passkeys for RelyingParty {
         assertion: &Assertion,
         key: &[u8; 33],
         challenge: &[u8; 32],
-    ) -> Result<(), String> {
+    ) -> Result<(), NotBelieved> {
         match assertion::check(assertion, key, challenge, self) {
             Ok(_counter) => Ok(()),
-            Err(error) => Err(error.to_string()),
+            Err(error) if error.is_of_another_page() => {
+                Err(NotBelieved::Elsewhere(error.to_string()))
+            }
+            Err(error) => Err(NotBelieved::False(error.to_string())),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use countersign_protocol::evidence::Signature;
 use countersign_protocol::{
-    ApproverKey, Assertion, Ballot, Choice, KeyId, KeyShareSign, NodeId, Operation, OrderAssertion,
-    OrderProof, Passkeys, Proof, RequesterId, SignedTask, Task, TaskError, TaskId, UnixMillis,
-    Vote,
+    ApproverKey, Assertion, Ballot, Choice, KeyId, KeyShareSign, NodeId, NotBelieved, Operation,
+    OrderAssertion, OrderProof, Passkeys, Proof, RequesterId, SignedTask, Task, TaskError, TaskId,
+    UnixMillis, Vote,
 };
 
 use crate::testing::{Key, ORIGIN, Passkey, RP_ID, other_s};
@@ -44,7 +44,7 @@ fn judge(order: &SignedTask) -> Result<RequesterId, TaskError> {
 /// The reason why an order of the passkey is refused.
 fn refusal(passkey: &Passkey) -> String {
     match judge(&passkey.order(&task(passkey.requester()))) {
-        Err(TaskError::Passkey(reason)) => reason,
+        Err(TaskError::Passkey(reason) | TaskError::ForeignPage(reason)) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -154,6 +154,30 @@ fn each_reason_why_an_assertion_proves_no_order_is_told() {
     assert!(twice.contains("cannot be read"), "{twice}");
 }
 
+/// Others may pin the page, but nobody believes what is false on a page that is pinned here.
+#[test]
+fn only_an_order_from_another_page_or_domain_may_be_believed_by_others() {
+    let refused = |passkey: Passkey| {
+        let order = passkey.order(&task(passkey.requester()));
+        judge(&order).unwrap_err()
+    };
+    for foreign in [
+        with_client_data(ORIGIN, "https://other.example"),
+        passkey(|passkey| passkey.rp_id = "other.example".into()),
+    ] {
+        let error = refused(foreign);
+        assert!(matches!(error, TaskError::ForeignPage(_)), "{error}");
+    }
+    for false_one in [
+        with_client_data("{challenge}", "another"),
+        passkey(|passkey| passkey.flags &= !4),
+        passkey(|passkey| passkey.high_s = true),
+    ] {
+        let error = refused(false_one);
+        assert!(matches!(error, TaskError::Passkey(_)), "{error}");
+    }
+}
+
 #[test]
 fn an_order_with_an_altered_byte_is_refused() {
     let (genuine, assertion) = order();
@@ -176,7 +200,10 @@ fn an_order_with_an_altered_byte_is_refused() {
             });
             let refused = judge(&other);
             assert!(
-                matches!(refused, Err(TaskError::Passkey(_))),
+                matches!(
+                    refused,
+                    Err(TaskError::Passkey(_) | TaskError::ForeignPage(_))
+                ),
                 "byte {at} of part {part}: {refused:?}"
             );
         }
@@ -281,7 +308,10 @@ fn every_reason_ends_with_what_to_do() {
         unreachable!("it is a passkey");
     };
     let (_, assertion) = order();
-    let reason = pages().check(&assertion, point, &[0; 32]).unwrap_err();
+    let refused = pages().check(&assertion, point, &[0; 32]);
+    let Err(NotBelieved::False(reason)) = refused else {
+        panic!("{refused:?}");
+    };
     assert!(reason.contains("; sign again"), "{reason}");
     assert!(TaskError::NoPasskeys(key).to_string().contains("; add "));
 }

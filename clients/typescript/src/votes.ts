@@ -29,7 +29,7 @@ export interface OrderedTask {
   readonly decoded: Decoded | null;
 }
 
-/** A task to vote on: its requester is trusted, too, and it collects votes. */
+/** A task to vote on: its requester is trusted, too, if the profile names any, and it collects votes. */
 export interface Examined extends OrderedTask {
   readonly needed: number;
   readonly until: Date;

@@ -57,7 +57,7 @@ pub struct Decoded {
     /// True if nobody can tell what is signed.
     blind: bool,
     intent: Value,
-    /// The same for people.
+    /// The same for people, who may vote on it: nothing is cut.
     lines: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ pub fn decoded(
         inputs: decoded.inputs.iter().map(input).collect::<Result<_, _>>()?,
         blind: decoded.intent == Intent::Opaque,
         intent: describe::json(&decoded.intent),
-        lines: describe::lines(payload, &decoded),
+        lines: describe::lines_in_full(payload, &decoded),
     })
 }
 

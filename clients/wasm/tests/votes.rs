@@ -171,6 +171,18 @@ fn the_effect_of_a_task_is_decoded_under_the_believed_wallet() {
     assert_eq!(subject(newer), Err("vote-generation".into()));
 }
 
+/// Nobody votes on a part.
+#[test]
+fn a_long_message_is_shown_as_a_whole_to_whoever_votes_on_it() {
+    let message = "pay ".repeat(2000) + "eve";
+    let mut operation = payment();
+    operation["sign"]["payload"]["bytes"] = json!(hex::encode(&message));
+    let signed = signed(operation, collect());
+    let order = json!({"task": signed["task"], "signature": signed["signature"]});
+    let shown = ask("vote.subject", &json!({"order": order, "wallet": wallet()})).unwrap();
+    assert_eq!(shown["lines"][0], format!("message: {message}"));
+}
+
 /// The answer of the device to the challenge of a ballot.
 fn returned(passkey: &Passkey, choice: &str) -> Value {
     let asked = json!({

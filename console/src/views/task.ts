@@ -3,7 +3,7 @@
 import { CountersignError, type Examined, type OrderedTask, type Task, type Votes } from "../../../clients/typescript/src/index.js";
 import type { App, View } from "../app.js";
 import { alert, h, pairs, table, type Child } from "../dom.js";
-import { LINE, LONG, SHORT, foreign, id, plain, shortId } from "../foreign.js";
+import { LINE, LONG, SHORT, WHOLE, foreign, id, plain, shortId } from "../foreign.js";
 import { mayVote, partsOf } from "../order.js";
 import { spanText } from "../time.js";
 import { lanes, timeline, type Lane, type Step } from "../timeline.js";
@@ -106,6 +106,7 @@ function ordered(app: App, order: OrderedTask): HTMLElement {
       ...when(parts.name, texts.newName, () => foreign(parts.name ?? "", SHORT)),
       ...when(parts.scheme, texts.scheme, () => foreign(parts.scheme ?? "", SHORT)),
       ...when(parts.from, texts.from, () => list(parts.from ?? [])),
+      ...when(parts.dealers, texts.dealers, () => list(parts.dealers ?? [])),
       ...when(parts.members, texts.members, () => list(parts.members ?? [])),
       ...when(parts.threshold, texts.threshold, () => String(parts.threshold)),
       ...when(parts.asked, texts.members, () => list(parts.asked ?? [])),
@@ -120,16 +121,14 @@ function ordered(app: App, order: OrderedTask): HTMLElement {
   );
 }
 
-/** The effect of what is signed, line by line, as this page decoded it. */
+/** The effect of what is signed, line by line, as this page decoded it. Nothing is left out: nobody votes on a part. */
 function effect({ decoded }: OrderedTask): Child {
   if (!decoded) return null;
-  const lines = decoded.lines.slice(0, MOST).map((line) => h("li", {}, foreign(line, LONG)));
-  const more = decoded.lines.length - lines.length;
+  const lines = decoded.lines.map((line) => h("li", {}, foreign(line, WHOLE)));
   return [
     decoded.blind ? alert("bad", words.task.blind) : null,
     h("h3", {}, words.task.effect),
     h("ul", { class: "effect" }, lines),
-    more > 0 ? h("p", {}, words.foreign.cut(more)) : null,
   ];
 }
 

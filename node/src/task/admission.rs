@@ -170,12 +170,18 @@ impl AdmissionControl {
     }
 }
 
+/// The requester is listed, and a passkey's page is pinned, by this configuration too. What an
+/// Ed25519 key has signed depends on none.
 fn check_requester(config: &Config, task: &Authenticated) -> Result<(), Refusal> {
-    if config.requesters.contains_key(&task.requester) {
-        return Ok(());
-    }
-    let unknown = TaskError::UnknownRequester(task.requester);
-    refuse(unknown.code().clone(), &unknown.to_string())
+    let requester = &task.requester;
+    let checked = if !config.requesters.contains_key(requester) {
+        Err(TaskError::UnknownRequester(*requester))
+    } else if requester.is_passkey() {
+        task.signed().prove(requester, config.passkeys())
+    } else {
+        Ok(())
+    };
+    checked.or_else(|error| refuse(error.code().clone(), &error.to_string()))
 }
 
 fn check_life(config: &Config, task: &Authenticated) -> Result<(), Refusal> {

@@ -1,15 +1,15 @@
 //! Every refusal of the node's own checks, each with its code, beside the neighbour that passes.
 
 use countersign_protocol::{
-    Failure, FailureCode, Hash, Outcome, Payload, RequesterId, TaskId, UnixMillis,
+    Failure, FailureCode, Hash, Outcome, Payload, RequesterId, Task, TaskId, UnixMillis,
 };
 use countersign_store::{OperationKind, PreparedReshare, ReshareStage, Silent, Stop};
 use tempfile::TempDir;
 
 use super::*;
 use crate::task::fixtures::{
-    NOW, TASK, acked, authentic, config, decided, empty_journal, generation, key, keysign, node,
-    nodes, put_key, quarantined, task,
+    NOW, TASK, acked, authentic, config, config_listing, decided, empty_journal, generation, key,
+    keysign, node, nodes, put_key, quarantined, task,
 };
 
 /// Node 1, whose roster is 2, 3 and 4.
@@ -272,6 +272,35 @@ fn an_admitted_task_of_any_kind_is_stopped_once_its_requester_is_removed() {
             config.requesters.clear();
         });
         assert_eq!(stopped, "requester-unknown");
+    }
+}
+
+#[test]
+fn an_admitted_task_is_stopped_once_the_page_of_its_passkey_is_removed() {
+    use countersign_vote::testing::{ORIGIN, Passkey, RP_ID};
+    let (_dir, control) = holding(KeyStatus::Active);
+    let passkey = Passkey::new(3);
+    let on = |origin: &str| {
+        let pages = format!("passkeys: {{ rp_id: {RP_ID}, origins: ['{origin}'] }}");
+        config_listing(&passkey.requester(), &pages)
+    };
+    let pinned = on(ORIGIN);
+    control.config.take(pinned.clone());
+    let order = passkey.order(&Task {
+        requester: passkey.requester(),
+        ..task(signing("pay"))
+    });
+    let order = order.authenticate(|_| true, pinned.passkeys(), NOW);
+    let order = order.unwrap();
+    let plan = control.admit(&order, &nodes(&[1, 2]));
+    let plan = plan.expect("it is admitted");
+    assert_eq!(control.permits(&order, &plan), Ok(()));
+    let mut none = pinned;
+    none.passkeys = None;
+    for changed in [on(&format!("https://other.{RP_ID}")), none] {
+        control.config.take(changed);
+        let refusal = control.permits(&order, &plan).unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::RequesterPasskey);
     }
 }
 

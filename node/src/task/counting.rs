@@ -268,7 +268,7 @@ fn check(
             match error {
                 // The peer may have other pages than this node.
                 TaskError::NoPasskeys(_)
-                | TaskError::Passkey(_)
+                | TaskError::ForeignPage(_)
                 | TaskError::UnknownRequester(_)
                 | TaskError::Expired(_)
                 | TaskError::FromTheFuture(_) => Doubt::Unknown(why),

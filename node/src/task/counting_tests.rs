@@ -187,6 +187,29 @@ fn an_order_by_passkey_is_believed_from_the_pinned_page_and_from_another_one_it_
     }
 }
 
+/// Whatever page a member pins, it has not seen the passkey sign this.
+#[test]
+fn a_false_order_by_passkey_from_the_pinned_page_is_a_lie() {
+    use countersign_vote::testing::{ORIGIN, Passkey, RP_ID};
+    let passkey = Passkey::new(3);
+    let order = |requester| Task {
+        requester,
+        ..order()
+    };
+    let forged = SignedTask {
+        bytes: order(passkey.requester()).to_bytes(),
+        ..Passkey::new(4).order(&order(passkey.requester()))
+    };
+    let told = used(forged);
+    let (_dir, counter) = counter();
+    let pages = format!("passkeys: {{ rp_id: {RP_ID}, origins: ['{ORIGIN}'] }}");
+    let config = config_listing(&passkey.requester(), &pages);
+    counter.admission.config.take(config);
+    let hash = told.task.hash();
+    let checked = check(&counter.admission, NOW, &node(2), hash, &encode(&told));
+    assert!(matches!(checked, Err(Doubt::Unproven(_))));
+}
+
 /// Members may list other requesters, and nobody is to blame for that.
 #[test]
 fn an_order_of_an_unknown_requester_is_not_a_lie() {
