@@ -1,5 +1,5 @@
-//! Sign-ins by passkey: somebody shows a page of her organisation that she is there. It says nothing
-//! about any task.
+//! Sign-ins by passkey: somebody shows a page of her organisation that she is there. It says
+//! nothing about any task.
 
 use countersign_protocol::{Assertion, Hasher};
 

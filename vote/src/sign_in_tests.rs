@@ -4,6 +4,7 @@ use countersign_protocol::{
     ApproverKey, Assertion, Ballot, Choice, Hash, OrderAssertion, OrderProof, Passkeys, Proof,
     SignedTask, UnixMillis, Vote,
 };
+use sha2::{Digest, Sha256};
 
 use crate::testing::{ORIGIN, Passkey, RP_ID, other_s};
 use crate::*;
@@ -140,4 +141,15 @@ fn a_sign_in_is_no_vote_and_no_order_and_neither_of_them_signs_in() {
         let refused = sign_in().check(&own.assertion(&message), &key(&own), &page());
         assert_eq!(refused, Err(AssertionError::Challenge));
     }
+}
+
+#[test]
+fn the_bytes_that_are_signed_have_a_label_of_their_own() {
+    let fields: [&[u8]; 3] = [b"countersign/1 sign-in", ORIGIN.as_bytes(), &NONCE];
+    let mut hash = Sha256::new();
+    for field in fields {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+    assert_eq!(sign_in().signed_message()[..], hash.finalize()[..]);
 }

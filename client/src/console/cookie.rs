@@ -1,7 +1,7 @@
 //! The cookies of a session, and of somebody who is about to sign in (RFC 6265bis).
 //!
-//! `__Host-` binds them to this host, all paths and a secure connection: no other host of the domain
-//! can set them. No script reads them, and no request from another site carries them.
+//! `__Host-` binds them to this host, all paths and a secure connection: no other host of the
+//! domain can set them. No script reads them, and no request from another site carries them.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -13,12 +13,12 @@ const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cookie(&'static str);
 
-/// Of a session.
-pub(super) const SESSION: Cookie = Cookie("__Host-countersign");
-/// Of a browser that was asked to sign in by passkey.
-pub(super) const SIGN_IN: Cookie = Cookie("__Host-countersign-sign-in");
-
 impl Cookie {
+    /// Of a session.
+    pub(super) const SESSION: Self = Self("__Host-countersign");
+    /// Of a browser that was asked to sign in by passkey.
+    pub(super) const SIGN_IN: Self = Self("__Host-countersign-sign-in");
+
     /// Sets it. The browser forgets it when it is closed.
     pub(super) fn set(self, secret: &str) -> Option<HeaderValue> {
         let text = format!("{}={secret}; {ATTRIBUTES}", self.0);
@@ -57,13 +57,13 @@ mod tests {
         for cookie in cookies {
             headers.append(header::COOKIE, cookie.parse().unwrap());
         }
-        SESSION.of(&headers).map(str::to_owned)
+        Cookie::SESSION.of(&headers).map(str::to_owned)
     }
 
     #[test]
     fn the_secret_is_read_among_other_cookies() {
         let secret = "ab".repeat(32);
-        let own = format!("{}={secret}", SESSION.0);
+        let own = format!("{}={secret}", Cookie::SESSION.0);
         assert_eq!(carried(&[&own]).as_deref(), Some(&*secret));
         let among = format!("a=b; {own}; c=d");
         assert_eq!(carried(&[&among]).as_deref(), Some(&*secret));
@@ -73,15 +73,15 @@ mod tests {
     #[test]
     fn whatever_is_not_exactly_one_secret_is_none() {
         let secret = "ab".repeat(32);
-        let own = format!("{}={secret}", SESSION.0);
+        let own = format!("{}={secret}", Cookie::SESSION.0);
         for cookies in [
             vec![],
             vec!["a=b"],
             vec![&*own, &*own],
             vec![&*format!("{own}; {own}")],
             vec![&*format!("{own}00")],
-            vec![&*format!("{}={}", SESSION.0, "zz".repeat(32))],
-            vec![&*format!("{}={secret}", SIGN_IN.0)],
+            vec![&*format!("{}={}", Cookie::SESSION.0, "zz".repeat(32))],
+            vec![&*format!("{}={secret}", Cookie::SIGN_IN.0)],
             vec![&*format!("x{own}")],
             vec![&*format!("countersign={secret}")],
         ] {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn no_script_and_no_other_site_gets_it() {
-        for cookie in [SESSION, SIGN_IN] {
+        for cookie in [Cookie::SESSION, Cookie::SIGN_IN] {
             for value in [cookie.set(&"ab".repeat(32)), cookie.unset()] {
                 let value = value.unwrap();
                 let text = value.to_str().unwrap();

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::assets::{Asset, Assets};
+use super::cookie::Cookie;
 use super::gate::Origin;
 use super::people::{PeopleError, Person};
 use super::problem::Problem;
@@ -27,7 +28,7 @@ use super::register::Register;
 use super::session::{Key, Session, Sessions};
 use super::sign_in::{Answer, Challenges, Page};
 use super::upstream::{Asked, Upstream};
-use super::{cookie, labels, organisation};
+use super::{labels, organisation};
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
@@ -229,7 +230,7 @@ impl Console {
 
     /// The session of a request, by its cookie.
     fn session(&self, headers: &HeaderMap) -> Result<Session, Problem> {
-        let own = cookie::SESSION.of(headers);
+        let own = Cookie::SESSION.of(headers);
         let found = own.and_then(|own| self.sessions.find(own, Instant::now()));
         found.ok_or_else(signed_off)
     }
@@ -256,7 +257,7 @@ impl Console {
         let asked = entrance.challenges.begin(Instant::now());
         let nonce = json!({"nonce": hex::encode(asked.nonce)});
         let mut response = as_json(&nonce).into_response();
-        if let Some(value) = cookie::SIGN_IN.set(&asked.cookie) {
+        if let Some(value) = Cookie::SIGN_IN.set(&asked.cookie) {
             response.headers_mut().insert(header::SET_COOKIE, value);
         }
         Ok(response)
@@ -292,7 +293,7 @@ impl Console {
             "too many people are signed in; sign out elsewhere, or try again later",
         ))?;
         let mut response = as_json(&token_of(&begun.session)).into_response();
-        if let Some(value) = cookie::SESSION.set(&begun.cookie) {
+        if let Some(value) = Cookie::SESSION.set(&begun.cookie) {
             response.headers_mut().insert(header::SET_COOKIE, value);
         }
         Ok(response)
@@ -302,7 +303,7 @@ impl Console {
     /// answer, it is refused in the same words.
     async fn by_passkey(&self, headers: &HeaderMap, answer: Answer) -> Result<Newcomer, Problem> {
         let entrance = self.people.as_ref().ok_or_else(nowhere)?;
-        let own = cookie::SIGN_IN.of(headers);
+        let own = Cookie::SIGN_IN.of(headers);
         let nonce = own.and_then(|own| entrance.challenges.take(own, Instant::now()));
         let nonce = nonce.ok_or_else(too_late)?;
         let people = entrance.register.people();
@@ -423,7 +424,7 @@ fn token_of(session: &Session) -> Value {
 
 fn signed_out() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Some(value) = cookie::SESSION.unset() {
+    if let Some(value) = Cookie::SESSION.unset() {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
     response
