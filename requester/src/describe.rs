@@ -23,6 +23,37 @@ pub fn lines_in_full(payload: &Payload, decoded: &Decoded) -> Vec<String> {
     lines_within(payload, decoded, usize::MAX)
 }
 
+/// Describes a payload for somebody who is to approve it: messages as a whole, and what a document,
+/// a call or a digest contains besides what the other lines say of it.
+pub fn whole(payload: &Payload, decoded: &Decoded) -> Vec<String> {
+    let mut lines = lines_in_full(payload, decoded);
+    match &decoded.intent {
+        Intent::Transaction(does) => {
+            let calls = does.calls.iter().filter(|call| !call.data.is_empty());
+            lines.extend(calls.map(|call| {
+                let data = hex::encode(&call.data);
+                format!("  data of the call of {}: 0x{data}", call.contract)
+            }));
+        }
+        Intent::TypedData(data) => {
+            lines.push(format!("  the document: {}", escaped(&data.json)));
+        }
+        Intent::Message(_) | Intent::Opaque => {}
+    }
+    // A message that is signed as it is has been shown already.
+    let is_shown =
+        |bytes: &[u8]| matches!(&decoded.intent, Intent::Message(message) if message[..] == *bytes);
+    let is_cut = |bytes: &[u8]| 2 * bytes.len() > EXCERPT;
+    lines.extend(
+        decoded
+            .inputs
+            .iter()
+            .filter(|input| is_cut(&input.signed_bytes) && !is_shown(&input.signed_bytes))
+            .map(|input| format!("  signed as a whole: {}", hex::encode(&input.signed_bytes))),
+    );
+    lines
+}
+
 fn lines_within(payload: &Payload, decoded: &Decoded, limit: usize) -> Vec<String> {
     let mut lines = match &decoded.intent {
         Intent::Transaction(does) => transaction_lines(does),
@@ -299,6 +330,34 @@ mod tests {
             assert!(lines(&payload, &decoded)[0].ends_with("bytes)"));
             assert!(lines_in_full(&payload, &decoded)[0].ends_with(ends));
         }
+    }
+
+    #[test]
+    fn whoever_approves_is_told_the_document_and_the_data_of_each_call() {
+        let long = "x".repeat(5_000);
+        let payload = Payload::new(countersign_protocol::PayloadKind::Eip712, Vec::new());
+        let data = TypedData {
+            chain: None,
+            verifying_contract: None,
+            domain: None,
+            primary_type: "Mail".into(),
+            json: format!("{{\"text\":\"{long}\u{202e}end\"}}"),
+            grants: Vec::new(),
+            rights: Rights::Unknown,
+            meaning: None,
+            notes: Vec::new(),
+        };
+        let decoded = Decoded {
+            inputs: Vec::new(),
+            intent: Intent::TypedData(data),
+        };
+        let told = whole(&payload, &decoded);
+        assert!(told.starts_with(&lines_in_full(&payload, &decoded)));
+        let last = told.last().unwrap();
+        assert!(
+            last.contains(&long) && last.ends_with("\\u{202e}end\"}"),
+            "{last}"
+        );
     }
 
     #[test]

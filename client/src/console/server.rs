@@ -292,6 +292,10 @@ impl Console {
             "console-busy",
             "too many people are signed in; sign out elsewhere, or try again later",
         ))?;
+        if !self.is_listed(&begun.session) {
+            self.sessions.end(&begun.session);
+            return Err(unproved());
+        }
         let mut response = as_json(&token_of(&begun.session)).into_response();
         if let Some(value) = Cookie::SESSION.set(&begun.cookie) {
             response.headers_mut().insert(header::SET_COOKIE, value);
@@ -315,6 +319,12 @@ impl Console {
             Ok(Ok(key)) => Ok((key, Some(person))),
             Ok(Err(_)) | Err(_) => Err(keyless()),
         }
+    }
+
+    /// False if the file of people was read again meanwhile, and has the person no more.
+    fn is_listed(&self, session: &Session) -> bool {
+        let entrance = self.people.as_ref().zip(session.person.as_ref());
+        entrance.is_none_or(|(entrance, person)| entrance.register.people().has(person))
     }
 
     /// Reads the book and the labels outside the threads that serve.

@@ -59,8 +59,10 @@ export interface Decoded {
   /** True if nobody can tell what is signed. */
   readonly blind: boolean;
   readonly intent: unknown;
-  /** The same for people, line by line. */
+  /** The same for people, line by line. Long messages are cut. */
   readonly lines: readonly string[];
+  /** The same with nothing left out, for somebody who is to approve it. */
+  readonly whole: readonly string[];
 }
 
 /** A verified signature. */

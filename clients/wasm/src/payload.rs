@@ -57,8 +57,10 @@ pub struct Decoded {
     /// True if nobody can tell what is signed.
     blind: bool,
     intent: Value,
-    /// The same for people.
+    /// The same for people. Long messages are cut.
     lines: Vec<String>,
+    /// The same with nothing left out, for somebody who is to approve it.
+    whole: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -98,6 +100,7 @@ pub fn decoded(
         blind: decoded.intent == Intent::Opaque,
         intent: describe::json(&decoded.intent),
         lines: describe::lines(payload, &decoded),
+        whole: describe::whole(payload, &decoded),
     })
 }
 
