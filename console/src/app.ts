@@ -48,9 +48,12 @@ export async function enter(session: Session, module: WebAssembly.Module, page: 
   return { session, client, api, organisation, nodes, store: storage(), shownHashes: new Map(), page };
 }
 
-/** The passkeys that this browser remembers. */
-export function ownPasskeys(app: App): readonly Remembered[] {
-  return remembered(app.store);
+/** The passkey that signed in, and those that this browser remembers. */
+export function ownPasskeys({ session, store }: Pick<App, "session" | "store">): readonly Remembered[] {
+  const { person } = session;
+  const kept = remembered(store);
+  if (person === null) return kept;
+  return [person, ...kept.filter(({ approver }) => approver !== person.approver)];
 }
 
 /** All keys of the person in front of this page. */

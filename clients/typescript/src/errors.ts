@@ -201,6 +201,7 @@ const BY_CODE: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["vote-not-asked", VoteError],
   ["vote-not-pending", VoteError],
   ["vote-over", VoteError],
+  ["vote-clock", VoteError],
   ["vote-not-made", VoteError],
   ["vote-stranger", Untrustworthy],
   ["vote-order", Untrustworthy],
