@@ -124,7 +124,10 @@ async function draw(moved: boolean): Promise<void> {
     if (number !== drawing) return;
     view = drawn;
     title(drawn.title);
+    const scrolled = moved ? 0 : (document.getElementById("whole")?.scrollTop ?? 0);
     fill(main, ...drawn.content);
+    // Who is in the middle of a text stays there.
+    document.getElementById("whole")?.scrollTo(0, scrolled);
   } catch (error) {
     if (number !== drawing) return;
     if (isSignedOut(error)) return leave(true);

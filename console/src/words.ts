@@ -161,8 +161,18 @@ export const words = {
     undecided: "has not decided",
     result: "Result",
   },
+  reading: {
+    label: "What is signed, from beginning to end",
+    end: "This is the end of it.",
+    rest: "Read to the end: scroll, or press End.",
+    haveRead: "I have read all of it",
+  },
   vote: {
     head: "Your vote",
+    approveUnread: "Approve (read it to the end first)",
+    unread: "You can approve once you have read to the end of what is signed, above. You can reject at any time.",
+    moreLines: (count: number) => `… and ${count} more line${s(count)} on the page.`,
+    notNewest: "Your vote arrived, but a later vote of yours is listed, and that one counts. Find out who else votes with your passkey, and vote again.",
     as: "Vote as",
     approve: "Approve …",
     reject: "Reject …",
