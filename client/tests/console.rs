@@ -1,6 +1,8 @@
 //! The console's server, in front of a coordinator that tells what it was asked.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +14,10 @@ use axum::http::header::{
 };
 use axum::response::{IntoResponse, Response as Answer};
 use countersign_client::Profile;
-use countersign_client::console::{Assets, Console};
+use countersign_client::console::{Assets, Console, Register};
+use countersign_protocol::{Assertion, Ballot, Choice, Hash, UnixMillis};
+use countersign_vote::SignIn;
+use countersign_vote::testing::{self, Passkey, other_s};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -33,7 +38,8 @@ struct World {
     origin: String,
     asked: Asked,
     http: reqwest::Client,
-    _dir: tempfile::TempDir,
+    register: Option<Arc<Register>>,
+    dir: tempfile::TempDir,
 }
 
 /// Somebody who is signed in.
@@ -97,28 +103,120 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// Writes a file that its owner alone may read.
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// The line of a person with this passkey, whose API key is in the file with her name.
+fn listed(name: &str, passkey: &Passkey, credential: &str) -> String {
+    let id = passkey.id();
+    format!(
+        "{name}: {{api_key_file: {name}.key, passkeys: [{{id: {id}, credential: {credential}}}]}}\n"
+    )
+}
+
 impl World {
     async fn new() -> Self {
+        Self::with_people("").await
+    }
+
+    /// A console where these people sign in by passkey.
+    async fn with_people(people: &str) -> Self {
         let asked = Asked::default();
         let (listener, upstream) = listen().await;
         let router = Router::new()
             .fallback(coordinator)
             .with_state(asked.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
+        let (listener, address) = listen().await;
+        let origin = format!("http://localhost:{}", address.port());
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("profile.yaml");
-        std::fs::write(&path, format!("coordinator: http://{upstream}\n")).unwrap();
+        let pages = format!("passkeys: {{rp_id: localhost, origins: ['{origin}']}}\n");
+        std::fs::write(&path, format!("coordinator: http://{upstream}\n{pages}")).unwrap();
         let profile = Profile::load(&path).unwrap();
-        let (listener, address) = listen().await;
-        let origin = format!("http://{address}");
-        let console = Console::new(profile, origin.parse().unwrap(), assets()).unwrap();
+        let mut console = Console::new(profile, origin.parse().unwrap(), assets()).unwrap();
+        if !people.is_empty() {
+            write(&dir.path().join("ann.key"), &format!("{ANN}\n"));
+            write(&dir.path().join("ben.key"), &format!("{BEN}\n"));
+            let path = dir.path().join("people.yaml");
+            write(&path, people);
+            console = console.with_people(path).unwrap();
+        }
+        let register = console.register();
         tokio::spawn(console.serve(listener, None, std::future::pending()));
+        let http = reqwest::Client::builder().no_proxy();
+        // The listener is on the one address alone.
+        let http = http.resolve("localhost", address).build().unwrap();
         Self {
             origin,
             asked,
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            _dir: dir,
+            http,
+            register,
+            dir,
         }
+    }
+
+    /// Has the console read other people.
+    fn reload(&self, people: &str) {
+        write(&self.dir.path().join("people.yaml"), people);
+        self.register.as_ref().unwrap().reload().unwrap();
+    }
+
+    /// A passkey whose sign-ins are genuine on this console's page.
+    fn passkey(&self, seed: u8) -> Passkey {
+        let mut passkey = Passkey::new(seed);
+        passkey.rp_id = "localhost".into();
+        passkey.client_data = passkey.client_data.replace(testing::ORIGIN, &self.origin);
+        passkey
+    }
+
+    /// Asks for a challenge.
+    async fn challenge(&self) -> Challenge {
+        let answer = self.send(Method::POST, "/sign-in", &[], "").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let set = answer.headers()[SET_COOKIE].to_str().unwrap().to_owned();
+        for rule in ["__Host-", "Secure", "HttpOnly", "SameSite=Strict"] {
+            assert!(set.contains(rule), "{rule}");
+        }
+        let document: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        let mut nonce = [0; 32];
+        hex::decode_to_slice(document["nonce"].as_str().unwrap(), &mut nonce).unwrap();
+        Challenge {
+            cookie: set.split(';').next().unwrap().to_owned(),
+            nonce,
+        }
+    }
+
+    /// What the passkey returns for a challenge.
+    fn signed(&self, passkey: &Passkey, challenge: &Challenge) -> Assertion {
+        let asked = SignIn {
+            origin: &self.origin,
+            nonce: &challenge.nonce,
+        };
+        passkey.assertion(&asked.signed_message())
+    }
+
+    /// Hands in an assertion, with these cookies.
+    async fn enter(&self, credential: &str, assertion: &Assertion, cookies: &str) -> Response {
+        let answer = json!({
+            "credential": credential,
+            "client_data": hex::encode(&assertion.client_data),
+            "authenticator_data": hex::encode(&assertion.authenticator_data),
+            "signature": hex::encode(&assertion.signature),
+        });
+        let headers = [("content-type", "application/json"), ("cookie", cookies)];
+        let body = json!({ "passkey": answer }).to_string();
+        self.send(Method::POST, "/session", &headers, &body).await
+    }
+
+    /// Signs in by passkey.
+    async fn enters(&self, passkey: &Passkey, credential: &str) -> Response {
+        let challenge = self.challenge().await;
+        let assertion = self.signed(passkey, &challenge);
+        self.enter(credential, &assertion, &challenge.cookie).await
     }
 
     /// Sends a request as the page does, with these headers; one of these replaces the page's.
@@ -165,6 +263,20 @@ impl World {
     }
 }
 
+/// What a browser was asked to sign.
+struct Challenge {
+    cookie: String,
+    nonce: [u8; 32],
+}
+
+/// The code of a refusal, which began no session.
+async fn refused(answer: Response) -> String {
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert!(!answer.headers().contains_key(SET_COOKIE));
+    let problem: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    problem["code"].as_str().unwrap().to_owned()
+}
+
 async fn person(answer: Response) -> Person {
     assert_eq!(answer.status(), StatusCode::OK);
     let set = answer.headers()[SET_COOKIE].to_str().unwrap().to_owned();
@@ -190,6 +302,186 @@ async fn a_person_signs_in_with_a_key_that_the_coordinator_knows() {
     }
     let text = answer.text().await.unwrap();
     assert!(!text.contains(ANN) && !set.contains(ANN));
+}
+
+/// The people of most tests.
+fn both() -> String {
+    listed("ann", &Passkey::new(3), "QUFB") + &listed("ben", &Passkey::new(4), "QkJC")
+}
+
+#[tokio::test]
+async fn a_person_signs_in_with_her_passkey_and_her_own_key_is_used() {
+    let world = World::with_people(&both()).await;
+    let told = world.send(Method::GET, "/sign-in", &[], "").await;
+    assert_eq!(told.text().await.unwrap(), r#"{"rp_id":"localhost"}"#);
+    for (seed, credential, name, key) in [(3, "QUFB", "ann", ANN), (4, "QkJC", "ben", BEN)] {
+        let one = person(world.enters(&world.passkey(seed), credential).await).await;
+        let session = world.by(&one, Method::GET, "/session").await;
+        let text = session.text().await.unwrap();
+        assert!(!text.contains(key), "no page learns the key");
+        let session: Value = serde_json::from_str(&text).unwrap();
+        let approver = json!(Passkey::new(seed).id());
+        let expected = json!({"name": name, "approver": approver, "credential": credential});
+        assert_eq!(session["person"], expected);
+        world.asked.lock().unwrap().clear();
+        world.by(&one, Method::GET, "/coordinator/v1/tasks").await;
+        assert_eq!(world.asked.lock().unwrap()[0][2], format!("Bearer {key}"));
+    }
+    let by_key = world.sign_in(ANN, &[]).await.text().await.unwrap();
+    assert!(by_key.contains(r#""person":null"#), "{by_key}");
+}
+
+#[tokio::test]
+async fn without_a_list_of_people_nobody_signs_in_by_passkey() {
+    let world = World::new().await;
+    let told = world.send(Method::GET, "/sign-in", &[], "").await;
+    assert_eq!(told.text().await.unwrap(), r#"{"rp_id":null}"#);
+    let asked = world.send(Method::POST, "/sign-in", &[], "").await;
+    assert_eq!(asked.status(), StatusCode::NOT_FOUND);
+    let challenge = Challenge {
+        cookie: format!("__Host-countersign-sign-in={}", "ab".repeat(32)),
+        nonce: [0; 32],
+    };
+    let assertion = world.signed(&world.passkey(3), &challenge);
+    let answer = world.enter("QUFB", &assertion, &challenge.cookie).await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_forged_signature_and_a_credential_of_nobody_are_refused_alike() {
+    let world = World::with_people(&both()).await;
+    let mut answers = Vec::new();
+    for (seed, credential) in [(4, "QUFB"), (3, "QkJC"), (3, "QkJD"), (3, "")] {
+        let refused = world.enters(&world.passkey(seed), credential).await;
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{credential}");
+        answers.push((refused.headers().len(), refused.text().await.unwrap()));
+    }
+    let challenge = world.challenge().await;
+    let mut malleated = world.signed(&world.passkey(3), &challenge);
+    malleated.signature = other_s(&malleated.signature);
+    let refused = world.enter("QUFB", &malleated, &challenge.cookie).await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    answers.push((refused.headers().len(), refused.text().await.unwrap()));
+    assert!(answers.iter().all(|one| *one == answers[0]), "{answers:?}");
+    assert!(world.asked.lock().unwrap().is_empty(), "nobody was asked");
+}
+
+#[tokio::test]
+async fn a_passkey_of_another_page_or_without_its_user_signs_nobody_in() {
+    let world = World::with_people(&both()).await;
+    let different = |change: &dyn Fn(&mut Passkey)| {
+        let mut passkey = world.passkey(3);
+        change(&mut passkey);
+        passkey
+    };
+    let evil = "http://localhost:1";
+    for (what, passkey) in [
+        (
+            "another origin",
+            different(&|one| one.client_data = one.client_data.replace(&world.origin, evil)),
+        ),
+        (
+            "another domain",
+            different(&|one| one.rp_id = "evil.example".into()),
+        ),
+        ("user not verified", different(&|one| one.flags &= !4)),
+        ("user not present", different(&|one| one.flags &= !1)),
+        ("malleated", different(&|one| one.high_s = true)),
+    ] {
+        let answer = world.enters(&passkey, "QUFB").await;
+        assert_eq!(refused(answer).await, "console-passkey", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_taken_once_and_from_the_browser_that_was_asked() {
+    let world = World::with_people(&both()).await;
+    let ann = world.passkey(3);
+    let challenge = world.challenge().await;
+    let assertion = world.signed(&ann, &challenge);
+    let first = world.enter("QUFB", &assertion, &challenge.cookie).await;
+    assert_eq!(first.status(), StatusCode::OK);
+    let again = world.enter("QUFB", &assertion, &challenge.cookie).await;
+    assert_eq!(refused(again).await, "console-challenge", "replayed");
+    // A browser that somebody else prepared: his answer, and her cookie or none.
+    let [his, hers] = [world.challenge().await, world.challenge().await];
+    let assertion = world.signed(&ann, &his);
+    let answer = world.enter("QUFB", &assertion, &hers.cookie).await;
+    assert_eq!(refused(answer).await, "console-passkey");
+    let both = format!("{}; {}", his.cookie, hers.cookie);
+    for cookies in ["", &both] {
+        let answer = world.enter("QUFB", &assertion, cookies).await;
+        assert_eq!(refused(answer).await, "console-challenge", "{cookies}");
+    }
+    // A challenge is used up by a wrong answer, too.
+    let challenge = world.challenge().await;
+    let forged = world.signed(&world.passkey(4), &challenge);
+    world.enter("QUFB", &forged, &challenge.cookie).await;
+    let genuine = world.signed(&ann, &challenge);
+    let answer = world.enter("QUFB", &genuine, &challenge.cookie).await;
+    assert_eq!(refused(answer).await, "console-challenge");
+}
+
+#[tokio::test]
+async fn what_a_passkey_signed_for_a_vote_signs_nobody_in() {
+    let world = World::with_people(&both()).await;
+    let ann = world.passkey(3);
+    let challenge = world.challenge().await;
+    let ballot = Ballot {
+        task: Hash(challenge.nonce),
+        choice: Choice::Approve,
+        approver: ann.id(),
+        time: UnixMillis(1_800_000_000_000),
+    };
+    for message in [ballot.signed_message(), challenge.nonce] {
+        let challenge = world.challenge().await;
+        let vote = ann.assertion(&message);
+        let answer = world.enter("QUFB", &vote, &challenge.cookie).await;
+        assert_eq!(refused(answer).await, "console-passkey");
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_is_listed_no_more_is_signed_out_and_stays_out() {
+    let world = World::with_people(&both()).await;
+    let ann = person(world.enters(&world.passkey(3), "QUFB").await).await;
+    let ben = person(world.enters(&world.passkey(4), "QkJC").await).await;
+    let asked_before = world.challenge().await;
+    world.reload(&listed("ben", &Passkey::new(4), "QkJC"));
+    assert!(!world.is_in(&ann).await && world.is_in(&ben).await);
+    let assertion = world.signed(&world.passkey(3), &asked_before);
+    let answer = world.enter("QUFB", &assertion, &asked_before.cookie).await;
+    assert_eq!(refused(answer).await, "console-passkey");
+    write(&world.dir.path().join("people.yaml"), "ben: [");
+    assert!(world.register.as_ref().unwrap().reload().is_err());
+    assert!(world.is_in(&ben).await, "a file of no use changes nothing");
+}
+
+#[tokio::test]
+async fn a_session_of_a_passkey_is_a_new_one_and_ends_with_all_of_its_person() {
+    let world = World::with_people(&both()).await;
+    let by_key = world.person(ANN).await;
+    let challenge = world.challenge().await;
+    let assertion = world.signed(&world.passkey(3), &challenge);
+    let cookies = format!("{}; {}", by_key.cookie, challenge.cookie);
+    let by_passkey = person(world.enter("QUFB", &assertion, &cookies).await).await;
+    assert_ne!(by_key.cookie, by_passkey.cookie);
+    assert!(!world.is_in(&by_key).await, "it ended with the new one");
+    let again = world.person(ANN).await;
+    let ben = world.person(BEN).await;
+    world.by(&again, Method::DELETE, "/sessions").await;
+    assert!(!world.is_in(&by_passkey).await && world.is_in(&ben).await);
+}
+
+#[tokio::test]
+async fn a_person_whose_key_the_coordinator_does_not_know_is_not_signed_in() {
+    let world = World::with_people(&both()).await;
+    write(&world.dir.path().join("ann.key"), "another-key\n");
+    let answer = world.enters(&world.passkey(3), "QUFB").await;
+    assert_eq!(refused(answer).await, "console-key");
+    std::fs::remove_file(world.dir.path().join("ann.key")).unwrap();
+    let answer = world.enters(&world.passkey(3), "QUFB").await;
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]

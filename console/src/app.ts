@@ -19,6 +19,10 @@ export interface App {
   readonly store: Store;
   /** The hash of each order that was shown, by task: another one under the same id is not voted on. */
   readonly shownHashes: Map<string, string>;
+  /** The hashes of orders whose text was read to its end. */
+  readonly read: Set<string>;
+  /** The time of the last vote that this page has sent, by the hash of the order. */
+  readonly voted: Map<string, number>;
   readonly page: Page;
 }
 
@@ -45,12 +49,16 @@ export async function enter(session: Session, module: WebAssembly.Module, page: 
   const client = await Client.create({ profile: organisation.profile, access: session, book, module });
   const nodes = nodeNames(organisation.profile);
   const api = new Api(organisation.profile.coordinator, session);
-  return { session, client, api, organisation, nodes, store: storage(), shownHashes: new Map(), page };
+  const seen = { shownHashes: new Map<string, string>(), read: new Set<string>(), voted: new Map<string, number>() };
+  return { session, client, api, organisation, nodes, store: storage(), ...seen, page };
 }
 
-/** The passkeys that this browser remembers. */
-export function ownPasskeys(app: App): readonly Remembered[] {
-  return remembered(app.store);
+/** The passkey that signed in, and those that this browser remembers. */
+export function ownPasskeys({ session, store }: Pick<App, "session" | "store">): readonly Remembered[] {
+  const { person } = session;
+  const kept = remembered(store);
+  if (person === null) return kept;
+  return [person, ...kept.filter(({ approver }) => approver !== person.approver)];
 }
 
 /** All keys of the person in front of this page. */

@@ -15,6 +15,6 @@ export const COMMANDS = {
 /** Commands for operators of nodes, as their pages have them. */
 export const NODE_COMMANDS = {
   exportAudit:
-    "countersign-node audit export --from 2026-07-01 --to 2026-10-01 --out alice.audit --config node.yaml",
+    "countersign-node audit export --from 2026-07-01 --to 2026-08-01 --out alice.audit --config node.yaml",
   policyStatus: "countersign-node policy status",
 } as const;

@@ -2,7 +2,7 @@
 
 import { enter, isSignedOut, type App, type View } from "./app.js";
 import { alert, fill, h, link, type Child } from "./dom.js";
-import { SHORT, plain } from "./foreign.js";
+import { SHORT, foreign, plain } from "./foreign.js";
 import { listen } from "./live.js";
 import { placeOf, type Place } from "./router.js";
 import { Session } from "./session.js";
@@ -89,7 +89,7 @@ function leave(ended: boolean): void {
     begin(session).catch((error) => fill(main, heading(words.errors.head), problem(error), again()));
   };
   title(words.signIn.head);
-  fill(main, ...signIn(entered, ended));
+  fill(main, ...signIn({ entered, module }, ended));
   document.getElementById("api-key")?.focus();
 }
 
@@ -124,7 +124,10 @@ async function draw(moved: boolean): Promise<void> {
     if (number !== drawing) return;
     view = drawn;
     title(drawn.title);
+    const scrolled = moved ? 0 : (document.getElementById("whole")?.scrollTop ?? 0);
     fill(main, ...drawn.content);
+    // Who is in the middle of a text stays there.
+    document.getElementById("whole")?.scrollTo(0, scrolled);
   } catch (error) {
     if (number !== drawing) return;
     if (isSignedOut(error)) return leave(true);
@@ -231,10 +234,12 @@ function openMenu(open: boolean): void {
 }
 
 function tools(present: App): HTMLElement {
+  const { person } = present.session;
   return h(
     "div",
     { class: "tools" },
     h("p", { class: "hint" }, words.signedInAt(plain(hostOf(present.organisation.coordinator), SHORT))),
+    person === null ? null : h("p", { id: "signed-in-as", class: "hint" }, words.signedInAs, " ", foreign(person.name, SHORT)),
     themes(),
     h("button", { id: "sign-out", click: () => void signOut(false) }, words.signOut),
     h("button", { id: "sign-out-all", class: "quiet", click: () => void signOut(true) }, words.signOutAll),

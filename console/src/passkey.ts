@@ -50,7 +50,7 @@ export function forget(store: Store, approver: string): void {
   store.setItem(PLACE, JSON.stringify(remembered(store).filter((one) => one.approver !== approver)));
 }
 
-function isRemembered(value: unknown): value is Remembered {
+export function isRemembered(value: unknown): value is Remembered {
   const { approver, credential } = (value ?? {}) as Partial<Record<string, unknown>>;
   const good = (text: unknown, pattern: RegExp): boolean => typeof text === "string" && pattern.test(text);
   return good(approver, /^csv1[a-z0-9]{20,100}$/) && good(credential, /^[\w-]{1,1400}$/);

@@ -3,7 +3,10 @@
  * kept nowhere here. Each request carries a token that pages of others cannot know.
  */
 
+import { fromHex, type Core } from "../../clients/typescript/src/core.js";
 import type { Access } from "../../clients/typescript/src/index.js";
+import { assertionOf } from "../../clients/typescript/src/votes.js";
+import { assertion, isRemembered, type Remembered } from "./passkey.js";
 
 /** The header with the token. */
 const TOKEN = "countersign-csrf";
@@ -24,18 +27,26 @@ export class Refused extends Error {
   }
 }
 
+/** Who began a session by passkey. */
+export interface Person extends Remembered {
+  readonly name: string;
+}
+
 /** A session that the server knows. */
 export class Session implements Access {
   readonly #token: string;
+  /** Null for one that was begun with an API key. */
+  readonly person: Person | null;
 
-  private constructor(token: string) {
-    this.#token = token;
+  private constructor(document: unknown) {
+    this.#token = tokenIn(document);
+    this.person = personIn(document);
   }
 
   /** The present session; null if there is none. */
   static async present(): Promise<Session | null> {
     try {
-      return new Session(tokenIn(await ask("GET", "/session")));
+      return new Session(await ask("GET", "/session"));
     } catch (error) {
       if (error instanceof Refused && error.status === 401) return null;
       throw error;
@@ -44,10 +55,28 @@ export class Session implements Access {
 
   /** Signs in. The server always begins a new session, and ends the present one. */
   static async begin(apiKey: string): Promise<Session> {
-    return new Session(tokenIn(await ask("POST", "/session", {}, { api_key: apiKey })));
+    return new Session(await ask("POST", "/session", {}, { api_key: apiKey }));
   }
 
-  /** Ends this session, or all of the same API key. */
+  /** The domain of the passkeys by which people sign in here; null if there is none. */
+  static async passkeyDomain(): Promise<string | null> {
+    const told = (await ask("GET", "/sign-in")) as { readonly rp_id?: unknown } | null;
+    return typeof told?.rp_id === "string" ? told.rp_id : null;
+  }
+
+  /**
+   * Signs in by a passkey that the person chooses. The challenge is made here of what the server sends, so it is a sign-in's
+   * whatever that is.
+   */
+  static async beginByPasskey(core: Core, rpId: string): Promise<Session> {
+    const nonce = ((await ask("POST", "/sign-in")) as { readonly nonce?: unknown } | null)?.nonce;
+    const { challenge } = core.call<{ challenge: string }>("sign_in.message", { origin: location.origin, nonce });
+    const { response, credential } = await assertion(rpId, fromHex(challenge) as Uint8Array<ArrayBuffer>, null);
+    const answer = core.call<object>("sign_in.answer", assertionOf(response));
+    return new Session(await ask("POST", "/session", {}, { passkey: { credential, ...answer } }));
+  }
+
+  /** Ends this session, or all of the same person. */
   async end(everywhere: boolean): Promise<void> {
     await ask("DELETE", everywhere ? "/sessions" : "/session", this.headers());
   }
@@ -100,4 +129,14 @@ function tokenIn(document: unknown): string {
   const token = (document as { readonly csrf?: unknown } | null)?.csrf;
   if (typeof token === "string" && /^[0-9a-f]{64}$/.test(token)) return token;
   throw new Refused(500, "the server sent no session; reload the page");
+}
+
+function personIn(document: unknown): Person | null {
+  const told = (document as { readonly person?: unknown } | null)?.person;
+  if (told === undefined || told === null) return null;
+  const { name, approver, credential } = told as Partial<Record<string, unknown>>;
+  if (typeof name === "string" && isRemembered({ approver, credential })) {
+    return { name, approver: String(approver), credential: String(credential) };
+  }
+  throw new Refused(500, "the server does not say who is signed in; reload the page");
 }

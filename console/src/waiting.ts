@@ -1,4 +1,4 @@
-/** What waits for the person in front of this page. */
+/** What waits for the person in front of this page, and what she said last. */
 
 import type { Votes } from "../../clients/typescript/src/index.js";
 
@@ -7,6 +7,16 @@ export function waitsFor(keys: ReadonlySet<string>, votes: Pick<Votes, "votes" |
   if (keys.size === 0 || votes.until.getTime() <= now) return false;
   const said = (finding: string): boolean => finding === "genuine" || finding === "own";
   return !votes.votes.some(({ finding, vote }) => said(finding) && vote !== null && keys.has(vote.approver));
+}
+
+/**
+ * The time of the newest vote that one of these keys made, whether it counts or not; null if there is none. A later vote of the
+ * same person is only counted if its time is later.
+ */
+export function lastVote(keys: ReadonlySet<string>, { votes }: Pick<Votes, "votes">): number | null {
+  const made = votes.filter(({ finding }) => ["genuine", "early", "unlisted"].includes(finding));
+  const times = made.flatMap(({ vote }) => (vote !== null && keys.has(vote.approver) ? [vote.time] : []));
+  return times.length === 0 ? null : times.reduce((one, other) => Math.max(one, other));
 }
 
 /** All keys of the people who have one of these: by the profile, a second passkey is the same person. */

@@ -11,7 +11,7 @@ import { childPaths } from "../build/console/src/paths.js";
 import { placeOf, taskHash, walletHash } from "../build/console/src/router.js";
 import { spanText, timeText } from "../build/console/src/time.js";
 import { lanes, timeline } from "../build/console/src/timeline.js";
-import { ownKeys, waitsFor } from "../build/console/src/waiting.js";
+import { lastVote, ownKeys, waitsFor } from "../build/console/src/waiting.js";
 import { policy } from "../policy.mjs";
 
 const TASK = "0a".repeat(16);
@@ -289,4 +289,13 @@ test("the policy lets one script run, and nothing be framed, sent or loaded else
   assert.equal(rules.get("connect-src"), "'self'");
   for (const closed of ["base-uri", "form-action", "frame-ancestors", "trusted-types"]) assert.equal(rules.get(closed), "'none'");
   assert.doesNotMatch(told, /unsafe-inline|'unsafe-eval'|https?:|\*|data:|blob:/);
+});
+
+test("a person's newest vote is found whichever key made it, and no forged one moves it", () => {
+  const vote = (approver, time, finding = "genuine") => ({ name: null, finding, problem: null, vote: { approver, time, choice: "approve" } });
+  const keys = new Set([ANN, BEN]);
+  assert.equal(lastVote(keys, { votes: [] }), null);
+  assert.equal(lastVote(keys, { votes: [vote(ANN, 5), vote(BEN, 9), vote("csv1other", 20)] }), 9);
+  assert.equal(lastVote(keys, { votes: [vote(ANN, 5), vote(ANN, 90, "forged"), vote(ANN, 80, "passkey")] }), 5);
+  assert.equal(lastVote(keys, { votes: [vote(ANN, 5, "unlisted"), vote(BEN, 7, "early"), { vote: null, finding: "unreadable" }] }), 7);
 });

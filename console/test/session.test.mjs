@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
+import { ownPasskeys } from "../build/console/src/app.js";
 import { Refused, Session } from "../build/console/src/session.js";
 
 const TOKEN = "ab".repeat(32);
@@ -49,6 +50,54 @@ test("nobody is signed in without a session, and other refusals are told", async
   await assert.rejects(Session.present(), (error) => error instanceof Refused && error.status === 503 && error.message === "too many");
   answering([401, {}]);
   await assert.rejects(Session.begin("x"), (error) => error instanceof Refused && error.status === 401);
+});
+
+const ANN = { name: "ann", approver: `csv1q${"a".repeat(57)}`, credential: "QUFB" };
+
+/** An authenticator, and a module, that say what they were asked. */
+function signingIn() {
+  const asked = [];
+  const core = { call: (name, document) => (asked.push([name, document]), name === "sign_in.message" ? { challenge: "0a".repeat(32) } : { ...document, signature: "low" }) };
+  const bytes = (text) => new TextEncoder().encode(text).buffer;
+  const get = async ({ publicKey }) => {
+    asked.push(["get", publicKey]);
+    return { rawId: bytes("AAA"), response: { clientDataJSON: bytes("c"), authenticatorData: bytes("a"), signature: bytes("s") } };
+  };
+  globalThis.location = { origin: "https://console.treasury.example" };
+  Object.defineProperty(globalThis, "navigator", { value: { credentials: { get } }, configurable: true });
+  return { asked, core };
+}
+
+test("a passkey signs the challenge of a sign-in at this page, and nothing that the server chose", async () => {
+  const { asked, core } = signingIn();
+  const sent = answering([200, { nonce: "0b".repeat(32) }], [200, { csrf: TOKEN, person: ANN }]);
+  const session = await Session.beginByPasskey(core, "treasury.example");
+  assert.deepEqual(session.person, ANN);
+  assert.deepEqual(asked[0], ["sign_in.message", { origin: "https://console.treasury.example", nonce: "0b".repeat(32) }]);
+  const [, options] = asked[1];
+  assert.deepEqual([...new Uint8Array(options.challenge)], Array(32).fill(10));
+  assert.deepEqual([options.rpId, options.userVerification, options.allowCredentials], ["treasury.example", "required", []]);
+  assert.deepEqual(sent.map(({ method, path }) => `${method} ${path}`), ["POST /sign-in", "POST /session"]);
+  assert.deepEqual(JSON.parse(sent[1].body), { passkey: { credential: "QUFB", client_data: "63", authenticator_data: "61", signature: "low" } });
+});
+
+test("whoever signed in is known by a name and a passkey, or by neither", async () => {
+  answering([200, { csrf: TOKEN, person: ANN }]);
+  assert.deepEqual((await Session.present()).person, ANN);
+  answering([200, { csrf: TOKEN, person: null }]);
+  assert.equal((await Session.present()).person, null);
+  for (const person of [{}, { ...ANN, name: 7 }, { ...ANN, approver: "csr1" }, { ...ANN, credential: "a b" }, "ann"]) {
+    answering([200, { csrf: TOKEN, person }]);
+    await assert.rejects(Session.present(), Refused, JSON.stringify(person));
+  }
+});
+
+test("the passkey that signed in is the first of the reader's own", async () => {
+  answering([200, { csrf: TOKEN, person: ANN }]);
+  const session = await Session.present();
+  const kept = [{ approver: `csv1q${"8".repeat(57)}`, credential: "QkJC" }, { approver: ANN.approver, credential: "T0xE" }];
+  const store = { getItem: () => JSON.stringify(kept), setItem: () => undefined };
+  assert.deepEqual(ownPasskeys({ session, store }).map(({ credential }) => credential), ["QUFB", "QkJC"]);
 });
 
 test("a token of another form is none", async () => {

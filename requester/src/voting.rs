@@ -2,7 +2,7 @@
 
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
-    Authenticated, KeyDescriptor, KeyReshare, RequesterId, SignedTask, TaskError, UnixMillis,
+    Authenticated, KeyDescriptor, KeyReshare, RequesterId, SignedTask, TaskError, UnixMillis, Vote,
 };
 
 use crate::known::Known;
@@ -73,10 +73,41 @@ pub fn check_time(collect: &Collect, now: UnixMillis) -> Result<(), NoVote> {
     Ok(())
 }
 
+/// The time of a vote that is made now and takes the place of the voter's newest one: by the clock,
+/// and later than that one, since the latest vote of a person counts. Fails with the newest time if
+/// nobody would take a later one yet.
+pub fn later_than(now: UnixMillis, newest: Option<UnixMillis>) -> Result<UnixMillis, UnixMillis> {
+    let Some(newest) = newest else {
+        return Ok(now);
+    };
+    let time = now.0.max(newest.0.saturating_add(1));
+    if time > now.0.saturating_add(Vote::MAX_SKEW_MS) {
+        return Err(newest);
+    }
+    Ok(UnixMillis(time))
+}
+
 /// Checks that a reshare begins with the generation of the wallet that is believed.
 pub fn check_generation(reshare: &KeyReshare, believed: &KeyDescriptor) -> Result<(), NoVote> {
     if reshare.from.digest() != believed.digest() {
         return Err(NoVote::OtherGeneration);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_is_later_than_the_last_one_or_is_not_made() {
+        let now = UnixMillis(1_764_500_000_000);
+        let after = |ms: u64| UnixMillis(now.0 + ms);
+        let skew = Vote::MAX_SKEW_MS;
+        assert_eq!(later_than(now, None), Ok(now));
+        assert_eq!(later_than(now, Some(UnixMillis(now.0 - 5))), Ok(now));
+        assert_eq!(later_than(now, Some(now)), Ok(after(1)));
+        assert_eq!(later_than(now, Some(after(skew - 1))), Ok(after(skew)));
+        assert_eq!(later_than(now, Some(after(skew))), Err(after(skew)));
+    }
 }

@@ -18,7 +18,7 @@ const BACKED_UP: u8 = 1 << 4;
 const HAS_CREDENTIAL: u8 = 1 << 6;
 const HAS_EXTENSIONS: u8 = 1 << 7;
 
-/// The reason why an assertion does not prove a vote or an order.
+/// The reason why an assertion does not prove a vote, an order or a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the fields are named for what they hold")]
 #[non_exhaustive]
@@ -29,7 +29,7 @@ pub enum AssertionError {
     /// The client data is of a registration, or of something else.
     #[error("the passkey did not sign for `webauthn.get`; sign on the page that asks for it")]
     Type,
-    /// The passkey signed something other than this vote or order.
+    /// The passkey signed something other than this vote, order or sign-in.
     #[error("the passkey signed something other than this; sign again")]
     Challenge,
     /// The page is not one that may ask passkeys.

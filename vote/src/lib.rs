@@ -1,7 +1,8 @@
 //! Whether a person's vote is genuine: made with the approver's key, for this very task, and, if
 //! the key is a passkey's, on a page of the organisation's own, by a user whom the device verified.
 //! Whether a passkey signed an order is found by the same checks: a [`RelyingParty`] is what
-//! `countersign-protocol` asks, as [`Passkeys`](countersign_protocol::Passkeys).
+//! `countersign-protocol` asks, as [`Passkeys`](countersign_protocol::Passkeys). So is whether
+//! somebody [signed in](SignIn) at a page by her passkey.
 //!
 //! Nothing here performs I/O, reads a clock or keeps anything. [`check`] finds out all that a vote
 //! proves by itself; its age, and what follows from it, is for the caller to judge.
@@ -12,6 +13,9 @@ mod order;
 #[cfg(test)]
 mod order_tests;
 mod relying_party;
+mod sign_in;
+#[cfg(test)]
+mod sign_in_tests;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -22,6 +26,7 @@ use countersign_protocol::{ApproverKey, Ballot, Hash, Proof, Vote};
 pub use assertion::{AssertionError, counter_went_back};
 pub use es256::{SignatureForm, low_s};
 pub use relying_party::{RelyingParty, RelyingPartyError};
+pub use sign_in::SignIn;
 
 /// A vote that is genuine. Made only by [`check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

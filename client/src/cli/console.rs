@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
-use countersign_client::console::{Assets, Console, Origin, read_labels};
+use countersign_client::console::{Assets, Console, Origin, Register, read_labels};
 use countersign_client::{ClientError, Profile};
 use countersign_door::{Certificate, Tls};
 use countersign_files::Custody;
@@ -42,6 +43,10 @@ pub struct ConsoleArgs {
     /// each line. Read again whenever somebody signs in.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// File with the people who sign in by passkey, in YAML or JSON: `NAME: {api_key_file: FILE,
+    /// passkeys: [{id: csv1…, credential: …}]}`. Read again at SIGHUP.
+    #[arg(long, value_name = "FILE")]
+    people: Option<PathBuf>,
 }
 
 /// The two files of a certificate.
@@ -62,6 +67,7 @@ pub async fn execute(
         certificate,
         key,
         labels,
+        people,
     } = args;
     let files = certificate.zip(key);
     let files = files.map(|(certificate, key)| Files { certificate, key });
@@ -92,23 +98,28 @@ pub async fn execute(
         ));
     }
     warn(&profile, &origin, output);
-    let console = Console::new(profile, origin.clone(), assets)?.with_labels(labels);
+    let mut console = Console::new(profile, origin.clone(), assets)?.with_labels(labels);
+    if let Some(people) = people {
+        console = console.with_people(people).map_err(usage)?;
+    }
+    let renewed = Renewed {
+        certificate: files.zip(tls.clone()),
+        people: console.register(),
+    };
     let interrupted = interruption()?;
     output.result(
         &json!({"origin": origin.to_string(), "listen": address.to_string()}),
         &[origin.to_string().into()],
     )?;
     output.note(format!("Listens on {address} until it is interrupted."));
-    let serving = console.serve(listener, tls.clone(), interrupted);
-    match (files, tls) {
-        (Some(files), Some(tls)) => tokio::select! {
-            () = serving => Ok(()),
-            failed = renew(files, tls, output) => failed,
-        },
-        (None, _) | (_, None) => {
-            serving.await;
-            Ok(())
-        }
+    let serving = console.serve(listener, tls, interrupted);
+    if renewed.is_empty() {
+        serving.await;
+        return Ok(());
+    }
+    tokio::select! {
+        () = serving => Ok(()),
+        failed = renewed.at_each_signal(output) => failed,
     }
 }
 
@@ -132,20 +143,40 @@ impl Files {
     }
 }
 
-/// Reads the certificate again at each SIGHUP. One that cannot be used changes nothing.
-async fn renew(files: Files, tls: Tls, output: Output) -> Result<(), ClientError> {
-    let mut hangup = signal(SignalKind::hangup())
-        .map_err(|error| usage(format!("no signals ({error}); run it on Linux")))?;
-    while hangup.recv().await.is_some() {
-        match files.read() {
-            Ok(certificate) => {
-                tls.replace(certificate);
-                output.note("The certificate was read again.");
-            }
-            Err(error) => output.note(format!("The certificate in use stays: {error}")),
-        }
+/// What is read again at SIGHUP.
+struct Renewed {
+    certificate: Option<(Files, Tls)>,
+    people: Option<Arc<Register>>,
+}
+
+impl Renewed {
+    fn is_empty(&self) -> bool {
+        self.certificate.is_none() && self.people.is_none()
     }
-    Ok(())
+
+    /// Reads all of it at each SIGHUP. A file that cannot be used changes nothing.
+    async fn at_each_signal(self, output: Output) -> Result<(), ClientError> {
+        let mut hangup = signal(SignalKind::hangup())
+            .map_err(|error| usage(format!("no signals ({error}); run it on Linux")))?;
+        while hangup.recv().await.is_some() {
+            if let Some((files, tls)) = &self.certificate {
+                match files.read() {
+                    Ok(certificate) => {
+                        tls.replace(certificate);
+                        output.note("The certificate was read again.");
+                    }
+                    Err(error) => output.note(format!("The certificate in use stays: {error}")),
+                }
+            }
+            if let Some(people) = &self.people {
+                match people.reload() {
+                    Ok(()) => output.note("The people were read again."),
+                    Err(error) => output.note(format!("The people stay as they were: {error}")),
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Says what will not work with this profile.

@@ -423,19 +423,7 @@ fn unreadable(error: NotTheVotes) -> ClientError {
 
 /// The time of a vote that is made now and comes after the newest one of the same key.
 fn later(task: TaskId, newest: Option<UnixMillis>) -> Result<UnixMillis, VoteError> {
-    later_than(now(), newest).map_err(|voted| VoteError::Behind { task, voted })
-}
-
-/// Fails with the newest time if nobody would take a later one yet.
-fn later_than(now: UnixMillis, newest: Option<UnixMillis>) -> Result<UnixMillis, UnixMillis> {
-    let Some(newest) = newest else {
-        return Ok(now);
-    };
-    let time = now.0.max(newest.0.saturating_add(1));
-    if time > now.0.saturating_add(Vote::MAX_SKEW_MS) {
-        return Err(newest);
-    }
-    Ok(UnixMillis(time))
+    voting::later_than(now(), newest).map_err(|voted| VoteError::Behind { task, voted })
 }
 
 /// True if the coordinator may have taken the vote although it did not say so. An answer that
@@ -457,22 +445,5 @@ fn vote_may_have_arrived(error: &ClientError) -> bool {
         | ClientError::Invalid { .. }
         | ClientError::Belief(_)
         | ClientError::Vote(_) => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_vote_is_later_than_the_last_one_of_its_key_or_is_not_made() {
-        let now = UnixMillis(1_764_500_000_000);
-        let after = |ms: u64| UnixMillis(now.0 + ms);
-        let skew = Vote::MAX_SKEW_MS;
-        assert_eq!(later_than(now, None), Ok(now));
-        assert_eq!(later_than(now, Some(UnixMillis(now.0 - 5))), Ok(now));
-        assert_eq!(later_than(now, Some(now)), Ok(after(1)));
-        assert_eq!(later_than(now, Some(after(skew - 1))), Ok(after(skew)));
-        assert_eq!(later_than(now, Some(after(skew))), Err(after(skew)));
     }
 }

@@ -10,13 +10,18 @@ mod cookie;
 mod gate;
 mod labels;
 mod organisation;
+mod people;
 mod problem;
 mod random;
+mod register;
 mod server;
 mod session;
+mod sign_in;
 mod upstream;
 
 pub use assets::{Assets, AssetsError};
 pub use gate::{Origin, OriginError};
 pub use labels::{LabelsError, read as read_labels};
+pub use people::PeopleError;
+pub use register::Register;
 pub use server::Console;

@@ -16,6 +16,13 @@ pub(super) fn secret() -> Zeroizing<String> {
     text
 }
 
+/// 32 random bytes that are used once, and are no secret.
+pub(super) fn nonce() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    rand::rngs::OsRng.fill_bytes(&mut bytes);
+    bytes
+}
+
 /// What is kept of a secret to find it again: looking it up tells nothing about the secret.
 pub(super) fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()

@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use countersign_door::{Limits, Tls};
+use countersign_vote::RelyingParty;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -19,11 +20,15 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::assets::{Asset, Assets};
+use super::cookie::Cookie;
 use super::gate::Origin;
+use super::people::{PeopleError, Person};
 use super::problem::Problem;
+use super::register::Register;
 use super::session::{Key, Session, Sessions};
+use super::sign_in::{Answer, Challenges, Page};
 use super::upstream::{Asked, Upstream};
-use super::{cookie, labels, organisation};
+use super::{labels, organisation};
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
@@ -64,16 +69,32 @@ pub struct Console {
     book: Book,
     labels: Option<PathBuf>,
     upstream: Upstream,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     signing_in: Semaphore,
+    people: Option<Entrance>,
 }
 
-/// What somebody who signs in sends.
+/// The way in by passkey.
+struct Entrance {
+    /// The domain to which passkeys are bound.
+    rp_id: String,
+    page: Page,
+    challenges: Challenges,
+    register: Arc<Register>,
+}
+
+/// What somebody who signs in sends: one of the two.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SignIn {
-    api_key: String,
+    #[serde(default)]
+    api_key: Option<String>,
+    #[serde(default)]
+    passkey: Option<Answer>,
 }
+
+/// Whose session begins: the API key, and the person who proved by passkey that she is there.
+type Newcomer = (Key, Option<Arc<Person>>);
 
 impl Console {
     /// A console that is opened at `origin`.
@@ -85,8 +106,9 @@ impl Console {
             labels: None,
             upstream: Upstream::new(&profile)?,
             profile,
-            sessions: Sessions::default(),
+            sessions: Arc::default(),
             signing_in: Semaphore::new(SIGNING_IN),
+            people: None,
         })
     }
 
@@ -94,6 +116,38 @@ impl Console {
     /// in.
     pub fn with_labels(self, labels: Option<PathBuf>) -> Self {
         Self { labels, ..self }
+    }
+
+    /// The same with people who sign in by passkey, as the file at `path` lists them. The profile's
+    /// `passkeys` have this console's origin.
+    pub fn with_people(self, path: PathBuf) -> Result<Self, PeopleError> {
+        let origin = self.origin.to_string();
+        let elsewhere = || PeopleError::Page(origin.clone());
+        let pages = self.profile.passkeys.as_ref().ok_or_else(elsewhere)?;
+        if !pages.origins.contains(&origin) {
+            return Err(elsewhere());
+        }
+        // Whoever signed on another page of the organisation did not sign in here.
+        let page = RelyingParty::new(&pages.rp_id, [&*origin]).map_err(|_| elsewhere())?;
+        let approvers = self.profile.approvers.clone();
+        let register = Register::read(path, approvers, self.sessions.clone())?;
+        let entrance = Entrance {
+            rp_id: pages.rp_id.clone(),
+            page: Page::new(origin.clone(), page),
+            challenges: Challenges::default(),
+            register: Arc::new(register),
+        };
+        Ok(Self {
+            people: Some(entrance),
+            ..self
+        })
+    }
+
+    /// The people who sign in by passkey, to have their file read again.
+    pub fn register(&self) -> Option<Arc<Register>> {
+        self.people
+            .as_ref()
+            .map(|entrance| entrance.register.clone())
     }
 
     /// Serves until `stop`. Without TLS, the listener is on loopback.
@@ -124,6 +178,11 @@ impl Console {
                 Ok(as_json(&token_of(&self.session(headers)?)).into_response())
             }
             (&Method::POST, "/session") => self.sign_in(headers, body).await,
+            (&Method::GET, "/sign-in") => {
+                let rp_id = self.people.as_ref().map(|entrance| &entrance.rp_id);
+                Ok(as_json(&json!({ "rp_id": rp_id })).into_response())
+            }
+            (&Method::POST, "/sign-in") => self.challenge(),
             (&Method::DELETE, "/session") => {
                 self.sessions.end(&self.proved(headers)?);
                 Ok(signed_out())
@@ -171,7 +230,8 @@ impl Console {
 
     /// The session of a request, by its cookie.
     fn session(&self, headers: &HeaderMap) -> Result<Session, Problem> {
-        let found = cookie::of(headers).and_then(|own| self.sessions.find(own, Instant::now()));
+        let own = Cookie::SESSION.of(headers);
+        let found = own.and_then(|own| self.sessions.find(own, Instant::now()));
         found.ok_or_else(signed_off)
     }
 
@@ -191,16 +251,25 @@ impl Console {
         }
     }
 
-    /// Begins a session for an API key that the coordinator knows. The one before ends, so nobody
+    /// A challenge for somebody who signs in by passkey, which this browser alone can answer.
+    fn challenge(&self) -> Result<Response, Problem> {
+        let entrance = self.people.as_ref().ok_or_else(nowhere)?;
+        let asked = entrance.challenges.begin(Instant::now());
+        let nonce = json!({"nonce": hex::encode(asked.nonce)});
+        let mut response = as_json(&nonce).into_response();
+        if let Some(value) = Cookie::SIGN_IN.set(&asked.cookie) {
+            response.headers_mut().insert(header::SET_COOKIE, value);
+        }
+        Ok(response)
+    }
+
+    /// Begins a session with an API key that the coordinator knows. The one before ends, so nobody
     /// goes on in a session that somebody else prepared.
     async fn sign_in(&self, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
         let body = Zeroizing::new(whole(headers, body).await?);
-        let SignIn { api_key } = serde_json::from_slice(&body).map_err(|_| unreadable())?;
-        let api_key = Zeroizing::new(api_key);
-        if api_key.is_empty() || api_key.len() > MAX_KEY {
-            return Err(unreadable());
-        }
-        let key = Key::new(api_key);
+        let SignIn { api_key, passkey } =
+            serde_json::from_slice(&body).map_err(|_| unreadable())?;
+        let api_key = api_key.map(Zeroizing::new);
         let Ok(_place) = self.signing_in.try_acquire() else {
             return Err(Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -208,21 +277,54 @@ impl Console {
                 "too many people sign in at this moment; try again",
             ));
         };
+        let (key, person) = match (api_key, passkey) {
+            (Some(api_key), None) => by_key(api_key)?,
+            (None, Some(answer)) => self.by_passkey(headers, answer).await?,
+            (None, None) | (Some(_), Some(_)) => return Err(unreadable()),
+        };
         self.upstream.check(&key).await?;
         if let Ok(before) = self.session(headers) {
             self.sessions.end(&before);
         }
-        let begun = self.sessions.begin(key, Instant::now());
+        let begun = self.sessions.begin(key, person, Instant::now());
         let begun = begun.ok_or(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "console-busy",
             "too many people are signed in; sign out elsewhere, or try again later",
         ))?;
+        if !self.is_listed(&begun.session) {
+            self.sessions.end(&begun.session);
+            return Err(unproved());
+        }
         let mut response = as_json(&token_of(&begun.session)).into_response();
-        if let Some(value) = cookie::set(&begun.cookie) {
+        if let Some(value) = Cookie::SESSION.set(&begun.cookie) {
             response.headers_mut().insert(header::SET_COOKIE, value);
         }
         Ok(response)
+    }
+
+    /// The person whose passkey answered this browser's challenge. Whatever is wrong with the
+    /// answer, it is refused in the same words.
+    async fn by_passkey(&self, headers: &HeaderMap, answer: Answer) -> Result<Newcomer, Problem> {
+        let entrance = self.people.as_ref().ok_or_else(nowhere)?;
+        let own = Cookie::SIGN_IN.of(headers);
+        let nonce = own.and_then(|own| entrance.challenges.take(own, Instant::now()));
+        let nonce = nonce.ok_or_else(too_late)?;
+        let people = entrance.register.people();
+        let person = entrance.page.person(&people, &nonce, answer);
+        let person = person.ok_or_else(unproved)?;
+        let owner = person.clone();
+        let key = tokio::task::spawn_blocking(move || owner.api_key()).await;
+        match key {
+            Ok(Ok(key)) => Ok((key, Some(person))),
+            Ok(Err(_)) | Err(_) => Err(keyless()),
+        }
+    }
+
+    /// False if the file of people was read again meanwhile, and has the person no more.
+    fn is_listed(&self, session: &Session) -> bool {
+        let entrance = self.people.as_ref().zip(session.person.as_ref());
+        entrance.is_none_or(|(entrance, person)| entrance.register.people().has(person))
     }
 
     /// Reads the book and the labels outside the threads that serve.
@@ -238,6 +340,14 @@ impl Console {
         let document = read.await.unwrap_or_else(|_| Err(unbooked()))?;
         Ok(as_json(&document).into_response())
     }
+}
+
+/// Somebody with an API key, which the coordinator has yet to know.
+fn by_key(api_key: Zeroizing<String>) -> Result<Newcomer, Problem> {
+    if api_key.is_empty() || api_key.len() > MAX_KEY {
+        return Err(unreadable());
+    }
+    Ok((Key::new(api_key), None))
 }
 
 async fn enter(State(console): State<Arc<Console>>, request: Request) -> Response {
@@ -312,13 +422,19 @@ fn as_json(document: &Value) -> impl IntoResponse + use<> {
     (headers, document.to_string())
 }
 
+/// The token of a session, and who began it by passkey.
 fn token_of(session: &Session) -> Value {
-    json!({"csrf": session.token()})
+    let person = session.person.as_ref().map(|person| {
+        json!({
+            "name": person.name, "approver": person.approver, "credential": person.credential,
+        })
+    });
+    json!({"csrf": session.token(), "person": person})
 }
 
 fn signed_out() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Some(value) = cookie::unset() {
+    if let Some(value) = Cookie::SESSION.unset() {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
     response
@@ -329,6 +445,30 @@ const fn signed_off() -> Problem {
         StatusCode::UNAUTHORIZED,
         "console-session",
         "nobody is signed in here, or the session has ended; sign in again",
+    )
+}
+
+const fn too_late() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "console-challenge",
+        "this browser was not asked for a passkey, or more than two minutes ago; sign in again",
+    )
+}
+
+const fn unproved() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "console-passkey",
+        "nobody who signs in here has this passkey, or it did not sign this; use the one that your console's operator has listed",
+    )
+}
+
+const fn keyless() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "console-people",
+        "the API key that is kept for you cannot be read; ask the console's operator, who finds the reason by starting the console again",
     )
 }
 

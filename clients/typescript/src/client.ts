@@ -523,10 +523,17 @@ export class Client {
     return this.#core.call<{ approver: string }>("vote.passkey", { spki }).approver;
   }
 
-  /** What the passkey of an approver signs to vote on exactly what was examined. Made anew for each vote. */
-  voteMessage(examined: Examined, by: { readonly approver: string; readonly choice: Choice }): VoteMessage {
-    const { approver, choice } = by;
-    const asked = { order: orderIn(examined.order), approver, choice, time: Date.now(), passkeys: this.#pages() };
+  /**
+   * What the passkey of an approver signs to vote on exactly what was examined. Made anew for each vote. The vote is later
+   * than `after`, the time of the person's newest vote on it, which counts no more then.
+   */
+  voteMessage(
+    examined: Examined,
+    by: { readonly approver: string; readonly choice: Choice; readonly after?: number },
+  ): VoteMessage {
+    const { approver, choice, after = null } = by;
+    const order = orderIn(examined.order);
+    const asked = { order, approver, choice, time: Date.now(), after, passkeys: this.#pages() };
     const message = this.#core.call<{ challenge: string; ballot: Ballot }>("vote.message", asked);
     return { challenge: fromHex(message.challenge) as Uint8Array & BufferSource, ballot: message.ballot };
   }

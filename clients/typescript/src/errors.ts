@@ -207,6 +207,7 @@ const BY_CODE: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["vote-not-asked", VoteError],
   ["vote-not-pending", VoteError],
   ["vote-over", VoteError],
+  ["vote-clock", VoteError],
   ["vote-not-made", VoteError],
   ["vote-not-newest", VoteError],
   ["vote-unknown", VoteUnknown],

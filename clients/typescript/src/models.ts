@@ -59,7 +59,7 @@ export interface Decoded {
   /** True if nobody can tell what is signed. */
   readonly blind: boolean;
   readonly intent: unknown;
-  /** The same for people, line by line. */
+  /** The same for people, who may vote on it, line by line: nothing is cut. */
   readonly lines: readonly string[];
 }
 

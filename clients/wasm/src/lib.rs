@@ -16,6 +16,7 @@ mod payload;
 mod profile;
 mod request;
 mod result;
+mod sign_in;
 mod text;
 mod vote;
 mod wallet;
@@ -28,7 +29,7 @@ use serde_json::{Value, json};
 use failure::Failure;
 
 /// All operations by name.
-const OPERATIONS: [(&str, Operation); 38] = [
+const OPERATIONS: [(&str, Operation); 40] = [
     ("version", |_| Ok(json!(env!("CARGO_PKG_VERSION")))),
     ("profile.read", |document| own(document, profile::read)),
     ("requester.id", |document| own(document, order::requester)),
@@ -44,6 +45,10 @@ const OPERATIONS: [(&str, Operation); 38] = [
     ("order.from_assertion", |document| {
         own(document, order::from_assertion)
     }),
+    ("sign_in.message", |document| {
+        own(document, sign_in::message)
+    }),
+    ("sign_in.answer", |document| own(document, sign_in::answer)),
     ("order.read", |document| told(document, order::read)),
     ("order.told", |document| told(document, order::told)),
     ("book.wallet", |document| own(document, wallet::one)),

@@ -133,6 +133,9 @@ pub struct Ask {
     choice: Choice,
     /// The time of the approver's clock.
     time: UnixMillis,
+    /// The time of the person's newest vote, in whose place this one comes.
+    #[serde(default)]
+    after: Option<UnixMillis>,
     #[serde(default)]
     passkeys: PinnedPages,
 }
@@ -148,16 +151,25 @@ pub struct Message {
 /// The challenge of a vote on an order whose requester signed it.
 pub fn message(ask: Ask) -> Result<Message, Failure> {
     let hash = collecting(ask.order, &ask.passkeys, ask.time)?;
+    let time = voting::later_than(ask.time, ask.after).map_err(behind)?;
     let content = || Content {
         task: hash,
         choice: ask.choice,
         approver: ask.approver,
-        time: ask.time,
+        time,
     };
     Ok(Message {
         challenge: Ballot::from(content()).signed_message(),
         ballot: content(),
     })
+}
+
+fn behind(voted: UnixMillis) -> Failure {
+    let message = format!(
+        "your last vote on this task was made at {} ms, which is ahead of this device's clock, so a vote made now would not count; set the clock, then vote again",
+        voted.0
+    );
+    Failure::new("vote-clock", message)
 }
 
 /// What an authenticator returned for the challenge of a ballot.

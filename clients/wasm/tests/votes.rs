@@ -431,3 +431,22 @@ fn a_new_passkey_has_the_id_of_its_compressed_point() {
         assert_eq!(refused, Err("usage".into()), "{wrong}");
     }
 }
+
+#[test]
+fn a_second_vote_of_a_person_is_later_than_her_first_whatever_her_clock_says() {
+    let passkey = Passkey::new(3);
+    let ask_for = |after: Value| {
+        let parts = json!({
+            "order": order(), "approver": passkey.id(), "choice": "reject", "time": NOW,
+            "after": after, "passkeys": passkeys(),
+        });
+        ask("vote.message", &parts).map(|message| message["ballot"]["time"].clone())
+    };
+    assert_eq!(ask_for(Value::Null), Ok(json!(NOW)));
+    assert_eq!(ask_for(json!(NOW - 1)), Ok(json!(NOW)));
+    for earlier in [NOW, NOW + 1, NOW + 20_000] {
+        assert_eq!(ask_for(json!(earlier)), Ok(json!(earlier + 1)));
+    }
+    let far = ask_for(json!(NOW + Vote::MAX_SKEW_MS));
+    assert_eq!(far, Err("vote-clock".into()));
+}

@@ -3,7 +3,7 @@
  * and one order, which tests alter at will. The order is signed by the module, so nothing here knows a rule.
  */
 
-import { randomBytes } from "node:crypto";
+import { ECDH, createHash, createPublicKey, randomBytes, verify } from "node:crypto";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -11,7 +11,7 @@ import { join } from "node:path";
 
 import { Core } from "../../build/clients/typescript/src/core.js";
 import { amountOf, hexOf, transaction } from "../../build/console/src/evm.js";
-import { node as newNode, wallet as newWallet } from "./wallet.mjs";
+import { bech32mBytes, node as newNode, wallet as newWallet } from "./wallet.mjs";
 
 const TABLE = new URL("../../../clients/tests/forgeries.json", import.meta.url);
 const HOUR = 3_600_000;
@@ -65,6 +65,10 @@ export async function organisation({ dist, wasm, note = null, claims = {} }) {
     /** Requests that changed something, or tried to. */
     asked: [],
     sessions: new Map(),
+    /** People who sign in by passkey: `name`, `approver` and `credential` of each. */
+    people: [],
+    /** Challenges by the cookie of the browser that was asked. */
+    challenges: new Map(),
     passkeys: null,
     approvers: null,
     /** Changes of what the coordinator answers, by path. */
@@ -173,17 +177,27 @@ async function answer(state, { dist, manifest, book }, { request, pathname, sear
   const asset = manifest.files.find(({ path }) => `/${path}` === pathname);
   if (asset) return [200, { "content-type": asset.type }, await readFile(join(dist, asset.path))];
   const cookie = /__Host-countersign=([0-9a-f]{64})/.exec(request.headers.cookie ?? "")?.[1];
-  const csrf = state.sessions.get(cookie);
+  const present = state.sessions.get(cookie);
+  const csrf = present?.csrf;
   const { method } = request;
+  const { rp_id = null } = state.people.length > 0 ? state.passkeys : {};
+  if (pathname === "/sign-in" && method === "GET") return json(200, { rp_id });
+  if (pathname === "/sign-in" && method === "POST") {
+    const [asked, nonce] = [randomBytes(32).toString("hex"), randomBytes(32).toString("hex")];
+    state.challenges.set(asked, nonce);
+    return json(200, { nonce }, { "set-cookie": `__Host-countersign-sign-in=${asked}; Path=/; Secure; HttpOnly; SameSite=Strict` });
+  }
   if (pathname === "/session" && method === "POST") {
-    if (JSON.parse(body).api_key !== KEY) return problem(401, "console-key");
-    const made = [randomBytes(32).toString("hex"), randomBytes(32).toString("hex")];
-    state.sessions.set(...made);
-    const set = `__Host-countersign=${made[0]}; Path=/; Secure; HttpOnly; SameSite=Strict`;
-    return json(200, { csrf: made[1] }, { "set-cookie": set });
+    const given = JSON.parse(body);
+    const person = given.passkey ? signedIn(state, request, given.passkey) : null;
+    if (given.passkey ? !person : given.api_key !== KEY) return problem(401, given.passkey ? "console-passkey" : "console-key");
+    const [made, token] = [randomBytes(32).toString("hex"), randomBytes(32).toString("hex")];
+    state.sessions.set(made, { csrf: token, person });
+    const set = `__Host-countersign=${made}; Path=/; Secure; HttpOnly; SameSite=Strict`;
+    return json(200, { csrf: token, person }, { "set-cookie": set });
   }
   if (csrf === undefined) return problem(401, "console-session");
-  if (pathname === "/session" && method === "GET") return json(200, { csrf });
+  if (pathname === "/session" && method === "GET") return json(200, present);
   if (request.headers["countersign-csrf"] !== csrf) return problem(403, "console-token");
   if (method === "DELETE" && pathname.startsWith("/session")) {
     if (pathname === "/session") state.sessions.delete(cookie);
@@ -198,6 +212,26 @@ async function answer(state, { dist, manifest, book }, { request, pathname, sear
   }
   if (method !== "GET") state.asked.push({ method, pathname, body });
   return coordinator(state, pathname.replace("/coordinator", ""), { request, searchParams, body });
+}
+
+/** The person who answered this browser's challenge, as the crate `vote` finds it; here by the crypto of Node. */
+function signedIn(state, request, { credential, client_data, authenticator_data, signature }) {
+  const asked = /__Host-countersign-sign-in=([0-9a-f]{64})/.exec(request.headers.cookie ?? "")?.[1];
+  const nonce = state.challenges.get(asked);
+  state.challenges.delete(asked);
+  const person = state.people.find((one) => one.credential === credential);
+  if (nonce === undefined || person === undefined) return null;
+  const [client, data] = [client_data, authenticator_data].map((text) => Buffer.from(text, "hex"));
+  const { type, challenge, origin } = JSON.parse(client.toString());
+  const message = state.core.call("sign_in.message", { origin: state.origin, nonce }).challenge;
+  const isAsked = type === "webauthn.get" && origin === state.origin && challenge === Buffer.from(message, "hex").toString("base64url");
+  const isDomain = data.subarray(0, 32).equals(createHash("sha256").update(state.passkeys.rp_id).digest());
+  const signed = Buffer.concat([data, createHash("sha256").update(client).digest()]);
+  const point = ECDH.convertKey(bech32mBytes(person.approver).subarray(1), "prime256v1", undefined, undefined, "uncompressed");
+  const [x, y] = [point.subarray(1, 33), point.subarray(33)].map((part) => part.toString("base64url"));
+  const key = createPublicKey({ key: { kty: "EC", crv: "P-256", x, y }, format: "jwk" });
+  const isVerified = (data[32] & 4) !== 0;
+  return isAsked && isDomain && isVerified && verify("sha256", signed, key, Buffer.from(signature, "hex")) ? person : null;
 }
 
 function coordinator(state, path, { request, searchParams, body }) {

@@ -95,7 +95,7 @@ function bech32m(head, raw) {
   return `${head}1${[...words, ...check].map((word) => LETTERS[word]).join("")}`;
 }
 
-function bech32mBytes(text) {
+export function bech32mBytes(text) {
   const words = [...text.slice(text.lastIndexOf("1") + 1, -6)].map((letter) => LETTERS.indexOf(letter));
   return Buffer.from(regrouped(words, 5, 8, false));
 }

@@ -7,7 +7,6 @@ import { SHORT, foreign, id, plain } from "../foreign.js";
 import { spanText } from "../time.js";
 import { words } from "../words.js";
 import { partsOf } from "../order.js";
-import { bundlesOf } from "../policy.js";
 import { badge, empty, heading, time, word } from "./parts.js";
 
 /** A difference between two clocks in milliseconds that is worth telling, and one that is worth a warning. */
@@ -71,20 +70,10 @@ function card(app: App, node: schema.NodeView, index: number, checked: number | 
       node.online ? [texts.since, time(node.since)] : [texts.seen, node.last_seen ? time(node.last_seen) : words.never],
       [texts.skew, reported ? skew(reported.skew_ms) : words.unknown],
       [texts.checkUp, checked === null ? texts.noCheckUp : time(checked)],
-      ...bundles(node),
     ]),
     plugins(ours ?? node.name, reported?.status ?? null),
     bundles(ours ?? node.name, reported?.status ?? null),
   );
-}
-
-function bundles(node: schema.NodeView): readonly (readonly [string, Child])[] {
-  const found = bundlesOf(node);
-  if (found.length === 0) return [];
-  const items = found.map(({ name, version, state, until }) =>
-    h("li", {}, foreign(name, SHORT), ` ${version}: `, word(words.policies.bundleStates, state), until === null ? null : [" – ", time(until)]),
-  );
-  return [[words.nodes.bundles, h("ul", {}, items)]];
 }
 
 function skew(millis: number): Child {

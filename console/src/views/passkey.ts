@@ -4,9 +4,9 @@ import { ownPasskeys, type App, type View } from "../app.js";
 import { alert, fill, h, pairs, type Child } from "../dom.js";
 import { SHORT, foreign, id } from "../foreign.js";
 import { approverName } from "../organisation.js";
-import { WrongKind, forget, hasPasskeys, make, remember } from "../passkey.js";
+import { WrongKind, forget, hasPasskeys, make, remember, type Remembered } from "../passkey.js";
 import { words } from "../words.js";
-import { heading, problem, section } from "./parts.js";
+import { copied, heading, problem, section } from "./parts.js";
 
 export async function passkey(app: App): Promise<View> {
   const texts = words.passkey;
@@ -32,7 +32,8 @@ function maker(app: App): Child {
       const made = await make(passkeys.rpId, name, ownPasskeys(app));
       const approver = app.client.approverOfPasskey(made.publicKey);
       remember(app.store, { approver, credential: made.credential });
-      fill(told, alert("good", texts.made, " ", id(approver), h("p", {}, texts.hand)));
+      const { credential } = made;
+      fill(told, alert("good", texts.made, " ", id(approver), h("p", {}, texts.hand), h("p", {}, texts.handSignIn), ...signInEntry({ approver, credential }, "made")));
     } catch (error) {
       fill(told, error instanceof WrongKind ? alert("bad", texts.wrongKind) : problem(error));
     }
@@ -56,7 +57,7 @@ function known(app: App): Child {
   const texts = words.passkey;
   const passkeys = ownPasskeys(app);
   if (passkeys.length === 0) return h("p", {}, words.none);
-  return passkeys.map(({ approver }, index) => {
+  return passkeys.map(({ approver, credential }, index) => {
     const name = approverName(app.organisation.profile, approver);
     const told = h("div", { "aria-live": "polite" });
     const drop = (): void => {
@@ -70,8 +71,19 @@ function known(app: App): Child {
         ["Id", id(approver)],
         [texts.listedAs, name === null ? texts.notListed : foreign(name, SHORT)],
       ]),
-      h("button", { id: `forget-${index}`, click: drop }, texts.forget),
+      signInEntry({ approver, credential }, String(index)),
+      approver === app.session.person?.approver
+        ? h("p", { class: "hint" }, texts.signedIn)
+        : h("button", { id: `forget-${index}`, click: drop }, texts.forget),
       told,
     );
   });
+}
+
+/** The entry of a passkey in the file of people who sign in at this console, in YAML as in JSON. */
+function signInEntry({ approver, credential }: Remembered, name: string): readonly Child[] {
+  return [
+    h("p", { class: "hint" }, words.passkey.entryHint),
+    copied(`entry-${name}`, JSON.stringify({ id: approver, credential }), words.passkey.entry),
+  ];
 }

@@ -3,15 +3,16 @@
 import { CountersignError, type Examined, type OrderedTask, type Task, type Votes } from "../../../clients/typescript/src/index.js";
 import type { App, View } from "../app.js";
 import { alert, h, pairs, table, type Child } from "../dom.js";
-import { LINE, LONG, SHORT, WHOLE, foreign, id, plain, shortId } from "../foreign.js";
+import { LINE, LONG, SHORT, foreign, id, plain, shortId } from "../foreign.js";
 import { mayVote, partsOf } from "../order.js";
 import { spanText } from "../time.js";
 import { lanes, timeline, type Lane, type Step } from "../timeline.js";
 import { words } from "../words.js";
 import { empty, heading, labelList, node, problem, requester, section, state, time, walletLink, word } from "./parts.js";
+import { reading, type Reading } from "./reading.js";
 import { ballot } from "./vote.js";
 
-/** Entries of the history, lines of an effect and votes that are shown at most. */
+/** Entries of the history and votes that are shown at most. */
 const MOST = 300;
 /** The longest reason or entry that is shown, in characters. */
 const REASON = 1000;
@@ -41,12 +42,13 @@ async function parts(app: App, found: Task, order: OrderedTask, votes: Votes | n
   const changed = may === "changed" ? alert("bad", words.task.changed) : null;
   // What is voted on is what is shown: the very same object.
   const shown = examined instanceof Error || !examined ? order : examined;
+  const text = shown.decoded ? reading(shown.hash, shown.decoded.lines, app.read) : null;
   return [
     changed,
-    ordered(app, shown),
+    ordered(app, shown, text),
     votes ? counted(app, votes) : null,
     examined instanceof Error ? section(words.vote.head, problem(examined)) : null,
-    examined && !(examined instanceof Error) && may === "yes" ? ballot(app, examined) : null,
+    examined && !(examined instanceof Error) && may === "yes" ? ballot(app, examined, text) : null,
     told(app, found),
     steps(app, found),
     history(found),
@@ -80,7 +82,7 @@ function refused(error: CountersignError): HTMLElement {
   );
 }
 
-function ordered(app: App, order: OrderedTask): HTMLElement {
+function ordered(app: App, order: OrderedTask, text: Reading | null): HTMLElement {
   const texts = words.task;
   const parts = partsOf(order);
   const list = (nodes: readonly string[]): Child => h("ul", {}, nodes.map((one) => h("li", {}, node(app, one))));
@@ -94,7 +96,7 @@ function ordered(app: App, order: OrderedTask): HTMLElement {
   return section(
     texts.order,
     h("p", { class: "kind" }, word(words.operations, parts.kind)),
-    effect(order),
+    effect(order, text),
     order.decoded ? labelList(app, order.decoded.lines) : null,
     pairs([
       ...when(order.wallet, texts.wallet, () => [
@@ -121,15 +123,10 @@ function ordered(app: App, order: OrderedTask): HTMLElement {
   );
 }
 
-/** The effect of what is signed, line by line, as this page decoded it. Nothing is left out: nobody votes on a part. */
-function effect({ decoded }: OrderedTask): Child {
-  if (!decoded) return null;
-  const lines = decoded.lines.map((line) => h("li", {}, foreign(line, WHOLE)));
-  return [
-    decoded.blind ? alert("bad", words.task.blind) : null,
-    h("h3", {}, words.task.effect),
-    h("ul", { class: "effect" }, lines),
-  ];
+/** The effect of what is signed, all of it, as this page decoded it. */
+function effect({ decoded }: OrderedTask, text: Reading | null): Child {
+  if (!decoded || !text) return null;
+  return [decoded.blind ? alert("bad", words.task.blind) : null, h("h3", {}, words.task.effect), text.element];
 }
 
 function counted(app: App, votes: Votes): HTMLElement {

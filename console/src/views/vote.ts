@@ -6,8 +6,10 @@ import { alert, fill, h, type Child } from "../dom.js";
 import { LINE, SHORT, foreign, id, plain, shortId } from "../foreign.js";
 import { approverName } from "../organisation.js";
 import { WrongKind, assertion, hasPasskeys, remember } from "../passkey.js";
+import { lastVote, ownKeys } from "../waiting.js";
 import { words } from "../words.js";
 import { problem, section } from "./parts.js";
+import type { Reading } from "./reading.js";
 
 /** Somebody as whom a vote can be given. */
 interface Candidate {
@@ -17,7 +19,8 @@ interface Candidate {
   readonly label: string;
 }
 
-export function ballot(app: App, examined: Examined): HTMLElement {
+/** `text`: what has to be read before an approval; null if nothing is signed. */
+export function ballot(app: App, examined: Examined, text: Reading | null): HTMLElement {
   const texts = words.vote;
   const { passkeys } = app.organisation.profile;
   if (!passkeys) return section(texts.head, alert("note", texts.noPages));
@@ -35,13 +38,27 @@ export function ballot(app: App, examined: Examined): HTMLElement {
     const by = people[Number(select.value)];
     if (by) confirm(app, examined, { by, choice, rpId: passkeys.rpId }, told);
   };
+  const approve = h("button", { id: "approve", class: "primary", click: ask("approve") }, texts.approve);
+  const unread = h("p", { id: "unread", role: "status", class: "hint" });
+  if (text && !text.isRead()) {
+    approve.disabled = true;
+    approve.setAttribute("aria-describedby", "unread");
+    fill(approve, texts.approveUnread);
+    fill(unread, texts.unread);
+  }
+  text?.whenRead(() => {
+    approve.disabled = false;
+    fill(approve, texts.approve);
+    fill(unread);
+  });
   return section(
     texts.head,
     h("p", {}, h("label", { for: "voter" }, texts.as), select),
+    unread,
     h(
       "p",
       { class: "row" },
-      h("button", { id: "approve", class: "primary", click: ask("approve") }, texts.approve),
+      approve,
       h("button", { id: "reject", class: "danger", click: ask("reject") }, texts.reject),
     ),
     told,
@@ -135,14 +152,21 @@ function confirm(app: App, examined: Examined, wish: Wish, told: HTMLElement): v
 /** What matters most, once more. */
 function summary({ decoded }: Examined): Child {
   const lines = decoded?.lines.slice(0, 8) ?? [];
-  return lines.length === 0 ? null : h("ul", { class: "effect" }, lines.map((line) => h("li", {}, foreign(line, LINE))));
+  const left = (decoded?.lines.length ?? 0) - lines.length;
+  if (lines.length === 0) return null;
+  return [
+    h("ul", { class: "effect" }, lines.map((line) => h("li", {}, foreign(line, LINE)))),
+    left > 0 ? h("p", { class: "hint" }, words.vote.moreLines(left)) : null,
+  ];
 }
 
 async function give(app: App, examined: Examined, { by, choice, rpId }: Wish, turn: Turn): Promise<HTMLElement> {
   const texts = words.vote;
   const { client } = app;
   try {
-    const { challenge, ballot } = client.voteMessage(examined, { approver: by.approver, choice });
+    const keys = ownKeys([by.approver], app.organisation.profile.approvers);
+    const after = await newest(app, examined, keys);
+    const { challenge, ballot } = client.voteMessage(examined, { approver: by.approver, choice, ...after });
     const asserted = await assertion(rpId, challenge, by.credential);
     // Checked as nodes check it, so a vote of another passkey never leaves the page.
     const vote = checked(() => client.voteFromAssertion(ballot, asserted.response));
@@ -152,13 +176,22 @@ async function give(app: App, examined: Examined, { by, choice, rpId }: Wish, tu
     turn.sent = true;
     // From now on this browser knows whose it is.
     remember(app.store, { approver: by.approver, credential: asserted.credential });
-    await client.submitVote(examined, vote);
+    app.voted.set(examined.hash, ballot.time);
+    const listed = await client.submitVote(examined, vote);
+    if (lastVote(keys, listed) !== ballot.time) return alert("bad", texts.notNewest);
     return alert("good", texts.done);
   } catch (error) {
     // The person closed the browser's own dialog, or took too long.
     if (error instanceof DOMException || error instanceof WrongKind) return alert("note", texts.stopped);
     return problem(error);
   }
+}
+
+/** The time of the person's newest vote: as votes prove it that are listed now, and as this page remembers it. */
+async function newest(app: App, { task, hash }: Examined, keys: ReadonlySet<string>): Promise<{ readonly after?: number }> {
+  const listed = await app.client.votes(task);
+  const times = [listed ? lastVote(keys, listed) : null, app.voted.get(hash) ?? null].filter((time) => time !== null);
+  return times.length === 0 ? {} : { after: Math.max(...times) };
 }
 
 function checked<T>(make: () => T): T | null {
