@@ -20,8 +20,6 @@ pub(crate) enum Task {
     Sign,
     Reshare,
     Agree,
-    #[cfg(feature = "dkls23")]
-    Dkls23Setup,
 }
 
 impl Task {
@@ -32,8 +30,6 @@ impl Task {
             Self::Sign => b"sign",
             Self::Reshare => b"reshare",
             Self::Agree => b"agree",
-            #[cfg(feature = "dkls23")]
-            Self::Dkls23Setup => b"dkls23-set-up",
         }
     }
 }

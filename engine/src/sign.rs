@@ -197,15 +197,6 @@ fn start<S: Suite>(
     aux: Option<Arc<Aux>>,
     rng: Rng,
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
-    start_with::<S>(params, share, |job| S::sign(job, aux, rng))
-}
-
-/// Checks the call, and guards the protocol that `run` starts: its output need not be checked.
-pub(crate) fn start_with<S: Suite>(
-    params: SignParams<'_>,
-    share: &Share,
-    run: impl FnOnce(Job<S::Curve>) -> Result<Box<dyn Engine<Output = Signature>>, EngineError>,
-) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
     let job = job::<S>(params, share)?;
     let key = suite_key::<S>(&job.child.key.public_key, job.script_root.as_ref())
         .map_err(CallerFault::from)?;
@@ -214,7 +205,7 @@ pub(crate) fn start_with<S: Suite>(
     let me = job.me;
     let parties = job.parties();
     Ok(Box::new(Verified {
-        inner: run(job)?,
+        inner: S::sign(job, aux, rng)?,
         me,
         parties,
         verify,

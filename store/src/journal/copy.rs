@@ -18,7 +18,6 @@ use super::memory::{RESERVED, RESERVERS, STATE};
 use super::meta::META;
 use super::moments::MOMENTS;
 use super::outbox::OUTBOX;
-use super::pairs::{PAIR_RUNS, PAIRS};
 use super::peer::PEERS;
 use super::prepared::PREPARED;
 use super::pruned::SPENT;
@@ -53,7 +52,7 @@ macro_rules! every_table {
             META TASKS SPENT ORDER UNFINISHED STATE RESERVED RESERVERS RECORDINGS
             RECORDED CONFIGURATIONS DIFFERENCES AUDIT KEYS PREPARED GENERATIONS UNHEARD
             QUARANTINE STOPS ATTEMPTS MOMENTS PEERS STARTED OUTBOX COUNTED
-            ORDERS ASSERTIONS CHECKPOINTS BUNDLED PAIRS PAIR_RUNS
+            ORDERS ASSERTIONS CHECKPOINTS BUNDLED
         )
     };
     (@ $do:ident($from:expr, $to:expr) $($table:ident)*) => { $($do($from, $to, $table)?;)* };

@@ -10,7 +10,6 @@ mod flips;
 mod glance;
 mod journal;
 mod kill;
-mod pairs;
 mod past;
 mod pruned;
 mod recovery;
