@@ -197,6 +197,15 @@ fn start<S: Suite>(
     aux: Option<Arc<Aux>>,
     rng: Rng,
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
+    start_with::<S>(params, share, |job| S::sign(job, aux, rng))
+}
+
+/// Checks the call, and guards the protocol that `run` starts: its output need not be checked.
+pub(crate) fn start_with<S: Suite>(
+    params: SignParams<'_>,
+    share: &Share,
+    run: impl FnOnce(Job<S::Curve>) -> Result<Box<dyn Engine<Output = Signature>>, EngineError>,
+) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
     let job = job::<S>(params, share)?;
     let key = suite_key::<S>(&job.child.key.public_key, job.script_root.as_ref())
         .map_err(CallerFault::from)?;
@@ -205,7 +214,7 @@ fn start<S: Suite>(
     let me = job.me;
     let parties = job.parties();
     Ok(Box::new(Verified {
-        inner: S::sign(job, aux, rng)?,
+        inner: run(job)?,
         me,
         parties,
         verify,
