@@ -33,6 +33,7 @@ never countersign-store "it talks to nobody" tokio quinn wasmtime countersign-en
 never countersign-host "it knows no key" redb age quinn countersign-engine countersign-store
 never countersign-metrics "it knows no service" quinn wasmtime redb age countersign-node countersign-coordinator countersign-store countersign-host countersign-protocol
 never countersign-recover "it is offline, and no scheme is needed to rebuild a key" tokio quinn wasmtime redb age mio reqwest countersign-engine cggmp24 frost-core
+never countersign-node-cli "the library of the second ECDSA engine is not audited" dkls23-core
 for package in countersign-protocol countersign-audit countersign-engine countersign-verify countersign-vote countersign-payload countersign-link countersign-store countersign-host countersign-coordinator countersign-client countersign-requester countersign-wasm; do
     never "$package" "only a node writes recovery files, and no service rebuilds a key" countersign-recover
 done
@@ -59,6 +60,7 @@ only bitcoin payload/Cargo.toml
 only cggmp24 engine/Cargo.toml
 only countersign-recover node/Cargo.toml node-cli/Cargo.toml
 only frost-core engine/Cargo.toml
+only dkls23-core engine/Cargo.toml
 only p256 vote/Cargo.toml
 
 # one list of schemes, one driver, one belief in passkeys
