@@ -82,6 +82,8 @@ one 'engine\.step\(\)' node/src/session/worker.rs node/src coordinator/src clien
 one 'Section::Share' 'node/src/vault.rs
 node/src/vault/shares.rs' node/src node-cli/src
 one 'Approved::new\(' node/src/risk/mod.rs node/src
+# one place that says that a run of the second ECDSA engine is counted
+one 'Counted::on_disk\(' '' engine/src node/src node-cli/src recover/src
 one 'journal\.commit\(' node/src/task/commit.rs node/src
 
 # one place that knows the operating system

@@ -25,7 +25,7 @@ use countersign_protocol::session::Room;
 use crate::adapter::RoundMessage;
 use crate::batch::longest;
 pub use setup::{SetupParams, setup};
-pub use signing::sign;
+pub use signing::{Counted, sign};
 pub use stored::Setup;
 
 /// The library and its version, which every id covers: another version may hash other things, and

@@ -20,6 +20,7 @@ compile_error!(
 
 mod adapter;
 mod agree;
+mod aux;
 mod aux_info;
 mod batch;
 mod blame;
@@ -50,7 +51,8 @@ mod sign;
 pub use countersign_protocol::{CommitteeIndex, Scheme};
 
 pub use agree::{AgreeParams, agree};
-pub use aux_info::{Aux, AuxParams, aux_info};
+pub use aux::Aux;
+pub use aux_info::{AuxParams, Paillier, aux_info};
 pub use batch::batch;
 pub use derive::{ChildKey, DeriveError, derive_public};
 pub use engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};

@@ -96,8 +96,9 @@ pub struct SignParams<'a> {
 }
 
 /// Signs under the child key at `path`; for `taproot`, under its BIP-341 output key.
-/// ECDSA takes five rounds, of which the first is echoed, and needs `aux`; the other schemes take
-/// two and ignore it. Indices in messages and errors are positions in `signers`.
+/// ECDSA takes five rounds, of which the first is echoed, and needs `aux` of Paillier parameters;
+/// the other schemes take two and ignore it. Indices in messages and errors are positions in
+/// `signers`.
 pub fn sign(
     params: SignParams<'_>,
     share: &Share,

@@ -32,17 +32,29 @@ use crate::{
     SignParams, Signature,
 };
 
+/// The caller's word that a run is counted on disk: that `Journal::begin_runs` of
+/// countersign-store, or what stands for it, has returned. Each run needs one of its own, those of
+/// a batch included.
+pub struct Counted(());
+
+impl Counted {
+    /// Gives the word. Call it at the one place that counts runs, and nowhere else.
+    pub fn on_disk() -> Self {
+        Self(())
+    }
+}
+
 /// Signs under the child key at `path`, like [`sign`](crate::sign()), but with the set-up of the
 /// signers' pairs instead of auxiliary information. Indices in messages and errors are positions in
 /// `signers`.
 ///
-/// The caller must have counted the run, and must burn the pairs that
-/// [`EngineError::verdict`] says before anything of the end leaves the node; see
-/// [`dkls23`](crate::dkls23).
+/// The caller must burn the pairs that [`EngineError::verdict`] says before anything of the end
+/// leaves the node; see [`dkls23`](crate::dkls23).
 pub fn sign(
     params: SignParams<'_>,
     share: &Share,
     setup: &Setup,
+    _: Counted,
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
     if share.scheme() != Scheme::EcdsaSecp256k1 {
         return Err(CallerFault::UnusableShare.into());

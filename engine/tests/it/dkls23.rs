@@ -1,12 +1,14 @@
 //! The engine `dkls23`: it signs what CGGMP24 signs, from the same shares, and says exactly of whom
 //! a failed check makes the set-up worthless.
 
+use std::sync::Arc;
+
 use ciborium::Value;
-use countersign_engine::dkls23::{self, Setup, SetupParams};
+use countersign_engine::dkls23::{self, Counted, Setup, SetupParams};
 use countersign_engine::{
-    CallerFault, CommitteeIndex, DecodeError, Engine, EngineError, MAX_BODY, Message, MessageKind,
-    PartyIndex, PeerFault, ReshareParams, Role, Scheme, Share, SignParams, Signature, Verdict,
-    batch, check_signature, reshare, verification_key,
+    Aux, CallerFault, CommitteeIndex, DecodeError, Engine, EngineError, MAX_BODY, Message,
+    MessageKind, PartyIndex, PeerFault, ReshareParams, Role, Scheme, Share, SignParams, Signature,
+    Verdict, batch, check_signature, reshare, sign, verification_key,
 };
 use rand::rngs::OsRng;
 use rand::{Rng, RngCore};
@@ -492,6 +494,29 @@ fn a_set_up_survives_storage() {
 }
 
 #[test]
+fn auxiliary_information_has_a_kind_and_the_other_engine_refuses_it() {
+    let setup = &setups(3)[0];
+    let aux = Aux::from_bytes(&setup.to_bytes()).unwrap();
+    assert!(matches!(aux, Aux::Ot(_)));
+    assert_eq!(aux.public_digest(), setup.digest());
+    assert_eq!((aux.parties(), aux.index().0), (3, 0));
+    assert_eq!(aux.to_bytes(), setup.to_bytes());
+    assert_eq!(format!("{aux:?}"), "Aux(party 0 of 3, ..)");
+    assert!(aux.with_multiexp_tables().is_err());
+    let params = SignParams {
+        session: b"s",
+        me: PartyIndex(0),
+        signers: &[CommitteeIndex(0), CommitteeIndex(1)],
+        path: &[],
+        script_root: None,
+        message: message(),
+    };
+    let share = &generate(SCHEME, 2, 3, b"keygen")[0];
+    let refused = sign(params, share, Some(Arc::new(aux)), OsRng).err();
+    assert_eq!(caller_fault(refused), CallerFault::AuxMismatch);
+}
+
+#[test]
 fn a_damaged_record_is_refused() {
     let bytes = setups(3)[1].to_bytes();
     for byte in (0..bytes.len()).step_by(997) {
@@ -543,7 +568,7 @@ fn wrong_calls_are_refused() {
             script_root: None,
             message: message(),
         };
-        dkls23::sign(params, share, setup).err()
+        dkls23::sign(params, share, setup, Counted::on_disk()).err()
     };
     let of_three = generate(SCHEME, 2, 3, b"keygen");
     assert!(signing(&of_three[0], &setups(3)[0]).is_none());

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use countersign_engine::dkls23::{self, Setup, SetupParams};
+use countersign_engine::dkls23::{self, Counted, Setup, SetupParams};
 use countersign_engine::{
     Aux, CommitteeIndex, Engine, KeygenParams, Message, PartyIndex, Primes, SafePrime, Scheme,
     Share, SignParams, Signature, keygen, sign,
@@ -101,7 +101,13 @@ impl Wallet {
             script_root: None,
             message: message.clone(),
         };
-        dkls23::sign(params, &self.shares[mine], &setups[mine]).expect("valid parameters")
+        dkls23::sign(
+            params,
+            &self.shares[mine],
+            &setups[mine],
+            Counted::on_disk(),
+        )
+        .expect("valid parameters")
     }
 
     /// Signs, and returns the signature after comparing it at all signers.
