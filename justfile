@@ -91,9 +91,13 @@ interruptions: plugins
     COUNTERSIGN_INTERRUPTIONS=all COUNTERSIGN_KILLS=200 cargo test --workspace --test e2e -- --nocapture interrupted
     COUNTERSIGN_KILLS=200 cargo test --workspace --test program -- --nocapture after_any_number_of_kills
 
-# Runs every alteration of every field of every message, of which the tests try a sample. Takes an hour of processor time.
+# Runs every alteration of every field of every message, of which the tests try a sample. Takes some hours of processor time.
 alterations:
     COUNTERSIGN_ALTERATIONS=all cargo test -p countersign-engine --test alterations
+
+# Verifies signatures of the engine dkls23 by two libraries, of which the tests make 300. A million take half a day.
+signatures count="1000000":
+    COUNTERSIGN_DKLS23_SIGNATURES={{count}} cargo test -p countersign-engine --test it many_signatures
 
 # Requests are generated from the document by schemathesis, so many for each operation and in sequences that follow links.
 # Holds a coordinator to its OpenAPI document.

@@ -33,6 +33,7 @@ never countersign-store "it talks to nobody" tokio quinn wasmtime countersign-en
 never countersign-host "it knows no key" redb age quinn countersign-engine countersign-store
 never countersign-metrics "it knows no service" quinn wasmtime redb age countersign-node countersign-coordinator countersign-store countersign-host countersign-protocol
 never countersign-recover "it is offline, and no scheme is needed to rebuild a key" tokio quinn wasmtime redb age mio reqwest countersign-engine cggmp24 frost-core
+never countersign-node-cli "the library of the second ECDSA engine is not audited" dkls23-core
 for package in countersign-protocol countersign-audit countersign-engine countersign-verify countersign-vote countersign-payload countersign-link countersign-store countersign-host countersign-coordinator countersign-client countersign-requester countersign-wasm; do
     never "$package" "only a node writes recovery files, and no service rebuilds a key" countersign-recover
 done
@@ -59,6 +60,7 @@ only bitcoin payload/Cargo.toml
 only cggmp24 engine/Cargo.toml
 only countersign-recover node/Cargo.toml node-cli/Cargo.toml
 only frost-core engine/Cargo.toml
+only dkls23-core engine/Cargo.toml
 only p256 vote/Cargo.toml
 
 # one list of schemes, one driver, one belief in passkeys
@@ -80,6 +82,8 @@ one 'engine\.step\(\)' node/src/session/worker.rs node/src coordinator/src clien
 one 'Section::Share' 'node/src/vault.rs
 node/src/vault/shares.rs' node/src node-cli/src
 one 'Approved::new\(' node/src/risk/mod.rs node/src
+# one place that says that a run of the second ECDSA engine is counted
+one 'Counted::on_disk\(' '' engine/src node/src node-cli/src recover/src
 one 'journal\.commit\(' node/src/task/commit.rs node/src
 
 # one place that knows the operating system

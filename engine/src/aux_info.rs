@@ -28,7 +28,7 @@ use crate::keygen::check_committee;
 use crate::random::tried;
 use crate::sealed::{DecodeError, Kind, open, seal};
 use crate::session::{Task, execution_id, labelled_hash};
-use crate::{CommitteeIndex, Engine, EngineError, PartyIndex, Primes};
+use crate::{Aux, CommitteeIndex, Engine, EngineError, PartyIndex, Primes};
 use moduli::ModuliGate;
 use proven::{MAX_ROUND_TWO, Proofs, Proven};
 use recorder::Recorder;
@@ -79,10 +79,10 @@ pub fn aux_info(
         let builder = cggmp24::aux_info_gen(ExecutionId::new(&id), me.0, parties, primes);
         let info = builder.start(&mut rng, party).await.map_err(judge)?;
         // The session's parties are the committee.
-        Ok(Aux {
+        Ok(Aux::Paillier(Paillier {
             index: CommitteeIndex(me.0),
             info,
-        })
+        }))
     });
     let primes = Some([hat_p, hat_q]);
     Ok(Box::new(Proven {
@@ -109,26 +109,26 @@ pub(crate) fn limits() -> impl Iterator<Item = usize> {
     })
 }
 
-/// A party's auxiliary information. Secret: it holds the party's Paillier primes.
-pub struct Aux {
+/// A party's Paillier and ring-Pedersen parameters. Secret: it holds the party's Paillier primes.
+pub struct Paillier {
     index: CommitteeIndex,
     info: AuxInfo,
 }
 
-impl Aux {
+impl Paillier {
     /// The size of the committee.
-    pub fn parties(&self) -> u16 {
+    pub(crate) fn parties(&self) -> u16 {
         // Bounded when it was made or decoded.
         self.info.N.len() as u16
     }
 
     /// The owner's position in the committee.
-    pub fn index(&self) -> CommitteeIndex {
+    pub(crate) fn index(&self) -> CommitteeIndex {
         self.index
     }
 
     /// SHA-256 over the public parameters of all parties in order: equal at all parties of one run.
-    pub fn public_digest(&self) -> [u8; 32] {
+    pub(crate) fn public_digest(&self) -> [u8; 32] {
         let paillier = self.info.N.iter().map(|modulus| modulus.to_bytes_msf());
         let pedersen = self.info.pedersen_params.iter();
         let pedersen = pedersen.flat_map(|params| {
@@ -139,9 +139,8 @@ impl Aux {
         labelled_hash(b"countersign engine aux public v1", &fields)
     }
 
-    /// Returns a copy that signs a quarter faster and takes 0.3 MB more per party. Takes seconds of
-    /// CPU, so build it once, in the background. [`to_bytes`](Self::to_bytes) omits the tables.
-    pub fn with_multiexp_tables(&self) -> Result<Self, EngineError> {
+    /// Returns a copy with tables.
+    pub(crate) fn with_multiexp_tables(&self) -> Result<Self, EngineError> {
         let mut info = self.info.clone().into_inner();
         info.precompute_multiexp_tables()
             .map_err(EngineError::bug)?;
@@ -155,7 +154,7 @@ impl Aux {
     }
 
     /// Encodes it as secret bytes for an encrypted store: version, CBOR, checksum.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut info = self.info.clone().into_inner();
         info.pedersen_params
             .iter_mut()
@@ -172,7 +171,7 @@ impl Aux {
 
     /// Reads the output of [`to_bytes`](Self::to_bytes), and proves that the primes are those of
     /// the party's public key.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         crate::wipe_gmp_memory();
         let record: Record<AuxInfo> = open(KIND, bytes)?;
         if !consistent(&record) {
@@ -189,9 +188,9 @@ impl Aux {
     }
 }
 
-impl fmt::Debug for Aux {
+impl fmt::Debug for Paillier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Aux(party {} of {}, ..)", self.index, self.info.N.len())
+        write!(f, "Paillier(party {}, ..)", self.index)
     }
 }
 

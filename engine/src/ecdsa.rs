@@ -23,7 +23,8 @@ use crate::engine::MessageKind;
 use crate::random::Rng;
 use crate::sign::{Job, Suite};
 use crate::{
-    Aux, CallerFault, CommitteeIndex, DeriveError, Engine, EngineError, Message, Scheme, Signature,
+    Aux, CallerFault, CommitteeIndex, DeriveError, Engine, EngineError, Message, Paillier, Scheme,
+    Signature,
 };
 use gate::RangeGate;
 
@@ -40,8 +41,9 @@ impl Suite for Ecdsa {
         mut rng: Rng,
     ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
         let aux = aux.ok_or(CallerFault::AuxMissing)?;
-        let share = join(&job, &aux)?;
-        let gate = RangeGate::new(&job, &aux)?;
+        let aux = aux.paillier()?;
+        let share = join(&job, aux)?;
+        let gate = RangeGate::new(&job, aux)?;
         Ok(adapter::start_behind(
             job.me,
             job.parties(),
@@ -87,7 +89,7 @@ impl Suite for Ecdsa {
 }
 
 /// Combines the key share with its committee's auxiliary information.
-fn join(job: &Job<Secp256k1>, aux: &Aux) -> Result<KeyShare<Secp256k1>, CallerFault> {
+fn join(job: &Job<Secp256k1>, aux: &Paillier) -> Result<KeyShare<Secp256k1>, CallerFault> {
     if aux.index() != CommitteeIndex(job.core.i) || aux.parties() != job.core.n() {
         return Err(CallerFault::AuxMismatch);
     }

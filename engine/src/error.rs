@@ -65,6 +65,17 @@ impl EngineError {
         }
     }
 
+    /// What this end says of the set-ups of pairs that the run used. Only for runs of the `dkls23`
+    /// engine; all others have none.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            // Found before the run began.
+            Self::Caller(_) => Verdict::Clean,
+            Self::Peer { fault, .. } => fault.verdict(),
+            Self::Environment(_) | Self::Bug(_) => Verdict::Unknown,
+        }
+    }
+
     /// With two parties an unattributed fault of a peer is the other party's.
     pub(crate) fn between(self, me: PartyIndex, parties: u16) -> Self {
         match self {
@@ -85,6 +96,19 @@ impl EngineError {
     pub(crate) fn bug(what: impl ToString) -> Self {
         Self::Bug(what.to_string())
     }
+}
+
+/// What the end of a run says of the set-ups of its pairs, whose secrets are used again in every
+/// run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// No check that touches them failed.
+    Clean,
+    /// A check failed, which has told the culprit about the secrets: its set-up must be burnt
+    /// before it learns of the end, and never used again.
+    Burns,
+    /// Nobody knows: a check may have failed where the program did.
+    Unknown,
 }
 
 /// A mistake of the caller.
@@ -182,6 +206,10 @@ pub enum PeerFault {
     /// The parties saw different broadcasts of the first round.
     #[error("the parties received different broadcasts")]
     UnreliableBroadcast,
+    /// A check of an oblivious transfer that failed. Only [`EngineError::verdict`] decides what
+    /// follows.
+    #[error("a check of the oblivious transfer failed, which burns the set-up: {0}")]
+    Transfer(String),
     /// The protocol ended with a signature that does not verify.
     #[error("the finished signature does not verify")]
     Signature,
@@ -191,6 +219,25 @@ pub enum PeerFault {
     /// A fault in a resharing.
     #[error("the protocol was broken: {0}")]
     Reshare(#[from] crate::ReshareFault),
+}
+
+impl PeerFault {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Transfer(_) => Verdict::Burns,
+            Self::Malformed
+            | Self::TooLong
+            | Self::Integers
+            | Self::Repeated
+            | Self::WrongKind
+            | Self::NoSay
+            | Self::Disagreement
+            | Self::UnreliableBroadcast
+            | Self::Signature
+            | Self::Protocol(_)
+            | Self::Reshare(_) => Verdict::Clean,
+        }
+    }
 }
 
 /// A failure of the machine.

@@ -20,6 +20,7 @@ compile_error!(
 
 mod adapter;
 mod agree;
+mod aux;
 mod aux_info;
 mod batch;
 mod blame;
@@ -27,10 +28,13 @@ mod bounds;
 pub mod check_up;
 mod curve;
 mod derive;
+#[cfg(feature = "dkls23")]
+pub mod dkls23;
 mod ecdsa;
 mod engine;
 mod error;
 mod frost;
+mod gathered;
 mod keygen;
 mod memory;
 pub mod primes;
@@ -47,11 +51,12 @@ mod sign;
 pub use countersign_protocol::{CommitteeIndex, Scheme};
 
 pub use agree::{AgreeParams, agree};
-pub use aux_info::{Aux, AuxParams, aux_info};
+pub use aux::Aux;
+pub use aux_info::{AuxParams, Paillier, aux_info};
 pub use batch::batch;
 pub use derive::{ChildKey, DeriveError, derive_public};
 pub use engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};
-pub use error::{CallerFault, Cause, EngineError, EnvironmentFault, PeerFault};
+pub use error::{CallerFault, Cause, EngineError, EnvironmentFault, PeerFault, Verdict};
 pub use keygen::{KeygenParams, MAX_PARTIES, MIN_PARTIES, keygen};
 pub use memory::wipe_gmp_memory;
 pub use primes::{Primes, SafePrime};

@@ -23,6 +23,8 @@ use crate::sign::Suite;
 use crate::{CallerFault, CommitteeIndex, Engine, EngineError, PartyIndex, PublicShare, Share};
 pub use fault::ReshareFault;
 use plan::Plan;
+#[cfg(feature = "dkls23")]
+pub(crate) use plan::points;
 
 /// Parameters of a resharing. All parties must use the same values, except for `me` and
 /// the index in `old`.

@@ -20,6 +20,8 @@ pub(crate) enum Task {
     Sign,
     Reshare,
     Agree,
+    #[cfg(feature = "dkls23")]
+    Dkls23Setup,
 }
 
 impl Task {
@@ -30,6 +32,8 @@ impl Task {
             Self::Sign => b"sign",
             Self::Reshare => b"reshare",
             Self::Agree => b"agree",
+            #[cfg(feature = "dkls23")]
+            Self::Dkls23Setup => b"dkls23-set-up",
         }
     }
 }

@@ -96,8 +96,9 @@ pub struct SignParams<'a> {
 }
 
 /// Signs under the child key at `path`; for `taproot`, under its BIP-341 output key.
-/// ECDSA takes five rounds, of which the first is echoed, and needs `aux`; the other schemes take
-/// two and ignore it. Indices in messages and errors are positions in `signers`.
+/// ECDSA takes five rounds, of which the first is echoed, and needs `aux` of Paillier parameters;
+/// the other schemes take two and ignore it. Indices in messages and errors are positions in
+/// `signers`.
 pub fn sign(
     params: SignParams<'_>,
     share: &Share,
@@ -197,6 +198,15 @@ fn start<S: Suite>(
     aux: Option<Arc<Aux>>,
     rng: Rng,
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
+    start_with::<S>(params, share, |job| S::sign(job, aux, rng))
+}
+
+/// Checks the call, and guards the protocol that `run` starts: its output need not be checked.
+pub(crate) fn start_with<S: Suite>(
+    params: SignParams<'_>,
+    share: &Share,
+    run: impl FnOnce(Job<S::Curve>) -> Result<Box<dyn Engine<Output = Signature>>, EngineError>,
+) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
     let job = job::<S>(params, share)?;
     let key = suite_key::<S>(&job.child.key.public_key, job.script_root.as_ref())
         .map_err(CallerFault::from)?;
@@ -205,7 +215,7 @@ fn start<S: Suite>(
     let me = job.me;
     let parties = job.parties();
     Ok(Box::new(Verified {
-        inner: S::sign(job, aux, rng)?,
+        inner: run(job)?,
         me,
         parties,
         verify,

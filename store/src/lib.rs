@@ -21,12 +21,13 @@ pub use contain::is_contained;
 #[cfg(any(test, feature = "testing"))]
 pub use journal::Silent;
 pub use journal::{
-    Attempt, AuditEntry, AuditError, AuditHead, AuditKind, BundleMark, Configuration, Consequences,
-    Count, Counted, Decided, Deletions, Delivery, Difference, Evidence, Generation, Journal,
-    JournalOpenError, Kept, KeptRecord, KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp,
-    NewEvent, OperationKind, PastDecision, PastDecisions, PastRecording, PeerMark, PreparedReshare,
-    Proof, Pruned, Quarantine, ReadJournalError, Refused, ReshareStage, Row, Snapshot, State,
-    StateWrite, Stop, TaskChange, Teller, WriteJournalError, Written,
+    Attempt, AuditEntry, AuditError, AuditHead, AuditKind, BundleMark, Burn, Burnt, Configuration,
+    Consequences, Count, Counted, Decided, Deletions, Delivery, Difference, Evidence, Generation,
+    Journal, JournalOpenError, Kept, KeptRecord, KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp,
+    MAX_RUNS, MAX_UNRECORDED, NewEvent, OperationKind, Pair, PastDecision, PastDecisions,
+    PastRecording, PeerMark, PreparedReshare, Proof, Pruned, Quarantine, ReadJournalError, Refused,
+    ReshareStage, Row, RunsEnd, Snapshot, State, StateWrite, Stop, TaskChange, Teller, Unfit,
+    WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use place::MovedError;

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::Aux;
 use super::parameters::{Proof, Statement};
 use super::recorder::Recorder;
+use crate::Aux;
 use crate::adapter::variant;
 use crate::engine::{Engine, MessageKind, Outgoing, PartyIndex, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};

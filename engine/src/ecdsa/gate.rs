@@ -24,7 +24,7 @@ use sha2::Sha256;
 
 use crate::adapter::Gate;
 use crate::sign::Job;
-use crate::{Aux, CallerFault, EngineError, PartyIndex, PeerFault};
+use crate::{CallerFault, EngineError, Paillier, PartyIndex, PeerFault};
 
 /// ℓ and ε of the security level.
 const SECURITY: pi_enc_elg::SecurityParams = pi_enc_elg::SecurityParams {
@@ -54,7 +54,7 @@ enum RoundOne {
 }
 
 impl RangeGate {
-    pub(super) fn new(job: &Job<Secp256k1>, aux: &Aux) -> Result<Self, CallerFault> {
+    pub(super) fn new(job: &Job<Secp256k1>, aux: &Paillier) -> Result<Self, CallerFault> {
         let info = aux.info();
         let of = |signer: &u16| info.N.get(usize::from(*signer)).cloned();
         let keys: Option<Vec<_>> = job

@@ -96,7 +96,7 @@ impl<E: KeyCurve> Plan<E> {
 }
 
 /// The points at which a committee of `n` holds its polynomial: 1 to `n`, never 0.
-pub(super) fn points<E: KeyCurve>(n: u16) -> Vec<NonZero<Scalar<E>>> {
+pub(crate) fn points<E: KeyCurve>(n: u16) -> Vec<NonZero<Scalar<E>>> {
     (1..=n)
         .filter_map(|point| NonZero::from_scalar(Scalar::from(point)))
         .collect()

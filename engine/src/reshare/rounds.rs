@@ -1,12 +1,11 @@
 //! The rounds: commit, open and deal, prove. Broadcasts are echoed by the session beneath.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use generic_ec::{Point, SecretScalar};
-use round_based::rounds_router::{MessagesStore, RoundsRouter};
+use round_based::rounds_router::RoundsRouter;
 use round_based::state_machine::MpcParty;
-use round_based::{Delivery, Incoming, Outgoing, ProtocolMessage, SinkExt};
+use round_based::{Delivery, Outgoing, ProtocolMessage, SinkExt};
 use serde::{Deserialize, Serialize};
 
 use super::deal::{Deal, Opening};
@@ -16,6 +15,7 @@ use super::{ReshareFault, Reshared};
 use crate::adapter::RoundMessage;
 use crate::curve::KeyCurve;
 use crate::engine::MessageKind;
+use crate::gathered::Gathered;
 use crate::proof::Proof;
 use crate::random::Rng;
 use crate::{CommitteeIndex, EngineError, PartyIndex, PeerFault};
@@ -235,44 +235,4 @@ fn sum<E: KeyCurve>(sub_shares: &BTreeMap<PartyIndex, SubShare<E>>) -> SecretSca
 
 pub(super) fn broken(fault: ReshareFault, culprit: PartyIndex) -> EngineError {
     EngineError::peer(PeerFault::Reshare(fault), culprit)
-}
-
-/// The messages of one round, from all parties that may speak in it; the
-/// adapter refuses all others.
-struct Gathered<M> {
-    expected: usize,
-    messages: BTreeMap<PartyIndex, M>,
-}
-
-impl<M> Gathered<M> {
-    fn from(expected: usize) -> Self {
-        Self {
-            expected,
-            messages: BTreeMap::new(),
-        }
-    }
-}
-
-impl<M: 'static> MessagesStore for Gathered<M> {
-    type Msg = M;
-    type Output = BTreeMap<PartyIndex, M>;
-    type Error = Infallible;
-
-    fn add_message(&mut self, message: Incoming<M>) -> Result<(), Infallible> {
-        self.messages
-            .insert(PartyIndex(message.sender), message.msg);
-        Ok(())
-    }
-
-    fn wants_more(&self) -> bool {
-        self.messages.len() < self.expected
-    }
-
-    fn output(self) -> Result<Self::Output, Self> {
-        if self.wants_more() {
-            Err(self)
-        } else {
-            Ok(self.messages)
-        }
-    }
 }

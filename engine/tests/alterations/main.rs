@@ -29,7 +29,7 @@ use countersign_engine::{
 };
 use rand::rngs::OsRng;
 
-use fixtures::{Wallet, generate, keygens, primes};
+use fixtures::{Wallet, generate, keygens, primes, setup_engines, setups};
 use run::{Case, Count, End, Report, Scope, try_all};
 
 /// The ends without a culprit: case, message, beginning of the field's name, reason.
@@ -46,6 +46,8 @@ const UNNAMED: &[(&str, &str, &str, &str)] = &[
     ("sign ecdsa, three", "Round3", "Round3.delta", SUMS),
     ("sign ecdsa, three", "Round3", "Round3.S", SUMS),
     ("sign ecdsa, three", "Round4", "", PARTIAL),
+    ("sign dkls23, three", "Round3", "", SUMS),
+    ("set-up dkls23", "Closing", "Closing.transcripts", PAIRS),
     ("aux info", "Round1", "", ECHO),
     ("aux info", "ReliabilityCheck", "", ECHO),
 ];
@@ -54,6 +56,8 @@ const ECHO: &str = "an engine cannot tell who told two stories; the signed echo 
 const SUMS: &str =
     "only their sums are checked, and the library has no identification of who broke them";
 const PARTIAL: &str = "the library checks them one by one and does not say whose does not fit";
+const PAIRS: &str =
+    "two members say different things about their pair, and a third cannot tell who is wrong";
 const TRANSCRIPT: &str = "the same, at the end of a resharing";
 
 /// The number of fields of each message, by case and message.
@@ -121,6 +125,18 @@ const FIELDS: &[(&str, &str, usize)] = &[
     ("batch ecdsa", "Round2", 144),
     ("batch ecdsa", "Round3", 32),
     ("batch ecdsa", "Round4", 4),
+    ("sign dkls23, two signers", "Round1", 7042),
+    ("sign dkls23, two signers", "Round2", 1846),
+    ("sign dkls23, two signers", "Round3", 2),
+    ("sign dkls23, three signers", "Round1", 7042),
+    ("sign dkls23, three signers", "Round2", 1846),
+    ("sign dkls23, three signers", "Round3", 2),
+    ("batch dkls23", "Round1", 14084),
+    ("batch dkls23", "Round2", 3692),
+    ("batch dkls23", "Round3", 4),
+    ("set-up dkls23", "Offer", 4615),
+    ("set-up dkls23", "Opening", 98),
+    ("set-up dkls23", "Closing", 67),
     ("aux info", "ReliabilityCheck", 33),
     ("aux info", "Round1", 33),
     ("aux info", "ProvenRound2", 654),
@@ -160,6 +176,7 @@ impl Tests {
         self.agreement();
         self.frost();
         self.ecdsa();
+        self.dkls23();
         self.auxiliary_information();
         self.false_moduli();
         self.check_ups();
@@ -335,6 +352,67 @@ impl Tests {
             let all = |me: usize| batch((0..runs).map(|run| sign(session, me, run)).collect());
             (0..signers.len()).map(all).collect()
         });
+        self.case(
+            every,
+            Case {
+                name,
+                engines,
+                cheat: 1,
+                victim: 0,
+                bundle: true,
+                slow: false,
+            },
+        );
+    }
+
+    fn dkls23(&mut self) {
+        self.dkls23_signing(400, "sign dkls23, two signers", 2, 1);
+        self.dkls23_signing(400, "sign dkls23, three signers", 3, 1);
+        self.dkls23_signing(1500, "batch dkls23", 2, 2);
+        let engines = Box::new(|session: &[u8]| setup_engines(3, session, 0));
+        self.case(
+            1500,
+            Case {
+                name: "set-up dkls23",
+                engines,
+                cheat: 1,
+                victim: 0,
+                bundle: false,
+                slow: true,
+            },
+        );
+    }
+
+    /// The first members of a committee of three sign.
+    fn dkls23_signing(&mut self, every: usize, name: &'static str, threshold: u16, runs: usize) {
+        let wallet = Rc::new(Wallet::new(Scheme::EcdsaSecp256k1, threshold, 3));
+        let message = Message::Digest([9; 32]);
+        let signers: Vec<u16> = (0..threshold).collect();
+        let engines = Box::new(move |session: &[u8]| {
+            let sign = |me: usize, run: usize| {
+                let session = [session, &[run as u8]].concat();
+                wallet.dkls23_signer(setups(3), me, &signers, &[1, 2], &message, &session)
+            };
+            let party = |me: usize| (0..runs).map(|run| sign(me, run)).collect();
+            (0..signers.len()).map(party).collect::<Vec<Vec<_>>>()
+        });
+        if runs == 1 {
+            let engines =
+                Box::new(move |session: &[u8]| engines(session).into_iter().flatten().collect());
+            return self.case(
+                every,
+                Case {
+                    name,
+                    engines,
+                    cheat: 1,
+                    victim: 0,
+                    bundle: false,
+                    slow: false,
+                },
+            );
+        }
+        let engines =
+            Box::new(move |session: &[u8]| engines(session).into_iter().map(batch).collect());
         self.case(
             every,
             Case {

@@ -1,7 +1,8 @@
 //! Keys, auxiliary information and primes shared by tests.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use countersign_engine::dkls23::{self, Counted, Setup, SetupParams};
 use countersign_engine::{
     Aux, CommitteeIndex, Engine, KeygenParams, Message, PartyIndex, Primes, SafePrime, Scheme,
     Share, SignParams, Signature, keygen, sign,
@@ -80,12 +81,71 @@ impl Wallet {
         sign(params, &self.shares[mine], self.auxes[mine].clone(), OsRng).expect("valid parameters")
     }
 
+    /// The same with the engine `dkls23`.
+    pub fn dkls23_signer(
+        &self,
+        setups: &[Setup],
+        me: usize,
+        signers: &[u16],
+        path: &[u32],
+        message: &Message,
+        session: &[u8],
+    ) -> Box<dyn Engine<Output = Signature>> {
+        let mine = usize::from(signers[me]);
+        let signers: Vec<_> = signers.iter().copied().map(CommitteeIndex).collect();
+        let params = SignParams {
+            session,
+            me: PartyIndex(me as u16),
+            signers: &signers,
+            path,
+            script_root: None,
+            message: message.clone(),
+        };
+        dkls23::sign(
+            params,
+            &self.shares[mine],
+            &setups[mine],
+            Counted::on_disk(),
+        )
+        .expect("valid parameters")
+    }
+
     /// Signs, and returns the signature after comparing it at all signers.
     pub fn sign(&self, signers: &[u16], path: &[u32], message: &Message) -> Signature {
         let signatures = driver::run(self.signers(signers, path, message));
         assert!(signatures.windows(2).all(|pair| pair[0] == pair[1]));
         signatures.into_iter().next().expect("signers")
     }
+}
+
+/// The set-ups of a committee of three or five, made once.
+pub fn setups(parties: u16) -> &'static [Setup] {
+    static THREE: OnceLock<Vec<Setup>> = OnceLock::new();
+    static FIVE: OnceLock<Vec<Setup>> = OnceLock::new();
+    let made = match parties {
+        3 => &THREE,
+        5 => &FIVE,
+        _ => panic!("no set-ups for {parties} parties"),
+    };
+    made.get_or_init(|| driver::run(setup_engines(parties, b"set-up", 0)))
+}
+
+pub fn setup_engines(
+    parties: u16,
+    session: &[u8],
+    generation: u32,
+) -> Vec<Box<dyn Engine<Output = Setup>>> {
+    let engine = |me| {
+        let params = SetupParams {
+            session,
+            me: PartyIndex(me),
+            parties,
+            committee: [1; 32],
+            generation,
+        };
+        dkls23::setup(params).expect("valid parameters")
+    };
+    (0..parties).map(engine).collect()
 }
 
 /// Auxiliary information from `tests/fixtures/aux`, for whole committees of three and five.

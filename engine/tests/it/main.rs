@@ -5,6 +5,7 @@ mod aux_info;
 mod bounds;
 mod check_up;
 mod derivation;
+mod dkls23;
 mod driver;
 mod ecdsa;
 mod fixtures;

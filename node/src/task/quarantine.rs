@@ -10,7 +10,9 @@ use countersign_protocol::{
     Evidence, Failure, FailureCode, KeyId, NodeId, Operation, Outcome, Refusal, RefusalCode, Task,
     TaskId, UnixMillis,
 };
-use countersign_store::{Attempt, Consequences, Journal, Quarantine, ReadJournalError, Stop};
+use countersign_store::{
+    Attempt, Consequences, Journal, Quarantine, ReadJournalError, RunsEnd, Stop,
+};
 
 use super::refusal::refusal;
 
@@ -52,6 +54,8 @@ impl Tried<'_> {
                 .into_iter()
                 .collect(),
             attempt: self.attempt(outcome),
+            // No engine that this node runs has a set-up of pairs.
+            runs: RunsEnd::Unknown,
         }
     }
 

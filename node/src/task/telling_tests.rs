@@ -139,7 +139,7 @@ fn a_change_is_logged_with_all_that_follows_from_it() {
     let consequences = Consequences {
         quarantines: vec![quarantined(2, key())],
         stops: vec![stop],
-        attempt: None,
+        ..Consequences::default()
     };
     let end = Lines::of(&TaskChange::End {
         task: TASK,

@@ -36,6 +36,7 @@ mod tests {
     use crate::journal::counted::{Counted, Taken, Teller};
     use crate::journal::generation::Generation;
     use crate::journal::outbox::Delivery;
+    use crate::journal::pair::{Burnt, Pair};
     use crate::journal::peer::PeerMark;
     use crate::journal::prepared::{PreparedReshare, ReshareStage};
     use crate::journal::pruned::Spent;
@@ -459,6 +460,36 @@ mod tests {
             ("pruned-entry", encode(&entry)),
             ("checkpoint", encode(&checkpoint)),
         ];
+        let found = lines(all.into_iter());
+        if std::env::var("BLESS").is_ok_and(|format| format == "v4") {
+            std::fs::write(&file, &found).unwrap();
+        }
+        assert_eq!(found, std::fs::read_to_string(file).unwrap());
+    }
+
+    #[test]
+    fn the_bytes_of_what_is_kept_of_pairs_are_frozen() {
+        let pair = Pair {
+            setup: Hash([16; 32]),
+            peer: node(2),
+            runs: 300,
+            unrecorded: 2,
+            burnt: None,
+        };
+        let burnt = |task| Pair {
+            burnt: Some(Burnt {
+                task,
+                since: UnixMillis(8_000),
+                text: "t".into(),
+            }),
+            ..pair.clone()
+        };
+        let all = [
+            ("pair", encode(&pair)),
+            ("burnt", encode(&burnt(Some(TaskId([3; 16]))))),
+            ("restored", encode(&burnt(None))),
+        ];
+        let file = fixture("v4").with_file_name("pairs.txt");
         let found = lines(all.into_iter());
         if std::env::var("BLESS").is_ok_and(|format| format == "v4") {
             std::fs::write(&file, &found).unwrap();

@@ -18,6 +18,7 @@ use super::memory::{RESERVED, RESERVERS, STATE};
 use super::meta::META;
 use super::moments::MOMENTS;
 use super::outbox::OUTBOX;
+use super::pairs::{PAIR_RUNS, PAIRS};
 use super::peer::PEERS;
 use super::prepared::PREPARED;
 use super::pruned::SPENT;
@@ -52,7 +53,7 @@ macro_rules! every_table {
             META TASKS SPENT ORDER UNFINISHED STATE RESERVED RESERVERS RECORDINGS
             RECORDED CONFIGURATIONS DIFFERENCES AUDIT KEYS PREPARED GENERATIONS UNHEARD
             QUARANTINE STOPS ATTEMPTS MOMENTS PEERS STARTED OUTBOX COUNTED
-            ORDERS ASSERTIONS CHECKPOINTS BUNDLED
+            ORDERS ASSERTIONS CHECKPOINTS BUNDLED PAIRS PAIR_RUNS
         )
     };
     (@ $do:ident($from:expr, $to:expr) $($table:ident)*) => { $($do($from, $to, $table)?;)* };

@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use countersign_files::Holder;
-use countersign_protocol::{Hash, KeyId, TaskId};
+use countersign_protocol::{Hash, KeyId, NodeId, TaskId};
 
 use super::codec::Unreadable;
+use super::pair::Unfit;
 use crate::files::NotPrivate;
 
 /// The reason why the journal was not opened or created.
@@ -180,6 +181,14 @@ pub enum Refused {
         "the key has come further than task {0} would bring it; compare all members' generations"
     )]
     Passed(TaskId),
+    /// The set-up of this node with a peer must not be used.
+    #[error("the set-up with {peer} {why}; a reshare of the key makes a new one")]
+    Unfit {
+        /// The peer at the other end.
+        peer: NodeId,
+        /// The reason.
+        why: Unfit,
+    },
     /// The name or value of a plugin's state is too long.
     #[error("plugin `{plugin}` stored a name or value that is too long; correct the plugin")]
     StateTooLarge {

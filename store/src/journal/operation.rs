@@ -11,6 +11,7 @@ use super::bundled::BundleMark;
 use super::change::TaskChange;
 use super::counted::Count;
 use super::outbox::{NewEvent, Tried};
+use super::pair::{Burn, RunsEnd};
 use super::peer::PeerMark;
 use super::prepared::PreparedReshare;
 use super::quarantine::Quarantine;
@@ -58,6 +59,26 @@ pub(super) enum Operation {
         now: UnixMillis,
         key: KeyId,
     },
+    /// Enters the set-up of this node with its peers.
+    EnterSetup {
+        setup: Hash,
+        peers: Vec<NodeId>,
+    },
+    /// Counts runs, and notes that they are under way.
+    BeginRuns {
+        task: TaskId,
+        setup: Hash,
+        peers: Vec<NodeId>,
+        runs: u64,
+    },
+    /// Ends the runs of a task that goes on.
+    EndRuns {
+        task: TaskId,
+        end: RunsEnd,
+    },
+    Burn(Vec<Burn>),
+    /// Counts runs that are under way as ends without a record.
+    CountUnrecorded,
     /// Records that a reshare begins, and forgets those of the key from before `since`.
     StartReshare {
         key: KeyId,
@@ -142,7 +163,10 @@ impl Tables<'_> {
             Operation::DeleteKey(key) => self.keys.delete(key),
             Operation::Note { which, now } => self.moments.note(which, now),
             Operation::Bundled(mark) => self.bundled.note(&mark),
-            Operation::Restored(time) => self.moments.restored(&mut self.register, time),
+            Operation::Restored(time) => {
+                self.pairs.restored(time)?;
+                self.moments.restored(&mut self.register, time)
+            }
             Operation::RaisePeer(peer, mark) => {
                 self.peers.raise(&peer, mark)?;
                 Ok(Written::Now)
@@ -154,6 +178,19 @@ impl Tables<'_> {
             Operation::StartAgain { now, key } => {
                 self.quarantines.start_again(&mut self.register, now, key)
             }
+            Operation::EnterSetup { setup, peers } => self.enter_setup(&setup, &peers),
+            Operation::BeginRuns {
+                task,
+                setup,
+                peers,
+                runs,
+            } => self.pairs.begin(&self.register, task, &setup, &peers, runs),
+            Operation::EndRuns { task, end } => {
+                self.end_runs(&task, &end)?;
+                Ok(Written::Now)
+            }
+            Operation::Burn(burns) => self.burn(&burns),
+            Operation::CountUnrecorded => self.pairs.opened(),
             Operation::StartReshare {
                 key,
                 task,

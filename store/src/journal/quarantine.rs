@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::AuditKind;
 use super::codec::{self, Stored};
 use super::error::{ReadJournalError, WriteJournalError};
+use super::pair::RunsEnd;
 use super::read::read;
 use super::register::Register;
 use super::written::{Done, Written};
@@ -75,6 +76,8 @@ pub struct Consequences {
     pub stops: Vec<Stop>,
     /// The result of a signature for which shares were in use.
     pub attempt: Option<Attempt>,
+    /// What is known of the runs that used a set-up of pairs.
+    pub runs: RunsEnd,
 }
 
 /// The result of a signature for which shares were in use.
@@ -192,6 +195,7 @@ impl<'t> Quarantines<'t> {
             quarantines,
             stops,
             attempt,
+            runs: _,
         } = consequences;
         for new in quarantines {
             self.put(register, new)?;

@@ -217,7 +217,15 @@ impl<'t> Recordings<'t> {
     /// Notes the time up to which records were deleted.
     pub(super) fn note_pruned(&mut self, before: UnixMillis) -> Result<(), WriteJournalError> {
         self.meta.insert(PRUNED_BEFORE, before.0)?;
-        self.meta.insert(FORMAT, PRUNED_FORMAT)?;
+        self.raise_format(PRUNED_FORMAT)
+    }
+
+    /// Raises the version of the file to at least this one.
+    pub(super) fn raise_format(&mut self, format: u64) -> Result<(), WriteJournalError> {
+        let known = self.meta.get(FORMAT)?.map_or(0, |known| known.value());
+        if known < format {
+            self.meta.insert(FORMAT, format)?;
+        }
         Ok(())
     }
 

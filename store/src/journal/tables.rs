@@ -10,6 +10,7 @@ use super::keys::Keys;
 use super::memory::Memory;
 use super::moments::Moments;
 use super::outbox::Outbox;
+use super::pairs::Pairs;
 use super::peer::Peers;
 use super::prepared::PreparedReshares;
 use super::quarantine::Quarantines;
@@ -28,6 +29,7 @@ pub(super) struct Tables<'t> {
     pub(super) recordings: Recordings<'t>,
     pub(super) peers: Peers<'t>,
     pub(super) quarantines: Quarantines<'t>,
+    pub(super) pairs: Pairs<'t>,
     pub(super) moments: Moments<'t>,
     pub(super) outbox: Outbox<'t>,
     pub(super) checkpoints: Checkpoints<'t>,
@@ -46,6 +48,7 @@ impl<'t> Tables<'t> {
             recordings: Recordings::open(transaction)?,
             peers: Peers::open(transaction)?,
             quarantines: Quarantines::open(transaction)?,
+            pairs: Pairs::open(transaction)?,
             moments: Moments::open(transaction)?,
             outbox: Outbox::open(transaction)?,
             checkpoints: Checkpoints::open(transaction)?,

@@ -6,6 +6,7 @@ use super::audit::AuditKind;
 use super::change::{Decided, TaskChange};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::memory::{Reservations, StateWrite};
+use super::pair::RunsEnd;
 use super::prepared::PreparedReshare;
 use super::register::{aborted_by_restart, describe};
 use super::row::{Row, State};
@@ -32,9 +33,11 @@ impl Tables<'_> {
                 if written == Written::Now {
                     self.quarantines.judge(&mut self.register, &consequences)?;
                 }
+                self.end_runs(&task, &consequences.runs)?;
                 Ok(written)
             }
             TaskChange::Judge(consequences) => {
+                self.judge_runs(&consequences.runs)?;
                 self.quarantines.judge(&mut self.register, &consequences)
             }
             TaskChange::AbortUnfinished { in_doubt } => self.abort_unfinished(now, &in_doubt),
@@ -46,6 +49,7 @@ impl Tables<'_> {
                 let prepared = self.prepared.in_doubt(task)?;
                 let row = self.register.row(&task)?.ok_or(Refused::Unknown(task))?;
                 self.prepared.put(PreparedReshare { stage, ..prepared })?;
+                self.end_runs(&task, &RunsEnd::Unknown)?;
                 self.put_end(now, row, Outcome::Failed(failure), Reservations::Keep)
             }
             TaskChange::CommitLate { task, descriptor } => self.commit_late(now, task, &descriptor),

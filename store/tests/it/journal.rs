@@ -444,13 +444,13 @@ fn an_invalid_journal_and_a_later_one_are_distinguished() {
     transaction
         .open_table(META)
         .unwrap()
-        .insert("format", 3)
+        .insert("format", 4)
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
     assert!(matches!(
         Journal::open(dir.path()),
-        Err(JournalOpenError::NewerFormat { version: 3, .. })
+        Err(JournalOpenError::NewerFormat { version: 4, .. })
     ));
     for content in [&b""[..], b"not a database at all", &[0; 20_000]] {
         std::fs::write(&path, content).unwrap();

@@ -10,6 +10,7 @@ mod flips;
 mod glance;
 mod journal;
 mod kill;
+mod pairs;
 mod past;
 mod pruned;
 mod recovery;

@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
-use countersign_protocol::{Cause, Failure, Hash, Outcome, TaskId, UnixMillis};
+use countersign_protocol::{Cause, Failure, Hash, NodeId, Outcome, TaskId, UnixMillis};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use redb::Builder;
 
 use super::Journal;
 use super::open::{CACHE, initialise};
 use super::testing::Disk;
-use crate::journal::{Decided, Evidence, OperationKind, Refused, Silent, State, WriteJournalError};
+use crate::journal::{
+    Burn, Consequences, Decided, Evidence, OperationKind, Refused, RunsEnd, Silent, State, Unfit,
+    WriteJournalError,
+};
 
 const NOW: UnixMillis = UnixMillis(1);
 
@@ -109,6 +112,97 @@ fn check(content: Vec<u8>, acknowledged: &[(TaskId, bool)], round: u32) -> Vec<u
     journal.verify_audit().unwrap();
     drop(journal);
     disk.after_power_cut(|| false)
+}
+
+/// What a test has done with a set-up before the plug was pulled.
+#[derive(Default)]
+struct Done {
+    begun: u64,
+    /// Ends that were tried; the last one may have come through.
+    ended: u64,
+    burnt: bool,
+}
+
+#[test]
+fn a_power_cut_forgets_no_run_and_no_burn() {
+    let mut random = StdRng::seed_from_u64(8);
+    let key = ed25519_dalek::SigningKey::from_bytes(&[2; 32]);
+    let peer = NodeId::from_bytes(key.verifying_key().to_bytes()).unwrap();
+    let mut content = empty();
+    let mut cut_in_a_run = 0;
+    let mut burns = 0;
+    for round in 0..80u8 {
+        let setup = Hash([round; 32]);
+        let before = Disk::with(content);
+        journal(&before).enter_setup(setup, vec![peer]).unwrap();
+        let disk = Disk::with(before.after_power_cut(|| false));
+        let writing = journal(&disk);
+        disk.pull_plug_after(random.gen_range(0..16));
+        let first = u32::from(round) * 100;
+        let mut done = Done::default();
+        for number in first..first + 20 {
+            let burns = number == first + 1;
+            if use_setup(&writing, setup, peer, number, burns, &mut done).is_err() {
+                break;
+            }
+        }
+        drop(writing);
+        let chance = [0.0, 1.0, 0.5, 0.9][usize::from(round) % 4];
+        let cut = Disk::with(disk.after_power_cut(|| random.gen_bool(chance)));
+        let opened = journal(&cut);
+        let pairs = opened.pairs().unwrap();
+        let pair = pairs.into_iter().find(|pair| pair.setup == setup).unwrap();
+        assert!(pair.runs >= done.begun, "round {round}: a run is lost");
+        assert!(
+            pair.unrecorded + done.ended >= done.begun,
+            "round {round}: a run without an end is not counted"
+        );
+        if done.burnt {
+            assert_eq!(pair.check(1), Err(Unfit::Burnt), "round {round}");
+        }
+        cut_in_a_run += pair.unrecorded;
+        burns += u64::from(done.burnt);
+        opened.verify_audit().unwrap();
+        drop(opened);
+        content = cut.after_power_cut(|| false);
+    }
+    assert!(cut_in_a_run > 3, "{cut_in_a_run} cuts in a run");
+    assert!(burns > 3, "{burns} burns");
+}
+
+/// Uses a set-up once, or burns it. Says in `done` what was acknowledged.
+fn use_setup(
+    journal: &Journal,
+    setup: Hash,
+    peer: NodeId,
+    number: u32,
+    burns: bool,
+    done: &mut Done,
+) -> Result<(), WriteJournalError> {
+    let task = decided(number).task;
+    journal.approve(NOW, decided(number), vec![])?;
+    journal.begin_runs(task, setup, vec![peer], 1)?;
+    done.begun += 1;
+    let burn = Burn {
+        setup,
+        peer,
+        task,
+        since: NOW,
+        text: "test".into(),
+    };
+    let runs = if burns {
+        RunsEnd::Failed(vec![burn])
+    } else {
+        RunsEnd::Clean
+    };
+    let consequences = Consequences {
+        runs,
+        ..Consequences::default()
+    };
+    done.ended += 1;
+    journal.conclude(NOW, task, failed(), true, consequences)?;
+    done.burnt |= burns;
+    Ok(())
 }
 
 #[test]

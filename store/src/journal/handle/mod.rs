@@ -6,6 +6,7 @@ mod key;
 mod moment;
 pub(super) mod open;
 mod outbox;
+mod pair;
 pub(super) mod past;
 mod peer;
 mod recording;
@@ -53,13 +54,15 @@ impl Journal {
             place,
             trouble: trouble.clone(),
         })?;
-        Ok(Self {
+        let journal = Self {
             writer: Arc::new(writer),
             database,
             index,
             trouble,
             alarmed: Arc::default(),
-        })
+        };
+        journal.count_unrecorded().map_err(io::Error::other)?;
+        Ok(journal)
     }
 
     /// The trouble that ended this journal, if any did. It is no longer written then.

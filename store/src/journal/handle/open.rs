@@ -21,7 +21,7 @@ pub const JOURNAL_FILE: &str = "journal.redb";
 const STAGED_JOURNAL: &str = ".journal.redb.tmp";
 
 /// The newest version of the file that this program reads.
-const NEWEST: u64 = meta::PRUNED_FORMAT;
+const NEWEST: u64 = meta::PAIRS_FORMAT;
 /// The size of the page cache, in bytes. The default of redb is 1 GiB.
 pub(super) const CACHE: usize = 16 * 1024 * 1024;
 

@@ -1,0 +1,48 @@
+//! A second engine for threshold ECDSA, from the same shares: DKLs23
+//! (<https://eprint.iacr.org/2023/765>), a hundred times cheaper than CGGMP24 and not audited.
+//!
+//! Each pair of members makes a [`Setup`] once: oblivious transfers whose secrets every signature
+//! uses again. **A check of a transfer that fails tells the peer about these secrets, and 256 such
+//! answers give away the key.** So a caller must keep the pair rule, which `Journal::begin_runs` of
+//! countersign-store keeps: it asks [`EngineError::verdict`](crate::EngineError::verdict) at every
+//! end, and burns the set-up of a pair before anybody learns of a failed check.
+//!
+//! The library draws its randomness from the generator of the thread, which is seeded by the
+//! operating system; nobody can give it another. It is seeded again at the start of every round.
+
+#[cfg(test)]
+mod attack;
+mod convert;
+mod judge;
+mod setup;
+mod signing;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+use countersign_protocol::session::Room;
+
+use crate::adapter::RoundMessage;
+use crate::batch::longest;
+pub use setup::{SetupParams, setup};
+pub use signing::{Counted, sign};
+pub use stored::Setup;
+
+/// The library and its version, which every id covers: another version may hash other things, and
+/// a difference must not look like a check that failed.
+pub const LIBRARY: &str = "dkls23-core 0.6.2";
+
+/// The room of [`setup()`].
+pub fn setup_room() -> Room {
+    Room::of(setup::Msg::LIMITS.iter().map(|(_, limit)| *limit))
+}
+
+/// The room of a [`batch`](crate::batch()) of this many runs of [`sign`].
+pub fn sign_room(runs: usize) -> Room {
+    let of_batch = |limit| longest(std::iter::repeat_n(limit, runs));
+    Room::of(
+        signing::Msg::LIMITS
+            .iter()
+            .map(|(_, limit)| of_batch(*limit)),
+    )
+}

@@ -1,0 +1,395 @@
+//! Set-ups of pairs: the first failed check burns one for good, and an end that nobody recorded
+//! counts against it.
+
+use countersign_protocol::{Cause, Failure, Hash, KeyId, NodeId, Outcome, TaskId, UnixMillis};
+use countersign_store::{
+    AuditKind, Burn, Consequences, Decided, Journal, MAX_RUNS, MAX_UNRECORDED, Pair, Quarantine,
+    Refused, RunsEnd, Silent, Unfit, WriteJournalError, Written,
+};
+use redb::{Database, ReadableDatabase, TableDefinition};
+
+use crate::support::*;
+
+const NOW: UnixMillis = UnixMillis(5_000);
+const SETUP: Hash = Hash([16; 32]);
+const META: TableDefinition<&'static str, u64> = TableDefinition::new("meta");
+
+/// A journal with a set-up with nodes 2 and 3, and eight approved tasks.
+fn journal() -> (tempfile::TempDir, Journal) {
+    let dir = temporary();
+    let journal = Journal::create(dir.path()).unwrap();
+    for number in 1..=8 {
+        journal.approve(NOW, decided(number), vec![]).unwrap();
+    }
+    let entered = journal.enter_setup(SETUP, vec![node(2), node(3)]);
+    assert_eq!(entered.unwrap(), Written::Now);
+    (dir, journal)
+}
+
+fn begin(journal: &Journal, number: u8, peer: u8, runs: u64) -> Result<(), Unfit> {
+    begin_with(journal, number, &[peer], runs)
+}
+
+fn begin_with(journal: &Journal, number: u8, peers: &[u8], runs: u64) -> Result<(), Unfit> {
+    let peers = peers.iter().map(|peer| node(*peer)).collect();
+    match journal.begin_runs(task(number), SETUP, peers, runs) {
+        Ok(Written::Now) => Ok(()),
+        Err(WriteJournalError::Refused(Refused::Unfit { why, .. })) => Err(why),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn end(journal: &Journal, number: u8, runs: RunsEnd) {
+    let consequences = Consequences {
+        runs,
+        ..Consequences::default()
+    };
+    let ended = journal.conclude(NOW, task(number), signed(number), true, consequences);
+    assert_eq!(ended.unwrap(), Written::Now);
+}
+
+fn burn(number: u8, peer: u8) -> Burn {
+    Burn {
+        setup: SETUP,
+        peer: node(peer),
+        task: task(number),
+        since: NOW,
+        text: "the check of the transfer failed".into(),
+    }
+}
+
+fn pair(journal: &Journal, peer: u8) -> Pair {
+    let of = |pair: &Pair| pair.setup == SETUP && pair.peer == node(peer);
+    let mut pairs = journal.pairs().unwrap();
+    pairs.retain(of);
+    assert_eq!(pairs.len(), 1);
+    pairs.remove(0)
+}
+
+fn check(journal: &Journal, peer: u8) -> Result<(), Unfit> {
+    journal.check_pair(&SETUP, &node(peer), 1).unwrap()
+}
+
+/// Closes the journal, as a process that is killed does, and opens it again.
+fn killed(dir: &tempfile::TempDir, journal: Journal) -> Journal {
+    drop(journal);
+    Journal::open(dir.path()).unwrap()
+}
+
+fn format(dir: &tempfile::TempDir) -> u64 {
+    let database = Database::open(dir.path().join("journal.redb")).unwrap();
+    let transaction = database.begin_read().unwrap();
+    let table = transaction.open_table(META).unwrap();
+    table.get("format").unwrap().unwrap().value()
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(Failure {
+        cause: Cause::Peer,
+        code: "test".into(),
+        text: "text".into(),
+        culprits: Vec::new(),
+    })
+}
+
+#[test]
+fn a_set_up_that_was_not_entered_is_not_used() {
+    let (_dir, journal) = journal();
+    assert_eq!(begin(&journal, 1, 4, 1), Err(Unfit::Unknown));
+    assert_eq!(check(&journal, 4), Err(Unfit::Unknown));
+    let other = journal.check_pair(&Hash([17; 32]), &node(2), 1).unwrap();
+    assert_eq!(other, Err(Unfit::Unknown));
+    assert_eq!(check(&journal, 2), Ok(()));
+    let empty = temporary();
+    let fresh = Journal::create(empty.path()).unwrap();
+    assert_eq!(check(&fresh, 2), Err(Unfit::Unknown));
+}
+
+#[test]
+fn the_first_failed_check_burns_a_set_up_for_good() {
+    let (dir, journal) = journal();
+    begin_with(&journal, 1, &[2, 3], 1).unwrap();
+    let entries = journal.audit_entries().unwrap();
+    end(&journal, 1, RunsEnd::Failed(vec![burn(1, 2)]));
+    assert_eq!(begin(&journal, 2, 2, 1), Err(Unfit::Burnt));
+    assert_eq!(check(&journal, 3), Ok(()), "the other one is clean");
+    let log = journal.audit(entries, 10).unwrap();
+    let alarm = log.iter().find(|entry| entry.kind == AuditKind::Alarm);
+    assert!(alarm.unwrap().text.contains("burnt the set-up"));
+    journal.verify_audit().unwrap();
+    let again = journal.enter_setup(SETUP, vec![node(2), node(3)]);
+    assert_eq!(again.unwrap(), Written::Already);
+    let journal = killed(&dir, journal);
+    assert_eq!(begin(&journal, 2, 2, 1), Err(Unfit::Burnt));
+    let first = pair(&journal, 2).burnt.unwrap();
+    assert_eq!(first.task, Some(task(1)));
+    assert_eq!(journal.burn(vec![burn(2, 2)]).unwrap(), Written::Already);
+    assert_eq!(pair(&journal, 2).burnt.unwrap(), first);
+}
+
+#[test]
+fn an_operator_cannot_revive_a_burnt_set_up_and_only_a_new_one_works() {
+    let (_dir, journal) = journal();
+    let key = KeyId::from_bytes([5; 16]).unwrap();
+    let quarantine = Quarantine {
+        key,
+        peer: node(2),
+        task: task(1),
+        since: NOW,
+        code: "protocol".into(),
+        text: "t".into(),
+        evidence: None,
+    };
+    begin(&journal, 1, 2, 1).unwrap();
+    let consequences = Consequences {
+        quarantines: vec![quarantine],
+        runs: RunsEnd::Failed(vec![burn(1, 2)]),
+        ..Consequences::default()
+    };
+    journal
+        .conclude(NOW, task(1), failed(), true, consequences)
+        .unwrap();
+    assert_eq!(journal.lift(NOW, key, node(2)).unwrap(), Written::Now);
+    journal.start_again(NOW, key).unwrap();
+    assert_eq!(begin(&journal, 2, 2, 1), Err(Unfit::Burnt));
+    let new = Hash([17; 32]);
+    journal.enter_setup(new, vec![node(2)]).unwrap();
+    assert_eq!(journal.check_pair(&new, &node(2), 1).unwrap(), Ok(()));
+    let begun = journal.begin_runs(task(2), new, vec![node(2)], 1);
+    assert_eq!(begun.unwrap(), Written::Now);
+    assert_eq!(check(&journal, 2), Err(Unfit::Burnt), "the old one");
+}
+
+#[test]
+fn a_set_up_is_burnt_for_every_task_and_key_that_uses_it() {
+    let (_dir, journal) = journal();
+    for number in 1..=3 {
+        begin(&journal, number, 2, 1).unwrap();
+    }
+    end(&journal, 2, RunsEnd::Failed(vec![burn(2, 2)]));
+    end(&journal, 1, RunsEnd::Clean);
+    end(&journal, 3, RunsEnd::Clean);
+    for number in 4..=8 {
+        assert_eq!(begin(&journal, number, 2, 1), Err(Unfit::Burnt));
+    }
+}
+
+#[test]
+fn an_end_that_nobody_recorded_counts_and_four_are_enough() {
+    let (dir, mut journal) = journal();
+    for number in 1..=4 {
+        assert_eq!(begin(&journal, number, 2, 1), Ok(()), "{number}");
+        journal = killed(&dir, journal);
+        assert_eq!(pair(&journal, 2).unrecorded, u64::from(number));
+        journal = killed(&dir, journal);
+        assert_eq!(pair(&journal, 2).unrecorded, u64::from(number), "once");
+    }
+    assert_eq!(MAX_UNRECORDED, 4);
+    assert_eq!(begin(&journal, 5, 2, 1), Err(Unfit::TooManyUnrecorded));
+    assert_eq!(pair(&journal, 3).unrecorded, 0);
+}
+
+#[test]
+fn a_recorded_end_is_counted_as_nothing_but_a_run() {
+    let (dir, journal) = journal();
+    for number in 1..=8 {
+        begin(&journal, number, 2, 1).unwrap();
+        end(&journal, number, RunsEnd::Clean);
+    }
+    let journal = killed(&dir, journal);
+    let pair = pair(&journal, 2);
+    assert_eq!((pair.runs, pair.unrecorded, pair.burnt), (8, 0, None));
+}
+
+#[test]
+fn an_end_of_which_nobody_knows_the_checks_counts_as_unrecorded() {
+    let (dir, journal) = journal();
+    begin(&journal, 1, 2, 1).unwrap();
+    end(&journal, 1, RunsEnd::Unknown);
+    assert_eq!(pair(&journal, 2).unrecorded, 1);
+    begin(&journal, 2, 2, 1).unwrap();
+    journal.end(NOW, task(2), failed()).unwrap();
+    assert_eq!(pair(&journal, 2).unrecorded, 2, "nothing was said");
+    let journal = killed(&dir, journal);
+    assert_eq!(pair(&journal, 2).unrecorded, 2, "and not twice");
+}
+
+#[test]
+fn runs_of_a_batch_and_parallel_tasks_count_one_by_one() {
+    let (dir, journal) = journal();
+    begin(&journal, 1, 2, 16).unwrap();
+    begin(&journal, 2, 2, 1).unwrap();
+    begin(&journal, 2, 2, 1).unwrap();
+    begin(&journal, 3, 3, 1).unwrap();
+    assert_eq!(pair(&journal, 2).runs, 18);
+    end(&journal, 1, RunsEnd::Clean);
+    let journal = killed(&dir, journal);
+    assert_eq!(pair(&journal, 2).unrecorded, 2, "those of task 2");
+    assert_eq!(pair(&journal, 3).unrecorded, 1);
+    begin(&journal, 4, 2, 16).unwrap();
+    let journal = killed(&dir, journal);
+    assert_eq!(pair(&journal, 2).unrecorded, 18);
+    assert_eq!(begin(&journal, 5, 2, 1), Err(Unfit::TooManyUnrecorded));
+}
+
+#[test]
+fn a_set_up_wears_out() {
+    let (_dir, journal) = journal();
+    begin(&journal, 1, 2, MAX_RUNS - 2).unwrap();
+    assert_eq!(begin(&journal, 2, 2, 3), Err(Unfit::WornOut));
+    assert_eq!(begin(&journal, 2, 2, u64::MAX), Err(Unfit::WornOut));
+    assert_eq!(pair(&journal, 2).runs, MAX_RUNS - 2, "nothing was counted");
+    begin(&journal, 2, 2, 2).unwrap();
+    assert_eq!(begin(&journal, 3, 2, 1), Err(Unfit::WornOut));
+    assert_eq!(check(&journal, 2), Err(Unfit::WornOut));
+}
+
+#[test]
+fn runs_begin_with_all_peers_or_with_none() {
+    let (dir, journal) = journal();
+    journal.burn(vec![burn(1, 3)]).unwrap();
+    let refused = journal.begin_runs(task(1), SETUP, vec![node(2), node(3)], 1);
+    match refused {
+        Err(WriteJournalError::Refused(Refused::Unfit { peer, why })) => {
+            assert_eq!((peer, why), (node(3), Unfit::Burnt));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pair(&journal, 2).runs, 0);
+    let journal = killed(&dir, journal);
+    assert_eq!(pair(&journal, 2).unrecorded, 0);
+}
+
+#[test]
+fn only_a_task_that_is_under_way_has_runs() {
+    let (_dir, journal) = journal();
+    journal.end(NOW, task(1), signed(1)).unwrap();
+    for number in [1, 9] {
+        let begun = journal.begin_runs(task(number), SETUP, vec![node(2)], 1);
+        assert!(
+            matches!(
+                begun,
+                Err(WriteJournalError::Refused(Refused::Unknown(id))) if id == task(number)
+            ),
+            "{begun:?}"
+        );
+    }
+    assert_eq!(pair(&journal, 2).runs, 0);
+}
+
+#[test]
+fn a_burn_and_its_outcome_are_one_write() {
+    let (_dir, journal) = journal();
+    begin(&journal, 1, 2, 1).unwrap();
+    journal.end_runs(task(1), RunsEnd::Clean).unwrap();
+    journal.end(NOW, task(1), signed(1)).unwrap();
+    let consequences = || Consequences {
+        runs: RunsEnd::Failed(vec![burn(1, 2)]),
+        ..Consequences::default()
+    };
+    let other = journal.conclude(NOW, task(1), failed(), true, consequences());
+    assert!(
+        matches!(
+            other,
+            Err(WriteJournalError::Refused(Refused::OtherOutcome(_)))
+        ),
+        "{other:?}"
+    );
+    assert_eq!(pair(&journal, 2).burnt, None, "neither was written");
+    let same = journal.conclude(NOW, task(1), signed(1), true, consequences());
+    assert_eq!(same.unwrap(), Written::Already);
+    assert!(
+        pair(&journal, 2).burnt.is_some(),
+        "an outcome that stands already keeps nothing from burning"
+    );
+}
+
+#[test]
+fn a_check_that_failed_in_a_task_that_goes_on_burns_too() {
+    let (_dir, journal) = journal();
+    begin(&journal, 1, 2, 1).unwrap();
+    let failed = RunsEnd::Failed(vec![burn(1, 2)]);
+    journal.end_runs(task(1), failed).unwrap();
+    assert_eq!(check(&journal, 2), Err(Unfit::Burnt));
+    begin(&journal, 2, 3, 1).unwrap();
+    let judged = countersign_store::TaskChange::Judge(Box::new(Consequences {
+        runs: RunsEnd::Failed(vec![burn(2, 3)]),
+        ..Consequences::default()
+    }));
+    journal.commit(NOW, judged, Vec::new()).unwrap();
+    assert_eq!(check(&journal, 3), Err(Unfit::Burnt));
+}
+
+#[test]
+fn a_set_up_that_nobody_entered_can_be_burnt() {
+    let (_dir, journal) = journal();
+    let unknown = Burn {
+        setup: Hash([18; 32]),
+        ..burn(1, 2)
+    };
+    assert_eq!(journal.burn(vec![unknown]).unwrap(), Written::Now);
+    journal.enter_setup(Hash([18; 32]), vec![node(2)]).unwrap();
+    let check = journal.check_pair(&Hash([18; 32]), &node(2), 1).unwrap();
+    assert_eq!(check, Err(Unfit::Burnt));
+}
+
+#[test]
+fn a_restored_journal_uses_no_set_up() {
+    let (dir, journal) = journal();
+    let copy = temporary();
+    journal.copy_to(&copy.path().join("journal.redb")).unwrap();
+    begin(&journal, 1, 2, 1).unwrap();
+    end(&journal, 1, RunsEnd::Failed(vec![burn(1, 2)]));
+    drop((dir, journal));
+    let restored = Journal::open(copy.path()).unwrap();
+    assert_eq!(check(&restored, 2), Ok(()), "the copy knows of no failure");
+    restored.restored(NOW).unwrap();
+    for peer in [2, 3] {
+        assert_eq!(check(&restored, peer), Err(Unfit::Burnt));
+        assert_eq!(pair(&restored, peer).burnt.unwrap().task, None);
+    }
+}
+
+#[test]
+fn a_copy_has_the_set_ups_and_the_runs_under_way() {
+    let (_dir, journal) = journal();
+    begin(&journal, 1, 2, 2).unwrap();
+    journal.burn(vec![burn(1, 3)]).unwrap();
+    let copy = temporary();
+    journal.copy_to(&copy.path().join("journal.redb")).unwrap();
+    let copied = Journal::open(copy.path()).unwrap();
+    assert_eq!(check(&copied, 3), Err(Unfit::Burnt));
+    assert_eq!(pair(&copied, 2).unrecorded, 2);
+}
+
+#[test]
+fn a_journal_with_set_ups_has_a_format_of_its_own() {
+    let dir = temporary();
+    let journal = Journal::create(dir.path()).unwrap();
+    journal.approve(NOW, decided(1), vec![]).unwrap();
+    drop(journal);
+    assert_eq!(format(&dir), 1, "the first programs can go on");
+    let journal = Journal::open(dir.path()).unwrap();
+    journal.enter_setup(SETUP, vec![node(2)]).unwrap();
+    drop(journal);
+    assert_eq!(format(&dir), 3);
+    let journal = Journal::open(dir.path()).unwrap();
+    let old: Decided = decided(2);
+    let id: TaskId = old.task;
+    journal.approve(NOW, old, vec![]).unwrap();
+    journal.end(NOW, id, signed(2)).unwrap();
+    let later = UnixMillis(90_000);
+    assert_eq!(journal.prune(later, later, 0).unwrap().records, 1);
+    drop(journal);
+    assert_eq!(format(&dir), 3, "it never falls");
+}
+
+#[test]
+fn a_burn_alone_gives_the_journal_its_format() {
+    let dir = temporary();
+    let journal = Journal::create(dir.path()).unwrap();
+    let peer: NodeId = node(2);
+    journal.burn(vec![Burn { peer, ..burn(1, 2) }]).unwrap();
+    drop(journal);
+    assert_eq!(format(&dir), 3);
+}
