@@ -548,7 +548,7 @@ test("a page that the API key does not allow says so in the coordinator's senten
   for (const place of ["keys", "webhooks", "webhooks/ops", "audit"]) {
     await page.goto(`${org.origin}/#/${place}`);
     await page.getByText("has not the scope admin; ask the operator").waitFor();
-    await page.getByText("need the scope admin; ask whoever made your key").waitFor();
+    await page.getByText("the audit log need the scope admin; ask whoever made your key").waitFor();
   }
   await page.screenshot({ path: join(pictures, "forbidden.png"), fullPage: true });
   await close();
