@@ -24,7 +24,9 @@ const wasm = process.env.COUNTERSIGN_WASM ?? join(root, "dist/clients/countersig
 const chromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const pictures = join(root, "dist/console-pictures");
 const missing = [wasm, chromium].filter((file) => !existsSync(file));
-const skip = missing.length > 0 ? `there is no ${missing.join(" and no ")}` : false;
+const absent = missing.length > 0 ? `there is no ${missing.join(" and no ")}` : false;
+if (absent && process.env.CI) throw new Error(`${absent}; nothing is skipped where CI is set`);
+const skip = absent;
 
 let dist;
 let browser;
