@@ -71,7 +71,7 @@ class Programs(unittest.TestCase):
         with tempfile.TemporaryDirectory() as place:
             profile = pathlib.Path(place) / "profile.yaml"
             profile.write_text("coordinator: http://127.0.0.1:1\n")
-            words = [RELEASE / "bin/countersign", "--profile", profile, "console", "--listen", "127.0.0.1:0"]
+            words = [RELEASE / "bin/countersign", "--config", profile, "console", "--listen", "127.0.0.1:0"]
             with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
                 try:
                     # The first line is the address at which it is opened.
