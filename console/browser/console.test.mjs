@@ -2,7 +2,7 @@
  * The application in Chromium, with a virtual authenticator, at a server that answers as `countersign console` does. Needs
  * `just clients` and Debian's package `chromium`, or another one by CHROMIUM.
  *
- * Pictures go to dist/console-pictures.
+ * Pictures go to dist/console-pictures, or to the folder COUNTERSIGN_PICTURES.
  */
 
 import assert from "node:assert/strict";
@@ -22,7 +22,7 @@ import { psbt } from "./kit/psbt.mjs";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const wasm = process.env.COUNTERSIGN_WASM ?? join(root, "dist/clients/countersign.wasm");
 const chromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const pictures = join(root, "dist/console-pictures");
+const pictures = process.env.COUNTERSIGN_PICTURES ?? join(root, "dist/console-pictures");
 const missing = [wasm, chromium].filter((file) => !existsSync(file));
 const absent = missing.length > 0 ? `there is no ${missing.join(" and no ")}` : false;
 if (absent && process.env.CI) throw new Error(`${absent}; nothing is skipped where CI is set`);

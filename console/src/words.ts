@@ -572,6 +572,7 @@ export const words = {
     entry: "Entry for signing in",
     entryHint: "For the operator of this console, under your name in the file of people:",
     signedIn: "You have signed in with it.",
+    requester: "Id for ordering",
     known: "Passkeys that this browser knows",
     forget: "Forget in this browser",
     forgotten: "Forgotten in this browser. The passkey itself stays on your device, and remains an approver until operators remove it.",
