@@ -37,7 +37,7 @@ demo:
 # Everything is built at once, since cargo would otherwise compile the dependencies a second time with other features. End-to-end
 # tests run in three threads because they mostly wait.
 # Runs all tests, then the demo.
-test: plugins models outsiders clients
+test: plugins models outsiders clients console-test
     cargo build --workspace --all-targets
     cargo test --workspace --lib --bins --test '[!e]*'
     RUST_TEST_THREADS=3 cargo test --workspace --test 'e*'
@@ -73,13 +73,13 @@ clients:
 clients-test: clients
     clients/test.sh
 
-# `COUNTERSIGN_CONSOLE=$PWD/dist/console cargo build -p countersign-client` embeds it. `just clients` comes before it.
+# `COUNTERSIGN_CONSOLE=$PWD/dist/console cargo build -p countersign-client` embeds it.
 # Builds the pages of the console into dist/console.
-console:
+console: clients
     test -d console/node_modules/esbuild || npm ci --silent --no-audit --no-fund --ignore-scripts --prefix console
     cd console && npm run --silent types && npm run --silent build
 
-# Needs Debian's package chromium for the second half, which is skipped without it.
+# Needs Debian's package chromium for the second half, which is skipped without it, and fails if CI is set.
 # Types and tests of the console: its parts, then all of it in Chromium with a virtual authenticator.
 console-test: console
     cd console && npm test && npm run browser
@@ -182,7 +182,7 @@ bench: plugins
     cargo bench -p countersign-tests --bench ratios
 
 # Builds programs and plugins as they ship, into dist/release. The folder that it is done in leaves no trace in them.
-programs:
+programs: console
     packaging/build.sh
 
 # Packs the programs into dist/packages: Debian packages, a tar file, container images, lists of materials and checksums.

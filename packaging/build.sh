@@ -18,6 +18,10 @@ paths="$paths --remap-path-prefix=$rust/lib/rustlib/src/rust=/rustc/$commit"
 c_paths="-ffile-prefix-map=$sources=/usr/src/countersign -ffile-prefix-map=$registry=/usr/share/cargo"
 export "CFLAGS_$(echo "$target" | tr - _)=$c_paths"
 
+# The pages that `countersign console` serves, as `just console` leaves them.
+export COUNTERSIGN_CONSOLE="$sources/dist/console"
+[ -e "$COUNTERSIGN_CONSOLE/manifest.json" ] || { echo "build.sh: there are no pages in dist/console; run \`just console\` before" >&2; exit 1; }
+
 CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS=$paths cargo plugins --locked # together with the flags of the alias
 RUSTFLAGS=$paths cargo auditable build --release --locked \
     -p countersign-client -p countersign-coordinator -p countersign-node-cli -p countersign-recover --bins

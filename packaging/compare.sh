@@ -13,7 +13,8 @@ git archive HEAD | tar -x -C "$there"
 # Says which commit this is, where there is no repository.
 COUNTERSIGN_COMMIT=$(git rev-parse HEAD)
 export COUNTERSIGN_COMMIT
-(cd "$there" && packaging/build.sh && packaging/package.sh >/dev/null)
+pages() { clients/build.sh >/dev/null && (cd console && npm ci --silent --no-audit --no-fund --ignore-scripts && npm run --silent build >/dev/null); }
+(cd "$there" && pages && packaging/build.sh && packaging/package.sh >/dev/null)
 for folder in dist/release dist/packages; do
     (cd "$here/$folder" && find . -type f -exec sha256sum {} + | sort -k 2) >"$there/here.sums"
     (cd "$there/$folder" && find . -type f -exec sha256sum {} + | sort -k 2) >"$there/there.sums"

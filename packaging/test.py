@@ -4,6 +4,7 @@
 The judges are others' programs: cargo, dpkg, lintian, readelf, systemd-analyze, sha256sum, the CycloneDX project's validator, and
 the kernel, which runs the images' programs in their own root folders."""
 
+import base64
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import tarfile
 import tempfile
 import tomllib
 import unittest
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ROOT / "dist/packages"
@@ -64,6 +66,26 @@ class Programs(unittest.TestCase):
     def test_they_run_and_are_of_this_version(self):
         for program in PROGRAMS:
             self.assertEqual(run(RELEASE / "bin" / program, "--version"), f"{program} {VERSION}\n")
+
+    def test_the_console_serves_its_page_with_a_policy_that_lets_only_its_script_run(self):
+        with tempfile.TemporaryDirectory() as place:
+            profile = pathlib.Path(place) / "profile.yaml"
+            profile.write_text("coordinator: http://127.0.0.1:1\n")
+            words = [RELEASE / "bin/countersign", "--config", profile, "console", "--listen", "127.0.0.1:0"]
+            with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+                try:
+                    # The first line is the address at which it is opened.
+                    origin = server.stdout.readline().strip()
+                    with urllib.request.urlopen(f"{origin}/", timeout=20) as answer:
+                        page = answer.read().decode()
+                        policy = answer.headers["content-security-policy"]
+                    script = re.search(r'src="(/assets/app\.[0-9a-f]{16}\.js)" integrity="(sha256-[^"]+)"', page)
+                    self.assertIn(f"'{script[2]}'", policy)
+                    with urllib.request.urlopen(f"{origin}{script[1]}", timeout=20) as answer:
+                        digest = base64.b64encode(hashlib.sha256(answer.read()).digest()).decode()
+                    self.assertEqual(f"sha256-{digest}", script[2])
+                finally:
+                    server.terminate()
 
     def test_they_need_glibc_and_nothing_else_of_the_system(self):
         for program in PROGRAMS:

@@ -507,6 +507,36 @@ async fn a_request_goes_on_with_the_key_of_the_person_who_made_it() {
 }
 
 #[tokio::test]
+async fn an_order_goes_on_with_the_key_of_the_person_and_no_other_long_body_does() {
+    let world = World::new().await;
+    let ann = world.person(ANN).await;
+    world.asked.lock().unwrap().clear();
+    let text = |length| format!("\"{}\"", "x".repeat(length));
+    let [order, long] = [text(2 << 20), text(17 << 10)];
+    let headers = [
+        ("cookie", ann.cookie.as_str()),
+        ("countersign-csrf", ann.token.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let votes = format!("{TASK}/votes");
+    for (path, body, status) in [
+        ("/coordinator/v1/tasks", &order, StatusCode::OK),
+        (&*votes, &long, StatusCode::BAD_REQUEST),
+        (
+            "/coordinator/v1/webhooks/ops/test",
+            &long,
+            StatusCode::BAD_REQUEST,
+        ),
+        ("/session", &long, StatusCode::BAD_REQUEST),
+    ] {
+        let answer = world.send(Method::POST, path, &headers, body).await;
+        assert_eq!(answer.status(), status, "{path}");
+    }
+    let order = ["POST".into(), "/v1/tasks".into(), format!("Bearer {ANN}")];
+    assert_eq!(*world.asked.lock().unwrap(), [order]);
+}
+
+#[tokio::test]
 async fn a_change_of_a_key_or_a_webhook_goes_on_and_its_empty_answer_comes_back() {
     let world = World::new().await;
     let ann = world.person(ANN).await;
@@ -575,7 +605,7 @@ async fn a_request_without_session_token_or_origin_goes_no_further() {
         assert_eq!(answer.status(), status, "{headers:?}");
     }
     for path in [
-        "/coordinator/v1/tasks",
+        "/coordinator/v1/wallets",
         "/coordinator/v1/api-keys",
         "/coordinator/v1/tasks/../audit",
     ] {

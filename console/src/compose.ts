@@ -1,6 +1,6 @@
 /**
- * Orders that are put together here and given elsewhere: what would be signed, and the exact command that orders it. No key
- * that orders is on a page.
+ * Orders that are put together here: what would be signed, and the exact command that orders it on another machine. No key
+ * that orders is on a page, but a person's passkey may sign.
  */
 
 import { Payload } from "../../clients/typescript/src/index.js";

@@ -1,17 +1,20 @@
 /**
  * How a composed order goes on. This is the one place that knows: every composer ends here with an order that was decoded
- * and shown. Today it becomes a command for a machine that has a requester key.
+ * and shown. A passkey that the profile trusts orders it here; it always becomes a command for a machine that has a requester
+ * key, too.
  */
 
+import type { App } from "./app.js";
 import { question, type Order } from "./compose.js";
 import { h } from "./dom.js";
 import { save } from "./save.js";
+import { ordering } from "./views/ordering.js";
 import { copied } from "./views/parts.js";
 import { commandLine } from "./shell.js";
 import { words } from "./words.js";
 
 /** The end of a composer. */
-export function submit(order: Order): HTMLElement {
+export function submit(app: App, order: Order): HTMLElement {
   const texts = words.order;
   const files = order.files.map((file) =>
     h("li", {}, h("button", { id: `file-${file.name.replace(/\W/g, "-")}`, click: () => save(file) }, texts.save(file.name))),
@@ -19,6 +22,7 @@ export function submit(order: Order): HTMLElement {
   return h(
     "div",
     { class: "submit" },
+    ordering(app, order),
     h("h3", {}, texts.next),
     h("p", {}, texts.nextHint),
     h(

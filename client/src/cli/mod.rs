@@ -203,11 +203,11 @@ enum Command {
     /// Connect a wallet to tools: Ethereum's, or Bitcoin Core.
     #[command(subcommand)]
     Connect(connect::ConnectCommand),
-    /// Serve the pages on which people of this organisation see, vote, and put orders together.
+    /// Serve the pages on which people of this organisation see, vote, and order.
     ///
-    /// People sign in with API keys of their own, and vote with passkeys. What they see is verified
-    /// and decoded in their browsers, by this profile and its wallet book. No key of the profile is
-    /// read. Runs until it is interrupted.
+    /// People sign in with passkeys or API keys of their own, and vote and order with passkeys.
+    /// What they see is verified and decoded in their browsers, by this profile and its wallet
+    /// book. No key of the profile is read. Runs until it is interrupted.
     Console(Box<console::ConsoleArgs>),
     /// Look at tasks, vote on them, follow them, and cancel them.
     #[command(subcommand)]

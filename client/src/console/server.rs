@@ -28,12 +28,12 @@ use super::register::Register;
 use super::session::{Key, Session, Sessions};
 use super::sign_in::{Answer, Challenges, Page};
 use super::upstream::{Asked, Upstream};
-use super::{labels, organisation};
+use super::{labels, organisation, upstream};
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
 
-/// The longest body of a request, in bytes: more than a vote has.
+/// The longest body of a sign-in, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 /// Time limit for receiving a body.
 const BODY: Duration = Duration::from_secs(15);
@@ -199,12 +199,13 @@ impl Console {
                 if path.starts_with(COORDINATOR) =>
             {
                 let session = self.proved(headers)?;
+                let path = &path[COORDINATOR.len()..];
                 let asked = Asked {
                     method,
-                    path: &path[COORDINATOR.len()..],
+                    path,
                     query: uri.query(),
                     headers,
-                    body: whole(headers, body).await?,
+                    body: whole(headers, body, upstream::limit(method, path)).await?,
                 };
                 self.upstream.pass(asked, &session).await
             }
@@ -266,7 +267,7 @@ impl Console {
     /// Begins a session with an API key that the coordinator knows. The one before ends, so nobody
     /// goes on in a session that somebody else prepared.
     async fn sign_in(&self, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
-        let body = Zeroizing::new(whole(headers, body).await?);
+        let body = Zeroizing::new(whole(headers, body, MAX_BODY).await?);
         let SignIn { api_key, passkey } =
             serde_json::from_slice(&body).map_err(|_| unreadable())?;
         let api_key = api_key.map(Zeroizing::new);
@@ -358,8 +359,8 @@ async fn enter(State(console): State<Arc<Console>>, request: Request) -> Respons
 }
 
 /// A body that a form of another page cannot send.
-async fn whole(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
-    let body = match tokio::time::timeout(BODY, to_bytes(body, MAX_BODY)).await {
+async fn whole(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let body = match tokio::time::timeout(BODY, to_bytes(body, limit)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return Err(unreadable()),
         Err(_) => {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use countersign_protocol::SignedTask;
 use futures_util::stream;
 use reqwest::redirect::Policy;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -29,6 +30,11 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Size limit of an answer in bytes, but for streams: that of a page of wallets.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+/// Size limit of an order in bytes: the largest task, with the quotation marks of a smaller one
+/// written as two characters each.
+const MAX_ORDER: usize = SignedTask::MAX_PSBT_BYTES + SignedTask::MAX_BYTES;
+/// Size limit of any other body in bytes: more than a vote has.
+const MAX_BODY: usize = 16 * 1024;
 /// Size limit of a query in bytes.
 const MAX_QUERY: usize = 2048;
 /// The longest part of a path, such as an id.
@@ -142,6 +148,14 @@ struct Places {
     _all: OwnedSemaphorePermit,
 }
 
+/// Size limit of the body of a request, in bytes.
+pub(super) fn limit(method: &Method, path: &str) -> usize {
+    match (method, path) {
+        (&Method::POST, "/v1/tasks") => MAX_ORDER,
+        _ => MAX_BODY,
+    }
+}
+
 /// True for a request that the page makes.
 fn is_passed(method: &Method, path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
@@ -151,6 +165,7 @@ fn is_passed(method: &Method, path: &str) -> bool {
     };
     match (method, &*parts) {
         (&Method::GET, ["", "v1", "tasks" | "wallets" | "nodes" | "events"]) => true,
+        (&Method::POST, ["", "v1", "tasks"]) => true,
         (&Method::GET, ["", "v1", "tasks" | "wallets", id]) => is_id(id),
         (&Method::GET, ["", "v1", "wallets", id, "generations"]) => is_id(id),
         (&Method::GET | &Method::POST, ["", "v1", "tasks", id, "votes"]) => is_id(id),
@@ -290,6 +305,7 @@ mod tests {
     fn the_requests_of_the_page_are_passed_on_and_no_others() {
         for (method, path) in [
             (Method::GET, "/v1/tasks"),
+            (Method::POST, "/v1/tasks"),
             (Method::GET, "/v1/tasks/0a0a"),
             (Method::GET, "/v1/tasks/0a0a/votes"),
             (Method::POST, "/v1/tasks/0a0a/votes"),
@@ -314,7 +330,10 @@ mod tests {
         let long = format!("/v1/tasks/{}", "a".repeat(MAX_PART + 1));
         let long_name = format!("/v1/webhooks/{}", "a".repeat(MAX_NAME + 1));
         for (method, path) in [
-            (Method::POST, "/v1/tasks"),
+            (Method::PUT, "/v1/tasks"),
+            (Method::DELETE, "/v1/tasks"),
+            (Method::POST, "/v1/tasks/"),
+            (Method::POST, "/v1/tasks/0a0a"),
             (Method::DELETE, "/v1/tasks/0a0a"),
             (Method::POST, "/v1/tasks/0a0a/cancel"),
             (Method::POST, "/v1/wallets"),

@@ -78,7 +78,7 @@ const SIGNATURE = 120;
 const FURTHER = 5;
 /** Time for the coordinator to report the end of an expired order. */
 const REPORT = 5;
-/** Time in seconds to find out whether a vote arrived. */
+/** Time in seconds to find out whether a vote or an order arrived. */
 const ARRIVAL = 30;
 /** Limit of one long poll. */
 const LONG_POLL = 25;
@@ -638,6 +638,56 @@ export class Client {
   /** An order for a wallet, as {@link signMessage}. */
   createWalletMessage(wallet: NewWallet, by: ByPasskey): OrderMessage {
     return this.#message(this.#creation(wallet), by, wallet, WALLET);
+  }
+
+  /** An order for the next generation of a wallet, as {@link signMessage}. */
+  async reshareMessage(wallet: string, to: Reshare, by: ByPasskey): Promise<OrderMessage> {
+    const { descriptor } = await this.#newestWallet(this.#timed(to, WALLET), wallet);
+    const dealers = to.dealers ? this.#nodes(to.dealers) : null;
+    const { threshold } = to;
+    const operation = { reshare: { from: descriptor, nodes: this.#nodes(to.nodes), threshold, dealers } };
+    return this.#message(operation, by, to, WALLET);
+  }
+
+  /** An order for a check of shares, as {@link signMessage}. */
+  async checkUpMessage(
+    wallet: string,
+    by: ByPasskey,
+    options: OrderOptions & { readonly nodes?: readonly string[] } = {},
+  ): Promise<OrderMessage> {
+    const known = await this.#newestWallet(this.#timed(options, SIGNATURE), wallet);
+    const nodes = options.nodes ? this.#nodes(options.nodes) : known.nodes;
+    return this.#message({ "check-up": { wallet: known.id, nodes } }, by, options, SIGNATURE);
+  }
+
+  /**
+   * What an order that was made here orders, decoded again from its exact bytes, for the person who is to sign them. The
+   * wallet is verified, in its newest generation.
+   */
+  async preview(message: OrderMessage): Promise<OrderedTask> {
+    const { task, id, hash } = message;
+    const isNew = "key-gen" in ((JSON.parse(task) as Partial<Ordered>).operation ?? {});
+    const wallet = isNew ? null : await this.#newestWallet(this.#api, message.wallet);
+    const asked = { task, wallet: wallet?.descriptor ?? null, chains: this.#chains() };
+    const { decoded, ...ordered } = this.#core.call<Ordered & { readonly decoded: DecodedDocument | null }>("order.preview", asked);
+    if (ordered.hash !== hash || ordered.id !== id) throw nothing();
+    const { requester } = ordered;
+    return { task: id, hash, requester, ordered, wallet, decoded: decoded ? decodedOf(decoded) : null };
+  }
+
+  /** The id (`csr1…`) as a requester of an approver's key (`csv1…`): it is the same key. */
+  requesterOfApprover(approver: string): string {
+    return this.#core.call<{ requester: string }>("requester.of_approver", { approver }).requester;
+  }
+
+  /**
+   * Hands in an order that was made here and signed by a passkey, and does not wait for its end. The same bytes are handed
+   * in again until it is known whether they arrived; throws `Pending` if it is not after `timeout` seconds. The same order
+   * may be handed in again then, and is one order.
+   */
+  async handInOrder(order: Order, options: { readonly timeout?: number } = {}): Promise<Task> {
+    const until = later(options.timeout ?? ARRIVAL);
+    return taskOf(await this.#handIn(this.#api.within({ until }), orderIn(order), until));
   }
 
   /**

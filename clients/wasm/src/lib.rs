@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use failure::Failure;
 
 /// All operations by name.
-const OPERATIONS: [(&str, Operation); 40] = [
+const OPERATIONS: [(&str, Operation); 42] = [
     ("version", |_| Ok(json!(env!("CARGO_PKG_VERSION")))),
     ("profile.read", |document| own(document, profile::read)),
     ("requester.id", |document| own(document, order::requester)),
@@ -39,9 +39,13 @@ const OPERATIONS: [(&str, Operation); 40] = [
     ("requester.passkey", |document| {
         own(document, order::passkey)
     }),
+    ("requester.of_approver", |document| {
+        own(document, order::of_approver)
+    }),
     ("request.sign", |document| own(document, request::sign)),
     ("order.sign", |document| own(document, order::sign)),
     ("order.message", |document| own(document, order::message)),
+    ("order.preview", |document| own(document, order::preview)),
     ("order.from_assertion", |document| {
         own(document, order::from_assertion)
     }),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use countersign_protocol::task::Collect;
 use countersign_protocol::{
-    Assertion, Committee, CommitteeError, DerivationPath, Hash, KeyDescriptor, KeyGen, KeyId,
-    KeyReshare, KeyShareSign, KeySign, NodeId, Operation, OrderAssertion, OrderProof, Payload,
-    RequesterId, Scheme, SignedTask, Task, TaskId, Threshold, UnixMillis,
+    ApproverId, Assertion, Committee, CommitteeError, DerivationPath, Hash, KeyDescriptor, KeyGen,
+    KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation, OrderAssertion, OrderProof,
+    Payload, RequesterId, Scheme, SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
 use countersign_requester::order::{self, Remarks, Window};
+use countersign_requester::profile::Chains;
 use countersign_requester::proof::{self, Told};
 use countersign_requester::{RequesterKey, VotingKey};
 use countersign_vote::low_s;
@@ -18,6 +19,8 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::failure::Failure;
 use crate::pages::PinnedPages;
 use crate::passkey::Passkey;
+use crate::payload::Decoded;
+use crate::vote;
 
 /// An order as it travels: the exact text, and the requester's signature over its bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -92,6 +95,19 @@ pub fn requester(KeyText { key }: KeyText) -> Result<Requester, Failure> {
 /// The id of a new passkey as a requester.
 pub fn passkey(passkey: Passkey) -> Result<Requester, Failure> {
     let requester = RequesterId::new(passkey.key()?).map_err(Failure::usage)?;
+    Ok(Requester { requester })
+}
+
+/// The id of a passkey as an approver.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SameKey {
+    approver: ApproverId,
+}
+
+/// The id of an approver's key as a requester.
+pub fn of_approver(SameKey { approver }: SameKey) -> Result<Requester, Failure> {
+    let requester = RequesterId::new(*approver.key()).map_err(Failure::usage)?;
     Ok(Requester { requester })
 }
 
@@ -301,16 +317,56 @@ pub fn message(parts: Composed) -> Result<Message, Failure> {
     };
     let operation = parts.operation.operation().map_err(Failure::usage)?;
     let task = order::compose(parts.requester, parts.id, window, remarks, operation);
-    let unsigned = SignedTask {
-        bytes: task.to_bytes(),
-        signature: [0; 64].into(),
-    };
+    let unsigned = unsigned(task.to_bytes());
     Ok(Message {
         challenge: SignedTask::signed_message(&unsigned.bytes),
         id: parts.id,
         hash: unsigned.hash(),
         wallet: wallet(&unsigned, &unsigned.parse()?),
         task: String::from_utf8(unsigned.bytes).map_err(Failure::usage)?,
+    })
+}
+
+fn unsigned(bytes: Vec<u8>) -> SignedTask {
+    SignedTask {
+        bytes,
+        signature: [0; 64].into(),
+    }
+}
+
+/// The exact text of an order that is to be signed, and the wallet that it uses.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unsigned {
+    task: String,
+    /// Absent if the order makes one.
+    #[serde(default)]
+    wallet: Option<KeyDescriptor>,
+    #[serde(default)]
+    chains: Chains,
+}
+
+/// What these bytes order, for the person who is to sign them.
+#[derive(Serialize)]
+pub struct Preview {
+    #[serde(flatten)]
+    ordered: AsOrdered,
+    /// Null if it signs nothing.
+    decoded: Option<Decoded>,
+}
+
+/// Reads an order and decodes its effect before anybody signs it.
+pub fn preview(ask: Unsigned) -> Result<Preview, Failure> {
+    let order = unsigned(ask.task.into_bytes());
+    let task = order.parse()?;
+    let decoded = match (&task.operation, &ask.wallet) {
+        (Operation::KeyGen(_), _) => None,
+        (_, Some(wallet)) => vote::effect(&task.operation, wallet, &ask.chains)?,
+        (_, None) => return Err(Failure::usage("the order uses a wallet; give it")),
+    };
+    Ok(Preview {
+        ordered: AsOrdered::new(&order, task),
+        decoded,
     })
 }
 

@@ -1,5 +1,5 @@
-//! Signing in at a page by passkey. The page makes the challenge of the server's nonce itself, so no
-//! server has a vote or an order signed in its place.
+//! Signing in at a page by passkey. The page makes the challenge of the server's nonce itself, so
+//! no server has a vote or an order signed in its place.
 
 use countersign_vote::{SignIn, low_s};
 use serde::{Deserialize, Serialize};

@@ -88,14 +88,23 @@ pub struct Subject {
 pub fn subject(ask: Subject) -> Result<Option<Decoded>, Failure> {
     let order = SignedTask::from(ask.order);
     let task = proof::check_requester(&order, ask.passkeys.get()?)?;
-    match &task.operation {
+    effect(&task.operation, &ask.wallet, &ask.chains)
+}
+
+/// The effect of an operation on this wallet. Nothing if it signs nothing.
+pub(crate) fn effect(
+    operation: &Operation,
+    wallet: &KeyDescriptor,
+    chains: &Chains,
+) -> Result<Option<Decoded>, Failure> {
+    match operation {
         Operation::KeyGen(_) | Operation::KeyShareSign(_) => Ok(None),
         Operation::KeyReshare(reshare) => {
-            voting::check_generation(reshare, &ask.wallet)?;
+            voting::check_generation(reshare, wallet)?;
             Ok(None)
         }
-        Operation::KeySign(sign) if sign.key == ask.wallet.key => {
-            payload::decoded(&ask.wallet, &sign.path, &sign.payload, &ask.chains).map(Some)
+        Operation::KeySign(sign) if sign.key == wallet.key => {
+            payload::decoded(wallet, &sign.path, &sign.payload, chains).map(Some)
         }
         Operation::KeySign(_) => Err(Failure::usage(
             "the order is for another wallet; give the one that it names",

@@ -164,3 +164,42 @@ fn a_new_passkey_has_one_id_for_each_role_from_one_key() {
         assert_eq!(refused, Err("usage".into()));
     }
 }
+
+#[test]
+fn what_a_passkey_is_to_sign_is_decoded_from_its_exact_bytes() {
+    let table: Value = serde_json::from_str(include_str!("../../tests/forgeries.json")).unwrap();
+    let mut cases = table["cases"].as_array().unwrap().iter();
+    let case = cases.find(|case| case["name"] == "a_signature").unwrap();
+    let line = case["book"].as_str().unwrap().lines().nth(1).unwrap();
+    let wallet = serde_json::from_str::<Value>(line).unwrap()["wallet"].clone();
+    let passkey = Passkey::new(3);
+    let mut parts = parts(&passkey);
+    parts["operation"]["sign"]["wallet"] = wallet["key"].clone();
+    let long = "pay ".repeat(200) + "eve";
+    parts["operation"]["sign"]["payload"]["bytes"] = json!(hex::encode(&long));
+    let message = ask("order.message", &parts).unwrap();
+    let seen = ask(
+        "order.preview",
+        &json!({"task": message["task"], "wallet": wallet}),
+    )
+    .unwrap();
+    assert_eq!(seen["hash"], message["hash"]);
+    assert_eq!(seen["requester"], json!(passkey.requester()));
+    assert!(
+        seen["decoded"]["whole"][0]
+            .as_str()
+            .unwrap()
+            .ends_with(&long)
+    );
+    let without = ask("order.preview", &json!({"task": message["task"]}));
+    assert_eq!(without, Err("usage".into()));
+    let mut other = wallet.clone();
+    other["key"] = json!("csk1qvpsxqcrqvpsxqcrqvpsxqcrqvptzmel");
+    let other = ask(
+        "order.preview",
+        &json!({"task": message["task"], "wallet": other}),
+    );
+    assert_eq!(other, Err("usage".into()));
+    let same = ask("requester.of_approver", &json!({"approver": passkey.id()})).unwrap();
+    assert_eq!(same["requester"], json!(passkey.requester()));
+}

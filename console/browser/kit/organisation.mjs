@@ -16,13 +16,13 @@ import { bech32mBytes, node as newNode, wallet as newWallet } from "./wallet.mjs
 const TABLE = new URL("../../../clients/tests/forgeries.json", import.meta.url);
 const HOUR = 3_600_000;
 const KEY = "the key of ann";
-const MAX_BODY = 16 * 1024;
+const MAX_BODY = 256 * 1024;
 /** A well-known address and one of a token's contracts, with capital letters as EIP-55 has them. */
 export const PAYEE = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045";
 export const TOKEN = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
 
 /** `dist`: what the build made. `wasm`: the module, for the coordinator's side. */
-export async function organisation({ dist, wasm, note = null, claims = {} }) {
+export async function organisation({ dist, wasm, note = null, claims = {}, text = "pay 5 to bob" }) {
   const core = await Core.load(await readFile(wasm));
   const table = JSON.parse(await readFile(TABLE, "utf8"));
   const { book: first } = table.cases.find(({ name }) => name === "a_signature");
@@ -43,7 +43,7 @@ export async function organisation({ dist, wasm, note = null, claims = {} }) {
     note,
     claims,
     collect: { votes: 2, until: now + HOUR },
-    operation: { sign: { wallet: wallet.key, path: "m", payload: message("pay 5 to bob"), signers: null } },
+    operation: { sign: { wallet: wallet.key, path: "m", payload: message(text), signers: null } },
   });
   const state = {
     KEY,
@@ -67,6 +67,11 @@ export async function organisation({ dist, wasm, note = null, claims = {} }) {
     sessions: new Map(),
     /** People who sign in by passkey: `name`, `approver` and `credential` of each. */
     people: [],
+    /** Requesters of the profile besides the desk, by name. */
+    requesters: {},
+    /** Orders that were handed in here, and whether their answers are lost. */
+    ordered: [],
+    loses: false,
     /** Challenges by the cookie of the browser that was asked. */
     challenges: new Map(),
     passkeys: null,
@@ -206,7 +211,7 @@ async function answer(state, { dist, manifest, book }, { request, pathname, sear
   }
   if (pathname === "/organisation") {
     const { passkeys, approvers, labels, profileNodes: nodes } = state;
-    const trusted_requesters = { desk: state.table.requester };
+    const trusted_requesters = { desk: state.table.requester, ...state.requesters };
     const profile = { nodes, trusted_requesters, chains: { bitcoin: "mainnet", solana: "mainnet" }, passkeys, approvers };
     return json(200, { version: "0", coordinator: "https://coordinator.example", profile, book, labels });
   }
@@ -245,6 +250,7 @@ function coordinator(state, path, { request, searchParams, body }) {
   if (path === `/v1/tasks/${order.id}/votes` && request.method === "POST") {
     state.votes.push({ name: "told", received: Date.now(), vote: JSON.parse(body) });
   }
+  if (path === "/v1/tasks" && request.method === "POST") return handedIn(state, JSON.parse(body));
   if (state.forbidden.includes(path)) return problem(403, "scope", "the API key `ann` has not the scope admin; ask the operator");
   const changed = request.method === "GET" ? undefined : change(state, path, { request, body });
   if (changed !== undefined) return changed;
@@ -272,6 +278,18 @@ function coordinator(state, path, { request, searchParams, body }) {
   const document = documents[path];
   if (document === undefined) return problem(404, "not-found");
   return json(200, state.alter[path]?.(structuredClone(document)) ?? document);
+}
+
+/** Takes an order, and loses the answer if a test says so. The same one again is one order. */
+function handedIn(state, { task, signature }) {
+  const read = state.core.call("order.read", { task, signature, passkeys: state.passkeys });
+  const known = state.ordered.find(({ order }) => order.id === read.id);
+  const one = known ?? { order: { id: read.id, hash: read.hash, task, signature }, state: "pending", wallet: state.hot, operation: "KeySign", sequence: 20, requester: read.requester };
+  if (!known) {
+    state.ordered.push(one);
+    state.more.push(one);
+  }
+  return state.loses ? problem(503, "unavailable") : json(known ? 200 : 201, viewOf(state, one));
 }
 
 /** What an administrator changes. */

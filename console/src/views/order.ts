@@ -1,4 +1,4 @@
-/** Composing orders: what would be ordered is built, decoded and shown here, and ordered elsewhere. */
+/** Composing orders: what would be ordered is built, decoded and shown here, then ordered by a passkey or elsewhere. */
 
 import type { Decoded, Wallet } from "../../../clients/typescript/src/index.js";
 import { toHex } from "../../../clients/typescript/src/core.js";
@@ -29,8 +29,6 @@ import { submit } from "../submit.js";
 import { words } from "../words.js";
 import { choice, choices, empty, field, form, heading, label, labelList, node, section } from "./parts.js";
 
-/** Lines of an effect that are shown. */
-const MOST = 300;
 /** The largest file that is read, in bytes. */
 const LARGEST = 4 * 1024 * 1024;
 /** A digest of 32 bytes, in hexadecimal digits. */
@@ -353,12 +351,10 @@ async function reviewed(
   const signed = decoded.inputs.map(({ signedBytes }) => toHex(signedBytes));
   const pinned = signed.every((one) => one.length === DIGEST) ? signed : [];
   const order = signature(newest.id, path, subject, pinned, wishes);
-  const lines = decoded.lines.slice(0, MOST).map((line) => h("li", {}, foreign(line, LONG)));
-  const left = decoded.lines.length - lines.length;
+  const lines = decoded.whole.map((line) => h("li", {}, foreign(line, Infinity)));
   return review(app, order, [
     decoded.blind ? alert("bad", words.task.blind) : null,
-    h("ul", { class: "effect" }, lines),
-    left > 0 ? h("p", {}, words.foreign.cut(left)) : null,
+    h("div", { class: "whole", tabindex: 0, role: "group", "aria-label": words.reading.label }, h("ul", { class: "effect" }, lines)),
     labelList(app, decoded.lines),
     pairs([
       [words.task.wallet, [foreign(newest.name, SHORT), " ", id(newest.id), " ", verified()]],
@@ -483,7 +479,7 @@ function review(app: App, order: Order, shown: readonly Child[]): readonly Child
       ...shown,
       order.note === null ? null : pairs([[words.task.note, foreign(order.note, LONG)]]),
       h("p", { class: "proof" }, order.operation["sign"] ? texts.decodedHere : texts.builtHere),
-      submit(order),
+      submit(app, order),
     ),
   ];
 }

@@ -69,6 +69,7 @@ function known(app: App): Child {
       { class: "entry" },
       pairs([
         ["Id", id(approver)],
+        [texts.requester, id(app.client.requesterOfApprover(approver))],
         [texts.listedAs, name === null ? texts.notListed : foreign(name, SHORT)],
       ]),
       signInEntry({ approver, credential }, String(index)),
