@@ -22,7 +22,7 @@ import {
 } from "../compose.js";
 import { alert, fill, h, link, pairs, type Child } from "../dom.js";
 import { COIN, GWEI, amountOf, isAddress, judged, transaction, wholeOf } from "../evm.js";
-import { LONG, SHORT, foreign, id, plain, shortId } from "../foreign.js";
+import { LONG, SHORT, WHOLE, foreign, id, plain, shortId } from "../foreign.js";
 import { labelOf } from "../labels.js";
 import { COMPOSERS, type Composer } from "../router.js";
 import { submit } from "../submit.js";
@@ -351,7 +351,7 @@ async function reviewed(
   const signed = decoded.inputs.map(({ signedBytes }) => toHex(signedBytes));
   const pinned = signed.every((one) => one.length === DIGEST) ? signed : [];
   const order = signature(newest.id, path, subject, pinned, wishes);
-  const lines = decoded.whole.map((line) => h("li", {}, foreign(line, Infinity)));
+  const lines = decoded.lines.map((line) => h("li", {}, foreign(line, WHOLE)));
   return review(app, order, [
     decoded.blind ? alert("bad", words.task.blind) : null,
     h("div", { class: "whole", tabindex: 0, role: "group", "aria-label": words.reading.label }, h("ul", { class: "effect" }, lines)),

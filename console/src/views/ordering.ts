@@ -130,7 +130,7 @@ function confirm(app: App, wish: Wish, told: HTMLElement, again: () => void): vo
   const inside = h("div", { "aria-live": "polite" });
   const go = h("button", { id: "order-go", class: "primary" }, texts.go);
   const cancel = h("button", { id: "order-cancel" }, words.vote.cancel);
-  const text = seen.decoded ? reading(seen.hash, seen.decoded.whole, app.read) : null;
+  const text = seen.decoded ? reading(seen.hash, seen.decoded.lines, app.read) : null;
   if (text && !text.isRead()) go.disabled = true;
   text?.whenRead(() => (go.disabled = false));
   const dialog = h(
