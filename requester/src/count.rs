@@ -219,25 +219,32 @@ impl Count {
 
     /// A person of the profile counts once, with whichever key. A coordinator could give any name
     /// to any key, so under its names each key counts once. The latest vote counts; a rejection
-    /// wins over an approval of the same millisecond.
+    /// wins over an approval of the same millisecond. Whoever ordered takes a rejection back by an
+    /// approval, which then does not count itself.
     fn with(&self, choice: Choice) -> usize {
-        let mut latest: BTreeMap<Voter<'_>, (UnixMillis, Choice)> = BTreeMap::new();
-        let genuine = self
-            .votes
-            .iter()
-            .filter(|one| one.finding == Finding::Genuine);
-        for one in genuine {
+        let mut latest: BTreeMap<Voter<'_>, (UnixMillis, Choice, bool)> = BTreeMap::new();
+        for one in &self.votes {
+            let counts = match one.finding {
+                Finding::Genuine => true,
+                Finding::Own => false,
+                Finding::Early
+                | Finding::Unlisted
+                | Finding::Passkey
+                | Finding::Forged(_)
+                | Finding::Unreadable => continue,
+            };
             let Some(vote) = &one.vote else { continue };
             let ballot = vote.ballot();
             let voter = match &one.name {
                 Some(name) if self.named_here => Voter::Person(name),
                 Some(_) | None => Voter::Key(ballot.approver),
             };
-            let said = (ballot.time, ballot.choice);
+            let said = (ballot.time, ballot.choice, counts);
             let last = latest.entry(voter).or_insert(said);
             *last = said.max(*last);
         }
-        latest.values().filter(|(_, last)| *last == choice).count()
+        let said = |last: &(UnixMillis, Choice, bool)| last.1 == choice && last.2;
+        latest.into_values().filter(said).count()
     }
 }
 
@@ -484,6 +491,9 @@ mod tests {
         // Nobody here says whose the other key is.
         assert_eq!(counted(REQUESTER, yes, None), (0, 0));
         assert_eq!(counted(4, yes, None), (1, 0));
+        let later = ("ann", Key::new(REQUESTER).vote(HASH, yes, NOW + 1));
+        let taken_back = read(told(&[vote(REQUESTER, no), later])).unwrap();
+        assert_eq!((taken_back.approved(), taken_back.rejected()), (0, 0));
         let own = vote(REQUESTER, yes).1;
         let count = read(told(&[("ann", own.clone())])).unwrap();
         assert_eq!(count.votes[0].finding, Finding::Own);

@@ -168,9 +168,11 @@ impl Renewed {
                     Err(error) => output.note(format!("The certificate in use stays: {error}")),
                 }
             }
-            if let Some(people) = &self.people {
-                match people.reload() {
-                    Ok(()) => output.note("The people were read again."),
+            if let Some(people) = self.people.clone() {
+                // Reads a file for each person, while others go on asking the console.
+                match tokio::task::spawn_blocking(move || people.reload()).await {
+                    Ok(Ok(())) => output.note("The people were read again."),
+                    Ok(Err(error)) => output.note(format!("The people stay as they were: {error}")),
                     Err(error) => output.note(format!("The people stay as they were: {error}")),
                 }
             }

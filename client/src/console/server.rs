@@ -71,6 +71,9 @@ pub struct Console {
     upstream: Upstream,
     sessions: Arc<Sessions>,
     signing_in: Semaphore,
+    /// As `signing_in`, for people whose passkey has proved that they are there. Attempts with
+    /// made-up API keys do not keep them out.
+    proved: Semaphore,
     people: Option<Entrance>,
 }
 
@@ -108,6 +111,7 @@ impl Console {
             profile,
             sessions: Arc::default(),
             signing_in: Semaphore::new(SIGNING_IN),
+            proved: Semaphore::new(SIGNING_IN),
             people: None,
         })
     }
@@ -271,17 +275,17 @@ impl Console {
         let SignIn { api_key, passkey } =
             serde_json::from_slice(&body).map_err(|_| unreadable())?;
         let api_key = api_key.map(Zeroizing::new);
-        let Ok(_place) = self.signing_in.try_acquire() else {
+        let (places, (key, person)) = match (api_key, passkey) {
+            (Some(api_key), None) => (&self.signing_in, by_key(api_key)?),
+            (None, Some(answer)) => (&self.proved, self.by_passkey(headers, answer).await?),
+            (None, None) | (Some(_), Some(_)) => return Err(unreadable()),
+        };
+        let Ok(_place) = places.try_acquire() else {
             return Err(Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "console-busy",
                 "too many people sign in at this moment; try again",
             ));
-        };
-        let (key, person) = match (api_key, passkey) {
-            (Some(api_key), None) => by_key(api_key)?,
-            (None, Some(answer)) => self.by_passkey(headers, answer).await?,
-            (None, None) | (Some(_), Some(_)) => return Err(unreadable()),
         };
         self.upstream.check(&key).await?;
         if let Ok(before) = self.session(headers) {

@@ -186,7 +186,7 @@ fn what_a_passkey_is_to_sign_is_decoded_from_its_exact_bytes() {
     assert_eq!(seen["hash"], message["hash"]);
     assert_eq!(seen["requester"], json!(passkey.requester()));
     assert!(
-        seen["decoded"]["whole"][0]
+        seen["decoded"]["lines"][0]
             .as_str()
             .unwrap()
             .ends_with(&long)
