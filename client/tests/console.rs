@@ -81,7 +81,9 @@ async fn coordinator(State(asked): State<Asked>, request: Request) -> Answer {
     }
     match path.as_str() {
         "/v1/wallets" => ([(CONTENT_TYPE, "text/html")], "<script>1</script>").into_response(),
-        "/v1/tasks" if length > 0 => length.to_string().into_response(),
+        "/v1/tasks" if length > 0 => {
+            ([(CONTENT_TYPE, "application/json")], length.to_string()).into_response()
+        }
         "/v1/webhooks/ops" => StatusCode::NO_CONTENT.into_response(),
         "/v1/events" => {
             let endless = futures_util::stream::unfold((), |()| async {

@@ -318,10 +318,10 @@ impl Client {
         countersign_vote::check(&vote, &hash, None).map_err(VoteError::Own)?;
         let count = self.hand_in_vote(examined, &vote).await?;
         match count.arrival(&vote) {
-            // Another device of hers may have given the same answer since.
-            Arrival::Listed | Arrival::Known => Ok(count),
+            Arrival::Listed => Ok(count),
             Arrival::NotNewest => Err(VoteError::NotNewest(task).into()),
-            Arrival::NotListed => Err(VoteError::NotListed(task).into()),
+            // No such vote was listed a moment ago.
+            Arrival::Known | Arrival::NotListed => Err(VoteError::NotListed(task).into()),
         }
     }
 
