@@ -174,9 +174,10 @@ fn after_any_number_of_kills_feed_and_webhooks_tell_what_the_tasks_are() {
     let over = stop.clone();
     let caller = std::thread::spawn(move || {
         let mut accepted = Vec::new();
-        for number in 0.. {
-            if over.load(Ordering::Relaxed) {
-                return accepted;
+        // A busy machine takes some orders after the last kill, too.
+        for number in 0..10_000 {
+            if over.load(Ordering::Relaxed) && accepted.len() > 5 {
+                break;
             }
             let submission = submission_of([number as u8, (number >> 8) as u8]);
             let body = submission.to_string();
