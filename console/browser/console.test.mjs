@@ -12,11 +12,11 @@ import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { build } from "../build.mjs";
-import { PAYEE, TOKEN, organisation } from "./kit/organisation.mjs";
+import { PAYEE, TOKEN, organisation as founded } from "./kit/organisation.mjs";
 import { psbt } from "./kit/psbt.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -30,6 +30,8 @@ const skip = absent;
 
 let dist;
 let browser;
+/** Organisations of the test that runs. */
+const open = [];
 
 before(async () => {
   if (skip) return;
@@ -40,10 +42,22 @@ before(async () => {
   browser = await playwright.chromium.launch({ executablePath: chromium, args: ["--no-sandbox"] });
 });
 
+// Also after a failure: what is left open would keep the run from its end.
+afterEach(async () => {
+  for (const context of browser?.contexts() ?? []) await context.close();
+  for (const org of open.splice(0)) org.close();
+});
+
 after(async () => {
   await browser?.close();
   if (dist) await rm(dist, { recursive: true });
 });
+
+async function organisation(options) {
+  const org = await founded({ dist, wasm, ...options });
+  open.push(org);
+  return org;
+}
 
 /** A person at her own browser, with an authenticator of her own. Whatever the page complains about fails the test. */
 async function person(org, options = {}) {
@@ -89,7 +103,7 @@ async function passkey(page, org, name) {
   await page.goto(`${org.origin}/#/passkey`);
   await page.getByLabel("Your name").fill(name);
   await page.getByRole("button", { name: "Make a passkey" }).click();
-  const id = page.locator(".alert.good code");
+  const id = page.locator(".alert.good code.id");
   await id.waitFor();
   return await id.innerText();
 }
@@ -101,7 +115,7 @@ async function openTask(page, org) {
 }
 
 test("two of three people approve with passkeys, and the votes prove themselves", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const people = [];
   org.approvers = {};
   for (const name of ["ann", "ben", "cyd"]) {
@@ -131,11 +145,10 @@ test("two of three people approve with passkeys, and the votes prove themselves"
   assert.equal(count.approved, 2);
   assert.deepEqual(count.votes.map(({ name, finding }) => [name, finding]), [["ann", "genuine"], ["ben", "genuine"]]);
   for (const one of people) await one.close();
-  org.close();
 });
 
 test("a coordinator that alters the amount, the wallet or the hash gets no vote", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   org.approvers = { ann: [await passkey(page, org, "ann")] };
@@ -164,13 +177,12 @@ test("a coordinator that alters the amount, the wallet or the hash gets no vote"
   assert.equal(await page.getByRole("button", { name: /Approve|Reject/ }).count(), 0);
   assert.deepEqual(org.asked, [], "nothing was sent");
   await close();
-  org.close();
 });
 
 test("texts of others stay texts, and say what they hide", { skip }, async () => {
   const attack = '<img src=x onerror=alert(1)> <script>alert(1)</script>';
   const claims = { invoice: attack, long: "x".repeat(2_000) };
-  const org = await organisation({ dist, wasm, note: '"><svg onload=alert(1)>', claims });
+  const org = await organisation({ note: '"><svg onload=alert(1)>', claims });
   org.alter["/v1/nodes"] = ({ nodes }) => ({ nodes: nodes.map((node) => ({ ...node, software: attack })) });
   const { page, close } = await person(org, { viewport: { width: 390, height: 844 } });
   await signIn(page, org);
@@ -182,7 +194,6 @@ test("texts of others stay texts, and say what they hide", { skip }, async () =>
     assert.ok(wide <= 0, `${place} is ${wide} pixels too wide for a phone`);
   }
   await close();
-  org.close();
 });
 
 /** A text with everything that could mislead: markup, a reversed ending, letters of another alphabet, and no end. */
@@ -192,7 +203,7 @@ const HOSTILE = `p\u0430ypal \u202egpj.exe\u202c\u200b <img src=x onerror=alert(
 const MARKED = "x believed online approved delivered in-force";
 
 test("hostile texts on the pages of administrators and composers stay texts, say what they hide, and break no page", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const reported = (node) => ({
     ...node,
     name: HOSTILE,
@@ -248,22 +259,20 @@ test("hostile texts on the pages of administrators and composers stay texts, say
     await close();
   }
   assert.deepEqual(org.asked, []);
-  org.close();
 });
 
 test("a label of an organisation is shown beside the address that is paid, before the vote", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/tasks/${org.more[0].order.id}`);
   await page.getByText(`sends 12.5 ETH (12500000000000000000) to ${PAYEE}`).waitFor();
   await page.getByText("Payroll, Swiss branch").waitFor();
   await close();
-  org.close();
 });
 
 test("votes that are forged or of nobody in the profile are shown, and do not count", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   org.approvers = { ann: [await passkey(page, org, "ann")] };
@@ -285,7 +294,6 @@ test("votes that are forged or of nobody in the profile are shown, and do not co
   await page.reload();
   await page.getByText("0 of 2 have approved.").waitFor();
   await close();
-  org.close();
 });
 
 /** Fills a payment, and returns the page's command. */
@@ -297,7 +305,7 @@ async function compose(page, fields) {
 const PAYMENT = { "To (address)": PAYEE, Amount: "1.5", Nonce: "7", "Most per gas, in gwei": "25" };
 
 test("a payment is composed, decoded from its bytes, and becomes a command for exactly these bytes", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/order/coin`);
@@ -328,11 +336,10 @@ test("a payment is composed, decoded from its bytes, and becomes a command for e
   }
   assert.deepEqual(org.asked, [], "nothing was sent");
   await close();
-  org.close();
 });
 
 test("tokens, messages, typed data, PSBTs, wallets and checks are composed, too", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const at = async (kind) => {
@@ -390,11 +397,10 @@ test("tokens, messages, typed data, PSBTs, wallets and checks are composed, too"
   assert.match(await order(), /^countersign wallet check csk1/);
   assert.deepEqual(org.asked, []);
   await close();
-  org.close();
 });
 
 test("a Bitcoin transaction from a file is decoded, and ordered as the very same bytes", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const path = "m/84/0/0/0/3";
@@ -426,11 +432,10 @@ test("a Bitcoin transaction from a file is decoded, and ordered as the very same
   await page.getByRole("button", { name: "Check and show" }).click();
   await page.locator("#order-told .alert.bad").waitFor();
   await close();
-  org.close();
 });
 
 test("a wallet that the coordinator altered is in no composer", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const other = (told) => ({ ...told, announcement: { ...told.announcement, root_public_key: org.cold.root_public_key.replace(/..$/, "99") } });
@@ -443,11 +448,10 @@ test("a wallet that the coordinator altered is in no composer", { skip }, async 
   await page.locator("#order-told .alert.bad").waitFor();
   assert.equal(await page.locator("#command-order").count(), 0);
   await close();
-  org.close();
 });
 
 test("an API key is made here, shown once, and never sent", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/keys`);
@@ -487,11 +491,10 @@ test("an API key is made here, shown once, and never sent", { skip }, async () =
   ]);
   assert.equal(await page.getByRole("button", { name: /operator$/ }).count(), 0, "the key in the coordinator's file");
   await close();
-  org.close();
 });
 
 test("a webhook is added, tested, changed and deleted, and keeps what the form does not show", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/webhooks`);
@@ -517,11 +520,10 @@ test("a webhook is added, tested, changed and deleted, and keeps what the form d
   assert.equal(org.asked.at(-1).method, "DELETE");
   assert.ok(!org.webhooks.some(({ name }) => name === "erp"));
   await close();
-  org.close();
 });
 
 test("the audit log and addresses are saved as files", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/audit`);
@@ -539,11 +541,10 @@ test("the audit log and addresses are saved as files", { skip }, async () => {
   const text = await readFile(await addresses.path(), "utf8");
   assert.ok(text.includes(`,evm,${child.addresses.evm},"'=our own"\r\n`), text);
   await close();
-  org.close();
 });
 
 test("a page that the API key does not allow says so in the coordinator's sentence, and what to do", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   org.forbidden = ["/v1/api-keys", "/v1/webhooks", "/v1/audit"];
   const { page, close } = await person(org);
   await signIn(page, org);
@@ -554,11 +555,10 @@ test("a page that the API key does not allow says so in the coordinator's senten
   }
   await page.screenshot({ path: join(pictures, "forbidden.png"), fullPage: true });
   await close();
-  org.close();
 });
 
 test("nothing moves for people who asked for that, and the focus follows each page", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org, { reducedMotion: "reduce" });
   await signIn(page, org);
   const moving = await page.evaluate(() => {
@@ -581,11 +581,10 @@ test("nothing moves for people who asked for that, and the focus follows each pa
     assert.equal(await page.locator("nav [aria-current=page]").innerText(), name);
   }
   await close();
-  org.close();
 });
 
 test("on a phone the pages are behind a button, which says whether it is open", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org, { viewport: { width: 390, height: 844 } });
   await signIn(page, org);
   const button = page.getByRole("button", { name: "Menu" });
@@ -598,11 +597,10 @@ test("on a phone the pages are behind a button, which says whether it is open", 
   await page.getByRole("heading", { name: "Audit", level: 1 }).waitFor();
   assert.equal(await button.getAttribute("aria-expanded"), "false");
   await close();
-  org.close();
 });
 
 test("no page of anybody else frames it, reads it or signs out", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const cookie = (await page.context().cookies()).find(({ name }) => name === "__Host-countersign");
@@ -618,7 +616,6 @@ test("no page of anybody else frames it, reads it or signs out", { skip }, async
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   assert.equal(org.sessions.size, 0);
   await close();
-  org.close();
 });
 
 /** Every page. */
@@ -645,7 +642,7 @@ function places(org) {
 
 test("axe finds no violation, in light and dark, wide and on a phone", { skip }, async () => {
   const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-  const org = await organisation({ dist, wasm, note: "for invoice 7" });
+  const org = await organisation({ note: "for invoice 7" });
   for (const colorScheme of ["light", "dark"]) {
     for (const width of [1280, 390]) {
       // Only the test's own script needs the policy out of the way.
@@ -666,12 +663,11 @@ test("axe finds no violation, in light and dark, wide and on a phone", { skip },
       await close();
     }
   }
-  org.close();
 });
 
 test("axe finds no violation in what pages answer either", { skip }, async () => {
   const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-  const org = await organisation({ dist, wasm, note: "for invoice 7" });
+  const org = await organisation({ note: "for invoice 7" });
   for (const colorScheme of ["light", "dark"]) {
     const { page, close } = await person(org, { colorScheme, bypassCSP: true, viewport: { width: 390, height: 844 } });
     await page.getByRole("button", { name: "Sign in" }).click();
@@ -708,7 +704,6 @@ test("axe finds no violation in what pages answer either", { skip }, async () =>
     org.forbidden = [];
     await close();
   }
-  org.close();
 });
 
 async function check(page, axe, name) {
@@ -720,7 +715,7 @@ async function check(page, axe, name) {
 }
 
 test("an order is composed and a key is revoked by the keyboard alone", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   const { keyboard } = page;
   const reach = async (id) => {
@@ -771,11 +766,10 @@ test("an order is composed and a key is revoked by the keyboard alone", { skip }
   await write("filter", "desk");
   await page.getByText("1 of 3 entries.").waitFor();
   await close();
-  org.close();
 });
 
 test("everything is done by the keyboard alone", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   const { keyboard } = page;
   /** Moves on until the focus is on an element with this id. */
@@ -810,11 +804,10 @@ test("everything is done by the keyboard alone", { skip }, async () => {
   await page.getByText("Your vote is in").waitFor();
   assert.equal(org.votes[0].vote.choice, "reject");
   await close();
-  org.close();
 });
 
 test("a person signs in with her passkey, and it is the one that votes", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const approver = await passkey(page, org, "ann");
@@ -842,12 +835,11 @@ test("a person signs in with her passkey, and it is the one that votes", { skip 
   await page.locator(".alert.bad").waitFor();
   assert.equal(org.sessions.size, 0);
   await close();
-  org.close();
 });
 
 test("a long message is read to its end before it is approved, and a later rejection wins", { skip }, async () => {
   const text = `pay 5 to bob\u0007${"and so on ".repeat(2_000)}and everything to eve`;
-  const org = await organisation({ dist, wasm, text });
+  const org = await organisation({ text });
   const { page, close } = await person(org);
   await signIn(page, org);
   org.approvers = { ann: [await passkey(page, org, "ann")] };
@@ -870,11 +862,10 @@ test("a long message is read to its end before it is approved, and a later rejec
   const [first, second] = org.votes.map(({ vote }) => vote);
   assert.deepEqual([second.choice, second.time], ["reject", first.time + 1]);
   await close();
-  org.close();
 });
 
 test("who says that she has read it may approve, and is not asked again", { skip }, async () => {
-  const org = await organisation({ dist, wasm, text: "a line ".repeat(3_000) });
+  const org = await organisation({ text: "a line ".repeat(3_000) });
   const { page, close } = await person(org);
   await signIn(page, org);
   org.approvers = { ann: [await passkey(page, org, "ann")] };
@@ -883,11 +874,10 @@ test("who says that she has read it may approve, and is not asked again", { skip
   await page.getByRole("button", { name: "I have read all of it" }).press("Enter");
   assert.ok(await page.locator("#approve").isEnabled());
   await close();
-  org.close();
 });
 
 test("a passkey of the profile orders what is shown, once, also if the answer is lost", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const approver = await passkey(page, org, "ann");
@@ -923,5 +913,4 @@ test("a passkey of the profile orders what is shown, once, also if the answer is
   await page.getByText("Ordered. Its state appears here by itself.").waitFor();
   assert.equal(org.ordered.length, 2, "the same order, however often it was handed in");
   await close();
-  org.close();
 });
