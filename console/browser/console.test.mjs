@@ -29,6 +29,7 @@ if (absent && process.env.CI) throw new Error(`${absent}; nothing is skipped whe
 const skip = absent;
 
 let dist;
+let module;
 let browser;
 /** Organisations of the test that runs. */
 const open = [];
@@ -37,6 +38,7 @@ before(async () => {
   if (skip) return;
   dist = await mkdtemp(join(tmpdir(), "console-"));
   await build({ wasm, out: dist });
+  module = await WebAssembly.compile(await readFile(wasm));
   await mkdir(pictures, { recursive: true });
   const playwright = await import("playwright-core");
   browser = await playwright.chromium.launch({ executablePath: chromium, args: ["--no-sandbox"] });
@@ -54,7 +56,7 @@ after(async () => {
 });
 
 async function organisation(options) {
-  const org = await founded({ dist, wasm, ...options });
+  const org = await founded({ dist, module, ...options });
   open.push(org);
   return org;
 }
@@ -820,8 +822,8 @@ test("a person signs in with her passkey, and it is the one that votes", { skip 
   await page.evaluate(() => localStorage.clear());
   await page.reload();
   await page.getByRole("button", { name: "Sign in with a passkey" }).press("Enter");
-  await page.getByRole("heading", { name: "Overview" }).waitFor();
-  assert.match(await page.locator("#signed-in-as").innerText(), /Signed in as ann/);
+  await page.locator("#signed-in-as").getByText("Signed in as ann").waitFor();
+  assert.equal(await page.locator("nav [aria-current=page]").innerText(), "Passkeys", "where she was before");
   assert.ok([...org.sessions.keys()].every((cookie) => !before.includes(cookie)), "a new session");
   assert.equal(org.challenges.size, 0, "the challenge is used up");
   await openTask(page, org);
@@ -838,7 +840,7 @@ test("a person signs in with her passkey, and it is the one that votes", { skip 
 });
 
 test("a long message is read to its end before it is approved, and a later rejection wins", { skip }, async () => {
-  const text = `pay 5 to bob\u0007${"and so on ".repeat(2_000)}and everything to eve`;
+  const text = `pay 5 to bob\u202e${"and so on ".repeat(2_000)}and everything to eve`;
   const org = await organisation({ text });
   const { page, close } = await person(org);
   await signIn(page, org);
@@ -846,7 +848,7 @@ test("a long message is read to its end before it is approved, and a later rejec
   await openTask(page, org);
   const whole = page.locator("#whole");
   assert.match(await whole.innerText(), /and everything to eve/);
-  assert.match(await whole.innerText(), /u\{7\}/, "a control character is written out");
+  assert.match(await whole.innerText(), /u\{202e\}/, "a character that turns the text around is written out");
   const approve = page.locator("#approve");
   assert.ok(await approve.isDisabled() && await page.locator("#reject").isEnabled());
   await whole.focus();
@@ -864,7 +866,7 @@ test("a long message is read to its end before it is approved, and a later rejec
   await close();
 });
 
-test("who says that she has read it may approve, and is not asked again", { skip }, async () => {
+test("who says that she has read it may approve, is not asked again, and may say the same twice", { skip }, async () => {
   const org = await organisation({ text: "a line ".repeat(3_000) });
   const { page, close } = await person(org);
   await signIn(page, org);
@@ -873,6 +875,13 @@ test("who says that she has read it may approve, and is not asked again", { skip
   assert.ok(await page.locator("#approve").isDisabled());
   await page.getByRole("button", { name: "I have read all of it" }).press("Enter");
   assert.ok(await page.locator("#approve").isEnabled());
+  for (const _ of ["once", "and once more, which says nothing new"]) {
+    await page.getByRole("button", { name: "Approve …" }).click();
+    await page.getByRole("button", { name: "Approve with passkey" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.locator("#notice .alert.good").getByText("Your vote is in").waitFor();
+  }
+  assert.deepEqual([org.votes.length, org.asked.length], [1, 2]);
   await close();
 });
 
