@@ -12,11 +12,11 @@ import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { build } from "../build.mjs";
-import { PAYEE, TOKEN, organisation } from "./kit/organisation.mjs";
+import { PAYEE, TOKEN, organisation as found } from "./kit/organisation.mjs";
 import { psbt } from "./kit/psbt.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -28,16 +28,29 @@ const absent = missing.length > 0 ? `there is no ${missing.join(" and no ")}` : 
 if (absent && process.env.CI) throw new Error(`${absent}; nothing is skipped where CI is set`);
 const skip = absent;
 
+/** Milliseconds after which something will not happen any more, on a busy machine, too. */
+const PATIENCE = 60_000;
+
 let dist;
+let module;
 let browser;
+/** Organisations of the test that runs. */
+const founded = [];
 
 before(async () => {
   if (skip) return;
   dist = await mkdtemp(join(tmpdir(), "console-"));
   await build({ wasm, out: dist });
+  module = await WebAssembly.compile(await readFile(wasm));
   await mkdir(pictures, { recursive: true });
   const playwright = await import("playwright-core");
   browser = await playwright.chromium.launch({ executablePath: chromium, args: ["--no-sandbox"] });
+});
+
+// Also after a failure: what is left open would keep the run from its end.
+afterEach(async () => {
+  for (const context of browser?.contexts() ?? []) await context.close();
+  for (const org of founded.splice(0)) org.close();
 });
 
 after(async () => {
@@ -45,9 +58,16 @@ after(async () => {
   if (dist) await rm(dist, { recursive: true });
 });
 
+async function organisation(options) {
+  const org = await found({ dist, module, ...options });
+  founded.push(org);
+  return org;
+}
+
 /** A person at her own browser, with an authenticator of her own. Whatever the page complains about fails the test. */
 async function person(org, options = {}) {
   const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
@@ -89,7 +109,7 @@ async function passkey(page, org, name) {
   await page.goto(`${org.origin}/#/passkey`);
   await page.getByLabel("Your name").fill(name);
   await page.getByRole("button", { name: "Make a passkey" }).click();
-  const id = page.locator(".alert.good code");
+  const id = page.locator(".alert.good code.id");
   await id.waitFor();
   return await id.innerText();
 }
@@ -101,7 +121,7 @@ async function openTask(page, org) {
 }
 
 test("two of three people approve with passkeys, and the votes prove themselves", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const people = [];
   org.approvers = {};
   for (const name of ["ann", "ben", "cyd"]) {
@@ -131,11 +151,10 @@ test("two of three people approve with passkeys, and the votes prove themselves"
   assert.equal(count.approved, 2);
   assert.deepEqual(count.votes.map(({ name, finding }) => [name, finding]), [["ann", "genuine"], ["ben", "genuine"]]);
   for (const one of people) await one.close();
-  org.close();
 });
 
 test("a coordinator that alters the amount, the wallet or the hash gets no vote", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   org.approvers = { ann: [await passkey(page, org, "ann")] };
@@ -164,13 +183,12 @@ test("a coordinator that alters the amount, the wallet or the hash gets no vote"
   assert.equal(await page.getByRole("button", { name: /Approve|Reject/ }).count(), 0);
   assert.deepEqual(org.asked, [], "nothing was sent");
   await close();
-  org.close();
 });
 
 test("texts of others stay texts, and say what they hide", { skip }, async () => {
   const attack = '<img src=x onerror=alert(1)> <script>alert(1)</script>';
   const claims = { invoice: attack, long: "x".repeat(2_000) };
-  const org = await organisation({ dist, wasm, note: '"><svg onload=alert(1)>', claims });
+  const org = await organisation({ note: '"><svg onload=alert(1)>', claims });
   org.alter["/v1/nodes"] = ({ nodes }) => ({ nodes: nodes.map((node) => ({ ...node, software: attack })) });
   const { page, close } = await person(org, { viewport: { width: 390, height: 844 } });
   await signIn(page, org);
@@ -182,7 +200,6 @@ test("texts of others stay texts, and say what they hide", { skip }, async () =>
     assert.ok(wide <= 0, `${place} is ${wide} pixels too wide for a phone`);
   }
   await close();
-  org.close();
 });
 
 /** A text with everything that could mislead: markup, a reversed ending, letters of another alphabet, and no end. */
@@ -192,7 +209,7 @@ const HOSTILE = `p\u0430ypal \u202egpj.exe\u202c\u200b <img src=x onerror=alert(
 const MARKED = "x believed online approved delivered in-force";
 
 test("hostile texts on the pages of administrators and composers stay texts, say what they hide, and break no page", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const reported = (node) => ({
     ...node,
     name: HOSTILE,
@@ -224,12 +241,12 @@ test("hostile texts on the pages of administrators and composers stay texts, say
       nodes: view.nodes.map((one) => ({ ...one, name: HOSTILE, decision: { ...one.decision, verdicts: one.decision.verdicts.map((verdict) => ({ ...verdict, plugin: HOSTILE, approved: false, reason: HOSTILE, code: HOSTILE })) } })),
     }),
   };
+  const { page, close } = await person(org);
+  await signIn(page, org);
   for (const width of [1280, 390]) {
-    const { page, close } = await person(org, { viewport: { width, height: 844 } });
-    await signIn(page, org);
+    await page.setViewportSize({ width, height: 844 });
     for (const place of ["nodes", "policies", "keys", "requesters", "webhooks", "webhooks/ops", "audit", `tasks/${org.more[1].order.id}`, "tasks"]) {
-      await page.goto(`${org.origin}/#/${place}`);
-      await page.locator("main h1:focus").waitFor();
+      await open(page, org, place);
       assert.equal(await page.locator("main .alert.bad[role=alert]").count(), 0, `${place} is shown`);
       assert.equal(await page.locator("main img, main svg, main script, main iframe").count(), 0, place);
       const good = place.startsWith("tasks") ? ".delivered" : "td .believed, td .approved, td .delivered, td .in-force";
@@ -245,25 +262,23 @@ test("hostile texts on the pages of administrators and composers stay texts, say
       assert.ok(tall < 15_000, `${place} is ${tall} pixels tall`);
       await page.screenshot({ path: join(pictures, `hostile-${place.replace(/\W\w{20,}/, "-one").replaceAll("/", "-")}-${width}.png`), fullPage: true });
     }
-    await close();
   }
   assert.deepEqual(org.asked, []);
-  org.close();
+  await close();
 });
 
 test("a label of an organisation is shown beside the address that is paid, before the vote", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/tasks/${org.more[0].order.id}`);
   await page.getByText(`sends 12.5 ETH (12500000000000000000) to ${PAYEE}`).waitFor();
   await page.getByText("Payroll, Swiss branch").waitFor();
   await close();
-  org.close();
 });
 
 test("votes that are forged or of nobody in the profile are shown, and do not count", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   org.approvers = { ann: [await passkey(page, org, "ann")] };
@@ -285,7 +300,6 @@ test("votes that are forged or of nobody in the profile are shown, and do not co
   await page.reload();
   await page.getByText("0 of 2 have approved.").waitFor();
   await close();
-  org.close();
 });
 
 /** Fills a payment, and returns the page's command. */
@@ -297,7 +311,7 @@ async function compose(page, fields) {
 const PAYMENT = { "To (address)": PAYEE, Amount: "1.5", Nonce: "7", "Most per gas, in gwei": "25" };
 
 test("a payment is composed, decoded from its bytes, and becomes a command for exactly these bytes", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/order/coin`);
@@ -328,11 +342,10 @@ test("a payment is composed, decoded from its bytes, and becomes a command for e
   }
   assert.deepEqual(org.asked, [], "nothing was sent");
   await close();
-  org.close();
 });
 
 test("tokens, messages, typed data, PSBTs, wallets and checks are composed, too", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const at = async (kind) => {
@@ -390,11 +403,10 @@ test("tokens, messages, typed data, PSBTs, wallets and checks are composed, too"
   assert.match(await order(), /^countersign wallet check csk1/);
   assert.deepEqual(org.asked, []);
   await close();
-  org.close();
 });
 
 test("a Bitcoin transaction from a file is decoded, and ordered as the very same bytes", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const path = "m/84/0/0/0/3";
@@ -426,11 +438,10 @@ test("a Bitcoin transaction from a file is decoded, and ordered as the very same
   await page.getByRole("button", { name: "Check and show" }).click();
   await page.locator("#order-told .alert.bad").waitFor();
   await close();
-  org.close();
 });
 
 test("a wallet that the coordinator altered is in no composer", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const other = (told) => ({ ...told, announcement: { ...told.announcement, root_public_key: org.cold.root_public_key.replace(/..$/, "99") } });
@@ -443,11 +454,10 @@ test("a wallet that the coordinator altered is in no composer", { skip }, async 
   await page.locator("#order-told .alert.bad").waitFor();
   assert.equal(await page.locator("#command-order").count(), 0);
   await close();
-  org.close();
 });
 
 test("an API key is made here, shown once, and never sent", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/keys`);
@@ -487,11 +497,10 @@ test("an API key is made here, shown once, and never sent", { skip }, async () =
   ]);
   assert.equal(await page.getByRole("button", { name: /operator$/ }).count(), 0, "the key in the coordinator's file");
   await close();
-  org.close();
 });
 
 test("a webhook is added, tested, changed and deleted, and keeps what the form does not show", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/webhooks`);
@@ -517,11 +526,10 @@ test("a webhook is added, tested, changed and deleted, and keeps what the form d
   assert.equal(org.asked.at(-1).method, "DELETE");
   assert.ok(!org.webhooks.some(({ name }) => name === "erp"));
   await close();
-  org.close();
 });
 
 test("the audit log and addresses are saved as files", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   await page.goto(`${org.origin}/#/audit`);
@@ -539,11 +547,10 @@ test("the audit log and addresses are saved as files", { skip }, async () => {
   const text = await readFile(await addresses.path(), "utf8");
   assert.ok(text.includes(`,evm,${child.addresses.evm},"'=our own"\r\n`), text);
   await close();
-  org.close();
 });
 
 test("a page that the API key does not allow says so in the coordinator's sentence, and what to do", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   org.forbidden = ["/v1/api-keys", "/v1/webhooks", "/v1/audit"];
   const { page, close } = await person(org);
   await signIn(page, org);
@@ -554,11 +561,10 @@ test("a page that the API key does not allow says so in the coordinator's senten
   }
   await page.screenshot({ path: join(pictures, "forbidden.png"), fullPage: true });
   await close();
-  org.close();
 });
 
 test("nothing moves for people who asked for that, and the focus follows each page", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org, { reducedMotion: "reduce" });
   await signIn(page, org);
   const moving = await page.evaluate(() => {
@@ -581,11 +587,10 @@ test("nothing moves for people who asked for that, and the focus follows each pa
     assert.equal(await page.locator("nav [aria-current=page]").innerText(), name);
   }
   await close();
-  org.close();
 });
 
 test("on a phone the pages are behind a button, which says whether it is open", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org, { viewport: { width: 390, height: 844 } });
   await signIn(page, org);
   const button = page.getByRole("button", { name: "Menu" });
@@ -598,11 +603,10 @@ test("on a phone the pages are behind a button, which says whether it is open", 
   await page.getByRole("heading", { name: "Audit", level: 1 }).waitFor();
   assert.equal(await button.getAttribute("aria-expanded"), "false");
   await close();
-  org.close();
 });
 
 test("no page of anybody else frames it, reads it or signs out", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const cookie = (await page.context().cookies()).find(({ name }) => name === "__Host-countersign");
@@ -618,7 +622,6 @@ test("no page of anybody else frames it, reads it or signs out", { skip }, async
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   assert.equal(org.sessions.size, 0);
   await close();
-  org.close();
 });
 
 /** Every page. */
@@ -644,83 +647,134 @@ function places(org) {
 }
 
 test("axe finds no violation, in light and dark, wide and on a phone", { skip }, async () => {
-  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-  const org = await organisation({ dist, wasm, note: "for invoice 7" });
-  for (const colorScheme of ["light", "dark"]) {
-    for (const width of [1280, 390]) {
-      // Only the test's own script needs the policy out of the way.
-      const { page, close } = await person(org, { colorScheme, bypassCSP: true, viewport: { width, height: 844 } });
-      await check(page, axe, `sign-in-${colorScheme}-${width}`);
-      await signIn(page, org);
-      org.approvers = { ann: [await passkey(page, org, "ann")] };
-      await check(page, axe, `passkey-${colorScheme}-${width}`);
-      for (const place of places(org)) {
-        await page.goto(`${org.origin}/#/${place}`);
-        await page.reload();
-        await page.locator("main h1:focus").waitFor();
-        await check(page, axe, `${place.replace(/\W\w{20,}/, "-one").replaceAll("/", "-") || "overview"}-${colorScheme}-${width}`);
-      }
-      await page.goto(`${org.origin}/#/tasks/${org.order.id}`);
-      await page.getByRole("button", { name: "Approve …" }).click();
-      await check(page, axe, `vote-${colorScheme}-${width}`);
-      await close();
-    }
+  const org = await organisation({ note: "for invoice 7" });
+  const { page, close } = await examined(org);
+  await everyLook(page, "sign-in");
+  await signIn(page, org);
+  org.approvers = { ann: [await passkey(page, org, "ann")] };
+  await everyLook(page, "passkey");
+  await page.reload();
+  for (const place of places(org)) {
+    await open(page, org, place);
+    await everyLook(page, place.replace(/\W\w{20,}/, "-one").replaceAll("/", "-") || "overview");
   }
-  org.close();
+  await open(page, org, `tasks/${org.order.id}`);
+  await page.getByRole("button", { name: "Approve …" }).click();
+  await everyLook(page, "vote");
+  await close();
+});
+
+test("axe finds no violation in a text that is not read to its end, and in an order to confirm", { skip }, async () => {
+  const org = await organisation({ text: LONG_TEXT });
+  const { page, close } = await examined(org);
+  await signIn(page, org);
+  const approver = await passkey(page, org, "ann");
+  org.approvers = { ann: [approver] };
+  org.requesters = { ann: org.core.call("requester.of_approver", { approver }).requester };
+  await openTask(page, org);
+  assert.ok(await page.locator("#approve").isDisabled());
+  await everyLook(page, "unread");
+  await open(page, org, "order/message");
+  await compose(page, { Text: LONG_TEXT });
+  await page.getByRole("button", { name: "Order with passkey …" }).click();
+  const go = page.getByRole("button", { name: "Order with passkey", exact: true });
+  assert.ok(await go.isDisabled());
+  await everyLook(page, "ordering-unread");
+  await page.keyboard.press("Escape");
+  await open(page, org, "order/coin");
+  await compose(page, PAYMENT);
+  await page.getByRole("button", { name: "Order with passkey …" }).click();
+  await page.getByRole("dialog").waitFor();
+  assert.ok(await go.isEnabled(), "what fits is read");
+  await everyLook(page, "ordering");
+  await close();
 });
 
 test("axe finds no violation in what pages answer either", { skip }, async () => {
-  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-  const org = await organisation({ dist, wasm, note: "for invoice 7" });
-  for (const colorScheme of ["light", "dark"]) {
-    const { page, close } = await person(org, { colorScheme, bypassCSP: true, viewport: { width: 390, height: 844 } });
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await check(page, axe, `answer-empty-key-${colorScheme}`);
-    await signIn(page, org);
-    await page.getByRole("button", { name: "Menu" }).click();
-    await check(page, axe, `answer-menu-${colorScheme}`);
-    await page.goto(`${org.origin}/#/order/coin`);
-    await compose(page, { ...PAYMENT, "Remark (optional)": "it's for us" });
-    await page.locator("#command-order").waitFor();
-    await check(page, axe, `answer-composed-${colorScheme}`);
-    await compose(page, { Amount: "nothing" });
-    await page.locator("#order-told .alert.bad").waitFor();
-    await check(page, axe, `answer-mistake-${colorScheme}`);
-    await page.goto(`${org.origin}/#/keys`);
-    await page.getByLabel("Name", { exact: true }).fill(`next-${colorScheme}`);
-    await page.getByRole("button", { name: "Make a key" }).click();
-    await page.locator("#new-secret").waitFor();
-    await check(page, axe, `answer-key-${colorScheme}`);
-    await page.getByRole("button", { name: "Revoke desk" }).click();
-    await check(page, axe, `answer-ask-${colorScheme}`);
-    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
-    await page.goto(`${org.origin}/#/wallets/${org.hot.key}`);
-    await page.getByRole("button", { name: "Show addresses" }).click();
-    await page.locator("#export").waitFor();
-    await check(page, axe, `answer-addresses-${colorScheme}`);
-    await page.goto(`${org.origin}/#/tasks/${org.more[1].order.id}`);
-    await page.getByText("as the coordinator tells it: 900 ETH").waitFor();
-    await check(page, axe, `answer-refused-${colorScheme}`);
-    org.forbidden = ["/v1/audit"];
-    await page.goto(`${org.origin}/#/audit`);
-    await page.locator(".alert.bad").waitFor();
-    await check(page, axe, `answer-forbidden-${colorScheme}`);
-    org.forbidden = [];
-    await close();
-  }
-  org.close();
+  const org = await organisation({ note: "for invoice 7" });
+  const { page, close } = await examined(org, PHONE);
+  const look = async (name) => await bothThemes(page, `answer-${name}`);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await look("empty-key");
+  await signIn(page, org);
+  await page.getByRole("button", { name: "Menu" }).click();
+  await look("menu");
+  await open(page, org, "order/coin");
+  await compose(page, { ...PAYMENT, "Remark (optional)": "it's for us" });
+  await page.locator("#command-order").waitFor();
+  await look("composed");
+  await compose(page, { Amount: "nothing" });
+  await page.locator("#order-told .alert.bad").waitFor();
+  await look("mistake");
+  await open(page, org, "keys");
+  await page.getByLabel("Name", { exact: true }).fill("next");
+  await page.getByRole("button", { name: "Make a key" }).click();
+  await page.locator("#new-secret").waitFor();
+  await look("key");
+  await page.getByRole("button", { name: "Revoke desk" }).click();
+  await look("ask");
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  await open(page, org, `wallets/${org.hot.key}`);
+  await page.getByRole("button", { name: "Show addresses" }).click();
+  await page.locator("#export").waitFor();
+  await look("addresses");
+  await open(page, org, `tasks/${org.more[1].order.id}`);
+  await page.getByText("as the coordinator tells it: 900 ETH").waitFor();
+  await look("refused");
+  org.forbidden = ["/v1/audit"];
+  await open(page, org, "audit");
+  await page.locator(".alert.bad").waitFor();
+  await look("forbidden");
+  await close();
 });
 
-async function check(page, axe, name) {
-  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document));
-  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-  assert.deepEqual(told, [], name);
+const WIDE = { width: 1280, height: 844 };
+const PHONE = { width: 390, height: 844 };
+const LONG_TEXT = "a line of a long agreement\n".repeat(400);
+
+/** A person whose pages axe looks at. Nothing moves, so no colour is caught on its way to another. */
+async function examined(org, viewport = WIDE) {
+  // Only the test's own script needs the policy out of the way.
+  return await person(org, { bypassCSP: true, reducedMotion: "reduce", viewport });
+}
+
+/** A page by its address, without a new start. */
+async function open(page, org, place) {
+  // The head of the page before is not taken for the next one's.
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.goto(`${org.origin}/#/${place}`);
+  await page.locator("main h1:focus").waitFor();
+}
+
+/** Pictures of what is shown, and what axe says of it, wide and on a phone. */
+async function everyLook(page, name) {
+  await page.setViewportSize(PHONE);
+  await bothThemes(page, `${name}-390`);
+  await page.setViewportSize(WIDE);
+  await bothThemes(page, `${name}-1280`);
+}
+
+async function bothThemes(page, name) {
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(await axe());
+  // Two themes differ in nothing but colours.
+  for (const [colorScheme, rules] of [["dark", ["color-contrast"]], ["light", null]]) {
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: join(pictures, `${name}-${colorScheme}.png`), fullPage: true });
+    const told = await page.evaluate(async (runOnly) => {
+      const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"], ...(runOnly ? { runOnly } : {}) });
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+    }, rules);
+    assert.deepEqual(told, [], `${name}-${colorScheme}`);
+  }
+}
+
+let source;
+async function axe() {
+  return (source ??= await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8"));
 }
 
 test("an order is composed and a key is revoked by the keyboard alone", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   const { keyboard } = page;
   const reach = async (id) => {
@@ -771,11 +825,10 @@ test("an order is composed and a key is revoked by the keyboard alone", { skip }
   await write("filter", "desk");
   await page.getByText("1 of 3 entries.").waitFor();
   await close();
-  org.close();
 });
 
 test("everything is done by the keyboard alone", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   const { keyboard } = page;
   /** Moves on until the focus is on an element with this id. */
@@ -810,11 +863,10 @@ test("everything is done by the keyboard alone", { skip }, async () => {
   await page.getByText("Your vote is in").waitFor();
   assert.equal(org.votes[0].vote.choice, "reject");
   await close();
-  org.close();
 });
 
 test("a person signs in with her passkey, and it is the one that votes", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const approver = await passkey(page, org, "ann");
@@ -827,8 +879,8 @@ test("a person signs in with her passkey, and it is the one that votes", { skip 
   await page.evaluate(() => localStorage.clear());
   await page.reload();
   await page.getByRole("button", { name: "Sign in with a passkey" }).press("Enter");
-  await page.getByRole("heading", { name: "Overview" }).waitFor();
-  assert.match(await page.locator("#signed-in-as").innerText(), /Signed in as ann/);
+  await page.locator("#signed-in-as").getByText("Signed in as ann").waitFor();
+  assert.equal(await page.locator("nav [aria-current=page]").innerText(), "Passkeys", "where she was before");
   assert.ok([...org.sessions.keys()].every((cookie) => !before.includes(cookie)), "a new session");
   assert.equal(org.challenges.size, 0, "the challenge is used up");
   await openTask(page, org);
@@ -842,19 +894,18 @@ test("a person signs in with her passkey, and it is the one that votes", { skip 
   await page.locator(".alert.bad").waitFor();
   assert.equal(org.sessions.size, 0);
   await close();
-  org.close();
 });
 
 test("a long message is read to its end before it is approved, and a later rejection wins", { skip }, async () => {
-  const text = `pay 5 to bob\u0007${"and so on ".repeat(2_000)}and everything to eve`;
-  const org = await organisation({ dist, wasm, text });
+  const text = `pay 5 to bob\u202e${"and so on ".repeat(2_000)}and everything to eve`;
+  const org = await organisation({ text });
   const { page, close } = await person(org);
   await signIn(page, org);
   org.approvers = { ann: [await passkey(page, org, "ann")] };
   await openTask(page, org);
   const whole = page.locator("#whole");
   assert.match(await whole.innerText(), /and everything to eve/);
-  assert.match(await whole.innerText(), /u\{7\}/, "a control character is written out");
+  assert.match(await whole.innerText(), /u\{202e\}/, "a character that turns the text around is written out");
   const approve = page.locator("#approve");
   assert.ok(await approve.isDisabled() && await page.locator("#reject").isEnabled());
   await whole.focus();
@@ -870,11 +921,10 @@ test("a long message is read to its end before it is approved, and a later rejec
   const [first, second] = org.votes.map(({ vote }) => vote);
   assert.deepEqual([second.choice, second.time], ["reject", first.time + 1]);
   await close();
-  org.close();
 });
 
-test("who says that she has read it may approve, and is not asked again", { skip }, async () => {
-  const org = await organisation({ dist, wasm, text: "a line ".repeat(3_000) });
+test("who says that she has read it may approve, is not asked again, and may say the same twice", { skip }, async () => {
+  const org = await organisation({ text: "a line ".repeat(3_000) });
   const { page, close } = await person(org);
   await signIn(page, org);
   org.approvers = { ann: [await passkey(page, org, "ann")] };
@@ -882,12 +932,18 @@ test("who says that she has read it may approve, and is not asked again", { skip
   assert.ok(await page.locator("#approve").isDisabled());
   await page.getByRole("button", { name: "I have read all of it" }).press("Enter");
   assert.ok(await page.locator("#approve").isEnabled());
+  for (const _ of ["once", "and once more, which says nothing new"]) {
+    await page.getByRole("button", { name: "Approve …" }).click();
+    await page.getByRole("button", { name: "Approve with passkey" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.locator("#notice .alert.good").getByText("Your vote is in").waitFor();
+  }
+  assert.deepEqual([org.votes.length, org.asked.length], [1, 2]);
   await close();
-  org.close();
 });
 
 test("a passkey of the profile orders what is shown, once, also if the answer is lost", { skip }, async () => {
-  const org = await organisation({ dist, wasm });
+  const org = await organisation();
   const { page, close } = await person(org);
   await signIn(page, org);
   const approver = await passkey(page, org, "ann");
@@ -913,9 +969,13 @@ test("a passkey of the profile orders what is shown, once, also if the answer is
   assert.equal(org.ordered.length, 1);
   assert.ok(page.url().endsWith(`#/tasks/${org.ordered[0].order.id}`));
   org.loses = true;
+  await page.clock.install();
   await begin();
   await page.getByRole("button", { name: "Order with passkey", exact: true }).click();
-  await page.getByText("It is not known whether this was ordered").waitFor({ timeout: 40_000 });
+  await page.getByText("It is being handed in").waitFor();
+  // The page hands it in again for half a minute.
+  await page.clock.fastForward(31_000);
+  await page.getByText("It is not known whether this was ordered").waitFor();
   const lost = org.ordered[1].order;
   await page.locator("#ordered").getByText(lost.id).waitFor();
   await page.screenshot({ path: join(pictures, "order-unknown.png"), fullPage: true });
@@ -923,5 +983,4 @@ test("a passkey of the profile orders what is shown, once, also if the answer is
   await page.getByText("Ordered. Its state appears here by itself.").waitFor();
   assert.equal(org.ordered.length, 2, "the same order, however often it was handed in");
   await close();
-  org.close();
 });

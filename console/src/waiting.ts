@@ -14,9 +14,15 @@ export function waitsFor(keys: ReadonlySet<string>, votes: Pick<Votes, "votes" |
  * same person is only counted if its time is later.
  */
 export function lastVote(keys: ReadonlySet<string>, { votes }: Pick<Votes, "votes">): number | null {
-  const made = votes.filter(({ finding }) => ["genuine", "early", "unlisted"].includes(finding));
+  const made = votes.filter(({ finding }) => ["genuine", "early", "own", "unlisted"].includes(finding));
   const times = made.flatMap(({ vote }) => (vote !== null && keys.has(vote.approver) ? [vote.time] : []));
   return times.length === 0 ? null : times.reduce((one, other) => Math.max(one, other));
+}
+
+/** True if one of these keys made a vote later than `time`, so that one of this time does not count. */
+export function isOvertaken(keys: ReadonlySet<string>, listed: Pick<Votes, "votes">, time: number): boolean {
+  const last = lastVote(keys, listed);
+  return last !== null && last > time;
 }
 
 /** All keys of the people who have one of these: by the profile, a second passkey is the same person. */

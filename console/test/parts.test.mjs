@@ -11,7 +11,7 @@ import { childPaths } from "../build/console/src/paths.js";
 import { placeOf, taskHash, walletHash } from "../build/console/src/router.js";
 import { spanText, timeText } from "../build/console/src/time.js";
 import { lanes, timeline } from "../build/console/src/timeline.js";
-import { lastVote, ownKeys, waitsFor } from "../build/console/src/waiting.js";
+import { isOvertaken, lastVote, ownKeys, waitsFor } from "../build/console/src/waiting.js";
 import { policy } from "../policy.mjs";
 
 const TASK = "0a".repeat(16);
@@ -298,4 +298,10 @@ test("a person's newest vote is found whichever key made it, and no forged one m
   assert.equal(lastVote(keys, { votes: [vote(ANN, 5), vote(BEN, 9), vote("csv1other", 20)] }), 9);
   assert.equal(lastVote(keys, { votes: [vote(ANN, 5), vote(ANN, 90, "forged"), vote(ANN, 80, "passkey")] }), 5);
   assert.equal(lastVote(keys, { votes: [vote(ANN, 5, "unlisted"), vote(BEN, 7, "early"), { vote: null, finding: "unreadable" }] }), 7);
+  assert.equal(lastVote(keys, { votes: [vote(ANN, 5), vote(ANN, 8, "own")] }), 8, "an approval of her own order");
+  // The same answer twice is listed once, at its first time.
+  assert.equal(isOvertaken(keys, { votes: [vote(ANN, 5)] }, 9), false);
+  assert.equal(isOvertaken(keys, { votes: [vote(ANN, 9, "own")] }, 9), false);
+  assert.equal(isOvertaken(keys, { votes: [vote(ANN, 5), vote(BEN, 10)] }, 9), true);
+  assert.equal(isOvertaken(keys, { votes: [] }, 9), false);
 });

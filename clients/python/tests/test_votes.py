@@ -104,7 +104,7 @@ def voting() -> Iterator[tuple[Coordinator, str]]:
                 if code is None:
                     self.close_connection = True
                     return
-                status, told = 409, {"error": {"code": code, "message": "no"}}
+                status, told = 429 if code == "rate-limited" else 409, {"error": {"code": code, "message": "no"}}
             content = json.dumps(told).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(content)))
@@ -345,10 +345,20 @@ def test_an_approvers_key_votes_on_what_was_examined() -> None:
         task = one.submit(WALLET, Payload.message("pay"), collect=collect())
         count = one.vote(one.examine(task.id), key, "reject")
         (sent,) = (told["vote"] for told in coordinator.votes)
+        # Another device of hers is ahead.
+        ahead = ed25519_vote(9, sent["task"], ahead=20_000)
+        coordinator.votes.append({"name": "ann", "received": 1, "vote": ahead})
+        again = one.vote(one.examine(task.id), key, "reject")
+        last = coordinator.votes[-1]["vote"]
+        coordinator.votes.append({"name": "ann", "received": 1, "vote": ed25519_vote(9, sent["task"], "reject", 90_000)})
+        with pytest.raises(VoteError) as clock:
+            one.vote(one.examine(task.id), key, "approve")
         coordinator.alter = lambda told: told | {"votes": []}
         with pytest.raises(Untrustworthy) as told:
             one.vote(one.examine(task.id), key, "approve")
     assert (count.approved, count.rejected) == (0, 1)
+    assert (again.approved, again.rejected, last["time"]) == (0, 1, ahead["time"] + 1)
+    assert clock.value.code == "vote-clock"
     message = signed_bytes(sent["task"], "reject", b"\x01" + public.public_bytes_raw(), sent["time"])
     public.verify(bytes.fromhex(sent["signature"]), message)
     assert told.value.code == "vote-not-listed"
@@ -378,6 +388,10 @@ def test_a_vote_whose_answer_was_lost_is_handed_in_again_and_not_called_lost_if_
         coordinator.answers = [None]
         assert one.submit_vote(examined, vote).approved == 1  # type: ignore[arg-type]
         assert [told["vote"] for told in coordinator.votes] == [vote, vote]
+        # A limit of requests passes.
+        coordinator.answers = [None, "rate-limited"]
+        assert one.submit_vote(examined, ed25519_vote(6, examined.hash)).approved == 2  # type: ignore[arg-type]
+        assert len(coordinator.votes) == 5
         coordinator.answers = [None, "task-not-pending"]
         with pytest.raises(VoteUnknown) as told:
             one.submit_vote(examined, ed25519_vote(8, examined.hash))  # type: ignore[arg-type]

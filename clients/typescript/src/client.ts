@@ -63,6 +63,7 @@ import {
   type Choice,
   type Collect,
   type Examined,
+  type JudgedVote,
   type OrderedTask,
   type OrderMessage,
   type VoteMessage,
@@ -584,7 +585,7 @@ export class Client {
       }
       arrived ||= voteMayHaveArrived(failure);
       if (!arrived) throw failure;
-      if (Date.now() >= until || (failure instanceof ApiError && !voteMayHaveArrived(failure))) {
+      if (Date.now() >= until || isFinalAnswerTo(failure)) {
         const advice = "and it may count; look at the task before you vote again";
         const message = `whether the vote on task ${task} arrived is not known (${failure.message}), ${advice}`;
         throw byCode("vote-unknown", message, []);
@@ -593,11 +594,18 @@ export class Client {
     }
   }
 
-  /** Votes with an Ed25519 key (`csv-secret1…`) on exactly what was examined. Never keep such a key in a web page. */
+  /**
+   * Votes with an Ed25519 key (`csv-secret1…`) on exactly what was examined, later than all votes of it that are listed:
+   * another device's clock may be ahead. Never keep such a key in a web page.
+   */
   async vote(examined: Examined, by: { readonly key: string; readonly choice: Choice }): Promise<Votes> {
     const { key, choice } = by;
-    const parts = { key, order: orderIn(examined.order), choice, time: Date.now(), passkeys: this.#pages() };
-    return await this.submitVote(examined, this.#core.call<Vote>("vote.sign", parts));
+    const order = orderIn(examined.order);
+    const { approver } = this.#core.call<{ approver: string }>("vote.approver", { key });
+    const { votes } = this.#count(order, await this.#api.votes(examined.task));
+    const after = newestOf(approver, votes);
+    const { time } = this.voteMessage(examined, { approver, choice, ...(after === null ? {} : { after }) }).ballot;
+    return await this.submitVote(examined, this.#core.call<Vote>("vote.sign", { key, order, choice, time, passkeys: this.#pages() }));
   }
 
   #count(order: Order, told: object): Votes {
@@ -1223,9 +1231,21 @@ function isAnswerTo(error: unknown): error is ApiError | AnswerError | Unreachab
  * `fetch` does not tell whether a request that failed was sent. An answer that cannot be read may have said that the vote
  * was taken, and a request that is refused as repeated was taken before.
  */
+/** The time of the newest listed vote that this key made, whether it counts or not; null if there is none. */
+function newestOf(approver: string, votes: readonly JudgedVote[]): number | null {
+  const made = votes.filter(({ finding }) => ["genuine", "early", "own", "unlisted"].includes(finding));
+  const times = made.flatMap(({ vote }) => (vote?.approver === approver ? [vote.time] : []));
+  return times.length === 0 ? null : times.reduce((one, other) => Math.max(one, other));
+}
+
 function voteMayHaveArrived(error: ApiError | AnswerError | Unreachable): boolean {
   if (!(error instanceof ApiError)) return true;
   return error.status < 400 || error.status > 499 || error.code === "request-repeated";
+}
+
+/** True if the same vote need not be handed in again: it was refused, and not only for now. */
+function isFinalAnswerTo(error: ApiError | AnswerError | Unreachable): boolean {
+  return error instanceof ApiError && error.status !== 429 && !voteMayHaveArrived(error);
 }
 
 function isPassing(error: unknown): boolean {

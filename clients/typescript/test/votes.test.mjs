@@ -51,7 +51,7 @@ async function voting(profile = {}) {
     const document = answered(request.url.split("?")[0], text);
     const other = text && request.url.endsWith("/votes") ? state.answers.shift() : undefined;
     if (other === "none") return void request.socket.destroy();
-    if (other) return void response.writeHead(409).end(JSON.stringify({ error: { code: other, message: "no" } }));
+    if (other) return void response.writeHead(other === "rate-limited" ? 429 : 409).end(JSON.stringify({ error: { code: other, message: "no" } }));
     response.writeHead(document ? 200 : 404, { "content-type": "application/json" });
     response.end(JSON.stringify(document ?? { error: { code: "not-found", message: "there is no such thing" } }));
   });
@@ -368,6 +368,14 @@ test("an Ed25519 key votes on what was examined, and the coordinator lists the v
   const [{ vote }] = state.votes;
   const message = signedBytes(vote.task, "reject", approver, vote.time);
   assert.ok(verify(null, message, createPublicKey(key), Buffer.from(vote.signature, "hex")));
+  // Another device of hers is ahead.
+  state.votes.push({ name: "ann", received: 1, vote: voteOf(9, vote.task, "approve", 20_000) });
+  const ahead = state.votes.at(-1).vote.time;
+  const again = await client.vote(await client.examine(id), { key: text, choice: "reject" });
+  assert.deepEqual([again.approved, again.rejected, state.votes.at(-1).vote.time], [0, 1, ahead + 1]);
+  state.votes.push({ name: "ann", received: 1, vote: voteOf(9, vote.task, "reject", 90_000) });
+  const clock = client.vote(await client.examine(id), { key: text, choice: "approve" });
+  await assert.rejects(clock, (error) => error.code === "vote-clock");
   state.alter = (told) => ({ ...told, votes: [] });
   const lost = client.vote(await client.examine(id), { key: text, choice: "approve" });
   await assert.rejects(lost, (error) => error instanceof Untrustworthy && error.code === "vote-not-listed");
@@ -399,6 +407,9 @@ test("a vote whose answer was lost is handed in again, and is not called lost if
   const vote = voteOf(9, examined.hash);
   assert.equal((await client.submitVote(examined, vote)).approved, 1);
   assert.deepEqual(state.votes.map((told) => told.vote), [vote, vote]);
+  state.answers = ["none", "rate-limited"];
+  assert.equal((await client.submitVote(examined, voteOf(6, examined.hash))).approved, 2, "a limit of requests passes");
+  assert.equal(state.votes.length, 5);
   state.answers = ["none", "task-not-pending"];
   const unknown = client.submitVote(examined, voteOf(8, examined.hash));
   await assert.rejects(unknown, (error) => error instanceof VoteUnknown && error.code === "vote-unknown");

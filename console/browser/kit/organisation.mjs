@@ -17,13 +17,15 @@ const TABLE = new URL("../../../clients/tests/forgeries.json", import.meta.url);
 const HOUR = 3_600_000;
 const KEY = "the key of ann";
 const MAX_BODY = 256 * 1024;
+/** Milliseconds for which a coordinator takes no second vote that says the same. */
+const PAUSE = 60_000;
 /** A well-known address and one of a token's contracts, with capital letters as EIP-55 has them. */
 export const PAYEE = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045";
 export const TOKEN = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
 
-/** `dist`: what the build made. `wasm`: the module, for the coordinator's side. */
-export async function organisation({ dist, wasm, note = null, claims = {}, text = "pay 5 to bob" }) {
-  const core = await Core.load(await readFile(wasm));
+/** `dist`: what the build made. `module`: the compiled module, for the coordinator's side. */
+export async function organisation({ dist, module, note = null, claims = {}, text = "pay 5 to bob" }) {
+  const core = await Core.load(module);
   const table = JSON.parse(await readFile(TABLE, "utf8"));
   const { book: first } = table.cases.find(({ name }) => name === "a_signature");
   const wallet = JSON.parse(first.split("\n")[1]).wallet;
@@ -180,7 +182,10 @@ async function answer(state, { dist, manifest, book }, { request, pathname, sear
     return [200, headers, await readFile(join(dist, "index.html"))];
   }
   const asset = manifest.files.find(({ path }) => `/${path}` === pathname);
-  if (asset) return [200, { "content-type": asset.type }, await readFile(join(dist, asset.path))];
+  if (asset) {
+    const headers = { "content-type": asset.type, "cache-control": "public, max-age=31536000, immutable" };
+    return [200, headers, await readFile(join(dist, asset.path))];
+  }
   const cookie = /__Host-countersign=([0-9a-f]{64})/.exec(request.headers.cookie ?? "")?.[1];
   const present = state.sessions.get(cookie);
   const csrf = present?.csrf;
@@ -248,7 +253,10 @@ function coordinator(state, path, { request, searchParams, body }) {
     }];
   }
   if (path === `/v1/tasks/${order.id}/votes` && request.method === "POST") {
-    state.votes.push({ name: "told", received: Date.now(), vote: JSON.parse(body) });
+    const vote = JSON.parse(body);
+    const last = state.votes.map((one) => one.vote).findLast(({ approver }) => approver === vote.approver);
+    const repeats = last?.choice === vote.choice && vote.time - last.time < PAUSE;
+    if (!repeats) state.votes.push({ name: "told", received: Date.now(), vote });
   }
   if (path === "/v1/tasks" && request.method === "POST") return handedIn(state, JSON.parse(body));
   if (state.forbidden.includes(path)) return problem(403, "scope", "the API key `ann` has not the scope admin; ask the operator");

@@ -6,7 +6,7 @@ import { alert, fill, h, type Child } from "../dom.js";
 import { LINE, SHORT, foreign, id, plain, shortId } from "../foreign.js";
 import { approverName } from "../organisation.js";
 import { WrongKind, assertion, hasPasskeys, remember } from "../passkey.js";
-import { lastVote, ownKeys } from "../waiting.js";
+import { isOvertaken, lastVote, ownKeys } from "../waiting.js";
 import { words } from "../words.js";
 import { problem, section } from "./parts.js";
 import type { Reading } from "./reading.js";
@@ -178,7 +178,7 @@ async function give(app: App, examined: Examined, { by, choice, rpId }: Wish, tu
     remember(app.store, { approver: by.approver, credential: asserted.credential });
     app.voted.set(examined.hash, ballot.time);
     const listed = await client.submitVote(examined, vote);
-    if (lastVote(keys, listed) !== ballot.time) return alert("bad", texts.notNewest);
+    if (isOvertaken(keys, listed, ballot.time)) return alert("bad", texts.notNewest);
     return alert("good", texts.done);
   } catch (error) {
     // The person closed the browser's own dialog, or took too long.

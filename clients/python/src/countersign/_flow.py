@@ -380,7 +380,13 @@ class Flows:
         return Examined(id, task["hash"], task["requester"], needed, until, task, wallet, decoded, order)
 
     def vote(self, examined: Examined, key: ApproverKey, choice: str) -> Flow[Votes]:
-        return (yield from self.submit_vote(examined, key.vote(examined.order, choice, _now(), self._pages)))
+        """Votes later than all votes of this key that are listed: another device's clock may be ahead."""
+        listed = self._count(examined.order, (yield _api.votes(examined.task)))
+        order = _order_in(examined.order)
+        ballot = {"order": order, "approver": key.id, "choice": choice, "time": _now(), "passkeys": self._pages}
+        message = _core.call("vote.message", ballot | {"after": _newest_of(key.id, listed)})
+        vote = key.vote(examined.order, choice, message["ballot"]["time"], self._pages)
+        return (yield from self.submit_vote(examined, vote))
 
     def submit_vote(self, examined: Examined, vote: Vote) -> Flow[Votes]:
         """Hands in a vote, and sees that the coordinator lists it, and no newer one of the same key."""
@@ -415,7 +421,9 @@ class Flows:
                 if not arrived:
                     raise
                 left = until - time.monotonic()
-                if left <= 0 or (isinstance(error, ApiError) and not may_have_arrived):
+                # Refused, and not only for now.
+                final = isinstance(error, ApiError) and error.status != 429 and not may_have_arrived
+                if left <= 0 or final:
                     raise by_code(
                         "vote-unknown",
                         f"whether the vote on task {examined.task} arrived is not known ({error.message}), and it may count; "
@@ -833,6 +841,12 @@ def _end(timeout: float | None, default: float) -> float:
 
 def _may_have_arrived(error: Unreachable | Unavailable) -> bool:
     return error.sent if isinstance(error, Unreachable) else error.status != 429 and error.code != "too-many-tasks"
+
+
+def _newest_of(approver: str, votes: Votes) -> int | None:
+    """The time of the newest listed vote that this key made, whether it counts or not."""
+    made = (judged.vote for judged in votes.votes if judged.finding in ("genuine", "early", "own", "unlisted"))
+    return max((vote["time"] for vote in made if vote is not None and vote["approver"] == approver), default=None)
 
 
 def _vote_may_have_arrived(error: Unreachable | ApiError | AnswerError) -> bool:

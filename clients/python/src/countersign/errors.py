@@ -225,6 +225,7 @@ _BY_CODE: dict[str, type[CountersignError]] = {
     "vote-not-asked": VoteError,
     "vote-not-pending": VoteError,
     "vote-over": VoteError,
+    "vote-clock": VoteError,
     "vote-not-made": VoteError,
     "vote-not-newest": VoteError,
     "vote-unknown": VoteUnknown,
