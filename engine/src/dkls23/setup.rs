@@ -46,7 +46,7 @@ pub struct SetupParams<'a> {
     pub committee: [u8; 32],
     /// The generation of shares that it is made for. Whoever read a member's disk before a
     /// resharing must not be able to use what it read afterwards, so each generation has its own.
-    pub generation: u32,
+    pub generation: u64,
 }
 
 /// Makes the set-ups of this party with all others. Three rounds, of which the last is a broadcast.
@@ -141,7 +141,7 @@ struct Plan {
     me: u16,
     parties: u16,
     committee: [u8; 32],
-    generation: u32,
+    generation: u64,
 }
 
 /// This member's secrets of a pair between the first round and the second.

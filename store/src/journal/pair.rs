@@ -4,8 +4,8 @@
 //! A set-up is the oblivious transfer that two signers make once and use in all their signatures.
 //! The checks of each run tell the peer whether they passed, so a peer that cheats learns about one
 //! bit of this node's secret in each run, if runs go on after a check that failed. These records
-//! end that: the first failed check burns the set-up, an end that nobody recorded counts against it,
-//! and few runs are under way at once, since those that are may all fail before the first is
+//! end that: the first failed check burns the set-up, an end that nobody recorded counts against
+//! it, and few runs are under way at once, since those that are may all fail before the first is
 //! recorded.
 
 use std::num::NonZeroU64;
@@ -131,8 +131,8 @@ impl Pair {
         }
     }
 
-    /// Checks that this many more runs may begin beside those that are under way in any task. `most`
-    /// is the number of runs that the operator allows.
+    /// Checks that this many more runs may begin beside those that are under way in any task.
+    /// `most` is the number of runs that the operator allows.
     pub(super) fn check(&self, under_way: u64, runs: NonZeroU64, most: u64) -> Result<(), Unfit> {
         if self.burnt.is_some() {
             return Err(Unfit::Burnt);

@@ -59,8 +59,8 @@ impl Journal {
         self.writer.run(Operation::Burn(burns))
     }
 
-    /// The tasks that have runs under way with a set-up that is burnt. Their engines must be dropped
-    /// at once and answer nothing: each answer could tell the peer one more bit.
+    /// The tasks that have runs under way with a set-up that is burnt. Their engines must be
+    /// dropped at once and answer nothing: each answer could tell the peer one more bit.
     pub fn tasks_to_drop(&self) -> Result<BTreeSet<TaskId>, ReadJournalError> {
         self.look(|| {
             let tables = self.later_table(PAIRS)?.zip(self.later_table(PAIR_RUNS)?);
