@@ -18,7 +18,10 @@ use dkls23_core::utilities::oracle_tags::{
     TAG_OTE_CHI, TAG_OTE_PRG, TAG_OTE_SESSION, TAG_SIGN_MUL_SESSION,
 };
 use dkls23_core::utilities::ot::extension::{FieldElement, OTEDataToSender, PRGOutput, field_mul};
+use serde_bytes::Bytes;
+use zeroize::Zeroizing;
 
+use super::batch;
 use super::convert::Curve;
 use super::signing::{Msg, Signer};
 use super::stored::Setup;
@@ -113,23 +116,37 @@ fn checked(row: &PRGOutput, chi: &[Vec<u8>; 2]) -> FieldElement {
 
 /// What the victim does with a guess: it goes on, or it says why not.
 fn answer(shares: &[Share], session: &[u8], row: usize) -> Result<(), EngineError> {
+    let (victim, body) = run(shares, session, row);
+    hears(victim, &body)
+}
+
+/// A run of the victim, and the guess that the cheat sends in it.
+fn run(
+    shares: &[Share],
+    session: &[u8],
+    row: usize,
+) -> (Box<dyn Engine<Output = Signature>>, Zeroizing<Vec<u8>>) {
     let setups = setups();
     let cheat = signer(&shares[1], &setups[1], CHEAT.0, session);
     let message = guess(&cheat, &setups[1], row);
     let victim = signer(&shares[0], &setups[0], VICTIM.0, session).start();
-    hears(victim, message)
+    (victim, encode(&Msg::Round1(message), 0).unwrap())
 }
 
-fn hears(
-    mut victim: Box<dyn Engine<Output = Signature>>,
-    message: TransmitPhase1to2,
-) -> Result<(), EngineError> {
-    let sent =
-        |step: Step<Signature>| matches!(step, Step::Send(out) if out.to == Recipient::One(CHEAT));
+/// The same in a batch with a guess for each run.
+fn answer_of_batch(shares: &[Share], rows: &[usize]) -> Result<(), EngineError> {
+    let runs = rows.iter().enumerate();
+    let runs = runs.map(|(number, row)| run(shares, &session(number), *row));
+    let (victims, bodies): (Vec<_>, Vec<_>) = runs.unzip();
+    let bodies: Vec<_> = bodies.iter().map(|body| Bytes::new(body)).collect();
+    hears(batch(victims).unwrap(), &encode(&bodies, 0).unwrap())
+}
+
+fn hears<T>(mut victim: Box<dyn Engine<Output = T>>, body: &[u8]) -> Result<(), EngineError> {
+    let sent = |step: Step<T>| matches!(step, Step::Send(out) if out.to == Recipient::One(CHEAT));
     assert!(sent(victim.step()?), "its own first message");
     assert!(matches!(victim.step()?, Step::NeedMessage));
-    let body = encode(&Msg::Round1(message), 0).unwrap();
-    victim.receive(CHEAT, MessageKind::Direct, &body)?;
+    victim.receive(CHEAT, MessageKind::Direct, body)?;
     assert!(sent(victim.step()?), "it goes on");
     Ok(())
 }
@@ -153,6 +170,21 @@ fn without_the_rule_every_session_tells_a_bit() {
             assert_eq!(error.verdict(), Verdict::Burns, "{error}");
             assert_eq!(error.culprits(), [CHEAT]);
         }
+    }
+}
+
+/// A batch goes on only if all its guesses are right, so it tells less than as many runs alone.
+#[test]
+fn a_batch_ends_with_the_first_wrong_guess() {
+    let shares = key(2);
+    let zeros: Vec<_> = (0..256).filter(|row| !bit(*row)).take(2).collect();
+    let zero = zeros[0];
+    let one = first_one();
+    assert_eq!(answer_of_batch(&shares, &zeros), Ok(()));
+    for rows in [[zero, one], [one, zero], [one, one]] {
+        let error = answer_of_batch(&shares, &rows).unwrap_err();
+        assert_eq!(error.verdict(), Verdict::Burns, "{error}");
+        assert_eq!(error.culprits(), [CHEAT]);
     }
 }
 

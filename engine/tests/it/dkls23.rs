@@ -263,6 +263,25 @@ fn a_member_that_saw_other_messages_of_a_pair_is_noticed() {
     }
 }
 
+/// Why a session must echo the last round: the engine cannot tell what others were told.
+#[test]
+fn two_cheats_leave_two_digests_where_nobody_echoes_the_closing() {
+    let ends = driver::run_altered(setup_engines(4, b"set-up", 0), |packet| {
+        if packet.from.0 >= 2 && packet.to == PartyIndex(0) {
+            // Of the pair of the cheats, which is the last one of each.
+            altered(&mut packet.body, "Closing", |m| {
+                flip(at(m, &["transcripts"]));
+            });
+        }
+    });
+    let digests: Vec<_> = ends
+        .iter()
+        .map(|end| end.as_ref().unwrap().as_ref().unwrap().digest())
+        .collect();
+    assert_ne!(digests[0], digests[1]);
+    assert_eq!(digests[1], digests[2]);
+}
+
 fn failure<O>(end: &Option<Result<O, EngineError>>) -> &EngineError {
     match end {
         Some(Err(error)) => error,
