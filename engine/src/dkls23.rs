@@ -3,9 +3,14 @@
 //!
 //! Each pair of members makes a [`Setup`] once: oblivious transfers whose secrets every signature
 //! uses again. **A check of a transfer that fails tells the peer about these secrets, and 256 such
-//! answers give away the key.** So a caller must keep the pair rule, which `Journal::begin_runs` of
-//! countersign-store keeps: it asks [`EngineError::verdict`](crate::EngineError::verdict) at every
-//! end, and burns the set-up of a pair before anybody learns of a failed check.
+//! answers give away the key.** So a caller must keep the pair rule, of which `Journal` of
+//! countersign-store keeps the records:
+//!
+//! * `begin_runs` counts each run before a message of a peer reaches its engine.
+//! * At every end the caller asks [`EngineError::verdict`], and burns the set-ups with the culprits
+//!   before anybody learns of a failed check. A failed check without a culprit, and an engine that
+//!   was dropped while it computed, are unknown ends.
+//! * Then it drops the engines of all `tasks_to_drop`, which answer nothing.
 //!
 //! The library draws its randomness from the generator of the thread, which is seeded by the
 //! operating system; nobody can give it another. It is seeded again at the start of every round.

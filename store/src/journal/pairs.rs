@@ -269,11 +269,8 @@ impl<'t> Pairs<'t> {
     }
 
     fn count_unrecorded(&mut self, runs: &[UnderWay]) -> Result<(), WriteJournalError> {
-        for run in runs {
+        for run in runs.iter().filter(|run| run.runs > 0) {
             let known = self.pair(&run.setup, &run.peer)?;
-            if run.runs == 0 {
-                continue;
-            }
             // Runs begin only with a set-up that is known, and none is ever deleted.
             let pair = known.ok_or(ReadJournalError::Damaged { table: "pairs" })?;
             self.put(&Pair {

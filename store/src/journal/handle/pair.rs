@@ -63,9 +63,10 @@ impl Journal {
     /// dropped at once and answer nothing: each answer could tell the peer one more bit.
     pub fn tasks_to_drop(&self) -> Result<BTreeSet<TaskId>, ReadJournalError> {
         self.look(|| {
-            let tables = self.later_table(PAIRS)?.zip(self.later_table(PAIR_RUNS)?);
-            match tables {
-                Some((pairs, under_way)) => read_burnt_tasks(&pairs, &under_way),
+            // In this order, so that every run that is found has its pair in the other table.
+            let under_way = self.later_table(PAIR_RUNS)?;
+            match under_way.zip(self.later_table(PAIRS)?) {
+                Some((under_way, pairs)) => read_burnt_tasks(&pairs, &under_way),
                 None => Ok(BTreeSet::new()),
             }
         })
