@@ -38,8 +38,9 @@ pub use stored::Setup;
 /// a difference must not look like a check that failed.
 pub const LIBRARY: &str = "dkls23-core 0.6.2";
 
-/// The maximum number of runs of a [`batch()`]: the second messages of one more could be too long
-/// for a body, and that would show only after the checks.
+/// The maximum number of runs of a [`batch()`]. The second messages of 18 could be too long for a
+/// body, which would show only after the checks, and the journal has room for 16 beside the ends
+/// that nobody recorded.
 pub const MAX_RUNS_OF_A_BATCH: usize = 16;
 
 /// Combines runs of [`sign`] like [`batch`](crate::batch()), which must not be used for them. More

@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
-use countersign_protocol::{Cause, Failure, Hash, KeyId, NodeId, Outcome, TaskId, UnixMillis};
+use countersign_protocol::{
+    Cause, Failure, Hash, KeyDescriptor, KeyId, NodeId, Outcome, TaskId, UnixMillis,
+};
 use countersign_store::{
     AuditKind, Burn, Consequences, Decided, Journal, MAX_OPEN, MAX_RUNS, MAX_UNRECORDED, Pair,
-    Quarantine, Refused, Runs, RunsEnd, Silent, TaskChange, Unfit, WriteJournalError, Written,
+    PreparedReshare, Quarantine, Refused, ReshareStage, Runs, RunsEnd, Silent, TaskChange, Unfit,
+    WriteJournalError, Written,
 };
 use redb::{Database, ReadableDatabase, TableDefinition};
 
@@ -487,6 +490,31 @@ fn a_check_that_failed_in_a_task_that_goes_on_burns_too() {
     }));
     journal.commit(NOW, judged, Vec::new()).unwrap();
     assert_eq!(check(&journal, 3), Err(Unfit::Burnt));
+}
+
+#[test]
+fn a_reshare_that_comes_to_nothing_ends_its_runs() {
+    let (_dir, journal) = journal();
+    begin(&journal, 1, 2, 1).unwrap();
+    let prepared = PreparedReshare {
+        task: task(1),
+        descriptor: KeyDescriptor {
+            generation: 1,
+            ..descriptor(1)
+        },
+        joins: true,
+        opened: NOW,
+        stage: ReshareStage::InDoubt,
+        created: NOW,
+    };
+    journal.prepare_reshare(prepared).unwrap();
+    let Outcome::Failed(failure) = failed() else {
+        panic!("a failure");
+    };
+    journal
+        .finish_reshare(NOW, task(1), ReshareStage::Aborted, failure)
+        .unwrap();
+    assert_eq!(pair(&journal, 2).unrecorded, 1);
 }
 
 #[test]
