@@ -44,8 +44,8 @@ impl Stored for Pair {}
 /// The reason why a set-up is burnt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Burnt {
-    /// The task in which the check failed. Absent if the operator restored the journal, since the
-    /// copy may be older than a failed check.
+    /// The task in which the check failed. Absent if this journal may not know of one that failed:
+    /// the operator restored it, or another process had the identity of this node.
     pub task: Option<TaskId>,
     /// The time at which it was burnt.
     pub since: UnixMillis,
