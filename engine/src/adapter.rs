@@ -17,8 +17,8 @@ use crate::engine::{Engine, MessageKind, Outgoing, PartyIndex, Recipient, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};
 use crate::sealed::{decode_only_form, encode};
 
-/// Maximum size of a message that carries a secret; its buffer is reserved at once, so that growing
-/// does not leave copies behind.
+/// Maximum size of a message that alone reveals a secret; its buffer is reserved at once, so that
+/// growing does not leave copies behind.
 const SECRET_BODY: usize = 1024;
 
 /// A protocol message, with the limits of its round.

@@ -157,6 +157,13 @@ pub enum CallerFault {
         "the auxiliary information belongs to another committee or party: use that of the key's committee"
     )]
     AuxMismatch,
+    /// A run that was not counted with its set-up and session.
+    #[error("the run was counted with another set-up or session: count each before it begins")]
+    NotCounted,
+    /// A batch of another size than 1 to the given maximum.
+    #[error("{given} runs in a batch: choose between 1 and {most}")]
+    #[allow(missing_docs, reason = "the fields are named for what they hold")]
+    BatchSize { given: usize, most: usize },
     /// A party of a resharing that neither deals nor joins.
     #[error("a party neither deals nor joins: leave it out of the resharing")]
     NoRole,

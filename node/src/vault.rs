@@ -455,7 +455,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Returns auxiliary information by its public digest.
+    /// Returns auxiliary information by its public digest, which must be its own: runs are counted
+    /// by the name.
     pub fn aux(&self, digest: Hash) -> Result<Aux, VaultError> {
         let missing = VaultError::Missing("auxiliary information of this committee");
         let bytes = self
@@ -465,7 +466,11 @@ impl Vault {
             what: "auxiliary information",
             why,
         };
-        Aux::from_bytes(&bytes).map_err(|error| unusable(error.to_string()))
+        let aux = Aux::from_bytes(&bytes).map_err(|error| unusable(error.to_string()))?;
+        if aux.public_digest() != digest.0 {
+            return Err(unusable("it is stored under the name of another".into()));
+        }
+        Ok(aux)
     }
 
     /// Returns the number of primes in the pool; a set takes four.

@@ -24,9 +24,9 @@ pub use journal::{
     Attempt, AuditEntry, AuditError, AuditHead, AuditKind, BundleMark, Burn, Burnt, Configuration,
     Consequences, Count, Counted, Decided, Deletions, Delivery, Difference, Evidence, Generation,
     Journal, JournalOpenError, Kept, KeptRecord, KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp,
-    MAX_RUNS, MAX_UNRECORDED, NewEvent, OperationKind, Pair, PastDecision, PastDecisions,
+    MAX_OPEN, MAX_RUNS, MAX_UNRECORDED, NewEvent, OperationKind, Pair, PastDecision, PastDecisions,
     PastRecording, PeerMark, PreparedReshare, Proof, Pruned, Quarantine, ReadJournalError, Refused,
-    ReshareStage, Row, RunsEnd, Snapshot, State, StateWrite, Stop, TaskChange, Teller, Unfit,
+    ReshareStage, Row, Runs, RunsEnd, Snapshot, State, StateWrite, Stop, TaskChange, Teller, Unfit,
     WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};

@@ -3,10 +3,12 @@
 //!
 //! Known elsewhere as GHSA-7f6p-phw2-8253: "you must not reuse an OT setup".
 
+use std::num::NonZeroU64;
+
 use countersign_protocol::{Hash, NodeId, OperationKind, TaskId, UnixMillis};
 use countersign_store::{
-    Burn, Consequences, Decided, Evidence, Journal, Refused, RunsEnd, Silent, Unfit,
-    WriteJournalError,
+    Burn, Consequences, Decided, Evidence, Journal, MAX_OPEN, MAX_RUNS, Refused, Runs, RunsEnd,
+    Silent, Unfit, WriteJournalError,
 };
 use dkls23_core::SignSession;
 use dkls23_core::protocols::PartyIndex as Member;
@@ -16,7 +18,10 @@ use dkls23_core::utilities::oracle_tags::{
     TAG_OTE_CHI, TAG_OTE_PRG, TAG_OTE_SESSION, TAG_SIGN_MUL_SESSION,
 };
 use dkls23_core::utilities::ot::extension::{FieldElement, OTEDataToSender, PRGOutput, field_mul};
+use serde_bytes::Bytes;
+use zeroize::Zeroizing;
 
+use super::batch;
 use super::convert::Curve;
 use super::signing::{Msg, Signer};
 use super::stored::Setup;
@@ -30,6 +35,8 @@ const CHEAT: PartyIndex = PartyIndex(1);
 /// Bytes of an element of the field in which the check computes.
 const ELEMENT: usize = size_of::<FieldElement>();
 const NOW: UnixMillis = UnixMillis(1);
+/// The task that made the set-up.
+const MAKER: TaskId = TaskId([0xff; 16]);
 
 /// The cheat's guess about one bit: its first message passes the check only if the bit is 0.
 fn guess(cheat: &Signer, setup: &Setup, row: usize) -> TransmitPhase1to2 {
@@ -109,23 +116,37 @@ fn checked(row: &PRGOutput, chi: &[Vec<u8>; 2]) -> FieldElement {
 
 /// What the victim does with a guess: it goes on, or it says why not.
 fn answer(shares: &[Share], session: &[u8], row: usize) -> Result<(), EngineError> {
+    let (victim, body) = run(shares, session, row);
+    hears(victim, &body)
+}
+
+/// A run of the victim, and the guess that the cheat sends in it.
+fn run(
+    shares: &[Share],
+    session: &[u8],
+    row: usize,
+) -> (Box<dyn Engine<Output = Signature>>, Zeroizing<Vec<u8>>) {
     let setups = setups();
     let cheat = signer(&shares[1], &setups[1], CHEAT.0, session);
     let message = guess(&cheat, &setups[1], row);
     let victim = signer(&shares[0], &setups[0], VICTIM.0, session).start();
-    hears(victim, message)
+    (victim, encode(&Msg::Round1(message), 0).unwrap())
 }
 
-fn hears(
-    mut victim: Box<dyn Engine<Output = Signature>>,
-    message: TransmitPhase1to2,
-) -> Result<(), EngineError> {
-    let sent =
-        |step: Step<Signature>| matches!(step, Step::Send(out) if out.to == Recipient::One(CHEAT));
+/// The same in a batch with a guess for each run.
+fn answer_of_batch(shares: &[Share], rows: &[usize]) -> Result<(), EngineError> {
+    let runs = rows.iter().enumerate();
+    let runs = runs.map(|(number, row)| run(shares, &session(number), *row));
+    let (victims, bodies): (Vec<_>, Vec<_>) = runs.unzip();
+    let bodies: Vec<_> = bodies.iter().map(|body| Bytes::new(body)).collect();
+    hears(batch(victims).unwrap(), &encode(&bodies, 0).unwrap())
+}
+
+fn hears<T>(mut victim: Box<dyn Engine<Output = T>>, body: &[u8]) -> Result<(), EngineError> {
+    let sent = |step: Step<T>| matches!(step, Step::Send(out) if out.to == Recipient::One(CHEAT));
     assert!(sent(victim.step()?), "its own first message");
     assert!(matches!(victim.step()?, Step::NeedMessage));
-    let body = encode(&Msg::Round1(message), 0).unwrap();
-    victim.receive(CHEAT, MessageKind::Direct, &body)?;
+    victim.receive(CHEAT, MessageKind::Direct, body)?;
     assert!(sent(victim.step()?), "it goes on");
     Ok(())
 }
@@ -152,6 +173,21 @@ fn without_the_rule_every_session_tells_a_bit() {
     }
 }
 
+/// A batch goes on only if all its guesses are right, so it tells less than as many runs alone.
+#[test]
+fn a_batch_ends_with_the_first_wrong_guess() {
+    let shares = key(2);
+    let zeros: Vec<_> = (0..256).filter(|row| !bit(*row)).take(2).collect();
+    let zero = zeros[0];
+    let one = first_one();
+    assert_eq!(answer_of_batch(&shares, &zeros), Ok(()));
+    for rows in [[zero, one], [one, zero], [one, one]] {
+        let error = answer_of_batch(&shares, &rows).unwrap_err();
+        assert_eq!(error.verdict(), Verdict::Burns, "{error}");
+        assert_eq!(error.culprits(), [CHEAT]);
+    }
+}
+
 /// A node that keeps the rule, and the cheat in front of it.
 struct Attack {
     dir: tempfile::TempDir,
@@ -173,7 +209,8 @@ impl Attack {
         let key = ed25519_dalek::SigningKey::from_bytes(&[2; 32]);
         let peer = NodeId::from_bytes(key.verifying_key().to_bytes()).unwrap();
         let setup = Hash(setups()[0].digest());
-        journal.enter_setup(setup, vec![peer]).unwrap();
+        journal.approve(NOW, decided(MAKER), Vec::new()).unwrap();
+        journal.enter_setup(MAKER, setup, vec![peer]).unwrap();
         Self {
             dir,
             journal,
@@ -188,22 +225,9 @@ impl Attack {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&(self.sessions as u64 + 1).to_be_bytes());
         let task = TaskId(id);
-        let decided = Decided {
-            task,
-            hash: Hash([0; 32]),
-            kind: OperationKind::KeySign,
-            received_at: NOW,
-            verdicts: Vec::new(),
-            parties: Vec::new(),
-            bytes: Vec::new(),
-            evidence: Evidence::default(),
-        };
         // A task that was refused before it began is known already.
-        let _ = self.journal.approve(NOW, decided, Vec::new());
-        match self
-            .journal
-            .begin_runs(task, self.setup, vec![self.peer], 1)
-        {
+        let _ = self.journal.approve(NOW, decided(task), Vec::new());
+        match self.journal.begin_runs(task, self.one(), MAX_RUNS) {
             Ok(_) => {}
             Err(WriteJournalError::Refused(Refused::Unfit { why, .. })) => return Err(why),
             Err(error) => panic!("{error}"),
@@ -214,20 +238,34 @@ impl Attack {
 
     /// Records how a run ended, as a node does before anything of it leaves.
     fn end(&mut self, task: TaskId, answer: &Result<(), EngineError>) {
-        let runs = match answer.as_ref().map_err(EngineError::verdict) {
-            Ok(()) | Err(Verdict::Clean) => RunsEnd::Clean,
-            Err(Verdict::Unknown) => RunsEnd::Unknown,
+        let mut runs = RunsEnd::default();
+        match answer.as_ref().map_err(EngineError::verdict) {
+            Ok(()) | Err(Verdict::Clean) => runs.clean.push(self.one()),
+            Err(Verdict::Unknown) => runs.unknown.push(self.one()),
             Err(Verdict::Burns) => {
                 self.failures += 1;
-                RunsEnd::Failed(vec![Burn {
+                runs.burns.push(Burn {
                     setup: self.setup,
                     peer: self.peer,
                     task,
                     since: NOW,
                     text: "test".into(),
-                }])
+                });
             }
-        };
+        }
+        self.conclude(task, runs);
+    }
+
+    /// One run with the cheat.
+    fn one(&self) -> Runs {
+        Runs {
+            setup: self.setup,
+            peers: vec![self.peer],
+            runs: NonZeroU64::MIN,
+        }
+    }
+
+    fn conclude(&self, task: TaskId, runs: RunsEnd) {
         let outcome =
             countersign_protocol::Failure::new(countersign_protocol::FailureCode::Protocol, "test");
         let consequences = Consequences {
@@ -258,6 +296,19 @@ impl Attack {
             dir,
             ..self
         }
+    }
+}
+
+fn decided(task: TaskId) -> Decided {
+    Decided {
+        task,
+        hash: Hash([0; 32]),
+        kind: OperationKind::KeySign,
+        received_at: NOW,
+        verdicts: Vec::new(),
+        parties: Vec::new(),
+        bytes: Vec::new(),
+        evidence: Evidence::default(),
     }
 }
 
@@ -297,7 +348,7 @@ fn neither_a_restart_nor_the_operator_revives_a_pair() {
     attack.journal.lift(NOW, key, peer).unwrap();
     attack
         .journal
-        .enter_setup(attack.setup, vec![peer])
+        .enter_setup(MAKER, attack.setup, vec![peer])
         .unwrap();
     assert!(!attack.tries(&shares, row));
     assert_eq!(attack.begin(), Err(Unfit::Burnt));
@@ -321,17 +372,26 @@ fn four_kills_are_all_that_the_attack_gets() {
     assert_eq!(attack.begin(), Err(Unfit::TooManyUnrecorded));
 }
 
-/// Runs that were begun before the first failure may end after it; no later one begins.
+/// Few runs are under way at once, and none of them answers after the first failure.
 #[test]
-fn parallel_sessions_end_with_the_first_failure() {
+fn parallel_sessions_tell_no_more_than_one() {
     let shares = key(2);
     let mut attack = Attack::new();
-    let tasks: Vec<_> = (0..16).map(|_| attack.begin().unwrap()).collect();
+    let tasks: Vec<_> = (0..256).map_while(|_| attack.begin().ok()).collect();
+    assert_eq!(tasks.len() as u64, MAX_OPEN);
+    assert_eq!(attack.begin(), Err(Unfit::Busy));
     let row = first_one();
+    let mut answered = 0;
     for (number, task) in tasks.into_iter().enumerate() {
+        if attack.journal.tasks_to_drop().unwrap().contains(&task) {
+            attack.end(task, &Ok(()));
+            continue;
+        }
         let answer = answer(&shares, &session(number), row);
         attack.end(task, &answer);
-        assert_eq!(attack.begin(), Err(Unfit::Burnt));
+        answered += 1;
     }
-    assert_eq!(attack.failures, 16, "all that were under way, and no more");
+    assert_eq!((answered, attack.failures), (1, 1));
+    assert_eq!(attack.begin(), Err(Unfit::Burnt));
+    assert!(attack.journal.tasks_to_drop().unwrap().is_empty());
 }

@@ -22,14 +22,16 @@ pub(super) fn member(position: u16) -> Result<Member, EngineError> {
 }
 
 /// A secret scalar. The library wipes its own copy.
-pub(super) fn secret(scalar: &SecretScalar<Secp256k1>) -> Result<Scalar, EngineError> {
-    let encoded = Zeroizing::new(scalar.as_ref().to_be_bytes().as_bytes().to_vec());
-    let mut bytes = <[u8; 32]>::try_from(encoded.as_slice()).map_err(EngineError::bug)?;
-    let mut repr = FieldBytes::from(bytes);
-    bytes.zeroize();
+pub(super) fn secret(scalar: &SecretScalar<Secp256k1>) -> Result<Zeroizing<Scalar>, EngineError> {
+    let mut encoded = scalar.as_ref().to_be_bytes();
+    let bytes = <[u8; 32]>::try_from(encoded.as_bytes()).map(Zeroizing::new);
+    encoded.as_mut().zeroize();
+    let mut repr = FieldBytes::from(*bytes.map_err(EngineError::bug)?);
     let converted: Option<Scalar> = Option::from(Scalar::from_repr(repr));
     repr.as_mut_slice().zeroize();
-    converted.ok_or_else(|| EngineError::bug("a scalar above the order of the curve"))
+    converted
+        .map(Zeroizing::new)
+        .ok_or_else(|| EngineError::bug("a scalar above the order of the curve"))
 }
 
 /// A point that is not at infinity.

@@ -46,11 +46,16 @@ pub struct SetupParams<'a> {
     pub committee: [u8; 32],
     /// The generation of shares that it is made for. Whoever read a member's disk before a
     /// resharing must not be able to use what it read afterwards, so each generation has its own.
-    pub generation: u32,
+    pub generation: u64,
 }
 
 /// Makes the set-ups of this party with all others. Three rounds, of which the last is a broadcast.
 /// Takes about half a second of CPU for each other member.
+///
+/// The session must echo the broadcast. If it does not, two members that cheat together can leave
+/// two others with different digests of one run. No secret leaks, but the two then end every
+/// signature in a disagreement, and each names the other. A digest that all members confirm, as
+/// that in the descriptor of a key, shows it too.
 pub fn setup(params: SetupParams<'_>) -> Result<Box<dyn Engine<Output = Setup>>, EngineError> {
     let SetupParams {
         session,
@@ -141,7 +146,7 @@ struct Plan {
     me: u16,
     parties: u16,
     committee: [u8; 32],
-    generation: u32,
+    generation: u64,
 }
 
 /// This member's secrets of a pair between the first round and the second.
@@ -174,9 +179,9 @@ async fn run(party: MpcParty<Msg>, plan: Plan) -> Result<Setup, EngineError> {
     let closings = rounds.add_round(Gathered::<Closing>::from(everybody));
     let mut rounds = rounds.listen(incomings);
 
-    reseed()?;
     let mut begun = BTreeMap::new();
     for other in plan.others() {
+        reseed()?;
         let (mine, offer) = plan.begin(other)?;
         begun.insert(other, mine);
         outgoings
@@ -186,9 +191,9 @@ async fn run(party: MpcParty<Msg>, plan: Plan) -> Result<Setup, EngineError> {
     }
     let offers = rounds.complete(offers).await.map_err(EngineError::bug)?;
 
-    reseed()?;
     let mut halves = BTreeMap::new();
     for (other, mine) in &mut begun {
+        reseed()?;
         let offer = from(&offers, *other)?;
         halves.insert(*other, plan.multiplications(*other, mine, offer)?);
         outgoings
@@ -260,7 +265,7 @@ impl Plan {
         let (base_receiver, choices, randomness, encrypted) =
             MulSender::<Curve>::init_phase1(&to_other);
         let context = self.context(member(self.me)?, member(other)?);
-        let (seed, commitment, salt) = ZeroShare::generate_seed_with_bound_commitment(&context);
+        let (mut seed, commitment, salt) = ZeroShare::generate_seed_with_bound_commitment(&context);
         let offer = Offer {
             log,
             nonce,
@@ -277,6 +282,7 @@ impl Plan {
             opening: Opening { seed, salt },
             offer: hash(&offer)?,
         };
+        seed.zeroize();
         Ok((begun, offer))
     }
 

@@ -34,13 +34,48 @@ use crate::{
 
 /// The caller's word that a run is counted on disk: that `Journal::begin_runs` of
 /// countersign-store, or what stands for it, has returned. Each run needs one of its own, those of
-/// a batch included.
-pub struct Counted(());
+/// a batch included, and it serves no other set-up and no other session.
+pub struct Counted {
+    setup: [u8; 32],
+    session: Vec<u8>,
+}
 
 impl Counted {
-    /// Gives the word. Call it at the one place that counts runs, and nowhere else.
-    pub fn on_disk() -> Self {
-        Self(())
+    /// Gives the word for the set-up with this digest, as it was counted, and for the session of
+    /// one run of the task. Call it at the one place that counts runs, and nowhere else.
+    pub fn on_disk(setup: [u8; 32], session: &[u8]) -> Self {
+        Self {
+            setup,
+            session: session.to_vec(),
+        }
+    }
+
+    fn check(&self, setup: &Setup, session: &[u8]) -> Result<(), CallerFault> {
+        if self.setup == setup.digest() && self.session == session {
+            Ok(())
+        } else {
+            Err(CallerFault::NotCounted)
+        }
+    }
+}
+
+/// What a set-up must be of, by the descriptor of the key that all members have confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetupOf {
+    /// The committee, as in [`SetupParams`](super::SetupParams).
+    pub committee: [u8; 32],
+    /// The generation of the share that signs. A set-up of an earlier one is refused: whoever read
+    /// a member's disk before the resharing could read its new share out of one session.
+    pub generation: u64,
+}
+
+impl SetupOf {
+    fn check(self, setup: &Setup) -> Result<(), CallerFault> {
+        if setup.committee() == self.committee && setup.generation() == self.generation {
+            Ok(())
+        } else {
+            Err(CallerFault::AuxMismatch)
+        }
     }
 }
 
@@ -49,13 +84,18 @@ impl Counted {
 /// `signers`.
 ///
 /// The caller must burn the pairs that [`EngineError::verdict`] says before anything of the end
-/// leaves the node; see [`dkls23`](crate::dkls23).
+/// leaves the node; see [`dkls23`](crate::dkls23). A set-up of another committee or generation
+/// than `of` is refused with [`CallerFault::AuxMismatch`], one that was not counted for this
+/// session with [`CallerFault::NotCounted`], both before any message.
 pub fn sign(
     params: SignParams<'_>,
     share: &Share,
     setup: &Setup,
-    _: Counted,
+    of: SetupOf,
+    counted: Counted,
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
+    of.check(setup)?;
+    counted.check(setup, params.session)?;
     if share.scheme() != Scheme::EcdsaSecp256k1 {
         return Err(CallerFault::UnusableShare.into());
     }
@@ -173,16 +213,17 @@ impl Signer {
             parameters,
             party_index: member(core.i)?,
             session_id: session_id(job, setup).to_vec(),
-            poly_point,
+            poly_point: *poly_point,
             pk,
-            zero_share: ZeroShare::initialize(Vec::new()),
+            // As long as it will be: growing would leave copies behind.
+            zero_share: ZeroShare::initialize(Vec::with_capacity(job.signers.len())),
             mul_senders: BTreeMap::new(),
             mul_receivers: BTreeMap::new(),
             derivation_data: DerivData {
                 depth: 0,
                 child_number: 0,
                 parent_fingerprint: [0; 4],
-                poly_point,
+                poly_point: *poly_point,
                 pk,
                 chain_code: job.child.key.chain_code,
             },

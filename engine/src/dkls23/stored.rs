@@ -39,7 +39,7 @@ pub(super) struct Record {
     pub(super) index: CommitteeIndex,
     pub(super) parties: u16,
     pub(super) committee: [u8; 32],
-    pub(super) generation: u32,
+    pub(super) generation: u64,
     /// Hash of each pair's transcript, in the order of [`all_pairs`].
     pub(super) transcripts: Vec<[u8; 32]>,
     /// The other members in order.
@@ -85,7 +85,7 @@ impl Setup {
     }
 
     /// The generation of shares that it was made for.
-    pub fn generation(&self) -> u32 {
+    pub fn generation(&self) -> u64 {
         self.0.generation
     }
 

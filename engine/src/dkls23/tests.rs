@@ -2,9 +2,13 @@
 
 use std::sync::OnceLock;
 
-use dkls23_core::utilities::hashes::{tagged_hash_as_point, tagged_hash_as_scalar};
+use dkls23_core::utilities::hashes::tagged_hash_as_scalar;
 use dkls23_core::utilities::oracle_tags::TAG_OT_BASE_H;
-use k256_next::{ProjectivePoint, Scalar};
+use dkls23_core::utilities::ot::base::{OTReceiver, OTSender};
+use dkls23_core::utilities::proofs::EncProof;
+use k256_next::elliptic_curve::group::GroupEncoding;
+use k256_next::hash2curve::GroupDigest;
+use k256_next::{AffinePoint, ProjectivePoint, Scalar};
 use rand::rngs::OsRng;
 
 use super::convert::Curve;
@@ -230,13 +234,58 @@ fn a_record_that_does_not_hold_together_is_refused() {
 /// messages of every transfer.
 #[test]
 fn nobody_knows_the_logarithm_of_the_point_of_a_transfer() {
-    let input: &[&[u8]] = &[b"session", &[7; 32]];
-    let point = tagged_hash_as_point::<Curve>(TAG_OT_BASE_H, input);
-    let scalar = tagged_hash_as_scalar::<Curve>(TAG_OT_BASE_H, input);
-    assert_ne!(
-        ProjectivePoint::from(point),
-        ProjectivePoint::GENERATOR * scalar
-    );
+    let session = b"session";
+    let receiver = OTReceiver::init();
+    let sender = OTSender::<Curve>::init(session);
+    for choice in [false, true] {
+        let (_, proof) = receiver.run_phase1::<Curve>(session, choice);
+        let point = proof.proof0.base_h;
+        assert_eq!(point, of_rfc_9380(session, &receiver.seed));
+        let ended = sender.run_phase2(session, &receiver.seed, &proof);
+        assert!(ended.is_ok(), "the sender takes the same point");
+    }
+    let input: &[&[u8]] = &[session, &receiver.seed];
+    let known = tagged_hash_as_scalar::<Curve>(TAG_OT_BASE_H, input);
+    let known = (ProjectivePoint::GENERATOR * known).to_affine();
+    assert_ne!(known, of_rfc_9380(session, &receiver.seed));
+    let proof = EncProof::<Curve>::prove(session, &known, &Scalar::ONE, true);
+    let ended = sender.run_phase2(session, &receiver.seed, &proof);
+    assert!(ended.is_err(), "the sender takes no other point");
+}
+
+/// The point of a transfer, without any helper of the library.
+fn of_rfc_9380(session: &[u8], seed: &[u8]) -> AffinePoint {
+    let mut message = Vec::new();
+    for part in [session, seed] {
+        message.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        message.extend_from_slice(part);
+    }
+    hashed(&message, b"dkls23/ot/base/h/v2")
+}
+
+fn hashed(message: &[u8], tag: &[u8]) -> AffinePoint {
+    let suite = b"-with-secp256k1_XMD:SHA-256_SSWU_RO_";
+    let point = Curve::hash_from_bytes(&[message], &[tag, suite]);
+    point.unwrap().to_affine()
+}
+
+/// RFC 9380, appendix J.8.1.
+#[test]
+fn points_are_hashed_as_the_standard_says() {
+    let vectors = [
+        (
+            "",
+            "03c1cae290e291aee617ebaef1be6d73861479c48b841eaba9b7b5852ddfeb1346",
+        ),
+        (
+            "abc",
+            "023377e01eab42db296b512293120c6cee72b6ecf9f9205760bd9ff11fb3cb2c4b",
+        ),
+    ];
+    for (message, expected) in vectors {
+        let point = hashed(message.as_bytes(), b"QUUX-V01-CS02");
+        assert_eq!(hex::encode(point.to_bytes()), expected);
+    }
 }
 
 #[test]

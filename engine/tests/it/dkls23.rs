@@ -4,16 +4,16 @@
 use std::sync::Arc;
 
 use ciborium::Value;
-use countersign_engine::dkls23::{self, Counted, Setup, SetupParams};
+use countersign_engine::dkls23::{self, Counted, MAX_RUNS_OF_A_BATCH, Setup, SetupOf, SetupParams};
 use countersign_engine::{
     Aux, CallerFault, CommitteeIndex, DecodeError, Engine, EngineError, MAX_BODY, Message,
     MessageKind, PartyIndex, PeerFault, ReshareParams, Role, Scheme, Share, SignParams, Signature,
-    Verdict, batch, check_signature, reshare, sign, verification_key,
+    Verdict, check_signature, reshare, sign, verification_key,
 };
 use rand::rngs::OsRng;
 use rand::{Rng, RngCore};
 
-use crate::fixtures::{Wallet, generate, setup_engines, setups};
+use crate::fixtures::{Wallet, generate, of, setup_engines, setups};
 use crate::schemes::caller_fault;
 use crate::{driver, oracle};
 
@@ -261,6 +261,25 @@ fn a_member_that_saw_other_messages_of_a_pair_is_noticed() {
         };
         assert_eq!(*failure(&ends[party]), expected);
     }
+}
+
+/// Why a session must echo the last round: the engine cannot tell what others were told.
+#[test]
+fn two_cheats_leave_two_digests_where_nobody_echoes_the_closing() {
+    let ends = driver::run_altered(setup_engines(4, b"set-up", 0), |packet| {
+        if packet.from.0 >= 2 && packet.to == PartyIndex(0) {
+            // Of the pair of the cheats, which is the last one of each.
+            altered(&mut packet.body, "Closing", |m| {
+                flip(at(m, &["transcripts"]));
+            });
+        }
+    });
+    let digests: Vec<_> = ends
+        .iter()
+        .map(|end| end.as_ref().unwrap().as_ref().unwrap().digest())
+        .collect();
+    assert_ne!(digests[0], digests[1]);
+    assert_eq!(digests[1], digests[2]);
 }
 
 fn failure<O>(end: &Option<Result<O, EngineError>>) -> &EngineError {
@@ -539,6 +558,54 @@ fn a_damaged_record_is_refused() {
     );
 }
 
+/// What keeps the first of three members from signing.
+fn signing(share: &Share, setup: &Setup, of: SetupOf, counted: Counted) -> Option<EngineError> {
+    let params = SignParams {
+        session: b"s",
+        me: PartyIndex(0),
+        signers: &[CommitteeIndex(0), CommitteeIndex(1)],
+        path: &[],
+        script_root: None,
+        message: message(),
+    };
+    dkls23::sign(params, share, setup, of, counted).err()
+}
+
+/// Whoever had the old set-up of one member and is another could read the first one's new share.
+#[test]
+fn a_new_share_does_not_sign_with_an_old_set_up() {
+    let setup = &setups(3)[0];
+    let old = wallet(2, 3);
+    let new = refreshed(&old.shares);
+    let with = |share, generation, committee| {
+        let of = SetupOf {
+            committee,
+            generation,
+        };
+        signing(share, setup, of, Counted::on_disk(setup.digest(), b"s"))
+    };
+    assert!(with(&old.shares[0], 0, [1; 32]).is_none());
+    for (generation, committee) in [(1, [1; 32]), (1 << 32, [1; 32]), (0, [2; 32])] {
+        assert_eq!(
+            caller_fault(with(&new[0], generation, committee)),
+            CallerFault::AuxMismatch
+        );
+    }
+}
+
+#[test]
+fn a_run_is_counted_with_its_own_set_up_and_session() {
+    let setup = &setups(3)[0];
+    let share = &generate(SCHEME, 2, 3, b"keygen")[0];
+    let with = |digest, session: &[u8]| {
+        signing(share, setup, of(setup), Counted::on_disk(digest, session))
+    };
+    assert!(with(setup.digest(), b"s").is_none());
+    for (digest, session) in [([7; 32], &b"s"[..]), (setup.digest(), &b"t"[..])] {
+        assert_eq!(caller_fault(with(digest, session)), CallerFault::NotCounted);
+    }
+}
+
 #[test]
 fn wrong_calls_are_refused() {
     let refused = |me: u16, parties: u16, session: &[u8]| {
@@ -560,15 +627,8 @@ fn wrong_calls_are_refused() {
     assert_eq!(refused(0, 3, b""), CallerFault::EmptySession);
 
     let signing = |share: &Share, setup: &Setup| {
-        let params = SignParams {
-            session: b"s",
-            me: PartyIndex(0),
-            signers: &[CommitteeIndex(0), CommitteeIndex(1)],
-            path: &[],
-            script_root: None,
-            message: message(),
-        };
-        dkls23::sign(params, share, setup, Counted::on_disk()).err()
+        let counted = Counted::on_disk(setup.digest(), b"s");
+        signing(share, setup, of(setup), counted)
     };
     let of_three = generate(SCHEME, 2, 3, b"keygen");
     assert!(signing(&of_three[0], &setups(3)[0]).is_none());
@@ -600,7 +660,7 @@ fn a_batch_of_sixteen_fits_into_one_body() {
             let message = Message::Digest([run; 32]);
             wallet.dkls23_signer(setups(3), me, &[0, 1], &[], &message, &[1, run])
         };
-        batch((0..16).map(run).collect())
+        dkls23::batch((0..16).map(run).collect()).unwrap()
     };
     let mut longest = 0;
     let ends = driver::run_altered(vec![party(0), party(1)], |packet| {
@@ -613,8 +673,31 @@ fn a_batch_of_sixteen_fits_into_one_body() {
         }
     }
     assert!(longest > MAX_BODY / 2, "{longest}: what was measured?");
-    assert!(longest <= dkls23::sign_room(16).longest, "{longest}");
+    let room = dkls23::sign_room(MAX_RUNS_OF_A_BATCH).unwrap();
+    assert!(longest <= room.longest, "{longest}");
     assert!(longest < MAX_BODY, "{longest}");
+}
+
+/// It would fail after the checks, which nobody could tell from an attack.
+#[test]
+fn a_batch_that_cannot_fit_is_refused_at_the_start() {
+    let wallet = wallet(2, 3);
+    let of_size = |runs: usize| {
+        let engine = |_| wallet.dkls23_signer(setups(3), 0, &[0, 1], &[], &message(), b"s");
+        dkls23::batch((0..runs).map(engine).collect()).err()
+    };
+    assert!(of_size(MAX_RUNS_OF_A_BATCH).is_none());
+    for given in [0, MAX_RUNS_OF_A_BATCH + 1] {
+        let expected = CallerFault::BatchSize {
+            given,
+            most: MAX_RUNS_OF_A_BATCH,
+        };
+        assert_eq!(caller_fault(of_size(given)), expected);
+        assert_eq!(
+            dkls23::sign_room(given).err(),
+            Some(EngineError::Caller(expected))
+        );
+    }
 }
 
 /// A second message of a round and a message of the wrong kind name their sender and burn nothing.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use countersign_engine::dkls23::{self, Counted, Setup, SetupParams};
+use countersign_engine::dkls23::{self, Counted, Setup, SetupOf, SetupParams};
 use countersign_engine::{
     Aux, CommitteeIndex, Engine, KeygenParams, Message, PartyIndex, Primes, SafePrime, Scheme,
     Share, SignParams, Signature, keygen, sign,
@@ -101,13 +101,10 @@ impl Wallet {
             script_root: None,
             message: message.clone(),
         };
-        dkls23::sign(
-            params,
-            &self.shares[mine],
-            &setups[mine],
-            Counted::on_disk(),
-        )
-        .expect("valid parameters")
+        let setup = &setups[mine];
+        let counted = Counted::on_disk(setup.digest(), session);
+        dkls23::sign(params, &self.shares[mine], setup, of(setup), counted)
+            .expect("valid parameters")
     }
 
     /// Signs, and returns the signature after comparing it at all signers.
@@ -115,6 +112,14 @@ impl Wallet {
         let signatures = driver::run(self.signers(signers, path, message));
         assert!(signatures.windows(2).all(|pair| pair[0] == pair[1]));
         signatures.into_iter().next().expect("signers")
+    }
+}
+
+/// The committee and the generation that a set-up was made for.
+pub fn of(setup: &Setup) -> SetupOf {
+    SetupOf {
+        committee: setup.committee(),
+        generation: setup.generation(),
     }
 }
 
@@ -133,7 +138,7 @@ pub fn setups(parties: u16) -> &'static [Setup] {
 pub fn setup_engines(
     parties: u16,
     session: &[u8],
-    generation: u32,
+    generation: u64,
 ) -> Vec<Box<dyn Engine<Output = Setup>>> {
     let engine = |me| {
         let params = SetupParams {

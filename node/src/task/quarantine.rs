@@ -55,7 +55,7 @@ impl Tried<'_> {
                 .collect(),
             attempt: self.attempt(outcome),
             // No engine that this node runs has a set-up of pairs.
-            runs: RunsEnd::Unknown,
+            runs: RunsEnd::default(),
         }
     }
 

@@ -346,6 +346,19 @@ fn auxiliary_information_that_is_missing_or_damaged_is_told_apart() {
 }
 
 #[test]
+fn auxiliary_information_under_the_name_of_another_is_not_used() {
+    let (_dir, vault) = empty();
+    let bytes = include_bytes!("../../../engine/tests/fixtures/aux/3-0.cbor");
+    let own = Hash(Aux::from_bytes(bytes).unwrap().public_digest());
+    let other = Hash([1; 32]);
+    for name in [own, other] {
+        vault.keep_bytes(Section::Aux, &name.to_string(), bytes);
+    }
+    assert!(vault.aux(own).is_ok());
+    assert!(matches!(vault.aux(other), Err(VaultError::Unusable { .. })));
+}
+
+#[test]
 fn an_orphaned_share_goes_and_takes_no_other_with_it() {
     let (_dir, vault) = holding();
     vault.keep_record(true, &next(1, None));

@@ -50,9 +50,9 @@ pub enum TaskChange {
         refusal: Refusal,
     },
     /// An approved task ends, and all its runs with a set-up of pairs. The same outcome again is
-    /// [`Written::Already`](super::Written); another is refused. [`Outcome::Created`] makes the key
-    /// active, [`Outcome::Reshared`] puts the next generation in force; no other outcome ends a
-    /// task whose reshare is in doubt.
+    /// [`Written::Already`](super::Written); another is refused, but its burns are written.
+    /// [`Outcome::Created`] makes the key active, [`Outcome::Reshared`] puts the next generation in
+    /// force; no other outcome ends a task whose reshare is in doubt.
     End {
         /// The approved task that ends.
         task: TaskId,

@@ -182,13 +182,16 @@ pub enum Refused {
     )]
     Passed(TaskId),
     /// The set-up of this node with a peer must not be used.
-    #[error("the set-up with {peer} {why}; a reshare of the key makes a new one")]
+    #[error("the set-up with {peer} {why}")]
     Unfit {
         /// The peer at the other end.
         peer: NodeId,
         /// The reason.
         why: Unfit,
     },
+    /// Runs of a task name no peer, or one twice.
+    #[error("the runs of task {0} name no peer, or one twice; report this")]
+    Peers(TaskId),
     /// The name or value of a plugin's state is too long.
     #[error("plugin `{plugin}` stored a name or value that is too long; correct the plugin")]
     StateTooLarge {

@@ -63,7 +63,7 @@ pub use handle::task::LookUp;
 pub use index::{KeyCounts, KnownKey};
 pub use memory::StateWrite;
 pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
-pub use pair::{Burn, Burnt, MAX_RUNS, MAX_UNRECORDED, Pair, RunsEnd, Unfit};
+pub use pair::{Burn, Burnt, MAX_OPEN, MAX_RUNS, MAX_UNRECORDED, Pair, Runs, RunsEnd, Unfit};
 pub use peer::PeerMark;
 pub use prepared::{PreparedReshare, ReshareStage};
 pub use pruned::Pruned;

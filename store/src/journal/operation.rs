@@ -1,7 +1,9 @@
 //! Operations: the writes that the journal accepts, and their dispatch to the tables.
 //!
 //! Each operation checks before its first write, so that a refused one leaves nothing behind in the
-//! transaction that it shares with others. Any other error discards the whole transaction.
+//! transaction that it shares with others. Any other error discards the whole transaction. One
+//! exception: the end of a task burns the set-ups whose checks failed, also if its outcome is
+//! refused.
 
 use countersign_audit::Checkpoint;
 use countersign_protocol::{Hash, KeyDescriptor, KeyId, NodeId, SignedAck, TaskId, UnixMillis};
@@ -11,7 +13,7 @@ use super::bundled::BundleMark;
 use super::change::TaskChange;
 use super::counted::Count;
 use super::outbox::{NewEvent, Tried};
-use super::pair::{Burn, RunsEnd};
+use super::pair::{Burn, Runs, RunsEnd};
 use super::peer::PeerMark;
 use super::prepared::PreparedReshare;
 use super::quarantine::Quarantine;
@@ -19,6 +21,11 @@ use super::recordings::{Configuration, Difference};
 use super::row::KeyRecord;
 use super::tables::Tables;
 use super::written::{Done, Written};
+
+/// Why a restored journal burns all set-ups: a check may have failed since the copy was made.
+const RESTORED: &str = "the journal was restored from a backup";
+/// Why a twin burns all set-ups: this journal does not know what failed in the other one's runs.
+const TWIN: &str = "another process ran with the identity of this node";
 
 /// One write to the journal.
 pub(super) enum Operation {
@@ -59,19 +66,19 @@ pub(super) enum Operation {
         now: UnixMillis,
         key: KeyId,
     },
-    /// Enters the set-up of this node with its peers.
+    /// Enters the set-up of this node with its peers that a task has made.
     EnterSetup {
+        task: TaskId,
         setup: Hash,
         peers: Vec<NodeId>,
     },
     /// Counts runs, and notes that they are under way.
     BeginRuns {
         task: TaskId,
-        setup: Hash,
-        peers: Vec<NodeId>,
-        runs: u64,
+        new: Runs,
+        most: u64,
     },
-    /// Ends the runs of a task that goes on.
+    /// Ends runs of a task that goes on.
     EndRuns {
         task: TaskId,
         end: RunsEnd,
@@ -164,7 +171,7 @@ impl Tables<'_> {
             Operation::Note { which, now } => self.moments.note(which, now),
             Operation::Bundled(mark) => self.bundled.note(&mark),
             Operation::Restored(time) => {
-                self.pairs.restored(time)?;
+                self.pairs.burn_all(&mut self.register, time, RESTORED)?;
                 self.moments.restored(&mut self.register, time)
             }
             Operation::RaisePeer(peer, mark) => {
@@ -178,13 +185,10 @@ impl Tables<'_> {
             Operation::StartAgain { now, key } => {
                 self.quarantines.start_again(&mut self.register, now, key)
             }
-            Operation::EnterSetup { setup, peers } => self.enter_setup(&setup, &peers),
-            Operation::BeginRuns {
-                task,
-                setup,
-                peers,
-                runs,
-            } => self.pairs.begin(&self.register, task, &setup, &peers, runs),
+            Operation::EnterSetup { task, setup, peers } => self.enter_setup(task, &setup, &peers),
+            Operation::BeginRuns { task, new, most } => {
+                self.pairs.begin(&self.register, task, &new, most)
+            }
             Operation::EndRuns { task, end } => {
                 self.end_runs(&task, &end)?;
                 Ok(Written::Now)
@@ -218,7 +222,10 @@ impl Tables<'_> {
                 self.keys.generations.keep(&descriptor, &[])?;
                 Ok(Written::Now)
             }
-            Operation::Twin(now) => self.moments.twin(&mut self.register, now),
+            Operation::Twin(now) => {
+                self.pairs.burn_all(&mut self.register, now, TWIN)?;
+                self.moments.twin(&mut self.register, now)
+            }
             Operation::LiftTwin(now) => self.moments.lift_twin(&mut self.register, now),
             Operation::Rekeyed(now) => self.moments.rekeyed(&mut self.register, now),
             Operation::Destroyed { now, descriptor } => {

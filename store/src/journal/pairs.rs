@@ -1,5 +1,7 @@
 //! The tables of [`Pair`]s and of their runs that have not ended.
 
+use std::collections::{BTreeSet, HashSet};
+
 use countersign_protocol::{Hash, NodeId, TaskId, UnixMillis};
 use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
@@ -7,7 +9,7 @@ use super::audit::AuditKind;
 use super::codec;
 use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::meta::PAIRS_FORMAT;
-use super::pair::{Burn, Burnt, Pair, RunsEnd, Unfit};
+use super::pair::{Burn, Burnt, Pair, Runs, RunsEnd, Unfit};
 use super::read::read;
 use super::register::Register;
 use super::row::State;
@@ -32,28 +34,42 @@ pub(super) struct Pairs<'t> {
 }
 
 impl Tables<'_> {
-    /// Enters a new set-up with these peers.
-    pub(super) fn enter_setup(&mut self, setup: &Hash, peers: &[NodeId]) -> Done {
+    /// Enters a new set-up with these peers, which an approved task has made.
+    pub(super) fn enter_setup(&mut self, task: TaskId, setup: &Hash, peers: &[NodeId]) -> Done {
+        check_under_way(&self.register, task)?;
         self.recordings.raise_format(PAIRS_FORMAT)?;
         self.pairs.enter(setup, peers)
     }
 
-    /// Ends all runs of a task, and burns the set-ups whose checks failed.
+    /// Ends runs of a task, and burns the set-ups whose checks failed.
     pub(super) fn end_runs(
         &mut self,
         task: &TaskId,
         end: &RunsEnd,
     ) -> Result<(), WriteJournalError> {
-        self.judge_runs(end)?;
-        self.pairs.end(task, end)
+        let RunsEnd {
+            burns,
+            clean,
+            unknown,
+        } = end;
+        let are_known = self.pairs.are_of_runs(task, burns)?;
+        self.burn(burns)?;
+        if !are_known {
+            // The check may have failed in another run than the caller says.
+            return self.pairs.end_all(task);
+        }
+        self.pairs.end(task, unknown, Known::Nothing)?;
+        self.pairs.end(task, clean, Known::Clean)
     }
 
-    /// Burns the set-ups whose checks failed. The runs of the task go on.
-    pub(super) fn judge_runs(&mut self, end: &RunsEnd) -> Result<(), WriteJournalError> {
-        match end {
-            RunsEnd::Failed(burns) => self.burn(burns).map(drop),
-            RunsEnd::Clean | RunsEnd::Unknown => Ok(()),
-        }
+    /// Ends all runs of a task that ends. Those that `end` does not name count.
+    pub(super) fn end_task(
+        &mut self,
+        task: &TaskId,
+        end: &RunsEnd,
+    ) -> Result<(), WriteJournalError> {
+        self.end_runs(task, end)?;
+        self.pairs.end_all(task)
     }
 
     /// Burns these set-ups, whether they were entered or not.
@@ -67,12 +83,25 @@ impl Tables<'_> {
     }
 }
 
+/// What is known of the checks of runs that end.
+#[derive(Clone, Copy)]
+enum Known {
+    Clean,
+    Nothing,
+}
+
 /// Runs of one task with one set-up and one peer that have not ended.
 struct UnderWay {
     task: [u8; 16],
     setup: [u8; 32],
     peer: [u8; 32],
     runs: u64,
+}
+
+impl UnderWay {
+    fn is_with(&self, setup: &Hash, peer: &NodeId) -> bool {
+        self.setup == setup.0 && self.peer == *peer.as_bytes()
+    }
 }
 
 impl<'t> Pairs<'t> {
@@ -101,41 +130,82 @@ impl<'t> Pairs<'t> {
         &mut self,
         register: &Register<'_>,
         task: TaskId,
-        setup: &Hash,
-        peers: &[NodeId],
-        runs: u64,
+        new: &Runs,
+        most: u64,
     ) -> Done {
-        let row = register.row(&task)?;
-        if row.is_none_or(|row| row.state != State::Approved) {
-            return Err(Refused::Unknown(task).into());
+        check_under_way(register, task)?;
+        let Runs { setup, peers, runs } = new;
+        let distinct: HashSet<_> = peers.iter().collect();
+        if peers.is_empty() || distinct.len() != peers.len() {
+            return Err(Refused::Peers(task).into());
         }
+        let under_way = read_under_way(&self.under_way, None)?;
         let mut pairs = Vec::with_capacity(peers.len());
         for peer in peers {
             let known = self.pair(&setup.0, peer.as_bytes())?;
             let checked = match known {
-                Some(pair) => pair.check(runs).map(|()| pair),
+                Some(pair) => pair
+                    .check(runs_with(&under_way, setup, peer), *runs, most)
+                    .map(|()| pair),
                 None => Err(Unfit::Unknown),
             };
             pairs.push(checked.map_err(|why| Refused::Unfit { peer: *peer, why })?);
         }
         for mut pair in pairs {
-            pair.runs += runs;
+            pair.runs += runs.get();
             self.put(&pair)?;
             let place = (&task.0, pair.setup.as_bytes(), pair.peer.as_bytes());
             let before = self.under_way.get(place)?.map_or(0, |runs| runs.value());
-            self.under_way.insert(place, before + runs)?;
+            self.under_way.insert(place, before + runs.get())?;
         }
         Ok(Written::Now)
     }
 
-    /// Ends all runs of a task.
-    fn end(&mut self, task: &TaskId, end: &RunsEnd) -> Result<(), WriteJournalError> {
-        let ended = self.under_way(Some(task))?;
-        match end {
-            RunsEnd::Clean | RunsEnd::Failed(_) => {}
-            RunsEnd::Unknown => self.count_unrecorded(&ended)?,
+    /// Whether every burn names a run of the task that is under way.
+    fn are_of_runs(&self, task: &TaskId, burns: &[Burn]) -> Result<bool, WriteJournalError> {
+        let under_way = read_under_way(&self.under_way, Some(task))?;
+        Ok(burns.iter().all(|burn| {
+            let of_burn = |run: &UnderWay| run.is_with(&burn.setup, &burn.peer);
+            burn.task == *task && under_way.iter().any(of_burn)
+        }))
+    }
+
+    /// Ends runs of a task, at most as many as are under way.
+    fn end(
+        &mut self,
+        task: &TaskId,
+        ended: &[Runs],
+        known: Known,
+    ) -> Result<(), WriteJournalError> {
+        for Runs { setup, peers, runs } in ended {
+            for peer in peers {
+                let place = (&task.0, setup.as_bytes(), peer.as_bytes());
+                let before = self.under_way.get(place)?.map_or(0, |runs| runs.value());
+                let over = UnderWay {
+                    task: task.0,
+                    setup: setup.0,
+                    peer: *peer.as_bytes(),
+                    runs: before.min(runs.get()),
+                };
+                if before == over.runs {
+                    self.under_way.remove(place)?;
+                } else {
+                    self.under_way.insert(place, before - over.runs)?;
+                }
+                match known {
+                    Known::Clean => {}
+                    Known::Nothing => self.count_unrecorded(&[over])?,
+                }
+            }
         }
-        self.forget(&ended)
+        Ok(())
+    }
+
+    /// Ends all runs of a task that are left, and counts them.
+    fn end_all(&mut self, task: &TaskId) -> Result<(), WriteJournalError> {
+        let left = read_under_way(&self.under_way, Some(task))?;
+        self.count_unrecorded(&left)?;
+        self.forget(&left)
     }
 
     /// Burns a set-up, known or not. An earlier reason stays.
@@ -160,8 +230,13 @@ impl<'t> Pairs<'t> {
         register.log_task(new.since, AuditKind::Alarm, new.task, &text)
     }
 
-    /// Burns every set-up: a copy of the journal does not know what failed since it was made.
-    pub(super) fn restored(&mut self, now: UnixMillis) -> Result<(), WriteJournalError> {
+    /// Burns every set-up, since this journal may not know of every check that failed.
+    pub(super) fn burn_all(
+        &mut self,
+        register: &mut Register<'_>,
+        now: UnixMillis,
+        why: &str,
+    ) -> Result<(), WriteJournalError> {
         let mut burnt = Vec::new();
         for entry in self.pairs.iter()? {
             let pair: Pair = read("pairs", entry?.1.value())?;
@@ -170,14 +245,16 @@ impl<'t> Pairs<'t> {
             }
         }
         for pair in burnt {
+            let text = format!("burnt the set-up {} with {}: {why}", pair.setup, pair.peer);
             self.put(&Pair {
                 burnt: Some(Burnt {
                     task: None,
                     since: now,
-                    text: "the journal was restored from a backup".into(),
+                    text: why.into(),
                 }),
                 ..pair
             })?;
+            register.log(now, AuditKind::Alarm, None, &text)?;
         }
         Ok(())
     }
@@ -185,35 +262,14 @@ impl<'t> Pairs<'t> {
     /// Counts all runs that are under way as ends without a record: at the opening of the journal
     /// nothing runs.
     pub(super) fn opened(&mut self) -> Done {
-        let left = self.under_way(None)?;
+        let left = read_under_way(&self.under_way, None)?;
         self.count_unrecorded(&left)?;
         self.forget(&left)?;
         Ok(Written::if_new(!left.is_empty()))
     }
 
-    /// The runs of a task that are under way, or of all tasks.
-    fn under_way(&self, task: Option<&TaskId>) -> Result<Vec<UnderWay>, WriteJournalError> {
-        let (first, last) = match task {
-            Some(task) => (task.0, task.0),
-            None => ([0; 16], [0xff; 16]),
-        };
-        let places = (&first, &LOWEST, &LOWEST)..=(&last, &HIGHEST, &HIGHEST);
-        let mut found = Vec::new();
-        for entry in self.under_way.range(places)? {
-            let (place, runs) = entry?;
-            let (task, setup, peer) = place.value();
-            found.push(UnderWay {
-                task: *task,
-                setup: *setup,
-                peer: *peer,
-                runs: runs.value(),
-            });
-        }
-        Ok(found)
-    }
-
     fn count_unrecorded(&mut self, runs: &[UnderWay]) -> Result<(), WriteJournalError> {
-        for run in runs {
+        for run in runs.iter().filter(|run| run.runs > 0) {
             let known = self.pair(&run.setup, &run.peer)?;
             // Runs begin only with a set-up that is known, and none is ever deleted.
             let pair = known.ok_or(ReadJournalError::Damaged { table: "pairs" })?;
@@ -252,4 +308,72 @@ pub(super) fn read_all(
         .iter()?
         .map(|entry| read("pairs", entry?.1.value()))
         .collect()
+}
+
+/// The number of runs that are under way with a peer in all tasks.
+pub(super) fn read_runs_with(
+    table: &impl ReadableTable<RunPlace, u64>,
+    setup: &Hash,
+    peer: &NodeId,
+) -> Result<u64, ReadJournalError> {
+    Ok(runs_with(&read_under_way(table, None)?, setup, peer))
+}
+
+/// The tasks that have runs under way with a set-up that is burnt.
+pub(super) fn read_burnt_tasks(
+    pairs: &impl ReadableTable<Place, &'static [u8]>,
+    under_way: &impl ReadableTable<RunPlace, u64>,
+) -> Result<BTreeSet<TaskId>, ReadJournalError> {
+    let mut tasks = BTreeSet::new();
+    for run in read_under_way(under_way, None)? {
+        let row = pairs.get((&run.setup, &run.peer))?;
+        let pair = row
+            .map(|row| read::<Pair>("pairs", row.value()))
+            .transpose()?;
+        if pair.is_none_or(|pair| pair.burnt.is_some()) {
+            tasks.insert(TaskId(run.task));
+        }
+    }
+    Ok(tasks)
+}
+
+/// The runs of a task that are under way, or of all tasks. There are few: [`MAX_OPEN`] limits them
+/// for each pair.
+///
+/// [`MAX_OPEN`]: super::pair::MAX_OPEN
+fn read_under_way(
+    table: &impl ReadableTable<RunPlace, u64>,
+    task: Option<&TaskId>,
+) -> Result<Vec<UnderWay>, ReadJournalError> {
+    let (first, last) = match task {
+        Some(task) => (task.0, task.0),
+        None => ([0; 16], [0xff; 16]),
+    };
+    let places = (&first, &LOWEST, &LOWEST)..=(&last, &HIGHEST, &HIGHEST);
+    let mut found = Vec::new();
+    for entry in table.range(places)? {
+        let (place, runs) = entry?;
+        let (task, setup, peer) = place.value();
+        found.push(UnderWay {
+            task: *task,
+            setup: *setup,
+            peer: *peer,
+            runs: runs.value(),
+        });
+    }
+    Ok(found)
+}
+
+fn runs_with(under_way: &[UnderWay], setup: &Hash, peer: &NodeId) -> u64 {
+    let with = under_way.iter().filter(|run| run.is_with(setup, peer));
+    with.fold(0, |sum, run| sum.saturating_add(run.runs))
+}
+
+/// Refuses a task that was not approved, or has ended.
+fn check_under_way(register: &Register<'_>, task: TaskId) -> Result<(), WriteJournalError> {
+    let row = register.row(&task)?;
+    if row.is_none_or(|row| row.state != State::Approved) {
+        return Err(Refused::Unknown(task).into());
+    }
+    Ok(())
 }

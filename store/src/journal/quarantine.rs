@@ -76,7 +76,9 @@ pub struct Consequences {
     pub stops: Vec<Stop>,
     /// The result of a signature for which shares were in use.
     pub attempt: Option<Attempt>,
-    /// What is known of the runs that used a set-up of pairs.
+    /// What is known of the task's runs with set-ups of pairs. Those that it does not name count as
+    /// ends without a record. [`TaskChange::Judge`](super::TaskChange::Judge) ends no runs, and
+    /// only burns. A burn is written even if the outcome is refused.
     pub runs: RunsEnd,
 }
 

@@ -29,15 +29,16 @@ impl Tables<'_> {
                 } else {
                     Reservations::Release
                 };
+                // First: a check that failed burns, also if the outcome is refused.
+                self.end_task(&task, &consequences.runs)?;
                 let written = self.end(now, task, *outcome, reservations)?;
                 if written == Written::Now {
                     self.quarantines.judge(&mut self.register, &consequences)?;
                 }
-                self.end_runs(&task, &consequences.runs)?;
                 Ok(written)
             }
             TaskChange::Judge(consequences) => {
-                self.judge_runs(&consequences.runs)?;
+                self.burn(&consequences.runs.burns)?;
                 self.quarantines.judge(&mut self.register, &consequences)
             }
             TaskChange::AbortUnfinished { in_doubt } => self.abort_unfinished(now, &in_doubt),
@@ -49,7 +50,7 @@ impl Tables<'_> {
                 let prepared = self.prepared.in_doubt(task)?;
                 let row = self.register.row(&task)?.ok_or(Refused::Unknown(task))?;
                 self.prepared.put(PreparedReshare { stage, ..prepared })?;
-                self.end_runs(&task, &RunsEnd::Unknown)?;
+                self.end_task(&task, &RunsEnd::default())?;
                 self.put_end(now, row, Outcome::Failed(failure), Reservations::Keep)
             }
             TaskChange::CommitLate { task, descriptor } => self.commit_late(now, task, &descriptor),

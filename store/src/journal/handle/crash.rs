@@ -1,6 +1,7 @@
 //! The journal on a disk that fails, by power cuts and lack of space, or that is slow enough for
 //! writes to share commits.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use countersign_protocol::{Cause, Failure, Hash, NodeId, Outcome, TaskId, UnixMillis};
@@ -11,8 +12,8 @@ use super::Journal;
 use super::open::{CACHE, initialise};
 use super::testing::Disk;
 use crate::journal::{
-    Burn, Consequences, Decided, Evidence, OperationKind, Refused, RunsEnd, Silent, State, Unfit,
-    WriteJournalError,
+    Burn, Consequences, Decided, Evidence, MAX_RUNS, OperationKind, Refused, Runs, RunsEnd, Silent,
+    State, Unfit, WriteJournalError,
 };
 
 const NOW: UnixMillis = UnixMillis(1);
@@ -134,11 +135,16 @@ fn a_power_cut_forgets_no_run_and_no_burn() {
     for round in 0..80u8 {
         let setup = Hash([round; 32]);
         let before = Disk::with(content);
-        journal(&before).enter_setup(setup, vec![peer]).unwrap();
+        let making = journal(&before);
+        let maker = decided(u32::from(round) * 100);
+        let task = maker.task;
+        making.approve(NOW, maker, vec![]).unwrap();
+        making.enter_setup(task, setup, vec![peer]).unwrap();
+        drop(making);
         let disk = Disk::with(before.after_power_cut(|| false));
         let writing = journal(&disk);
         disk.pull_plug_after(random.gen_range(0..16));
-        let first = u32::from(round) * 100;
+        let first = u32::from(round) * 100 + 1;
         let mut done = Done::default();
         for number in first..first + 20 {
             let burns = number == first + 1;
@@ -158,7 +164,8 @@ fn a_power_cut_forgets_no_run_and_no_burn() {
             "round {round}: a run without an end is not counted"
         );
         if done.burnt {
-            assert_eq!(pair.check(1), Err(Unfit::Burnt), "round {round}");
+            let checked = pair.check(0, NonZeroU64::MIN, MAX_RUNS);
+            assert_eq!(checked, Err(Unfit::Burnt), "round {round}");
         }
         cut_in_a_run += pair.unrecorded;
         burns += u64::from(done.burnt);
@@ -181,7 +188,12 @@ fn use_setup(
 ) -> Result<(), WriteJournalError> {
     let task = decided(number).task;
     journal.approve(NOW, decided(number), vec![])?;
-    journal.begin_runs(task, setup, vec![peer], 1)?;
+    let runs = Runs {
+        setup,
+        peers: vec![peer],
+        runs: NonZeroU64::MIN,
+    };
+    journal.begin_runs(task, runs.clone(), MAX_RUNS)?;
     done.begun += 1;
     let burn = Burn {
         setup,
@@ -190,10 +202,10 @@ fn use_setup(
         since: NOW,
         text: "test".into(),
     };
-    let runs = if burns {
-        RunsEnd::Failed(vec![burn])
-    } else {
-        RunsEnd::Clean
+    let runs = RunsEnd {
+        burns: if burns { vec![burn] } else { Vec::new() },
+        clean: if burns { Vec::new() } else { vec![runs] },
+        unknown: Vec::new(),
     };
     let consequences = Consequences {
         runs,

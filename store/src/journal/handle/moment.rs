@@ -12,7 +12,8 @@ use crate::journal::written::Written;
 
 impl Journal {
     /// Notes that the journal was restored from a backup and may lack tasks that the node has
-    /// decided on. From here on tasks made before `time` are refused.
+    /// decided on. From here on tasks made before `time` are refused, and every set-up of pairs is
+    /// burnt.
     pub fn restored(&self, time: UnixMillis) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::Restored(time)).map(drop)
     }
@@ -68,7 +69,8 @@ impl Journal {
         self.writer.run(Operation::Rekeyed(now)).map(drop)
     }
 
-    /// Records the proof that another process has this node's identity.
+    /// Records the proof that another process has this node's identity, and burns every set-up of
+    /// pairs: this journal does not know which checks failed there.
     pub fn twin(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
         self.writer.run(Operation::Twin(now))
     }
@@ -79,8 +81,8 @@ impl Journal {
         self.moment(TWIN)
     }
 
-    /// Records the operator's decision that this process goes on. [`Written::Already`] if there was
-    /// no twin on record.
+    /// Records the operator's decision that this process goes on. Set-ups of pairs stay burnt.
+    /// [`Written::Already`] if there was no twin on record.
     pub fn lift_twin(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
         self.writer.run(Operation::LiftTwin(now))
     }
