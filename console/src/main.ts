@@ -12,7 +12,7 @@ import { keys } from "./views/keys.js";
 import { nodes } from "./views/nodes.js";
 import { compose, order } from "./views/order.js";
 import { overview } from "./views/overview.js";
-import { heading, problem } from "./views/parts.js";
+import { empty, heading, problem } from "./views/parts.js";
 import { passkey } from "./views/passkey.js";
 import { policies } from "./views/policies.js";
 import { requesters } from "./views/requesters.js";
@@ -171,7 +171,7 @@ async function viewOf(present: App, place: Place): Promise<View> {
     case "audit":
       return await audit(present);
     case "nowhere":
-      return { title: words.errors.head, about: "nothing", content: [heading(words.errors.head), h("p", {}, words.errors.noPage)] };
+      return { title: words.errors.head, about: "nothing", content: [heading(words.errors.head), empty(words.errors.noPage, link("#/", words.nav.overview))] };
   }
 }
 

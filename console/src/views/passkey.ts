@@ -6,7 +6,7 @@ import { SHORT, foreign, id } from "../foreign.js";
 import { approverName } from "../organisation.js";
 import { WrongKind, forget, hasPasskeys, make, remember, type Remembered } from "../passkey.js";
 import { words } from "../words.js";
-import { copied, heading, problem, section } from "./parts.js";
+import { copied, field, heading, problem, section } from "./parts.js";
 
 export async function passkey(app: App): Promise<View> {
   const texts = words.passkey;
@@ -41,14 +41,13 @@ function maker(app: App): Child {
   return h(
     "form",
     {
+      novalidate: true,
       submit: (event) => {
         event.preventDefault();
         void submit();
       },
     },
-    h("label", { for: input.id }, texts.name),
-    input,
-    h("button", { type: "submit", class: "primary", id: "make" }, texts.make),
+    h("div", { class: "row" }, field(texts.name, input), h("button", { type: "submit", class: "primary", id: "make" }, texts.make)),
     told,
   );
 }

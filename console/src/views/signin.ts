@@ -100,6 +100,7 @@ function keyForm({ entered }: Pick<Way, "entered">): HTMLElement {
     "form",
     {
       class: "card narrow",
+      novalidate: true,
       submit: (event) => {
         event.preventDefault();
         void submit();
