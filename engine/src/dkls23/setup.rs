@@ -87,6 +87,10 @@ pub fn setup(params: SetupParams<'_>) -> Result<Box<dyn Engine<Output = Setup>>,
 
 /// All messages.
 #[derive(Clone, ProtocolMessage, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a session holds a few of them at a time"
+)]
 pub(super) enum Msg {
     Offer(Offer),
     Opening(Opening),

@@ -104,6 +104,10 @@ pub fn sign(
 
 /// All messages.
 #[derive(Clone, ProtocolMessage, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a session holds a few of them at a time"
+)]
 pub(super) enum Msg {
     Round1(TransmitPhase1to2),
     Round2(TransmitPhase2to3<Curve>),
