@@ -205,8 +205,8 @@ def told_task() -> dict[str, Any]:
 
 
 def test_the_exact_text_of_an_order_stays_as_it_is() -> None:
-    told = _api.parse(json.dumps({"task": "{\n}", "name": "{\n}"}).encode(), "a test")
-    assert told == {"task": "{\n}", "name": "{ }"}
+    told = _api.parse(json.dumps({"task": "{\n}", "signature": "", "name": "{\n}"}).encode(), "a test")
+    assert told == {"task": "{\n}", "signature": "", "name": "{ }"}
 
 
 def test_no_error_steers_anything() -> None:
