@@ -222,8 +222,10 @@ fn check_name(name: &str) -> Result<(), String> {
 
 /// The text of an id has one form, so that comparing texts compares the ids.
 fn check_credential(credential: &str) -> Result<(), String> {
-    let bytes = URL_SAFE_NO_PAD.decode(credential).unwrap_or_default();
-    if bytes.is_empty() || bytes.len() > MAX_CREDENTIAL {
+    let is_id = URL_SAFE_NO_PAD
+        .decode(credential)
+        .is_ok_and(|bytes| !bytes.is_empty() && bytes.len() <= MAX_CREDENTIAL);
+    if !is_id {
         let shown = printable(credential, 80);
         return Err(format!(
             "`{shown}` is not the id of a credential in base64url"

@@ -395,14 +395,16 @@ impl Plan {
     /// The two ends of a pair saw different messages. If this member is one of them, it is the
     /// other's fault; else nobody here can tell.
     fn disagreement(&self, low: u16, high: u16) -> EngineError {
-        let other = match self.me {
-            me if me == low => Some(high),
-            me if me == high => Some(low),
-            _ => None,
+        let culprits = if self.me == low {
+            vec![PartyIndex(high)]
+        } else if self.me == high {
+            vec![PartyIndex(low)]
+        } else {
+            Vec::new()
         };
         EngineError::Peer {
             fault: PeerFault::Disagreement,
-            culprits: other.map(PartyIndex).into_iter().collect(),
+            culprits,
         }
     }
 }

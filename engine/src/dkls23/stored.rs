@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use dkls23_core::protocols::PartyIndex as Member;
 use dkls23_core::utilities::multiplication::{MulReceiver, MulSender};
 use dkls23_core::utilities::zero_shares::SeedPair;
 use serde::{Deserialize, Serialize};
@@ -150,8 +149,7 @@ fn consistent(record: &Record) -> bool {
     }
     let others = (0..record.parties).filter(|other| *other != me);
     others.zip(&record.pairs).all(|(other, pair)| {
-        let known: Option<Member> = member(other).ok();
-        known == Some(pair.seed.index_counterparty)
+        member(other).is_ok_and(|member| member == pair.seed.index_counterparty)
             && pair.seed.lowest_index == (me < other)
             && pair.sender.check_state().is_ok()
             && pair.receiver.check_state(None).is_ok()
